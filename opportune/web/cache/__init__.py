@@ -1,4 +1,4 @@
-"""Finished answers, kept for a while: pages and JSON that are the same for everybody (docs/cache.md).
+"""Response cache for pages and JSON that are the same for every visitor (docs/cache.md).
 
 Mark a route with `@cached(...)`, and call `clear(session, "tag")` where its content changes.
 """

@@ -1,4 +1,4 @@
-"""The way from a request to an answer: fresh from the store, stale, built for another request, or built here."""
+"""Response cache: serves fresh or stale responses, and builds each missing one once."""
 
 import asyncio
 import logging
@@ -30,68 +30,67 @@ logger = logging.getLogger(__name__)
 
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 MAX_BACKGROUND_REFRESHES = 8
-"""Answers built in the background at a time; others stay stale until a later request."""
+"""Responses built in the background at the same time. Others stay stale until a later request."""
 BUILD_WAIT_SECONDS = 10.0
-"""Seconds to wait for another process's answer before it is built here too."""
+"""Seconds to wait for another process to build a response before this one builds it."""
 POLL_INTERVAL_SECONDS = 0.03
-"""Seconds between two looks at whether it is there."""
 RETRY_AFTER_SECONDS = 1.0
-"""Seconds until a stale answer that could not be built anew is tried again."""
+"""Seconds before a failed refresh of a stale response is tried again."""
 
 UserLoader = Callable[[Request], Awaitable[Any]]
 
 
 async def nobody(_request: Request) -> None:
-    """No user: for a process without visitors."""
+    """Load no user, for processes without visitors."""
 
 
-class BuildEnd(Enum):
-    """Why a build has nothing for those who waited for it."""
+class NotShared(Enum):
+    """Reason why a build has no response for the requests that waited for it."""
 
-    PRIVATE = "its answer is another visitor's, or a stream"
-    LEFT = "it was cancelled"
+    PRIVATE = "the response is private or a stream"
+    CANCELLED = "the build was cancelled"
 
 
-Outcome = CachedResponse | Exception | BuildEnd
+Outcome = CachedResponse | Exception | NotShared
 
 
 @dataclass(frozen=True, slots=True)
 class CachedRequest:
-    """A request as a cached route sees it: without what the answer must not depend on, with its key and tags."""
+    """Request to a cached route, reduced to the parts that its response may depend on."""
 
     route: "CachedRoute"
     scope: Scope
     key: str
     tags: tuple[str, ...]
 
-    def is_fresh(self, answer: CachedResponse) -> bool:
-        return time.time() - answer.built_at < self.route.rule.seconds
+    def is_fresh(self, response: CachedResponse) -> bool:
+        return time.time() - response.built_at < self.route.rule.seconds
 
-    def will_do(self, answer: CachedResponse) -> bool:
+    def is_usable(self, response: CachedResponse) -> bool:
         rule = self.route.rule
-        return time.time() - answer.built_at < rule.seconds + rule.stale
+        return time.time() - response.built_at < rule.seconds + rule.stale
 
-    def work(self, found: CacheLookup) -> str:
-        """Names the building: what was cleared is not waited for by those who come after."""
-        return f"{self.key}:{':'.join(found.marks)}"
+    def build_key(self, lookup: CacheLookup) -> str:
+        """Key of a build. It changes when a tag is cleared, so later requests do not join an outdated build."""
+        return f"{self.key}:{':'.join(lookup.marks)}"
 
 
 class Cache:
     """The response cache of a site.
 
     Args:
-        store: Where they are.
-        who: Finds the user of a request, for answers that are kept per user.
-        is_enabled: False builds everything afresh.
-        zone: Where its pages' times are shown: they are for visitors of all zones.
+        store: Where responses are saved.
+        load_user: Returns the user of a request, for responses cached per user.
+        is_enabled: False builds every response anew.
+        zone: Time zone of cached pages, which visitors of all zones share.
     """
 
-    def __init__(self, store: Store, who: UserLoader, *, is_enabled: bool = True, zone: tzinfo = UTC) -> None:
+    def __init__(self, store: Store, load_user: UserLoader, *, is_enabled: bool = True, zone: tzinfo = UTC) -> None:
         self.store = store
         self._zone = zone
         self.is_enabled = is_enabled
-        self._who = who
-        self._flights: dict[str, asyncio.Future[Outcome]] = {}
+        self._load_user = load_user
+        self._builds: dict[str, asyncio.Future[Outcome]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
         self._warned: set[str] = set()
 
@@ -100,152 +99,155 @@ class Cache:
         await self.store.close()
 
     async def clear(self, *tags: str) -> None:
-        """Have what has one of these tags built anew. In memory that is this process's alone."""
+        """Remove the responses with one of these tags. A cache in memory belongs to one process."""
         await self.store.clear(*tags)
 
-    async def answer(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
-        visit = await self._visit(route, scope)
-        if visit is None:
+    async def respond(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
+        request = await self._cached_request(route, scope)
+        if request is None:
             route.counts.bypassed += 1
             await route.app(scope, receive, send)
             return
-        outcome: Outcome | None = BuildEnd.LEFT
-        while outcome is BuildEnd.LEFT:
-            found = await self._found(visit)
-            outcome = await self._built(visit, found, receive, send) if isinstance(found, CacheLookup) else found
+        outcome: Outcome | None = NotShared.CANCELLED
+        while outcome is NotShared.CANCELLED:
+            found = await self._look_up(request)
+            outcome = (
+                await self._join_or_build(request, found, receive, send) if isinstance(found, CacheLookup) else found
+            )
         if isinstance(outcome, CachedResponse):
             await outcome.send(scope, send)
         elif isinstance(outcome, Exception):
-            raise HTTPException(500) from outcome  # logged by the request that it happened to
-        elif outcome is BuildEnd.PRIVATE:
+            raise HTTPException(500) from outcome  # the request that built it logs the error
+        elif outcome is NotShared.PRIVATE:
             route.counts.built += 1
-            await route.app(visit.scope, receive, send)
+            await route.app(request.scope, receive, send)
 
-    async def _visit(self, route: "CachedRoute", scope: Scope) -> CachedRequest | None:
-        """None if the answer is not to come from what is kept."""
+    async def _cached_request(self, route: "CachedRoute", scope: Scope) -> CachedRequest | None:
+        """Return None if the request bypasses the cache."""
         rule, names = route.rule, {name for name, _ in scope["headers"]}
         is_personal = not names.isdisjoint(PERSONAL_HEADERS)
         if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
             return None
-        if is_personal and (not rule.per_user or are_waiting(scope)):  # a page with a message is for one visit
+        if is_personal and (not rule.per_user or are_waiting(scope)):  # flash messages are rendered once
             return None
         request = Request(scope)
-        user = await self._who(request) if is_personal else None
-        if getattr(request.state, "impersonator", None):  # their pages have a banner that the person's have not
+        user = await self._load_user(request) if is_personal else None
+        if getattr(request.state, "impersonator", None):  # the page has a banner
             return None
-        seen = {**scope, "headers": rule.headers_seen(scope), "query_string": rule.query_seen(scope)}
-        return CachedRequest(
-            route, seen, key_of(seen, str(user.id) if user else ""), rule.tags_of(scope["path_params"])
-        )
+        reduced = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
+        key = key_of(reduced, str(user.id) if user else "")
+        return CachedRequest(route, reduced, key, rule.tags_of(scope["path_params"]))
 
-    async def _found(self, visit: CachedRequest) -> CachedResponse | CacheLookup:
-        """What is kept, if it will do; at least the state of its tags."""
-        found = await self.store.find(visit.key, visit.tags)
-        if found.answer is None or not visit.will_do(found.answer):
-            return found
-        if visit.is_fresh(found.answer):
-            visit.route.counts.fresh += 1
+    async def _look_up(self, request: CachedRequest) -> CachedResponse | CacheLookup:
+        """Return the stored response if it is usable, otherwise the state of its tags."""
+        lookup = await self.store.find(request.key, request.tags)
+        if lookup.response is None or not request.is_usable(lookup.response):
+            return lookup
+        if request.is_fresh(lookup.response):
+            request.route.counts.fresh += 1
         else:
-            visit.route.counts.stale += 1
-            self._refresh(visit, found)
-        return found.answer
+            request.route.counts.stale += 1
+            self._start_refresh(request, lookup)
+        return lookup.response
 
-    async def _built(self, visit: CachedRequest, found: CacheLookup, receive: Receive, send: Send) -> Outcome | None:
-        """The answer of this request's build, or of one that is under way. None: it has been sent already."""
-        flight = self._flights.get(visit.work(found))
-        if flight is None:
-            return await self._fly(visit, found, receive, send)
-        outcome = await asyncio.shield(flight)
-        visit.route.counts.shared += isinstance(outcome, CachedResponse)
+    async def _join_or_build(
+        self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
+    ) -> Outcome | None:
+        """Wait for a running build of this response, or build it. None means that it was streamed."""
+        build = self._builds.get(request.build_key(lookup))
+        if build is None:
+            return await self._build_shared(request, lookup, receive, send)
+        outcome = await asyncio.shield(build)
+        request.route.counts.shared += isinstance(outcome, CachedResponse)
         return outcome
 
-    async def _fly(
-        self, visit: CachedRequest, found: CacheLookup, receive: Receive, send: Send
+    async def _build_shared(
+        self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
     ) -> CachedResponse | None:
-        """Build, and tell those who come meanwhile what became of it."""
-        work = visit.work(found)
-        flight = self._flights[work] = asyncio.get_running_loop().create_future()
-        outcome: Outcome = BuildEnd.LEFT
+        """Build the response, and pass the outcome to requests that arrive during the build."""
+        key = request.build_key(lookup)
+        build = self._builds[key] = asyncio.get_running_loop().create_future()
+        outcome: Outcome = NotShared.CANCELLED
         try:
-            answer = await self._elsewhere(visit, work)
-            if answer is None:
-                answer = await self._build(visit, found, receive, send)
-            outcome = BuildEnd.PRIVATE if answer is None or answer.is_private else answer
+            response = await self._wait_for_claim(request, key)
+            if response is None:
+                response = await self._build(request, lookup, receive, send)
+            outcome = NotShared.PRIVATE if response is None or response.is_private else response
         except Exception as error:
             outcome = error
             raise
         finally:
-            del self._flights[work]
-            flight.set_result(outcome)
-            await self.store.release(work)
-        return answer
+            del self._builds[key]
+            build.set_result(outcome)
+            await self.store.release(key)
+        return response
 
-    async def _elsewhere(self, visit: CachedRequest, work: str) -> CachedResponse | None:
-        """Wait for the right to build. Another process's answer, if it comes first."""
+    async def _wait_for_claim(self, request: CachedRequest, key: str) -> CachedResponse | None:
+        """Wait until this process may build. Return the response if another process has built it first."""
         deadline = time.monotonic() + BUILD_WAIT_SECONDS
         while True:
-            is_ours = await self.store.claim(work) or time.monotonic() > deadline
-            found = await self.store.find(visit.key, visit.tags)
-            if found.answer and visit.is_fresh(found.answer):
-                visit.route.counts.shared += 1
-                return found.answer
-            if is_ours:
+            is_claimed = await self.store.claim(key) or time.monotonic() > deadline
+            lookup = await self.store.find(request.key, request.tags)
+            if lookup.response and request.is_fresh(lookup.response):
+                request.route.counts.shared += 1
+                return lookup.response
+            if is_claimed:
                 return None
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def _build(
-        self, visit: CachedRequest, found: CacheLookup, receive: Receive, send: Send
+        self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
     ) -> CachedResponse | None:
-        """Run the route. None if its answer was a stream, which `send` has got."""
-        route, take = visit.route, ResponseCapture(send)
-        token = reads_fresh.set(True)  # a replica's lag would be kept
-        zone = current_zone.set(self._zone)  # the page is not this visitor's alone
-        shared = is_shared_page.set(True)
+        """Run the route. Return None if it has streamed its response through `send`."""
+        route, capture = request.route, ResponseCapture(send)
+        fresh_token = reads_fresh.set(True)  # a lagging replica would be cached
+        zone_token = current_zone.set(self._zone)
+        shared_token = is_shared_page.set(True)
         try:
-            await route.app(visit.scope, receive, take)
+            await route.app(request.scope, receive, capture)
         finally:
-            is_shared_page.reset(shared)
-            current_zone.reset(zone)
-            reads_fresh.reset(token)
+            is_shared_page.reset(shared_token)
+            current_zone.reset(zone_token)
+            reads_fresh.reset(fresh_token)
         route.counts.built += 1
-        answer = take.answer
-        if answer is None or not answer.may_be_kept(route.rule):
-            self._warn(route, answer)
-            return answer
-        answer = answer.finished(route.rule)
-        await self.store.keep(visit.key, answer, found, visit.tags, route.rule.seconds + route.rule.stale)
-        return answer
+        response = capture.response
+        if response is None or not response.is_cacheable(route.rule):
+            self._warn(route, response)
+            return response
+        response = response.with_cache_headers(route.rule)
+        await self.store.save(request.key, response, lookup, request.tags, route.rule.seconds + route.rule.stale)
+        return response
 
-    def _warn(self, route: "CachedRoute", answer: CachedResponse | None) -> None:
-        if (answer is None or answer.status == 200) and route.path not in self._warned:
+    def _warn(self, route: "CachedRoute", response: CachedResponse | None) -> None:
+        if (response is None or response.status == 200) and route.path not in self._warned:
             self._warned.add(route.path)
-            logger.warning("%s is marked as cached, but its answer is private, too long, or a stream", route.path)
+            logger.warning("%s is not cached: its response is private, too long, or a stream", route.path)
 
-    def _refresh(self, visit: CachedRequest, found: CacheLookup) -> None:
-        work = visit.work(found)
-        if work in self._flights or work in self._refreshes or len(self._refreshes) >= MAX_BACKGROUND_REFRESHES:
+    def _start_refresh(self, request: CachedRequest, lookup: CacheLookup) -> None:
+        key = request.build_key(lookup)
+        if key in self._builds or key in self._refreshes or len(self._refreshes) >= MAX_BACKGROUND_REFRESHES:
             return
-        task = self._refreshes[work] = asyncio.create_task(self._refreshed(visit, found))
-        task.add_done_callback(lambda _: self._refreshes.pop(work))
+        task = self._refreshes[key] = asyncio.create_task(self._refresh(request, lookup))
+        task.add_done_callback(lambda _: self._refreshes.pop(key))
 
-    async def _refreshed(self, visit: CachedRequest, found: CacheLookup) -> None:
+    async def _refresh(self, request: CachedRequest, lookup: CacheLookup) -> None:
         try:
             async with AsyncExitStack() as stack:
-                # The request's own is closed by now.
-                visit.scope["fastapi_middleware_astack"] = stack
-                answer = await self._fly(visit, found, _nothing_more, _refuse)
-        except Exception:  # the visitor has got the stale answer
-            logger.exception("%s could not be built anew", visit.route.path)
-            answer = None
-        if answer is None or answer.status >= 500:
+                # FastAPI has closed the stack of the request.
+                request.scope["fastapi_middleware_astack"] = stack
+                response = await self._build_shared(request, lookup, _empty_body, _refuse_stream)
+        except Exception:  # the visitor already has the stale response
+            logger.exception("%s: the stale response could not be refreshed", request.route.path)
+            response = None
+        if response is None or response.status >= 500:
             await asyncio.sleep(RETRY_AFTER_SECONDS)
-        elif not visit.is_fresh(answer):  # gone, or private by now
-            await self.store.drop(visit.key)
+        elif not request.is_fresh(response):  # deleted or private now
+            await self.store.drop(request.key)
 
 
-async def _nothing_more() -> Message:
+async def _empty_body() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _refuse(_message: Message) -> None:
-    raise ValueError("a stream cannot be built in the background")
+async def _refuse_stream(_message: Message) -> None:
+    raise ValueError("A stream cannot be built in the background.")

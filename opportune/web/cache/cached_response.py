@@ -1,4 +1,4 @@
-"""A whole answer: whether it may be kept or shared, how it is written down, and how it is sent."""
+"""A complete response that can be cached, serialized and sent."""
 
 import json
 import time
@@ -11,10 +11,10 @@ from starlette.types import Message, Scope, Send
 from opportune.web.cache.rule import CacheRule, Header
 
 MAX_BODY_BYTES = 1024 * 1024
-"""Bytes of an answer that is kept."""
+"""Size of the largest body that is cached."""
 PRIVATE_DIRECTIVES = ("private", "no-store")
 ALLOWED_VARY = {b"accept-encoding", b"authorization", b"cookie", b"host", b"hx-request-type"}
-"""Headers that may be in `Vary`: a cached route does not see them, or the key has them."""
+"""Headers allowed in `Vary`: hidden from cached routes, or part of the cache key."""
 REPLACED_HEADERS = {b"age", b"etag", b"vary"}
 BODY_HEADERS = {b"content-length", b"content-type"}
 
@@ -28,49 +28,46 @@ class CachedResponse:
     etag: bytes = b""
 
     def words(self, name: bytes) -> list[str]:
-        """What a header lists, in small letters."""
+        """Return the comma-separated values of a header in lower case."""
         text = b",".join(value for key, value in self.headers if key == name).decode("latin-1")
         return [word.strip().lower() for word in text.split(",") if word.strip()]
 
     @property
     def is_private(self) -> bool:
-        """Whether it says so itself: then it is for the one who asked."""
+        """Whether the response sets a cookie, or its `Cache-Control` forbids sharing it."""
         if any(name == b"set-cookie" for name, _ in self.headers):
             return True
         return any(word.partition("=")[0] in PRIVATE_DIRECTIVES for word in self.words(b"cache-control"))
 
-    def may_be_kept(self, rule: CacheRule) -> bool:
+    def is_cacheable(self, rule: CacheRule) -> bool:
         if self.status != 200 or self.is_private or len(self.body) > MAX_BODY_BYTES:
             return False
         if "no-cache" in self.words(b"cache-control"):
             return False
         return {word.encode() for word in self.words(b"vary")} <= ALLOWED_VARY | rule.vary
 
-    def finished(self, rule: CacheRule) -> "CachedResponse":
-        """As it is kept: with its time, an ETag, and what browsers and proxies have to know.
-
-        They ask each time: what is cleared here would stay with them.
-        """
+    def with_cache_headers(self, rule: CacheRule) -> "CachedResponse":
+        """Add the time, an ETag, `Vary`, and a `Cache-Control` with which browsers revalidate each time."""
         headers = [header for header in self.headers if header[0] not in REPLACED_HEADERS]
-        if not rule.per_user and not self.words(b"cache-control"):  # one user's is marked as private by the edge
+        if not rule.per_user and not self.words(b"cache-control"):  # the middleware marks responses per user as private
             headers.append((b"cache-control", b"no-cache"))
         vary = {word.encode() for word in self.words(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
         etag = dict(self.headers).get(b"etag") or b'"%s"' % blake2b(self.body, digest_size=12).hexdigest().encode()
         headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
         return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)
 
-    def packed(self) -> bytes:
-        """A line of JSON, then the body."""
+    def pack(self) -> bytes:
+        """Serialize to a line of JSON followed by the body."""
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
         return json.dumps([self.built_at, self.etag.decode("latin-1"), headers]).encode() + b"\n" + self.body
 
     async def send(self, scope: Scope, send: Send) -> None:
-        """Send it, or 304 to somebody who has it."""
+        """Send the response, or 304 if the client already has it."""
         headers = [*self.headers]
         if self.built_at:
             headers.append((b"age", b"%d" % max(time.time() - self.built_at, 0)))
         status, body = self.status, self.body
-        if self.etag and _has(scope, self.etag):
+        if self.etag and _matches_etag(scope, self.etag):
             status, body = 304, b""
             headers = [header for header in headers if header[0] not in BODY_HEADERS]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -78,10 +75,10 @@ class CachedResponse:
 
 
 def unpack(text: bytes) -> CachedResponse:
-    """The response that `packed` wrote.
+    """Parse the bytes of `CachedResponse.pack`.
 
     Raises:
-        ValueError: it was not that.
+        ValueError: The bytes have another format.
     """
     head, _, body = text.partition(b"\n")
     return replace(_read(head), body=body)
@@ -94,10 +91,10 @@ def _read(head: bytes) -> CachedResponse:
         pairs = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
         return CachedResponse(200, pairs, b"", float(built_at), etag.encode("latin-1"))
     except (AttributeError, TypeError) as error:
-        raise ValueError("no answer of ours") from error
+        raise ValueError("not a packed response") from error
 
 
-def _has(scope: Scope, etag: bytes) -> bool:
+def _matches_etag(scope: Scope, etag: bytes) -> bool:
     for name, value in scope["headers"]:
         if name == b"if-none-match":
             tags = [tag.strip().removeprefix(b"W/") for tag in value.split(b",")]
@@ -106,27 +103,27 @@ def _has(scope: Scope, etag: bytes) -> bool:
 
 
 class ResponseCapture:
-    """A `send` that captures the whole response. One in pieces goes on to the visitor as it comes."""
+    """ASGI `send` that captures a complete response, and forwards a streamed one."""
 
     def __init__(self, send: Send) -> None:
-        self.answer: CachedResponse | None = None
+        self.response: CachedResponse | None = None
         self._send = send
         self._start: Message | None = None
-        self._flows = False
+        self._is_streaming = False
 
     async def __call__(self, message: Message) -> None:
-        if self._flows:
+        if self._is_streaming:
             await self._send(message)
         elif message["type"] == "http.response.start":
             self._start = message
         elif self._start and message["type"] == "http.response.body" and not message.get("more_body"):
-            self.answer = _whole(self._start, message.get("body", b""))
+            self.response = _complete_response(self._start, message.get("body", b""))
         else:
-            self._flows = True
+            self._is_streaming = True
             if self._start:
                 await self._send(self._start)
             await self._send(message)
 
 
-def _whole(start: Message, body: bytes) -> CachedResponse:
+def _complete_response(start: Message, body: bytes) -> CachedResponse:
     return CachedResponse(start["status"], tuple((bytes(name), bytes(value)) for name, value in start["headers"]), body)

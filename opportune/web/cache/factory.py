@@ -1,4 +1,4 @@
-"""From settings to a cache, and from a service to what it has to clear."""
+"""Creation of the cache from the settings, and clearing of tags from services."""
 
 from functools import partial
 from urllib.parse import SplitResult, urlsplit
@@ -18,12 +18,12 @@ INFO_KEY = "cache"
 
 
 def open_cache(settings: Settings, database: Database, load_user: UserLoader = nobody) -> Cache:
-    """The cache of these settings, not connected yet; sessions of this database clear it.
+    """Create the cache, without connecting it. `clear` finds it in sessions of this database.
 
-    In development nothing is kept: a changed template is seen at once.
+    It is disabled in development, so that changed templates are visible immediately.
 
     Raises:
-        OperatorError: CACHE_URL is not understood.
+        OperatorError: CACHE_URL is invalid.
     """
     store = open_store(settings.cache_url.get_secret_value())
     cache = database.info[INFO_KEY] = Cache(
@@ -37,15 +37,15 @@ def open_store(url: str) -> Store:
         return MemoryStore()
     try:
         parts = urlsplit(url.strip())
-        is_good = _is_good(parts)
+        is_valid = _is_valid(parts)
     except ValueError as error:
         raise OperatorError(f"{CACHE_URL_FORMAT}.") from error
-    if not is_good:
+    if not is_valid:
         raise OperatorError(f"{CACHE_URL_FORMAT}.")
     return RedisStore(url.strip(), f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}")
 
 
-def _is_good(parts: SplitResult) -> bool:
+def _is_valid(parts: SplitResult) -> bool:
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or parts.fragment:
         return False
     number = parts.path.removeprefix("/")
@@ -55,7 +55,7 @@ def _is_good(parts: SplitResult) -> bool:
 
 
 def clear(session: AsyncSession, *tags: str) -> None:
-    """Clear what is cached with one of these tags, once this session has committed."""
+    """Clear the responses with one of these tags after the session commits."""
     cache: Cache | None = session.info.get(INFO_KEY)
     if cache:
         after_commit(session, partial(cache.clear, *tags))

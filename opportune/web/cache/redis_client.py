@@ -1,4 +1,4 @@
-"""cashews' commands for Redis, as the cache wants them. Imported when the first of them is sent: it takes a while."""
+"""Redis client of the cache, on cashews. Imported with the first command because the import is slow."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,51 +17,53 @@ Values = dict[str, bytes | None]
 
 
 class RedisClient(Redis):
-    """cashews' Redis with bytes for values: pickles from outside could do anything. Raises while Redis is away."""
+    """cashews' Redis with plain bytes as values, because unpickling is unsafe. Raises if Redis is unavailable."""
 
     _client: Any
 
     def __init__(self, url: str) -> None:
         super().__init__(url, suppress=False, max_connections=MAX_CONNECTIONS, retry=Retry(NoBackoff(), 1))
-        self._wanted: dict[str, None] | None = None
-        """What the next command asks for."""
-        self._taking: asyncio.Task[Values] | None = None
+        self._next_keys: dict[str, None] | None = None
+        """Keys of the next MGET, while one is waiting."""
+        self._read: asyncio.Task[Values] | None = None
 
     async def open(self) -> None:
         await super().init()  # type: ignore[no-untyped-call]  # its types are missing
 
-    async def take(self, names: Sequence[str], seconds: float) -> list[bytes | None]:
-        """The values. Who asks while others wait for theirs shares one command with all who do: each takes a while.
+    async def get_values(self, keys: Sequence[str], seconds: float) -> list[bytes | None]:
+        """Return the values. Concurrent calls share one MGET, which is sent after the last of them.
 
-        None was sent before it was asked for, so what is cleared is gone at once.
+        A value is never older than the call, so a cleared response is not served again.
         """
-        if self._wanted is None or self._taking is None:
-            self._wanted = {}
-            self._taking = asyncio.create_task(self._take(self._wanted, self._taking, seconds))
-            self._taking.add_done_callback(_heard)
-        self._wanted.update(dict.fromkeys(names))
-        values = await asyncio.shield(self._taking)  # who leaves does not take the others' answer away
-        return [values[name] for name in names]
+        if self._next_keys is None or self._read is None:
+            self._next_keys = {}
+            self._read = asyncio.create_task(self._send_mget(self._next_keys, self._read, seconds))
+            self._read.add_done_callback(_retrieve_exception)
+        self._next_keys.update(dict.fromkeys(keys))
+        values = await asyncio.shield(self._read)  # a cancelled request does not cancel the others
+        return [values[key] for key in keys]
 
-    async def _take(self, wanted: dict[str, None], before: "asyncio.Task[Values] | None", seconds: float) -> Values:
-        if before:
-            await asyncio.wait({before})
-        self._wanted = None  # who comes now is for the next
+    async def _send_mget(
+        self, keys: dict[str, None], previous: "asyncio.Task[Values] | None", seconds: float
+    ) -> Values:
+        if previous:
+            await asyncio.wait({previous})
+        self._next_keys = None
         async with asyncio.timeout(seconds):
-            # Not `get_many`: it makes a task for each value.
-            return dict(zip(wanted, await self._client.mget(wanted), strict=True))
+            # `get_many` creates a task for each value.
+            return dict(zip(keys, await self._client.mget(keys), strict=True))
 
-    async def put(self, name: str, value: bytes, seconds: float) -> None:
-        await self._client.set(name, value, px=int(seconds * 1000))
+    async def put(self, key: str, value: bytes, seconds: float) -> None:
+        await self._client.set(key, value, px=int(seconds * 1000))
 
-    async def close(self) -> None:  # the inherited one warns that it is out of date
-        if self._taking:
-            await asyncio.wait({self._taking})
+    async def close(self) -> None:  # the inherited method warns that it is deprecated
+        if self._read:
+            await asyncio.wait({self._read})
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
 
-def _heard(task: "asyncio.Task[Values]") -> None:
-    """A failure is no news if all who waited have left."""
+def _retrieve_exception(task: "asyncio.Task[Values]") -> None:
+    """Prevent asyncio's warning about an error that no request waits for any more."""
     if not task.cancelled():
         task.exception()

@@ -1,6 +1,6 @@
-"""Answers that all processes share, in a Redis that may be away: then there are none, and pages are built.
+"""Cached responses in Redis, shared by all processes. If Redis is unavailable, pages are built without it.
 
-Commands, connections and locks are those of cashews.
+cashews provides commands, connections and locks.
 """
 
 import asyncio
@@ -23,26 +23,26 @@ T = TypeVar("T")
 
 KEY_PREFIX = "opportune:pages:"
 REDIS_TIMEOUT_SECONDS = 0.5
-"""Seconds in which Redis must answer. Building most pages takes less."""
+"""Timeout of a command. Most pages are built in less time."""
 RETRY_AFTER_SECONDS = 5.0
-"""Seconds until it is asked again."""
+"""Seconds to do without Redis after a failure."""
 LEASE_SECONDS = 10
-"""Seconds for which a process that has died keeps others from building the same."""
+"""Seconds after which another process may take over the build of a process that has died."""
 MAX_COUNTED_ENTRIES = 10_000
 
 
 class RedisStore(Store):
     is_shared = True
 
-    def __init__(self, url: str, shown: str) -> None:
-        self.name = shown
+    def __init__(self, url: str, name: str) -> None:
+        self.name = name
         self._url = url
         self._redis: RedisClient | None = None
-        self._opening = asyncio.Lock()
-        self._away_until = 0.0
-        self._is_away = False
-        self._missed: set[str] = set()
-        self._faults: tuple[type[Exception], ...] = ()
+        self._connecting = asyncio.Lock()
+        self._unavailable_until = 0.0
+        self._is_unavailable = False
+        self._pending_tags: set[str] = set()
+        self._errors: tuple[type[Exception], ...] = ()
         self._token = secrets.token_hex(8)
 
     async def close(self) -> None:
@@ -52,78 +52,78 @@ class RedisStore(Store):
     async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
         names = (KEY_PREFIX + key, *(_mark(tag) for tag in (ALL_TAGS, *tags)))
         nothing: list[bytes | None] = [None] * len(names)
-        kept, *states = await self._ask(lambda redis: redis.take(names, REDIS_TIMEOUT_SECONDS), nothing)
+        value, *states = await self._run(lambda redis: redis.get_values(names, REDIS_TIMEOUT_SECONDS), nothing)
         marks = tuple([state.decode() if state else "" for state in states])
-        return CacheLookup(_answer(kept, marks), marks)
+        return CacheLookup(_parse(value, marks), marks)
 
-    async def keep(
-        self, key: str, answer: CachedResponse, found: CacheLookup, tags: tuple[str, ...], seconds: float
+    async def save(
+        self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        value = ":".join(found.marks).encode() + b"\n" + answer.packed()
-        await self._ask(lambda redis: redis.put(KEY_PREFIX + key, value, seconds), None)
+        value = ":".join(lookup.marks).encode() + b"\n" + response.pack()
+        await self._run(lambda redis: redis.put(KEY_PREFIX + key, value, seconds), None)
 
     async def drop(self, key: str) -> None:
-        await self._ask(lambda redis: redis.delete(KEY_PREFIX + key), False)
+        await self._run(lambda redis: redis.delete(KEY_PREFIX + key), False)
 
     async def clear(self, *tags: str) -> None:
-        self._missed.update(tags)
-        await self._ask(self._catch_up, None)
+        self._pending_tags.update(tags)
+        await self._run(self._clear_pending, None)
 
     async def size(self) -> CacheSize:
-        return CacheSize(await self._ask(_count, 0), None)
+        return CacheSize(await self._run(_count, 0), None)
 
-    async def claim(self, work: str) -> bool:
-        name = f"{KEY_PREFIX}lock:{work}"
-        return await self._ask(lambda redis: redis.set_lock(name, self._token, LEASE_SECONDS), True)
+    async def claim(self, build: str) -> bool:
+        name = f"{KEY_PREFIX}lock:{build}"
+        return await self._run(lambda redis: redis.set_lock(name, self._token, LEASE_SECONDS), True)
 
-    async def release(self, work: str) -> None:
-        await self._ask(lambda redis: redis.unlock(f"{KEY_PREFIX}lock:{work}", self._token), False)
+    async def release(self, build: str) -> None:
+        await self._run(lambda redis: redis.unlock(f"{KEY_PREFIX}lock:{build}", self._token), False)
 
-    async def _ask(self, question: "Callable[[RedisClient], Awaitable[T]]", otherwise: T) -> T:
-        if time.monotonic() < self._away_until:
-            return otherwise
-        redis = self._redis or await self._opened()
-        cancelled = _times_cancelled()
+    async def _run(self, command: "Callable[[RedisClient], Awaitable[T]]", default: T) -> T:
+        if time.monotonic() < self._unavailable_until:
+            return default
+        redis = self._redis or await self._client()
+        cancellations = _cancellations()
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
-                await self._catch_up(redis)
-                answer = await question(redis)
-        except self._faults as error:
-            self._miss(error)
-            return otherwise
-        if _times_cancelled() > cancelled:  # redis-py 8.1 has answered all the same
+                await self._clear_pending(redis)
+                result = await command(redis)
+        except self._errors as error:
+            self._note_failure(error)
+            return default
+        if _cancellations() > cancellations:  # redis-py 8.1 swallows the cancellation
             raise asyncio.CancelledError
-        if self._is_away:
-            self._is_away = False
-            logger.info("the cache at %s answers again", self.name)
-        return answer
+        if self._is_unavailable:
+            self._is_unavailable = False
+            logger.info("the cache at %s is available again", self.name)
+        return result
 
-    async def _opened(self) -> "RedisClient":
-        async with self._opening:
+    async def _client(self) -> "RedisClient":
+        async with self._connecting:
             if self._redis is None:
                 module = await asyncio.to_thread(import_module, "opportune.web.cache.redis_client")
-                self._faults = (module.CacheBackendInteractionError, TimeoutError)
+                self._errors = (module.CacheBackendInteractionError, TimeoutError)
                 client: RedisClient = module.RedisClient(self._url)
                 await client.open()
                 self._redis = client
         return self._redis
 
-    async def _catch_up(self, redis: "RedisClient") -> None:
-        """Clear, also what was to be cleared while Redis was away."""
-        while self._missed:
-            tag = next(iter(self._missed))
+    async def _clear_pending(self, redis: "RedisClient") -> None:
+        """Clear the pending tags, including those of the time without Redis."""
+        while self._pending_tags:
+            tag = next(iter(self._pending_tags))
             await redis.put(_mark(tag), secrets.token_hex(8).encode(), 2 * MAX_AGE_SECONDS)
-            self._missed.discard(tag)
+            self._pending_tags.discard(tag)
 
-    def _miss(self, error: Exception) -> None:
-        self._away_until = time.monotonic() + RETRY_AFTER_SECONDS
-        if not self._is_away:
-            self._is_away = True
+    def _note_failure(self, error: Exception) -> None:
+        self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
+        if not self._is_unavailable:
+            self._is_unavailable = True
             reason = type(error if isinstance(error, TimeoutError) else error.__cause__ or error).__name__
-            logger.warning("the cache at %s does not answer (%s): pages are built without it", self.name, reason)
+            logger.warning("the cache at %s is unavailable (%s): pages are built without it", self.name, reason)
 
 
-def _times_cancelled() -> int:
+def _cancellations() -> int:
     task = asyncio.current_task()
     return task.cancelling() if task else 0
 
@@ -132,14 +132,14 @@ def _mark(tag: str) -> str:
     return f"{KEY_PREFIX}tag:{tag}"
 
 
-def _answer(kept: bytes | None, marks: Marks) -> CachedResponse | None:
-    """What was written, if its tags are as they were then."""
-    if kept is None:
+def _parse(value: bytes | None, marks: Marks) -> CachedResponse | None:
+    """Return the response, unless one of its tags was cleared."""
+    if value is None:
         return None
-    written, _, packed = kept.partition(b"\n")
+    saved_marks, _, packed = value.partition(b"\n")
     try:
-        return unpack(packed) if written == ":".join(marks).encode() else None
-    except ValueError:  # of another version of this program
+        return unpack(packed) if saved_marks == ":".join(marks).encode() else None
+    except ValueError:  # written by another version
         return None
 
 

@@ -1,4 +1,4 @@
-"""What a route says of its answers: how long they hold, and what they depend on."""
+"""Cache rules of routes: how long a response is fresh, and what it depends on."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Header = tuple[bytes, bytes]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 MAX_AGE_SECONDS = 24 * 60 * 60
-"""Seconds for which an answer may be kept, the time in which it is stale included."""
+"""Longest time to keep a response, fresh and stale."""
 CACHED_ATTRIBUTE = "__cached__"
 PERSONAL_HEADERS = {b"cookie", b"authorization"}
 JSON, PART = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
@@ -29,24 +29,24 @@ class CacheRule:
     query: frozenset[bytes] | None
     per_user: bool
 
-    def headers_seen(self, scope: Scope) -> list[Header]:
-        """All that a cached route gets to see of a request's headers, so that its answer depends on nothing else.
+    def visible_headers(self, scope: Scope) -> list[Header]:
+        """Return the request headers that a cached route may depend on.
 
-        Of `Accept` it sees whether a program asks, of htmx whether a part of the page is wanted.
+        `Accept` is reduced to JSON or not, and htmx's header to partial or not.
         """
-        seen = []
+        visible = []
         for name, value in scope["headers"]:
             if name in self.vary or name == b"host":
-                seen.append((name, value))
+                visible.append((name, value))
             elif name == b"accept" and b"json" in value and b"text/html" not in value:
-                seen.append(JSON)
+                visible.append(JSON)
             elif name == b"hx-request-type" and value == b"partial":
-                seen.append(PART)
-        seen.sort(key=first)
-        return seen
+                visible.append(PART)
+        visible.sort(key=first)
+        return visible
 
-    def query_seen(self, scope: Scope) -> bytes:
-        """The query in an order of our own, without what the route does not declare."""
+    def visible_query(self, scope: Scope) -> bytes:
+        """Return the query, sorted and without parameters that the rule does not list."""
         query: bytes = scope["query_string"]
         if not query or self.query == frozenset():
             return b""
@@ -54,14 +54,14 @@ class CacheRule:
         return b"&".join(pair for name, pair in sorted(pairs, key=first) if self.query is None or name in self.query)
 
     def tags_of(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """The tags of one address; `values` are those of its path."""
+        """Return the tags of one URL, with its path parameters filled in."""
         return tuple(tag.format_map(values) for tag in self.tags) if values else self.tags
 
 
 def key_of(scope: Scope, owner: str) -> str:
-    """The cache key of a request: a short name for all that its answer depends on, and for whose it is."""
-    seen = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], owner)
-    return blake2b(repr(seen).encode(), digest_size=16).hexdigest()
+    """Return the cache key: a hash of the reduced request and the owner's id."""
+    parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], owner)
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def cached(
@@ -73,25 +73,29 @@ def cached(
     tags: Collection[str] = (),
     per_user: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Keep this route's answers: `@router.get("/books")` above `@cached(60, stale=300, tags=["books"])`.
+    """Cache the responses of a route.
 
-    Who sends a cookie or an `Authorization` is not answered from what is kept, and nothing of theirs is kept.
+        @router.get("/books")
+        @cached(60, stale=300, tags=["books"])
+        async def books(request: Request) -> HTMLResponse: ...
+
+    Requests with cookies or `Authorization` bypass the cache, unless `per_user` is set.
 
     Args:
-        seconds: How long an answer is fresh.
-        stale: Seconds after that in which it is still given at once, while a new one is built in the background.
-        vary: Names of headers that the answer depends on. The route does not see others.
-        query: Names in the query that it depends on. The route does not see others; None stands for all.
-        tags: Names to `clear` it by; `book:{book_id}` takes a value of the path.
-        per_user: Keep an answer for each user, which is given to nobody else. It still takes a look at who asks.
+        seconds: Time for which a response is fresh.
+        stale: Seconds after that in which the old response is still sent while a new one is built in the background.
+        vary: Request headers that the response depends on. The route does not see other headers.
+        query: Query parameters that the response depends on. The route does not see others. None allows all.
+        tags: Names to `clear` the response by. `book:{book_id}` is filled with the path parameter.
+        per_user: Cache a response for each user.
     """
     if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:
         raise ValueError("seconds must be more than 0, and with stale at most a day")
     names = frozenset(name.lower().encode() for name in vary)
     if names & PERSONAL_HEADERS:
-        raise ValueError("answers that depend on cookies or Authorization are kept with per_user=True")
-    asked = None if query is None else frozenset(name.encode() for name in query)
-    rule = CacheRule(seconds, stale, names, tuple(tags), asked, per_user)
+        raise ValueError("set per_user=True for responses that depend on cookies or Authorization")
+    parameters = None if query is None else frozenset(name.encode() for name in query)
+    rule = CacheRule(seconds, stale, names, tuple(tags), parameters, per_user)
 
     def mark(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, CACHED_ATTRIBUTE, rule)
@@ -106,6 +110,6 @@ def rule_of(endpoint: Callable[..., Any]) -> CacheRule | None:
 
 
 def unknown_names(rule: CacheRule, path_names: Collection[str]) -> set[str]:
-    """Names in tags that the path does not have."""
-    used = {name for tag in rule.tags for _, name, _, _ in Formatter().parse(tag) if name is not None}
-    return used.difference(path_names)
+    """Return the names in tags that are not path parameters."""
+    names = {name for tag in rule.tags for _, name, _, _ in Formatter().parse(tag) if name is not None}
+    return names.difference(path_names)

@@ -1,4 +1,4 @@
-"""Where answers are kept. What is here is for one process; `redis_store` is for all of them."""
+"""Store of cached responses, with an implementation in memory. `redis_store` shares them among processes."""
 
 import time
 from abc import ABC, abstractmethod
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from opportune.web.cache.cached_response import CachedResponse
 
 ALL_TAGS = "*"
-"""The tag that everything has."""
+"""Tag of every response."""
 
 Marks = tuple[str, ...]
-"""The state of tags, which `clear` changes. An answer counts while its tags are as they were when its build began."""
+"""State of each tag. `clear` changes it, which invalidates responses that were built before."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    answer: CachedResponse | None
+    response: CachedResponse | None
     marks: Marks
 
 
@@ -24,27 +24,27 @@ class CacheLookup:
 class CacheSize:
     entries: int
     bytes: int | None
-    """None: not known."""
+    """None if unknown."""
 
 
 class Store(ABC):
-    """Where cached responses are. No method raises because the store cannot be reached: then nothing is cached."""
+    """Store of cached responses. No method raises if the store is unavailable; nothing is cached then."""
 
     name: str
     is_shared: bool
-    """Whether other processes have it too."""
+    """Whether other processes use the same store."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
     @abstractmethod
     async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup: ...
 
     @abstractmethod
-    async def keep(
-        self, key: str, answer: CachedResponse, found: CacheLookup, tags: tuple[str, ...], seconds: float
+    async def save(
+        self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        """Keep an answer; `found` is what was there before it was built."""
+        """Save a response. `lookup` is the state of the store before the build."""
 
     @abstractmethod
     async def drop(self, key: str) -> None: ...
@@ -55,17 +55,17 @@ class Store(ABC):
     @abstractmethod
     async def size(self) -> CacheSize: ...
 
-    async def claim(self, _work: str) -> bool:
-        """Whether this process may do it: no other one is at it."""
+    async def claim(self, _build: str) -> bool:
+        """Return whether this process may build the response, because no other process does."""
         return True
 
-    async def release(self, _work: str) -> None:
-        """The end of what `claim` began."""
+    async def release(self, _build: str) -> None:
+        """End a build that `claim` has allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    answer: CachedResponse
+    response: CachedResponse
     marks: Marks
     tags: tuple[str, ...]
     until: float
@@ -73,41 +73,41 @@ class CacheEntry:
 
 
 class MemoryStore(Store):
-    """Cached responses of this process, up to so many entries and bytes; the least recently used goes first."""
+    """Least recently used cache of this process, limited in entries and bytes."""
 
     name = "memory"
     is_shared = False
     max_marks = 10_000
 
     def __init__(self, entries: int = 2000, size: int = 32 * 1024 * 1024) -> None:
-        self._kept: OrderedDict[str, CacheEntry] = OrderedDict()
+        self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
         self._marks: dict[str, str] = {}
         self._cleared = 0
-        self._entries, self._room = entries, size
+        self._max_entries, self._max_bytes = entries, size
         self._bytes = 0
 
     async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
         marks = self._marks_of(tags)
-        kept = self._kept.get(key)
-        if kept is None:
+        entry = self._entries.get(key)
+        if entry is None:
             return CacheLookup(None, marks)
-        if kept.until < time.monotonic():
+        if entry.until < time.monotonic():
             self._drop(key)
             return CacheLookup(None, marks)
-        self._kept.move_to_end(key)
-        return CacheLookup(kept.answer, marks)
+        self._entries.move_to_end(key)
+        return CacheLookup(entry.response, marks)
 
-    async def keep(
-        self, key: str, answer: CachedResponse, found: CacheLookup, tags: tuple[str, ...], seconds: float
+    async def save(
+        self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        if found.marks != self._marks_of(tags):
-            return  # cleared while it was built
+        if lookup.marks != self._marks_of(tags):
+            return  # cleared during the build
         self._drop(key)
-        size = len(answer.body) + sum(len(name) + len(value) for name, value in answer.headers)
-        self._kept[key] = CacheEntry(answer, found.marks, tags, time.monotonic() + seconds, size)
+        size = len(response.body) + sum(len(name) + len(value) for name, value in response.headers)
+        self._entries[key] = CacheEntry(response, lookup.marks, tags, time.monotonic() + seconds, size)
         self._bytes += size
-        while self._bytes > self._room or len(self._kept) > self._entries:
-            self._drop(next(iter(self._kept)))
+        while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._drop(next(iter(self._entries)))
 
     async def drop(self, key: str) -> None:
         self._drop(key)
@@ -117,15 +117,15 @@ class MemoryStore(Store):
         if len(self._marks) + len(tags) > self.max_marks:
             self._marks, tags = {}, (ALL_TAGS,)
         self._marks |= dict.fromkeys(tags, str(self._cleared))
-        for key in [key for key, kept in self._kept.items() if ALL_TAGS in tags or not set(tags).isdisjoint(kept.tags)]:
+        for key in [key for key, entry in self._entries.items() if not {ALL_TAGS, *entry.tags}.isdisjoint(tags)]:
             self._drop(key)
 
     async def size(self) -> CacheSize:
-        return CacheSize(len(self._kept), self._bytes)
+        return CacheSize(len(self._entries), self._bytes)
 
     def _marks_of(self, tags: tuple[str, ...]) -> Marks:
         return tuple([self._marks.get(tag, "") for tag in (ALL_TAGS, *tags)])
 
     def _drop(self, key: str) -> None:
-        if kept := self._kept.pop(key, None):
-            self._bytes -= kept.size
+        if entry := self._entries.pop(key, None):
+            self._bytes -= entry.size

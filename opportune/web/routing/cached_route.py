@@ -1,4 +1,4 @@
-"""The route of an endpoint that is marked with `@cached`. It also answers HEAD."""
+"""Route of endpoints marked with `@cached`. It also handles HEAD."""
 
 from dataclasses import astuple, dataclass
 from typing import Self
@@ -12,18 +12,18 @@ from opportune.web.cache.rule import CacheRule, unknown_names
 
 @dataclass
 class Counts:
-    """Counts of this process's requests, by where their answer came from."""
+    """Requests of this process, by the source of their response."""
 
     fresh: int = 0
     stale: int = 0
     shared: int = 0
-    """Waited for another request's."""
+    """Waited for the build of another request."""
     built: int = 0
     bypassed: int = 0
-    """Of somebody with a cookie, whom the cache does not answer."""
+    """Not cached, such as requests with a cookie."""
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def hits(self) -> int:
@@ -31,23 +31,27 @@ class Counts:
 
     @property
     def rate(self) -> float | None:
-        """The share of those that needed no building."""
+        """Share of requests served without a build."""
         return self.hits / (self.hits + self.built) if self.hits + self.built else None
 
 
 class CachedRoute(APIRoute):
-    """A route that asks the cache before anything of it is run, its dependencies included."""
+    """Route that consults the cache before it runs its dependencies."""
 
     rule: CacheRule
     counts: Counts
 
     @classmethod
     def of(cls, route: APIRoute, rule: CacheRule) -> Self:
-        """A route like this one."""
+        """Return a cached copy of a route.
+
+        Raises:
+            TypeError: The route is not for GET alone, or its tags name unknown path parameters.
+        """
         if route.methods != {"GET"}:
-            raise TypeError(f"{route.path}: only a route for GET alone can be cached")
+            raise TypeError(f"{route.path}: only a route for GET can be cached")
         if unknown := unknown_names(rule, route.param_convertors):
-            raise TypeError(f"{route.path}: no {', '.join(sorted(unknown))} in the path for the tags of its answers")
+            raise TypeError(f"{route.path}: the path has no {', '.join(sorted(unknown))}, which the cache tags use")
         cached = cls.__new__(cls)
         vars(cached).update(vars(route), rule=rule, counts=Counts())
         return cached
@@ -61,7 +65,7 @@ class CachedRoute(APIRoute):
         if scope["method"] == "HEAD":
             await self.handle({**scope, "method": "GET"}, receive, _without_body(send))
         elif scope["method"] == "GET":
-            await scope["app"].state.cache.answer(self, scope, receive, send)
+            await scope["app"].state.cache.respond(self, scope, receive, send)
         else:
             await super().handle(scope, receive, send)
 

@@ -16,6 +16,12 @@ def cache_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(autouse=True)
+def _slow_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow a busy machine more time than the cache gives Redis, after which it builds pages without it."""
+    monkeypatch.setattr("opportune.web.cache.redis_store.REDIS_TIMEOUT_SECONDS", 60)
+
+
 @pytest.fixture
 async def store(cache_url: str) -> AsyncIterator[Store]:
     store = open_store(cache_url)
@@ -32,19 +38,19 @@ async def shop(store: Store) -> AsyncIterator[Shop]:
 
 
 in_memory = pytest.mark.parametrize("cache_url", ["memory"], indirect=True)
-"""For what no store is asked differently about."""
+"""Marks tests whose result does not depend on the store."""
 
 
 class Clock:
-    late = 0.0
+    offset = 0.0
 
     def time(self) -> float:
-        return time.time() + self.late
+        return time.time() + self.offset
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time of the cache, which a test can put forward."""
+    """The clock of the cache, which a test can advance."""
     clock = Clock()
     fake = SimpleNamespace(time=clock.time, monotonic=time.monotonic)
     monkeypatch.setattr("opportune.web.cache.cache.time", fake)

@@ -1,17 +1,17 @@
-"""A site with one cached route that does as a test says."""
+"""A site with one cached route."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from httpx import ASGITransport, AsyncClient
-from httpx import Response as Answer
 from starlette.responses import PlainTextResponse
 
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.cache import CachedRequest
-from opportune.web.cache.cached_response import CachedResponse as Kept
+from opportune.web.cache.cached_response import CachedResponse
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.routing.cached_route import CachedRoute
 from opportune.web.routing.fast_router_adapter import FastRouter
@@ -22,8 +22,7 @@ class User:
         self.id = name
 
 
-async def who(request: Request) -> User | None:
-    """Signed in is whose cookie says so."""
+async def load_user(request: Request) -> User | None:
     name = request.cookies.get("session")
     request.state.user = User(name) if name else None
     user: User | None = request.state.user
@@ -31,25 +30,24 @@ async def who(request: Request) -> User | None:
 
 
 class CountingCache(Cache):
-    looked = 0
-    """Requests that have been looked up."""
+    lookups = 0
 
-    async def _found(self, visit: CachedRequest) -> Kept | CacheLookup:
-        found = await super()._found(visit)
-        self.looked += 1
-        return found
+    async def _look_up(self, request: CachedRequest) -> CachedResponse | CacheLookup:
+        result = await super()._look_up(request)
+        self.lookups += 1
+        return result
 
 
 class Shop:
     def __init__(self, store: Store) -> None:
-        self.cache = CountingCache(store, who)
+        self.cache = CountingCache(store, load_user)
         self.builds = 0
         self.text = "first"
         self.status = 200
         self.headers: dict[str, str] = {}
-        self.fault: Exception | None = None
+        self.error: Exception | None = None
         self.open = asyncio.Event()
-        """Builds wait for it."""
+        """Set while builds may finish."""
         self.open.set()
         self.route: CachedRoute
 
@@ -57,8 +55,8 @@ class Shop:
         self.builds += 1
         text = self.text
         await self.open.wait()
-        if self.fault:
-            raise self.fault
+        if self.error:
+            raise self.error
         if self.status >= 400:
             raise HTTPException(self.status, text)
         user = getattr(request.state, "user", None)
@@ -66,7 +64,7 @@ class Shop:
         return PlainTextResponse(text, self.status, self.headers)
 
     def client(self, path: str = "/things", seconds: float = 60, **rule: Any) -> AsyncClient:
-        """A browser without cookies, at a site whose route has this rule."""
+        """Return a client of a site whose route has this rule."""
 
         @cached(seconds, **rule)
         async def things(request: Request) -> Response:
@@ -78,24 +76,24 @@ class Shop:
         app = FastAPI(openapi_url=None)
         app.router = router = FastRouter(dependency_overrides_provider=app)
         app.state.cache = self.cache
-        own = APIRouter()
-        own.add_api_route(path, endpoint, methods=["GET"])
-        router.include_flat(own)
+        inner = APIRouter()
+        inner.add_api_route(path, endpoint, methods=["GET"])
+        router.include_flat(inner)
         (self.route,) = (route for route in router.routes if isinstance(route, CachedRoute))
         return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not is_so():
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
             await asyncio.sleep(0.001)
 
 
-async def ask_at_once(client: AsyncClient, shop: Shop, number: int) -> list[Answer]:
-    """Their requests have all come before the first is answered."""
+async def get_concurrently(client: AsyncClient, shop: Shop, number: int) -> list[httpx.Response]:
+    """Send requests. No response is built before all of them have looked it up."""
     shop.open.clear()
-    before = shop.cache.looked
-    asking = asyncio.gather(*(client.get("/things") for _ in range(number)))
-    await until(lambda: shop.cache.looked == before + number)
+    before = shop.cache.lookups
+    responses = asyncio.gather(*(client.get("/things") for _ in range(number)))
+    await until(lambda: shop.cache.lookups == before + number)
     shop.open.set()
-    return await asking
+    return await responses

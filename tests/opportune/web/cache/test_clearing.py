@@ -1,4 +1,4 @@
-"""Tags: what is cleared is never given again, not even by a build that began before."""
+"""Clearing of tags, limits of the store in memory, and the setting CACHE_URL."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.opportune.web.cache.shop import Shop, until
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_clearing_a_tag_has_its_pages_built_anew(shop: Shop) -> None:
+async def test_cleared_tag_rebuilds_its_pages(shop: Shop) -> None:
     async with shop.client("/events/{event_id}", tags=["events", "event:{event_id}"]) as client:
         for path in ("/events/1", "/events/2"):
             await client.get(path)
@@ -38,7 +38,7 @@ async def test_clearing_a_tag_has_its_pages_built_anew(shop: Shop) -> None:
     assert shop.builds == 5
 
 
-async def test_everything_can_be_cleared(shop: Shop) -> None:
+async def test_all_tags_clears_everything(shop: Shop) -> None:
     async with shop.client() as client:
         await client.get("/things")
         await shop.cache.clear(ALL_TAGS)
@@ -47,18 +47,18 @@ async def test_everything_can_be_cleared(shop: Shop) -> None:
     assert shop.builds == 2
 
 
-async def test_cleared_is_not_even_stale(shop: Shop, clock: Clock) -> None:
+async def test_cleared_response_is_not_served_stale(shop: Shop, clock: Clock) -> None:
     async with shop.client(stale=300, tags=["things"]) as client:
         await client.get("/things")
-        clock.late, shop.text = 100, "second"
+        clock.offset, shop.text = 100, "second"
         await shop.cache.clear("things")
         assert (await client.get("/things")).text.startswith("second")
 
 
-async def test_a_build_that_began_before_is_neither_kept_nor_waited_for(shop: Shop) -> None:
+async def test_build_started_before_clearing_is_discarded(shop: Shop) -> None:
     async with shop.client(tags=["things"]) as client:
         shop.open.clear()
-        before = asyncio.create_task(client.get("/things"))
+        earlier = asyncio.create_task(client.get("/things"))
         await until(lambda: shop.builds == 1)
         stalled, shop.open = shop.open, asyncio.Event()
         shop.open.set()
@@ -67,11 +67,11 @@ async def test_a_build_that_began_before_is_neither_kept_nor_waited_for(shop: Sh
 
         assert (await client.get("/things")).text.startswith("second")
         stalled.set()
-        assert (await before).text.startswith("first")
+        assert (await earlier).text.startswith("first")
         assert (await client.get("/things")).text.startswith("second")
 
 
-async def test_one_process_clears_for_the_others(redis_url: str) -> None:
+async def test_clearing_reaches_other_processes(redis_url: str) -> None:
     one, two = Shop(open_store(redis_url)), Shop(open_store(redis_url))
     await one.cache.clear(ALL_TAGS)
     async with one.client(tags=["things"]) as first, two.client(tags=["things"]) as second:
@@ -84,7 +84,7 @@ async def test_one_process_clears_for_the_others(redis_url: str) -> None:
         await shop.cache.close()
 
 
-async def test_a_service_clears_when_its_session_commits(shop: Shop, database: Database) -> None:
+async def test_session_clears_tags_on_commit(shop: Shop, database: Database) -> None:
     database.info["cache"] = shop.cache
     async with shop.client(tags=["things"]) as client:
         await client.get("/things")
@@ -106,32 +106,32 @@ async def change_and_fail(database: Database) -> None:
         raise ZeroDivisionError
 
 
-async def test_memory_is_bounded_in_answers_and_bytes_and_the_oldest_goes_first() -> None:
-    store, nothing = MemoryStore(entries=3, size=1000), CacheLookup(None, ("",))
+async def test_memory_evicts_least_recently_used() -> None:
+    store, lookup = MemoryStore(entries=3, size=1000), CacheLookup(None, ("",))
     for key in "abc":
-        await store.keep(key, CachedResponse(200, (), b"x" * 10), nothing, (), 60)
-    assert (await store.find("a", ())).answer
-    await store.keep("d", CachedResponse(200, (), b"x" * 10), nothing, (), 60)
-    assert [key for key in "abcd" if (await store.find(key, ())).answer] == ["a", "c", "d"]
-    await store.keep("e", CachedResponse(200, ((b"x", b"y"),), b"x" * 985), nothing, (), 60)
+        await store.save(key, CachedResponse(200, (), b"x" * 10), lookup, (), 60)
+    assert (await store.find("a", ())).response
+    await store.save("d", CachedResponse(200, (), b"x" * 10), lookup, (), 60)
+    assert [key for key in "abcd" if (await store.find(key, ())).response] == ["a", "c", "d"]
+    await store.save("e", CachedResponse(200, ((b"x", b"y"),), b"x" * 985), lookup, (), 60)
     size = await store.size()
     assert (size.entries, size.bytes) == (2, 997)
-    await store.keep("f", CachedResponse(200, (), b"x" * 1001), nothing, (), 60)
+    await store.save("f", CachedResponse(200, (), b"x" * 1001), lookup, (), 60)
     assert (await store.size()).bytes == 0
 
 
-async def test_tags_that_were_cleared_do_not_fill_memory() -> None:
+async def test_marks_of_cleared_tags_are_limited() -> None:
     store = MemoryStore()
     store.max_marks = 5
     before = await store.find("a", ("tag:0",))
     for number in range(20):
         await store.clear(f"tag:{number}")
         assert len(store._marks) <= 5
-    await store.keep("a", CachedResponse(200, (), b""), before, ("tag:0",), 60)
-    assert (await store.find("a", ("tag:0",))).answer is None
+    await store.save("a", CachedResponse(200, (), b""), before, ("tag:0",), 60)
+    assert (await store.find("a", ("tag:0",))).response is None
 
 
-def test_a_bad_address_is_refused_in_one_line_without_its_secret() -> None:
+def test_invalid_cache_url_is_refused_without_secret() -> None:
     for url in (
         "redis:",
         "redis://",
@@ -144,18 +144,18 @@ def test_a_bad_address_is_refused_in_one_line_without_its_secret() -> None:
         "http://secret/",
         "memory:secret",
     ):
-        with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory: or redis://[^\n]*$") as refusal:
+        with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory: or redis://[^\n]*$") as error:
             open_store(url)
-        assert "secret" not in str(refusal.value), url
+        assert "secret" not in str(error.value), url
 
 
 @pytest.mark.parametrize("url", ["redis://user:secret@host/1", " rediss://:secret@host:6380/1?ssl_cert_reqs=none"])
-def test_the_name_of_a_store_has_no_secret(url: str) -> None:
+def test_store_name_has_no_secret(url: str) -> None:
     assert "secret" not in open_store(url).name
 
 
 @pytest.mark.parametrize("environment", ["development", "test"])
-async def test_in_development_nothing_is_kept(environment: str, tmp_path: Path) -> None:
+async def test_cache_is_disabled_in_development(environment: str, tmp_path: Path) -> None:
     settings = settings_for(f"sqlite:///{tmp_path / 'a.db'}").model_copy(update={"environment": environment})
     database = open_database(settings)
     assert open_cache(settings, database).is_enabled is (environment != "development")

@@ -1,4 +1,4 @@
-"""docs/cache.md says what is so: its code is taken, its addresses are understood, its numbers are the code's."""
+"""Code, URLs and numbers of docs/cache.md."""
 
 import re
 from inspect import signature
@@ -16,27 +16,27 @@ from opportune.web.routing.router import Router
 GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
 
 
-def test_its_routes_are_cached() -> None:
+def test_routes_of_guide_are_cached() -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}
-    exec(block, names)  # noqa: S102 - the guide's own
-    own = names["router"]
-    assert isinstance(own, APIRouter)
+    exec(block, names)  # noqa: S102 - code of the guide
+    router = names["router"]
+    assert isinstance(router, APIRouter)
     site = Router()
-    site.include_flat(own)
+    site.include_flat(router)
     routes = [route for route in site.routes if isinstance(route, CachedRoute)]
     assert [route.path for route in routes] == ["/books", "/books/{book_id}"]
     assert routes[1].rule.tags_of({"book_id": "5"}) == ("books", "book:5")
 
 
-def test_its_addresses_are_understood() -> None:
+def test_cache_urls_of_guide_are_valid() -> None:
     urls = re.findall(r"^CACHE_URL=(.*)$", GUIDE, re.MULTILINE)
     assert len(urls) == 3
     for url in urls:
         assert "PASSWORD" not in open_store(url).name
 
 
-def test_its_numbers_are_those_of_the_code() -> None:
+def test_numbers_of_guide_match_code() -> None:
     bounds = signature(MemoryStore).parameters
     assert f"{bounds['entries'].default} responses and {bounds['size'].default >> 20} MiB" in GUIDE
     assert MAX_BODY_BYTES == 1024 * 1024

@@ -1,4 +1,4 @@
-"""What an answer depends on is in its key, and what is not in its key it does not see."""
+"""Cache keys, and the parts of a request that a cached route sees."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from tests.opportune.web.cache.shop import Shop
 
 @pytest.fixture
 def cache_url() -> str:
-    """Keys are made before any store is asked."""
+    """Keys do not depend on the store."""
     return "memory:"
 
 
-async def test_an_answer_is_built_once_and_arguments_count_in_whatever_order(shop: Shop) -> None:
+async def test_query_order_does_not_change_the_key(shop: Shop) -> None:
     async with shop.client() as client:
-        answers = {(await client.get("/things")).text for _ in range(3)}
+        texts = {(await client.get("/things")).text for _ in range(3)}
 
-    assert len(answers) == 1
+    assert len(texts) == 1
     assert (shop.builds, shop.route.counts.fresh) == (1, 2)
 
     async with shop.client() as client:
@@ -37,7 +37,7 @@ async def test_an_answer_is_built_once_and_arguments_count_in_whatever_order(sho
         assert (await client.get("/things?a=1&a=2")).text != (await client.get("/things?a=2&a=1")).text
 
 
-async def test_only_declared_arguments_count_and_are_seen(shop: Shop) -> None:
+async def test_undeclared_query_parameters_are_hidden(shop: Shop) -> None:
     async with shop.client(query=["page"]) as client:
         first = await client.get("/things?page=2&utm=one")
         second = await client.get("/things?utm=two&page=2&x")
@@ -47,7 +47,7 @@ async def test_only_declared_arguments_count_and_are_seen(shop: Shop) -> None:
     assert shop.builds == 1
 
 
-async def test_paths_are_apart(shop: Shop) -> None:
+async def test_each_path_has_a_response(shop: Shop) -> None:
     async with shop.client("/things/{thing}") as client:
         for path in ("/things/1", "/things/2", "/things/1"):
             await client.get(path)
@@ -55,7 +55,7 @@ async def test_paths_are_apart(shop: Shop) -> None:
     assert shop.builds == 2
 
 
-async def test_chosen_headers_count_and_others_are_not_seen(shop: Shop) -> None:
+async def test_undeclared_headers_are_hidden(shop: Shop) -> None:
     async with shop.client(vary=["Accept-Language"]) as client:
         german = await client.get("/things", headers={"accept-language": "de", "user-agent": "one"})
         english = await client.get("/things", headers={"accept-language": "en", "user-agent": "two"})
@@ -67,7 +67,7 @@ async def test_chosen_headers_count_and_others_are_not_seen(shop: Shop) -> None:
     assert "user-agent" not in german.text
 
 
-async def test_parts_programs_and_hosts_have_answers_of_their_own_and_headers_that_mean_nothing_none(
+async def test_htmx_json_and_host_change_the_key(
     shop: Shop,
 ) -> None:
     async with shop.client() as client:
@@ -82,23 +82,21 @@ async def test_parts_programs_and_hosts_have_answers_of_their_own_and_headers_th
 
 
 @pytest.mark.parametrize("headers", [{"cookie": "session=ada"}, {"authorization": "Bearer ada"}, {"cookie": "theme=x"}])
-async def test_who_may_be_known_is_neither_answered_from_the_cache_nor_kept_in_it(
-    shop: Shop, headers: dict[str, str]
-) -> None:
+async def test_personal_request_bypasses_cache(shop: Shop, headers: dict[str, str]) -> None:
     async with shop.client() as client:
-        hers = await client.get("/things", headers=headers)
+        private = await client.get("/things", headers=headers)
         public = await client.get("/things")
-        hers_again = await client.get("/things", headers=headers)
+        private_again = await client.get("/things", headers=headers)
 
-    assert "ada" in hers.text or "theme" in hers.text
+    assert "ada" in private.text or "theme" in private.text
     assert "ada" not in public.text
     assert "theme" not in public.text
-    assert hers_again.text == hers.text
-    assert "etag" not in hers.headers
+    assert private_again.text == private.text
+    assert "etag" not in private.headers
     assert (shop.builds, shop.route.counts.bypassed) == (3, 2)
 
 
-async def test_answers_kept_per_user_are_given_to_nobody_else(shop: Shop) -> None:
+async def test_each_user_has_a_response(shop: Shop) -> None:
     async with shop.client(per_user=True) as client:
         texts = {}
         for name in ("ada", "bob", "ada", "bob"):
@@ -109,15 +107,15 @@ async def test_answers_kept_per_user_are_given_to_nobody_else(shop: Shop) -> Non
     assert shop.builds == 3
 
 
-async def test_what_is_kept_for_a_user_is_not_marked_for_others(shop: Shop) -> None:
+async def test_response_per_user_has_no_cache_control(shop: Shop) -> None:
     async with shop.client(per_user=True) as client:
-        answer = await client.get("/things", headers={"cookie": "session=ada"})
+        response = await client.get("/things", headers={"cookie": "session=ada"})
 
-    assert "cache-control" not in answer.headers  # the edge adds no-store
-    assert "cookie" in answer.headers["vary"]
+    assert "cache-control" not in response.headers  # the middleware adds no-store
+    assert "cookie" in response.headers["vary"]
 
 
-async def test_a_request_with_a_body_is_left_to_the_route(shop: Shop) -> None:
+async def test_request_with_body_bypasses_cache(shop: Shop) -> None:
     async with shop.client() as client:
         await client.request("GET", "/things", content=b"more")
         await client.request("GET", "/things", content=b"less")
@@ -129,34 +127,34 @@ async def test_a_request_with_a_body_is_left_to_the_route(shop: Shop) -> None:
     ("seconds", "options"),
     [(0, {}), (-1, {}), (60, {"stale": -1}), (60, {"stale": 90_000}), (60, {"vary": ["Cookie"]})],
 )
-def test_a_rule_that_makes_no_sense_is_refused(seconds: float, options: dict[str, Any]) -> None:
+def test_invalid_rule_is_refused(seconds: float, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"seconds|per_user"):
         cached(seconds, **options)
 
 
-def test_a_tag_names_what_the_path_has() -> None:
-    with pytest.raises(TypeError, match="no event_id in the path"):
-        take(cached(60, tags=["event:{event_id}"]), "/events/{id}", ["GET"])
+def test_tag_with_unknown_path_parameter_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no event_id"):
+        add_route(cached(60, tags=["event:{event_id}"]), "/events/{id}", ["GET"])
 
 
-def test_only_routes_that_read_are_cached() -> None:
-    with pytest.raises(TypeError, match="GET alone"):
-        take(cached(60), "/events", ["POST"])
+def test_cached_post_route_is_refused() -> None:
+    with pytest.raises(TypeError, match="only a route for GET"):
+        add_route(cached(60), "/events", ["POST"])
 
 
-def test_a_marked_route_is_never_left_uncached_in_silence() -> None:
+def test_cached_route_next_to_a_mount_is_refused() -> None:
     async def endpoint() -> None: ...
 
-    own = APIRouter()
-    own.add_api_route("/events", cached(60)(endpoint))
-    own.mount("/files", FastAPI())
+    router = APIRouter()
+    router.add_api_route("/events", cached(60)(endpoint))
+    router.mount("/files", FastAPI())
     with pytest.raises(TypeError, match="routes alone"):
-        Router().include_flat(own)
+        Router().include_flat(router)
 
 
-def take(mark: Any, path: str, methods: list[str]) -> None:
+def add_route(mark: Any, path: str, methods: list[str]) -> None:
     async def endpoint() -> None: ...
 
-    own = APIRouter()
-    own.add_api_route(path, mark(endpoint), methods=methods)
-    Router().include_flat(own)
+    router = APIRouter()
+    router.add_api_route(path, mark(endpoint), methods=methods)
+    Router().include_flat(router)

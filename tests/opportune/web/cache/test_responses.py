@@ -1,4 +1,4 @@
-"""What is kept and what is not, and what browsers and proxies are told."""
+"""Cacheable responses, and their headers for browsers and proxies."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -15,12 +15,12 @@ from tests.opportune.web.cache.shop import Shop
 
 
 @in_memory
-async def test_a_browser_that_has_the_answer_is_told_so(shop: Shop) -> None:
+async def test_matching_etag_returns_304(shop: Shop) -> None:
     async with shop.client() as client:
         first = await client.get("/things")
         tag = first.headers["etag"]
-        for sent in (tag, f'"other", {tag}', f"W/{tag}", "*"):
-            again = await client.get("/things", headers={"if-none-match": sent})
+        for header in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+            again = await client.get("/things", headers={"if-none-match": header})
             assert (again.status_code, again.content) == (304, b"")
             assert again.headers["etag"] == tag
             assert again.headers["vary"] == first.headers["vary"]
@@ -31,7 +31,7 @@ async def test_a_browser_that_has_the_answer_is_told_so(shop: Shop) -> None:
 
 
 @in_memory
-async def test_an_etag_is_of_the_content(shop: Shop) -> None:
+async def test_etag_depends_on_content(shop: Shop) -> None:
     async with shop.client() as client:
         first = (await client.get("/things")).headers["etag"]
         await shop.cache.clear("*")
@@ -44,44 +44,44 @@ async def test_an_etag_is_of_the_content(shop: Shop) -> None:
 
 
 @in_memory
-async def test_head_is_answered_like_get_without_its_body(shop: Shop) -> None:
+async def test_head_returns_headers_of_get(shop: Shop) -> None:
     async with shop.client() as client:
         for _ in range(2):
             head = await client.head("/things")
             page = await client.get("/things")
             assert head.content == b""
             assert {**head.headers, "age": ""} == {**page.headers, "age": ""}
-        known = await client.head("/things", headers={"if-none-match": page.headers["etag"]})
-        hers = await client.head("/things", headers={"cookie": "session=ada"})
+        unchanged = await client.head("/things", headers={"if-none-match": page.headers["etag"]})
+        private = await client.head("/things", headers={"cookie": "session=ada"})
         wrong = await client.post("/things")
 
-    assert known.status_code == 304
-    assert (hers.status_code, hers.content) == (200, b"")
+    assert unchanged.status_code == 304
+    assert (private.status_code, private.content) == (200, b"")
     assert wrong.status_code == 405
     assert (shop.builds, shop.route.counts.bypassed) == (2, 1)
 
 
-async def test_headers_say_how_old_it_is_and_that_everybody_must_ask(shop: Shop, clock: Clock) -> None:
+async def test_cached_response_has_age_and_no_cache(shop: Shop, clock: Clock) -> None:
     async with shop.client(vary=["Accept-Language"]) as client:
         await client.get("/things")
-        clock.late = 20
-        answer = await client.get("/things")
+        clock.offset = 20
+        response = await client.get("/things")
 
-    assert 20 <= int(answer.headers["age"]) <= 25
-    assert answer.headers["cache-control"] == "no-cache"
-    assert answer.headers["vary"] == "accept-language, cookie, hx-request-type"
+    assert 20 <= int(response.headers["age"]) <= 25
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["vary"] == "accept-language, cookie, hx-request-type"
 
 
-async def test_headers_of_the_route_are_kept_with_its_answer(shop: Shop) -> None:
+async def test_headers_of_route_are_cached(shop: Shop) -> None:
     shop.headers = {"cache-control": "public, max-age=60", "etag": '"mine"', "x-thing": "ü", "vary": "Cookie"}
     async with shop.client() as client:
-        answers = [await client.get("/things") for _ in range(2)]
+        responses = [await client.get("/things") for _ in range(2)]
 
-    for answer in answers:
-        assert answer.headers["cache-control"] == "public, max-age=60"
-        assert answer.headers["etag"] == '"mine"'
-        assert answer.headers["x-thing"] == "ü"
-        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    for response in responses:
+        assert response.headers["cache-control"] == "public, max-age=60"
+        assert response.headers["etag"] == '"mine"'
+        assert response.headers["x-thing"] == "ü"
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
     assert shop.builds == 1
 
 
@@ -98,23 +98,23 @@ async def test_headers_of_the_route_are_kept_with_its_answer(shop: Shop) -> None
     ],
 )
 @in_memory
-async def test_an_answer_that_is_somebodys_own_is_not_kept(
+async def test_private_response_is_not_cached(
     shop: Shop, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.headers = headers
     async with shop.client() as client:
-        answers = [await client.get("/things") for _ in range(3)]
+        responses = [await client.get("/things") for _ in range(3)]
 
     assert shop.builds == 3
-    assert "age" not in answers[-1].headers
-    assert [record.message for record in caplog.records if "marked as cached" in record.message] == [
-        "/things is marked as cached, but its answer is private, too long, or a stream"
+    assert "age" not in responses[-1].headers
+    assert [record.message for record in caplog.records if "is not cached" in record.message] == [
+        "/things is not cached: its response is private, too long, or a stream"
     ]
 
 
 @in_memory
 @pytest.mark.parametrize("status", [204, 301, 404, 500])
-async def test_nothing_but_success_is_kept(shop: Shop, status: int) -> None:
+async def test_only_status_200_is_cached(shop: Shop, status: int) -> None:
     shop.status = status
     async with shop.client() as client:
         assert [(await client.get("/things")).status_code for _ in range(2)] == [status] * 2
@@ -125,16 +125,16 @@ async def test_nothing_but_success_is_kept(shop: Shop, status: int) -> None:
 
 
 @in_memory
-async def test_a_crash_is_not_kept(shop: Shop) -> None:
-    shop.fault = RuntimeError("a bug")
+async def test_exception_is_not_cached(shop: Shop) -> None:
+    shop.error = RuntimeError("a bug")
     async with shop.client() as client:
         assert (await client.get("/things")).status_code == 500
-        shop.fault = None
+        shop.error = None
         assert (await client.get("/things")).status_code == 200
 
 
 @in_memory
-async def test_an_answer_that_is_too_long_is_not_kept(shop: Shop) -> None:
+async def test_long_response_is_not_cached(shop: Shop) -> None:
     shop.text = "x" * 1_100_000
     async with shop.client() as client:
         assert len((await client.get("/things")).content) > 1_100_000
@@ -144,31 +144,31 @@ async def test_an_answer_that_is_too_long_is_not_kept(shop: Shop) -> None:
 
 
 @in_memory
-@pytest.mark.parametrize("kind", [StreamingResponse, EventStream])
-async def test_a_stream_goes_through_as_it_comes(
-    shop: Shop, kind: Callable[[AsyncGenerator[bytes, None]], Response]
+@pytest.mark.parametrize("response_class", [StreamingResponse, EventStream])
+async def test_stream_is_not_cached(
+    shop: Shop, response_class: Callable[[AsyncGenerator[bytes, None]], Response]
 ) -> None:
     builds = 0
 
-    async def pieces() -> AsyncGenerator[bytes, None]:
-        for piece in (b"one ", b"two ", b"three"):
-            yield piece
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        for chunk in (b"one ", b"two ", b"three"):
+            yield chunk
             await asyncio.sleep(0)
 
     @cached(60)
     async def stream() -> Response:
         nonlocal builds
         builds += 1
-        return kind(pieces())
+        return response_class(chunks())
 
     async with shop.client_of(stream) as client:
-        answers = await asyncio.gather(*(client.get("/things") for _ in range(3)))
+        responses = await asyncio.gather(*(client.get("/things") for _ in range(3)))
 
-    assert {answer.text for answer in answers} == {"one two three"}
+    assert {response.text for response in responses} == {"one two three"}
     assert builds == 3
 
 
-async def test_json_is_kept_as_it_was_sent(shop: Shop) -> None:
+async def test_json_response_is_cached(shop: Shop) -> None:
     builds = 0
 
     @cached(60)
@@ -178,19 +178,19 @@ async def test_json_is_kept_as_it_was_sent(shop: Shop) -> None:
         return {"one": builds}
 
     async with shop.client_of(numbers, "/api/v1/numbers") as client:
-        answers = [await client.get("/api/v1/numbers") for _ in range(2)]
+        responses = [await client.get("/api/v1/numbers") for _ in range(2)]
 
-    assert [answer.json() for answer in answers] == [{"one": 1}] * 2
-    assert answers[1].headers["content-type"] == "application/json"
-
-
-def test_what_is_written_down_is_read_as_it_was() -> None:
-    answer = CachedResponse(200, ((b"x-a", b"\xfc"), (b"x-a", b"2")), b"\x00\n\xff", 12.5, b'"tag"')
-
-    assert unpack(answer.packed()) == answer
+    assert [response.json() for response in responses] == [{"one": 1}] * 2
+    assert responses[1].headers["content-type"] == "application/json"
 
 
-def test_what_is_no_answer_of_ours_is_not_read() -> None:
+def test_packed_response_is_unpacked() -> None:
+    response = CachedResponse(200, ((b"x-a", b"\xfc"), (b"x-a", b"2")), b"\x00\n\xff", 12.5, b'"tag"')
+
+    assert unpack(response.pack()) == response
+
+
+def test_unpack_refuses_other_bytes() -> None:
     for text in (
         b"",
         b"{}",
