@@ -36,7 +36,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.router import Router, analyze, several
+from opportune.web.routing.router import Router, analyze, router_list
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -140,9 +140,9 @@ def middleware_of(app: FastAPI) -> Iterator[Middleware]:
 
 def add_routes(router: Router, features: Sequence[Feature]) -> None:
     for feature in features:
-        for routes in several(feature.routes):
+        for routes in router_list(feature.routes):
             router.include_flat(routes, include_in_schema=False)
-        for api in several(feature.api):
+        for api in router_list(feature.api):
             router.include_flat(api, "/api/v1")
-        for pages in several(feature.pages):
+        for pages in router_list(feature.pages):
             router.include_pages(pages)

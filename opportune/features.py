@@ -25,7 +25,7 @@ from opportune.search.feature import search
 from opportune.storage.feature import storage
 from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.router import several
+from opportune.web.routing.router import router_list
 
 if TYPE_CHECKING:
     from opportune.accounts.feature import accounts
@@ -129,7 +129,7 @@ def _named_tool(tool: Any) -> tuple[str, Any]:
 def _addresses(feature: Feature) -> Iterator[tuple[str, Any]]:
     """Yield the method and path of each route, with its function."""
     for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.routes)):
-        for route in chain.from_iterable(router.routes for router in several(routers)):
+        for route in chain.from_iterable(router.routes for router in router_list(routers)):
             if isinstance(route, APIRoute | APIWebSocketRoute):
                 path = PARAMETER.sub("{}", prefix + route.path)
                 for method in getattr(route, "methods", ("WEBSOCKET",)):

@@ -14,7 +14,7 @@ from opportune.accounts.groups.permissions import needs
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.runtime.suggestions import did_you_mean
-from opportune.web.routing.router import several
+from opportune.web.routing.router import router_list
 
 MAX_GROUP_NAME = 150
 
@@ -118,7 +118,7 @@ def _as_list(actions: str | Sequence[str]) -> Sequence[str]:
 def _needs(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield path, model and action of each route that requires a permission."""
     for routers in (feature.pages, feature.api, feature.routes):
-        for router in several(routers):
+        for router in router_list(routers):
             for route in router.routes:
                 if isinstance(route, APIRoute):
                     yield from ((route.path, *need) for need in _needs_of(route.dependant))

@@ -16,7 +16,7 @@ from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
 from opportune.web.errors.openapi import refusals
-from opportune.web.routing.direct_route import DirectRoute, answering
+from opportune.web.routing.direct_route import DirectRoute, set_direct
 
 M = TypeVar("M", bound=Model)
 
@@ -129,7 +129,7 @@ class CrudApi(Generic[M]):
             async with opened(self.crud, request, writes=False) as crud:
                 return await self.find(crud, query)
 
-        answering(find, direct, covers=self._team_dependencies)
+        set_direct(find, direct, covers=self._team_dependencies)
         return typed_route(self.crud, find, crud=self._reading, query=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
@@ -147,7 +147,7 @@ class CrudApi(Generic[M]):
 
         is_default = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
         if not self.crud.definition.field_rules.locks:
-            answering(add, direct, covers=self._team_dependencies)
+            set_direct(add, direct, covers=self._team_dependencies)
         return typed_route(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
 
     def _read_route(self) -> Any:

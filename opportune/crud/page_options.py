@@ -21,7 +21,7 @@ from opportune.db.models.columns import label_of
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.web import templates
-from opportune.web.routing.direct_route import DirectRoute, answering
+from opportune.web.routing.direct_route import DirectRoute, set_direct
 
 M = TypeVar("M", bound=Model)
 
@@ -128,7 +128,7 @@ class PageOptions(Generic[M]):
         if "{key}" in path:
             return typed_route(crud_class, row_route, key=key_type(crud_class))
         if not is_writing:
-            answering(list_route, direct, covers=(get_optional_user,))
+            set_direct(list_route, direct, covers=(get_optional_user,))
         return typed_route(crud_class, list_route)
 
     def template(self, page: str) -> str:

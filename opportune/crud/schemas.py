@@ -39,7 +39,7 @@ from opportune.db.models.columns import (
 from opportune.db.models.references import Reference
 from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
-from opportune.web.forms.fields import JSON_TEXT, WRITTEN
+from opportune.web.forms.fields import JSON_TEXT, TEXT_LISTS
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
 # Personal data, which must not be part of a row's title.
@@ -185,7 +185,7 @@ def value_schema(model: type[Any], name: str) -> type[BaseModel]:
     """Return a schema with the single field `value`, which takes the values of a column."""
     shape = shape_of(model)
     type_, field = _written(shape, name)
-    if is_json(shape.columns[name]) and options_of(_info(shape, name)).type not in WRITTEN:
+    if is_json(shape.columns[name]) and options_of(_info(shape, name)).type not in TEXT_LISTS:
         type_ = Annotated[type_, FieldOptions(type=JSON_TEXT)]
     return _model(f"{model.__name__}{name.title()}", {"value": (type_, field)})
 

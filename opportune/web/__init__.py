@@ -1,4 +1,4 @@
-"""How the site speaks HTTP."""
+"""Pages, forms, streaming, caching and rate limits of a site."""
 
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions

@@ -1,4 +1,4 @@
-"""Who sends a request, as far as the connection tells."""
+"""Address and user agent of the client."""
 
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -8,36 +8,35 @@ from starlette.requests import HTTPConnection
 
 
 class Client(NamedTuple):
-    """What code below the routes is given in place of the request."""
+    """Client of a request, for services that do not know the request."""
 
     address: str = ""
-    """As `client_address` has it."""
+    """Address from `client_address`."""
     user_agent: str = ""
 
     @classmethod
     def of(cls, request: HTTPConnection) -> Self:
-        """The client that sends this request."""
         return cls(client_address(request), request.headers.get("user-agent", ""))
 
 
 def client_address(request: HTTPConnection) -> str:
-    """Who sends this, behind trusted proxies. Of IPv6 the network, in which one visitor has all addresses."""
+    """Return the address of the client, behind trusted proxies. For IPv6, return its /64 network."""
     peer = request.client.host if request.client else ""
     for host in (_forwarded_address(request), peer):
-        with suppress(ValueError):  # what a visitor made up, a Unix socket's, or a test's
-            return _visitor(ip_address(host))
+        with suppress(ValueError):  # a forged header, a Unix socket or a test client
+            return _normalize(ip_address(host))
     return peer
 
 
-def _visitor(address: IPv4Address | IPv6Address) -> str:
+def _normalize(address: IPv4Address | IPv6Address) -> str:
     if address.version == 4:
         return str(address)
-    # One that listens on both kinds sees those of IPv4 so, all of them in one network.
+    # Dual-stack sockets show IPv4 addresses as mapped IPv6 addresses.
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 def _forwarded_address(request: HTTPConnection) -> str:
-    """What the host's proxy says, which comes last if a visitor has sent the header, too."""
+    """Return the address from the host's proxy: the last value, because visitors can send the header themselves."""
     header = request.app.state.settings.client_address_header
     values = request.headers.getlist(header) if header else []
     return values[-1].rpartition(",")[2].strip() if values else ""

@@ -1,4 +1,4 @@
-"""Redirects to `next`, which comes from the request: only paths of this site are safe."""
+"""Check of redirect targets from the query, which must be paths of this site."""
 
 from urllib.parse import unquote
 

@@ -1,6 +1,6 @@
-"""One line for each security event: refused sign-ins, permissions and limits, with who and from where (ASVS 5.0 16.3).
+"""Log of security events: refused sign-ins, permissions and limits, with account and address (ASVS 5.0 16.3).
 
-With `LOG_FORMAT=json` each value is a field of the line; the formatter adds time and request id.
+With `LOG_FORMAT=json` each value is a field. The formatter adds time and request id.
 """
 
 import logging
@@ -18,17 +18,19 @@ EVENTS_BY_STATUS = {401: "token_refused", 403: "permission_refused", 429: "limit
 def log_security_event(
     event: str, address: str, account: int | None, level: int = logging.WARNING, **values: object
 ) -> None:
-    """Write one line. The values are no secrets and no text of a visitor."""
+    """Write one line. The values must not contain secrets or text of visitors."""
     fields = {"event": event, "address": address or None, "account": account, **values}
-    words = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event" and value is not None)
-    logger.log(level, "%s %s", event, words, extra=fields)
+    text = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event" and value is not None)
+    logger.log(level, "%s %s", event, text, extra=fields)
 
 
 def log_refused_request(scope: Scope, status: int) -> None:
-    """Log a request that was refused for want of a token or permission, or by a limit."""
+    """Log a request without a valid token or permission, or over a rate limit."""
     if status not in EVENTS_BY_STATUS or "app" not in scope:
         return
-    if status == 401 and not any(name == b"authorization" for name, _ in scope["headers"]):  # a visitor, not a guess
+    if status == 401 and not any(
+        name == b"authorization" for name, _ in scope["headers"]
+    ):  # a visitor who is not signed in
         return
     state = scope.get("state", {})
     user, superuser = state.get("user"), state.get("impersonator")

@@ -1,4 +1,4 @@
-"""How routes get settings."""
+"""Settings as a dependency of routes."""
 
 from functools import cache
 from typing import Any
@@ -10,14 +10,14 @@ from opportune.config.base_settings import BaseSettings
 
 
 @cache
-def settings_of(kind: type[BaseSettings]) -> Any:
-    """A dependency with a feature's settings: `settings: Annotated[BooksSettings, settings_of(BooksSettings)]`.
+def settings_of(class_: type[BaseSettings]) -> Any:
+    """Return a dependency for the settings of a feature, or of the site (`settings_of(Settings)`).
 
-    The site's own are `settings_of(Settings)`.
+    settings: Annotated[BooksSettings, settings_of(BooksSettings)]
     """
 
     async def read(request: HTTPConnection) -> BaseSettings:
-        found: BaseSettings = request.app.state.settings.of(kind)
-        return found
+        settings: BaseSettings = request.app.state.settings.of(class_)
+        return settings
 
     return Depends(read)

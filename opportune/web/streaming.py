@@ -1,6 +1,6 @@
-"""Text that streams into a page while it is written, as a language model's answer does.
+"""Streaming of Markdown into a page, such as the answer of a language model.
 
-It belongs to the request: who leaves, or presses Stop, stops the model, and nothing is kept.
+The stream belongs to the request. If the visitor leaves or presses Stop, it is closed, and nothing is stored.
 """
 
 import asyncio
@@ -24,19 +24,17 @@ from opportune.web.rendering.templates import is_htmx, templates
 logger = logging.getLogger(__name__)
 
 UPDATE_INTERVAL_SECONDS = 0.08
-"""Seconds between two updates to a viewer: more often costs much and shows nothing. Less than ten words a second take,
-so that each of those is sent as it comes."""
+"""Seconds between updates. Shorter intervals cost CPU without a visible effect."""
 HEARTBEAT_INTERVAL_SECONDS = 15.0
-"""After so long without news something is sent all the same: a connection that died says nothing either, and a proxy
-takes a silent one for dead."""
+"""Seconds of silence after which a heartbeat is sent, to detect dead connections and keep proxies from closing them."""
 MAX_INLINE_RENDER_LENGTH = 1_000
-"""Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
+"""Longer texts are rendered in a thread, because they may take long."""
 
-SENDS_TELL_VERSION = "2.4"
-"""Of ASGI: from then on `send` raises once the visitor has left. uvicorn's says nothing."""
+SEND_RAISES_VERSION = "2.4"
+"""ASGI version from which `send` raises after a disconnect. uvicorn has an older one."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-SHUTTING_DOWN = "The answer broke off, since the site is being restarted. Ask again in a moment."
+SHUTTING_DOWN = "The answer was interrupted because the site is restarting. Ask again in a moment."
 CRASHED = "Something went wrong on our side. It has been logged."
 ERROR = Markup('<p class="text-danger" role="alert">{}</p>')
 
@@ -47,49 +45,58 @@ def stream_markdown(
     page: str = "answer.html",
     context: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Stream Markdown as safe HTML: into the page that asked by htmx, else into `page` where that has `{{ answer }}`.
+    """Stream Markdown as safe HTML.
 
-    What goes wrong on the way is a sentence below what has come. `pieces` is closed when the visitor leaves.
+    A request of htmx gets server-sent events. Other requests get `page`, with the text at `{{ answer }}`. An error is
+    shown below the text that has arrived.
+
+    Args:
+        request: The current request.
+        pieces: Parts of the text. The generator is closed when the visitor leaves.
+        page: Template of the page.
+        context: Context of the template.
     """
     if is_htmx(request):
         return EventStream(_events(_updates(request, pieces)))
-    place = secrets.token_hex(16)
-    before, _, after = templates.render_to_string(request, page, {**(context or {}), "answer": place}).partition(place)
+    placeholder = secrets.token_hex(16)
+    before, _, after = templates.render_to_string(request, page, {**(context or {}), "answer": placeholder}).partition(
+        placeholder
+    )
     return _ClosingResponse(_page(before, _updates(request, pieces), after), headers=HEADERS, media_type="text/html")
 
 
 def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
-    """A part of a htmx answer, or of an event, that goes to the element with this id."""
+    """Return a part of an htmx response or event that replaces the content of the element with this id."""
     return Markup('<hx-partial hx-target="#{}" hx-swap="{}">{}</hx-partial>').format(target, swap, html)
 
 
 class _ClosingResponse(StreamingResponse):
-    """Closes what it sends when it ends, however that is: a generator that waits for its reader would be left open.
+    """Streaming response that always closes its generator.
 
-    The task of its request sends it, and another waits for who leaves: Starlette's two in a group take 4 kB more.
+    One task waits for the disconnect while the task of the request sends. Starlette's task group takes 4 kB more.
     """
 
     body_iterator: AsyncGenerator[str, None] | AsyncGenerator[bytes, None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["asgi"].get("spec_version", "2.0") >= SENDS_TELL_VERSION:
+        if scope["type"] != "http" or scope["asgi"].get("spec_version", "2.0") >= SEND_RAISES_VERSION:
             await super().__call__(scope, receive, send)
             return
         try:
             async with asyncio.timeout(None) as limit:
-                leaving = asyncio.create_task(self._end_when_left(receive, limit))
+                disconnect = asyncio.create_task(self._end_at_disconnect(receive, limit))
                 try:
                     await self.stream_response(send)
                 finally:
-                    leaving.cancel()
+                    disconnect.cancel()
         except TimeoutError:
             if not limit.expired():
                 raise
-            await leaving
+            await disconnect
         if self.background is not None:
             await self.background()
 
-    async def _end_when_left(self, receive: Receive, limit: asyncio.Timeout) -> None:
+    async def _end_at_disconnect(self, receive: Receive, limit: asyncio.Timeout) -> None:
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -101,33 +108,35 @@ class _ClosingResponse(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with aclosing(self.body_iterator):
-            async for piece in self.body_iterator:
-                body = piece.encode(self.charset) if isinstance(piece, str) else piece
+            async for chunk in self.body_iterator:
+                body = chunk.encode(self.charset) if isinstance(chunk, str) else chunk
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-                del piece, body  # each of hundreds of viewers would keep its last
+                del chunk, body  # frees memory while hundreds of viewers wait
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class EventStream(_ClosingResponse):
-    """Server-sent events, each as bytes: `fastapi.sse.format_sse_event` makes them.
+    """Response of server-sent events, as bytes from `fastapi.sse.format_sse_event`.
 
-    FastAPI's own way to send them takes two tasks, and three times the processor time for an event.
+    FastAPI's `EventSourceResponse` takes two tasks and three times the CPU per event.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], status_code: int = 200) -> None:  # as OpenAPI looks it up
+    def __init__(
+        self, events: AsyncGenerator[bytes, None], status_code: int = 200
+    ) -> None:  # OpenAPI reads the default
         super().__init__(events, status_code, headers=HEADERS)
 
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:
-    """Finished blocks once, the open one as it grows, and at the end the whole."""
-    name, seen = f"answer-{secrets.token_hex(4)}", 0
+    """Send finished blocks once, the open block on each update, and the whole text at the end."""
+    name, sent = f"answer-{secrets.token_hex(4)}", 0
     skeleton = Markup('<div id="{0}"><div id="{0}-blocks"></div><div id="{0}-open"></div></div>').format(name)
     yield format_sse_event(data_str=skeleton)
     async with aclosing(updates):
         async for blocks in updates:
-            new, seen = Markup("").join(blocks.frozen[seen:]), blocks.frozen_count
+            new, sent = Markup("").join(blocks.frozen[sent:]), blocks.frozen_count
             html = hx_partial(f"{name}-blocks", new, "beforeend") if new else Markup("")
             yield format_sse_event(data_str=html + hx_partial(f"{name}-open", blocks.open))
     yield format_sse_event(data_str=hx_partial(name, blocks.whole))
@@ -137,29 +146,29 @@ async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerat
 async def _page(
     before: str, updates: AsyncGenerator[MarkdownBlocks, None], after: str
 ) -> AsyncGenerator[str | bytes, None]:
-    """The page, which a browser shows as far as it has come: block by block."""
+    """Send the page block by block, for browsers without JavaScript."""
     yield before
-    seen = 0
+    sent = 0
     async with aclosing(updates):
         async for blocks in updates:
-            yield Markup("").join(blocks.frozen[seen:]) or "\n"
-            seen = blocks.frozen_count
+            yield Markup("").join(blocks.frozen[sent:]) or "\n"
+            sent = blocks.frozen_count
     yield after
 
 
 async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[MarkdownBlocks, None]:
-    """The text so far, each time that it has grown, now and then without, and as it ended."""
+    """Yield the blocks after each update or heartbeat, and at the end."""
     blocks, error = MarkdownBlocks(), ""
     try:
-        async with aclosing(_paced(pieces, request.app.state.shutting_down)) as texts:
+        async with aclosing(_pace(pieces, request.app.state.shutting_down)) as texts:
             async for text in texts:
                 blocks.feed(text)
                 await _render(blocks)
                 yield blocks
-    except ServiceError as refusal:
-        error = str(refusal)
+    except ServiceError as failure:
+        error = str(failure)
     except Exception:
-        logger.exception("a stream of Markdown")  # the edge: its headers have gone, so there is no page to say so
+        logger.exception("stream of Markdown failed")  # the headers are sent, so an error page is impossible
         error = CRASHED
     blocks.finish()
     await _render(blocks)
@@ -173,26 +182,26 @@ async def _render(blocks: MarkdownBlocks) -> None:
         await markdown.in_thread(blocks.render)
 
 
-async def _paced(pieces: AsyncGenerator[str, None], shutting_down: asyncio.Event) -> AsyncGenerator[str, None]:
-    """What has come since the last time, at a bounded pace; nothing where nothing came for long."""
-    parts, news = list[str](), asyncio.Event()
+async def _pace(pieces: AsyncGenerator[str, None], shutting_down: asyncio.Event) -> AsyncGenerator[str, None]:
+    """Yield the new text at a limited rate, and an empty text as heartbeat."""
+    parts, has_news = list[str](), asyncio.Event()
 
     async def read() -> None:
         async with aclosing(pieces):
             async for piece in pieces:
                 parts.append(piece)
-                news.set()
+                has_news.set()
 
     reader, end = asyncio.create_task(read()), asyncio.create_task(shutting_down.wait())
     for task in (reader, end):
-        task.add_done_callback(lambda _: news.set())
-    reader.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be left to look at it
+        task.add_done_callback(lambda _: has_news.set())
+    reader.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
     try:
         while not reader.done() and not end.done():
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_INTERVAL_SECONDS):
-                    await news.wait()
-            news.clear()
+                    await has_news.wait()
+            has_news.clear()
             yield "".join(parts)
             parts.clear()
             if not reader.done():

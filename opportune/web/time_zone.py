@@ -1,4 +1,4 @@
-"""Times of day as they are where somebody is: the browser tells its zone in a cookie, and what is stored is in UTC."""
+"""Time zones of visitors, which browsers send in a cookie. Stored times are in UTC."""
 
 import re
 from contextvars import ContextVar
@@ -12,27 +12,27 @@ from starlette.types import Scope
 from opportune.config.settings import Settings
 
 COOKIE = b"time_zone="
-MAX_KNOWN_ZONES = 600
-"""Names of zones that are remembered; there are as many as that."""
+MAX_CACHED_ZONES = 600
+"""About the number of existing zones."""
 SECOND_TIME = " again"
-"""After the name of a zone: of the two times that a clock shows as one is set back, the second is meant."""
+"""Suffix of a zone name for the second of two equal local times, when clocks are set back."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SKIPPED = "There is no such time: clocks are put forward over it. Please choose another."
+SKIPPED = "This time does not exist because clocks are set forward. Please choose another."
 BEYOND = "Please give a year from 2 to 9998."
 
 current_zone: ContextVar[tzinfo] = ContextVar("current_zone", default=UTC)
-"""That of who asks; the site's own where nobody does. UTC outside of requests and e-mails."""
+"""Zone of the visitor, or else of the site. UTC outside of requests and e-mails."""
 
 
-@lru_cache(MAX_KNOWN_ZONES)
+@lru_cache(MAX_CACHED_ZONES)
 def find_zone(name: str) -> "ZoneInfo | None":
-    """The zone of a name such as Europe/Vienna, or None if there is none."""
+    """Return the zone with a name such as Europe/Vienna, or None if it does not exist."""
     if not NAME.fullmatch(name):
         return None
     try:
         return ZoneInfo(name)
-    except (LookupError, OSError, ValueError):  # a folder, or no file of zones
+    except (LookupError, OSError, ValueError):  # a folder, or another file
         return None
 
 
@@ -41,39 +41,41 @@ def site_zone(settings: Settings) -> tzinfo:
 
 
 def zone_name(moment: datetime) -> str:
-    """What the zone of a local moment is called in a form, with a mark on the second of two equal times."""
+    """Return the zone name of a local time for a form, marked if it is the second of two equal times."""
     is_second = moment.fold and moment.utcoffset() != moment.replace(fold=0).utcoffset()
     return str(moment.tzinfo) + (SECOND_TIME if is_second else "")
 
 
 def local(moment: datetime) -> datetime:
-    """A moment in the zone of who asks; without a zone it is taken for UTC, as stored ones are."""
+    """Convert a time to the visitor's zone. Times without a zone are in UTC."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(current_zone.get())
 
 
-def known_zone(shown: object) -> str:
-    """What a form has sent back of `zone_name`, if that is a zone."""
-    if not isinstance(shown, str):
+def parse_zone_name(text: object) -> str:
+    """Return the text of `zone_name` from a form, or an empty string if it is not a zone."""
+    if not isinstance(text, str):
         return ""
-    name, _again, rest = shown.partition(SECOND_TIME)
-    return shown if not rest and find_zone(name) else ""
+    name, _again, rest = text.partition(SECOND_TIME)
+    return text if not rest and find_zone(name) else ""
 
 
 def moment_in(moment: datetime, zone: str = "") -> datetime:
-    """The moment that a time on a clock means; `zone` is what `zone_name` gave the form.
+    """Convert a local time to UTC.
 
-    Of two times that are the same on the clock it is the first, unless the form has shown the second.
+    Args:
+        moment: Local time without a zone.
+        zone: Zone from `zone_name`, or empty for the visitor's. It selects the first or second of two equal times.
 
     Raises:
-        ValueError: clocks skip it, or it is beyond all calendars; the words are for who wrote it.
+        ValueError: Clocks skip this time, or it is out of range. The message is for users.
     """
     name, again, _ = zone.partition(SECOND_TIME)
-    there = find_zone(name) or current_zone.get()
-    meant = moment.replace(tzinfo=there, fold=int(bool(again)))
-    found = _in_utc(meant)
-    if found.astimezone(there).replace(tzinfo=None, fold=0) != meant.replace(tzinfo=None, fold=0):
+    local_zone = find_zone(name) or current_zone.get()
+    local_moment = moment.replace(tzinfo=local_zone, fold=int(bool(again)))
+    result = _in_utc(local_moment)
+    if result.astimezone(local_zone).replace(tzinfo=None, fold=0) != local_moment.replace(tzinfo=None, fold=0):
         raise ValueError(SKIPPED)
-    return found
+    return result
 
 
 def start_of_day(day: date) -> datetime:
@@ -93,33 +95,33 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def format_date(day: date | None) -> str:
-    """Format a day for people: `{{ member.birthday | date }}` is 3 Nov 2026; of a moment, where they are."""
+    """Format a day, or the day of a time in the visitor's zone: `{{ member.birthday | date }}` is 3 Nov 2026."""
     if not day:
         return ""
-    there = local(day) if isinstance(day, datetime) else day
-    return f"{there.day} {MONTHS[there.month - 1]} {there.year}"
+    local_day = local(day) if isinstance(day, datetime) else day
+    return f"{local_day.day} {MONTHS[local_day.month - 1]} {local_day.year}"
 
 
 def format_datetime(moment: datetime | None) -> str:
-    """Format a time for people, where they are: 3 Nov 2026, 10:05 CET."""
+    """Format a time in the visitor's zone: 3 Nov 2026, 10:05 CET."""
     if not moment:
         return ""
-    there = local(moment)
-    zone = there.tzname() or ""
-    return f"{format_date(there.date())}, {there.hour:02}:{there.minute:02} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+    local_moment = local(moment)
+    zone = local_moment.tzname() or ""
+    return f"{format_date(local_moment.date())}, {local_moment:%H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
 
 
 def format_time(moment: datetime | None) -> str:
-    """The same as HTML that programs read too: `{{ book.created_at | time }}`."""
+    """Return a formatted time in a `<time>` element: `{{ book.created_at | time }}`."""
     if not moment:
         return ""
     return Markup('<time datetime="{}">{}</time>').format(local(moment).isoformat(), format_datetime(moment))
 
 
 def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
-    """Return the time zone in the visitor's cookie, and the request without that cookie.
+    """Return the scope without the time zone cookie, and the zone.
 
-    The cache may answer a request that has no other cookie.
+    A request without other cookies can be served from the cache.
     """
     headers, zone, is_changed = [], None, False
     for name, value in scope["headers"]:
@@ -128,10 +130,10 @@ def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
             continue
         is_changed = True
         parts = [part.strip() for part in value.split(b";")]
-        others = [part for part in parts if not part.startswith(COOKIE)]
+        other_cookies = [part for part in parts if not part.startswith(COOKIE)]
         for part in parts:
             if part.startswith(COOKIE):
                 zone = find_zone(part.removeprefix(COOKIE).decode("latin-1"))
-        if others:
-            headers.append((name, b"; ".join(others)))
+        if other_cookies:
+            headers.append((name, b"; ".join(other_cookies)))
     return {**scope, "headers": headers} if is_changed else scope, zone

@@ -67,7 +67,7 @@ class DatabaseStorage:
     def key(self, hit: Hit) -> str:
         """Hash the key, so that the table shows neither addresses nor e-mails."""
         secret = derived_key(self._settings, "accounts: attempts").encode()
-        return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.who}".encode(errors="replace"), "sha256").hex()
+        return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.subject}".encode(errors="replace"), "sha256").hex()
 
 
 def _seconds_until(moment: datetime) -> int:

@@ -15,7 +15,7 @@ from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.web.client import Client
-from opportune.web.middleware.response_cookies import send_cookies_of
+from opportune.web.middleware.response_cookies import add_cookies
 
 
 def cookie_name(settings: Settings) -> str:
@@ -65,7 +65,7 @@ async def confirm_session(session: AsyncSession, row: Session, request: Request)
         await user_manager(session, request.app.state.settings).release()
         carrier = Response()
         set_session_cookie(request, carrier, row, token)
-        send_cookies_of(request, carrier)
+        add_cookies(request, carrier)
 
 
 def set_session_cookie(request: Request, response: Response, row: Session, token: str) -> None:

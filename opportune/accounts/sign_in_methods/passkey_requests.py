@@ -11,7 +11,7 @@ from opportune.accounts.sessions.trusted_devices import COOKIE_PATH
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
 from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, relying_party
 from opportune.accounts.users.context import AccountContext
-from opportune.web.middleware.response_cookies import send_cookies_of
+from opportune.web.middleware.response_cookies import add_cookies
 
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
@@ -45,7 +45,7 @@ def anonymous_ceremonies(request: Request, context: AccountContext, user: User |
     number = ceremonies.browser if 0 < len(ceremonies.browser) <= MAX_COOKIE_CHARS else secrets.token_urlsafe(16)
     carrier = Response()
     COOKIE.set(request, carrier, number)
-    send_cookies_of(request, carrier)
+    add_cookies(request, carrier)
     return replace(ceremonies, browser=number)
 
 

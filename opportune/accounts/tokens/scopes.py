@@ -12,7 +12,7 @@ from opportune.config.project import origin
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing.router import several
+from opportune.web.routing.router import router_list
 
 READ, WRITE = "read", "write"
 MANAGE_ACCOUNT = "accounts:manage"
@@ -98,7 +98,7 @@ def _verbs(feature: Feature) -> dict[str, None]:
     """Return the default scopes of a feature's API routes, without analysing each route."""
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
-    methods = {method for api in several(feature.api) for route in api.routes for method in _methods(route)}
+    methods = {method for api in router_list(feature.api) for route in api.routes for method in _methods(route)}
     verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
     return dict.fromkeys([*verbs, READ, WRITE] if feature.tools else verbs)
 

@@ -18,12 +18,12 @@ from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of, type_of
 from opportune.schemas.annotations import options_of
-from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_TIME, JSON_WANTED, message_for
-from opportune.web.forms.fields import JSON_TEXT, LINES, WRITTEN, Control, as_text, as_written, controls_of
+from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_TIME, INVALID_JSON, message_for
+from opportune.web.forms.fields import JSON_TEXT, LINES, TEXT_LISTS, Control, as_text, as_text_list, controls_of
 from opportune.web.forms.forms import MOMENT, ZONE_SUFFIX, html_attributes, read_moment
 from opportune.web.forms.forms import Field as Box
 from opportune.web.rendering.templates import templates
-from opportune.web.time_zone import current_zone, known_zone, local, zone_name
+from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
 MAX_LINE_LENGTH = 255
 LINE_BREAK = re.compile(r"\r\n?")
@@ -66,7 +66,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         self.zone = ""
 
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
-        self.sent_zone = known_zone(formdata.get(self.name + ZONE_SUFFIX)) if formdata else ""
+        self.sent_zone = parse_zone_name(formdata.get(self.name + ZONE_SUFFIX)) if formdata else ""
         super().process(formdata, *args, **options)
 
     def process_data(self, value: Any) -> None:
@@ -104,7 +104,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
                 examples = [*control.choices][:MAX_LISTED_CHOICES]
                 more = ", …" if len(control.choices) > len(examples) else ""
                 raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
-            return control.meanings.get(word, word)
+            return control.values_by_text.get(word, word)
         if control.type in TIMES:
             return self._time(text)
         return text
@@ -118,7 +118,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         return read_moment(text, self.zone) if self.is_zoned else text
 
     def _text_of(self, value: Any) -> str:
-        return as_written(value, self.control.type) if self.control.type in WRITTEN else as_text(value)
+        return as_text_list(value, self.control.type) if self.control.type in TEXT_LISTS else as_text(value)
 
     @property
     def text(self) -> str:
@@ -174,7 +174,7 @@ class AdminConverter(ModelConverter):
 
 def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
     control = controls_of(schema)["value"]
-    if control.type in WRITTEN or not control.choices:
+    if control.type in TEXT_LISTS or not control.choices:
         multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
         type_ = "textarea" if multiline else "text" if control.type in ("textarea", "hidden", "file") else control.type
         return replace(control, type=type_)
@@ -193,7 +193,7 @@ def _json(text: str, fallback: str | None) -> Any:
     except (ValueError, RecursionError):
         if fallback is not None:
             return fallback
-        raise ValueError(JSON_WANTED) from None
+        raise ValueError(INVALID_JSON) from None
 
 
 def titles_of(model: type[Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
 from opportune.admin.protocols import View
 from opportune.web.forms.fields import PICKER, RowChoices
-from opportune.web.forms.forms import UNANSWERED
+from opportune.web.forms.forms import EMPTY_MESSAGES
 from opportune.web.rendering.templates import templates
 
 MAX_SELECTED_ROWS = 500
@@ -44,7 +44,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
 
     def pre_validate(self, form: Form) -> None:
         if self.data is None and not self.allow_blank and not self.process_errors:
-            raise ValidationError(UNANSWERED[PICKER])
+            raise ValidationError(EMPTY_MESSAGES[PICKER])
 
     async def widget(self, _field: Field, *, request: Request, address: str, **attributes: Any) -> Markup:
         """Render the field. Users who may not list the rows can only keep those that are stored."""

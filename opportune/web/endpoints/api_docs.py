@@ -1,4 +1,4 @@
-"""Swagger UI at /api/docs, from an installed wheel: no CDN, and no inline script."""
+"""Swagger UI at /api/docs, from an installed wheel, without CDN and inline scripts."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What hosts ask to know whether to send visitors here. No detail for strangers: the log has it."""
+"""Health checks for hosts and load balancers. Details are only in the log."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from opportune.runtime.timeouts import run_with_timeout
 
 logger = logging.getLogger(__name__)
 
-# Leapcell polls these two; the second is the spelling that its older examples answered.
+# Polled by Leapcell. The second spelling is in its older examples.
 LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
 HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
 METRICS_PATH = "/metrics"
@@ -32,53 +32,53 @@ router = APIRouter(include_in_schema=False)
 @router.api_route(LEAPCELL[0], methods=METHODS)
 @router.api_route(LEAPCELL[1], methods=METHODS)
 async def live() -> dict[str, bool]:
-    """The process answers. Asks no database: a host must not restart us because that one is down."""
+    """Check the process, without the database: the host must not restart it when the database is down."""
     return {"healthy": True}
 
 
 @router.api_route("/health", methods=METHODS)
 async def health(request: Request) -> JSONResponse:
-    """Reader and writer each answer."""
-    return _answer(not await health_check_of(request.app).failures())
+    """Check the connections for reading and writing."""
+    return _response(not await health_check_of(request.app).failures())
 
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
     """Ready if the writer answers, all migrations are applied and the process is not stopping."""
     if is_ending(request.app):
-        return _answer(healthy=False)
+        return _response(healthy=False)
     failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))
-    return _answer("writer" not in failures and migrated)
+    return _response("writer" not in failures and migrated)
 
 
 def is_ending(app: FastAPI) -> bool:
-    """Whether the process was told to stop: new visitors are for others."""
+    """Return whether the process is stopping and should get no new visitors."""
     return getattr(app.state, "is_draining", False) or app.state.shutting_down.is_set()
 
 
 class HealthCheck:
-    """Checks the database: once at a time, and at most once a second, however many ask."""
+    """Check of the database, at most once a second for all requests."""
 
     timeout_seconds = 2
     cache_seconds = 1
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._looking: asyncio.Task[Collection[Role]] | None = None
-        self._looked = 0.0
+        self._task: asyncio.Task[Collection[Role]] | None = None
+        self._checked_at = 0.0
 
     async def failures(self) -> Collection[Role]:
-        """The servers that give no sign of life in two seconds."""
-        look = self._looking
-        if look is None or (look.done() and time.monotonic() - self._looked > self.cache_seconds):
-            look = self._looking = asyncio.create_task(self._look())
-        return await asyncio.shield(look)  # who asks may go away, and others wait for the same
+        """Return the roles whose server does not respond in two seconds."""
+        task = self._task
+        if task is None or (task.done() and time.monotonic() - self._checked_at > self.cache_seconds):
+            task = self._task = asyncio.create_task(self._check())
+        return await asyncio.shield(task)  # other requests wait for the same task
 
-    async def _look(self) -> Collection[Role]:
+    async def _check(self) -> Collection[Role]:
         failures = await self._database.failures(self.timeout_seconds)
         for role, line in failures.items():
             logger.warning("health: %s: %s", role, line)
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         return failures.keys()
 
 
@@ -90,7 +90,7 @@ def health_check_of(app: FastAPI) -> HealthCheck:
 
 
 async def _is_migrated(app: FastAPI) -> bool:
-    """Asked until it is so: under a running server no migration goes missing."""
+    """Return whether all migrations are applied. A positive result is cached."""
     state = app.state
     if not getattr(state, "migrated", False):
         names = [feature.name for feature in state.features]
@@ -104,5 +104,5 @@ async def _is_migrated(app: FastAPI) -> bool:
     return migrated
 
 
-def _answer(healthy: bool) -> JSONResponse:
+def _response(healthy: bool) -> JSONResponse:
     return JSONResponse({"healthy": healthy}, 200 if healthy else 503, {"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""What browsers and search engines ask for at the root of a site: `/favicon.ico` and `/robots.txt`, from `static/`."""
+"""`/favicon.ico` and `/robots.txt`, from `static/`."""
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.api_route("/favicon.ico", methods=METHODS)
 async def favicon(request: Request) -> Response:
-    """The project's `favicon.ico`, or else the logo, which every browser of today takes for it."""
+    """Return the project's `favicon.ico`, or else the SVG logo, which current browsers accept."""
     try:
         return await assets.get_response("favicon.ico", request.scope)
     except HTTPException:

@@ -1,4 +1,4 @@
-"""The page of an error for who writes the site (DEBUG=true): the own line with its variables, the request, the rest."""
+"""Debug page: the failing line of project code with local variables, the request, and the full traceback."""
 
 import re
 import reprlib
@@ -29,7 +29,7 @@ SECRET_PAIR = re.compile(
 SECRET_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
 
 SAVED = "/debug/saved"
-"""Answers something else after a file was saved: Python restarts the server, and templates are read again."""
+"""Endpoint whose result changes when a file is saved, because the server restarts or a template is reloaded."""
 PROCESS_ID = uuid4().hex
 
 router = APIRouter(include_in_schema=False)
@@ -37,14 +37,14 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """What is shown of an error, without secrets that their names or the settings give away."""
+    """Content of the debug page, with secrets masked by their name or their value in the settings."""
 
-    kind: str
+    type_name: str
     message: str
-    place: SourceLine | None
+    location: SourceLine | None
     function: str
     variables: Mapping[str, str]
-    """Of the own frame, as texts of a bounded length."""
+    """Local variables of the frame, shortened."""
     request: Mapping[str, str]
     trace: str
 
@@ -55,9 +55,9 @@ def report_of(error: BaseException, settings: Settings, request: Request | None 
     step = project_frame(error)
     frame = step[0] if step else None
     return ErrorReport(
-        kind=type(error).__name__,
+        type_name=type(error).__name__,
         message=mask.text(str(error)),
-        place=source_line_of(error),
+        location=source_line_of(error),
         function=frame.f_code.co_name if frame else "",
         variables=dict(_variables(frame, mask)) if frame else {},
         request=dict(_request(request, mask)) if request else {},
@@ -82,7 +82,7 @@ class SecretMask:
             return MASK
         try:
             return self.text(self._repr.repr(value))
-        except Exception as error:  # noqa: BLE001 - whatever a repr does: a row may want to ask its database
+        except Exception as error:  # noqa: BLE001 - any repr, such as of an expired row
             return f"<{type(value).__name__}: its repr raises {type(error).__name__}>"
 
     def text(self, text: str) -> str:
@@ -92,7 +92,7 @@ class SecretMask:
 
 
 def _variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
-    # What Jinja has in a template's frame begins with __ where it is Jinja's own.
+    # Names with __ are Jinja's own in the frame of a template.
     names = [name for name in frame.f_locals if not name.startswith("__")]
     for name in names[:MAX_VARIABLES]:
         yield name, mask.value(name, frame.f_locals[name])
@@ -110,7 +110,7 @@ def _request(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
 
 @router.get(SAVED)
 async def saved() -> dict[str, Any]:
-    """The version of the code, which the page of an error asks for once a second, to reload itself when it changes."""
+    """Return the version of the code. The debug page polls it every second and reloads when it changes."""
     return {"saved": await run_in_threadpool(code_version)}
 
 

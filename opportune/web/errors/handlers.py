@@ -1,4 +1,4 @@
-"""Errors as people and programs want them: a page, or RFC 9457 problem details, by `Accept`."""
+"""Error responses: a page, or RFC 9457 problem details, by the `Accept` header."""
 
 import logging
 import math
@@ -38,18 +38,18 @@ ERROR_RENDERER = "error_renderer"
 
 RETRY_HEADERS = {"Retry-After": "2"}
 MAX_ERRORS = 10
-"""Invalid fields that a page names."""
+"""Number of invalid fields listed on an error page."""
 RELOAD_SECONDS = 5
-"""How long a page waits that asks again by itself: no site should have to bear more than that from each visitor."""
+"""Seconds before the page of an unavailable database reloads."""
 
 STATUS_MESSAGES = {
-    400: "The request is not understood.",
+    400: "The request is invalid.",
     401: "Sign in first.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
-    405: "This address does not take that kind of request.",
+    405: "This address does not support that kind of request.",
     409: "This conflicts with what is already there.",
-    413: "That is more than this address takes. Go back and send less, or a smaller file.",
+    413: "The request is too large. Go back and send less, or a smaller file.",
     422: "Some of the values are not valid.",
     429: "Too many requests. Wait a moment and try again.",
     500: "Something went wrong on our side. It has been logged.",
@@ -101,7 +101,7 @@ def problem(
         "status": status,
         "title": title,
         "detail": detail,
-        "errors": [(".".join(each["field"]), each["message"]) for each in errors or []][:MAX_ERRORS],
+        "errors": [(".".join(item["field"]), item["message"]) for item in errors or []][:MAX_ERRORS],
         "retry_url": _url_without(request, errors or []),
         "report": None,
         "hint": hint,
@@ -112,7 +112,7 @@ def problem(
 
 
 def show_errors_with(request: Request, render: ErrorRenderer) -> None:
-    """Have the error pages of this request rendered by a part of the site with a frame of its own."""
+    """Render error pages of this request with `render`, for parts of the site with another layout."""
     request.scope.setdefault("state", {})[ERROR_RENDERER] = render
 
 
@@ -128,7 +128,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, (ClientDisconnect, OSError)):  # FastAPI turns them into an unreadable body
         raise error.__cause__
     if 300 <= error.status_code < 400:
-        let_repeat(request)  # such as to the page that signs in: the form has not been processed
+        let_repeat(request)  # a redirect such as to the sign-in page: the form was not processed
         return Response(status_code=error.status_code, headers=error.headers)
     return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
 
@@ -148,35 +148,35 @@ async def on_refused(request: Request, error: Exception) -> Response:
 
 async def on_field_errors(request: Request, error: Exception) -> Response:
     assert isinstance(error, FieldErrors)
-    errors = [{"field": [name] if name else [], "message": words} for name, words in error.errors.items()]
+    errors = [{"field": [name] if name else [], "message": message} for name, message in error.errors.items()]
     return problem(request, 422, str(error), errors=errors)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # The input itself stays out of the answer: it may be a password.
+    # Without the input, which may be a password.
     errors = [{"field": _field(item), "message": message_for(item)} for item in error.errors()]
-    # A path that cannot name a row is an address where nothing is.
+    # An invalid path parameter means that the page does not exist.
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(request, 404)
     return problem(request, 422, errors=jsonable_encoder(errors))
 
 
 def _url_without(request: Request, errors: list[dict[str, Any]]) -> str:
-    """The page's address without its invalid parameters; empty if it has none."""
-    invalid = [each["field"][0] for each in errors if each["field"] and each["field"][0] in request.query_params]
+    """Return the URL without its invalid query parameters, or an empty string if all are valid."""
+    invalid = [item["field"][0] for item in errors if item["field"] and item["field"][0] in request.query_params]
     if request.method != "GET" or not invalid:
         return ""
     return f"?{request.url.remove_query_params(invalid).query}"
 
 
 def _field(item: Mapping[str, Any]) -> list[str]:
-    # Broken JSON has no fields; what stands there instead is a position.
+    # Invalid JSON has a position instead of a field.
     return [] if item["type"] == "json_invalid" else [str(part) for part in item["loc"][1:]]
 
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
-    """503 for a database that is away or has not been migrated. A statement of ours that is wrong is a bug."""
+    """Respond 503 if the database is unavailable or not migrated. Other database errors are bugs and are raised."""
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
@@ -185,11 +185,9 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     hint = _hint(request, error)
     if hint or wants_json(request):
         return problem(request, 503, headers=RETRY_HEADERS, hint=hint)
-    # Asked once more by the browser itself, without a script; what was sent only its sender may send again.
-    asks_again = request.method in ("GET", "HEAD") and "hx-request" not in request.headers
-    page = templates.render(
-        request, "unavailable.html", {"reload_seconds": RELOAD_SECONDS if asks_again else None}, 503
-    )
+    # The browser reloads the page without a script, unless it has sent a form.
+    reloads = request.method in ("GET", "HEAD") and "hx-request" not in request.headers
+    page = templates.render(request, "unavailable.html", {"reload_seconds": RELOAD_SECONDS if reloads else None}, 503)
     page.headers.update(RETRY_HEADERS)
     return page
 
@@ -204,7 +202,7 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
 
 
 async def on_service_error(request: Request, error: Exception) -> Response:
-    """Respond with the error's sentence, and log what only an operator can mend."""
+    """Respond with the message of the error, and log errors that only an operator can fix."""
     assert isinstance(error, ServiceError)
     if not error.retryable:
         logger.error("%s: %s", error.service, error.with_advice)
@@ -214,7 +212,7 @@ async def on_service_error(request: Request, error: Exception) -> Response:
 
 async def on_read_only(request: Request, error: Exception) -> Response:
     logger.warning("%s", error)
-    return problem(request, 503, "This site only shows what is there: nothing can be changed.")
+    return problem(request, 503, "This site is read-only at the moment. Nothing can be changed.")
 
 
 async def on_conflict(request: Request, error: Exception) -> Response:
@@ -234,7 +232,7 @@ def on_full_disk(request: Request, error: Exception) -> Response | None:
 
 
 def on_crash(request: Request, error: Exception) -> Response:
-    """500 for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
+    """Log the traceback and respond 500. With DEBUG, the page shows the traceback."""
     logger.error("unhandled error", exc_info=error)
     hint, settings = _hint(request, error), request.app.state.settings
     if not settings.debug or wants_json(request):
@@ -245,7 +243,7 @@ def on_crash(request: Request, error: Exception) -> Response:
 
 
 def _hint(request: Request, error: Exception) -> "ErrorHint | None":
-    """What the error teaches who writes the site. Visitors of a public one are told nothing."""
+    """Return a hint for developers, in development only."""
     if request.app.state.settings.environment != "development":
         return None
 

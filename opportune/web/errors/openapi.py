@@ -1,4 +1,4 @@
-"""Refusals in the description of the API: what `problem` answers."""
+"""Error responses in the OpenAPI document."""
 
 from typing import Any
 
@@ -27,6 +27,6 @@ _PROBLEM = {
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route: `@router.get("", responses=refusals(401, 404))`."""
+    """Describe error responses of a route: `@router.get("", responses=refusals(401, 404))`."""
     content = {"application/problem+json": {"schema": _PROBLEM}}
     return {status: {"description": STATUS_MESSAGES[status], "content": content} for status in statuses}

@@ -1,4 +1,4 @@
-"""How a WebSocket ends when its route raises: these connections take a code and a reason in place of a response."""
+"""Error handling of WebSockets, which end with a code and a reason instead of a response."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,13 +15,13 @@ from opportune.errors import FieldErrors, Forbidden, NotFound
 logger = logging.getLogger(__name__)
 
 MAX_REASON_BYTES = 123
-"""What a frame that closes a connection holds, by RFC 6455."""
+"""Limit of RFC 6455 for the reason in a close frame."""
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def or_close(handler: Handler) -> Any:
-    """Return a handler of errors that closes WebSockets, and leaves requests to the one that is given."""
+    """Return an exception handler that closes WebSockets, and calls `handler` for HTTP requests."""
 
     async def handle(connection: Request | WebSocket, error: Exception) -> Response | None:
         if isinstance(connection, WebSocket):
@@ -33,11 +33,11 @@ def or_close(handler: Handler) -> Any:
 
 
 async def on_disconnect(_socket: WebSocket, _error: WebSocketDisconnect) -> None:
-    """Ignore that a client left: routes need not catch this."""
+    """Ignore disconnects, so that routes need not catch them."""
 
 
 async def _close(socket: WebSocket, error: Exception) -> None:
-    """Close with 1008 for a refusal and 1013 for what may work later; errors that are bugs are raised."""
+    """Close with 1008 for refusals and 1013 for temporary errors. Bugs are raised."""
     if isinstance(error, DBAPIError) and not is_outage(error):
         raise error
     code = status.WS_1008_POLICY_VIOLATION if _is_refusal(error) else status.WS_1013_TRY_AGAIN_LATER
@@ -53,10 +53,10 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return a short reason; nothing of an error's words unless they are for users."""
-    words = {NotFound: "Not found.", Forbidden: "You may not do this."}.get(type(error), "Try again in a moment.")
+    """Return a short reason. Messages of other errors are not for users."""
+    reason = {NotFound: "Not found.", Forbidden: "You may not do this."}.get(type(error), "Try again in a moment.")
     if isinstance(error, HTTPException):
-        words = str(error.detail)
+        reason = str(error.detail)
     elif isinstance(error, FieldErrors):
-        words = str(error)
-    return words.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        reason = str(error)
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

@@ -15,8 +15,8 @@ A_SPAN = "Please give a span of time, such as 1 day 1:25:33."
 A_UUID = "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."
 EMPTY = "Please fill this in."
 AN_EMAIL = "Please give an e-mail address, such as ada@example.com."
-NOT_A_CHOICE = "Please choose one of those on offer."
-JSON_WANTED = 'Please write this as JSON, such as {"colour": "red"}.'
+NOT_A_CHOICE = "Please choose one of the options."
+INVALID_JSON = 'Please write this as JSON, such as {"colour": "red"}.'
 YES_OR_NO = "Please choose yes or no."
 
 MESSAGES = {
@@ -24,7 +24,7 @@ MESSAGES = {
     "missing": EMPTY,
     "string_too_short": "Please write at least {min_length} characters.",
     "string_too_long": "Please write at most {max_length} characters.",
-    "string_pattern_mismatch": "Please write this as it is asked for.",
+    "string_pattern_mismatch": "Please use the requested format.",
     "too_short": "Please give at least {min_length}.",
     "too_long": "Please give at most {max_length}.",
     "date_from_datetime_parsing": A_DATE,
@@ -75,22 +75,22 @@ DATE_MESSAGES = {
 
 def messages_by_field(error: ValidationError) -> dict[str, str]:
     """Return the first message for each field. The key of messages about all fields is empty."""
-    found: dict[str, str] = {}
+    messages: dict[str, str] = {}
     for item in error.errors():
-        found.setdefault(str(item["loc"][0]) if item["loc"] else "", message_for(item))
-    return found
+        messages.setdefault(str(item["loc"][0]) if item["loc"] else "", message_for(item))
+    return messages
 
 
 def message_for(item: Mapping[str, Any]) -> str:
     """Return the message for one of Pydantic's errors."""
-    kind = item["type"]
+    type_ = item["type"]
     limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
     if limits.get("min_length") == 1:
         return EMPTY
-    if any(isinstance(limit, date) for limit in limits.values()) and kind in DATE_MESSAGES:
-        return DATE_MESSAGES[kind].format(**limits)
-    if kind in MESSAGES:
-        return MESSAGES[kind].format(**limits)
+    if any(isinstance(limit, date) for limit in limits.values()) and type_ in DATE_MESSAGES:
+        return DATE_MESSAGES[type_].format(**limits)
+    if type_ in MESSAGES:
+        return MESSAGES[type_].format(**limits)
     message = str(item["msg"]).removeprefix("Value error, ")
     if message.startswith(NOT_AN_EMAIL):
         return AN_EMAIL

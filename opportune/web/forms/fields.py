@@ -1,4 +1,4 @@
-"""What a Pydantic model says of the HTML of its fields."""
+"""Form controls for the fields of Pydantic models."""
 
 import json
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from opportune.text import ONE_LINE
 from opportune.web.time_zone import local
 
 PICKER = "picker"
-"""A field that points at rows: a select that finds more of them while somebody types."""
+"""Type of a foreign key field: a select that searches more rows while the user types."""
 
 LINES, JSON_TEXT = "lines", "json"
-WRITTEN = (LINES, JSON_TEXT)
-"""Fields of several values that are written in one box."""
+TEXT_LISTS = (LINES, JSON_TEXT)
+"""Types of fields with several values in one text box."""
 
 TYPES_BY_FORMAT = {
     "binary": "file",
@@ -48,41 +48,41 @@ ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class RowChoices:
-    """What a field offers that points at rows, such as `Annotated[int, Reference(Author)]`."""
+    """Choices of a foreign key field, such as `Annotated[int, Reference(Author)]`."""
 
     names: Mapping[int, str]
-    """What rows are called, by their ids: of all that can be chosen, or of some with those that are chosen already."""
+    """Labels by id: of all rows, or of some rows and the selected ones."""
     lookup_url: str = ""
-    """Finds more while somebody types; empty where `names` has all of them."""
+    """URL of the search for more rows, or empty if `names` has all rows."""
     add_url: str = ""
-    """The form of a new row; empty for who may not add one."""
+    """URL of the form for a new row, or empty if the user may not add one."""
     add_label: str = ""
 
 
 @dataclass(frozen=True)
 class Control:
-    """How a form asks for one field."""
+    """Control for one field of a form."""
 
     name: str
     label: str
     type: str
-    """Of an `<input>`; or textarea, lines, json, markdown, select, radio, checkboxes, picker."""
+    """Type of an `<input>`, or textarea, lines, json, markdown, select, radio, checkboxes, picker."""
     required: bool
     multiple: bool
     help: str
     choices: Mapping[str, str]
-    """Words by value, where only these can be chosen."""
-    meanings: Mapping[str, object]
-    """What the model takes for a value that is no text, such as the number that a choice is."""
+    """Labels by value, if only these values are allowed."""
+    values_by_text: Mapping[str, object]
+    """Python values by their text, such as numbers of choices."""
     attributes: Mapping[str, Attribute]
     suffix: str = ""
-    """A unit, shown after the box."""
+    """Unit after the control."""
     rows: RowChoices | None = None
-    """What a `picker` offers, once a form is told."""
+    """Choices of a `picker`, set by the form."""
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing but its choices can be meant."""
+        """Whether only the listed choices are valid."""
         if self.rows:
             return not self.rows.lookup_url
         return bool(self.choices) and self.type != "checkbox"
@@ -90,24 +90,24 @@ class Control:
 
 @cache
 def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
-    """The fields of a model by name, in its order.
+    """Return the controls of a model's fields, by name.
 
     Raises:
-        TypeError: a field is no plain value.
+        TypeError: A field has a nested object.
     """
     schema = model.model_json_schema(by_alias=False)
     properties, definitions = schema["properties"], schema.get("$defs", {})
     controls = {}
     for name, info in model.model_fields.items():
         shape = _shape(properties[name], definitions)
-        if shape.get("type") == "object" and options_of(info).type not in WRITTEN:
-            raise TypeError(f"{model.__name__}.{name} is no plain value, so that no form can ask for it")
+        if shape.get("type") == "object" and options_of(info).type not in TEXT_LISTS:
+            raise TypeError(f"{model.__name__}.{name} is a nested object, which a form cannot edit")
         controls[name] = _control(name, info, shape)
     return controls
 
 
 def as_text(value: object) -> str:
-    """A value as HTML writes it. Datetimes are converted to the visitor's time zone."""
+    """Return the HTML text of a value. Datetimes are converted to the visitor's time zone."""
     match value:
         case None:
             return ""
@@ -123,23 +123,23 @@ def as_text(value: object) -> str:
     return str(value)
 
 
-def as_written(value: object, kind: str) -> str:
-    """Several values as one box of a form has them: a line each, or as JSON."""
+def as_text_list(value: object, type_: str) -> str:
+    """Return several values as text of one box: a line each, or JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    return "\n".join(map(as_text, value)) if kind == LINES else json.dumps(value, ensure_ascii=False, indent=2)  # type: ignore[call-overload]  # a list
+    return "\n".join(map(as_text, value)) if type_ == LINES else json.dumps(value, ensure_ascii=False, indent=2)  # type: ignore[call-overload]  # a list
 
 
 def _shape(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
-    """The JSON schema of one kind of value: what a reference stands for; of several kinds the first."""
+    """Return the JSON schema of a value, with references resolved, or the first of several types."""
     if "$ref" in schema:
         return _shape(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "items" in schema:
         return {**_shape(schema["items"], definitions), "multiple": True}
     if "anyOf" not in schema:
         return schema
-    kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
-    return {**_shape(kinds[0], definitions), "nullable": len(kinds) < len(schema["anyOf"])}
+    types = [type_ for type_ in schema["anyOf"] if type_.get("type") != "null"]
+    return {**_shape(types[0], definitions), "nullable": len(types) < len(schema["anyOf"])}
 
 
 def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
@@ -147,19 +147,19 @@ def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
     choices = {**_choices(shape), **html.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
-    kind = html.type or (PICKER if reference_of(info) else _type(name, shape))
+    type_ = html.type or (PICKER if reference_of(info) else _type(name, shape))
     example = str(info.examples[0]) if info.examples else None
     return Control(
         name=name,
         label=info.title or name.replace("_", " ").capitalize(),
-        type=kind,
-        # A box that is not ticked is an answer, but where the model takes only the tick.
-        required=shape.get("const") is True if kind == "checkbox" else info.is_required(),
-        multiple="multiple" in shape and kind not in WRITTEN,
+        type=type_,
+        # An empty checkbox is a valid value, unless the model only accepts True.
+        required=shape.get("const") is True if type_ == "checkbox" else info.is_required(),
+        multiple="multiple" in shape and type_ not in TEXT_LISTS,
         help=info.description or "",
         choices=choices,
-        meanings={as_text(value): value for value in _offered(shape)},
-        attributes={"placeholder": example, **_attributes(shape, kind), **html.attributes},
+        values_by_text={as_text(value): value for value in _enum_values(shape)},
+        attributes={"placeholder": example, **_attributes(shape, type_), **html.attributes},
         suffix=html.suffix,
     )
 
@@ -167,12 +167,11 @@ def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
 def _choices(shape: JsonSchemaValue) -> dict[str, str]:
     if shape.get("type") == "boolean":
         return {"true": "Yes", "false": "No"} if shape.get("nullable") else {}
-    texts = map(as_text, _offered(shape))
+    texts = map(as_text, _enum_values(shape))
     return {text: text.replace("_", " ").capitalize() for text in texts}
 
 
-def _offered(shape: JsonSchemaValue) -> list[object]:
-    """What is there to choose from."""
+def _enum_values(shape: JsonSchemaValue) -> list[object]:
     return shape.get("enum") or ([shape["const"]] if "const" in shape else [])
 
 
@@ -188,18 +187,18 @@ def _type(name: str, shape: JsonSchemaValue) -> str:
     return "password" if "password" in name else TYPES_BY_FORMAT.get(shape.get("format", ""), "text")
 
 
-def _attributes(shape: JsonSchemaValue, kind: str) -> dict[str, Attribute]:
-    if kind in (PICKER, *WRITTEN, "select", "checkboxes", "checkbox", "radio"):
+def _attributes(shape: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
+    if type_ in (PICKER, *TEXT_LISTS, "select", "checkboxes", "checkbox", "radio"):
         return {}
-    found: dict[str, Attribute] = {"max": LATEST[kind]} if kind in LATEST else {}
-    found |= {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
-    if found.get("pattern") == ONE_LINE or kind in ("textarea", "markdown"):
-        found.pop("pattern", None)
-    if found.get("minlength") == 1:  # that is what `required` says
-        del found["minlength"]
+    attributes: dict[str, Attribute] = {"max": LATEST[type_]} if type_ in LATEST else {}
+    attributes |= {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
+    if attributes.get("pattern") == ONE_LINE or type_ in ("textarea", "markdown"):
+        attributes.pop("pattern", None)
+    if attributes.get("minlength") == 1:  # same as `required`
+        del attributes["minlength"]
     if shape.get("type") == "number":
-        return {"step": "any", **found}
-    for name, bound, inside in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
+        return {"step": "any", **attributes}
+    for name, bound, step in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
         if name in shape:
-            found[bound] = shape[name] + inside
-    return found
+            attributes[bound] = shape[name] + step
+    return attributes

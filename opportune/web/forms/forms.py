@@ -14,9 +14,9 @@ from opportune.db.models.references import reference_of
 from opportune.errors import FieldErrors
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import NOT_A_CHOICE, messages_by_field
-from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
+from opportune.web.forms.fields import PICKER, TEXT_LISTS, Control, RowChoices, as_text, as_text_list, controls_of
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
-from opportune.web.time_zone import current_zone, known_zone, local, moment_in, zone_name
+from opportune.web.time_zone import current_zone, local, moment_in, parse_zone_name, zone_name
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -32,7 +32,7 @@ SEARCH_SUFFIX = ".search"
 
 MAX_FIELDS = 1_000
 MAX_FILES = 20
-UNANSWERED = {
+EMPTY_MESSAGES = {
     "checkbox": "Please tick this.",
     "checkboxes": "Please tick at least one.",
     "file": "Please choose a file.",
@@ -92,8 +92,8 @@ class Form(Generic[M]):
         self.model = model
         self.prefix = prefix
         """Prefix of the ids, for pages with two forms that have fields of the same name."""
-        self.controls = {**controls_of(model), **_chosen_now(model, choices or {})}
-        self.values: dict[str, str | list[str]] = self._beginnings(row)
+        self.controls = {**controls_of(model), **_controls_with_choices(model, choices or {})}
+        self.values: dict[str, str | list[str]] = self._initial_values(row)
         self.zones: dict[str, str] = self._zones(row)
         """Time zones of the shown times, by field."""
         self.data: M | None = None
@@ -122,11 +122,11 @@ class Form(Generic[M]):
         """Whether times are shown in UTC, as the query of a route needs them."""
         return self.prefix == FILTER_PREFIX
 
-    def _beginnings(self, row: object) -> dict[str, str | list[str]]:
+    def _initial_values(self, row: object) -> dict[str, str | list[str]]:
         zone = current_zone.set(UTC if self.is_in_utc else current_zone.get())
         try:
             return {
-                name: _beginning(self.model, name, row)
+                name: _initial_value(self.model, name, row)
                 for name, control in self.controls.items()
                 if control.type not in ("password", "file")
             }
@@ -144,7 +144,7 @@ class Form(Generic[M]):
 
     def offer(self, choices: Choices) -> None:
         """Set the choices that depend on the request."""
-        self.controls = {**self.controls, **_chosen_now(self.model, choices)}
+        self.controls = {**self.controls, **_controls_with_choices(self.model, choices)}
 
     def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Do not read these fields. Show those that have a label and a text as text."""
@@ -188,22 +188,24 @@ class Form(Generic[M]):
     @property
     def faults(self) -> list[str]:
         """Errors that belong to no visible field."""
-        seen = {name for name, control in self.controls.items() if control.type != "hidden"}
-        return [words for name, words in self.errors.items() if name not in seen]
+        visible = {name for name, control in self.controls.items() if control.type != "hidden"}
+        return [message for name, message in self.errors.items() if name not in visible]
 
     @property
     def marks_required(self) -> bool:
         """Whether to mark required fields, because others may be left empty."""
-        return not all(each.required for each in self.controls.values() if each.type not in ("hidden", "checkbox"))
+        return not all(
+            control.required for control in self.controls.values() if control.type not in ("hidden", "checkbox")
+        )
 
-    def refuse(self, words: str, name: str = "", status: int = 422) -> None:
+    def refuse(self, message: str, name: str = "", status: int = 422) -> None:
         """Add an error to a field, or to the whole form."""
-        self.errors[name], self.refusal = words, status
+        self.errors[name], self.refusal = message, status
 
     def show(self, refusal: FieldErrors) -> None:
-        """Add errors, each beside its field if the form has it."""
-        for name, words in refusal.errors.items():
-            self.refuse(words, name if name in self.controls else "")
+        """Add errors to their fields, or to the form if it does not have the field."""
+        for name, message in refusal.errors.items():
+            self.refuse(message, name if name in self.controls else "")
 
     async def save(self, save: Callable[[M], Awaitable[R]]) -> R | None:
         """Return the result of `save`, or None if the data are not valid or refused. The form then has the errors."""
@@ -241,8 +243,8 @@ class Form(Generic[M]):
     def _rows(self, control: Control) -> RowChoices | None:
         if control.type == PICKER and control.rows is None:
             raise TypeError(
-                f"{self.model.__name__}.{control.name} points at rows, and the form does not know which there are: give"
-                f' it choices={{"{control.name}": …}}, such as those of `opportune.crud.reference_choices`.'
+                f"{self.model.__name__}.{control.name} is a foreign key, and the form has no choices for it. Pass"
+                f' choices={{"{control.name}": …}}, such as those of `opportune.crud.reference_choices`.'
             )
         return control.rows
 
@@ -254,8 +256,8 @@ class Form(Generic[M]):
         """Return the choices, with an empty one if nothing is selected yet or nothing has to be."""
         if control.type not in ("select", PICKER) or control.multiple or "" in control.choices:
             return control.choices
-        now = value if control.required else _beginning(self.model, control.name, None)
-        if now in control.choices:
+        selected = value if control.required else _initial_value(self.model, control.name, None)
+        if selected in control.choices:
             return control.choices
         return {"": "Choose" if control.required else self.none_label, **control.choices}
 
@@ -282,29 +284,29 @@ class Form(Generic[M]):
 
     async def take(self, sent: FormData) -> None:
         """Fill in a submitted form and validate it. Empty fields, which browsers always send, count as left out."""
-        await self._keep(sent)
-        found: dict[str, Any] = {}
+        await self._read_values(sent)
+        data: dict[str, Any] = {}
         self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, sent)}
         for name, control in self.controls.items():
             if name in self.cleared:
                 continue
-            values = self.files.get(name) or self._meant(control, [text for text in _texts(sent, name) if text])
+            values = self.files.get(name) or self._parse_texts(control, [text for text in _texts(sent, name) if text])
             if control.multiple or values:
-                found[name] = values if control.multiple else values[-1]
+                data[name] = values if control.multiple else values[-1]
             elif control.type == "checkbox":
-                found[name] = False
+                data[name] = False
             elif name in self.stored_files:
-                found[name] = self.stored_files[name]
-        self._validate(found)
+                data[name] = self.stored_files[name]
+        self._validate(data)
 
     def _is_cleared(self, control: Control, sent: FormData) -> bool:
         """Return whether to remove a stored file. A new file takes precedence over the checkbox."""
-        may_go = control.name in self.stored_files and not control.required
-        return may_go and not self.files.get(control.name) and CLEAR in _texts(sent, control.name)
+        can_remove = control.name in self.stored_files and not control.required
+        return can_remove and not self.files.get(control.name) and CLEAR in _texts(sent, control.name)
 
-    async def _keep(self, sent: FormData) -> None:
+    async def _read_values(self, sent: FormData) -> None:
         self.values = {}
-        self.zones |= {name: zone for name in self.zones if (zone := known_zone(sent.get(name + ZONE_SUFFIX)))}
+        self.zones |= {name: zone for name in self.zones if (zone := parse_zone_name(sent.get(name + ZONE_SUFFIX)))}
         for name in sent:
             control = self.controls.get(name)
             if control and control.type == "file":
@@ -317,13 +319,13 @@ class Form(Generic[M]):
                 texts = [text.encode(errors="replace").decode() for text in _texts(sent, name)]
                 self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
 
-    def _meant(self, control: Control, texts: list[str]) -> list[Any]:
+    def _parse_texts(self, control: Control, texts: list[str]) -> list[Any]:
         """Return the values of the model for these texts."""
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = NOT_A_CHOICE
         if control.type == MOMENT:
             return [self._moment(control.name, text) for text in texts]
-        return [control.meanings.get(text, text) for text in texts]
+        return [control.values_by_text.get(text, text) for text in texts]
 
     def _moment(self, name: str, text: str) -> str | datetime:
         try:
@@ -332,13 +334,15 @@ class Form(Generic[M]):
             self.errors[name] = str(error)
         return text
 
-    def _validate(self, found: Mapping[str, Any]) -> None:
+    def _validate(self, values: Mapping[str, Any]) -> None:
         try:
-            data = self.model.model_validate(found)
+            data = self.model.model_validate(values)
         except ValidationError as error:
             for name, message in messages_by_field(error).items():
-                is_empty = name in self.controls and not found.get(name)
-                self.errors.setdefault(name, UNANSWERED.get(self.controls[name].type, message) if is_empty else message)
+                is_empty = name in self.controls and not values.get(name)
+                self.errors.setdefault(
+                    name, EMPTY_MESSAGES.get(self.controls[name].type, message) if is_empty else message
+                )
         else:
             self.data = None if self.errors else data
 
@@ -357,16 +361,16 @@ async def fill_form(request: Request, form: Form[M]) -> Form[M]:
     try:
         async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as sent:
             await form.take(sent)
-    except UnicodeError as error:  # the sender says how the text is encoded
-        raise HTTPException(400, "This form is written in a way that is not understood.") from error
+    except UnicodeError as error:  # the encoding in Content-Type is wrong
+        raise HTTPException(400, "The encoding of this form is invalid.") from error
     return form
 
 
 def read_moment(text: str, zone: str) -> str | datetime:
-    """Return the moment that a text without a zone means in a zone, and any other text for the model to check.
+    """Parse a local time in a zone. Other texts are returned for the model to validate.
 
     Raises:
-        ValueError: clocks skip this time.
+        ValueError: Clocks skip this time.
     """
     if not WITHOUT_ZONE.fullmatch(text):
         return text
@@ -377,19 +381,19 @@ def read_moment(text: str, zone: str) -> str | datetime:
     return moment_in(moment, zone)
 
 
-def _chosen_now(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
+def _controls_with_choices(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
     """Return the controls whose choices depend on the request."""
     controls = controls_of(model)
-    return {name: _offered(controls[name], offer) for name, offer in choices.items()}
+    return {name: _with_choices(controls[name], offer) for name, offer in choices.items()}
 
 
-def _offered(control: Control, offer: Mapping[Any, str] | RowChoices) -> Control:
+def _with_choices(control: Control, offer: Mapping[Any, str] | RowChoices) -> Control:
     rows = offer if isinstance(offer, RowChoices) else None
-    words = offer.names if isinstance(offer, RowChoices) else offer
-    kind = control.type if control.type in ("radio", "checkboxes") else "select"
+    labels = offer.names if isinstance(offer, RowChoices) else offer
+    type_ = control.type if control.type in ("radio", "checkboxes") else "select"
     if rows and control.type == PICKER and (rows.lookup_url or control.multiple):
-        kind = "checkboxes" if not rows.lookup_url and 0 < len(words) <= MAX_CHECKBOXES else PICKER
-    return replace(control, type=kind, rows=rows, choices={as_text(value): word for value, word in words.items()})
+        type_ = "checkboxes" if not rows.lookup_url and 0 < len(labels) <= MAX_CHECKBOXES else PICKER
+    return replace(control, type=type_, rows=rows, choices={as_text(value): label for value, label in labels.items()})
 
 
 def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
@@ -401,24 +405,24 @@ def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
     return value
 
 
-def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str]:
+def _initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
     info, value = model.model_fields[name], _value_of(model, name, row)
-    if reference_of(info):  # a relationship has the rows themselves
+    if reference_of(info):  # relationships hold rows instead of ids
         value = (
-            [getattr(one, "id", one) for one in value]
+            [getattr(item, "id", item) for item in value]
             if isinstance(value, list | set | tuple)
             else getattr(value, "id", value)
         )
-    if (kind := controls_of(model)[name].type) in WRITTEN:
-        return as_written(value, kind)
-    return [as_text(one) for one in value] if isinstance(value, list | set | tuple) else as_text(value)
+    if (type_ := controls_of(model)[name].type) in TEXT_LISTS:
+        return as_text_list(value, type_)
+    return [as_text(item) for item in value] if isinstance(value, list | set | tuple) else as_text(value)
 
 
 def _texts(sent: FormData, name: str) -> list[str]:
-    # Browsers end lines with two characters and count them as one.
+    # Browsers send CRLF, but count one character for maxlength.
     return [value.replace("\r\n", "\n") for value in sent.getlist(name) if isinstance(value, str)]
 
 
 def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return attributes for Jinja's `xmlattr`: those that are True have no value, those that are False are absent."""
+    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
     return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -1,4 +1,4 @@
-"""Files that come with a form, as values that a Pydantic model can hold."""
+"""Uploaded files as values of Pydantic models."""
 
 import re
 from contextvars import ContextVar
@@ -16,13 +16,12 @@ from opportune.schemas.annotations import Attribute
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 
 max_upload_bytes: ContextVar[int] = ContextVar("max_upload_bytes", default=DEFAULT_MAX_UPLOAD_BYTES)
-"""The site's MAX_UPLOAD_BYTES, in its requests."""
+"""MAX_UPLOAD_BYTES of the site that handles the request."""
 
 MORE_BODY_KEY = "opportune.more_body"
-"""Where in a request's scope stands by how many bytes its body may be larger than others: in a list, which copies of
-the scope share."""
+"""Key in the scope for the extra bytes that a body may have, in a list that copies of the scope share."""
 
-# What a path of any system has before the name, and what no line of text can show.
+# Folders in a path of any system, and characters that a line of text cannot show.
 PATH_PREFIX = re.compile(r".*[/\\]", re.DOTALL)
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MAX_FILENAME_LENGTH = 100
@@ -30,33 +29,33 @@ MAX_FILENAME_LENGTH = 100
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that somebody has sent. A field of this type takes any, one of the type `ImageUpload` only pictures."""
+    """An uploaded file of any type. Use `ImageUpload` for images."""
 
     filename: str
-    """For showing and nothing else."""
+    """For display only."""
     content: bytes = field(repr=False)
     content_type: str = "application/octet-stream"
-    """Found in the content, whatever the sender says: that of a picture, or this one."""
+    """Detected from the content: the type of an image, or this one."""
     fault: str = ""
-    """Why no field takes it, in a sentence for the sender."""
+    """Error for all fields, in a sentence for the user."""
     image_fault: str = ""
-    """Why a field for pictures does not take it."""
+    """Error for image fields."""
 
     @property
     def suffix(self) -> str:
-        """For the name that it is kept by."""
+        """Suffix of the stored file."""
         return CONTENT_TYPES.get(self.content_type, "bin")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(_taken)
+        return core_schema.no_info_plain_validator_function(_check_upload)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"type": "string", "format": "binary"}
 
 
-def _taken(value: object) -> Upload:
+def _check_upload(value: object) -> Upload:
     if not isinstance(value, Upload):
         raise PydanticCustomError("upload_type", "Please choose a file.")
     if value.fault:
@@ -64,20 +63,20 @@ def _taken(value: object) -> Upload:
     return value
 
 
-def _is_picture(value: Upload) -> Upload:
+def _check_image(value: Upload) -> Upload:
     if value.image_fault:
         raise PydanticCustomError("upload_fault", "{fault}", {"fault": value.image_fault})
     return value
 
 
 ImageUpload = Annotated[
-    Upload, AfterValidator(_is_picture), Field(json_schema_extra={"contentMediaType": ",".join(CONTENT_TYPES)})
+    Upload, AfterValidator(_check_image), Field(json_schema_extra={"contentMediaType": ",".join(CONTENT_TYPES)})
 ]
-"""A picture that can be drawn: `CONTENT_TYPES` has the kinds."""
+"""An image of one of the `CONTENT_TYPES`."""
 
 
 def allow_files(request: Request) -> None:
-    """Let this request's body have files in it; called before anything of it is read."""
+    """Accept files in the body of this request. Call it before the body is read."""
     if has_parts(request.headers.get("content-type", "").encode()):
         request.scope.setdefault(MORE_BODY_KEY, [0])[0] = max_upload_bytes.get()
 
@@ -89,12 +88,12 @@ def too_large() -> str:
 
 
 def file_attributes() -> dict[str, Attribute]:
-    """Return the attributes of a file field, by which the browser refuses a large file before it is sent."""
+    """Return attributes with which the browser refuses large files before sending them."""
     return {"data-largest": max_upload_bytes.get(), "data-too-large": too_large()}
 
 
 def has_parts(content_type: bytes) -> bool:
-    """Whether a body of this type can have files in it."""
+    """Return whether a body of this type can contain files."""
     return content_type.lower().startswith(b"multipart/form-data")
 
 
@@ -113,5 +112,5 @@ async def read_upload(file: UploadFile) -> Upload | None:
 
 
 def display_name(filename: str) -> str:
-    """A file's name as one harmless line."""
+    """Return the name of a file as one harmless line."""
     return UNPRINTABLE.sub("", PATH_PREFIX.sub("", filename)).strip()[:MAX_FILENAME_LENGTH] or "file"

@@ -1,4 +1,4 @@
-"""Refuses host names that are not the site's own: they would get into links."""
+"""Refusal of unknown host names, which would otherwise appear in links."""
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -8,7 +8,7 @@ from opportune.web.endpoints.health import MACHINE_PATHS
 
 
 class AllowedHostsMiddleware(TrustedHostMiddleware):
-    """Answers 400 to host names that are not ours; health checks and /metrics come with any name."""
+    """Responds 400 to unknown host names. Health checks and /metrics accept any name."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)

@@ -1,4 +1,4 @@
-"""Refuses bodies that are too large."""
+"""Limit for the size of request bodies."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,17 +9,16 @@ from opportune.web.errors.handlers import problem
 from opportune.web.forms.uploads import MORE_BODY_KEY, has_parts, max_upload_bytes
 
 MAX_BODY_BYTES = 2_500_000
-"""As Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
+"""Same default as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
 HTTP_1_VERSIONS = ("1.0", "1.1")
-"""Versions of HTTP that announce a body in the headers. In the others it may just come."""
+"""HTTP versions whose headers always announce a body."""
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to bodies over the limit, counted as they arrive: their announced length may be missing or wrong.
+    """Responds 413 to bodies over the limit. Bytes are counted as they arrive, since `Content-Length` may be wrong.
 
-    A multipart body may announce a file of MAX_UPLOAD_BYTES more. How much of it is read is up to the route
-    (`allow_files`).
+    A multipart body may be larger by MAX_UPLOAD_BYTES. The route decides how much of it is read (`allow_files`).
     """
 
     def __init__(
@@ -34,40 +33,40 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         if self.max_file_bytes == DEFAULT_MAX_UPLOAD_BYTES:
-            await self._limited(scope, receive, send)
+            await self._check_announced(scope, receive, send)
             return
         token = max_upload_bytes.set(self.max_file_bytes)
         try:
-            await self._limited(scope, receive, send)
+            await self._check_announced(scope, receive, send)
         finally:
             max_upload_bytes.reset(token)
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced, comes, max_bytes = b"0", False, self.max_bytes
+    async def _check_announced(self, scope: Scope, receive: Receive, send: Send) -> None:
+        announced, has_body, max_bytes = b"0", False, self.max_bytes
         for name, value in scope["headers"]:
             if name == b"content-length":
-                announced, comes = value, True
+                announced, has_body = value, True
             elif name == b"transfer-encoding":
-                comes = True
+                has_body = True
             elif name == b"content-type" and has_parts(value):
                 max_bytes = self.max_bytes + self.max_file_bytes
         if not announced.isdigit() or len(announced) > 18 or int(announced) > max_bytes:
             await problem(Request(scope), 413)(scope, receive, send)
             return
-        if comes or scope["http_version"] not in HTTP_1_VERSIONS:
-            receive = self._counted(scope, receive)
+        if has_body or scope["http_version"] not in HTTP_1_VERSIONS:
+            receive = self._count_received(scope, receive)
         await self.app(scope, receive, send)
 
-    def _counted(self, scope: Scope, receive: Receive) -> Receive:
+    def _count_received(self, scope: Scope, receive: Receive) -> Receive:
         received = 0
-        more: list[int] = scope.setdefault(MORE_BODY_KEY, [0])
+        extra: list[int] = scope.setdefault(MORE_BODY_KEY, [0])
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_bytes + more[0]:
+            if received > self.max_bytes + extra[0]:
                 raise HTTPException(status_code=413)
             return message
 
-        return counted
+        return receive_counted

@@ -1,8 +1,8 @@
-"""Answers as gzip for those who take it: whole ones, and streams as they flow.
+"""Gzip compression of responses and streams.
 
-The length of a compressed answer tells whether a text that an attacker chose is like one that is secret (BREACH). So
-what shows a secret is `SECRET`; and who brings a cookie gets compressed answers only where the browser says that a page
-of ours or the address bar asks: another site cannot have it ask again and again (docs/security.md).
+The length of a compressed response can reveal a secret next to text from an attacker (BREACH). Responses with secrets
+therefore use `SECRET_HEADERS`. Requests with cookies get compressed responses only if the browser says that they come
+from this site or the address bar, so another site cannot repeat them (docs/security.md).
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Header = tuple[bytes, bytes]
 
 SECRET_HEADERS = {"Cache-Control": "no-store, no-transform"}
-"""Headers of an answer that shows a secret: nobody keeps it and nobody compresses it, proxies included."""
+"""Headers of a response with a secret. Browsers and proxies neither store nor compress it."""
 MIN_SIZE_BYTES = 1024
-"""Bytes of a whole answer from which on it is compressed."""
+"""Smallest complete response that is compressed."""
 MAX_BYTES_IN_LOOP = 64 * 1024
-"""Bytes above which it is done in a thread: about a millisecond."""
+"""Larger bodies are compressed in a thread. This size takes about a millisecond."""
 COMPRESSION_LEVEL = 4
 GZIP_WINDOW_BITS = 16
-"""Added to the bits of zlib's window, it makes gzip."""
+"""Offset for the window size that selects the gzip format in zlib."""
 COMPRESSIBLE_TYPES = re.compile(rb"text/|image/svg\+xml|application/(?:[\w.-]+\+)?(?:json|xml|javascript|x-ndjson)\b")
 EVENT_STREAM = b"text/event-stream"
 TRUSTED_FETCH_SITES = (b"same-origin", b"none")
@@ -31,8 +31,8 @@ UNCOMPRESSED_HEADERS = (b"content-encoding", b"content-range", b"accept-ranges")
 
 
 @lru_cache(maxsize=256)
-def takes_gzip(accepted: str) -> bool:
-    """Whether an `Accept-Encoding` takes gzip: `gzip;q=0` refuses it, and `*` is all that is not named."""
+def accepts_gzip(accepted: str) -> bool:
+    """Parse `Accept-Encoding`: `gzip;q=0` refuses gzip, and `*` stands for all other encodings."""
     weights = {}
     for part in accepted.lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))
@@ -42,7 +42,7 @@ def takes_gzip(accepted: str) -> bool:
 
 
 def may_compress(scope: Scope) -> bool:
-    """Whether this visitor takes gzip, and no other site has had their browser ask."""
+    """Return whether the client accepts gzip and the request cannot come from another site."""
     accepted, site, has_cookie = "", b"", False
     for name, value in scope["headers"]:
         if name == b"accept-encoding":
@@ -51,15 +51,15 @@ def may_compress(scope: Scope) -> bool:
             has_cookie = True
         elif name == b"sec-fetch-site":
             site = value
-    return (not has_cookie or site in TRUSTED_FETCH_SITES) and takes_gzip(accepted)
+    return (not has_cookie or site in TRUSTED_FETCH_SITES) and accepts_gzip(accepted)
 
 
 class CompressionMiddleware:
-    """Compresses responses, and streams piece by piece without holding them back. Pure ASGI.
+    """Pure ASGI middleware that compresses responses, and streams chunk by chunk without delay.
 
     Args:
         app: The application inside.
-        excluded_prefix: Beginning of the paths whose responses are sent as they are.
+        excluded_prefix: Paths with this prefix are not compressed.
     """
 
     def __init__(self, app: ASGIApp, excluded_prefix: str) -> None:
@@ -73,48 +73,48 @@ class CompressionMiddleware:
 
 
 class CompressedSend:
-    """A `send` that compresses what it sends."""
+    """ASGI `send` that compresses the response."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
-        self._start: Message | None = None  # held until the length of what follows is known
+        self._start: Message | None = None  # delayed until the length of the body is known
         self._stream: zlib._Compress | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            await self._begin(message)
+            await self._send_start(message)
         elif message["type"] == "http.response.body" and (self._start or self._stream):
-            await self._go_on(message.get("body", b""), more=message.get("more_body", False))
+            await self._send_body(message.get("body", b""), more=message.get("more_body", False))
         else:
             await self._send(message)
 
-    async def _begin(self, start: Message) -> None:
+    async def _send_start(self, start: Message) -> None:
         status, headers = start["status"], [*start.get("headers", ())]
-        named = dict(headers)
-        if not is_compressible(status, named):
+        header_values = dict(headers)
+        if not is_compressible(status, header_values):
             await self._send(start)
             return
-        may = may_compress(self._scope)
-        start = {**start, "headers": _gzip_headers(headers, status) if may else _varied(headers)}
-        if may and status != 304 and self._scope["method"] != "HEAD":
-            if b"content-length" in named:
+        compress = may_compress(self._scope)
+        start = {**start, "headers": _gzip_headers(headers, status) if compress else _add_vary(headers)}
+        if compress and status != 304 and self._scope["method"] != "HEAD":
+            if b"content-length" in header_values:
                 self._start = start
                 return
-            self._stream = _compressor(is_events=named[b"content-type"].startswith(EVENT_STREAM))
+            self._stream = _compressor(is_events=header_values[b"content-type"].startswith(EVENT_STREAM))
         await self._send(start)
 
-    async def _go_on(self, body: bytes, *, more: bool) -> None:
+    async def _send_body(self, body: bytes, *, more: bool) -> None:
         if start := self._start:
             self._start = None
-            if more:  # its length was told, and still it comes in pieces
+            if more:  # a chunked body in spite of its Content-Length
                 self._stream = _compressor()
             else:
-                body = await _whole(body, can_recur=any(name == b"etag" for name, _ in start["headers"]))
+                body = await _compress_whole(body, is_cacheable=any(name == b"etag" for name, _ in start["headers"]))
                 start["headers"].append((b"content-length", b"%d" % len(body)))
             await self._send(start)
         if self._stream:
-            body = await _off_loop_if_long(partial(_flowed, self._stream, more=more), body)
+            body = await _run_in_thread_if_large(partial(_compress_chunk, self._stream, more=more), body)
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
@@ -129,15 +129,15 @@ def is_compressible(status: int, headers: Mapping[bytes, bytes]) -> bool:
     return length is None or int(length) >= MIN_SIZE_BYTES
 
 
-def _varied(headers: Sequence[Header]) -> list[Header]:
+def _add_vary(headers: Sequence[Header]) -> list[Header]:
     vary = b", ".join([value for name, value in headers if name == b"vary"] + [b"Accept-Encoding"])
     return [*(header for header in headers if header[0] != b"vary"), (b"vary", vary)]
 
 
 def _gzip_headers(headers: Sequence[Header], status: int) -> list[Header]:
-    """Those of the same answer in other bytes: its ETag is a weak one, and its length another."""
+    """Return the headers of the compressed response, with a weak ETag and without the length."""
     changed = []
-    for name, value in _varied(headers):
+    for name, value in _add_vary(headers):
         if name == b"etag" and not value.startswith(b"W/"):
             changed.append((name, b"W/" + value))
         elif name != b"content-length":
@@ -146,28 +146,28 @@ def _gzip_headers(headers: Sequence[Header], status: int) -> list[Header]:
 
 
 def _compressor(*, is_events: bool = False) -> "zlib._Compress":
-    """Many event streams are open at once, of short pieces: theirs take 11 kB each, and not 90."""
+    """Create a compressor. For event streams, of which many are open, it takes 11 kB instead of 90."""
     window, memory = (10, 1) if is_events else (zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL)
     return zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, GZIP_WINDOW_BITS + window, memory)
 
 
-def _flowed(stream: "zlib._Compress", body: bytes, *, more: bool) -> bytes:
+def _compress_chunk(stream: "zlib._Compress", body: bytes, *, more: bool) -> bytes:
     return stream.compress(body) + stream.flush(zlib.Z_SYNC_FLUSH if more else zlib.Z_FINISH)
 
 
-async def _whole(body: bytes, *, can_recur: bool) -> bytes:
-    if can_recur and len(body) <= MAX_BYTES_IN_LOOP:
-        return _remembered(body)
-    return await _off_loop_if_long(_packed, body)
+async def _compress_whole(body: bytes, *, is_cacheable: bool) -> bytes:
+    if is_cacheable and len(body) <= MAX_BYTES_IN_LOOP:
+        return _cached_gzip(body)
+    return await _run_in_thread_if_large(_gzip, body)
 
 
-def _packed(body: bytes) -> bytes:
+def _gzip(body: bytes) -> bytes:
     return zlib.compress(body, COMPRESSION_LEVEL, GZIP_WINDOW_BITS + zlib.MAX_WBITS)
 
 
-_remembered = lru_cache(maxsize=64)(_packed)
-"""Answers from the response cache come as the same bytes again and again."""
+_cached_gzip = lru_cache(maxsize=64)(_gzip)
+"""The response cache sends the same bytes repeatedly."""
 
 
-async def _off_loop_if_long(work: Callable[[bytes], bytes], body: bytes) -> bytes:
+async def _run_in_thread_if_large(work: Callable[[bytes], bytes], body: bytes) -> bytes:
     return work(body) if len(body) <= MAX_BYTES_IN_LOOP else await asyncio.to_thread(work, body)

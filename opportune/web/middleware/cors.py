@@ -1,4 +1,4 @@
-"""Lets pages of other origins call the API from a browser (cross-origin resource sharing)."""
+"""Cross-origin resource sharing (CORS) for the API."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,9 +12,9 @@ RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID")
 
 
 class ApiCorsMiddleware(CORSMiddleware):
-    """Answers preflight requests below /api and marks its responses for the origins of CORS_ORIGINS.
+    """Responds to preflight requests below /api and adds CORS headers for the origins of CORS_ORIGINS.
 
-    Cookies are not shared: a page of another origin signs in for a bearer token and sends that.
+    Cookies are not allowed. A page of another origin signs in for a bearer token.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

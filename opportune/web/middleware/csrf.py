@@ -1,8 +1,8 @@
-"""Refuses what another site makes a visitor's browser send (cross-site request forgery).
+"""Protection from cross-site request forgery (CSRF) without tokens.
 
-Browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`, `Referer`) and a page cannot forge it, so forms
-need no token. Programs without a browser send none of the three and are let through: they hold no visitor's cookies,
-and each browser since 2020 sends `Origin` with every form.
+Browsers send the origin of a request (`Sec-Fetch-Site`, `Origin`, `Referer`), which a page cannot forge. Requests
+without these headers are allowed: they come from programs without a visitor's cookies, because every browser since 2020
+sends `Origin` with forms.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
 class CsrfMiddleware:
-    """Answers 403 to unsafe requests and to WebSockets that come from another origin."""
+    """Responds 403 to unsafe requests and WebSockets from another origin."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
@@ -34,7 +34,7 @@ class CsrfMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and self._is_foreign(scope, Headers(scope=scope)):
-            # A browser sends cookies with it from any page. Before it is accepted, this is answered with 403.
+            # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
             await send({"type": "websocket.close", "code": 1008, "reason": "This page is of another site."})
             return
         unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
@@ -54,30 +54,30 @@ class CsrfMiddleware:
 
     def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
-            return False  # no browser adds a bearer token by itself
+            return False  # browsers never add a bearer token
         if "cookie" not in headers and self._may_call_api(headers.get("origin", ""), scope["path"]):
-            return False  # signing in for a token, for one
+            return False  # such as a sign-in for a token
         site = headers.get("sec-fetch-site")
         if site not in (None, "same-origin", "none"):
             return True
         source = headers.get("origin") or headers.get("referer")
-        if source is None or self._is_ours(source, headers.get("host", ""), scope["scheme"]):
+        if source is None or self._is_same_origin(source, headers.get("host", ""), scope["scheme"]):
             return False
-        # A proxy may have changed the host's name. Where nobody has told us the public one, the browser knows it.
+        # A proxy may have changed the Host header. Without BASE_URL, the browser decides.
         return bool(self.base_url) or site != "same-origin"
 
     def _may_call_api(self, origin: str, path: str) -> bool:
         return path.startswith(API_PREFIX) and bool(origin) and not self.cors_origins.isdisjoint({origin, "*"})
 
-    def _is_ours(self, source: str, host: str, scheme: str) -> bool:
+    def _is_same_origin(self, source: str, host: str, scheme: str) -> bool:
         try:
             parts = urlsplit(source)
-        except ValueError:  # no browser writes such an address
+        except ValueError:  # no browser sends such a URL
             return False
         if self.base_url and f"{parts.scheme}://{parts.netloc}".lower() == self.base_url.lower():
             return True
         if parts.netloc.lower() != host.lower():
             return False
-        # Whoever sits in a network can write pages for http:. Behind a proxy that ends TLS it may be all we know of us.
-        by_tls = scheme in ("https", "wss") or self.base_url.lower() == f"https://{host}".lower()
-        return parts.scheme == "https" or (parts.scheme == "http" and not by_tls)
+        # Attackers in a network can forge pages of http:. Behind a proxy that ends TLS, the scheme may be http here.
+        is_https = scheme in ("https", "wss") or self.base_url.lower() == f"https://{host}".lower()
+        return parts.scheme == "https" or (parts.scheme == "http" and not is_https)

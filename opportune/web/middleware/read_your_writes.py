@@ -1,4 +1,4 @@
-"""Who has just written reads from the writer's server: a replica may not have it yet."""
+"""Read-your-writes consistency: after a change, a browser reads from the primary instead of a lagging replica."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -7,13 +7,13 @@ from opportune.db.drivers.replica import reads_fresh
 from opportune.web.middleware.csrf import SAFE_METHODS
 
 REPLICA_LAG_SECONDS = 5
-"""Seconds after which a replica is expected to have what was written."""
+"""Seconds after which a replica should have the change."""
 
 
 class ReadYourWritesMiddleware:
-    """Marks the browser that sends an unsafe request, and has what it asks next read afresh. Pure ASGI.
+    """Pure ASGI middleware that marks browsers with a short-lived cookie when they send an unsafe request.
 
-    The mark is a cookie that says nothing of anybody. Who forges it reads as if there were no replica.
+    Requests with the cookie read from the primary. It holds no data, so forging it only bypasses the replica.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -26,21 +26,21 @@ class ReadYourWritesMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["method"] not in SAFE_METHODS:
-            await self._read_afresh(scope, receive, self._marking(send))
+            await self._read_from_primary(scope, receive, self._with_cookie(send))
         elif self._is_marked(scope):
-            await self._read_afresh(scope, receive, send)
+            await self._read_from_primary(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    async def _read_afresh(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read_from_primary(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = reads_fresh.set(True)
         try:
             await self.app(scope, receive, send)
         finally:
             reads_fresh.reset(token)
 
-    def _marking(self, send: Send) -> Send:
-        # Whatever the answer: what has failed may have been written nevertheless.
+    def _with_cookie(self, send: Send) -> Send:
+        # Also with error responses: a failed request may have written something.
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"set-cookie", self._cookie)]
@@ -49,5 +49,5 @@ class ReadYourWritesMiddleware:
         return send_with_cookie
 
     def _is_marked(self, scope: Scope) -> bool:
-        # Not parsed: a cookie of a longer name costs no more than a read that need not have been fresh.
+        # Not parsed, because a false match only costs a read from the primary.
         return any(name == b"cookie" and self._mark in value for name, value in scope["headers"])

@@ -1,4 +1,4 @@
-"""The outermost middleware of the framework."""
+"""Outermost middleware of the framework."""
 
 import logging
 import time
@@ -12,8 +12,8 @@ from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.runtime.observers import traceparent
 from opportune.web.errors.handlers import on_crash, on_full_disk
-from opportune.web.middleware.request_log import given_traceparent, log_request, request_id, request_id_of
-from opportune.web.middleware.response_cookies import answer_cookies
+from opportune.web.middleware.request_log import client_traceparent, log_request, request_id, request_id_of
+from opportune.web.middleware.response_cookies import cookie_headers
 from opportune.web.middleware.security_headers import SecurityHeaders
 from opportune.web.rendering import flash
 from opportune.web.security_log import log_refused_request
@@ -45,21 +45,21 @@ class RequestMiddleware:
             return
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
         scope, zone = zone_of_request(scope)
-        number = request_id_of(scope)
-        id_token = request_id.set(number)
-        trace_token = traceparent.set(traceparent.get() or (given_traceparent(scope) if self.trusts_traces else ""))
+        new_id = request_id_of(scope)
+        id_token = request_id.set(new_id)
+        trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
         origin_token = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
         zone_token = current_zone.set(zone or self.zone)
         status = 0
-        began = time.perf_counter()
+        started = time.perf_counter()
 
         async def send_complete(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
-                headers.append((b"x-request-id", number.encode()))
-                headers += answer_cookies(scope, headers)
+                headers.append((b"x-request-id", new_id.encode()))
+                headers += cookie_headers(scope, headers)
                 headers += flash.cookie(scope, status, self.settings)
                 self.security_headers.add_missing(headers, scope)
                 message["headers"] = headers
@@ -68,11 +68,11 @@ class RequestMiddleware:
         try:
             await self.app(scope, receive, send_complete)
         except ClientDisconnect:
-            pass  # the client has left, which is no fault
+            pass  # the client has left
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
-            await _answer_crash(error, status, scope, receive, send_complete)
+            await _respond_to_crash(error, status, scope, receive, send_complete)
         finally:
-            log_request(scope, status, time.perf_counter() - began)
+            log_request(scope, status, time.perf_counter() - started)
             log_refused_request(scope, status)
             request_id.reset(id_token)
             traceparent.reset(trace_token)
@@ -81,8 +81,8 @@ class RequestMiddleware:
 
 
 async def _websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Log how a WebSocket ended, and close one whose route crashed after it was accepted."""
-    token, began, is_accepted, code = request_id.set(request_id_of(scope)), time.perf_counter(), False, 0
+    """Log how a WebSocket ended, and close it if its route crashed."""
+    token, started, is_accepted, code = request_id.set(request_id_of(scope)), time.perf_counter(), False, 0
 
     async def send_and_note(message: Message) -> None:
         nonlocal is_accepted, code
@@ -100,19 +100,19 @@ async def _websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         await app(scope, receive_and_note, send_and_note)
     except Exception:
         if not is_accepted:
-            raise  # the server logs it and answers 500
+            raise  # the server logs it and responds 500
         logger.exception("unhandled error")
         with suppress(Exception):  # the client may be gone
             await send_and_note({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
     finally:
         connection = {**scope, "method": "WEBSOCKET"}
-        log_request(connection, code, time.perf_counter() - began)
+        log_request(connection, code, time.perf_counter() - started)
         if not is_accepted and code == WS_1008_POLICY_VIOLATION:  # which the client sees as a 403
             log_refused_request(connection, 403)
         request_id.reset(token)
 
 
-async def _answer_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:
     if status:  # too late for another response: the server cuts the connection
         logger.error("failed while sending", exc_info=error)
         return

@@ -14,7 +14,7 @@ logger = logging.getLogger("opportune.request")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# No secret: it only has to differ from those of other processes.
+# Distinguishes processes. It is not a secret.
 PROCESS_ID = secrets.token_hex(4)
 requests = itertools.count(1)
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -24,12 +24,12 @@ ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 def request_id_of(scope: Scope) -> str:
     """Return the request id of the client if it is harmless, else a new one."""
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and ACCEPTABLE_ID.fullmatch(number := value.decode("latin-1")):
-            return str(number)
+        if name == b"x-request-id" and ACCEPTABLE_ID.fullmatch(id_ := value.decode("latin-1")):
+            return str(id_)
     return f"{PROCESS_ID}{next(requests):08x}"
 
 
-def given_traceparent(scope: Scope) -> str:
+def client_traceparent(scope: Scope) -> str:
     """Return the client's trace if it is valid, else an empty text."""
     for name, value in scope["headers"]:
         if name == b"traceparent" and TRACEPARENT.fullmatch(trace := value.decode("latin-1")):
@@ -40,11 +40,11 @@ def given_traceparent(scope: Scope) -> str:
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Write the log line of a request, without its query: that may hold a token."""
     method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 1)
-    is_guess = path in MACHINE_PATHS and status == 401  # of the token
+    is_guess = path in MACHINE_PATHS and status == 401  # a guess of the metrics token
     is_quiet = not is_guess and (path in MACHINE_PATHS or path.startswith(("/health", "/static")))
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         values = (method, path, status or "cut", milliseconds)
-        # `logger.log` would search the stack for its caller, which costs as much as the rest of the line.
+        # `logger.log` searches the stack for its caller, which doubles the cost of a line.
         logger.handle(logger.makeRecord(logger.name, level, __file__, 0, "%s %s %s %s ms", values, None, extra=fields))

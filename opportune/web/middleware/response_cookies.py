@@ -1,4 +1,4 @@
-"""Cookies that go along with whatever answers a request: a page, a redirect, an error."""
+"""Cookies to send with the response of a request, whatever that will be: a page, a redirect or an error."""
 
 from collections.abc import Iterable
 
@@ -6,20 +6,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-STATE_KEY = "answer_cookies"
+STATE_KEY = "response_cookies"
 
 
-def send_cookies_of(request: Request, response: Response) -> None:
-    """Send the cookies of this response with whatever will be the answer, whose own win."""
-    waiting = request.scope.setdefault("state", {}).setdefault(STATE_KEY, [])
-    waiting += [header for header in response.raw_headers if header[0] == b"set-cookie"]
+def add_cookies(request: Request, response: Response) -> None:
+    """Send the cookies of `response` with the final response of the request, which may override them."""
+    cookies = request.scope.setdefault("state", {}).setdefault(STATE_KEY, [])
+    cookies += [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
-def answer_cookies(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers by which a browser learns of them, but for cookies that the answer itself sets."""
-    waiting: list[tuple[bytes, bytes]] = scope["state"].get(STATE_KEY, [])
-    own = {_cookie_name(header) for header in headers} if waiting else set()
-    return [header for header in waiting if _cookie_name(header) not in own]
+def cookie_headers(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return `Set-Cookie` headers of the added cookies, except those that `headers` already set."""
+    cookies: list[tuple[bytes, bytes]] = scope["state"].get(STATE_KEY, [])
+    present = {_cookie_name(header) for header in headers} if cookies else set()
+    return [header for header in cookies if _cookie_name(header) not in present]
 
 
 def _cookie_name(header: tuple[bytes, bytes]) -> bytes:

@@ -51,19 +51,19 @@ class SecurityHeaders:
 
     def __init__(self, settings: Settings) -> None:
         self.is_production, self.base_url = settings.is_production, settings.base_url
-        place = parse_storage_url(settings)
-        images = f" {place.origin}" if isinstance(place, Bucket) else ""  # a bucket serves its pictures itself
+        location = parse_storage_url(settings)
+        images = f" {location.origin}" if isinstance(location, Bucket) else ""  # browsers load images from the bucket
         self.strict, self.inline_styles = security_headers("", images), security_headers(" 'unsafe-inline'", images)
 
     def add_missing(self, headers: list[Header], scope: Scope) -> None:
         """Complete the headers of a response to this request."""
         present = {name for name, _ in headers}
         path = scope["path"]
-        ours = self.inline_styles if path.startswith(INLINE_STYLE_PATHS) else self.strict
+        required = self.inline_styles if path.startswith(INLINE_STYLE_PATHS) else self.strict
         if SECURITY_HEADER_NAMES.isdisjoint(present):
-            headers += ours
+            headers += required
         else:
-            headers += [header for header in ours if header[0] not in present]
+            headers += [header for header in required if header[0] not in present]
         if b"cache-control" not in present and not path.startswith("/static/"):
             headers.append((b"cache-control", _cache_control(scope)))
         if self._is_on_tls(scope) and HSTS_HEADER[0] not in present:

@@ -1,4 +1,4 @@
-"""Answers a form that is sent twice with the result of the first time."""
+"""Protection from double submission: a form sent twice gets the result of the first time."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ from opportune.web.rendering.flash import added_messages, flash
 logger = logging.getLogger(__name__)
 
 MAX_COMPARED_BYTES = 262_144
-"""Bytes of a form with files that are compared. Of a longer one also the length is."""
+"""Size of the part of a form with files that is compared. The length of longer forms is also compared."""
 MAX_STORED_BYTES = 16_384
 """Largest page that is stored as a result."""
 WAIT_SECONDS = 30.0
@@ -36,13 +36,13 @@ URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-d
 TOKEN = re.compile(rf'(?:(?:^|&){FIELD_NAME}=|name="{FIELD_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
-"""Cookies that the site itself sets with the first response."""
+"""Cookies that the first response may change."""
 STORED_HEADERS = ("location", "hx-redirect", "hx-location", "content-type")
 
 
 @dataclass(frozen=True)
 class SubmissionResult:
-    """The response to a form, without the page that it leads to."""
+    """Stored response to a form."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -56,10 +56,10 @@ class SubmissionResult:
 
 
 class SubmissionMiddleware:
-    """Processes a form with a `form_token` once. The same form with the same values gets the first result. Pure ASGI.
+    """Pure ASGI middleware that processes a form with a `form_token` once, and repeats the result.
 
-    A result is stored if the form changed something and leads to another page. Refused forms, responses with cookies
-    and pages are not stored: the form is processed again.
+    A result is stored if the form was accepted and redirects to another page. Refused forms, responses with cookies and
+    pages are not stored, so the form is processed again.
     """
 
     def __init__(self, app: ASGIApp, store: SubmissionStore) -> None:
@@ -80,8 +80,8 @@ class SubmissionMiddleware:
         key = _key(scope, token[1], body, content_type)
         try:
             result = await self._first_result(key)
-        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the route says what is wrong with the database
-            logger.warning("A form is processed without looking whether it was sent before: %s", error)
+        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the route reports the database error
+            logger.warning("A form is processed without a check for double submission: %s", error)
             await self.app(scope, body.receive, send)
             return
         if result is None:
@@ -90,7 +90,7 @@ class SubmissionMiddleware:
             await _replay(result, scope)(scope, body.receive, send)
 
     async def _first_result(self, key: str) -> str | None:
-        """The result of the first submission, empty if it takes too long. None if this is the first one."""
+        """Return the result of the first submission, empty after a timeout, or None if this is the first."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not await self.store.claim(key):
             while (result := await self.store.find(key)) == "":
@@ -116,12 +116,12 @@ class SubmissionMiddleware:
                 await self.store.release(key)
             else:
                 await self.store.complete(key, json.dumps(asdict(result)))
-        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the claim ends by itself
+        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the claim expires
             logger.warning("The result of a form is not stored: %s", error)
 
 
 class FormBody:
-    """The body of a request, read up to a limit and given to the route from its beginning."""
+    """Request body that is read up to a limit and then passed to the route completely."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -148,7 +148,7 @@ class FormBody:
 
 
 class SentResponse:
-    """What a route has sent, as far as a result needs it."""
+    """The parts of a response that a stored result needs."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -177,7 +177,7 @@ def _form_type(scope: Scope) -> bytes:
 
 
 def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str:
-    """A digest of the visitor, the address, the token and the values."""
+    """Return a hash of visitor, URL, token and values."""
     headers = dict(scope["headers"])
     visitor = CHANGING_COOKIES.sub(b"", headers.get(b"cookie", b"")).rstrip(b"; ")
     boundary = BOUNDARY.search(content_type)
@@ -188,7 +188,7 @@ def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str
 
 
 def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
-    """The result to store; None if the form is to be processed again when it is sent again."""
+    """Return the result to store, or None if a repeated form is processed again."""
     state, names = scope.get("state", {}), {name for name, _ in response.headers}
     messages = added_messages(scope)
     if state.get(REPEATABLE) or state.get(COOKIES) or "set-cookie" in names or response.status >= 400:
@@ -196,7 +196,7 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
     if any(message.level == "danger" for message in messages):
         return None
     headers = {name: value for name, value in response.headers if name in STORED_HEADERS}
-    if _leads_on(scope, response.status, headers):
+    if _redirects_within_site(scope, response.status, headers):
         return SubmissionResult(response.status, headers, messages=messages)
     if any(name == b"hx-request" for name, _ in scope["headers"]):
         return SubmissionResult(200, {"hx-refresh": "true"}, messages=messages)
@@ -205,8 +205,8 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
     return None
 
 
-def _leads_on(scope: Scope, status: int, headers: dict[str, str]) -> bool:
-    """Whether a response sends the browser to another page of this site. Other sites' addresses may hold secrets."""
+def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -> bool:
+    """Return whether the response redirects to a page of this site. URLs of other sites may contain secrets."""
     if status < 300:
         return "hx-redirect" in headers or "hx-location" in headers
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
@@ -218,5 +218,5 @@ def _replay(result: str, scope: Scope) -> Response:
     if not result:
         return problem(request, 409, STILL_PROCESSED)
     stored = json.loads(result)
-    messages = [FlashMessage(*each) for each in stored.pop("messages")]
+    messages = [FlashMessage(*message) for message in stored.pop("messages")]
     return SubmissionResult(**stored, messages=messages).response(request)

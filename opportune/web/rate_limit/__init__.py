@@ -1,9 +1,8 @@
-"""How often somebody may do something.
+"""Rate limits.
 
     ORDERS = RateLimit("books.order", 60, HOUR_SECONDS)
 
-As `Depends(ORDERS)` it counts the requests of each address; `await limiter.hit(ORDERS.by(user.id))`
-counts whom one likes.
+`Depends(ORDERS)` counts the requests of each client address. `await limiter.hit(ORDERS.by(user.id))` counts a user.
 """
 
 from opportune.web.rate_limit.limit import HOUR_SECONDS, Hit, RateLimit, TooManyRequests

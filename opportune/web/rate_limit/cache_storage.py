@@ -1,4 +1,4 @@
-"""Counts of the library `limits`: in Redis for all processes, else in memory."""
+"""Storage of rate limits in Redis or memory, with the library `limits`."""
 
 import asyncio
 import hashlib
@@ -25,35 +25,35 @@ T = TypeVar("T")
 Key = tuple[str, str]
 
 MAX_COUNTERS_IN_MEMORY = 10_000
-"""Beyond them the oldest are forgotten."""
+"""The oldest counters above this number are removed."""
 REDIS_TIMEOUT_SECONDS = 0.5
 
 
 class CacheStorage:
-    """Counts in the Redis of CACHE_URL, or in this process. The first that is counted imports and opens."""
+    """Counters in the Redis of CACHE_URL, or in this process. The first hit imports the library and connects."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.cache_url.get_secret_value().strip()
-        self._opening = asyncio.Lock()
+        self._connecting = asyncio.Lock()
         self._memory: MemoryStorage | None = None
         self._limiters: list[FixedWindowRateLimiter] = []
 
     async def hit(self, *hits: Hit) -> None:
         counted: list[Hit] = []
-        for each in hits:
-            if seconds := await self._ask(_hit, each):
-                await self._give_back(counted)
+        for hit in hits:
+            if seconds := await self._run(_hit, hit):
+                await self._refund(counted)
                 raise TooManyRequests(seconds)
-            counted.append(each)
+            counted.append(hit)
 
     async def check(self, *hits: Hit) -> None:
-        for each in hits:
-            if seconds := await self._ask(_remaining_seconds, each):
+        for hit in hits:
+            if seconds := await self._run(_remaining_seconds, hit):
                 raise TooManyRequests(seconds)
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
-        del session  # these counts are not in the database
-        await self._give_back(hits)
+        del session  # the counters are not in the database
+        await self._refund(hits)
 
     async def close(self) -> None:
         for limiter in self._limiters:
@@ -61,29 +61,31 @@ class CacheStorage:
             if storage is not self._memory:
                 await storage.bridge.get_connection().aclose()
 
-    async def _give_back(self, hits: Iterable[Hit]) -> None:
-        for each in hits:
-            await self._ask(_take_back, each)
+    async def _refund(self, hits: Iterable[Hit]) -> None:
+        for hit in hits:
+            await self._run(_refund_hit, hit)
 
-    async def _ask(self, work: "Callable[[FixedWindowRateLimiter, RateLimitItem, Key], Awaitable[T]]", hit: Hit) -> T:
-        """Do it in Redis, or here while Redis does not answer."""
-        async with self._opening:
+    async def _run(
+        self, command: "Callable[[FixedWindowRateLimiter, RateLimitItem, Key], Awaitable[T]]", hit: Hit
+    ) -> T:
+        """Run a command in Redis, or in memory while Redis is unavailable."""
+        async with self._connecting:
             if not self._limiters:
                 await asyncio.to_thread(self._open)
         from limits import RateLimitItemPerSecond
         from limits.errors import StorageError
 
-        # Not the address itself: Redis is no place for people's data.
-        key = hit.rate_limit.action, hashlib.sha256(hit.who.encode(errors="replace")).hexdigest()[:32]
+        # Addresses and ids are hashed to keep personal data out of Redis.
+        key = hit.rate_limit.action, hashlib.sha256(hit.subject.encode(errors="replace")).hexdigest()[:32]
         item = RateLimitItemPerSecond(hit.rate_limit.limit, hit.rate_limit.seconds)
         *shared, memory = self._limiters
         for limiter in shared:
             try:
-                return await work(limiter, item, key)
+                return await command(limiter, item, key)
             except StorageError:
-                logger.warning("Redis at CACHE_URL does not answer: this process counts by itself.")
-        await self._forget_the_oldest()
-        return await work(memory, item, key)
+                logger.warning("Redis at CACHE_URL is unavailable: rate limits are counted in this process.")
+        await self._evict_oldest()
+        return await command(memory, item, key)
 
     def _open(self) -> None:
         from limits.aio.storage import MemoryStorage, RedisStorage
@@ -92,23 +94,25 @@ class CacheStorage:
         self._memory = MemoryStorage()
         storages: list[MemoryStorage | RedisStorage] = [self._memory]
         if self._url.startswith("redis"):
-            waits: dict[str, Any] = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), REDIS_TIMEOUT_SECONDS)
-            shared = RedisStorage(f"async+{self._url}", implementation="redispy", wrap_exceptions=True, **waits)
+            timeouts: dict[str, Any] = dict.fromkeys(
+                ("socket_timeout", "socket_connect_timeout"), REDIS_TIMEOUT_SECONDS
+            )
+            shared = RedisStorage(f"async+{self._url}", implementation="redispy", wrap_exceptions=True, **timeouts)
             storages.insert(0, shared)
         self._limiters = [FixedWindowRateLimiter(storage) for storage in storages]
 
-    async def _forget_the_oldest(self) -> None:
+    async def _evict_oldest(self) -> None:
         assert self._memory is not None
-        kept = self._memory.expirations
-        for key in list(islice(kept, max(0, len(kept) - MAX_COUNTERS_IN_MEMORY + 1))):
+        expirations = self._memory.expirations
+        for key in list(islice(expirations, max(0, len(expirations) - MAX_COUNTERS_IN_MEMORY + 1))):
             await self._memory.clear(key)
 
 
 async def _hit(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Key) -> int:
-    """Nothing, or the seconds to wait if it was one too many."""
+    """Count the hit. Return the seconds to wait if it exceeds the limit, else 0."""
     if await limiter.hit(item, *key):
         return 0
-    await limiter.hit(item, *key, cost=-1)  # the library counts it, though it says no
+    await limiter.hit(item, *key, cost=-1)  # the library counts refused hits
     return await _seconds_to_reset(limiter, item, key)
 
 
@@ -122,6 +126,6 @@ async def _seconds_to_reset(limiter: "FixedWindowRateLimiter", item: "RateLimitI
     return max(1, math.ceil(reset - time.time()))
 
 
-async def _take_back(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Key) -> None:
-    if (await limiter.get_window_stats(item, *key)).remaining < item.amount:  # never below nothing
+async def _refund_hit(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Key) -> None:
+    if (await limiter.get_window_stats(item, *key)).remaining < item.amount:  # never below zero
         await limiter.hit(item, *key, cost=-1)

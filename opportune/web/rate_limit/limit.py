@@ -1,4 +1,4 @@
-"""A limit, what counts for it, and the refusal of one too many."""
+"""Rate limits, hits and the error 429."""
 
 import math
 from dataclasses import dataclass
@@ -12,34 +12,38 @@ HOUR_SECONDS = 3600
 
 
 class TooManyRequests(HTTPException):
-    """One too many, which is answered with 429 and `Retry-After`; its `detail` is a sentence for a form."""
+    """A rate limit is exceeded: status 429 with `Retry-After`. `detail` is a sentence for users."""
 
     def __init__(self, seconds: int) -> None:
-        sentence = f"That was too often. Try again in {_in_words(seconds)}."
+        sentence = f"That was too often. Try again in {_format_seconds(seconds)}."
         super().__init__(429, sentence, {"Retry-After": str(seconds)})
 
 
 @dataclass(eq=False)
 class RateLimit:
-    """How often each may do an action in a span of time; as `Depends(…)` of a route, each address."""
+    """Limit for an action, per subject and time span. `Depends(limit)` limits each client address of a route."""
 
     action: str
-    """Names the counts: `books.order`."""
+    """Name of the counters, such as `books.order`."""
     limit: int
     seconds: int = 300
     storage: Literal["database", "cache"] = "database"
-    """database: for all processes, over restarts, by a write. cache: in CACHE_URL's Redis, else in this process."""
+    """database: shared by all processes and kept over restarts. cache: the Redis of CACHE_URL, or this process."""
 
-    def by(self, who: object) -> "Hit":
-        """One more of this user, address or whatever else is counted."""
-        return Hit(self, str(who))
+    def by(self, subject: object) -> "Hit":
+        """Return a hit of a user id, an address or another subject."""
+        return Hit(self, str(subject))
 
     async def __call__(self, request: Request) -> None:
-        """Count this address. Raises TooManyRequests."""
+        """Count a request of this address.
+
+        Raises:
+            TooManyRequests: The limit is exceeded.
+        """
         await request.app.state.rate_limiter.hit(self.by(client_address(request)))
 
 
-def _in_words(seconds: int) -> str:
+def _format_seconds(seconds: int) -> str:
     for unit, name in ((HOUR_SECONDS, "hours"), (60, "minutes")):
         if seconds > 1.5 * unit:
             return f"{math.ceil(seconds / unit)} {name}"
@@ -47,7 +51,7 @@ def _in_words(seconds: int) -> str:
 
 
 class Hit(NamedTuple):
-    """Something to be counted: which limit it is for, and whose it is."""
+    """One use of a rate limit by a subject."""
 
     rate_limit: RateLimit
-    who: str
+    subject: str

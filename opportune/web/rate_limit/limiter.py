@@ -1,4 +1,4 @@
-"""The rate limiter, which counts in the database or the cache."""
+"""Rate limiter with counters in the database or the cache."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +14,7 @@ from opportune.web.rate_limit.limit import Hit
 
 
 class RateLimitStorage(Protocol):
-    """A place where counts are kept."""
+    """Storage of counters."""
 
     async def hit(self, *hits: Hit) -> None:
         """Count all of these or none. Raises TooManyRequests."""
@@ -23,30 +23,29 @@ class RateLimitStorage(Protocol):
         """Raise TooManyRequests if one of these limits is used up. Count nothing."""
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
-        """Have these not counted; if the counts are in the database, in the transaction of `session`."""
+        """Undo these hits, in the transaction of `session` if the counters are in the database."""
 
     async def close(self) -> None: ...
 
 
 class RateLimiter:
-    """Counts each limit in its storage. At `app.state.rate_limiter`."""
+    """Counts hits in the storage of their limit. Available as `app.state.rate_limiter`."""
 
     def __init__(self, storages: Mapping[str, RateLimitStorage]) -> None:
         self._storages = storages
         self._locks: WeakValueDictionary[Hit, asyncio.Lock] = WeakValueDictionary()
 
     async def hit(self, *hits: Hit) -> None:
-        """Count all of these, before the work that they are about: guesses at once do not slip past.
+        """Count hits before the limited work, so that parallel attempts cannot exceed the limit.
 
-        In the database this is a transaction of its own, which stays whatever comes of the request. A session of the
-        request that has written must have ended its transaction: SQLite knows one writer.
+        In the database the count has a separate transaction, which stays committed if the request fails. A session
+        that has written must have committed before, because SQLite allows one writer.
 
         Raises:
-            TooManyRequests: one of them was one too many, and the work is not to be done. None of those in the same
-                storage has been counted.
+            TooManyRequests: A limit is exceeded. No hit of the same storage was counted.
         """
-        for storage, some in groupby(hits, lambda each: each.rate_limit.storage):
-            await self._storages[storage].hit(*some)
+        for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
+            await self._storages[storage].hit(*group)
 
     async def check(self, *hits: Hit) -> None:
         """Raise TooManyRequests if one of these limits is used up. Count nothing.
@@ -55,21 +54,21 @@ class RateLimiter:
         failure. Any number may then succeed at the same time. Check again after a success: another process may have
         counted failures.
         """
-        for storage, some in groupby(hits, lambda each: each.rate_limit.storage):
-            await self._storages[storage].check(*some)
+        for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
+            await self._storages[storage].check(*group)
 
     @asynccontextmanager
     async def one_at_a_time(self, *hits: Hit) -> AsyncIterator[None]:
-        """Wait until no other request of this process works on something that counts for the same."""
+        """Wait until no other request of this process works with the same hits."""
         async with AsyncExitStack() as stack:
-            for each in sorted(hits, key=lambda each: (each.rate_limit.action, each.who)):
-                await stack.enter_async_context(self._locks.setdefault(each, asyncio.Lock()))
+            for hit in sorted(hits, key=lambda hit: (hit.rate_limit.action, hit.subject)):
+                await stack.enter_async_context(self._locks.setdefault(hit, asyncio.Lock()))
             yield
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
-        """Have these not counted: they were no guesses. Counts in the database change with the session's commit."""
-        for storage, some in groupby(hits, lambda each: each.rate_limit.storage):
-            await self._storages[storage].refund(session, *some)
+        """Undo these hits. Counters in the database change when the session commits."""
+        for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
+            await self._storages[storage].refund(session, *group)
 
     async def close(self) -> None:
         for storage in self._storages.values():

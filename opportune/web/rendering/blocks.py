@@ -1,4 +1,4 @@
-"""One block of a page by itself, also where the page only extends another and replaces blocks inside of it."""
+"""Rendering of one block of a template, including inherited blocks."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -10,12 +10,12 @@ from opportune.config.project import FRAMEWORK
 
 
 def render_block(environment: Environment, name: str, block: str, context: Mapping[str, Any]) -> str:
-    """Render what the block holds in this template, or in the one that it extends.
+    """Render a block of a template or of its parents.
 
-    It sees only what is imported and defined in it: the rest of the page is not looked at.
+    The block only sees names that it imports or sets, because the rest of the template does not run.
 
     Raises:
-        KeyError: there is no such block.
+        KeyError: The block does not exist.
     """
     template = environment.get_template(name)
     state = template.new_context(dict(context))
@@ -25,26 +25,26 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
     try:
         return environment.concat(state.blocks[block][0](state))
     except Exception:  # noqa: BLE001 - raised again below
-        environment.handle_exception()  # raises it with the lines of the template
+        environment.handle_exception()  # adds template lines to the traceback
 
 
 def is_replaced(environment: Environment, name: str, block: str) -> bool:
-    """Whether a template of the project says what this block holds, in a page of the framework."""
+    """Return whether a project template overrides a block of a framework page."""
     template = environment.get_template(name)
-    owner = next((each for each in (template, *_bases(environment, template)) if block in each.blocks), None)
+    owner = next((base for base in (template, *_bases(environment, template)) if block in base.blocks), None)
     return owner is not None and not str(owner.filename).startswith(str(FRAMEWORK))
 
 
 def _bases(environment: Environment, template: Template) -> Iterator[Template]:
-    """What a template extends, and what that extends, where they are named outright."""
-    while parent := _extended(environment, template):
+    """Yield the parents of a template, as far as their names are constants."""
+    while parent := _parent_name(environment, template):
         template = environment.get_template(parent)
         yield template
 
 
 @lru_cache(maxsize=512)
-def _extended(environment: Environment, template: Template) -> str:
-    # Jinja makes a new template of a file that has changed, which is asked afresh then.
+def _parent_name(environment: Environment, template: Template) -> str:
+    # A changed file becomes a new Template object, so the cached name cannot be outdated.
     assert environment.loader
     assert template.name
     source, _, _ = environment.loader.get_source(environment, template.name)

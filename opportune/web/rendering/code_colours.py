@@ -1,4 +1,4 @@
-"""Colours for blocks of code in rendered Markdown: Pygments' classes, of which static/site.css knows these."""
+"""Syntax highlighting of code blocks in rendered Markdown, with classes of Pygments for static/site.css."""
 
 import re
 import time
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
 MAX_CODE_LENGTH = 10_000
-"""Characters of a block, at most: what is longer has no colours."""
+"""Length of the longest block that is highlighted."""
 MAX_LEXER_SECONDS = 0.1
-"""Processor time for a block, at most: lexers can be made to take the square of its length. People's code takes 1 ms
-for 1,000 characters."""
+"""CPU time per block, because lexers can take quadratic time. Usual code takes 1 ms per 1,000 characters."""
 
 CLASSES = {
     "Comment": "c",
@@ -39,7 +38,7 @@ CLASSES = {
     "Name.Variable": "nb",
     "Operator.Word": "k",
 }
-"""One class for what looks the same; each is some bytes of every answer."""
+"""CSS classes by token type. Few classes keep responses small."""
 LEXERS = {
     "bash": "bash",
     "c": "c",
@@ -91,18 +90,18 @@ LEXERS = {
     "yml": "yaml",
     "zsh": "bash",
 }
-"""Languages by the names that models and people write behind a fence: others could take any time for a text."""
+"""Lexers by language name. Other lexers are not used, because they may be slow."""
 
 _CODE = re.compile(r'(<pre><code class="language-([^"]+)">)([^<]+)(?=</code></pre>)')
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def coloured(html: str) -> str:
-    """Safe HTML with colours in the blocks of code that have none: what was text in it is text, in spans of ours."""
-    return _CODE.sub(_coloured_block, html) if '<pre><code class="' in html else html
+def highlight_code(html: str) -> str:
+    """Highlight the code blocks of safe HTML. Text stays text, in added spans."""
+    return _CODE.sub(_highlight_block, html) if '<pre><code class="' in html else html
 
 
-def _coloured_block(block: re.Match[str]) -> str:
+def _highlight_block(block: re.Match[str]) -> str:
     name, code = LEXERS.get(block[2].lower()), unescape(block[3])
     if not name or len(code) > MAX_CODE_LENGTH:
         return block[0]
@@ -114,7 +113,7 @@ def _coloured_block(block: re.Match[str]) -> str:
 
 
 def _runs(lexer: "Lexer", code: str) -> list[tuple[str, str]]:
-    """Pieces of code with their class, neighbours of one class as one; not all of them where that takes too long."""
+    """Return runs of code with their class. The result is incomplete if the time limit is exceeded."""
     runs, end = list[tuple[str, str]](), time.thread_time() + MAX_LEXER_SECONDS
     for _, token, text in lexer.get_tokens_unprocessed(code):
         css = _class_of(token)
@@ -129,7 +128,7 @@ def _runs(lexer: "Lexer", code: str) -> list[tuple[str, str]]:
 
 @cache
 def _class_of(token: Any) -> str:
-    """The class of a kind of token, or of the kind that it is one of."""
+    """Return the CSS class of a token type or of its nearest parent."""
     name = str(token).removeprefix("Token.")
     while name and name not in CLASSES:
         name = name.rpartition(".")[0]

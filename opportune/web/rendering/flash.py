@@ -1,6 +1,6 @@
-"""What is said on the page that follows, such as "Your name is saved." after a form.
+"""Flash messages for the next page, such as "Your name is saved." after a form.
 
-It travels in a signed cookie until a page shows it, so nobody else can put words there, and nothing is kept for it.
+They are in a signed cookie until a page renders them, so the server stores nothing.
 """
 
 from dataclasses import dataclass, field
@@ -20,64 +20,71 @@ SIGNING_PURPOSE = "messages"
 LIFETIME_SECONDS = 300
 MAX_MESSAGE_CHARS = 500
 MAX_COOKIE_BYTES = 3500
-"""Browsers keep 4,096 with name and attributes; the oldest message goes first."""
+"""Browsers allow 4,096 with name and attributes. The oldest messages are dropped first."""
 
 
 class Message(NamedTuple):
     text: str
     level: Level = "success"
     address: str = ""
-    """Of what it tells about, to open it again."""
+    """Link to the object of the message."""
 
 
 @dataclass
 class Messages:
-    """The flash messages of one request: what waited for it, and what it adds for the next."""
+    """Flash messages of a request: those to render, and those added for the next page."""
 
     waiting: list[Message]
     added: list[Message] = field(default_factory=list)
-    are_shown: bool = False
+    are_rendered: bool = False
 
 
 def flash(request: Request, text: str, level: Level = "success", address: str = "") -> None:
-    """Say this on the next page that the visitor sees, unless this request fails."""
+    """Show a message on the next page, unless this request fails.
+
+    Args:
+        request: The current request.
+        text: One sentence, at most 500 characters.
+        level: Colour of the message.
+        address: Link to the object of the message.
+    """
     _of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address))
 
 
 def flashed(request: Request) -> list[Message]:
-    """The messages for this page, for its template. No other page says them again."""
+    """Return the messages for this page, and remove them from the cookie."""
     messages = _of(request)
-    messages.are_shown = True
+    messages.are_rendered = True
     return messages.waiting
 
 
 def added_messages(scope: Scope) -> list[Message]:
-    """The messages that a request has added for the next page."""
+    """Return the messages that a request has added for the next page."""
     messages: Messages | None = scope.get("state", {}).get(SIGNING_PURPOSE)
     return messages.added if messages else []
 
 
 def are_waiting(scope: Scope) -> bool:
-    """Whether a request may come with messages to show."""
-    # Not parsed: a cookie of a longer name costs no more than a page that need not have been built for one visitor.
+    """Return whether a request may have messages to render."""
+    # Not parsed, because a false match only bypasses the cache.
     return any(name == b"cookie" and b"messages=" in value for name, value in scope["headers"])
 
 
 def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:
-    """The header of an answer by which the browser learns what still waits, where that has changed."""
+    """Return the `Set-Cookie` header with the remaining messages, if they have changed."""
     messages: Messages | None = scope["state"].get(SIGNING_PURPOSE)
     if messages is None:
         return []
-    left = [] if messages.are_shown else [*messages.waiting]
-    if status < 400:  # what has failed has not been done
-        left += messages.added
-    if left == messages.waiting:
+    remaining = [] if messages.are_rendered else [*messages.waiting]
+    if status < 400:
+        remaining += messages.added
+    if remaining == messages.waiting:
         return []
     response = Response()
     response.set_cookie(
         _cookie_name(settings),
-        _written(settings, left),
-        max_age=LIFETIME_SECONDS if left else 0,
+        _serialize(settings, remaining),
+        max_age=LIFETIME_SECONDS if remaining else 0,
         secure=settings.has_secure_cookies,
         httponly=True,
         samesite="lax",
@@ -95,24 +102,24 @@ def _of(request: Request) -> Messages:
 
 def _read(request: Request) -> list[Message]:
     settings: Settings = request.app.state.settings
-    written = request.cookies.get(_cookie_name(settings))
-    if not written:
+    value = request.cookies.get(_cookie_name(settings))
+    if not value:
         return []
     try:
-        return [Message(*parts) for parts in signer(settings, SIGNING_PURPOSE).loads(written, max_age=LIFETIME_SECONDS)]
+        return [Message(*parts) for parts in signer(settings, SIGNING_PURPOSE).loads(value, max_age=LIFETIME_SECONDS)]
     except BadData:
         return []
 
 
-def _written(settings: Settings, messages: list[Message]) -> str:
+def _serialize(settings: Settings, messages: list[Message]) -> str:
     while messages:
-        written = signer(settings, SIGNING_PURPOSE).dumps(messages)
-        if len(written) <= MAX_COOKIE_BYTES:
-            return str(written)
+        value = signer(settings, SIGNING_PURPOSE).dumps(messages)
+        if len(value) <= MAX_COOKIE_BYTES:
+            return str(value)
         messages = messages[1:]
     return ""
 
 
 def _cookie_name(settings: Settings) -> str:
-    # With this prefix browsers take the cookie over TLS only, and from no other host of the domain.
+    # Browsers accept this prefix only over TLS and without a Domain attribute.
     return f"__Host-{SIGNING_PURPOSE}" if settings.has_secure_cookies else SIGNING_PURPOSE

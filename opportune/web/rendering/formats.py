@@ -1,4 +1,4 @@
-"""How values are written for people."""
+"""Formatting of values for users."""
 
 from decimal import Decimal
 

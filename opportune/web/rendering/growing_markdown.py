@@ -1,4 +1,4 @@
-"""HTML blocks of Markdown while it is being written: each finished one is rendered, sent and frozen once."""
+"""Incremental rendering of Markdown: each finished block is rendered and sent once."""
 
 import re
 from typing import Self
@@ -7,29 +7,27 @@ from markupsafe import Markup
 
 from opportune.web.rendering import markdown, markdown_blocks
 
-MAX_OPEN_BLOCK_LENGTH = 4_000  # what is open is shown as it was written from this length on
+MAX_OPEN_BLOCK_LENGTH = 4_000  # longer open blocks are shown as plain text
 MAX_PLAIN_WORD_LENGTH = 60
 PARAGRAPH_END = "</p>\n"
 
-# Most of an answer is words after words, and Markdown is asked only when there is more: neither of these can be the
-# beginning or the end of anything but text, where a paragraph goes on.
+# Plain words at the end of a paragraph are appended without parsing, because they cannot start or end any markup.
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|[.,:?!])*")
 _WORDS = re.compile(r"(?:[^\W_]|[.,:?! ])*")
 
 
 class MarkdownBlocks:
-    """The blocks of a text that is fed in parts.
+    """Rendered blocks of a growing text.
 
-    Which blocks are frozen depends on the text alone, so another process, or the same one after a reload, has the same
-    blocks under the same numbers when it starts again from the stored text. A viewer who was sent everything up to a
-    character offset has the first `MarkdownBlocks.of(text[:offset]).frozen_count` of them.
+    The frozen blocks depend only on the text, so another process gets the same blocks from the stored text. A viewer
+    with the text up to an offset has received the first `MarkdownBlocks.of(text[:offset]).frozen_count` blocks.
     """
 
     def __init__(self) -> None:
         self._splitter = markdown_blocks.Splitter()
         self._frozen: list[Markup] = []
         self._rendered = markdown_blocks.MarkdownPiece(""), Markup()
-        """The open block as it was last rendered."""
+        """The open block and its last HTML."""
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -41,33 +39,35 @@ class MarkdownBlocks:
         self._splitter.feed(text)
 
     def finish(self) -> None:
-        """Freeze what is open: the answer has ended."""
+        """Freeze the open block at the end of the text."""
         self._splitter.finish()
 
     @property
     def frozen_count(self) -> int:
-        """How many blocks are finished. Costs no rendering."""
+        """Number of finished blocks, without rendering them."""
         return len(self._splitter.pieces)
 
     @property
     def frozen(self) -> list[Markup]:
-        """The finished blocks. The list grows at its end; what is in it never changes."""
+        """HTML of the finished blocks. Existing items never change."""
         for piece in self._splitter.pieces[len(self._frozen) :]:
             self._frozen.append(markdown.render_piece(piece))
         return self._frozen
 
     @property
     def open(self) -> Markup:
-        """The unfinished block; rendered anew whenever more than words was added, so its cost is bounded."""
+        """HTML of the unfinished block, which is rendered again unless only words were added."""
         piece = self._splitter.open
         if piece != self._rendered[0]:
             is_long = len(piece.source) > MAX_OPEN_BLOCK_LENGTH
-            html = markdown.plain(piece.source) if is_long else self._grown(piece) or markdown.render_piece(piece)
+            html = (
+                markdown.plain(piece.source) if is_long else self._append_words(piece) or markdown.render_piece(piece)
+            )
             self._rendered = piece, html
         return self._rendered[1]
 
-    def _grown(self, piece: markdown_blocks.MarkdownPiece) -> Markup | None:
-        """The open block as it was with the words that were added; None where that is not all."""
+    def _append_words(self, piece: markdown_blocks.MarkdownPiece) -> Markup | None:
+        """Return the last HTML with the added words, or None if the block must be rendered again."""
         before, html = self._rendered
         added = piece.source[len(before.source) :]
         if not (
@@ -79,27 +79,27 @@ class MarkdownBlocks:
         ):
             return None
         spaces = before.source[len(before.source.rstrip(" ")) :]
-        grown = f"{spaces}{added}".rstrip(" ")
-        return Markup(str(html)[: -len(PARAGRAPH_END)] + grown + PARAGRAPH_END)  # noqa: S704 - letters, digits and stops
+        appended = f"{spaces}{added}".rstrip(" ")
+        return Markup(str(html)[: -len(PARAGRAPH_END)] + appended + PARAGRAPH_END)  # noqa: S704 - letters, digits and stops
 
     @property
     def waiting(self) -> int:
-        """Characters that `render` has to do."""
+        """Number of characters that `render` has to process."""
         new = self._splitter.pieces[len(self._frozen) :]
         return sum(len(piece.source) for piece in (*new, self._splitter.open))
 
     def render(self) -> None:
-        """Have `frozen` and `open` ready."""
+        """Render the finished and open blocks."""
         _ = self.frozen, self.open
 
     @property
     def whole(self) -> Markup:
-        """Everything at once; after `finish`, what `render` makes of the text."""
+        """HTML of the whole text. After `finish`, it equals `markdown.render(text)`."""
         return markdown.join([*self.frozen, self.open])
 
 
 def _ends_in_a_word(source: str) -> bool:
-    """Whether the last word of it, which spaces may follow, has begun not long ago and has nothing else in it."""
+    """Return whether the text ends in a short plain word, optionally followed by spaces."""
     tail = source[-MAX_PLAIN_WORD_LENGTH:].rstrip(" ")
     words = [] if tail[-1:].isspace() else tail.rsplit(None, 1)
     return (len(words) == 2 or len(source) <= MAX_PLAIN_WORD_LENGTH) and bool(words and _WORD.fullmatch(words[-1]))

@@ -1,8 +1,8 @@
-"""Tabler's icons as one small style sheet: each is a mask that the colour of the text shines through.
+"""Style sheet with the used icons of Tabler, as CSS masks in the colour of the text.
 
-An icon gets into the sheet by its class, `ti-` and Tabler's name, being written out in a template, a script or the
-project's Python code. A name that stands nowhere, such as one from a row of a table, is told with `add`, as those that
-a feature declares are: of its admin views, its navigation and its kinds of events, wherever they are written.
+The sheet contains icons whose class, `ti-` and Tabler's name, occurs in a template, a script or the project's Python
+code. `add` includes other names, such as those from a database. Icons that a feature declares for admin views,
+navigation and events are added automatically.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 SOURCE_FOLDERS = (
     *(PROJECT / name for name in ("templates", "static", PACKAGE)),
-    # What the rest of it names is told.
+    # Icons of other modules are added with `add`.
     *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )
 SOURCE_FILES = [
@@ -31,11 +31,11 @@ SOURCE_FILES = [
 ]
 """Admin views of parts. They are imported with the admin, but the sheet has to contain their icons before that."""
 SOURCE_SUFFIXES = (".html", ".js", ".py")
-# What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
-NAMED = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
-PUT_TOGETHER = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])")
-TOLD = b"ti-{{ link.icon }}"
-"""What is put together of names that `add` was told, those of the navigation."""
+# The lookbehind follows the prefix, because patterns that begin with plain letters match much faster.
+ICON_CLASS = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
+COMPOSED_CLASS = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])")
+ADDED_EXPRESSION = b"ti-{{ link.icon }}"
+"""Expression in templates with names that are added, those of the navigation."""
 ELEMENT = re.compile(r"<(?!svg|/)[^>]*>")
 FILLED = "-filled"
 BASE = """\
@@ -60,47 +60,47 @@ _added: set[str] = set()
 
 
 def add(*names: str) -> None:
-    """Have icons in the sheet that are nowhere written out: by name, `icons.add("mood-happy")`, or by class."""
+    """Include icons that no file names, by name (`icons.add("mood-happy")`) or by class."""
     for name in filter(None, names):
         _added.update(_names_in(name.encode()) or {name})
 
 
 def sheet() -> bytes:
-    """The style sheet of the icons that are used. What Tabler does not have is left out: `faults` tells of it."""
+    """Return the style sheet of the used icons. `faults` reports those that Tabler does not have."""
     return _sheet(used())
 
 
 def used() -> frozenset[str]:
-    """The names of all icons that are written somewhere or were told."""
+    """Return the names of all icons in files, and of those added with `add`."""
     return frozenset(_added).union(*(_names(path, modified) for path, modified in _sources()))
 
 
 def faults() -> Iterator[str]:
-    """A line for each icon that nobody would see."""
+    """Yield one line for each icon that would be invisible."""
     for path, modified in _sources():
-        shown = os.path.relpath(path, PROJECT)
-        yield from (f"{shown}: {fault}" for fault in _unknown(_names(path, modified)))
-        if PUT_TOGETHER.search(Path(path).read_bytes().replace(TOLD, b"")):
-            yield f"{shown}: the class of an icon is put together, so that it is not found. Write each one out."
+        short_path = os.path.relpath(path, PROJECT)
+        yield from (f"{short_path}: {fault}" for fault in _unknown(_names(path, modified)))
+        if COMPOSED_CLASS.search(Path(path).read_bytes().replace(ADDED_EXPRESSION, b"")):
+            yield f"{short_path}: the class of an icon is composed, so it cannot be found. Write the full class."
     yield from _unknown(_added)
 
 
 def _unknown(names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names):
         if _paths(name) is None:
-            yield f"Tabler has no icon named {name}: see https://tabler.io/icons for those that it has."
+            yield f"Tabler has no icon named {name}: see https://tabler.io/icons."
 
 
 def _sources() -> Iterator[tuple[str, int]]:
-    """The files that name icons, and when they were changed."""
+    """Yield the files that may name icons, with their modification times."""
     yield from ((str(path), path.stat().st_mtime_ns) for path in SOURCE_FILES)
-    for place in SOURCE_FOLDERS:
-        if place.is_dir():
-            yield from _files(str(place))
+    for folder in SOURCE_FOLDERS:
+        if folder.is_dir():
+            yield from _files(str(folder))
 
 
 def _files(folder: str) -> Iterator[tuple[str, int]]:
-    # Not Path.rglob, which takes ten times as long: this is done each second in which somebody comes.
+    # Path.rglob takes ten times as long, and this runs every second under load.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
@@ -116,7 +116,7 @@ def _names(path: str, _modified: int) -> frozenset[str]:
 
 
 def _names_in(text: bytes) -> frozenset[str]:
-    return frozenset(name.decode() for name in NAMED.findall(text))
+    return frozenset(name.decode() for name in ICON_CLASS.findall(text))
 
 
 @lru_cache(maxsize=4)
@@ -133,18 +133,18 @@ def _rule(name: str, paths: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _paths(name: str) -> str | None:
-    """What is drawn, or None where there is no such icon."""
-    kind = "filled" if name.endswith(FILLED) else "outline"
+    """Return the SVG elements of an icon, or None if it does not exist."""
+    style = "filled" if name.endswith(FILLED) else "outline"
     try:
-        text = _read(f"{drawings()}/{kind}/{name.removesuffix(FILLED)}.svg").decode()
+        text = _read(f"{drawings()}/{style}/{name.removesuffix(FILLED)}.svg").decode()
     except FileNotFoundError:
         return None
-    # The first one is the frame, which is not painted.
+    # The first element is an invisible frame.
     return "".join(ELEMENT.findall(text)[1:]).replace('"', "'").replace(" />", "/>")
 
 
 def _read(path: str) -> bytes:
-    # Not Path.read_bytes, which takes twice as long: these are hundreds of files before the first page.
+    # Path.read_bytes takes twice as long, and hundreds of files are read before the first page.
     file = os.open(path, os.O_RDONLY)
     try:
         return os.read(file, os.fstat(file).st_size)
@@ -154,8 +154,8 @@ def _read(path: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def drawings() -> Path:
-    """The folder of Tabler's drawings: `outline` and `filled`, an SVG file each."""
-    wheel = find_spec("tablerpy")  # its files alone are wanted: nothing of it is imported
+    """Return the folder of Tabler's SVG files, with the subfolders `outline` and `filled`."""
+    wheel = find_spec("tablerpy")  # only its files are used
     if wheel is None or wheel.origin is None:
         raise OperatorError("The icons are missing: run pip install -r requirements.lock")
     return Path(wheel.origin).with_name("icons")

@@ -1,4 +1,4 @@
-"""Where templates come from: the project's take the place of the framework's at the same path."""
+"""Loader of templates: a project template replaces the framework template at the same path."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ FRAMEWORK_PREFIX = "opportune/"
 
 
 class TemplateLoader(FileSystemLoader):
-    """Finds `base.html` in the project and then in the framework; `opportune/base.html` is always the framework's.
+    """Finds `base.html` in the project, then in the framework. `opportune/base.html` is always the framework's.
 
-    So the project's `base.html` can say `{% extends "opportune/base.html" %}` and change one block.
+    The project's `base.html` can therefore extend `opportune/base.html` and change one block.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Markdown from people and models, as HTML that is safe to put on a page."""
+"""Markdown of users and language models, rendered to safe HTML."""
 
 import asyncio
 import re
@@ -8,17 +8,17 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from opportune.web.rendering.code_colours import coloured
+from opportune.web.rendering.code_colours import highlight_code
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 from opportune.web.rendering.markdown_parser import to_html
 
 MAX_CACHED_TEXTS = 64
-"""Texts whose HTML is kept."""
+"""Number of texts whose HTML is cached."""
 MAX_RENDERING_THREADS = 2
-"""More would not be done earlier, and keep the interpreter from those whom requests wait for."""
+"""More threads would not be faster, because of the GIL, and would delay requests."""
 R = TypeVar("R")
 _threads = ThreadPoolExecutor(MAX_RENDERING_THREADS, "markdown")
-_known: dict[str, Markup] = {}
+_cache: dict[str, Markup] = {}
 _CONTINUED = " data-continued"
 _SEAM = re.compile(
     rf"</code></pre>\n<pre{_CONTINUED}><code[^>]*>"
@@ -29,7 +29,7 @@ _SEAM = re.compile(
 
 
 def render(text: str) -> Markup:
-    """Render any text: what is no Markdown of ours comes out as text."""
+    """Render Markdown. Unsupported markup is shown as text."""
     splitter = Splitter()
     splitter.feed(text)
     splitter.finish()
@@ -37,22 +37,22 @@ def render(text: str) -> Markup:
 
 
 async def rendered(text: str) -> Markup:
-    """Render a text in a thread, and once if it is shown again: one may be made to take long."""
-    if text not in _known:
-        _known[text] = await in_thread(lambda: render(text))
-        if len(_known) > MAX_CACHED_TEXTS:
-            del _known[next(iter(_known))]
-    return _known[text]
+    """Render a text in a thread, because it may take long, and cache the HTML."""
+    if text not in _cache:
+        _cache[text] = await in_thread(lambda: render(text))
+        if len(_cache) > MAX_CACHED_TEXTS:
+            del _cache[next(iter(_cache))]
+    return _cache[text]
 
 
 def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
-    """What rendering gives that may take long, while others are answered."""
+    """Run rendering work in a thread."""
     return asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
 def shown(text: str) -> Markup:
-    """Render a text in a template, in the site's type: one that is short, or that `rendered` knows."""
-    return Markup('<div class="markdown">{}</div>').format(_known.get(text) or render(text))
+    """Render a short text, or one that `rendered` has cached. The template filter `markdown`."""
+    return Markup('<div class="markdown">{}</div>').format(_cache.get(text) or render(text))
 
 
 def plain(text: str) -> Markup:
@@ -65,9 +65,9 @@ def render_piece(piece: MarkdownPiece) -> Markup:
         return plain(piece.source)
     if piece.continued:
         html = html.replace(">", f"{_CONTINUED}>", 1)
-    return Markup(coloured(html) if piece.is_whole else html)  # noqa: S704 - cleaned there
+    return Markup(highlight_code(html) if piece.is_whole else html)  # noqa: S704 - cleaned by to_html
 
 
 def join(pieces: Iterable[Markup]) -> Markup:
-    """Join rendered pieces; a code block, table or list that was continued is whole again."""
-    return Markup(coloured(_SEAM.sub("", "".join(pieces))))  # noqa: S704 - takes away from what was cleaned
+    """Join rendered pieces, including code blocks, tables and lists that were split."""
+    return Markup(highlight_code(_SEAM.sub("", "".join(pieces))))  # noqa: S704 - only removes tags

@@ -1,4 +1,4 @@
-"""markdown-it as this site sets it up, and what cleans its HTML. Nothing imports this before the first text."""
+"""Configuration of markdown-it and of the HTML cleaner."""
 
 import re
 from collections.abc import Sequence
@@ -11,9 +11,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
-MAX_NESTING_LEVELS = (
-    20  # each level may cost a pass over the rest of a line: ten thousand "![" would take a second at 100
-)
+MAX_NESTING_LEVELS = 20  # each level may cost a pass over the line: 10,000 times "![" take a second at 100 levels
 _TAGS = (
     {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "p", "pre"}
     | {"a", "br", "code", "em", "s", "strong"}
@@ -25,7 +23,7 @@ _ALIGNED = {"text-align:right": "text-end", "text-align:center": "text-center"}
 
 
 def to_html(source: str) -> str | None:
-    """Safe HTML; None for what is nested so deep that the parser would leave some of it out."""
+    """Return safe HTML, or None if the nesting is too deep for the parser."""
     tokens = _PARSER.parse(source)
     if any(token.level >= MAX_NESTING_LEVELS - 1 for token in tokens):
         return None
@@ -33,25 +31,25 @@ def to_html(source: str) -> str | None:
 
 
 def last_block(source: str) -> tuple[Token, int, int]:
-    """Its first token, its first line, and the line after its last."""
+    """Return the first token, the first line and the end line of the last block."""
     tokens: list[Token] = []
     _PARSER.block.parse(source, _PARSER, {}, tokens)
     return next((token, token.map[0], token.map[1]) for token in reversed(tokens) if token.level == 0 and token.map)
 
 
 def _block_parser() -> MarkdownIt:
-    """A parser for CommonMark with tables and strikethrough, without raw HTML and link reference definitions."""
-    # A definition at the end of a text would change blocks at its beginning, which a reader already has.
+    """Create a CommonMark parser with tables and strikethrough, without raw HTML and link reference definitions."""
+    # A definition at the end of a text would change blocks that were already sent.
     rules = ["reference", "html_block", "html_inline"]
     parser = MarkdownIt("js-default", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).disable(rules)
-    # As on GitHub: else the first line of a code block could turn out to be the head of a table.
+    # As on GitHub. Otherwise the first line of a code block could become the head of a table.
     parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
-    parser.block.ruler.at("table", _written_table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
     return parser
 
 
-def _written_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Not one that has more cells than characters: rows of one character each would be filled up to its width."""
+def _bounded_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Refuse tables with more cells than characters: the parser would fill short rows up to the table's width."""
     if not table(state, start, end, silent=True):
         return False
     last = next((line for line in range(start, end) if state.isEmpty(line)), end) - 1
@@ -62,10 +60,10 @@ def _written_table(state: StateBlock, start: int, end: int, silent: bool) -> boo
 
 
 class _Renderer(RendererHTML):
-    """A method per kind of token that is not rendered as the library does."""
+    """Renderer with a method for each token type that differs from the library."""
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """A link: an image that loads by itself would tell its server what a model was made to put in the address."""
+        """Render images as links. A loading image could send data in its URL to another server."""
         token = tokens[idx]
         label = escape(self.renderInlineAsText(token.children or [], options, env) or "image")
         if idx and tokens[idx - 1].type == "link_open":
@@ -79,7 +77,7 @@ class _Renderer(RendererHTML):
         return "</table></div>\n"
 
     def td_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Alignment as a class: the content security policy refuses style attributes."""
+        """Render alignment as a class, because the content security policy forbids style attributes."""
         aligned = _ALIGNED.get(str(tokens[idx].attrs.pop("style", "")))
         if aligned:
             tokens[idx].attrs["class"] = aligned
@@ -88,7 +86,7 @@ class _Renderer(RendererHTML):
     th_open = td_open
 
 
-def _keep(tag: str, attribute: str, value: str) -> str | None:
+def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     if (tag, attribute) == ("code", "class"):
         return value if _LANGUAGE.fullmatch(value) else None
     return value
@@ -106,7 +104,7 @@ _CLEANER = nh3.Cleaner(
         "td": {"text-center", "text-end"},
         "th": {"text-center", "text-end"},
     },
-    attribute_filter=_keep,
+    attribute_filter=_filter_attribute,
     url_schemes={"http", "https", "mailto"},
     link_rel="noopener noreferrer nofollow",
 )

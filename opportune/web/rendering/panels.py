@@ -20,4 +20,4 @@ async def render_panels(request: Request, panels: Iterable[Panel | None], user: 
         templates.render_to_string(request, panel.template, context)
         for panel, context in zip(existing, contexts, strict=True)
     ]
-    return [Markup(html) for html in rendered if html.strip()]  # noqa: S704 - of templates, which escape
+    return [Markup(html) for html in rendered if html.strip()]  # noqa: S704 - templates escape

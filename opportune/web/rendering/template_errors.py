@@ -1,4 +1,4 @@
-"""Mistakes in the project's templates, found before somebody asks for a page."""
+"""Checks of the project's templates, to find errors before a page is requested."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -15,15 +15,15 @@ from opportune.web.rendering.templates import templates
 if TYPE_CHECKING:
     from opportune.feature import Feature
 
-OF_LIBRARIES = "sqladmin/"
+LIBRARY_PREFIX = "sqladmin/"
 
 
 def template_errors(*, only_overrides: bool = False, mails: Environment | None = None) -> Iterator[str]:
-    """A line for each template of the project that cannot be rendered, with its file.
+    """Yield one line, with the file, for each error in the project's templates.
 
     Args:
-        only_overrides: Look at those alone that take the place of the framework's, as all pages depend on them.
-        mails: What renders e-mails, `<feature>/mail/…`, which have not all the filters of pages.
+        only_overrides: Only check templates that replace those of the framework, because all pages depend on them.
+        mails: Environment of e-mails, `<feature>/mail/…`, which has fewer filters.
     """
     _, framework = TEMPLATE_FOLDERS
     for path, name in _templates_of_project():
@@ -33,21 +33,21 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
 
 
 def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:
-    """A line for each template that a feature adds to the pages of others, and that is not there."""
+    """Yield one line for each missing template that a feature adds to other pages."""
     for feature in features:
         panels = [panel for panel in (feature.profile_panel, feature.home_card, *feature.admin_panels) if panel]
         for name in (*(panel.template for panel in panels), feature.navigation_template):
-            if name and not _is_there(templates.environment, name):
-                yield f"Feature({feature.name!r}): there is no template {name}."
+            if name and not _exists(templates.environment, name):
+                yield f"Feature({feature.name!r}): the template {name} does not exist."
 
 
 def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
-    """Each call of a function with nothing but texts: its place in a template of the project, and the texts."""
+    """Yield file and arguments of each call of a function in a project template with constant arguments."""
     for path, _ in _templates_of_project():
-        with suppress(UnicodeDecodeError, TemplateSyntaxError):  # template_errors tells
+        with suppress(UnicodeDecodeError, TemplateSyntaxError):  # reported by template_errors
             source = path.read_text(encoding="utf-8")
             if function not in source:
-                continue  # to take a template apart is most of the work
+                continue  # parsing is slow
             for call in templates.environment.parse(source).find_all(nodes.Call):
                 if isinstance(call.node, nodes.Name) and call.node.name == function:
                     texts = [arg.value for arg in call.args if isinstance(arg, nodes.Const)]
@@ -69,27 +69,27 @@ def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]
         missing = sorted({*_missing_templates(environment, tree), *_missing_assets(tree)})
         environment.compile(tree, name, str(path), raw=True)
     except UnicodeDecodeError:
-        yield f"{display_path(path)} is no text in UTF-8: save it as such."
+        yield f"{display_path(path)} is not valid UTF-8. Save it in UTF-8."
     except TemplateSyntaxError as error:
         yield f"{display_path(path)}:{error.lineno}: {error.message}"
     else:
-        yield from (f"{display_path(path)}:{line}: there is no {what}." for line, what in missing)
+        yield from (f"{display_path(path)}:{line}: the {what} does not exist." for line, what in missing)
 
 
 def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
     references: Iterator[Any] = tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport))
     for node in references:
-        with suppress(nodes.Impossible):  # the name is only known when it is rendered
+        with suppress(nodes.Impossible):  # the name is an expression
             choice = node.template.as_const()
-            names = [choice] if isinstance(choice, str) else choice  # of several the first that is there is taken
-            if not getattr(node, "ignore_missing", False) and not any(_is_there(environment, name) for name in names):
+            names = [choice] if isinstance(choice, str) else choice  # Jinja takes the first that exists
+            if not getattr(node, "ignore_missing", False) and not any(_exists(environment, name) for name in names):
                 yield node.lineno, f"template {' or '.join(names)}"
 
 
-def _is_there(environment: Environment, name: str) -> bool:
+def _exists(environment: Environment, name: str) -> bool:
     assert environment.loader
     with suppress(TemplateNotFound):
-        return name.startswith(OF_LIBRARIES) or bool(environment.loader.get_source(environment, name))
+        return name.startswith(LIBRARY_PREFIX) or bool(environment.loader.get_source(environment, name))
     return False
 
 

@@ -1,4 +1,4 @@
-"""Pages and parts of pages from Jinja2 templates, escaped whatever their suffix."""
+"""Rendering of Jinja2 templates and blocks, with autoescaping for all suffixes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,8 +25,8 @@ BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 class Templates:
     """Renders `templates/<feature>/<page>.html`.
 
-    A template sees what the route gives it, `request`, `user` (who is signed in, or None), `navigation`, `settings` and
-    `asset(name)`.
+    Templates have the context of the route, `request`, `user` (signed in, or None), `navigation`, `settings`
+    and `asset(name)`.
     """
 
     def __init__(self) -> None:
@@ -54,27 +54,27 @@ class Templates:
     def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
-        """A whole page."""
+        """Return a page as a response."""
         return HTMLResponse(self.render_to_string(request, name, context), status_code)
 
     def render_to_string(self, request: Request, name: str, context: Mapping[str, Any] | None = None) -> str:
-        """The text of a template."""
+        """Return a rendered page as text."""
         html = self.environment.get_template(name).render(self._context(request, context))
         return self._with_banner(request, html) if getattr(request.state, "impersonator", None) else html
 
     def _with_banner(self, request: Request, html: str) -> str:
-        """A page as a superuser sees it who is signed in as somebody else: with the way back, whatever its template."""
+        """Add the banner of impersonation, which lets the superuser end it."""
         banner = self.environment.get_template("impersonation.html").render(
             user=request.state.user,
             ends_at=request.state.session.expires_at,
             may_write=request.state.session.impersonator_may_write,
         )
-        return BODY.sub(lambda found: found[0] + banner, html, count=1)
+        return BODY.sub(lambda match: match[0] + banner, html, count=1)
 
     def render_form(
         self, request: Request, name: str, form: Form[Any], context: Mapping[str, Any] | None = None
     ) -> HTMLResponse:
-        """A page with a form; where htmx sent it and it is not valid, its block `form` to put in place of the form."""
+        """Render a page with a form. If htmx sent an invalid form, render only the block `form`."""
         context = {**(context or {}), "form": form}
         if form.errors and is_htmx(request):
             return self.render_block(request, name, "form", context, form.status)
@@ -83,19 +83,19 @@ class Templates:
     def render_block(
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
-        """One block of a page, for htmx to put in place."""
+        """Render one block of a page, for htmx."""
         return self.partial(self.render_block_to_string(request, name, block, context), status_code)
 
     @staticmethod
     def partial(html: str, status_code: int = 200) -> HTMLResponse:
-        """A part of a page that has been rendered."""
-        # The page has the same address, and the back button must not show the part that a browser has kept for it.
+        """Return a rendered part of a page as a response."""
+        # The page has the same URL, so the back button must not show a cached part instead of it.
         return HTMLResponse(html, status_code, {"Vary": "HX-Request-Type"})
 
     def render_block_to_string(
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None
     ) -> str:
-        """One block of a page as text, for a stream."""
+        """Render one block of a page as text, for a stream."""
         return render_block(self.environment, name, block, self._context(request, context))
 
     @staticmethod
@@ -105,17 +105,17 @@ class Templates:
             "request": request,
             "user": getattr(request.state, "user", None),
             "uploads_notice": uploads_notice(request, context or {}),
-            # An address without a route has asked nobody who is there.
+            # Without a route, no dependency has loaded the user.
             "user_is_known": hasattr(request.state, "user"),
             "navigation": [link for feature in state.features for link in feature.navigation],
-            "navigation_templates": [each.navigation_template for each in state.features if each.navigation_template],
+            "navigation_templates": [name for feature in state.features if (name := feature.navigation_template)],
             "settings": state.settings,
             **(context or {}),
         }
 
 
 def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
-    """A warning for staff on a page that takes files, where the host will throw them away."""
+    """Return a warning for staff on pages with uploads, if the host deletes files at restarts."""
     if not any(isinstance(value, Form) and value.takes_files for value in context.values()):
         return ""
     user = getattr(request.state, "user", None)
@@ -123,12 +123,12 @@ def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
 
 
 def is_htmx(request: Request) -> bool:
-    """Whether htmx asks for a part of the page. For the back button and for links to other pages it wants all of it."""
+    """Return whether htmx requests a part of a page. Links and the back button request whole pages."""
     return request.headers.get("HX-Request-Type") == "partial"
 
 
 def redirect(request: Request, path: str) -> Response:
-    """Redirect to a page after a form; for htmx by loading all of it."""
+    """Redirect to a page after a form, with a full page load for htmx."""
     return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
 
 

@@ -1,4 +1,4 @@
-"""Work that the first requests would otherwise do on the event loop, done in threads when the site starts."""
+"""Slow work of the first requests, done in threads when the site starts."""
 
 import asyncio
 import logging

@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-Asking = TypeVar("Asking", bound=Callable[[Request], Awaitable[Any]])
+RequestDependency = TypeVar("RequestDependency", bound=Callable[[Request], Awaitable[Any]])
 Direct = Callable[[Request], Awaitable[Response | None]]
 """Return the response, or None before it has done anything: FastAPI handles the request then."""
 
 
-def answering(endpoint: Any, direct: Direct, *, covers: Collection[Any] = ()) -> None:
-    """Set the direct handler of an endpoint. It takes care of the dependencies that it `covers`."""
+def set_direct(endpoint: Any, direct: Direct, *, covers: Collection[Any] = ()) -> None:
+    """Set the direct handler of an endpoint, which replaces the dependencies that it `covers`."""
     vars(endpoint).update(direct=direct, covers=covers)
 
 
-def of_request(dependency: Asking) -> Asking:
+def of_request(dependency: RequestDependency) -> RequestDependency:
     """Mark a dependency that takes only the request and may run twice: `DirectRoute` calls it."""
     vars(dependency).update(is_of_request=True)
     return dependency
@@ -30,7 +30,7 @@ class DirectRoute(APIRoute):
     """Route that tries the direct handler of its endpoint first."""
 
     is_direct = False
-    """Set by the site's router, unless `SPEEDUPS=off`. Within other routers a route may have more dependencies."""
+    """Set by the site's router, unless `SPEEDUPS=off`. Other routers may add dependencies."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         usual = super().get_route_handler()
@@ -38,12 +38,16 @@ class DirectRoute(APIRoute):
         if direct is None:
             return usual
         # FastAPI builds another handler if a router includes the site's router.
-        is_own = not self.is_direct
-        checks = [each.dependency for each in self.dependencies if each.dependency and _is_of_request(each.dependency)]
+        is_outermost = not self.is_direct
+        checks = [
+            depends.dependency
+            for depends in self.dependencies
+            if depends.dependency and _is_of_request(depends.dependency)
+        ]
 
         async def handle(request: Request) -> Response:
             response = None
-            if is_own and self._is_usual():
+            if is_outermost and self._is_usual():
                 for check in checks:
                     await check(request)
                 response = await direct(request)
@@ -54,8 +58,8 @@ class DirectRoute(APIRoute):
     def _is_usual(self) -> bool:
         replaced = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
         covered = vars(self.endpoint)["covers"]
-        needs = [each.dependency for each in self.dependencies]
-        are_covered = all(each in covered or _is_of_request(each) for each in needs)
+        required = [depends.dependency for depends in self.dependencies]
+        are_covered = all(dependency in covered or _is_of_request(dependency) for dependency in required)
         return self.is_direct and are_covered and not replaced
 
 

@@ -1,7 +1,7 @@
 """Router that finds routes by prefix: 80 % of a ping's CPU, 25 % of a JSON list's (`bench.speed --only ping,list`).
 
-FastAPI matches all routes in turn. The router also copies routes without analysing their parameters again, which would
-double the start of a site. The public way is `opportune.web.routing.router.Router`.
+FastAPI matches all routes in turn. This router also copies routes without analysing their parameters again, which would
+double the start time of a site. `opportune.web.routing.router.Router` does the same without private names.
 """
 
 from collections.abc import Sequence
@@ -31,29 +31,29 @@ from opportune.web.routing.router import Router
 class FastRouter(Router):
     """Match only routes whose literal prefix fits the path of the request."""
 
-    def include_rest(self, router: APIRouter, prefix: str) -> None:
+    def include_lifespan(self, router: APIRouter, prefix: str) -> None:
         has_lifespan = not isinstance(router.lifespan_context, _DefaultLifespan)
         if router.on_startup or router.on_shutdown or has_lifespan or router._low_priority_routes:
-            super().include_rest(router, prefix)
+            super().include_lifespan(router, prefix)
 
     def copy_route(self, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
         rule = rule_of(route.endpoint)
         outer = [*self.dependencies, *dependencies]
-        own = CachedRoute.of(route, rule) if rule else copy(route)
-        self._adopt(own, route, prefix, outer)
-        return own
+        copied = CachedRoute.of(route, rule) if rule else copy(route)
+        self._adopt(copied, route, prefix, outer)
+        return copied
 
-    def _adopt(self, own: APIRoute, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> None:
+    def _adopt(self, copied: APIRoute, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> None:
         """Give a copy of an analysed route its path and its outer dependencies."""
         if prefix:
-            own.path = prefix + route.path
-            own.path_regex, own.path_format, own.param_convertors = compile_path(own.path)
-        own.dependencies = [*outer, *route.dependencies]
-        before = [get_parameterless_sub_dependant(depends=each, path=own.path_format) for each in outer]
-        own.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
-        own.dependency_overrides_provider = self.dependency_overrides_provider
-        _rename(own)
-        own.app = request_response(own.get_route_handler())
+            copied.path = prefix + route.path
+            copied.path_regex, copied.path_format, copied.param_convertors = compile_path(copied.path)
+        copied.dependencies = [*outer, *route.dependencies]
+        before = [get_parameterless_sub_dependant(depends=depends, path=copied.path_format) for depends in outer]
+        copied.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
+        copied.dependency_overrides_provider = self.dependency_overrides_provider
+        _rename(copied)
+        copied.app = request_response(copied.get_route_handler())
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -65,11 +65,11 @@ class FastRouter(Router):
                     scope.update(changes)
                     await route.handle(scope, receive, send)
                     return
-        await super().app(scope, receive, send)  # another method, a slash too many, or nothing
+        await super().app(scope, receive, send)  # another method, an extra slash, or not found
 
     def _candidates(self, path: str) -> Sequence[BaseRoute]:
-        if self._known != self.routes:
-            self._known = list(self.routes)
+        if self._indexed != self.routes:
+            self._indexed = list(self.routes)
             self._prefixes = [(_literal_prefix(route), route) for route in self.routes]
             self._by_path = dict.fromkeys(path for path, _ in self._prefixes)
         if path not in self._by_path:
@@ -82,7 +82,7 @@ class FastRouter(Router):
     def _with_prefix_of(self, path: str) -> list[BaseRoute]:
         return [route for prefix, route in self._prefixes if path.startswith(prefix)]
 
-    _known: Sequence[BaseRoute] = ()
+    _indexed: Sequence[BaseRoute] = ()
     _prefixes: Sequence[tuple[str, BaseRoute]] = ()
     _by_path: dict[str, Sequence[BaseRoute] | None]
     """Candidates by the literal paths of routes. Other paths are not cached, or requests could fill the memory."""

@@ -1,4 +1,4 @@
-"""The site's router: each feature's routes become its own, one after another."""
+"""Router of the site, which copies the routes of all features into one flat list."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -17,10 +17,10 @@ from opportune.web.routing.direct_route import DirectRoute
 
 
 class Router(APIRouter):
-    """FastAPI's router, which also flattens others. `fastapi_adapter.FastRouter` does the same in less time."""
+    """FastAPI's router with flattening of included routers. `FastRouter` does the same faster."""
 
     page_dependencies: Sequence[Depends] = ()
-    """Dependencies of every page, such as the one that finds the user."""
+    """Dependencies of every page, such as the current user."""
 
     def include_pages(self, router: APIRouter) -> None:
         self.include_flat(router, dependencies=self.page_dependencies, include_in_schema=False)
@@ -33,48 +33,48 @@ class Router(APIRouter):
         *,
         include_in_schema: bool = True,
     ) -> None:
-        """As `include_router`, but each route that is there by now becomes one of this router's own.
+        """Include a router like `include_router`, but copy its current routes into this router.
 
-        FastAPI asks the routes of an included router once more for each level.
+        FastAPI matches the routes of included routers once per level of nesting.
 
         Raises:
-            TypeError: the router has a cached route beside other things than routes.
+            TypeError: The router has cached routes next to mounts.
         """
         flatten(router)
         routes = [route for route in router.routes if isinstance(route, APIRoute) and prefix + route.path]
         sockets = [route for route in router.routes if isinstance(route, APIWebSocketRoute)]
         if len(routes) + len(sockets) < len(router.routes):
             if any(rule_of(route.endpoint) for route in routes):
-                raise TypeError("cached routes want a router of routes alone")
+                raise TypeError("A router with cached routes may not have mounts.")
             self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
             return
         for route in routes:
-            own = self.copy_route(route, prefix, dependencies)
-            own.include_in_schema &= include_in_schema
-            if isinstance(own, DirectRoute):
-                own.is_direct = speedups.are_on()
-            self.routes.append(own)
+            copied = self.copy_route(route, prefix, dependencies)
+            copied.include_in_schema &= include_in_schema
+            if isinstance(copied, DirectRoute):
+                copied.is_direct = speedups.are_on()
+            self.routes.append(copied)
         for socket in sockets:
-            behind = [*dependencies, *socket.dependencies]
-            self.add_api_websocket_route(prefix + socket.path, socket.endpoint, socket.name, dependencies=behind)
-        self.include_rest(router, prefix)
+            required = [*dependencies, *socket.dependencies]
+            self.add_api_websocket_route(prefix + socket.path, socket.endpoint, socket.name, dependencies=required)
+        self.include_lifespan(router, prefix)
 
-    def include_rest(self, router: APIRouter, prefix: str) -> None:
-        """Take over what a router has beside routes: work at start and stop, and files that come after all routes."""
-        rest = copy(router)
-        rest.routes = []
-        self.include_router(rest, prefix=prefix)
+    def include_lifespan(self, router: APIRouter, prefix: str) -> None:
+        """Include everything of a router but its routes: lifespan handlers and fallback files."""
+        without_routes = copy(router)
+        without_routes.routes = []
+        self.include_router(without_routes, prefix=prefix)
 
     def copy_route(self, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
-        """The same route at another path, behind these dependencies too."""
+        """Copy a route to another path, with additional dependencies."""
         options = _options(route) | {
             "path": prefix + route.path,
             "dependencies": [*self.dependencies, *dependencies, *route.dependencies],
             "dependency_overrides_provider": self.dependency_overrides_provider,
         }
-        own = type(route)(**options)
+        copied = type(route)(**options)
         rule = rule_of(route.endpoint)
-        return CachedRoute.of(own, rule) if rule else own
+        return CachedRoute.of(copied, rule) if rule else copied
 
 
 def router_of(app: FastAPI) -> Router:
@@ -83,30 +83,32 @@ def router_of(app: FastAPI) -> Router:
 
 
 def flatten(router: APIRouter) -> APIRouter:
-    """The router, with the routes of routers that it includes (`include_router`) as its own.
+    """Replace included routers by their routes, and return the router.
 
-    FastAPI leaves one thing for all of them among its routes, which says nothing of permissions, scopes or addresses.
+    FastAPI keeps one object for an included router, which has no permissions, scopes or paths.
     """
     if any(not isinstance(route, APIRoute) for route in router.routes):
-        router.routes = [each for route in router.routes for each in routes_within(route)]
+        router.routes = [inner for route in router.routes for inner in routes_within(route)]
     return router
 
 
 def routes_within(route: BaseRoute) -> Sequence[BaseRoute]:
-    """The routes of an included router at their whole paths; of one that has files, and of any other route, itself."""
-    if getattr(route, "effective_low_priority_routes", tuple)():  # files that come after all routes
+    """Return the routes of an included router with full paths. Other routes are returned unchanged."""
+    if getattr(route, "effective_low_priority_routes", tuple)():  # fallback files
         return [route]
-    return [context.route if context.route is route else own_route(context) for context in iter_route_contexts([route])]
+    return [
+        context.route if context.route is route else copy_included(context) for context in iter_route_contexts([route])
+    ]
 
 
-def own_route(context: RouteContext) -> BaseRoute:
-    """A route of an included router as one that belongs to the outer router."""
+def copy_included(context: RouteContext) -> BaseRoute:
+    """Return a route of an included router as a route of the outer router."""
     original = context.original_route
     if isinstance(original, APIRoute):
         return type(original)(**_options(context))
-    own = copy(original)
-    vars(own).update({name: getattr(context, name) for name in vars(original)})
-    return own
+    copied = copy(original)
+    vars(copied).update({name: getattr(context, name) for name in vars(original)})
+    return copied
 
 
 def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
@@ -124,6 +126,6 @@ def analyze(routes: Sequence[BaseRoute]) -> None:
             _ = route.routes
 
 
-def several(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:
-    """The routers of a feature, of which it names one, some or none, each with all its routes as its own."""
-    return [flatten(each) for each in ([routers] if isinstance(routers, APIRouter) else routers or ())]
+def router_list(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:
+    """Return the flattened routers of a feature, which may name one router, several or none."""
+    return [flatten(router) for router in ([routers] if isinstance(routers, APIRouter) else routers or ())]

@@ -59,7 +59,7 @@ async def test_a_form_has_a_box_for_each_type_and_what_it_refuses_is_said_at_its
     assert (answer.status_code, "This is not a picture that we can read" in answer.text) == (400, True)
 
     answer = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
-    assert (answer.status_code, "There is no such time" in answer.text) == (400, True)
+    assert (answer.status_code, "This time does not exist" in answer.text) == (400, True)
 
     refused = (
         ("country", "XX", "Choose one of: , AF, "),

@@ -100,7 +100,7 @@ async def test_bad_input_is_one_sentence_at_its_field(client: AsyncClient) -> No
         ("home", "x", "Please give an address, such as https://example.com."),
         ("phone", "1", "Please give a phone number with the code of its country, such as +43 1 711 000."),
         ("facts", "1", "Please write this as JSON, such as {&#34;colour&#34;: &#34;red&#34;}."),
-        ("country", "XX", "Please choose one of those on offer."),
+        ("country", "XX", "Please choose one of the options."),
     ):
         answer = await client.post("/shops", data=TEXTS | {name: value})
         assert answer.status_code == 422, name

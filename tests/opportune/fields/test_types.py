@@ -28,8 +28,8 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
 @pytest.mark.parametrize(
     ("name", "given", "kept", "refused", "words"),
     [
-        ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of those on offer."),
-        ("size", "large", "large", "huge", "Please choose one of those on offer."),
+        ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of the options."),
+        ("size", "large", "large", "huge", "Please choose one of the options."),
         ("price", "1234.50", Decimal("1234.50"), "1.005", NUMBERS),
         ("price", "0", Decimal(0), "-0.01", "Please give 0 or more."),
         ("discount", "0.10", Decimal("0.10"), "NaN", "Please give a number, such as 12.50."),
@@ -48,7 +48,7 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
             "Please give an address, such as https://example.com.",
         ),
         ("phone", "+43 1 711-000", "+431711000", "711", PHONE),
-        ("country", "AT", "AT", "XX", "Please choose one of those on offer."),
+        ("country", "AT", "AT", "XX", "Please choose one of the options."),
         ("keywords", "one\n\n two ", ["one", "two"], None, ""),
         ("facts", '{"a": [1, null]}', {"a": [1, None]}, "{a", JSON),
         ("facts", "[]", [], "1", JSON),

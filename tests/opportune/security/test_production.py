@@ -94,6 +94,7 @@ def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() 
     assert sorted(str(path.relative_to(PROJECT)) for path in asking) == [
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
+        "opportune/config/secrets/gcp.py",  # SECRETS_FROM
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and what the code of a job says
         "opportune/llm/providers/embeddings_client.py",

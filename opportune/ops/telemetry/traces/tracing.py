@@ -20,7 +20,7 @@ from opportune.ops.telemetry.routes import METHODS, route_template
 from opportune.ops.telemetry.traces.providers import Providers
 from opportune.runtime.observers import JobAttempt, LlmCall, Observer, traceparent
 from opportune.web.endpoints.health import MACHINE_PATHS
-from opportune.web.middleware.request_log import given_traceparent
+from opportune.web.middleware.request_log import client_traceparent
 
 UNTRACED = ("/static/",)
 
@@ -105,7 +105,7 @@ class TracingMiddleware:
             await send(message)
 
         attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
-        parent = context_of(given_traceparent(scope) if self.trusts_traces else "")
+        parent = context_of(client_traceparent(scope) if self.trusts_traces else "")
         span = tracing.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
         token, header = attach(set_span_in_context(span)), traceparent.set(header_of(span))
         start = perf_counter()

@@ -87,7 +87,7 @@ async def test_refused_token_is_not_created(ada: AsyncClient, database: Database
     for changes, words in (
         ({"current_password": "not the password"}, "This is not your current password."),
         ({"name": ""}, "Please fill this in."),
-        ({"days": "3650"}, "Please choose one of those on offer."),
+        ({"days": "3650"}, "Please choose one of the options."),
     ):
         response = await ada.post(TOKENS, data={**NEW_TOKEN, **changes})
 

@@ -47,7 +47,7 @@ async def test_staff_see_no_panel(app: FastAPI, staff_client: AsyncClient) -> No
 
 def test_a_panel_without_template_is_reported() -> None:
     feature = Feature(name="stars", summary="", admin_panels=[AdminPanel("dashboard", "stars/none.html")])
-    assert list(missing_parts([feature])) == ["Feature('stars'): there is no template stars/none.html."]
+    assert list(missing_parts([feature])) == ["Feature('stars'): the template stars/none.html does not exist."]
 
 
 async def test_an_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:

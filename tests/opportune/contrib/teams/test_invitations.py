@@ -143,7 +143,7 @@ async def test_what_cannot_be_an_invitation_is_refused_and_they_are_counted_by_p
         ({}, "Please fill this in."),
         ({"email": "nobody"}, "e-mail"),
         ({"email": "Member@example.com"}, "They are a member already."),
-        ({"email": ADDRESS, "role": "captain"}, "one of those on offer"),
+        ({"email": ADDRESS, "role": "captain"}, "one of the options"),
         ({"email": ADDRESS, "role": "owner"}, ""),
     ):
         answer = await clients["admin"].post(path, data=sent)

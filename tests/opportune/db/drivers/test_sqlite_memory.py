@@ -309,7 +309,7 @@ async def test_a_site_that_only_reads_says_so_to_who_wants_more(database_url: st
         form = {"email": "a@example.com", "password": "a long password"}
         answer = await browser.post("/accounts/login", data=form)
     assert answer.status_code == 503
-    assert "This site only shows what is there" in answer.text
+    assert "This site is read-only" in answer.text
 
 
 async def test_the_guides_second_database_serves_a_route(path: Path) -> None:

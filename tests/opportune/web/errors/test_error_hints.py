@@ -97,7 +97,7 @@ def environment() -> str:
 
 @pytest.fixture
 async def faulty(settings: Settings, environment: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
-    monkeypatch.setattr(local, "find_weights", lambda: None)  # a process with a model, which nobody asks
+    monkeypatch.setattr(local, "find_weights", lambda: None)  # a process with a model
     app = quiet_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
     add_faults(app)
     async with app.router.lifespan_context(app):
@@ -106,9 +106,9 @@ async def faulty(settings: Settings, environment: str, monkeypatch: pytest.Monke
             yield client
 
 
-LESSONS = {
+EXPECTED_HINTS = {
     "/relationship": ("Book.author is a relationship", "select(Book).options(load(Book.author))"),
-    "/expired": ("User.email was not read, or has expired", "await session.refresh(row, [&#34;email&#34;])"),
+    "/expired": ("User.email was not loaded or has expired", "await session.refresh(row, [&#34;email&#34;])"),
     "/table": (
         "It has no table accounts_gone.",
         "python3 oppman.py makemigrations accounts\npython3 oppman.py migrate",
@@ -118,40 +118,42 @@ LESSONS = {
 
 
 @on_both
-async def test_a_page_names_the_cause_the_line_and_the_change(faulty: AsyncClient) -> None:
-    for path, told in LESSONS.items():
+async def test_page_shows_cause_line_and_fix(faulty: AsyncClient) -> None:
+    for path, expected in EXPECTED_HINTS.items():
         page = await faulty.get(path, headers={"Accept": "text/html"})
         assert page.status_code in (500, 503), path
-        for words in (*told, "tests/opportune/web/errors/test_error_hints.py:"):
-            assert words in page.text, path
+        for line in (*expected, "tests/opportune/web/errors/test_error_hints.py:"):
+            assert line in page.text, path
 
 
-async def test_a_lock_a_missing_template_and_a_form_from_another_address_are_explained_to_people_and_programs(
-    faulty: AsyncClient,
-) -> None:
+async def test_locked_database_is_explained(faulty: AsyncClient) -> None:
     page = await faulty.get("/locked", headers={"Accept": "text/html"})
     assert "SQLite is locked by another writer" in page.text
 
+
+async def test_missing_template_suggests_a_name(faulty: AsyncClient) -> None:
     page = await faulty.get("/template", headers={"Accept": "text/html"})
-    assert "There is templates/accounts/login.html: is that the one?" in page.text
+    assert "Did you mean templates/accounts/login.html?" in page.text
 
     problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
-    assert problem["detail"].startswith("There is no such template.")
+    assert problem["detail"].startswith("The template does not exist.")
 
+
+async def test_form_from_other_origin_is_explained(faulty: AsyncClient) -> None:
     page = await faulty.post("/accounts/login", headers={"Origin": "http://localhost:8000", "Accept": "text/html"})
     assert page.status_code == 403
-    assert "sent from http://localhost:8000; this site is asked for at http://127.0.0.1." in page.text
+    assert "sent it from http://localhost:8000 to http://127.0.0.1." in page.text
     assert "BASE_URL=http://localhost:8000" in page.text
 
 
 @pytest.mark.parametrize("environment", ["production"])
-async def test_elsewhere_nothing_is_told(faulty: AsyncClient) -> None:
-    for path in (*LESSONS, "/template"):
-        for kind in ("text/html", "application/json"):
-            answer = await faulty.get(path, headers={"Accept": kind})
-            assert answer.status_code in (500, 503), path
-            for words in ("test_error_hints", "accounts_gone", "logins.html", "load(Book", "oppman"):
-                assert words not in answer.text, path
+async def test_production_shows_no_hints(faulty: AsyncClient) -> None:
+    for path in (*EXPECTED_HINTS, "/template"):
+        for media_type in ("text/html", "application/json"):
+            response = await faulty.get(path, headers={"Accept": media_type})
+            assert response.status_code in (500, 503), path
+            for secret in ("test_error_hints", "accounts_gone", "logins.html", "load(Book", "oppman"):
+                assert secret not in response.text, path
 
 
 @pytest.fixture
@@ -166,18 +168,18 @@ def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_circle_of_imports_is_told_step_by_step(circle: Path) -> None:
+def test_circular_import_is_explained(circle: Path) -> None:
     with pytest.raises(ImportError) as caught:
         import_module("circle_of_hints.first.models")
     hint = hint_for(caught.value)
     assert hint
-    assert hint.place
+    assert hint.location
     first, second = "circle_of_hints.first.models", "circle_of_hints.second.models"
     assert hint.cause == f"{first} imports {second} imports {first}."
-    assert (hint.place.file, hint.place.number) == ("circle_of_hints/second/models.py", 1)
+    assert (hint.location.file, hint.location.number) == ("circle_of_hints/second/models.py", 1)
 
 
-async def test_a_site_that_cannot_start_says_so_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_startup_error_is_shown_in_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "app.main", None)
     monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="development"))
     site = development.create_app()
@@ -190,23 +192,21 @@ async def test_a_site_that_cannot_start_says_so_in_the_browser(monkeypatch: pyte
         assert (await client.get("/static/theme.js")).status_code == 200
 
 
-def test_in_production_a_site_that_cannot_start_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_startup_error_in_production_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "app.main", None)
     monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="test"))
     with pytest.raises(ImportError):
         development.create_app()
 
 
-def test_an_error_of_another_kind_teaches_nothing() -> None:
+def test_other_error_has_no_hint() -> None:
     assert hint_for(RuntimeError("no such thing")) is None
 
 
-def test_a_line_of_a_framework_that_lies_outside_the_project_has_its_whole_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_framework_outside_project_has_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
     with pytest.raises(ValueError, match="seconds must be") as caught:
         cached(0)
-    place = error_hints.source_line_of(caught.value)
-    assert place is not None
-    assert place.file == (FRAMEWORK / "web/cache/rule.py").as_posix()
+    location = error_hints.source_line_of(caught.value)
+    assert location is not None
+    assert location.file == (FRAMEWORK / "web/cache/rule.py").as_posix()

@@ -96,8 +96,8 @@ def test_a_choice_is_shown_in_words_with_that_of_nothing_first() -> None:
 
 
 def test_a_choice_means_the_value_that_it_stands_for() -> None:
-    assert control(Stars).meanings == {"1": 1}
-    assert control(Literal[1, 2]).meanings == {"1": 1, "2": 2}
+    assert control(Stars).values_by_text == {"1": 1}
+    assert control(Literal[1, 2]).values_by_text == {"1": 1, "2": 2}
 
 
 def test_a_box_is_required_only_where_nothing_but_the_tick_is_taken() -> None:
@@ -111,7 +111,7 @@ def test_a_model_within_a_model_is_refused_by_name() -> None:
     class Inner(BaseModel):
         one: int
 
-    with pytest.raises(TypeError, match=r"Asked.one is no plain value"):
+    with pytest.raises(TypeError, match=r"Asked.one is a nested object"):
         control(Inner)
 
 

@@ -177,9 +177,9 @@ async def test_a_wrong_field_of_any_kind_has_its_sentence() -> None:
     )
     assert form.data is None
     assert form.errors == {
-        "size": "Please choose one of those on offer.",
-        "extras": "Please choose one of those on offer.",
-        "group_id": "Please choose one of those on offer.",
+        "size": "Please choose one of the options.",
+        "extras": "Please choose one of the options.",
+        "group_id": "Please choose one of the options.",
         "from_at": "Please give a date and a time, such as 2026-12-31 18:30.",
         "on": "Please give a date, such as 2026-12-31.",
         "is_member": "Please choose yes or no.",

@@ -100,5 +100,5 @@ async def test_a_form_that_is_shown_again_learns_what_can_be_chosen_then() -> No
 
 
 def test_a_field_without_choices_says_what_is_missing() -> None:
-    with pytest.raises(TypeError, match=r"Loan\.reader_id points at rows.*choices="):
+    with pytest.raises(TypeError, match=r"Loan\.reader_id is a foreign key.*choices="):
         Form[Any](Loan).field("reader_id")

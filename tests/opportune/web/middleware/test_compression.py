@@ -18,7 +18,7 @@ from opportune.web.middleware.compression import (
     MIN_SIZE_BYTES,
     SECRET_HEADERS,
     CompressionMiddleware,
-    takes_gzip,
+    accepts_gzip,
 )
 
 pytestmark = pytest.mark.database("sqlite")
@@ -94,7 +94,7 @@ def test_what_a_browser_accepts_is_understood() -> None:
         ("gzipped", False),
         (";q=1,,;", False),
     ):
-        assert takes_gzip(accepted) is takes, accepted
+        assert accepts_gzip(accepted) is takes, accepted
 
 
 async def test_a_page_is_the_same_compressed_and_plain_and_what_shows_a_secret_is_compressed_for_nobody(
@@ -236,7 +236,7 @@ async def test_a_long_answer_is_compressed_beside_the_event_loop_and_what_recurs
     monkeypatch.setattr(zlib, "compress", recorded)
     await visitor.get(f"/sized/{MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
     assert threads.pop() is not threading.current_thread()
-    compression._remembered.cache_clear()
+    compression._cached_gzip.cache_clear()
     for _ in range(2):
         await visitor.get("/page", headers=GZIP)
     assert threads == [threading.current_thread()]

@@ -45,7 +45,7 @@ def test_of_the_framework_s_code_none_names_icons_but_where_they_are_looked_for(
     looked_at = [folder for folder in icons.SOURCE_FOLDERS if folder.is_relative_to(FRAMEWORK)]
     looked_at += icons.SOURCE_FILES
     elsewhere = [path for path in FRAMEWORK.rglob("*.py") if not any(path.is_relative_to(each) for each in looked_at)]
-    named = {path.name for path in elsewhere if icons.NAMED.search(path.read_bytes())}
+    named = {path.name for path in elsewhere if icons.ICON_CLASS.search(path.read_bytes())}
     explained, declared = {"feature.py", "icons.py"}, {"events.py"}
     assert named <= explained | declared, "what is no view and no kind of event is told by icons.add"
 
@@ -104,10 +104,7 @@ def test_what_tabler_does_not_have_is_told_in_one_line_and_the_others_are_shown(
 def test_a_class_that_is_put_together_is_told(project: Path, text: str) -> None:
     (project / "templates/page.html").write_text(text)
     (line,) = icons.faults()
-    assert (
-        line
-        == "templates/page.html: the class of an icon is put together, so that it is not found. Write each one out."
-    )
+    assert line.startswith("templates/page.html: the class of an icon is composed, so it cannot be found.")
     assert names() == ["star-filled"]
 
 

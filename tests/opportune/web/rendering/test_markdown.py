@@ -233,7 +233,7 @@ async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeyp
         return render(text)
 
     monkeypatch.setattr(markdown, "render", recorded)
-    monkeypatch.setattr(markdown, "_known", {})
+    monkeypatch.setattr(markdown, "_cache", {})
     texts = [f"*{number}*" for number in range(markdown.MAX_CACHED_TEXTS + 1)]
     for text in [*texts, *texts[1:]]:
         assert await rendered(text) == render(text)

@@ -1,4 +1,4 @@
-"""A project's templates with mistakes: each is one line with its file, in `check` and at the start."""
+"""Errors in a project's templates, which `check` and the start report in one line each."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from opportune.web.rendering.template_errors import missing_parts, template_erro
 
 @pytest.fixture
 def templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project's folder of templates, empty at first."""
+    """An empty folder for the project's templates."""
     monkeypatch.setattr(module, "TEMPLATE_FOLDERS", (tmp_path, FRAMEWORK / "templates"))
     return tmp_path
 
@@ -27,23 +27,23 @@ def write(templates: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{% block content %}\n{% endblok %}", ":2: Encountered unknown tag 'endblok'."),
         ("{{ user.name", ":1: unexpected end of template"),
         ("\n{{ 1 | roman }}", ":2: No filter named 'roman'."),
-        ("{% extends 'bsae.html' %}", ":1: there is no template bsae.html."),
-        ("\n{% include ['a.html', 'b.html'] %}", ":2: there is no template a.html or b.html."),
-        ("\n{{ asset('books.css') }}", ":2: there is no file static/books.css."),
+        ("{% extends 'bsae.html' %}", ":1: the template bsae.html does not exist."),
+        ("\n{% include ['a.html', 'b.html'] %}", ":2: the template a.html or b.html does not exist."),
+        ("\n{{ asset('books.css') }}", ":2: the file static/books.css does not exist."),
     ],
 )
-def test_a_mistake_is_one_line_with_its_file(templates: Path, text: str, said: str) -> None:
+def test_error_is_reported_with_its_file(templates: Path, text: str, message: str) -> None:
     write(templates, "books/list.html", text)
     (line,) = template_errors()
-    assert line.startswith(f"{templates}/books/list.html{said}")
+    assert line.startswith(f"{templates}/books/list.html{message}")
 
 
-def test_a_filter_of_pages_that_mails_do_not_have_is_one_line(templates: Path) -> None:
+def test_unknown_filter_in_mail_is_reported(templates: Path) -> None:
     write(templates, "books/mail/due.html", "{{ price | money('EUR') }} {{ about | markdown }}")
     write(templates, "books/mail.html", "{{ about | markdown }}")
     write(templates, "mail/list.html", "{{ about | markdown }}")
@@ -51,12 +51,12 @@ def test_a_filter_of_pages_that_mails_do_not_have_is_one_line(templates: Path) -
     assert lines == [f"{templates}/books/mail/due.html:1: No filter named 'markdown'."]
 
 
-def test_what_is_no_text_is_one_line(templates: Path) -> None:
+def test_invalid_utf_8_is_reported(templates: Path) -> None:
     (templates / "list.html").write_bytes(b"\xff\xfe")
-    assert list(template_errors()) == [f"{templates}/list.html is no text in UTF-8: save it as such."]
+    assert list(template_errors()) == [f"{templates}/list.html is not valid UTF-8. Save it in UTF-8."]
 
 
-def test_templates_without_mistakes_say_nothing(templates: Path) -> None:
+def test_valid_templates_have_no_errors(templates: Path) -> None:
     write(templates, "base.html", "{% extends 'opportune/base.html' %}{% block title %}Mine{% endblock %}")
     write(templates, "books/mail/due.txt", "{% include 'base.html' %} {{ now | datetime }}")
     write(templates, "books/may_lack.html", "{% include 'nowhere.html' ignore missing %}{{ asset('site.css') }}")
@@ -64,13 +64,13 @@ def test_templates_without_mistakes_say_nothing(templates: Path) -> None:
     assert list(template_errors()) == []
 
 
-def test_the_project_s_and_the_framework_s_own_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_templates_of_repository_have_no_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(template_errors()) == []
     monkeypatch.setattr(module, "TEMPLATE_FOLDERS", (tmp_path, FRAMEWORK / "templates"))
     assert list(template_errors()) == []
 
 
-def test_the_start_looks_at_those_that_all_pages_begin_with(templates: Path) -> None:
+def test_start_checks_overridden_base_template(templates: Path) -> None:
     settings = settings_for("sqlite:///unused.db")
     write(templates, "books/list.html", "{% broken %}")
     startup.read_addresses(settings)
@@ -79,17 +79,17 @@ def test_the_start_looks_at_those_that_all_pages_begin_with(templates: Path) -> 
         startup.read_addresses(settings)
 
 
-def test_a_template_that_a_feature_adds_to_all_pages_and_that_is_not_there_is_one_line(
+def test_missing_navigation_template_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = Feature(name="shop", summary="", navigation_template="shop/menu.html")
-    assert list(missing_parts([shop])) == ["Feature('shop'): there is no template shop/menu.html."]
+    assert list(missing_parts([shop])) == ["Feature('shop'): the template shop/menu.html does not exist."]
     monkeypatch.setattr(startup, "installed_features", lambda: [shop])
-    with pytest.raises(OperatorError, match=r"no template shop/menu\.html\.$"):
+    with pytest.raises(OperatorError, match=r"template shop/menu\.html does not exist\.$"):
         startup.read_addresses(settings_for("sqlite:///unused.db"))
 
 
-def test_a_panel_s_template_that_is_not_there_is_one_line() -> None:
+def test_missing_panel_template_is_reported() -> None:
     async def context(_session: object, _user: object) -> dict[str, object]:
         return {}
 
@@ -99,4 +99,4 @@ def test_a_panel_s_template_that_is_not_there_is_one_line() -> None:
         profile_panel=Panel("shop/panel.html", context),
         home_card=Panel("base.html", context),
     )
-    assert list(missing_parts([shop])) == ["Feature('shop'): there is no template shop/panel.html."]
+    assert list(missing_parts([shop])) == ["Feature('shop'): the template shop/panel.html does not exist."]

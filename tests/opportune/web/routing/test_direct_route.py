@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from httpx import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse, Response
 
-from opportune.web.routing.direct_route import DirectRoute, answering
+from opportune.web.routing.direct_route import DirectRoute, set_direct
 from opportune.web.routing.fast_router_adapter import FastRouter
 from opportune.web.routing.router import Router
 
@@ -21,7 +21,7 @@ def site(kind: type[Router]) -> Router:
     async def direct(request: Request) -> Response:
         return PlainTextResponse("direct")
 
-    answering(usual, direct)
+    set_direct(usual, direct)
     feature = APIRouter()
     feature.add_api_route("/books", usual, route_class_override=DirectRoute)
     made = kind()
