@@ -38,11 +38,11 @@ async def load(session: AsyncSession) -> int:
     missing = [each for each in zip(NAMES, EMAILS, MARKS, strict=True) if there.isdisjoint(each)]
     if not missing:
         return 0
-    nobodys = await hashing.hash_password(secrets.token_urlsafe(32))
+    unknown_password = await hashing.hash_password(secrets.token_urlsafe(32))
     session.add_all(
         User(
             email=email,
-            hashed_password=nobodys,
+            hashed_password=unknown_password,
             is_active=name not in CLOSED,
             is_verified=name not in UNVERIFIED,
             created_at=mark,
@@ -61,9 +61,7 @@ async def demo_owner(session: AsyncSession, rows: str) -> User:
     user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
     if user is None:
         called = f"{rows[:1].lower()}{rows[1:]}"
-        raise OperatorError(
-            f"For {called} of the demo there has to be a superuser. Run: python3 oppman.py createsuperuser"
-        )
+        raise OperatorError(f"The demo needs a superuser for {called}. Run: python3 oppman.py createsuperuser")
     return user
 
 

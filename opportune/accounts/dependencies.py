@@ -37,12 +37,12 @@ OPEN_PATHS = {
     *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
 }
 """Pages that a superuser may open while signed in as a user."""
-PERSONAL = "Only the user can do this. You are signed in as somebody else: go back to your own account first."
+PERSONAL = "Only the user can do this. You are signed in as another user. Go back to your own account first."
 IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 READ_ONLY = (
-    "You are signed in as somebody else and can only look. To change something, go back to your own account and sign"
-    " in as this user once more, with changes allowed."
+    "You are signed in as another user and cannot change anything. To make changes, go back to your own account and"
+    " sign in as this user again, with changes allowed."
 )
 
 

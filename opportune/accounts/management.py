@@ -19,7 +19,7 @@ from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 
-INVALID_CHARACTERS = "The password is not accepted. It holds characters that are no text."
+INVALID_CHARACTERS = "The password is not accepted. It contains invalid characters."
 
 
 async def create_superuser(session: AsyncSession, email: str, password: str) -> User:
@@ -66,7 +66,7 @@ def valid_email(email: str) -> str:
     try:
         return EMAIL_ADAPTER.validate_python(email)
     except ValidationError:
-        raise OperatorError(f"{email} is no e-mail address.") from None
+        raise OperatorError(f"{email} is not a valid e-mail address.") from None
 
 
 async def check_new(session: AsyncSession, email: str) -> None:
@@ -124,7 +124,7 @@ async def find_user(session: AsyncSession, email: str) -> User:
     """
     user = await find_by_email(session, email)
     if user is None:
-        raise OperatorError(f"Nobody has the e-mail {email}.")
+        raise OperatorError(f"There is no user with the e-mail {email}.")
     return user
 
 
@@ -134,10 +134,12 @@ def as_operator_error(email: str) -> Iterator[None]:
         yield
     except ValidationError as error:
         field = error.errors(include_input=False)[0]["loc"][0]
-        raise OperatorError(f"{email} is no e-mail address." if field == "email" else INVALID_CHARACTERS) from None
+        raise OperatorError(
+            f"{email} is not a valid e-mail address." if field == "email" else INVALID_CHARACTERS
+        ) from None
     except EmailTakenError:
         raise OperatorError(
-            f"{email} has an account already. To make it a superuser: python3 oppman.py users change {email} "
+            f"{email} already has an account. To make it a superuser: python3 oppman.py users change {email} "
             f"--superuser. For a new password: python3 oppman.py changepassword {email}"
         ) from None
     except InvalidPasswordError as error:

@@ -1,15 +1,15 @@
-// Buttons that ask this device for a passkey: <button hidden data-passkey="sign-in" data-options="…"> in a form. What the device
-// says goes along with the form, in a field `passkey`. Where browser or site know no passkeys, the buttons stay hidden.
+// Buttons that use a passkey: <button hidden data-passkey="sign-in" data-options="…"> in a form. The assertion of the device is
+// sent in the field `passkey`. Without support of the browser or the site the buttons stay hidden.
 
-const STALE_AFTER_MS = 8 * 60_000; // the site takes answers for ten minutes
-let list; // the browser's own, below the field of the e-mail, which gives way to a button
+const STALE_AFTER_MS = 8 * 60_000; // the site accepts assertions for ten minutes
+let list; // aborts the browser's list of passkeys at the e-mail field when a button is used
 
-// What the site asks; null where there is nothing to show, or no name to show it to. Until a device has answered it stays good.
+// Return the question of the site; null without a passkey or a domain name. It is reused until a device has responded.
 const ask = async (button) => {
   if (button.question && Date.now() - button.question.askedAt < STALE_AFTER_MS) return button.question;
   const { options, passkey } = button.dataset;
-  const answer = await fetch(options, { method: "POST", body: new URLSearchParams({ purpose: passkey }) });
-  button.question = answer.status === 200 ? { ...await answer.json(), askedAt: Date.now() } : null;
+  const response = await fetch(options, { method: "POST", body: new URLSearchParams({ purpose: passkey }) });
+  button.question = response.status === 200 ? { ...await response.json(), askedAt: Date.now() } : null;
   return button.question;
 };
 
@@ -20,16 +20,16 @@ const show = async (button, { publicKey, state }, more) => {
   return JSON.stringify({ state, credential });
 };
 
-const send = (button, answer) => {
+const send = (button, assertion) => {
   const { form } = button;
-  const field = Object.assign(document.createElement("input"), { type: "hidden", name: "passkey", value: answer });
+  const field = Object.assign(document.createElement("input"), { type: "hidden", name: "passkey", value: assertion });
   if (button.dataset.passkey !== "confirm") {
     form.append(field);
     form.action = button.formAction;
     form.submit();
     return;
   }
-  // In the place of a password, in a form that has buttons of its own.
+  // Replaces the password in a form that has other buttons.
   const recognised = Object.assign(document.createElement("p"), { className: "mb-0", textContent: "Your passkey was recognised." });
   recognised.setAttribute("role", "status");
   button.closest("[data-identity]").replaceChildren(field, recognised);
@@ -38,13 +38,13 @@ const send = (button, answer) => {
   else form.requestSubmit(buttons[0]);
 };
 
-const tell = (button, error) => {
-  const told = button.parentElement.querySelector(":scope > [role=alert]")
+const showError = (button, error) => {
+  const message = button.parentElement.querySelector(":scope > [role=alert]")
     ?? Object.assign(document.createElement("div"), { className: "text-danger", role: "alert" });
-  button.after(told);
-  told.textContent = {
-    InvalidStateError: "This device has a passkey of yours already.",
-    NotAllowedError: "No passkey was used. Please try again.", // closed by the person, or none there, or too late
+  button.after(message);
+  message.textContent = {
+    InvalidStateError: "This device already has one of your passkeys.",
+    NotAllowedError: "No passkey was used. Please try again.", // cancelled, not available, or timed out
   }[error.name] ?? "That did not work. Please try again.";
 };
 
@@ -59,7 +59,7 @@ const offer = async (button) => {
     try {
       send(button, await show(button, await ask(button)));
     } catch (error) {
-      tell(button, error);
+      showError(button, error);
     }
     button.disabled = false;
   });

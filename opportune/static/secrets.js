@@ -1,52 +1,52 @@
-// Passwords that one may look at, and secrets that one may copy. Without JavaScript there are no buttons for it.
+// Buttons to show passwords and to copy secrets. Without JavaScript there are none.
 
-const button = (words, what, className) => {
-  const made = Object.assign(document.createElement("button"), { type: "button", className });
-  const hidden = Object.assign(document.createElement("span"), { className: "visually-hidden", textContent: ` ${what}` });
-  made.append(Object.assign(document.createElement("span"), { textContent: words }), hidden);
-  return made;
+const button = (text, subject, className) => {
+  const element = Object.assign(document.createElement("button"), { type: "button", className });
+  const hidden = Object.assign(document.createElement("span"), { className: "visually-hidden", textContent: ` ${subject}` });
+  element.append(Object.assign(document.createElement("span"), { textContent: text }), hidden);
+  return element;
 };
 
-// <show-password> around an input of a password.
+// <show-password> around a password input.
 customElements.get("show-password") ?? customElements.define("show-password", class extends HTMLElement {
   connectedCallback() {
     if (this.button) return;
     this.input = this.querySelector("input");
-    this.input.spellcheck = false; // browsers send what they check to others
+    this.input.spellcheck = false; // spell checkers may send the text to a service
     this.button = button("Show", this.input.labels[0]?.textContent.trim() ?? "password", "btn");
     this.show(false);
     this.append(this.button);
     this.button.addEventListener("click", () => this.show(this.input.type === "password"));
-    // A browser remembers what it sees in a text field that is sent.
+    // Browsers remember the values of submitted text fields.
     this.input.form?.addEventListener("submit", () => this.show(false));
   }
 
-  show(shown) {
-    this.input.type = shown ? "text" : "password";
-    this.button.setAttribute("aria-pressed", shown);
-    this.button.classList.toggle("bg-primary-lt", shown);
+  show(visible) {
+    this.input.type = visible ? "text" : "password";
+    this.button.setAttribute("aria-pressed", visible);
+    this.button.classList.toggle("bg-primary-lt", visible);
   }
 });
 
-// <copy-secret data-what="the token"> around what is shown once: what its <code> elements hold, or `data-text`, is copied.
+// <copy-secret data-what="the token"> around a secret: copies the text of its <code> elements, or `data-text`.
 customElements.get("copy-secret") ?? customElements.define("copy-secret", class extends HTMLElement {
   connectedCallback() {
-    if (this.button || !navigator.clipboard) return; // which browsers have on https and on this machine
+    if (this.button || !navigator.clipboard) return; // available over https and on localhost
     this.button = button("Copy", this.dataset.what, "btn d-print-none");
-    this.told = Object.assign(document.createElement("span"), { className: "visually-hidden" });
-    this.told.setAttribute("role", "status");
-    this.append(this.button, this.told);
+    this.status = Object.assign(document.createElement("span"), { className: "visually-hidden" });
+    this.status.setAttribute("role", "status");
+    this.append(this.button, this.status);
     this.button.addEventListener("click", () => this.copy());
   }
 
   async copy() {
     const text = this.dataset.text ?? [...this.querySelectorAll("code")].map((code) => code.textContent.trim()).join("\n");
-    const said = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not copied: select it and copy it yourself");
-    this.button.firstChild.textContent = this.told.textContent = said;
+    const message = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not copied. Select the text and copy it");
+    this.button.firstChild.textContent = this.status.textContent = message;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.button.firstChild.textContent = "Copy";
-      this.told.textContent = "";
+      this.status.textContent = "";
     }, 3000);
   }
 });

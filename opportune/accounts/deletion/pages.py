@@ -68,4 +68,4 @@ async def left(request: Request) -> Response:
 
 def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
     summaries = [feature.personal_data.summary for feature in request.app.state.features if feature.personal_data]
-    return show(request, "personal_data", form=form, kept=summaries)
+    return show(request, "personal_data", form=form, summaries=summaries)

@@ -16,7 +16,7 @@ from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import Refused
 from opportune.feature import Feature
 
-LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make somebody else one first."
+LAST_SUPERUSER = "You are the only superuser. Make another user superuser first."
 STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot be deleted. Contact its operators."
 
 

@@ -16,7 +16,7 @@ LIFETIME_SECONDS = 600
 SPAN_SECONDS = 60
 """Codes within the same span are equal, so a code may expire earlier by up to this time."""
 CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
-WRONG_CODE = "This is not the code of an e-mail that was asked for here, within the last ten minutes."
+WRONG_CODE = "This is not the code of an e-mail that you requested here within the last ten minutes."
 
 
 async def send_code(context: AccountContext, user: User, here: Session) -> None:

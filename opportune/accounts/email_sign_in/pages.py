@@ -95,7 +95,7 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     here = _pending_request(request)
     is_here = here is not None and here.number == details["number"]
     form = Form(EmailSignInLink, {"token": token, "remember": is_here and here and here.remember})
-    context = {"email": user.email, "asked": details, "at": datetime.fromisoformat(details["at"]), "is_here": is_here}
+    context = {"email": user.email, "details": details, "at": datetime.fromisoformat(details["at"]), "is_here": is_here}
     return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, **context)
 
 

@@ -36,7 +36,7 @@ CODES_PER_REQUEST = RateLimit("accounts.email_codes_per_request", 5, LIFETIME_SE
 CODES_PER_ACCOUNT = RateLimit("accounts.email_codes_per_account", 10, 24 * HOUR_SECONDS)
 """A low limit for a long time: a code is short, and anyone can request one for any address."""
 
-WRONG_CODE = "This is not the code of the newest e-mail that was asked for here."
+WRONG_CODE = "This is not the code of the newest e-mail that you requested here."
 ENDED = "There were too many wrong codes, so this e-mail is no longer valid. Request another one."
 
 

@@ -30,7 +30,7 @@ KINDS = {
         EventKind(
             "new_sign_in",
             "New sign-in to your account",
-            "Somebody has signed in with a browser or program that we did not know.",
+            "There was a sign-in with a new browser or program.",
             icon="ti-login",
         ),
         EventKind("wrong_password", "Wrong passwords were tried: {count}", icon="ti-alert-triangle"),
@@ -42,14 +42,14 @@ KINDS = {
         EventKind(
             "password_was_reset",
             "You have a new password",
-            "It was chosen by a link that was sent here. All devices are signed out, and all API tokens have ended.",
+            "It was set by a link that was sent here. All devices are signed out, and all API tokens have ended.",
             "mailbox",
             "ti-lock",
         ),
         EventKind(
             "email_changed",
             "Your e-mail address was changed",
-            "Your account has another e-mail address now: {new}. E-mails will go there, and you sign in with it.",
+            "The new e-mail address of your account is {new}. We send e-mails there, and you sign in with it.",
             "site",
             "ti-mail",
         ),
@@ -57,33 +57,33 @@ KINDS = {
         EventKind(
             "two_factor_on",
             "Two-factor authentication is on",
-            "From now on it takes your password and a code of your authenticator app to sign in. All other devices have"
-            " been signed out. API tokens that you have made stay.",
+            "From now on you sign in with your password and a code of your authenticator app. All other devices have"
+            " been signed out. API tokens that you created stay.",
             icon="ti-shield-lock",
         ),
         EventKind(
             "two_factor_off",
             "Two-factor authentication is off",
-            "From now on no code of an authenticator app is asked when you sign in.",
+            "From now on you sign in without a code of an authenticator app.",
             icon="ti-shield-lock",
         ),
         EventKind(
             "passkey_added",
             "New passkey: {name}",
-            "From now on it signs you in, and your password alone does not any more.",
+            "From now on it signs you in, and your password alone no longer does.",
             icon="ti-fingerprint",
         ),
         EventKind(
             "passkey_removed",
             "A passkey was removed: {name}",
-            "It signs you in no more. Devices that are signed in stay so until you sign them out.",
+            "It no longer signs you in. Devices that are signed in stay signed in until you sign them out.",
             icon="ti-fingerprint",
         ),
         EventKind("recovery_codes_renewed", "You have new recovery codes", icon="ti-shield-lock"),
         EventKind(
             "token_created",
             "New API token: {name}",
-            "Programs that have it can use your account, without your password.",
+            "Programs with this token can use your account without your password.",
             icon="ti-key",
         ),
         EventKind("token_revoked", "An API token has ended: {name}", icon="ti-key"),
@@ -91,8 +91,8 @@ KINDS = {
         EventKind(
             "refresh_token_reused",
             "A program was signed out",
-            "What it stays signed in by was used twice: it has a mistake, or somebody else has a copy. This sign-in has"
-            " ended for both, so sign in again there.",
+            "Its refresh token was used twice: the program has an error, or another person has a copy of the token. The"
+            " sign-in has ended for both, so sign in again there.",
             icon="ti-key",
         ),
         EventKind(
@@ -103,29 +103,29 @@ KINDS = {
         ),
         EventKind(
             "account_unlinked",
-            "{label} signs you in no more",
-            "Your account at {label} is not linked any more.",
+            "{label} no longer signs you in",
+            "Your account at {label} is no longer linked.",
             icon="ti-link",
         ),
         EventKind("data_exported", "Your data was downloaded", icon="ti-download"),
         EventKind(
             "account_deleted",
             "Your account is deleted",
-            "It was deleted with what was kept of it, as was asked for with your password.",
+            "It was deleted with all of its data, after a confirmation of your identity.",
             "site",
         ),
         EventKind(
             "impersonated",
             "A superuser signed in as you",
-            "A superuser of this site looks at it as you see it, for an hour at most and without your password. They"
-            " cannot change anything. The reason: {reason}",
+            "A superuser of this site sees it as you do, for at most an hour and without your password. They cannot"
+            " change anything. The reason: {reason}",
             icon="ti-spy",
         ),
         EventKind(
             "impersonated_with_changes",
             "A superuser signed in as you, to change something",
-            "A superuser of this site uses your account, for an hour at most and without your password. What they"
-            " change is listed on the page Activity of your account. The reason: {reason}",
+            "A superuser of this site uses your account, for at most an hour and without your password. Their changes"
+            " are listed on the page Activity of your account. The reason: {reason}",
             icon="ti-spy",
         ),
         EventKind("changed_by_superuser", "A superuser, signed in as you, {changes}", icon="ti-spy"),

@@ -12,9 +12,7 @@ from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import label_of
 from opportune.errors import OperatorError
 
-LAST_SUPERUSER = (
-    "{email} is the last superuser who is active. Make another one first: python3 oppman.py createsuperuser"
-)
+LAST_SUPERUSER = "{email} is the last active superuser. Create another one first: python3 oppman.py createsuperuser"
 
 IS_SUPERUSER: ColumnElement[bool] = and_(col(User.is_superuser), col(User.is_active))
 
@@ -63,7 +61,7 @@ async def find_group(session: AsyncSession, name: str) -> Group:
     if group is None:
         names = ", ".join(await session.scalars(select(col(Group.name)).order_by(col(Group.name)).limit(20)))
         raise OperatorError(
-            f"There is no group {name}. " + (f"There are: {names}" if names else "Make it in the admin.")
+            f"There is no group {name}. " + (f"Existing groups: {names}" if names else "Create it in the admin.")
         )
     return group
 

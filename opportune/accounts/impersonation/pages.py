@@ -20,7 +20,7 @@ async def end(request: Request, user: OptionalUser, context: AccountCtx) -> Resp
         response = RedirectResponse(LOGIN_PATH, 303)
         await sign_out(context.session, request, response)
         return response
-    flash(request, f"You are yourself again, and no longer {user.email}.")
+    flash(request, f"You are back in your own account, and no longer signed in as {user.email}.")
     response = RedirectResponse(f"/admin/user/details/{user.id}", 303)
     set_session_cookie(request, response, *back)
     return response

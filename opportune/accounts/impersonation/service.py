@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 IMPERSONATION_LIFETIME = timedelta(hours=1)
 """Pages and e-mails mention this duration in words."""
 
-NOT_YOURSELF = "That is you."
-NOT_SUPERUSERS = "Nobody signs in as another superuser."
-NOT_INACTIVE = "This account is deactivated: nobody can sign in to it."
-SIGNED_OUT = "You have been signed out, or are no superuser any more."
+NOT_YOURSELF = "This is your own account."
+NOT_SUPERUSERS = "You cannot sign in as another superuser."
+NOT_INACTIVE = "This account is deactivated, so you cannot sign in to it."
+SIGNED_OUT = "You have been signed out, or are no longer a superuser."
 
 
 class ImpersonationRefused(Refused):
-    """The superuser may not sign in as this user; the message tells why."""
+    """The superuser may not sign in as this user; the message says why."""
 
 
 def impersonation_problem(superuser: User, person: User) -> str:

@@ -17,7 +17,7 @@ from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.accounts.users.factory import user_manager
 from opportune.errors import NotFound
 
-LAST_SIGN_IN_METHOD = "This is your only way in. Choose a password first."
+LAST_SIGN_IN_METHOD = "This is your only sign-in method. Choose a password first."
 
 
 async def rename_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:

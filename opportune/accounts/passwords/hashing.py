@@ -73,7 +73,7 @@ class _HashQueue:
 
     async def run(self, work: Callable[..., T], *arguments: str) -> T:
         if self.length >= MAX_WAITING_HASHES:
-            raise Busy("Too many people are signing in. Try again in a moment.")
+            raise Busy("Too many users are signing in. Try again in a moment.")
         self.length += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)

@@ -18,7 +18,7 @@ MIN_WORD_LENGTH = 3
 
 TOO_EASY = "This password is too easy to guess. Use a longer one, such as four unrelated words."
 TOO_PERSONAL = "This password is too close to your name, your e-mail address or the name of this site."
-BREACHED = "This password is known from a data breach at another site. Please choose another one."
+BREACHED = "This password is part of a known data breach. Please choose another one."
 
 
 _estimate_lock = threading.Lock()

@@ -36,7 +36,7 @@ from opportune.web.rendering.panels import render_panels
 
 PROFILE_PATH = "/accounts/profile"
 
-EMAIL_REQUESTED = "We have written to the new address. Open the link in that e-mail, and it becomes yours here."
+EMAIL_REQUESTED = "We have sent an e-mail to the new address. Open its link to use the address here."
 EMAIL_CHANGED = "Your e-mail address is changed."
 OTHERS_SIGNED_OUT = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
 
@@ -69,14 +69,14 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
 @router.post("/profile/verification")
 async def ask_for_verification(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await request_verification(context, user.email)
-    return redirect_with_message(request, "profile", "We have written to you. Open the link in the e-mail.")
+    return redirect_with_message(request, "profile", "We have sent you an e-mail. Open its link to verify the address.")
 
 
 @router.post("/profile/email")
 async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailUpdate)
     if form.data and form.data.email == user.email:
-        form.refuse("This is your address already.", "email")
+        form.refuse("This is already your address.", "email")
     if data := await reauthenticated(context, user, form):
         try:
             await check_email_change(context, user, data.email)

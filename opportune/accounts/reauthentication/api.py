@@ -8,7 +8,7 @@ from opportune.accounts.schemas import Confirmation
 
 router = APIRouter(prefix="/users/me/confirmation", tags=["accounts"])
 
-NO_SESSION = "A token cannot be confirmed: send `current_password` with what asks for it."
+NO_SESSION = "A token cannot be confirmed. Send `current_password` with each request that needs it."
 
 
 @router.post("", status_code=204)

@@ -15,8 +15,8 @@ from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.flash import flash
 
 CONFIRM_PATH = "/accounts/confirm"
-CONFIRM_FIRST = f"Confirm that it is you first, at {CONFIRM_PATH}."
-NOTHING_DONE = "Nothing was done yet: confirm that it is you, then do it again."
+CONFIRM_FIRST = f"Confirm your identity first, at {CONFIRM_PATH}."
+NOTHING_DONE = "Nothing was changed yet. Confirm your identity, then try again."
 
 
 async def get_confirmed_user(request: Request, user: CurrentUser) -> User:

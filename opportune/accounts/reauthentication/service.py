@@ -19,8 +19,8 @@ SIGNED_IN_FOR = timedelta(minutes=10)
 """A sign-in replaces the password for this time, for users without one."""
 
 PASSWORD_REQUIRED = "Please type your current password."
-SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this within ten minutes."
-INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."
+SIGN_IN_AGAIN = "Your sign-in was too long ago. Sign out, sign in again, and repeat this within ten minutes."
+INVALID_CODE = "This code is wrong, or has been used."
 
 
 class WrongCredential(FieldErrors):

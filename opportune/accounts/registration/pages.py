@@ -22,7 +22,7 @@ from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
 
-PERHAPS_TAKEN = "There is no new account with this address. If it is yours and you have one already, sign in."
+PERHAPS_TAKEN = "No account was created with this address. If you already have an account, sign in."
 
 
 @router.get("/register")

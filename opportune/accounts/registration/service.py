@@ -22,7 +22,7 @@ FAILED_REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.failed_registrations_per_
 
 REGISTRATION_PURPOSE = "accounts: register"
 
-REGISTRATION_IS_CLOSED = "This site takes no new registrations. Sign in if you have an account."
+REGISTRATION_IS_CLOSED = "This site accepts no new registrations. Sign in if you have an account."
 INVITATION_NEEDED = "You need an invitation to register. Use the address that it was sent to."
 
 

@@ -16,7 +16,7 @@ from opportune.web.middleware.response_cookies import add_cookies
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
 MAX_COOKIE_CHARS = 64
-NO_NAME = "Passkeys belong to a name, and this address has none. On this machine open the site at {localhost}."
+NO_NAME = "Passkeys need a domain name, and this address has none. On this machine open the site at {localhost}."
 
 
 def passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:

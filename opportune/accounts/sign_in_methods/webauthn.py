@@ -30,8 +30,8 @@ CHALLENGES = RateLimit("accounts.passkey_challenges", 1, LIFETIME_SECONDS)
 MAX_ASSERTION_CHARS = 50_000
 SEALED_FOR = "accounts: passkeys"
 
-NOT_OURS = "This did not begin in this browser, or too long ago. Please try again."
-NOT_BELIEVED = "This passkey could not be verified. Please try again, or take another way in."
+NOT_OURS = "This was not started in this browser, or has expired. Please try again."
+NOT_BELIEVED = "This passkey could not be verified. Please try again, or use another sign-in method."
 
 T = TypeVar("T")
 Purpose = Literal["sign-in", "second-step", "add", "confirm"]

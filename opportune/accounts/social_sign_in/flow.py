@@ -74,7 +74,7 @@ async def address_of_provider(settings: Settings, provider: Provider, journey: J
     digest = hashlib.sha256(journey.verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     callback = callback_url(settings, provider)
-    with _in_words(provider):
+    with _as_refusal(provider):
         client = await asyncio.to_thread(_load_client, provider)
         return await client.authorization_url(callback, journey.state, challenge, journey.nonce)
 
@@ -84,7 +84,7 @@ async def read_identity(
 ) -> Identity:
     """Return the identity of the user who returns. Raises SocialSignInRefused."""
     callback = callback_url(settings, provider)
-    with _in_words(provider):
+    with _as_refusal(provider):
         client = await asyncio.to_thread(_load_client, provider)
         return await client.identity(code, callback, journey.verifier, journey.nonce, answered_by)
 
@@ -96,12 +96,12 @@ def _load_client(provider: Provider) -> "Client":
 
 
 @contextmanager
-def _in_words(provider: Provider) -> Iterator[None]:
+def _as_refusal(provider: Provider) -> Iterator[None]:
     try:
         yield
     except ProviderUnreachable as error:
-        logger.warning("Sign-in by %s: no answer (%s)", provider.label, error)
-        raise SocialSignInRefused(f"{provider.label} does not answer at the moment. Please try again later.") from None
+        logger.warning("Sign-in by %s: no response (%s)", provider.label, error)
+        raise SocialSignInRefused(f"{provider.label} does not respond at the moment. Please try again later.") from None
     except ProviderNotBelieved as error:
-        logger.warning("Sign-in by %s: not believed, as %s", provider.label, error)
-        raise SocialSignInRefused(f"{provider.label} could not tell us who you are. Please try again.") from None
+        logger.warning("Sign-in by %s: invalid response: %s", provider.label, error)
+        raise SocialSignInRefused(f"The response of {provider.label} is invalid. Please try again.") from None

@@ -28,7 +28,7 @@ from opportune.db.models.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
-NOT_OURS = "This sign-in did not begin in this browser, or too long ago. Please try again."
+NOT_OURS = "This sign-in was not started in this browser, or has expired. Please try again."
 COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)
 """The encrypted state of a sign-in while the user is at the provider."""
 
@@ -143,4 +143,4 @@ async def _link(
         await service.link(context, provider, identity, user)
     except AccountLinkedError:  # in the meantime
         raise SocialSignInRefused(NOT_OURS) from None
-    return redirect_with_message(request, "profile", f"From now on your account at {provider.label} signs you in here.")
+    return redirect_with_message(request, "profile", f"You can now sign in with your account at {provider.label}.")

@@ -31,7 +31,7 @@ async def sign_in_with(context: AccountContext, provider: Provider, who: Identit
     if user is None:
         return await _register(context, provider, who), True
     if not await manager.is_unchanged(user):
-        raise SocialSignInRefused("This account is closed.")
+        raise SocialSignInRefused("This account is deactivated.")
     return user, False
 
 
@@ -39,11 +39,11 @@ async def _register(context: AccountContext, provider: Provider, who: Identity) 
     label = provider.label
     if not who.email:
         raise SocialSignInRefused(
-            f"{label} tells us no e-mail address of yours. Register with one here, then add {label} on your profile."
+            f"{label} does not share your e-mail address. Register here first, then add {label} on your profile."
         )
     if not who.email_is_verified:
         raise SocialSignInRefused(
-            f"{label} does not say that {who.email} is yours. Register with it here, then add {label} on your profile."
+            f"{label} has not verified {who.email}. Register here with that address, then add {label} on your profile."
         )
     await context.limiter.hit(REGISTRATIONS_PER_ADDRESS.by(context.client.address))
     try:
@@ -53,7 +53,7 @@ async def _register(context: AccountContext, provider: Provider, who: Identity) 
         raise SocialSignInRefused(str(refusal)) from None
     except EmailTakenError:
         raise SocialSignInRefused(
-            f"There is an account with {who.email} already. Sign in to it, then add {label} on your profile."
+            f"There is already an account with {who.email}. Sign in to it, then add {label} on your profile."
         ) from None
 
 
@@ -69,8 +69,8 @@ async def link(context: AccountContext, provider: Provider, who: Identity, user:
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     holder = await manager.user_db.get_by_oauth_account(who.issuer, who.subject)
     if holder is not None:
-        whose = "this one" if holder.id == user.id else "another one here"
-        raise SocialSignInRefused(f"That account at {provider.label} signs you in to {whose} already.")
+        owner = "your account" if holder.id == user.id else "another account"
+        raise SocialSignInRefused(f"That account at {provider.label} is already linked to {owner}.")
     created = {"oauth_name": who.issuer, "account_id": who.subject, "account_email": who.email}
     await manager.user_db.add_oauth_account(user, created)
     record_event(context, user, "account_linked", label=provider.label)
@@ -91,8 +91,8 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     row = next((each for each in linked if each.id == row_id), None)
     if row is None:
         raise NotFound
-    ways = await count_sign_in_methods(context.session, context.settings, user)
-    if ways.total <= (provider_of(context.settings, row) is not None):
-        raise SocialSignInRefused("This is your only way in. Choose a password first.")
+    methods = await count_sign_in_methods(context.session, context.settings, user)
+    if methods.total <= (provider_of(context.settings, row) is not None):
+        raise SocialSignInRefused("This is your only sign-in method. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
     record_event(context, user, "account_unlinked", label=label_of(context.settings, row))

@@ -119,7 +119,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
     async def _lock(self, hashes: Sequence[str], content: "Refresh | None") -> tuple[ApiToken, User] | None:
-        """The row that a refresh token is, or once was, of, and its active user. Who else asks for it waits."""
+        """Return the row of a current or used refresh token, and its active user; lock the row."""
         mine = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (content.row_id if content else 0))
         rows = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
         valid = rows.where(mine, col(ApiToken.expires_at) > utc_now(), col(User.is_active))

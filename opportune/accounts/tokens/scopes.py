@@ -25,15 +25,15 @@ ACCOUNTS = "accounts"
 
 NAME = re.compile(r"[\w-]+:[\w-]+|read|write")
 
-_asked: dict[str, None] = {}
+_named_scopes: dict[str, None] = {}
 """Scopes that routes of this process name explicitly."""
 
 
 def register_scopes(scopes: Sequence[str]) -> None:
     """Register the scopes of a route. Raises OperatorError for a scope that does not name its subject."""
     if wrong := next((each for each in scopes if not NAME.fullmatch(each)), None):
-        raise OperatorError(f"{wrong!r} is no scope: say of what it is, such as needs_scope('books:export').")
-    _asked.update(dict.fromkeys(each for each in scopes if ":" in each))
+        raise OperatorError(f"{wrong!r} is not a scope. Name its subject, such as needs_scope('books:export').")
+    _named_scopes.update(dict.fromkeys(each for each in scopes if ":" in each))
 
 
 def has_scope(held: Collection[str], needed: str) -> bool:
@@ -44,8 +44,11 @@ def has_scope(held: Collection[str], needed: str) -> bool:
 
 def common_scopes(one: str, other: str) -> str:
     """Return the scopes that two tokens have in common, separated by spaces."""
-    held, others = one.split(), other.split()
-    both = [*(each for each in held if has_scope(others, each)), *(each for each in others if has_scope(held, each))]
+    held, other_scopes = one.split(), other.split()
+    both = [
+        *(each for each in held if has_scope(other_scopes, each)),
+        *(each for each in other_scopes if has_scope(held, each)),
+    ]
     return " ".join(dict.fromkeys(both))
 
 
@@ -73,7 +76,7 @@ def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
     labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
     labels[ACCOUNTS] = "Your account"
     found = {feature.name: _verbs(feature) for feature in features}
-    for needed in _asked:
+    for needed in _named_scopes:
         name, _, verb = needed.partition(":")
         found.setdefault(name, {})[verb] = None
     found[ACCOUNTS] = found.pop(ACCOUNTS, {})  # is added last
@@ -91,7 +94,7 @@ def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], fie
     """Raise FieldErrors for `field` if a requested scope does not exist."""
     offered = offered_scopes(features)
     if not set(scopes) <= offered.keys():
-        raise FieldErrors({field: f"There is no such scope. There are: {', '.join(offered)}."})
+        raise FieldErrors({field: f"Unknown scope. Available scopes: {', '.join(offered)}."})
 
 
 def _verbs(feature: Feature) -> dict[str, None]:

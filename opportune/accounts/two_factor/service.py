@@ -14,9 +14,9 @@ from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import Refused
 
-WRONG_CODE = "This is not the code that your app shows now."
-SETUP_EXPIRED = "The key was not confirmed in time. Please begin again."
-ALREADY_ENABLED = "You have a second factor already."
+WRONG_CODE = "This is not the current code of your app."
+SETUP_EXPIRED = "The key was not confirmed in time. Please start again."
+ALREADY_ENABLED = "You already have a second factor."
 NOT_ENABLED = "You have no second factor."
 
 

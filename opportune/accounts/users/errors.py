@@ -3,13 +3,13 @@
 from opportune.accounts.models import User
 from opportune.errors import FieldErrors, Refused
 
-EMAIL_TAKEN = "There is an account with this e-mail already."
+EMAIL_TAKEN = "There is already an account with this e-mail."
 WRONG_CURRENT_PASSWORD = "This is not your current password."
 NO_PASSWORD = "You have no password yet. Choose one on the page Password first."
 CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
 
 
-INVALID_LINK = "This link is not ours, too old, or has been used."
+INVALID_LINK = "This link is invalid, has expired, or has been used."
 
 
 class InvalidPasswordError(FieldErrors):

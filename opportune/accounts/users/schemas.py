@@ -16,6 +16,6 @@ PROVED_FIELDS = set(schemas.UserUpdate.model_fields)
 """Fields with their own rules. All other fields of the project's schema are stored unchanged."""
 
 if unknown := set(UserUpdate.model_fields) - PROVED_FIELDS - set(User.model_fields):
-    raise OperatorError(f"{PACKAGE}/users/schemas.py: UserUpdate has {min(unknown)}, which no column of User can keep.")
+    raise OperatorError(f"{PACKAGE}/users/schemas.py: UserUpdate has {min(unknown)}, which is not a column of User.")
 
 __all__ = ["PROVED_FIELDS", "UserRead", "UserUpdate"]

@@ -17,7 +17,7 @@ from opportune.web.rate_limit import RateLimit
 
 VERIFICATIONS_PER_ACCOUNT = RateLimit("accounts.verifications_per_account", 20)
 
-REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you have not registered, leave this page."
+REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you have not registered, close this page."
 
 
 async def request_verification(context: AccountContext, email: str) -> None:

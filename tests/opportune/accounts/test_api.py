@@ -284,4 +284,4 @@ async def test_full_hash_queue_is_503_in_the_api(client: AsyncClient, monkeypatc
     registering = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
     for response in (await login(client), await registering):
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
-        assert "Too many people" in response.json()["detail"]
+        assert "Too many users" in response.json()["detail"]

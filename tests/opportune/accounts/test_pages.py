@@ -21,7 +21,7 @@ pytestmark = pytest.mark.database("sqlite")
 EMAIL = "ada@example.com"
 NEW = "another good password"
 WRONG = "E-mail or password is wrong."
-TAKEN = "If it is yours and you have one already, sign in."
+TAKEN = "If you already have an account, sign in."
 
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -237,4 +237,4 @@ async def test_full_hash_queue_is_503_on_pages(client: AsyncClient, monkeypatch:
     for page in ("login", "register"):
         response = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
-        assert "Too many people" in response.text
+        assert "Too many users" in response.text

@@ -52,7 +52,7 @@ async def test_dangerous_change_asks_first_and_returns(site: FastAPI) -> None:
         pressed = await client.post(DANGER, headers={"referer": "http://testserver/page"})
         assert pressed.headers["location"] == f"{CONFIRM}?next=%2Fpage"
         page = await client.get(redirect.headers["location"])
-        assert "Nothing was done yet" in page.text
+        assert "Nothing was changed yet" in page.text
         assert 'name="next" value="/danger?a=1"' in page.text
         assert (await client.get("/api/v1/danger")).status_code == 403
 
@@ -144,7 +144,7 @@ async def test_user_without_password_confirms_by_sign_in(site: FastAPI) -> None:
         await backdate(database, created_at=utc_now() - SIGNED_IN_FOR)
         assert (await client.get(DANGER)).status_code == 303
         page = await client.post(CONFIRM)
-        assert (page.status_code, "Sign out and in again" in page.text) == (422, True)
+        assert (page.status_code, "Sign out, sign in again" in page.text) == (422, True)
 
 
 async def test_confirmation_attempts_are_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ async def test_link_in_another_browser_names_the_requester(
         await request_email(other_browser, remember="true", next="/accounts/tokens")
         token = await newest_token(app)
         page = (await client.get(f"{PATH}/link", params={"token": token})).text
-        assert "asked for in another browser: <strong>Other</strong> at 198.51.100.7" in page
+        assert "requested in another browser: <strong>Other</strong> at 198.51.100.7" in page
         assert EMAIL in page
         assert (await press_button(client, token)).headers["location"] == "/accounts/tokens"
         assert await is_signed_in(client)
@@ -94,7 +94,7 @@ async def test_email_names_device_and_address(app: FastAPI, client: AsyncClient,
         body = email.get_body((subtype,))
         assert body
         text = " ".join(body.get_content().split())
-        assert "It was asked for by Other at 198.51.100.7. If that was not you, do nothing" in text
+        assert "It was requested by Other at 198.51.100.7. If that was not you, ignore it" in text
         assert code in text
         assert "within 10 minutes" in text
 

@@ -53,7 +53,7 @@ async def test_event_by_staff_hides_their_client(app: FastAPI, database: Databas
     assert (event.actor_id, event.address, event.agent) == (boss.id, "", "")
     (email,) = await sent_emails(app)
     assert "203.0.113.7" not in str(email)
-    assert "By: whoever runs" in str(email)
+    assert "By: the operators of" in str(email)
     assert "boss" not in str(email)
 
 

@@ -95,7 +95,7 @@ async def sign_in_by_the_button(page: Page, device: Device) -> None:
 async def confirm_in_a_form(page: Page) -> None:
     await page.get_by_label("New e-mail").fill("new@example.com")
     await page.get_by_role("button", name="Confirm by a passkey").first.click()
-    await expect(page.get_by_role("status")).to_contain_text("We have written to the new address.")
+    await expect(page.get_by_role("status")).to_contain_text("We have sent an e-mail to the new address.")
 
 
 async def confirm_without_a_password(page: Page, database: Database) -> None:

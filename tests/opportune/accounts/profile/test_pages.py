@@ -134,7 +134,7 @@ async def test_only_the_owner_learns_that_an_email_is_taken(
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
     assert sent_subjects(recorded) == [
         (NEW, "Is this your new e-mail address?"),
-        (TAKEN, "You have an account already"),
+        (TAKEN, "You already have an account"),
     ]
     assert "token" not in recorded.outbox[-1].text
 
@@ -158,7 +158,7 @@ async def test_email_change_needs_password_and_valid_email(
         (NEW, "not the password", "This is not your current password."),
         (NEW, "", "Please type your current password."),
         ("nonsense", PASSWORD, "Please give an e-mail address"),
-        (EMAIL.upper(), PASSWORD, "This is your address already."),
+        (EMAIL.upper(), PASSWORD, "This is already your address."),
     ):
         response = await request_email_change(ada, email, password)
 

@@ -39,7 +39,7 @@ async def test_form_makes_no_account(app: FastAPI, client: AsyncClient, database
 async def test_api_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
     assert response.status_code == 403
-    assert "takes no new registrations" in response.json()["detail"]
+    assert "accepts no new registrations" in response.json()["detail"]
     assert (await users(database), await sent_subjects(app)) == ([], [])
 
 

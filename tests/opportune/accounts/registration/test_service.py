@@ -63,7 +63,7 @@ async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient
 
     for repeated in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
         assert repeated.status_code == 410
-        assert "does not work any more" in repeated.text
+        assert "is no longer valid" in repeated.text
     assert len(await users(database)) == 1
 
 
@@ -77,7 +77,7 @@ async def test_registered_address_gets_another_email(app: FastAPI, client: Async
     assert taken.text == free.text
     assert taken.headers.keys() == free.headers.keys()
     assert await sent_subjects(app) == [
-        (EMAIL, "You have an account already"),
+        (EMAIL, "You already have an account"),
         ("bob@example.com", "Finish your registration"),
     ]
 
@@ -154,7 +154,7 @@ async def test_site_without_mail_registers_immediately(settings: Settings, clien
     silent = settings.model_copy(update={"mail_url": settings_for("sqlite://").mail_url, "environment": "production"})
     app.state.settings = silent
 
-    assert "This site sends no mail" in (await client.get(f"{ACCOUNTS}/forgot-password")).text
+    assert "This site sends no e-mails" in (await client.get(f"{ACCOUNTS}/forgot-password")).text
     assert (await register(client)).status_code == 303
     app.state.settings = settings
     assert await sent_subjects(app) == []

@@ -23,15 +23,15 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get(SESSIONS)).status_code == 200
 
 
-def end_session(page: Response) -> list[str]:
+def end_paths(page: Response) -> list[str]:
     """Paths of the buttons beside the rows."""
     return re.findall(r'action="(/accounts/\w+/\d+/\w+)"', page.text)
 
 
 async def test_button_ends_another_session(ada: AsyncClient, other: AsyncClient) -> None:
     page = await ada.get(SESSIONS)
-    assert page.text.count("This one") == 1
-    (end,) = end_session(page)
+    assert page.text.count("This device") == 1
+    (end,) = end_paths(page)
 
     response = await ada.post(end)
 
@@ -60,11 +60,11 @@ async def test_ending_all_sessions_signs_out(ada: AsyncClient, other: AsyncClien
 
 async def test_rows_of_another_user_are_not_found(app: FastAPI, ada: AsyncClient) -> None:
     await ada.post(TOKENS, data=NEW_TOKEN)
-    (revoke,) = end_session(await ada.get(TOKENS))
+    (revoke,) = end_paths(await ada.get(TOKENS))
     async with signed_in_client(app) as eve:
         for path in (revoke, f"{SESSIONS}/1/end", f"{SESSIONS}/{2**63}/end"):
             assert (await eve.post(path)).status_code == 404
-    assert end_session(await ada.get(TOKENS)) == [revoke]
+    assert end_paths(await ada.get(TOKENS)) == [revoke]
     assert await is_signed_in(ada)
 
 
@@ -79,7 +79,7 @@ async def test_token_is_shown_on_one_page_only(ada: AsyncClient, client: AsyncCl
     again = await ada.get(TOKENS)
     assert token not in again.text
 
-    await ada.post(end_session(again)[0])
+    await ada.post(end_paths(again)[0])
     assert (await client.get("/api/v1/users/me", headers=bearer)).status_code == 401
 
 

@@ -58,7 +58,7 @@ async def remove(client: AsyncClient, row_id: int) -> Response:
 async def test_linked_account_is_added_and_removed(
     bob: AsyncClient, database: Database, provider: FakeProvider, recorded: RecordedJobs
 ) -> None:
-    assert "Keycloak signs you in here" in await flash_message(bob, await add(bob, provider))
+    assert "You can now sign in with your account at Keycloak" in await flash_message(bob, await add(bob, provider))
     assert await links(database) == [(provider.url, "1")]
     assert await people(database) == [("bob@example.com", False, True)]
     page = (await bob.get("/accounts/profile")).text
@@ -70,7 +70,7 @@ async def test_linked_account_is_added_and_removed(
     assert await links(database) == []
     assert sent_subjects(recorded) == [
         ("bob@example.com", "Keycloak signs you in now"),
-        ("bob@example.com", "Keycloak signs you in no more"),
+        ("bob@example.com", "Keycloak no longer signs you in"),
     ]
 
 
@@ -85,7 +85,7 @@ async def test_linking_needs_the_password(
 
     address = provider.come(follow(await ask_to_link(bob)))
     await sign_in(bob, app, await make_user(database, "eve@example.com"))
-    assert "did not begin in this browser" in await flash_message(bob, await bob.get(address))
+    assert "was not started in this browser" in await flash_message(bob, await bob.get(address))
     assert await links(database) == []
 
 
@@ -93,9 +93,9 @@ async def test_account_is_linked_to_one_user_only(
     app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await add(bob, provider)
-    assert "signs you in to this one already" in await flash_message(bob, await add(bob, provider))
+    assert "is already linked to your account" in await flash_message(bob, await add(bob, provider))
     async with signed_in_client(app) as other:
-        assert "signs you in to another one here already" in await flash_message(other, await add(other, provider))
+        assert "is already linked to another account" in await flash_message(other, await add(other, provider))
     assert len(await links(database)) == 1
 
 
@@ -110,7 +110,7 @@ async def test_last_linked_account_cannot_be_removed(
 
     await return_from_provider(client, provider)
     (number,) = await linked_ids(client)
-    assert "This is your only way in." in await flash_message(client, await remove(client, number))
+    assert "This is your only sign-in method." in await flash_message(client, await remove(client, number))
     assert (await client.delete(f"/api/v1/users/me/linked-accounts/{number}")).status_code == 409
     assert len(await links(database)) == 1
     changed = await client.post("/accounts/password", data={"new_password": NEW})
@@ -128,7 +128,7 @@ async def test_sign_in_by_email_allows_removal(
     app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
     await return_from_provider(client, provider)
     (number,) = await linked_ids(client)
-    assert "A link that we e-mail you, or one of these accounts." in (await client.get("/accounts/profile")).text
+    assert "A link by e-mail, or one of these accounts." in (await client.get("/accounts/profile")).text
     await remove(client, number)
     assert await links(database) == []
 
@@ -181,7 +181,7 @@ async def test_removed_provider_is_no_sign_in_method(
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user, issuer="https://gone.example", subject="1"))
     first, second = await linked_ids(client)
-    assert "This is your only way in." in await flash_message(client, await remove(client, first))
+    assert "This is your only sign-in method." in await flash_message(client, await remove(client, first))
     assert "gone.example" in (await client.get("/accounts/profile")).text
     assert (await remove(client, second)).status_code == 303
     assert await links(database) == [(provider.url, "1")]
@@ -206,7 +206,7 @@ async def test_recent_sign_in_replaces_the_password(
         await ask_to_link(client, ""),
     ):
         assert response.status_code == 422
-        assert "Sign out and in again" in response.text
+        assert "Sign out, sign in again" in response.text
     assert await people(database) == [("ada@example.com", True, False)]
 
 
@@ -242,7 +242,7 @@ async def test_site_without_providers_offers_none(app: FastAPI, client: AsyncCli
     none = {"oidc_client_id": "", "github_client_id": ""}
     app.state.settings = app.state.settings.model_copy(update=none)
     assert "Continue with" not in (await client.get("/accounts/login")).text
-    assert "Ways to sign in" not in (await bob.get("/accounts/profile")).text
+    assert "Sign-in methods" not in (await bob.get("/accounts/profile")).text
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
 
-NOT_OURS = "This sign-in did not begin in this browser"
+NOT_OURS = "This sign-in was not started in this browser"
 GITHUB = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},
@@ -63,7 +63,7 @@ async def test_closed_registration_refuses_new_accounts_only(
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
 
     message = await flash_message(client, await return_from_provider(client, provider))
-    assert "This site takes no new registrations." in message
+    assert "This site accepts no new registrations." in message
     assert await people(database) == [(user.email, False, True)]
 
     provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
@@ -86,13 +86,13 @@ async def test_unverified_address_makes_no_account(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = [{**GITHUB[1], "verified": False}]
-    assert "GitHub tells us no e-mail address" in await flash_message(
+    assert "GitHub does not share your e-mail address" in await flash_message(
         client, await return_from_provider(client, provider, "github")
     )
     for claim in (False, "false", None):
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
         message = await flash_message(client, await return_from_provider(client, provider))
-        assert "Keycloak does not say that ada@example.com is yours." in message
+        assert "Keycloak has not verified ada@example.com." in message
     assert await people(database) == []
 
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
@@ -108,7 +108,7 @@ async def test_address_may_come_from_the_userinfo_endpoint(
     await return_from_provider(client, provider)
     assert await people(database) == [("ada@example.com", True, False)]
     provider.lie = {"email": None, "sub": "2"}
-    assert "could not tell us who you are" in await flash_message(client, await return_from_provider(client, provider))
+    assert "is invalid. Please try again." in await flash_message(client, await return_from_provider(client, provider))
 
 
 async def test_existing_or_inactive_account_is_refused(
@@ -116,13 +116,13 @@ async def test_existing_or_inactive_account_is_refused(
 ) -> None:
     await make_user(database, "ada@example.com")
     message = await flash_message(client, await return_from_provider(client, provider))
-    assert "There is an account with ada@example.com already. Sign in to it, then add Keycloak" in message
+    assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
     assert await links(database) == []
 
     closed = await make_user(database, is_active=False)
     await link(database, closed.id, provider)
-    assert "This account is closed." in await flash_message(client, await return_from_provider(client, provider))
+    assert "This account is deactivated." in await flash_message(client, await return_from_provider(client, provider))
     assert not await is_signed_in(client)
 
 

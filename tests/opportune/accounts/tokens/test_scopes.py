@@ -204,7 +204,7 @@ async def test_sessions_have_all_scopes(app: FastAPI, client: AsyncClient, user:
     assert (await client.put(BOOKS, headers=headers)).status_code == 403
     unknown = await client.post(LOGIN, data={**given, "scope": "books:rade"})
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, ["scope"])
-    assert "There is no such scope. There are: read, write, " in unknown.text
+    assert "Unknown scope. Available scopes: read, write, " in unknown.text
 
     headers = {"authorization": f"Bearer {await make_token(database, user, 'accounts:read')}"}
     with counted_statements("SELECT") as queries:

@@ -42,7 +42,7 @@ async def test_pages_of_the_setup_stay_open(app: FastAPI, user: User, path: str)
 
 async def test_setup_page_says_why(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as client:
-        assert "This site needs a second factor." in (await client.get(SETUP)).text
+        assert "This site requires a second factor." in (await client.get(SETUP)).text
 
 
 async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Database, user: User) -> None:

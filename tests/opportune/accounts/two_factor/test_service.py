@@ -217,7 +217,7 @@ async def test_required_setup_is_explained_and_limited(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": "staff"})
-    message = "Here staff need a second factor"
+    message = "Staff need a second factor"
     async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
         assert message in (await client.get(PAGE)).text
         await turn_on(client)
@@ -287,7 +287,7 @@ async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Databa
             form = {"sealed": started["sealed"], "code": code_of(started["key"])}
             if channel == "page":
                 page = (await client.post(f"{PAGE}/confirm", data=form)).text
-                assert "Tokens that you\n      have made stay" in page
+                assert "Tokens that you\n      created stay" in page
                 assert 'href="/accounts/tokens"' in page
             else:
                 assert (await client.put(API, json=form)).status_code == 200

@@ -33,7 +33,7 @@ async def test_the_new_password_opens_the_account(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["eve@example.com", "--password", NEW], 1, "Nobody has the e-mail eve@example.com."),
+        (["eve@example.com", "--password", NEW], 1, "There is no user with the e-mail eve@example.com."),
         ([EMAIL, "--password", EMAIL], 1, "This password is too close to your name, your e-mail address"),
         ([EMAIL, "--no-input"], 2, "NEW_PASSWORD"),
         (["--no-input", "--password", NEW], 2, "changepassword EMAIL"),

@@ -60,8 +60,8 @@ async def test_a_password_is_asked_for_twice_until_it_is_good(
 @pytest.mark.parametrize(
     ("email", "password", "words"),
     [
-        ("ADA@example.com", PASSWORD, "has an account already"),
-        ("nonsense", PASSWORD, "is no e-mail address"),
+        ("ADA@example.com", PASSWORD, "already has an account"),
+        ("nonsense", PASSWORD, "is not a valid e-mail address"),
         ("eve@example.com", "Short!", "at least 8 characters"),
     ],
 )
@@ -85,10 +85,10 @@ async def test_bad_email_is_refused_before_the_password(
     answer(monkeypatch)  # a question for a password would have none
 
     for arguments, words in (
-        (("createsuperuser", "--email", "nobody"), "nobody is no e-mail address."),
-        (("createsuperuser", "--email", "ADA@example.com"), "has an account already"),
-        (("users", "add", EMAIL), "has an account already"),
-        (("changepassword", "eve@example.com"), "Nobody has the e-mail eve@example.com."),
+        (("createsuperuser", "--email", "nobody"), "nobody is not a valid e-mail address."),
+        (("createsuperuser", "--email", "ADA@example.com"), "already has an account"),
+        (("users", "add", EMAIL), "already has an account"),
+        (("changepassword", "eve@example.com"), "There is no user with the e-mail eve@example.com."),
     ):
         assert words in (await run(*arguments)).line()
 
@@ -102,7 +102,7 @@ async def test_an_e_mail_that_is_none_is_asked_for_again(
 
     code, out, _ = await run("createsuperuser")
 
-    assert (code, "nobody is no e-mail address." in out) == (0, True)
+    assert (code, "nobody is not a valid e-mail address." in out) == (0, True)
     assert [user.email for user in await users(database)] == [EMAIL]
 
 

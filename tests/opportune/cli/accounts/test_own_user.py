@@ -18,7 +18,7 @@ FIELDS = """
     birthday: date | None = None
     newsletter: bool = False
 """
-NO_COLUMN = r"/users/schemas\.py: UserUpdate has birthday, which no column of User can keep\."
+NO_COLUMN = r"/users/schemas\.py: UserUpdate has birthday, which is not a column of User\."
 IMPORTS = "from datetime import date\nfrom opportune.fields import Phone\n"
 TEST = """
 import pytest

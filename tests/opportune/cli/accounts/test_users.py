@@ -132,8 +132,8 @@ async def test_a_user_is_added_with_rights(database: Database, run: Run, monkeyp
 
 
 NOT_ADDED: tuple[tuple[list[str], int, str], ...] = (
-    (["nobody"], 1, "nobody is no e-mail address."),
-    ([ADA], 1, f"{ADA} has an account already."),
+    (["nobody"], 1, "nobody is not a valid e-mail address."),
+    ([ADA], 1, f"{ADA} already has an account."),
     ([BOB, "--join", "Cooks"], 1, "There is no group Cooks."),
     ([BOB, "--password", "short"], 1, "The password is not accepted."),
     ([], 2, "Missing argument"),
@@ -159,7 +159,7 @@ async def test_email_is_changed_and_verified(database: Database, ada: User, run:
         "rob@example.com: a user without rights\n"
     )
     assert (await run("users", "change", "rob@example.com", "--verified"))[1] == "rob@example.com: verified\n"
-    for taken, words in {ada.email: "has an account already", "rob": "rob is no e-mail address."}.items():
+    for taken, words in {ada.email: "already has an account", "rob": "rob is not a valid e-mail address."}.items():
         assert words in (await run("users", "change", "rob@example.com", "--email", taken)).line()
 
 
@@ -185,7 +185,7 @@ async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run
     assert (code, err.count("\n")) == (2, 1)
     assert "--yes" in err
     assert await run("users", "delete", BOB, "--yes") == (0, f"{BOB} is gone, with all that was theirs.\n", "")
-    for email, words in {ADA: "createsuperuser", BOB: f"Nobody has the e-mail {BOB}."}.items():
+    for email, words in {ADA: "createsuperuser", BOB: f"There is no user with the e-mail {BOB}."}.items():
         assert words in (await run("users", "delete", email, "--yes")).line()
     async with database.reader() as session:
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
@@ -218,8 +218,8 @@ async def test_two_superusers_who_remove_each_other_at_once_leave_one(database: 
 
 
 NOT_DONE: tuple[tuple[list[str], int, str], ...] = (
-    (["eve@example.com", "--staff"], 1, "Nobody has the e-mail eve@example.com."),
-    ([ADA, "--no-staff", "--join", "Cooks"], 1, "There is no group Cooks. Make it in the admin."),
+    (["eve@example.com", "--staff"], 1, "There is no user with the e-mail eve@example.com."),
+    ([ADA, "--no-staff", "--join", "Cooks"], 1, "There is no group Cooks. Create it in the admin."),
     ([ADA, "--leave", "Cooks"], 1, "There is no group Cooks."),
     ([ADA], 2, "Say what to change"),
     ([], 2, "Missing argument 'email'"),
