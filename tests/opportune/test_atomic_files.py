@@ -8,7 +8,7 @@ from opportune.errors import OperatorError
 from opportune.runtime import atomic_files
 
 
-def test_a_file_is_replaced_at_the_end_and_only_if_that_is_good(tmp_path: Path) -> None:
+def test_file_is_replaced_only_after_success(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("before")
     with atomic_files.replacement(path) as file:
@@ -21,7 +21,7 @@ def test_a_file_is_replaced_at_the_end_and_only_if_that_is_good(tmp_path: Path) 
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - only the names
 
 
-def test_who_writes_the_same_file_is_told_to_wait(tmp_path: Path) -> None:
+def test_concurrent_writer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with atomic_files.replacement(path) as file:
         file.write(b"first")
@@ -30,9 +30,7 @@ def test_who_writes_the_same_file_is_told_to_wait(tmp_path: Path) -> None:
     assert path.read_text() == "first"
 
 
-def test_a_file_that_got_its_name_while_we_waited_for_the_lock_is_not_emptied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     atomic_files.temporary(path).write_text("of the other process")
     lock = atomic_files._lock
@@ -55,7 +53,7 @@ def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lock_on_a_file_that_got_its_name_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renamed_file_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     atomic_files.temporary(path).write_text("of the other process")
     lock = atomic_files._lock
@@ -82,9 +80,7 @@ def test_subfolders_stay_unless_recursive(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other owners")
-def test_nothing_is_written_into_a_file_that_another_user_has_put_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_of_another_user_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     atomic_files.temporary(path).touch()
     other = os.geteuid() + 1

@@ -1,4 +1,4 @@
-"""The settings that a feature brings along: where they come from, and what is said of wrong ones."""
+"""Settings of features: their sources and errors."""
 
 from io import StringIO
 from pathlib import Path
@@ -20,13 +20,13 @@ from opportune.testing.plugin import settings_for
 
 class BooksSettings(BaseSettings):
     books_per_page: int = 20
-    """How many books a page shows."""
+    """Books per page."""
     books_key: SecretStr = SecretStr("")
     books_shelves: tuple[str, ...] = ()
 
     @field_validator("books_per_page")
     @classmethod
-    def _is_some(cls, value: int) -> int:
+    def _check_positive(cls, value: int) -> int:
         if value < 1:
             raise ValueError("must be 1 or more")
         return value
@@ -41,32 +41,32 @@ def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / ".env"
 
 
-def test_they_come_from_the_environment_and_then_from_the_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feature_settings_come_from_environment_and_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env_file.write_text("BOOKS_PER_PAGE=3\nBOOKS_KEY=sesame\nPORT=1\n")
     monkeypatch.setenv("BOOKS_PER_PAGE", "4")
     books = load_settings().of(BooksSettings)
     assert (books.books_per_page, books.books_key.get_secret_value()) == (4, "sesame")
 
 
-def test_they_come_from_a_secret_that_holds_nothing_else(
+def test_feature_settings_come_from_a_secret(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     aws.read_secret.cache_clear()
     request.addfinalizer(aws.read_secret.cache_clear)
-    asked: list[str] = []
+    names: list[str] = []
 
     def fetch(name: str) -> str:
-        asked.append(name)
+        names.append(name)
         return '{"BOOKS_KEY": "sesame", "PORT": 81}'
 
     monkeypatch.setattr(aws, "_fetch", fetch)
     env_file.write_text("SECRETS_FROM=aws:site\nPORT=1\n")
     settings = load_settings()
     assert (settings.port, settings.of(BooksSettings).books_key.get_secret_value()) == (81, "sesame")
-    assert asked == ["site"]
+    assert names == ["site"]
 
 
-def test_they_are_read_once(env_file: Path) -> None:
+def test_feature_settings_are_read_once(env_file: Path) -> None:
     env_file.write_text("BOOKS_PER_PAGE=3\n")
     settings = load_settings()
     first = settings.of(BooksSettings)
@@ -74,34 +74,34 @@ def test_they_are_read_once(env_file: Path) -> None:
     assert settings.of(BooksSettings) is first
 
 
-def test_the_site_s_own_are_found_by_their_class_too() -> None:
+def test_site_settings_are_found_by_their_class() -> None:
     settings = settings_for("sqlite://")
     assert settings.of(Settings) is settings
 
 
-def test_a_test_gives_them() -> None:
+def test_feature_settings_are_replaced_in_tests() -> None:
     settings = settings_for("sqlite://", BooksSettings(books_per_page=7))
     assert settings.of(BooksSettings).books_per_page == 7
     assert settings.having(BooksSettings(books_per_page=8)).of(BooksSettings).books_per_page == 8
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "message"),
     [
         ("BOOKS_PER_PAGE", "many", "BOOKS_PER_PAGE: Write a whole number."),
         ("BOOKS_PER_PAGE", "0", "BOOKS_PER_PAGE: must be 1 or more"),
     ],
 )
-def test_a_wrong_one_is_one_line_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+def test_invalid_feature_setting_is_one_line_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError) as error:
         create_app(settings_for("sqlite:///unused.db"), [BOOKS])
-    assert str(caught.value) == words
+    assert str(error.value) == message
 
 
-def test_one_that_has_no_default_is_asked_for_at_the_start(env_file: Path) -> None:
+def test_missing_feature_setting_is_reported_at_the_start(env_file: Path) -> None:
     class ShopSettings(BaseSettings):
         shop_key: SecretStr
 
@@ -110,7 +110,7 @@ def test_one_that_has_no_default_is_asked_for_at_the_start(env_file: Path) -> No
         create_app(settings_for("sqlite:///unused.db"), [shop])
 
 
-def test_two_who_read_one_variable_are_told() -> None:
+def test_two_classes_with_one_variable_are_refused() -> None:
     class OtherSettings(BaseSettings):
         books_per_page: int = 1
 
@@ -126,17 +126,15 @@ def test_two_who_read_one_variable_are_told() -> None:
         read_feature_settings(settings, [port])
 
 
-def test_the_example_has_them_after_the_sites_with_their_words() -> None:
+def test_example_lists_feature_settings_last() -> None:
     text = env_example([Settings, BooksSettings])
     assert text.count("SECRETS_FROM=") == 1
-    assert text.endswith(
-        "\n\n# How many books a page shows.\n# BOOKS_PER_PAGE=20\n\n# BOOKS_KEY=\n\n# BOOKS_SHELVES=\n"
-    )
+    assert text.endswith("\n\n# Books per page.\n# BOOKS_PER_PAGE=20\n\n# BOOKS_KEY=\n\n# BOOKS_SHELVES=\n")
 
 
 class ShelfSettings(BaseSettings):
     shelf_kind: str = "small"
-    """Where books stand: small, one wall;
+    """Size of the shelf: small, one wall;
     large, a room."""
     shelf_label: str = 'the "best" # of\nall'
     shelf_width: str = " 1 "
@@ -144,10 +142,10 @@ class ShelfSettings(BaseSettings):
 
 def test_example_comments_every_line_of_a_description() -> None:
     text = env_example([ShelfSettings])
-    assert "\n# Where books stand: small, one wall;\n# large, a room.\n# SHELF_KIND=small\n" in text
+    assert "\n# Size of the shelf: small, one wall;\n# large, a room.\n# SHELF_KIND=small\n" in text
 
 
-def test_example_gives_back_defaults_with_quotes_and_line_ends() -> None:
+def test_example_quotes_defaults() -> None:
     text = env_example([ShelfSettings]).replace("# SHELF_", "SHELF_")
     values = dotenv_values(stream=StringIO(text))
     assert {name.lower(): values[name] for name in values} == {
@@ -155,28 +153,28 @@ def test_example_gives_back_defaults_with_quotes_and_line_ends() -> None:
     }
 
 
-def test_example_has_a_heading_for_settings_of_the_project() -> None:
+def test_example_has_headings_for_project_settings() -> None:
     class SiteSettings(Settings):
         shelf_key: SecretStr = SecretStr("")
 
     text = env_example([SiteSettings, ShelfSettings])
     assert "\n# ===== Settings of this project =====\n\n# SHELF_KEY=\n" in text
-    assert "\n# ===== Settings of tests =====\n\n# Where books stand" in text
+    assert "\n# ===== Settings of tests =====\n\n# Size of the shelf" in text
 
 
-def test_a_class_that_drops_settings_of_the_framework_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_class_without_base_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     class Dropping(BaseSettings):
         site_name: str = "Shelf"
 
     monkeypatch.setattr("opportune.config.settings.settings_class", lambda: Dropping)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError) as error:
         load_settings()
     first = ", ".join(map(str.upper, sorted(Settings.model_fields.keys() - Dropping.model_fields.keys())[:3]))
-    assert str(caught.value).startswith(f"app/settings.py: Settings lacks {first} and ")
-    assert str(caught.value).endswith(" more. Begin it with class Settings(opportune.config.Settings):")
+    assert str(error.value).startswith(f"app/settings.py: Settings lacks {first} and ")
+    assert str(error.value).endswith(" more. Begin it with class Settings(opportune.config.Settings):")
 
 
-def test_a_project_without_its_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_without_settings_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("app.settings.Settings")
     with pytest.raises(OperatorError, match=r"^app/settings\.py has no class Settings"):
         load_settings()

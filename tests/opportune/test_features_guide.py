@@ -1,4 +1,4 @@
-"""The examples of docs/features.md, run as they stand there."""
+"""The examples of docs/features.md."""
 
 import re
 
@@ -23,26 +23,24 @@ GUIDE = (PROJECT / "docs/features.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def names() -> dict[str, object]:
-    found: dict[str, object] = {}
+    names: dict[str, object] = {}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        exec(code, found)  # noqa: S102 - the guide's own
-    return found
+        exec(code, names)  # noqa: S102 - code of the guide
+    return names
 
 
 def books(names: dict[str, object]) -> Feature:
     return Feature(name="books", summary="", settings=names["BooksSettings"], api=names["router"])  # type: ignore[arg-type]
 
 
-async def test_a_route_has_the_settings_that_it_asks_for(
-    names: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_route_gets_feature_settings(names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKS_PER_PAGE", "7")
     app: FastAPI = create_app(settings_for("sqlite:///unused.db"), [books(names)])
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         assert (await client.get("/api/v1/books/limits")).json() == {"per page": 7}
 
 
-def test_a_websocket_knows_its_user(names: dict[str, object], settings: Settings) -> None:
+def test_websocket_has_its_user(names: dict[str, object], settings: Settings) -> None:
     live = Feature(name="books", summary="", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
     app = create_app(settings, [accounts, jobs, live])
     with TestClient(app) as client:
@@ -62,12 +60,12 @@ async def new_session(app: FastAPI) -> str:
         return await create_session(session, app.state.settings, user)
 
 
-def test_a_wrong_one_is_refused_at_the_start(names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_setting_is_refused_at_the_start(names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKS_PER_PAGE", "0")
     with pytest.raises(SettingsError, match=r"^BOOKS_PER_PAGE: "):
         create_app(settings_for("sqlite:///unused.db"), [books(names)])
 
 
-def test_what_a_feature_can_put_on_others_pages_is_in_the_guide() -> None:
+def test_guide_names_panels_on_other_pages() -> None:
     hooks = {name for name in Feature.__dataclass_fields__ if name.endswith(("_panel", "_card", "_columns"))}
     assert {name for name in hooks if f"`{name}=" not in GUIDE} == set()

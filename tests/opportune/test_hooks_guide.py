@@ -1,4 +1,4 @@
-"""The example of docs/hooks.md, run as it stands there."""
+"""The examples of docs/hooks.md."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ GUIDE = (PROJECT / "docs/hooks.md").read_text(encoding="utf-8")
 
 
 class Table(SQLModel):
-    # Apart from the project's own tables, which migrations make.
+    # Separate from the project's tables, which migrations create.
     metadata = MetaData()
 
     id: int = Field(default=None, primary_key=True)
@@ -33,14 +33,12 @@ def names() -> Iterator[dict[str, Any]]:
     names: dict[str, Any] = {"Table": Table, "__name__": __name__}
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
     with hooks.temporary_hooks():
-        exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - the guide's own
+        exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - code of the guide
         yield names
 
 
 @pytest.mark.database("sqlite")
-async def test_the_example_queues_jobs_and_refuses(
-    names: dict[str, Any], database: Database, settings: Settings
-) -> None:
+async def test_example_queues_jobs_and_refuses(names: dict[str, Any], database: Database, settings: Settings) -> None:
     jobs, book_class = RecordedJobs(settings, database, open_storage(settings)), names["Book"]
     async with database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.create_all)
@@ -61,7 +59,7 @@ async def test_the_example_queues_jobs_and_refuses(
 
 
 @pytest.mark.parametrize("copies", [1, 2])
-async def test_no_more_copies_are_lent_than_there_are(names: dict[str, Any], database: Database, copies: int) -> None:
+async def test_loans_are_limited_by_copies(names: dict[str, Any], database: Database, copies: int) -> None:
     async with database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.create_all)
     async with database.writer() as session:
@@ -75,12 +73,12 @@ async def test_no_more_copies_are_lent_than_there_are(names: dict[str, Any], dat
         assert await session.scalar(select(func.count()).select_from(names["Loan"])) == copies
 
 
-def test_a_feature_lists_what_the_guide_says(names: dict[str, Any]) -> None:
+def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:
     (listed,) = re.findall(r"Feature\(hooks=\[([\w,\s]+)\]", GUIDE)
     functions = [names[name] for name in re.findall(r"\w+", listed)]
     assert Feature(name="books", summary="", hooks=functions).hooks == functions
 
 
-def test_every_hook_is_in_the_guide() -> None:
+def test_guide_names_every_hook() -> None:
     made = {name for name in vars(hooks) if re.match(r"(before|after)_(?!commit)", name)}
     assert {name for name in made if f"`{name}`" not in GUIDE} == set()

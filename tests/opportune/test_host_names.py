@@ -1,4 +1,4 @@
-"""Names of hosts as resolvers, browsers and certificates spell them."""
+"""Host names in ASCII."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from opportune.config.host_names import ascii_host
 
 
 @pytest.mark.parametrize(
-    ("name", "spelt"),
+    ("name", "ascii_name"),
     [
         ("Example.org", "Example.org"),
         ("bücher.example.", "xn--bcher-kva.example."),
@@ -15,10 +15,10 @@ from opportune.config.host_names import ascii_host
         (f"{'a' * 63}.org", f"{'a' * 63}.org"),
     ],
 )
-def test_a_host_is_spelt_as_browsers_ask_for_it(name: str, spelt: str) -> None:
-    assert ascii_host(name) == spelt
+def test_host_is_converted_to_ascii(name: str, ascii_name: str) -> None:
+    assert ascii_host(name) == ascii_name
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", "ü..b", "a" * 64, "ü" * 64])
-def test_what_can_be_no_host_has_no_spelling(name: str) -> None:
+def test_invalid_host_is_empty(name: str) -> None:
     assert ascii_host(name) == ""

@@ -1,4 +1,4 @@
-"""What a project imports of the framework: short paths, which docs/imports.md lists."""
+"""Short import paths for projects, as docs/imports.md lists them."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ ROW = re.compile(r"^\| (`.*?`) \|", re.MULTILINE)
 
 
 def listed() -> dict[str, set[str]]:
-    """The names of the guide's tables, by the module in the heading above them."""
+    """Return the names in the tables of the guide by module."""
     sections = re.split(r"^## `([\w.]+)`$", GUIDE, flags=re.MULTILINE)
     tables = zip(sections[1::2], sections[2::2], strict=True)
     return {module: set(re.findall(r"`(\w+)`", " ".join(ROW.findall(text)))) for module, text in tables}
@@ -26,7 +26,7 @@ LISTED = listed()
 
 
 def imported(code: str) -> Iterator[tuple[str, str]]:
-    """Each module of the framework that is imported, with the name that is wanted of it, if it is not all of it."""
+    """Yield imported modules of the framework with the imported name, which is empty for whole modules."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "opportune":
             yield from ((node.module or "", alias.name) for alias in node.names)
@@ -34,8 +34,8 @@ def imported(code: str) -> Iterator[tuple[str, str]]:
             yield from ((alias.name, "") for alias in node.names if alias.name.partition(".")[0] == "opportune")
 
 
-def deeper(code: str) -> list[str]:
-    """What is imported and not listed."""
+def unlisted(code: str) -> list[str]:
+    """Return imports that the guide does not list."""
     return [
         f"{module}: {name}"
         for module, name in imported(code)
@@ -44,13 +44,13 @@ def deeper(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", LISTED)
-def test_every_name_of_the_guide_can_be_imported(module: str) -> None:
+def test_listed_names_can_be_imported(module: str) -> None:
     missing = [name for name in LISTED[module] if not hasattr(import_module(module), name)]
     assert missing == []
 
 
 @pytest.mark.parametrize("package", [module for module in LISTED if (FRAMEWORK / module.partition(".")[2]).is_dir()])
-def test_a_package_exports_what_the_guide_lists_and_nothing_else(package: str) -> None:
+def test_package_exports_what_the_guide_lists(package: str) -> None:
     assert set(import_module(package).__all__) == LISTED[package]
 
 
@@ -59,14 +59,14 @@ def test_paths_are_short() -> None:
     assert len(LISTED) > 10
 
 
-def test_a_project_imports_nothing_deeper() -> None:
-    found = {str(path.relative_to(PROJECT)): deeper(path.read_text()) for path in (PROJECT / "app").rglob("*.py")}
+def test_project_imports_listed_paths_only() -> None:
+    found = {str(path.relative_to(PROJECT)): unlisted(path.read_text()) for path in (PROJECT / "app").rglob("*.py")}
     assert found
     assert {name: paths for name, paths in found.items() if paths} == {}
 
 
 @pytest.mark.parametrize("guide", sorted((PROJECT / "docs").glob("*.md")), ids=lambda path: path.name)
-def test_examples_of_the_guides_import_nothing_deeper(guide: Path) -> None:
+def test_guides_import_listed_paths_only(guide: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     imports = [line for code in examples for line in IMPORT.findall(code)]
-    assert deeper("\n".join(imports)) == []
+    assert unlisted("\n".join(imports)) == []

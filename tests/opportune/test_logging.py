@@ -23,7 +23,7 @@ from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.request_log import request_id
 
 UNSEEN = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
-"""What terminals obey, editors take for the end of a line, or nobody sees."""
+"""Characters that control terminals, end lines in editors, or are invisible."""
 
 
 def log(
@@ -33,12 +33,12 @@ def log(
     name: str = "app.test",
     number: str = "request-1",
     error: BaseException | None = None,
-    given: Settings | None = None,
+    settings: Settings | None = None,
 ) -> str:
-    """What stderr gets for one message."""
+    """Log one message and return the output on stderr."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    settings = (given or settings_for("sqlite:///x.db")).model_copy(update={"log_format": log_format})
+    settings = (settings or settings_for("sqlite:///x.db")).model_copy(update={"log_format": log_format})
     try:
         logging.config.dictConfig(logging_config(settings))
         token = request_id.set(number)
@@ -49,36 +49,34 @@ def log(
     return capsys.readouterr().err
 
 
-def test_a_line_of_text_names_its_logger_and_request(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_line_names_logger_and_request(capsys: pytest.CaptureFixture[str]) -> None:
     line = log(capsys, "text", "hello")
     assert "WARNING hello  [app.test request-1]" in line
 
 
-def test_what_a_visitor_typed_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_input_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert log(capsys, "text", "a\r\n2026 INFO forged").count("\n") == 1
 
 
-def test_nothing_in_a_line_of_text_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     line = log(capsys, "text", f"message{UNSEEN}\ttab", f"app{UNSEEN}", f"request{UNSEEN}")
-    shown = UNSEEN.encode("unicode_escape").decode()
-    assert line.endswith(f"WARNING message{shown}\ttab  [app{shown} request{shown}]\n")
+    escaped = UNSEEN.encode("unicode_escape").decode()
+    assert line.endswith(f"WARNING message{escaped}\ttab  [app{escaped} request{escaped}]\n")
     assert line.splitlines() == [line.removesuffix("\n")]
 
 
-def test_what_people_write_in_any_language_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_of_any_language_is_not_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Grüße 你好 שלום 👋" in log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpx2", "mcp.client.streamable_http"])
-def test_addresses_that_are_asked_are_not_told_for_keys_may_stand_in_them(
-    capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    log(capsys, "text", "as the site logs")  # from now on loggers are set
+def test_requested_urls_are_not_logged(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    log(capsys, "text", "as the site logs")  # configures the loggers
     assert not logging.getLogger(name).isEnabledFor(logging.INFO)
 
 
 def raised() -> BaseException:
-    """With what a visitor typed wherever an exception may hold it."""
+    """Return an exception with user input in all its parts."""
     forged = f"typed{UNSEEN}\n2026-11-20 10:00:00,000 INFO    forged"
     error = ValueError(forged)
     error.add_note(forged)
@@ -93,7 +91,7 @@ def fail(error: Exception) -> None:
     raise error
 
 
-def test_a_traceback_is_readable_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_traceback_is_indented_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     first, *trace = log(capsys, "text", "failed", error=raised()).removesuffix("\n").split("\n")
     assert "WARNING failed  [app.test request-1]" in first
     assert any(f'File "{__file__}"' in line for line in trace)
@@ -101,20 +99,20 @@ def test_a_traceback_is_readable_and_forges_no_line(capsys: pytest.CaptureFixtur
     assert [line for line in trace if not line.startswith("  ") or not line.isprintable()] == []
 
 
-def test_a_traceback_that_another_handler_has_written_first_is_no_exception() -> None:
+def test_traceback_cached_by_another_handler_is_escaped() -> None:
     error = raised()
     record = logging.LogRecord("app", logging.ERROR, "", 0, "failed", None, (type(error), error, error.__traceback__))
     logging.Formatter().format(record)
     assert "\x1b" not in LineFormatter().format(record)
 
 
-def test_a_line_of_json_holds_nothing_that_is_obeyed_either(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_line_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     line = log(capsys, "json", UNSEEN, f"app{UNSEEN}", UNSEEN, raised())
     assert line.removesuffix("\n").isprintable()
     assert json.loads(line)["message"] == UNSEEN
 
 
-def test_json_has_the_fields_that_were_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_line_has_the_logged_fields(capsys: pytest.CaptureFixture[str]) -> None:
     entry = json.loads(log(capsys, "json", "a\nb"))
     assert entry["message"] == "a\nb"
     assert (entry["level"], entry["logger"], entry["request_id"], entry["status"]) == (
@@ -128,12 +126,12 @@ def test_json_has_the_fields_that_were_logged(capsys: pytest.CaptureFixture[str]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-async def test_the_lines_of_a_job_have_its_number_and_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> tuple[str, str]:
         with observed_job(JobAttempt(12, "books.nightly", 1, TRACE)):
             return log(capsys, "json", "hello", number=""), log(capsys, "text", "hello", number="")
 
-    line, text = await asyncio.create_task(run())  # a task of its own, as jobs are
+    line, text = await asyncio.create_task(run())  # jobs run in a separate task
     entry = json.loads(line)
     assert (entry["job_id"], entry["trace_id"]) == (12, TRACE[3:35])
     assert f"[app.test job 12 {TRACE[3:35]}]" in text
@@ -142,7 +140,7 @@ async def test_the_lines_of_a_job_have_its_number_and_its_trace(capsys: pytest.C
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
-    ("proxies", "sent", "expected"),
+    ("proxies", "header", "expected"),
     [
         ("10.0.0.1", TRACE, TRACE[3:35]),
         ("10.0.0.1", TRACE.replace("0af7", "0AF7"), ""),
@@ -150,46 +148,46 @@ async def test_the_lines_of_a_job_have_its_number_and_its_trace(capsys: pytest.C
         ("", TRACE, ""),
     ],
 )
-async def test_a_trace_is_gone_on_with_where_a_trusted_proxy_has_begun_it(
-    settings: Settings, proxies: str, sent: str, expected: str
+async def test_trace_of_a_trusted_proxy_is_continued(
+    settings: Settings, proxies: str, header: str, expected: str
 ) -> None:
     app = quiet_app(settings.model_copy(update={"trusted_proxies": proxies}))
-    seen: list[str] = []
+    trace_ids: list[str] = []
 
     @app.get("/traced")
     async def traced() -> None:
-        seen.append(trace_id())
+        trace_ids.append(trace_id())
 
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        await client.get("/traced", headers={"traceparent": sent})
-    assert seen == [expected]
+        await client.get("/traced", headers={"traceparent": header})
+    assert trace_ids == [expected]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_job_belongs_to_the_trace_of_what_has_queued_it(app: FastAPI) -> None:
+async def test_job_belongs_to_the_trace_that_queued_it(app: FastAPI) -> None:
     token = traceparent.set(TRACE)
-    queued = await app.state.jobs.enqueue(send_email_job({}), delay=3600)
+    job_id = await app.state.jobs.enqueue(send_email_job({}), delay=3600)
     traceparent.reset(token)
     async with app.state.database.reader() as session:
-        assert (await management.find(session, int(queued))).traceparent == TRACE
+        assert (await management.find(session, int(job_id))).traceparent == TRACE
 
 
-@pytest.mark.parametrize(("level", "shown"), [("debug", True), ("WARNING", True), ("error", False)])
-def test_the_least_that_is_logged_is_a_setting(level: str, shown: bool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("level", "is_logged"), [("debug", True), ("WARNING", True), ("error", False)])
+def test_log_level_is_a_setting(level: str, is_logged: bool, capsys: pytest.CaptureFixture[str]) -> None:
     settings = load_settings(log_level=level)
-    assert bool(log(capsys, "text", "hello", given=settings)) is shown
+    assert bool(log(capsys, "text", "hello", settings=settings)) is is_logged
 
 
-def test_what_is_no_level_is_answered_with_those_that_there_are() -> None:
+def test_invalid_log_level_lists_the_valid_ones() -> None:
     with pytest.raises(SettingsError, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'"):
         load_settings(log_level="loud")
 
 
 @pytest.mark.database("sqlite")
-async def test_statements_are_logged_without_their_values(
+async def test_statements_are_logged_without_parameters(
     database: Database, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log(capsys, "text", "as the site logs", given=database.settings.model_copy(update={"database_echo": True}))
+    log(capsys, "text", "as the site logs", settings=database.settings.model_copy(update={"database_echo": True}))
     async with database.reader() as session:
         await session.execute(select(User).where(col(User.email) == "private@example.com"))
     logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)

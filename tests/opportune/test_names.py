@@ -45,7 +45,7 @@ ONCE_SAID_TOO_LITTLE = {
 
 FILES = {
     "agents", "asking", "attempts", "browsers", "by_mail", "chips", "circumstances", "confirming", "current", "edge",
-    "entering", "examining", "faults", "findings", "fused", "gadgets", "gate", "kept", "leaving", "lessons",
+    "entering", "examining", "faults", "fused", "gadgets", "gate", "kept", "leaving", "lessons",
     "letters", "lifetime", "mailed", "maker", "making", "noted", "opening", "own", "posted", "reading",
     "recency", "refusals", "restoring", "rights", "saving", "scripted", "seen", "serving", "shelves", "shelving",
     "showing", "spoiled", "stored", "subject", "sweeping", "talking", "texts", "timed", "told", "toys", "upstream",

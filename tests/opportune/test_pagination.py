@@ -19,7 +19,7 @@ async def page_of(database: Database, number: int) -> Page[User]:
         return await paginate(session, query, Paging(page=number, size=3))
 
 
-async def test_pages_share_the_rows_in_their_order(database: Database) -> None:
+async def test_pages_have_the_rows_in_order(database: Database) -> None:
     for email in reversed(EMAILS):
         await make_user(database, email)
 
@@ -29,7 +29,7 @@ async def test_pages_share_the_rows_in_their_order(database: Database) -> None:
     assert {(page.total, page.pages) for page in (first, second, third)} == {(4, 2)}
 
 
-async def test_nothing_fills_one_empty_page(database: Database) -> None:
+async def test_empty_list_has_one_page(database: Database) -> None:
     page = await page_of(database, 1)
 
     assert (list(page.items), page.total, page.page, page.pages) == ([], 0, 1, 1)
@@ -40,14 +40,14 @@ class People(Paging):
 
 
 @pytest.mark.parametrize("sort", ["password", "-password", "--email", "email,age", "+email"])
-def test_nothing_but_what_is_declared_can_be_sorted_by(sort: str) -> None:
+def test_undeclared_sort_order_is_refused(sort: str) -> None:
     with pytest.raises(ValidationError, match="sort"):
         People.model_validate({"sort": sort})
     with pytest.raises(ValidationError, match="sort"):
         Paging.model_validate({"sort": "email"})
 
 
-def test_what_nobody_filled_in_counts_as_left_out() -> None:
+def test_empty_parameters_are_ignored() -> None:
     assert People.model_validate({"page": "", "size": "", "sort": ""}) == People()
 
 
@@ -63,7 +63,7 @@ def test_paging_ignores_tracking_parameters(name: str) -> None:
     assert People.model_validate({"size": "5", name: "x"}) == People(size=5)
 
 
-async def test_the_chosen_order_goes_before_the_usual_one_and_nothing_comes_last(database: Database) -> None:
+async def test_sort_order_with_nulls_last(database: Database) -> None:
     rows = [(1, 50), (2, 30), (3, None), (4, 30)]
     people = union_all(
         *(select(literal(id_).label("id"), literal(age, Integer).label("age")) for id_, age in rows)
@@ -76,9 +76,9 @@ async def test_the_chosen_order_goes_before_the_usual_one_and_nothing_comes_last
             assert list(await session.scalars(query)) == ids, sort
 
 
-def test_a_column_that_is_never_empty_keeps_its_index() -> None:
-    (by,) = order("-email", {"email": col(User.email)})
-    assert str(by) == "accounts_user.email DESC"
+def test_required_column_is_ordered_without_nulls_last() -> None:
+    (column,) = order("-email", {"email": col(User.email)})
+    assert str(column) == "accounts_user.email DESC"
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_a_column_that_is_never_empty_keeps_its_index() -> None:
         (99, 3, [1, 0, 3]),
     ],
 )
-def test_the_first_the_last_and_the_nearest_pages_are_offered(page: int, pages: int, numbers: list[int]) -> None:
+def test_linked_page_numbers(page: int, pages: int, numbers: list[int]) -> None:
     assert Page[Any](items=[], total=0, page=page, pages=pages).numbers == numbers

@@ -1,4 +1,4 @@
-"""What Windows and macOS would stumble over. Neither is here: CI has mypy read the code as they would."""
+"""Portability to Windows and macOS. CI also runs mypy for these platforms."""
 
 import ast
 import re
@@ -18,9 +18,9 @@ from tests.opportune.cli.project.git_program import need_git
 
 SOURCES = ("opportune", "app", "migrations")
 SHARED = "opentelemetry"
-"""A package of which several distributions have a part."""
+"""A namespace package of several distributions."""
 TEXT_CALLS = {"read_text": 0, "write_text": 1}
-"""Functions whose encoding is Windows' own unless it is named, and which argument that is."""
+"""Functions with a default encoding that depends on the platform, and the position of its argument."""
 
 
 def modules() -> Iterator[Path]:
@@ -31,7 +31,7 @@ def modules() -> Iterator[Path]:
 
 OPENING = re.compile(rf"(?<![.\w])open\(|\.(?:{'|'.join(TEXT_CALLS)})\((?!encoding=)")
 IMPORTING = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
-"""What code has to be parsed for: words may read like imports, and no import reads otherwise."""
+"""Possible imports. Only files with unknown names are parsed."""
 
 
 def calls_without_encoding(code: str) -> Iterator[int]:
@@ -46,7 +46,7 @@ def calls_without_encoding(code: str) -> Iterator[int]:
 
 
 def is_binary(call: ast.Call) -> bool:
-    modes = [each.value for each in call.args[1:2] if isinstance(each, ast.Constant)]
+    modes = [argument.value for argument in call.args[1:2] if isinstance(argument, ast.Constant)]
     return any("b" in str(mode) for mode in modes)
 
 
@@ -59,27 +59,27 @@ def is_binary(call: ast.Call) -> bool:
         ("path.read_text('utf-8')\npath.write_text(text, encoding='utf-8')\npath.read_bytes()", []),
     ],
 )
-def test_what_names_no_encoding_is_found(code: str, lines: list[int]) -> None:
+def test_missing_encoding_is_detected(code: str, lines: list[int]) -> None:
     assert list(calls_without_encoding(code)) == lines
 
 
-def test_texts_are_read_and_written_in_an_encoding_that_is_named() -> None:
-    found = [
+def test_files_are_opened_with_an_encoding() -> None:
+    places = [
         f"{path.relative_to(PROJECT)}:{line}"
         for path in modules()
         for line in calls_without_encoding(path.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert places == []
 
 
-def test_git_keeps_the_same_line_ends_on_every_system() -> None:
+def test_line_ends_are_the_same_on_every_system() -> None:
     attributes = (PROJECT / ".gitattributes").read_text(encoding="utf-8")
     assert re.search(r"^\* text=auto eol=lf$", attributes, re.MULTILINE)
     for path in modules():
         assert b"\r" not in path.read_bytes(), path
 
 
-def test_no_file_has_a_name_that_another_system_cannot_have() -> None:
+def test_file_names_are_valid_on_every_system() -> None:
     need_git()
     names = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, encoding="utf-8", check=False
@@ -90,29 +90,30 @@ def test_no_file_has_a_name_that_another_system_cannot_have() -> None:
 
 
 def imported(code: str) -> set[str]:
-    """The modules that a module imports, wherever in it."""
+    """Return all modules that the code imports."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return names | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def beginning(name: str) -> str:
-    """What tells whose a module is: of a namespace that packages share its first two names."""
+    """Return the top-level name of a module, or two names for the shared namespace."""
     return ".".join(name.split(".")[: 1 + name.startswith(SHARED)])
 
 
-def test_mypy_finds_in_a_projects_environment_what_the_framework_imports() -> None:
-    """What no lock of a project has is named for mypy, which else would complain there and not here."""
+def test_mypy_knows_modules_that_a_project_lacks() -> None:
+    """Imports of packages that no lock of a project contains must be listed in mypy's configuration."""
     config = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
-    optional = {name.removesuffix(".*") for each in config["overrides"] for name in each["module"]}
+    optional = {name.removesuffix(".*") for override in config["overrides"] for name in override["module"]}
     locks = [(PROJECT / lock).read_text(encoding="utf-8") for lock in (BASE, DEV)]
     locked = {plain(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
-    found = {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
+    known_modules = {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
     for name, packages in packages_distributions().items():
-        for package in {each for each in packages if plain(each) in locked}:
+        for package in {package for package in packages if plain(package) in locked}:
             shared = [".".join(path.parts[:2]) for path in files(package) or () if path.parts[0] == name]
-            found |= {each.removesuffix(".py") for each in shared} if name == SHARED else {name}
+            known_modules |= {part.removesuffix(".py") for part in shared} if name == SHARED else {name}
     codes = [path.read_text(encoding="utf-8") for path in modules()]
-    plainly = found - {SHARED}
-    names = set[str]().union(*(imported(code) for code in codes if not plainly.issuperset(IMPORTING.findall(code))))
-    assert {beginning(name) for name in names} - found - {SHARED} == set()
+    modules_without_namespace = known_modules - {SHARED}
+    parsed = (code for code in codes if not modules_without_namespace.issuperset(IMPORTING.findall(code)))
+    names = set[str]().union(*map(imported, parsed))
+    assert {beginning(name) for name in names} - known_modules - {SHARED} == set()

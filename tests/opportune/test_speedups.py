@@ -1,4 +1,4 @@
-"""Private parts of libraries are used in adapters alone, and the site runs without these."""
+"""Adapters around private names of libraries. The site also runs without them."""
 
 import ast
 import json
@@ -23,25 +23,25 @@ from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
 ADAPTERS = sorted(
     ".".join(path.relative_to(PROJECT).with_suffix("").parts)
     for path in FRAMEWORK.rglob("*_adapter.py")
-    if "admin" not in path.parts  # without SQLAdmin's private parts there is no admin
+    if "admin" not in path.parts  # the admin needs SQLAdmin's private names
 )
 
 FAST_ROUTER = "opportune.web.routing.fast_router_adapter", "FastRouter"
 
 NAMED_TUPLE = {"_asdict", "_replace"}
-"""Which are public, and begin so because the names of fields do not."""
+"""Public methods of named tuples, despite their names."""
 
 KINDS = (ast.arg, ast.AsyncFunctionDef, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.If, ast.ImportFrom, ast.Name)
-"""The nodes of a program that have or use a name, or say what only types want."""
+"""Syntax nodes that define or use a name, and `if TYPE_CHECKING` blocks."""
 
 PRIVATE = re.compile(r"\b_(?!_)\w+")
 USED = re.compile(rf"\.\s*({PRIVATE.pattern})|^\s*from .*{PRIVATE.pattern}|^\s+_.*,$", re.MULTILINE)
-"""How such a name may stand in a text, or one that is imported, which gives no name here."""
+"""Possible uses of a private name, found without parsing."""
 PLAINLY_DEFINED = re.compile(
     rf"^\s*(?:(?:async )?def |class |(?:(?:self|cls)\.)?(?={PRIVATE.pattern}(?:: | = )))({PRIVATE.pattern})",
     re.MULTILINE,
 )
-"""What begins a line with its definition. What it does not find is parsed."""
+"""Definitions at the start of a line. Files with other definitions are parsed."""
 
 DESCRIBE = """
 import json
@@ -62,25 +62,25 @@ CORE_TESTS = (
     "-k",
     "not named and not without_tables and not (test_session and postgresql)",
 )
-"""Without what asks no adapter: wrong addresses, and a database that is not migrated. A route asks one on SQLite."""
+"""Tests that use adapters."""
 
 
 @pytest.fixture
-def asked_anew() -> Iterator[None]:
-    """What has been decided for this process is decided again, and once more for the tests that follow."""
-    for known in (are_on, module_of):
-        known.cache_clear()
+def cleared_cache() -> Iterator[None]:
+    """Clear the cached decisions before and after the test."""
+    for function in (are_on, module_of):
+        function.cache_clear()
     yield
-    for known in (are_on, module_of):
-        known.cache_clear()
+    for function in (are_on, module_of):
+        function.cache_clear()
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-def test_an_adapter_can_do_its_work_with_the_libraries_that_are_installed(adapter: str) -> None:
+def test_adapter_works_with_installed_libraries(adapter: str) -> None:
     import_module(adapter)
 
 
-@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.usefixtures("cleared_cache")
 @pytest.mark.parametrize(
     ("environ", "file", "on"),
     [
@@ -92,7 +92,7 @@ def test_an_adapter_can_do_its_work_with_the_libraries_that_are_installed(adapte
         ("on", "SPEEDUPS=off", True),
     ],
 )
-def test_the_environment_says_before_the_file_whether_they_are_on(
+def test_environment_switches_speedups_before_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: str | None, file: str | None, on: bool
 ) -> None:
     monkeypatch.setattr(project, "PROJECT", tmp_path)
@@ -105,8 +105,8 @@ def test_the_environment_says_before_the_file_whether_they_are_on(
     assert (speedup(*FAST_ROUTER, Router) is not Router) is on
 
 
-@pytest.mark.usefixtures("asked_anew")
-def test_an_adapter_whose_library_has_changed_is_left_out_with_one_line(
+@pytest.mark.usefixtures("cleared_cache")
+def test_broken_adapter_is_replaced_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delattr("fastapi.dependencies.utils._get_body_field")
@@ -118,40 +118,38 @@ def test_an_adapter_whose_library_has_changed_is_left_out_with_one_line(
     assert "_get_body_field" in line
 
 
-def test_an_adapter_tells_which_private_name_it_wants() -> None:
-    class Theirs:
-        def _kept(self) -> None: ...
+def test_missing_private_name_is_reported() -> None:
+    class Library:
+        def _present(self) -> None: ...
 
-    require(Theirs, "_kept")
-    with pytest.raises(ImportError, match=r"Theirs no longer has _gone"):
-        require(Theirs, "_kept", "_gone")
+    require(Library, "_present")
+    with pytest.raises(ImportError, match=r"Library no longer has _missing"):
+        require(Library, "_present", "_missing")
 
 
-def test_without_them_a_database_of_sqlite_speaks_by_sqlalchemys_own_driver(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_sqlite_driver_depends_on_speedups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/site.db"
-    for said, driver in ((True, "fused"), (False, "aiosqlite")):
-        monkeypatch.setattr(speedups, "are_on", lambda said=said: said)
-        from opportune.db.factory import open_database  # noqa: PLC0415 - with what was just said
+    for is_on, driver in ((True, "fused"), (False, "aiosqlite")):
+        monkeypatch.setattr(speedups, "are_on", lambda is_on=is_on: is_on)
+        from opportune.db.factory import open_database  # noqa: PLC0415 - after the change of `are_on`
 
         database = open_database(settings_for(url))
         assert isinstance(database, SQLiteDatabase)
         assert database.engine.dialect.driver == driver
 
 
-@pytest.mark.usefixtures("postgres_server")  # which its tests find
-def test_the_core_of_the_suite_passes_without_them_and_the_api_describes_itself_alike() -> None:
-    """The public ways are what is left when a newer release has moved what an adapter needs."""
-    with command_server(PROJECT) as run:  # whose processes have imported nothing that would have asked for adapters
+@pytest.mark.usefixtures("postgres_server")  # used by the tests in the process
+def test_core_tests_pass_without_speedups() -> None:
+    """Also compare the OpenAPI documents. Without speed-ups, the site uses public names of libraries only."""
+    with command_server(PROJECT) as run:  # its processes have not imported adapters yet
         code, output = run("SPEEDUPS=off", "-c", WITHOUT_THEM, *PYTEST_OPTIONS, *CORE_TESTS)
-        described_with_them = run("-c", DESCRIBE)
-    said, described, last = output.rstrip().rsplit("\n", 2)
-    assert (code, last.partition(" ")[0]) == (0, "0"), said[-7000:]
-    assert " passed" in said
+        expected = run("-c", DESCRIBE)
+    log, document, last = output.rstrip().rsplit("\n", 2)
+    assert (code, last.partition(" ")[0]) == (0, "0"), log[-7000:]
+    assert " passed" in log
     assert set(ADAPTERS).isdisjoint(last.split())
-    assert json.loads(described)["paths"]
-    assert described_with_them == (0, f"{described}\n")
+    assert json.loads(document)["paths"]
+    assert expected == (0, f"{document}\n")
 
 
 def nodes(text: str) -> list[ast.AST]:
@@ -163,7 +161,7 @@ def is_private(name: str) -> bool:
 
 
 def defined(files: Iterable[list[ast.AST]]) -> set[str]:
-    """The private names of our own."""
+    """Return the private names that these files define."""
     names = set()
     for node in chain.from_iterable(files):
         match node:
@@ -183,7 +181,7 @@ def private_uses(nodes: list[ast.AST], ours: set[str]) -> Iterator[str]:
                 if id(node) not in only_types:
                     yield from (f"{module}: {part}" for part in parts if is_private(part))
             case ast.Attribute(value=ast.Name(id="os" | "sys" | "zlib")):
-                """Of the standard library, which documents some of its private names."""
+                """Documented private names of the standard library."""
             case ast.Attribute(attr=name) if is_private(name) and name not in ours and name not in NAMED_TUPLE:
                 yield name
 
@@ -192,8 +190,8 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
-def test_private_names_of_libraries_are_used_in_adapters_alone() -> None:
-    """To parse all files takes two seconds, so those alone are parsed that may have one, or define one."""
+def test_only_adapters_use_private_names_of_libraries() -> None:
+    """Only files that may use or define private names are parsed, because parsing all takes two seconds."""
     texts = {path: path.read_text() for folder in (FRAMEWORK, PROJECT / "app") for path in folder.rglob("*.py")}
     plainly_ours = {name for text in texts.values() for name in PLAINLY_DEFINED.findall(text)}
     doubtful = {

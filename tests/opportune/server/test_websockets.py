@@ -14,7 +14,7 @@ from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.testing.plugin import settings_for
-from tests.opportune.server.serving import TIMEOUT_SECONDS, serving
+from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, serving
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_written_is_one_line() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
-def test_a_file_of_another_user_is_one_line_that_says_so() -> None:
+def test_env_file_of_another_user_is_one_line() -> None:
     with unreadable(".env", "PORT=1\n") as path, pytest.raises(OperatorError, match="Run this as the user whose file"):
         write_env(path)
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from opportune.config.project import settings_class
 from opportune.config.settings import forget_settings
 from opportune.server.connections import limits, with_httptools
-from tests.opportune.server.serving import TIMEOUT_SECONDS, serving
+from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, serving
 
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: site.example\r\nTransfer-Encoding: chunked\r\n\r\n"
