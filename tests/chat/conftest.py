@@ -8,5 +8,5 @@ __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
 
 @pytest.fixture(autouse=True)
 def _no_titles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models are asked what a test asks them, and for no titles beside; tests of those have a fixture of this name."""
+    """Do not generate titles. Tests of titles override this fixture."""
     monkeypatch.setattr(hooks, "defer", lambda *_, **__: None)

@@ -11,7 +11,7 @@ from opportune.db import Database
 from opportune.llm import Answer, AnswerManager, AnswerStatus
 
 TIMEOUT_SECONDS = 10
-"""Seconds that a test waits for what must happen, before it fails."""
+"""Timeout of events that a test waits for."""
 
 
 async def shown_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:
@@ -30,8 +30,8 @@ async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
 
 
 async def start_conversation(manager: AnswerManager, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
-    asked, answer = await service.ask(manager, owner_id, None, MessageCreate(content=question))
-    return asked.conversation_id, answer
+    message, answer = await service.ask(manager, owner_id, None, MessageCreate(content=question))
+    return message.conversation_id, answer
 
 
 def answer_of(owner_id: int, conversation: Conversation, text: str) -> Answer:

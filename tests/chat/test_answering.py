@@ -54,9 +54,9 @@ async def test_history_is_sent_and_repeated_key_stores_one_question(
 
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
-    ask = MessageCreate(content="Again?", client_key="k1")
-    first = await service.ask(manager, owner_id, conversation_id, ask)
-    second = await service.ask(manager, owner_id, conversation_id, ask)
+    new_message = MessageCreate(content="Again?", client_key="k1")
+    first = await service.ask(manager, owner_id, conversation_id, new_message)
+    second = await service.ask(manager, owner_id, conversation_id, new_message)
     assert [message.id for message in first] == [message.id for message in second]
     await wait_until_ended(manager, second[1])
     assert len(model.received) == 4
@@ -67,8 +67,8 @@ async def test_concurrent_questions_store_one(manager: AnswerManager, owner_id: 
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     model.script = [asyncio.Event()]
-    asks = [service.ask(manager, owner_id, conversation_id, MessageCreate(content=f"{i}?")) for i in range(4)]
-    results = await asyncio.gather(*asks, return_exceptions=True)
+    questions = [service.ask(manager, owner_id, conversation_id, MessageCreate(content=f"{i}?")) for i in range(4)]
+    results = await asyncio.gather(*questions, return_exceptions=True)
     assert sum(isinstance(result, AnswerRunning) for result in results) == 3
     assert len(await shown_messages(manager, owner_id, conversation_id)) == 4
 
@@ -92,9 +92,9 @@ async def test_concurrent_idempotency_key_stores_one(
 ) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
-    ask = MessageCreate(content="Again?", client_key="k1")
+    new_message = MessageCreate(content="Again?", client_key="k1")
     into = None if is_first else conversation_id
-    asked = await asyncio.gather(*(service.ask(manager, owner_id, into, ask) for _ in range(5)))
-    assert len({answer.id for _, answer in asked}) == 1
-    await wait_until_ended(manager, asked[0][1])
+    results = await asyncio.gather(*(service.ask(manager, owner_id, into, new_message) for _ in range(5)))
+    assert len({answer.id for _, answer in results}) == 1
+    await wait_until_ended(manager, results[0][1])
     assert len(model.received) == 2

@@ -16,7 +16,7 @@ from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
-# What differs between the databases is marked `on_both`.
+# Tests that depend on the database are marked `on_both`.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -31,7 +31,7 @@ def script(fake_llm: FakeProvider) -> FakeProvider:
 
 
 async def read_events(client: AsyncClient, url: str, last_event_id: str = "") -> list[dict[str, Any]]:
-    """The events of a stream up to its end: their `event`, `id` and parsed `data`."""
+    """Return the events of a complete stream: `event`, `id` and parsed `data`."""
     response = await client.get(url, headers={"Last-Event-ID": last_event_id} if last_event_id else {})
     assert response.headers["content-type"].startswith("text/event-stream")
     events = []
@@ -58,9 +58,9 @@ async def test_anonymous_is_refused_everywhere(client: AsyncClient) -> None:
 
 async def test_stream_resumes_at_any_event(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
-        asked = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
-        assert asked.status_code == 202
-        body = asked.json()
+        created = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
+        assert created.status_code == 202
+        body = created.json()
         assert body["message"]["text"] == "Why?"
         assert body["answer"]["parent_id"] == body["message"]["id"]
         events = await read_events(client, body["stream_url"])
@@ -86,10 +86,10 @@ async def test_stream_resumes_at_any_event(app: FastAPI, script: FakeProvider) -
     assert (listed["total"], listed["items"][0]["title"]) == (1, "One?")
 
     async with signed_in_client(app) as client:
-        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
-        await read_events(client, asked["stream_url"])
+        created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        await read_events(client, created["stream_url"])
         for offset in (1, 18):
-            events = await read_events(client, asked["stream_url"], f"{asked['answer']['id']}:{offset}")
+            events = await read_events(client, created["stream_url"], f"{created['answer']['id']}:{offset}")
             text = "".join(event["data"].get("text", "") for event in events)
             assert text == "A scripted answer."[offset:]
 
@@ -97,36 +97,36 @@ async def test_stream_resumes_at_any_event(app: FastAPI, script: FakeProvider) -
 async def test_error_event_and_stop_of_a_running_answer(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
-        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
-        events = await read_events(client, asked["stream_url"])
+        created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        events = await read_events(client, created["stream_url"])
     assert [event["event"] for event in events].count("error") == 1
     assert events[-1]["data"]["code"] == "timeout"
     assert events[-1]["data"]["message"] == "The model took too long."
 
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
-        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
-        url = asked["stream_url"].removesuffix("/stream")
+        created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        url = created["stream_url"].removesuffix("/stream")
         assert (await client.get(url)).json()["messages"][1]["status"] == "streaming"
         assert (await client.post(f"{url}/messages", json={"content": "And?"})).status_code == 409
-        stopped = await client.post(f"{url}/messages/{asked['answer']['id']}/stop")
+        stopped = await client.post(f"{url}/messages/{created['answer']['id']}/stop")
         assert stopped.status_code == 204
-        events = await read_events(client, asked["stream_url"])
+        events = await read_events(client, created["stream_url"])
     assert (events[-1]["event"], events[-1]["data"]["status"]) == ("done", "stopped")
 
 
 async def test_other_users_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as owner:
-        asked = (await owner.post(CONVERSATIONS, json={"content": "Private?"})).json()
-        await read_events(owner, asked["stream_url"])
-    url = asked["stream_url"].removesuffix("/stream")
+        created = (await owner.post(CONVERSATIONS, json={"content": "Private?"})).json()
+        await read_events(owner, created["stream_url"])
+    url = created["stream_url"].removesuffix("/stream")
     stranger = await make_user(app.state.database)
     async with signed_in_client(app, stranger) as client:
         assert (await client.get(url)).status_code == 404
         assert (await client.post(f"{url}/messages", json={"content": "hi"})).status_code == 404
-        resumed = {"Last-Event-ID": f"{asked['answer']['id']}:0"}
-        assert (await client.get(asked["stream_url"], headers=resumed)).status_code == 404
-        assert (await client.post(f"{url}/messages/{asked['answer']['id']}/stop")).status_code == 404
+        resumed = {"Last-Event-ID": f"{created['answer']['id']}:0"}
+        assert (await client.get(created["stream_url"], headers=resumed)).status_code == 404
+        assert (await client.post(f"{url}/messages/{created['answer']['id']}/stop")).status_code == 404
         assert (await client.get(CONVERSATIONS)).json()["total"] == 0
 
 
@@ -156,8 +156,8 @@ async def test_invalid_question_stores_nothing(app: FastAPI, script: FakeProvide
     other = await make_user(app.state.database)
     async with signed_in_client(app) as client:
         body = {"content": "hi", "owner_id": other.id, "role": "assistant", "status": "failed"}
-        asked = (await client.post(CONVERSATIONS, json=body)).json()
-        assert asked["message"]["role"] == "user"
+        created = (await client.post(CONVERSATIONS, json=body)).json()
+        assert created["message"]["role"] == "user"
         assert (await client.get(CONVERSATIONS)).json()["total"] == 1
 
 
@@ -201,8 +201,8 @@ async def test_long_conversation_is_read_from_the_end(app: FastAPI) -> None:
         first = (await client.get(url, params={"before": newest["earlier"]})).json()
         nothing = (await client.get(url, params={"before": first["messages"][0]["id"]})).json()
     assert len(newest["messages"]) == 2 * MAX_QUESTIONS_PER_PAGE
-    asked = [message["text"] for message in first["messages"] + newest["messages"] if message["role"] == "user"]
-    assert asked == [f"Question {number}?" for number in range(questions)]
+    created = [message["text"] for message in first["messages"] + newest["messages"] if message["role"] == "user"]
+    assert created == [f"Question {number}?" for number in range(questions)]
     assert (first["earlier"], nothing["messages"], nothing["earlier"]) == (None, [], None)
 
 
@@ -212,11 +212,11 @@ async def test_a_silent_stream_sends_comments(
     monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     script.script = ["Half", asyncio.Event()]
     async with signed_in_client(app) as client:
-        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
         name = cookie_name(app.state.settings)
         async with (
             AsyncClient(base_url=site, cookies={name: client.cookies[name]}) as program,
-            program.stream("GET", asked["stream_url"]) as response,
+            program.stream("GET", created["stream_url"]) as response,
             asyncio.timeout(10),
         ):
             comments = (line async for line in response.aiter_lines() if line.startswith(":"))

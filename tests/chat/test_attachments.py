@@ -1,4 +1,4 @@
-"""Files that are shown with a question: sent to the model, shown to their owner, and deleted with the conversation."""
+"""Attachments of questions: sent to the model, visible to their owner, deleted with the conversation."""
 
 from base64 import b64encode
 
@@ -38,10 +38,10 @@ async def test_model_receives_files_until_conversation_is_deleted(
 
         api = f"/api/v1{path}".replace("/chat/", "/conversations/")
         more = {"filename": "more.txt", "content": b64encode(b"More.").decode()}
-        asked = await client.post(f"{api}/messages", json={"content": "And this?", "attachments": [more]})
-        assert asked.json()["message"]["attachment_ids"] == [3]
-        told = (await client.get(api)).json()["attachments"]
-        assert [each["filename"] for each in told] == ["cat.png", "notes.html", "more.txt"]
+        body = await client.post(f"{api}/messages", json={"content": "And this?", "attachments": [more]})
+        assert body.json()["message"]["attachment_ids"] == [3]
+        listed = (await client.get(api)).json()["attachments"]
+        assert [each["filename"] for each in listed] == ["cat.png", "notes.html", "more.txt"]
         await read_answer(client, path)
         first, later = ([turn for turn in turns if turn.role == "user"] for turns in model.received)
         assert len(first[0].pictures) == 1
@@ -79,8 +79,8 @@ async def test_refused_files_store_nothing(app: FastAPI, user: User) -> None:
 
 async def test_repeated_question_stores_files_once(app: FastAPI, user: User) -> None:
     app.state.llm.provider = FakeProvider("It is.")
-    asked = {"content": "Why?", "client_key": "once"}
+    body = {"content": "Why?", "client_key": "once"}
     async with signed_in_client(app, user) as client:
-        sent = [await client.post("/chat", data=asked, files={"attachments": NOTES}) for _ in range(2)]
+        sent = [await client.post("/chat", data=body, files={"attachments": NOTES}) for _ in range(2)]
     assert len({each.headers["location"] for each in sent}) == 1
     assert len([*(app.state.storage.folder / "attachments").iterdir()]) == 1

@@ -30,9 +30,9 @@ async def test_edited_question_starts_the_current_branch(
 ) -> None:
     async def ask(content: str, **where: Message | int) -> tuple[Message, Message]:
         model.script = [f"To {content}"]
-        asked = await service.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
-        await wait_until_ended(manager, asked[1])
-        return asked
+        created = await service.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
+        await wait_until_ended(manager, created[1])
+        return created
 
     model.script = ["To One?"]
     conversation_id, first = await start_conversation(manager, owner_id, "One?")
@@ -57,7 +57,7 @@ async def test_edited_question_starts_the_current_branch(
         await Chat(session, owner_id).show(other)
     assert await texts(manager, owner_id, conversation_id) == path, "where it was left"
 
-    await ask("After two?", seen=to_two.id)  # by a page that shows the other branch
+    await ask("After two?", seen=to_two.id)  # from a page with the other branch
     assert (await texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
 
 
@@ -123,8 +123,8 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
         assert ("Other?" in html, "One?</div>" in html, "2/2" in html) == (True, False, True)
         back = re.search(r'hx-post="(/chat/messages/\d+/show)"', html)
         assert back
-        shown = await client.post(back[1], headers=HTMX)
-        assert ("One?</div>" in shown.text, "1/2" in shown.text, "<html" in shown.text) == (True, True, False)
+        response = await client.post(back[1], headers=HTMX)
+        assert ("One?</div>" in response.text, "1/2" in response.text, "<html" in response.text) == (True, True, False)
         refused = await client.post(edit[1], data={"content": " "}, headers=HTMX)
         assert (refused.status_code, 'hx-target="#messages"' in refused.text) == (422, False)
 
@@ -132,10 +132,10 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
 @pytest.mark.database("sqlite")
 async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app) as client, signed_in_client(app, await make_user(app.state.database)) as stranger:
-        asked = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
-        await client.get(asked["stream_url"])
-        url = asked["stream_url"].removesuffix("/stream")
-        question, answer = (f"{url}/messages/{asked[name]['id']}" for name in ("message", "answer"))
+        created = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
+        await client.get(created["stream_url"])
+        url = created["stream_url"].removesuffix("/stream")
+        question, answer = (f"{url}/messages/{created[name]['id']}" for name in ("message", "answer"))
         for path, body in ((f"{question}/edit", {"content": "x"}), (f"{answer}/retry", {}), (f"{question}/show", {})):
             assert (await stranger.post(path, json=body)).status_code == 404
             assert (await client.post(path.replace(url, f"{CONVERSATIONS}/999"), json=body)).status_code == 404
@@ -150,8 +150,8 @@ async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: Fake
         assert again["message"]["text"] == "One?"
         messages = (await client.get(url)).json()["messages"]
         assert [message["branches"] for message in messages] == [
-            [asked["message"]["id"], edited["message"]["id"]],
-            [asked["answer"]["id"], again["answer"]["id"]],
+            [created["message"]["id"], edited["message"]["id"]],
+            [created["answer"]["id"], again["answer"]["id"]],
         ]
         assert (await client.post(f"{url}/messages/{edited['answer']['id']}/show")).status_code == 204
         assert (await client.get(url)).json()["messages"][0]["text"] == "Two?"

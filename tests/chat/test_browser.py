@@ -1,4 +1,4 @@
-"""The chat as its visitor sees it, in Chromium."""
+"""The chat in Chromium."""
 
 import asyncio
 import re
@@ -16,13 +16,13 @@ from opportune.llm import FakeProvider
 from opportune.testing import sign_in_browser
 from tests.chat.conversations import make_conversation
 
-# A browser shows the same with both kinds.
+# The browser does not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
-    """What the model answers to the signed-in visitor."""
+    """The scripted model of the signed-in user."""
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["An answer."]
     return fake_llm
@@ -81,13 +81,13 @@ async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) 
 
 @asynccontextmanager
 async def a_late_look_at_others_changes(page: Page) -> AsyncIterator[None]:
-    """What the page has asked for before is answered after, and so is told of an earlier state."""
-    looks, seen, late = list[Route](), asyncio.Event(), asyncio.Event()
+    """A delayed response contains an older state."""
+    routes, seen, late = list[Route](), asyncio.Event(), asyncio.Event()
 
     async def hold(route: Route) -> None:
-        """Keep back what the first look has seen, and let the next ones through."""
-        looks.append(route)
-        if len(looks) > 1:
+        """Delay the first response and let the next ones through."""
+        routes.append(route)
+        if len(routes) > 1:
             await route.continue_()
             return
         response = await route.fetch()
@@ -99,7 +99,7 @@ async def a_late_look_at_others_changes(page: Page) -> AsyncIterator[None]:
     await page.evaluate('new BroadcastChannel("chat").postMessage("changed")')
     await asyncio.wait_for(seen.wait(), 20)
     yield
-    async with page.expect_response(lambda _: len(looks) == 2):
+    async with page.expect_response(lambda _: len(routes) == 2):
         late.set()
     await page.unroute(page.url, hold)
 
@@ -151,9 +151,9 @@ async def test_copy_and_keyboard_navigation_between_branches(page: Page, script:
     await page.get_by_label("Another version of this question").fill("How?")
     await page.get_by_role("button", name="Ask again").press("Enter")
     await expect(page.locator(".chat-question")).to_have_text(["How?"])
-    for arrow, shown in ((earlier, "Why?"), (later, "How?")):
+    for arrow, expected in ((earlier, "Why?"), (later, "How?")):
         await arrow.press("Enter")
-        await expect(page.locator(".chat-question")).to_have_text([shown])
+        await expect(page.locator(".chat-question")).to_have_text([expected])
         await expect(arrow).to_be_focused()
     await page.get_by_label("Bad answer").press("Enter")
     await page.get_by_text("Say why").press("Enter")
@@ -184,7 +184,7 @@ async def test_draft_stays_until_it_is_sent_or_the_user_signs_out(page: Page, sc
     question = page.get_by_label("Your question")
     await page.goto("/chat")
     await question.fill("Two")
-    await question.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # picks a word of an input method
+    await question.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # selects a word of an input method
     await question.press("Shift+Enter")
     await page.keyboard.insert_text("lines")
     await page.goto("/chat")
@@ -208,7 +208,7 @@ TWENTY_TIMES_AS_SOON = """
   const later = setTimeout;
   window.setTimeout = ((run, wait, ...rest) => later(run, wait / 20, ...rest)).bind(null);
 """
-"""What a page wants done later. A clock of Playwright's would be that of all pages to come."""
+"""Record delayed functions. A clock of Playwright would apply to all later pages."""
 
 
 async def test_answer_markup_is_inert_and_fits_a_phone(page: Page, script: FakeProvider) -> None:
@@ -234,12 +234,12 @@ async def test_answer_markup_is_inert_and_fits_a_phone(page: Page, script: FakeP
 
     await expect(page.get_by_label("Stop")).to_be_hidden()
     requests.clear()
-    # htmx opens a stream again after half a second, give or take a third, unless it was told that this is the end.
+    # htmx reconnects after about half a second, unless the stream has ended.
     await page.evaluate("new Promise((done) => setTimeout(done, 1500))")
     await page.evaluate("fetch('/chat/after-all').then(() => {})")
-    # The title is not the answer's: a page that waits for one asks in its own time.
-    asked = [path for url in requests if "/chat" in (path := urlsplit(url).path)]
-    assert [path for path in asked if not path.endswith("/title")] == ["/chat/after-all"]
+    # A page polls for the title independently.
+    paths = [path for url in requests if "/chat" in (path := urlsplit(url).path)]
+    assert [path for path in paths if not path.endswith("/title")] == ["/chat/after-all"]
 
     cell = page.get_by_role("cell", name="Embankment promenade").first
     lines = """cell => {

@@ -24,11 +24,11 @@ async def test_files_are_selected_pasted_dropped_removed_and_sent(
     fake_llm.script, fake_llm.sees_images, fake_llm.context_budget = ["A cat."], True, 8_000
     cat = FilePayload(name="cat.png", mimeType="image/png", buffer=picture())
     await page.goto("/chat")
-    question, chosen = page.get_by_label("Your question"), page.locator("#attached li")
+    question, listed = page.get_by_label("Your question"), page.locator("#attached li")
     await page.get_by_label("Attach files").set_input_files([cat])
     await question.evaluate(PUT, ["paste", "pasted.txt"])
     await page.locator("body").evaluate(PUT, ["drop", "dropped.txt"])
-    await expect(chosen).to_have_text(["cat.png", "pasted.txt", "dropped.txt"])
+    await expect(listed).to_have_text(["cat.png", "pasted.txt", "dropped.txt"])
     await page.get_by_label("Remove pasted.txt").press("Enter")
     await expect(page.get_by_label("Remove cat.png")).to_be_focused()
     await page.get_by_text("Scripted").first.click()
@@ -38,13 +38,13 @@ async def test_files_are_selected_pasted_dropped_removed_and_sent(
     await expect(page.locator("article").last).to_contain_text("A cat.")
     await expect(page.locator("article img")).to_have_js_property("naturalWidth", 40)
     await expect(page.locator("article .attachments")).to_contain_text("dropped.txt")
-    await expect(chosen).to_have_count(0)
+    await expect(listed).to_have_count(0)
 
     await page.get_by_label("Attach files").set_input_files([cat])
     await question.fill("And this?")
     await question.press("Enter")
     await expect(page.locator("article img")).to_have_count(2)
-    await expect(chosen).to_have_count(0)
+    await expect(listed).to_have_count(0)
     await expect(page.locator("article").nth(3)).to_contain_text("A cat.")
     assert [len(turn.pictures) for turn in fake_llm.received[-1]] == [0, 1, 0, 1]
     assert fake_llm.received[-1][0].content == "Be brief."

@@ -12,7 +12,7 @@ from opportune.accounts import User
 from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation
 
-# A browser shows the same with both kinds.
+# The browser does not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 FOOTER = '<footer class="container-xl py-3 text-secondary">Reading Circle, Lisbon</footer>'
@@ -29,7 +29,7 @@ async def owner(app: FastAPI, page: Page, site: str) -> User:
 
 @pytest.fixture
 async def conversations(app: FastAPI, owner: User) -> list[int]:
-    """Sixty, oldest first."""
+    """Sixty conversations, the oldest first."""
     async with app.state.database.writer() as session:
         made = [Conversation(owner_id=owner.id, title=f"Number {number}") for number in range(60)]
         session.add_all(made)
@@ -70,7 +70,7 @@ async def test_footer_keeps_the_navigation_visible(page: Page, conversations: li
 
 
 async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, owner: User) -> None:
-    """Whether the page is scrolled to its very beginning, where the browser does nothing itself, or to just below."""
+    """Scroll to the top, where the browser does not anchor, or just below."""
     questions = 2 * MAX_QUESTIONS_PER_PAGE + 5
     conversation_id = await make_conversation(app.state.database, owner.id, questions)
     may_come = asyncio.Event()
@@ -82,14 +82,14 @@ async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, ow
     await page.route("**/chat/*?before=*", hold)
     await show(page, DESKTOP, conversation_id)
     await expect(page.get_by_text(f"Answer {questions - 1}.")).to_be_in_viewport()
-    for scrolled_to, known in ((0, MAX_QUESTIONS_PER_PAGE), (1, 2 * MAX_QUESTIONS_PER_PAGE)):
+    for scrolled_to, loaded in ((0, MAX_QUESTIONS_PER_PAGE), (1, 2 * MAX_QUESTIONS_PER_PAGE)):
         may_come.clear()
-        await expect(page.locator("article")).to_have_count(2 * known)
-        oldest = page.locator(".chat-question").get_by_text(f"Question {questions - known}?", exact=True)
+        await expect(page.locator("article")).to_have_count(2 * loaded)
+        oldest = page.locator(".chat-question").get_by_text(f"Question {questions - loaded}?", exact=True)
         await page.evaluate(f"scrollTo(0, {scrolled_to})")
         before = await oldest.bounding_box()
         may_come.set()
-        await expect(page.locator("article")).to_have_count(2 * min(known + MAX_QUESTIONS_PER_PAGE, questions))
+        await expect(page.locator("article")).to_have_count(2 * min(loaded + MAX_QUESTIONS_PER_PAGE, questions))
         after = await oldest.bounding_box()
         assert before
         assert after

@@ -1,4 +1,4 @@
-"""The chat on a phone and by its keys, in Chromium."""
+"""The chat on a phone and with the keyboard, in Chromium."""
 
 import pytest
 from fastapi import FastAPI

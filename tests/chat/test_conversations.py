@@ -1,4 +1,4 @@
-"""Conversations as a whole: their list, their titles, and taking them along."""
+"""Conversations: list, titles and export."""
 
 from datetime import date, timedelta
 
@@ -47,17 +47,17 @@ async def test_list_is_grouped_by_local_date(app: FastAPI, fake_llm: FakeProvide
         (await session.get_one(Conversation, old)).used_at = utc_now() - timedelta(days=400)
     async with signed_in_client(app, owner) as client:
         html = (await client.get("/chat")).text
-        shown = [html.index(text) for text in (">Today<", "Just now<", "Two months ago<", "A long talk<")]
-        assert shown == sorted(shown)
+        positions = [html.index(text) for text in (">Today<", "Just now<", "Two months ago<", "A long talk<")]
+        assert positions == sorted(positions)
         for local_hour, day in ((0, "Yesterday"), (12, "Today")):
             ahead = (local_hour - utc_now().hour + 11) % 24 - 11
-            client.cookies.set("time_zone", f"Etc/GMT{-ahead:+}")  # their signs are turned round
+            client.cookies.set("time_zone", f"Etc/GMT{-ahead:+}")  # direction marks are escaped
             html = (await client.get("/chat")).text
             assert html[: html.index("Two hours ago<")].count(f">{day}<"), local_hour
             assert (">Yesterday<" in html) == (local_hour == 0)
 
-        asked = await client.post(f"{API}/{old}/messages", json={"content": "Again?"})
-        await client.get(asked.json()["stream_url"])
+        response = await client.post(f"{API}/{old}/messages", json={"content": "Again?"})
+        await client.get(response.json()["stream_url"])
         assert (await client.get(API)).json()["items"][0]["id"] == old, "used last"
         assert ">Today<" not in (await client.get("/chat?sort=title")).text
 

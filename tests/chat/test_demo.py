@@ -64,9 +64,11 @@ async def test_reload_adds_only_missing_demo_rows(database: Database, admin: Use
 @pytest.mark.database("sqlite")
 async def test_clear_deletes_only_demo_conversations(database: Database, admin: User) -> None:
     async with database.writer() as session:
-        own = await Chat(session, admin.id).begin(SAMPLES[0][0][0])
+        conversation = await Chat(session, admin.id).begin(SAMPLES[0][0][0])
         await load(session)
-        ours = await session.scalar(select(col(Conversation.id)).where(col(Conversation.id) != own.id).limit(1))
+        ours = await session.scalar(
+            select(col(Conversation.id)).where(col(Conversation.id) != conversation.id).limit(1)
+        )
         assert ours
         chat = Chat(session, admin.id)
         question = await chat.ask(await session.get_one(Conversation, ours), "And now?")
@@ -76,6 +78,6 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
         assert await clear(session) == ROWS + 2
         assert await clear(session) == 0
     async with database.reader() as session:
-        assert (await session.scalars(select(col(Conversation.id)))).all() == [own.id]
+        assert (await session.scalars(select(col(Conversation.id)))).all() == [conversation.id]
         assert await rows(session) == 1
         assert (await session.scalars(select(Answer))).all() == []

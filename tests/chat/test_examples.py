@@ -28,8 +28,8 @@ async def bundled_model() -> AsyncIterator[LocalModel]:
 
 
 async def ask(model: LocalModel, question: str) -> tuple[str, Done]:
-    asked = Message(id=1, conversation_id=1, role=Role.USER, question=question)
-    prompt, _ = build_prompt([asked], asked, model.context_budget)
+    question_row = Message(id=1, conversation_id=1, role=Role.USER, question=question)
+    prompt, _ = build_prompt([question_row], question_row, model.context_budget)
     async with aclosing(model.stream(prompt, temperature=0)) as chunks:
         pieces = [chunk async for chunk in chunks]
     done = pieces.pop()

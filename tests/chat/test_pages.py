@@ -16,7 +16,7 @@ from opportune.llm.spending.models import LlmUsage
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
-# What a page asks of the database is asked of both kinds in the tests of answers and the API.
+# Tests of answers and of the API cover both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -29,7 +29,7 @@ def script(fake_llm: FakeProvider) -> FakeProvider:
 
 
 async def begin(client: AsyncClient, question: str = "Why?") -> str:
-    """Ask the first question; the address of its conversation."""
+    """Ask the first question, and return the path of its conversation."""
     response = await client.post("/chat", data={"content": question})
     assert response.status_code == 303
     return response.headers["location"]
@@ -44,7 +44,7 @@ async def test_anonymous_visitors_sign_in_and_streams_end(client: AsyncClient, a
     assert response.status_code == 303
     assert response.headers["location"] == "/accounts/login?next=%2Fchat"
 
-    # htmx opens a stream again after every other answer, for ever.
+    # otherwise htmx would reconnect forever
     response = await client.get("/chat/1/stream")
     assert response.status_code == 200
     assert "event: done" in response.text
@@ -118,7 +118,7 @@ async def test_htmx_question_returns_new_messages_and_stream(app: FastAPI, scrip
     async with signed_in_client(app) as client:
         page = await begin(client)
         await stream(client, page)
-        script.script = [asyncio.Event()]  # not answered before it is shown
+        script.script = [asyncio.Event()]  # not answered before it is displayed
         response = await client.post(f"{page}/messages", data={"content": "Next?"}, headers=HTMX)
     assert response.status_code == 200
     assert "<html" not in response.text

@@ -26,9 +26,9 @@ async def test_export_contains_only_conversations_of_the_user(database: Database
                 session.add(Message(conversation_id=conversation.id, role=Role.ASSISTANT, answer=answer))
 
     async with database.reader() as session:
-        told = await read(session, Person(owner_id, ""))
+        exported = await read(session, Person(owner_id, ""))
 
-    assert [(row["title"], [message["text"] for message in row["messages"]]) for row in told["conversations"]] == [
+    assert [(row["title"], [message["text"] for message in row["messages"]]) for row in exported["conversations"]] == [
         ("Whales", ["On Whales?", "Much."]),
         ("Empty", []),
     ]
@@ -39,7 +39,7 @@ async def test_many_messages_are_deleted_with_the_user(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DELETE_BATCH_ROWS", "MAX_LOOKED_UP_IDS", "MAX_CASCADED_ROWS"):
-        monkeypatch.setattr(batches, name, 2)  # answers go with their questions, and are counted for neither
+        monkeypatch.setattr(batches, name, 2)  # answers are deleted with their questions and not counted
     other = await make_user(database)
     for owner in (owner_id, other.id):
         async with database.writer() as session:

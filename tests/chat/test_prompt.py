@@ -6,12 +6,12 @@ from opportune.llm import Answer, AnswerAttachment
 PLENTY = 10_000
 
 
-def sent_of(messages: list[Message], asked: Message, budget: int = PLENTY) -> list[llm.Message]:
-    return build_prompt(messages, asked, budget)[0]
+def sent_of(messages: list[Message], question: Message, budget: int = PLENTY) -> list[llm.Message]:
+    return build_prompt(messages, question, budget)[0]
 
 
 def said(*texts: str) -> list[Message]:
-    """Questions and answers in turn."""
+    """Return questions and answers in turn."""
     return [question(i, text) if i % 2 == 0 else answer(i, text) for i, text in enumerate(texts)]
 
 
@@ -52,8 +52,8 @@ def test_answer_without_its_question_is_dropped() -> None:
 
 
 def test_question_is_always_sent() -> None:
-    (asked,) = said("weighty " * 1_000)
-    assert sent_of([asked], asked, budget=10)[-1].content == asked.text
+    (question,) = said("weighty " * 1_000)
+    assert sent_of([question], question, budget=10)[-1].content == question.text
 
 
 def test_prompt_of_a_retry_omits_later_messages() -> None:

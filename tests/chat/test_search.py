@@ -10,7 +10,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 API = "/api/v1/conversations"
 
 
-@pytest.mark.database("sqlite")  # both kinds are asked by the tests of searching
+@pytest.mark.database("sqlite")  # tests of search cover both databases
 async def test_search_finds_current_rows_of_the_owner(app: FastAPI) -> None:
     owner, other = await make_user(app.state.database), await make_user(app.state.database)
     ids: dict[str, int] = {}

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def llm(settings: Settings, model: FakeProvider) -> LanguageModel:
-    """Two that answer by one script; the second can do more."""
+    """Two models with the same script; only the second sees pictures and calls tools."""
     models = [
         LlmModel(name="Fast", base_url="http://127.0.0.1:9"),
         LlmModel(name="Sharp", base_url="http://127.0.0.1:9", sees_images=True, price_per_million_answer_tokens=2),
@@ -51,8 +51,8 @@ async def conversation_of(manager: AnswerManager, owner_id: int, id_: int) -> Co
 
 
 async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    chosen = ConversationSettings(model="Sharp", system_prompt="Speak like a pirate.", temperature=0.2)
-    question, answer = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=chosen)
+    selected = ConversationSettings(model="Sharp", system_prompt="Speak like a pirate.", temperature=0.2)
+    question, answer = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=selected)
     assert (await wait_until_ended(manager, answer)).model == "Sharp"
     id_ = question.conversation_id
     conversation = await conversation_of(manager, owner_id, id_)
@@ -71,8 +71,8 @@ async def test_missing_model_is_replaced_with_a_notice(
     async with manager.database.writer() as session:
         conversation = await Chat(session, owner_id).begin("Why?", {"model": "Gone"})
     _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
-    ended = await wait_until_ended(manager, answer)
-    assert (ended.model, ended.omitted) == ("Fast", "Gone is no longer available. Fast answers instead.")
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.model, stored.omitted) == ("Fast", "Gone is no longer available. Fast answers instead.")
     assert model.received[0][0].content == SYSTEM_PROMPT
 
 
@@ -85,8 +85,8 @@ async def test_only_the_owner_reads_and_changes_settings(
         assert "Sharp (sees pictures, 12,288 tokens, 0 + 2 per million)" in page
         refused = await owner.post("/chat", data={"content": "Why?", "model": "Gone"})
         assert (refused.status_code, "There is no model Gone" in refused.text) == (422, True)
-        begun = await owner.post("/chat", data={"content": "Why?", "model": "Sharp", "temperature": "0.5"})
-        path = begun.headers["location"]
+        response = await owner.post("/chat", data={"content": "Why?", "model": "Sharp", "temperature": "0.5"})
+        path = response.headers["location"]
         changed = await owner.post(f"{path}/settings", data={"system_prompt": "Be <b>.", "model": "Sharp"})
         assert changed.headers["location"] == path
         page = (await owner.get(path)).text

@@ -32,7 +32,7 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
         again = (await ada.post(f"{API}/{number}/shares")).json()
         assert again["path"] == link[1], "what is shared already has a link"
 
-        async with app.state.database.writer() as session:  # what comes later, and another branch
+        async with app.state.database.writer() as session:  # later messages, and another branch
             chat = Chat(session, owner.id)
             conversation = await chat.conversation(number)
             assert conversation
@@ -52,8 +52,8 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
         for message in (later.id, other.id):
             assert "Another" not in (await client.get(f"{link[1]}?before={message}")).text
 
-        told = (await ada.get(f"{API}/shares")).json()["items"]
-        assert [(share["id"], share["path"]) for share in told] == [(again["id"], link[1])]
+        listed = (await ada.get(f"{API}/shares")).json()["items"]
+        assert [(share["id"], share["path"]) for share in listed] == [(again["id"], link[1])]
         async with signed_in_client(app) as stranger:
             assert (await stranger.post(f"/chat/{number}/share")).status_code == 404
             assert (await stranger.post(f"{API}/{number}/shares")).status_code == 404
@@ -82,8 +82,8 @@ async def test_shared_pages_and_unfinished_answers(app: FastAPI, client: AsyncCl
         assert "Question 0?" in (await client.get(path + earlier[1])).text
 
         fake_llm.script = ["Half", asyncio.Event()]
-        asked = await ada.post(API, json={"content": "Why?"})
-        url = asked.json()["stream_url"].removesuffix("/stream")
+        created = await ada.post(API, json={"content": "Why?"})
+        url = created.json()["stream_url"].removesuffix("/stream")
         assert (await ada.post(f"{url}/shares")).status_code == 409
         page = f"/chat/{url.rpartition('/')[2]}"
         assert (await ada.post(f"{page}/share")).headers["location"] == page
@@ -97,16 +97,16 @@ async def test_continued_answers_and_inactive_owners_stay_private(
     owner = await make_user(app.state.database)
     fake_llm.script = ["Public", LLMError("interrupted", "Cut.")]
     async with signed_in_client(app, owner) as ada:
-        asked = (await ada.post(API, json={"content": "Why?"})).json()
-        path, answer_id = asked["stream_url"].removesuffix("/stream"), asked["answer"]["id"]
-        await ada.get(asked["stream_url"])  # until it has ended
+        created = (await ada.post(API, json={"content": "Why?"})).json()
+        path, answer_id = created["stream_url"].removesuffix("/stream"), created["answer"]["id"]
+        await ada.get(created["stream_url"])  # until the answer has ended
         link = (await ada.post(f"{path}/shares")).json()["path"]
         assert "Public" in (await client.get(link)).text
         fake_llm.script = [" and private"]
         await ada.post(f"{path}/messages/{answer_id}/continue")
-        await ada.get(asked["stream_url"])
-        shown = (await client.get(link)).text
-        assert ("private" in shown, "has gone on since" in shown) == (False, True)
+        await ada.get(created["stream_url"])
+        html = (await client.get(link)).text
+        assert ("private" in html, "has gone on since" in html) == (False, True)
         newer = (await ada.post(f"{path}/shares")).json()["path"]
         assert "Public and private" in (await client.get(newer)).text
     async with app.state.database.writer() as session:

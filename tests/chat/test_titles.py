@@ -1,4 +1,4 @@
-"""Titles that the model makes after the first answer."""
+"""Titles generated after the first answer."""
 
 import asyncio
 import re
@@ -43,8 +43,8 @@ def test_a_title_is_one_short_line(reply: str, title: str) -> None:
 
 async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:
     async with signed_in_client(app) as client, signed_in_client(app) as stranger:
-        asked = (await client.post(API, json={"content": "Why do whales sing?"})).json()
-        url = asked["stream_url"].removesuffix("/stream")
+        created = (await client.post(API, json={"content": "Why do whales sing?"})).json()
+        url = created["stream_url"].removesuffix("/stream")
         page = f"/chat/{url.rpartition('/')[2]}"
         events = (await client.get(f"{page}/stream")).text
         assert recorded_jobs.names == ["chat.title"]
@@ -61,7 +61,7 @@ async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider
         assert ('hx-target="#title"' in titled, "Songs of whales" in titled) == (True, True)
         assert (await stranger.get(poll[1])).status_code == 404
 
-        asked = await client.post(f"{url}/messages", json={"content": "And?"})
+        created = await client.post(f"{url}/messages", json={"content": "And?"})
         assert "title?tries" not in (await client.get(f"{page}/stream")).text
         assert recorded_jobs.names == [], "only the first"
 
@@ -75,12 +75,12 @@ async def test_unusable_title_keeps_the_first_words(
     async with signed_in_client(app) as client:
 
         async def ask(question: str) -> str:
-            """The first answer of a conversation, whose title is still to be made; its address."""
+            """Ask the first question of a conversation without a title, and return its path."""
             fake_llm.script = ["An answer."]
-            asked = (await client.post(API, json={"content": question})).json()
-            await client.get(asked["stream_url"])
+            created = (await client.post(API, json={"content": question})).json()
+            await client.get(created["stream_url"])
             fake_llm.received = []
-            return str(asked["stream_url"]).removesuffix("/stream")
+            return str(created["stream_url"]).removesuffix("/stream")
 
         for script in NONSENSE:
             url = await ask("One?")
@@ -91,9 +91,9 @@ async def test_unusable_title_keeps_the_first_words(
             assert (await client.get(url)).json()["title"] == "One?", script
         assert "?tries=2" in (await client.get(f"/chat/{url.rpartition('/')[2]}/title?tries=1")).text
 
-        named, gone = await ask("Two?"), await ask("Three?")
+        named, deleted = await ask("Two?"), await ask("Three?")
         await client.patch(named, json={"title": "Mine"})
-        await client.post(f"/chat/{gone.rpartition('/')[2]}/delete")
+        await client.post(f"/chat/{deleted.rpartition('/')[2]}/delete")
         await recorded_jobs.work()
         assert fake_llm.received == []
         assert (await client.get(named)).json()["title"] == "Mine"
@@ -103,15 +103,15 @@ async def test_manual_title_wins_over_the_model(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     async with signed_in_client(app) as client:
-        asked = (await client.post(API, json={"content": "One?"})).json()
-        await client.get(asked["stream_url"])
+        created = (await client.post(API, json={"content": "One?"})).json()
+        await client.get(created["stream_url"])
         end = asyncio.Event()
         fake_llm.script, fake_llm.received = ["Of the model", end], []
         work = asyncio.create_task(recorded_jobs.work())
         async with asyncio.timeout(5):
             while not fake_llm.received:
                 await asyncio.sleep(0)
-            await client.patch(url := asked["stream_url"].removesuffix("/stream"), json={"title": "Mine"})
+            await client.patch(url := created["stream_url"].removesuffix("/stream"), json={"title": "Mine"})
             end.set()
             await work
         assert (await client.get(url)).json()["title"] == "Mine"
@@ -123,8 +123,8 @@ async def test_title_in_a_shared_account_is_charged_to_the_visitor(
     owner = await make_user(app.state.database, "demo@example.com")
     app.state.llm.guard.answers_settings = AnswersSettings(llm_demo_accounts=owner.email)
     async with signed_in_client(app, owner) as client:
-        asked = (await client.post(API, json={"content": "Why?"})).json()
-        await client.get(asked["stream_url"])
+        created = (await client.post(API, json={"content": "Why?"})).json()
+        await client.get(created["stream_url"])
         await recorded_jobs.work()
     assert len(fake_llm.received) == 2
     assert await calls_of_people(app) is None

@@ -10,7 +10,7 @@ from tests.pydocs.fake_search import FakeSearch
 
 @pytest.fixture
 def fake_search(app: FastAPI) -> FakeSearch:
-    """Stands in the place of the site's index."""
+    """Replace the index of the site."""
     fake_search = FakeSearch()
 
     async def instead() -> FakeSearch:

@@ -1,4 +1,4 @@
-"""An index of a few entries that no database has, for tests of what is around it."""
+"""A fake search of a few entries, for tests of pages and the API."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ BODIES = {
 
 
 class FakeSearch(DocumentSearch[SearchHit]):
-    """Finds names that begin with the query."""
+    """Matches names that begin with the query."""
 
     def __init__(self) -> None:
         self.database = None
@@ -37,9 +37,9 @@ class FakeSearch(DocumentSearch[SearchHit]):
         self.asked.append(query)
         corrected = "json" if query == "jsno" else ""
         names = [name for name in BODIES if query and name.startswith(corrected or query.lower())]
-        shown = names[(page - 1) * limit : page * limit]
+        page_names = names[(page - 1) * limit : page * limit]
         return SearchResults(
-            items=[self.hit(name, corrected or query) for name in shown],
+            items=[self.hit(name, corrected or query) for name in page_names],
             total=len(names),
             page=page,
             pages=max(1, -(-len(names) // limit)),
@@ -52,7 +52,7 @@ class FakeSearch(DocumentSearch[SearchHit]):
         return [*{hit.slug: hit for hit in found}.values()][:limit]
 
     async def edition(self) -> None:
-        """Keeps nothing."""
+        """Do not cache."""
 
     async def get(self, slug: str) -> DocumentRead:
         if self.is_empty:

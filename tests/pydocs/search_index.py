@@ -1,4 +1,4 @@
-"""Indexes for tests: what goes into them, and where they are."""
+"""Indexes for tests."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ def index_at(url: str) -> PydocsSettings:
 
 
 def settings_of(url: str) -> Settings:
-    """The site's own database is elsewhere."""
+    """The database of the site is elsewhere."""
     return settings_for("sqlite:///unused.db", index_at(url))
 
 

@@ -1,4 +1,4 @@
-"""A folder as Sphinx makes them, of a few pages."""
+"""A folder of a few pages, as built by Sphinx."""
 
 import zlib
 from pathlib import Path

@@ -8,7 +8,7 @@ from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.fake_search import FakeSearch
 from tests.pydocs.test_pages import QUERIES
 
-# One is enough: what is asked here is no database.
+# The tests do not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 SEARCH = "/api/v1/pydocs/search"

@@ -1,4 +1,4 @@
-"""Searching as its visitor sees it, in Chromium."""
+"""Search in Chromium."""
 
 import pytest
 from playwright.async_api import Page, expect
@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 from opportune.testing.services.accessibility import find_violations
 from tests.pydocs.fake_search import FakeSearch
 
-# One is enough: what is asked here is no database.
+# The browser does not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 

@@ -1,4 +1,4 @@
-"""`oppman.py pydocs …`, and the page of the documentation that tells of it."""
+"""`oppman.py pydocs ...` and its documentation."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python that has only two modules."""
+    """Simulate a Python with only two modules."""
     monkeypatch.setattr(PythonSource, "batches", lambda self: [Batch("json", ""), Batch("os.path", "")])
 
 
@@ -36,9 +36,9 @@ def test_command_indexes_and_clears_python(oppman: Oppman, empty_database_url: s
     done = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
     assert (done.code, done.err) == (0, "")
     assert re.fullmatch(r"\d+ entries of Python 3\.\d+\.\d+ in \d+\.\d s\.\n", done.out)
-    told = oppman("pydocs", "status")
-    assert told.code == 0
-    assert re.fullmatch(r"\d+ entries of Python 3.*, indexed on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n", told.out)
+    outcome = oppman("pydocs", "status")
+    assert outcome.code == 0
+    assert re.fullmatch(r"\d+ entries of Python 3.*, indexed on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n", outcome.out)
     assert oppman("pydocs", "clear").out == "The index was removed.\n"
     assert oppman("pydocs", "clear").out == "There was no index.\n"
 
@@ -130,6 +130,6 @@ def test_building_tells_how_far_it_is(
 ) -> None:
     monkeypatch.setenv("PYDOCS_DATABASE_URL", f"sqlite:///{tmp_path / 'index.db'}")
     monkeypatch.setattr("opportune.cli.output.PLAIN_PROGRESS_SECONDS", 0)
-    said = oppman("pydocs", "index", str(folder)).err
-    assert "Reading: " in said
-    assert "Writing: " in said
+    stderr = oppman("pydocs", "index", str(folder)).err
+    assert "Reading: " in stderr
+    assert "Writing: " in stderr

@@ -1,4 +1,4 @@
-"""From Python and its language to pieces, and from these to what is found first."""
+"""Documentation of Python and its language, and the ranking of entries."""
 
 import keyword
 import sys
@@ -58,7 +58,7 @@ def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def disturbed(folder: Path) -> Path:
-    """The program that describes modules, where some of them do what they should not."""
+    """The program that describes modules, with misbehaving modules."""
     modules = {
         "hang": "import time; time.sleep(60)",
         "die": "import os; os._exit(3)",

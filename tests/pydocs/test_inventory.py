@@ -1,4 +1,4 @@
-"""A folder of Sphinx's pages as a source: what is found, what is left out, and what is not let through."""
+"""A Sphinx folder as a source: entries, skipped pages and sanitized HTML."""
 
 from pathlib import Path
 

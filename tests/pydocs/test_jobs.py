@@ -1,4 +1,4 @@
-"""The command as a job. What the command does is tested with it."""
+"""The job that runs the command."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -30,9 +30,9 @@ async def test_job_builds_the_configured_index(
 
     await index_python.function(cast("Any", run))
 
-    asked: Any = run_command.await_args
-    assert asked.args == ("pydocs", "index")
-    assert DatabaseURL.parse(asked.kwargs["environ"]["PYDOCS_DATABASE_URL"]).path == tmp_path / "pydocs.db"
+    call: Any = run_command.await_args
+    assert call.args == ("pydocs", "index")
+    assert DatabaseURL.parse(call.kwargs["environ"]["PYDOCS_DATABASE_URL"]).path == tmp_path / "pydocs.db"
 
 
 def test_quickstart_queues_it() -> None:

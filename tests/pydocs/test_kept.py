@@ -1,4 +1,4 @@
-"""Parts of pages that are kept while the index is the same."""
+"""Cached fragments of search pages."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from opportune.config.settings import Settings
 from opportune.search.documents import sqlite_engine
 from tests.pydocs.search_index import fill, index_at, piece
 
-# Of PostgreSQL nothing is kept: only it knows when another index is there.
+# Nothing is cached with PostgreSQL, where only the database knows about a new index.
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -53,7 +53,7 @@ async def test_new_index_invalidates_the_cache(
     await client.get("/pydocs?q=os", headers=HTMX)
     fill(index_address, [piece("os.after")])
     monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
-    assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text  # which begins to read the new one
+    assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text  # starts loading the new one
     await app.state.pydocs.engine._reading
 
     assert "after" in (await client.get("/pydocs?q=os", headers=HTMX)).text

@@ -9,7 +9,7 @@ from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing import make_user, signed_in_client
 from tests.pydocs.fake_search import FakeSearch
 
-# One is enough: what is asked here is no database.
+# The tests do not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

@@ -1,4 +1,4 @@
-"""Questions about an entry, which a language model answers."""
+"""Questions about an entry, answered by a language model."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.pydocs.fake_search import FakeSearch
 
-# What is asked of the database is asked of both kinds in the tests of answers.
+# Tests of answers cover both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 
@@ -25,13 +25,13 @@ async def test_question_without_javascript_is_answered(
 ) -> None:
     fake_llm.script = ["A *scripted* answer."]
     async with signed_in_client(app) as client:
-        asked = await client.post("/pydocs?slug=os.path.join", data={"question": "What <for>?"})
+        response = await client.post("/pydocs?slug=os.path.join", data={"question": "What <for>?"})
         answer = await app.state.answers.newest("pydocs:os.path.join", 1)
         async with app.state.answers.view(answer.answer) as live, asyncio.timeout(10):
             async for _ in live.growth(0):
                 pass
-        page = (await client.get(asked.headers["location"])).text
-    assert asked.headers["location"] == "/pydocs/os.path.join"
+        page = (await client.get(response.headers["location"])).text
+    assert response.headers["location"] == "/pydocs/os.path.join"
     assert "What &lt;for&gt;?" in page
     assert "A <em>scripted</em> answer." in page
     assert "Join one or more path segments &amp; more" not in fake_llm.received[0][0].content, "as text and not as HTML"

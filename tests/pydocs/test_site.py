@@ -1,4 +1,4 @@
-"""From the settings to the page, on each kind of database."""
+"""The index of a site, on each database."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.pydocs.search_index import fill, index_at, piece
 
 @pytest.fixture
 def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings:
-    """The index is a file beside SQLite, and in the site's own PostgreSQL."""
+    """A file beside SQLite, or in the site's PostgreSQL database."""
     url = f"sqlite:///{tmp_path / 'index.db'}" if database_kind == "sqlite" else ""
     return settings.having(index_at(url))
 

@@ -78,8 +78,12 @@ class PartReader:
         return self.parts[-1]
 
     def _opening(self, element: HtmlElement) -> str:
-        kept = element.attributes | {"href": self.address(element.attributes.get("href", ""))}
-        return f"<{element.tag}" + "".join(f' {name}="{escape(value)}"' for name, value in kept.items() if value) + ">"
+        attributes = element.attributes | {"href": self.address(element.attributes.get("href", ""))}
+        return (
+            f"<{element.tag}"
+            + "".join(f' {name}="{escape(value)}"' for name, value in attributes.items() if value)
+            + ">"
+        )
 
 
 def group_of(element: HtmlElement) -> str:

@@ -166,13 +166,13 @@ class AnswerFlusher:
         """Run until all answers have ended. Ends are stored immediately, because stopping an answer waits for it."""
         while self._growing or self._ends:
             renewal = self._renewed + LEASE_RENEWAL_SECONDS
-            due = renewal if self._due is None else min(renewal, self._due)
+            save_at = renewal if self._due is None else min(renewal, self._due)
             with suppress(TimeoutError):
-                async with asyncio.timeout(due - monotonic()):
+                async with asyncio.timeout(save_at - monotonic()):
                     await self._woken.wait()
             self._woken.clear()
             await self._store_ends()
-            if monotonic() >= due:
+            if monotonic() >= save_at:
                 await self._save()
 
     async def _save(self) -> None:

@@ -84,15 +84,15 @@ class AnswerFollower:
 
     async def _poll(self) -> None:
         """Poll while answers are followed. A new one is read immediately."""
-        due = monotonic()
+        poll_at = monotonic()
         while self._followed:
             with suppress(TimeoutError):
-                async with asyncio.timeout(due - monotonic()):
+                async with asyncio.timeout(poll_at - monotonic()):
                     await self._woken.wait()
             self._woken.clear()
-            is_due = monotonic() >= due
+            is_due = monotonic() >= poll_at
             if is_due:
-                due = monotonic() + self._interval()
+                poll_at = monotonic() + self._interval()
             batch = {
                 answer_id: followed
                 for answer_id, followed in self._followed.items()

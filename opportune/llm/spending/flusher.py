@@ -59,15 +59,15 @@ class UsageFlusher:
     async def flush(self) -> None:
         """Write the collected usage. If the database raises an error, keep the usage for the next flush."""
         async with self._flushing:
-            used, ended = self._used, self._ended
+            used, reservations = self._used, self._ended
             self._used, self._ended, self._is_due = {}, set(), False
             try:
-                if used or ended:
-                    await ledger.add(self._database, used, ended)
+                if used or reservations:
+                    await ledger.add(self._database, used, reservations)
             except BaseException:
                 for key, usage in used.items():
                     self._used.setdefault(key, TokenUsage()).add(usage)
-                self._ended |= ended
+                self._ended |= reservations
                 self._is_due = True
                 raise
             await self._after_flush()

@@ -38,7 +38,7 @@ class UsageKey(NamedTuple):
     model: str
 
 
-async def add(database: Database, used: Mapping[UsageKey, TokenUsage], ended: Collection[int] = ()) -> None:
+async def add(database: Database, used: Mapping[UsageKey, TokenUsage], reservation_ids: Collection[int] = ()) -> None:
     """Add usage, and delete the reservations with the ids `ended` and expired ones."""
     users, sums = _rows(used)
     async with database.writer() as session:
@@ -46,8 +46,8 @@ async def add(database: Database, used: Mapping[UsageKey, TokenUsage], ended: Co
             await session.execute(ADD_TO_USER, users)
         if sums:
             await session.execute(ADD_TO_SUM, sums)
-        if ended:
-            has_ended = col(LlmReservation.id).in_(ended) | (col(LlmReservation.expires_at) <= utc_now())
+        if reservation_ids:
+            has_ended = col(LlmReservation.id).in_(reservation_ids) | (col(LlmReservation.expires_at) <= utc_now())
             await session.execute(delete(LlmReservation).where(has_ended))
 
 

@@ -127,8 +127,8 @@ def _open_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
     rounds = [number for number, turn in enumerate(since) if turn.tool_calls]
     if not rounds:
         return 0, ()
-    ended = {turn.tool_call_id for turn in since[rounds[-1] + 1 :]}
-    return len(rounds), tuple(call for call in since[rounds[-1]].tool_calls if call.id not in ended)
+    call_ids = {turn.tool_call_id for turn in since[rounds[-1] + 1 :]}
+    return len(rounds), tuple(call for call in since[rounds[-1]].tool_calls if call.id not in call_ids)
 
 
 def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:

@@ -1,4 +1,4 @@
-"""What docs/llm.md says is so."""
+"""Examples of docs/llm.md."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8")
 def names_of_its_code() -> dict[str, Any]:
     names: dict[str, Any] = {}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        if "app.books" not in code:  # that one is asked by tests/opportune/web/test_streaming.py
+        if "app.books" not in code:  # tested by tests/opportune/web/test_streaming.py
             exec(code, names)  # noqa: S102 - the guide's own
     return names
 

@@ -132,7 +132,7 @@ async def test_failed_call_is_retried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "asked"),
+    ("script", "attempts"),
     [
         pytest.param([REFUSED], 3, id="to the end of its retries"),
         pytest.param(["It is", REFUSED], 1, id="what has begun is not begun anew"),
@@ -141,15 +141,15 @@ async def test_failed_call_is_retried() -> None:
         pytest.param([LLMError("timeout", "Too slow.")], 1, id="it has been waited for already"),
     ],
 )
-async def test_call_is_not_retried(script: list[Step], asked: int) -> None:
+async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
     provider = FakeProvider(*script)
     with pytest.raises(LLMError):
         await asking(provider, retries=2).complete("A long text.")
-    assert len(provider.received) == asked
+    assert len(provider.received) == attempts
 
 
 def choosing(*models: LlmModel, **providers: Provider) -> LanguageModel:
-    """The models of a table, whose providers play scripts."""
+    """Create the models of LLM_MODELS with scripted providers."""
     llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": [*models]}))
     for name, provider in providers.items():
         llm.using(name).provider = provider

@@ -1,4 +1,4 @@
-"""A model of its own for tests, which is searchable."""
+"""A searchable model for tests."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tests.opportune import tables
 
 
 class Table(SQLModel):
-    # Apart from the project's own tables, which migrations make.
+    # Separate from the project's tables, which migrations create.
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
     id: int = Field(default=None, primary_key=True, sa_type=BigId)
@@ -38,13 +38,13 @@ async def make_tables(database: Database) -> None:
 
 
 async def migrated(database: Database) -> None:
-    """What follows migrations: the indexes are brought in line."""
+    """Update the indexes, as after migrations."""
     async with database.engine.begin() as connection:
         await connection.run_sync(bring_in_line)
 
 
 async def add(database: Database, *books: Sequence[str | None]) -> None:
-    """Books by title and summary."""
+    """Search books by title and summary."""
     async with database.writer() as session:
         rows = [dict(zip(("title", "summary"), book, strict=False)) for book in books]
         for row in rows:

@@ -8,7 +8,7 @@ from tests.opportune.search.books import Book, make_tables, migrated
 
 @pytest.fixture
 def searchables_of_the_test(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test makes searchable is so in its database alone; the project's own stays, or its indexes would go."""
+    """Limit models that a test makes searchable to its database, and keep those of the project."""
     monkeypatch.setattr(searchable, "registered", dict(searchable.registered))
 
 

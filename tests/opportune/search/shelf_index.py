@@ -1,4 +1,4 @@
-"""An index of documents for tests: what goes into it, and where it is."""
+"""A document index for tests."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -32,7 +32,7 @@ class Hit(DocumentHit):
 
 class Shelf(DocumentIndex[Hit]):
     def url(self, settings: Settings) -> DatabaseURL:
-        """The file itself, which the site's own would not be."""
+        """A separate file, unlike the index of a site in memory."""
         return DatabaseURL.parse(settings.database_url.get_secret_value())
 
 
@@ -44,7 +44,7 @@ class Quiet:
 
 
 def unseen(words: str, steps: int) -> Any:
-    """Progress that nobody looks at."""
+    """Progress that is not displayed."""
     del words, steps
     return nullcontext(Quiet())
 

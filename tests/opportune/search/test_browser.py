@@ -1,4 +1,4 @@
-"""A search as one types in Chromium, on a page that the macros make."""
+"""Search as you type in Chromium, on a page built with the macros."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ from opportune.testing.quiet_app import quiet_app
 from opportune.web import is_htmx, templates
 from tests.opportune.page_templates import add_templates
 
-# One is enough: what is asked here is no database.
+# The browser does not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 WAVES = ("sea", "sea breeze", "sea breeze at dawn", "sea breezes", "tide")
@@ -32,7 +32,7 @@ WAVE = '{% extends "base.html" %}{% block content %}<h1>{{ name }}</h1>{% endblo
 
 router = APIRouter(prefix="/waves")
 pending: dict[str, asyncio.Event] = {}
-"""Queries that are answered only after their event."""
+"""Queries whose response waits for an event."""
 
 
 @dataclass
@@ -52,11 +52,11 @@ class Hit:
 
 
 @router.get("")
-async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
-    if asked.q in pending:
-        await pending[asked.q].wait()
-    found = [Hit(name, asked.q) for name in WAVES if asked.q and name.startswith(asked.q)]
-    context: dict[str, Any] = {"results": SearchResults(items=found, total=len(found), page=1, pages=1, query=asked.q)}
+async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
+    if query.q in pending:
+        await pending[query.q].wait()
+    found = [Hit(name, query.q) for name in WAVES if query.q and name.startswith(query.q)]
+    context: dict[str, Any] = {"results": SearchResults(items=found, total=len(found), page=1, pages=1, query=query.q)}
     if is_htmx(request):
         return templates.render_block(request, "waves/search.html", "found", context)
     return templates.render(request, "waves/search.html", context)
@@ -78,7 +78,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_late_response_is_ignored_and_keys_work(page: Page, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count, hits = page.get_by_role("status"), page.locator(".search-hit")
     await page.goto("/waves")
-    for words in ("s", "se"):  # two, since htmx itself stops only the first
+    for words in ("s", "se"):  # two, because htmx cancels only the first
         monkeypatch.setitem(pending, words, asyncio.Event())
         async with page.expect_request(f"**/waves?q={words}"):
             await page.get_by_role("searchbox").fill(words)

@@ -1,4 +1,4 @@
-"""From a source to an index, on both databases: whole, or as it was before."""
+"""Build of an index from a source, on both databases: complete, or unchanged."""
 
 import sqlite3
 from collections.abc import Generator, Iterable
@@ -19,7 +19,7 @@ Found = list[Piece] | str
 
 
 class Batches:
-    """A source that may be interrupted."""
+    """A source that can be interrupted."""
 
     title = "Batches 1.0"
 

@@ -1,4 +1,4 @@
-"""Rows that are found by what they mean, on both databases alike."""
+"""Search of rows by meaning, on both databases."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ LIBRARY = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour
 
 @dataclass
 class Library:
-    """Searchable books, with a model for embeddings."""
+    """Searchable books with an embedding model."""
 
     search: Searchable[Book]
     database: Database
@@ -37,7 +37,7 @@ class Library:
     settings: Settings
 
     def use(self, **changes: Any) -> None:
-        """Go on as after a restart with another EMBEDDING_MODEL."""
+        """Simulate a restart with another EMBEDDING_MODEL."""
         model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
         llm = LanguageModel.of(self.settings.model_copy(update={"embedding_model": model}))
         self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm=llm)
@@ -69,7 +69,7 @@ async def library(
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
         await migrated(database)
         async with serve_embeddings(monkeypatch) as endpoint:
-            library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # `use` sets them
+            library = Library(books, database, endpoint, None, settings)  # set by `use`
             library.use()
             yield library
             await library.llm.close()
@@ -87,9 +87,9 @@ async def test_rows_are_found_by_meaning_after_the_job(
     assert await library.titles("a fresh loaf") == ["Baguette"]
     assert await library.titles("sailing") == ["Harbour"]
     assert await library.titles("zebra") == []
-    asked = len(library.endpoint.bodies)
+    request_count = len(library.endpoint.bodies)
     assert await library.titles("a  fresh loaf") == ["Baguette"]
-    assert len(library.endpoint.bodies) == asked, "a question is asked for once"
+    assert len(library.endpoint.bodies) == request_count, "a question is asked for once"
     for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
         assert await library.titles(query) == [], query
 
@@ -102,9 +102,9 @@ async def test_matches_of_words_rank_first(library: Library) -> None:
         page = await library.search.find(session, "invoice", limit=1, page=2)
         (hit,) = page.items
         listed = await library.search.search_hybrid(session, "invoice", select(Book).where(col(Book.title) != "Money"))
-        own = await paginate(session, listed, Paging(size=1))
+        listed_page = await paginate(session, listed, Paging(size=1))
     assert (page.total, page.pages, hit.url, hit.name_html) == (3, 3, f"/books/{hit.row.id}", "Money")
-    assert ([book.title for book in own.items], own.total) == (["Invoice"], 2)
+    assert ([book.title for book in listed_page.items], listed_page.total) == (["Invoice"], 2)
 
 
 async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ async def test_vectors_are_deleted_with_row_and_text(library: Library) -> None:
     await library.jobs.run(embed_all())
     assert library.endpoint.texts[sent:] == ["Feline"], "what has not changed is not asked for again"
     assert await library.titles("purr") == ["Feline"]
-    async with library.database.writer() as session:  # as `flush` does, after which numbers begin again
+    async with library.database.writer() as session:  # as `flush` does, after which ids restart
         everything = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
         await session.execute(text(f"{everything} test_book"))
     assert await library.number_of_vectors() == 0
@@ -161,7 +161,7 @@ async def test_rejected_text_does_not_block_others(library: Library) -> None:
     await library.jobs.work()
     assert (await library.titles("loaf"), await library.titles("sailing")) == (["Baguette"], ["Harbour"])
     assert (await library.titles("purr"), await library.titles("kitten")) == ([], ["Kitten"])
-    library.endpoint.refuses = "text"  # any: then it is not for the text
+    library.endpoint.refuses = "text"  # with any text, because the failure does not depend on it
     await library.add({"Money": "Cheap text"})
     with pytest.raises(LLMError, match="did not accept"):
         await library.jobs.work()

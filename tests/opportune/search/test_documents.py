@@ -1,4 +1,4 @@
-"""The same questions and the same answers on both databases."""
+"""Search in documents, with the same results on both databases."""
 
 import asyncio
 import os
@@ -53,14 +53,14 @@ HOSTILE = [
     "name:os",
     "os -",
     "a" * 10_000,
-    "㌕" * 200,  # each stands for six letters
+    "㌕" * 200,  # each expands to six letters
     "🐍 \u202ex",
 ]
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where an index of those pieces is, which the tests only read."""
+    """Locations of an index that tests only read."""
     if request.param == "sqlite":
         address = f"sqlite:///{tmp_path_factory.mktemp('shelf') / 'index.db'}"
     else:
@@ -270,7 +270,7 @@ def test_index_location_follows_the_settings() -> None:
     assert index.url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
 
 
-@pytest.mark.database("postgresql")  # where it is written into the tables of the older one
+@pytest.mark.database("postgresql")  # written into the tables of the older one
 async def test_index_with_other_fields_is_rebuilt(empty_database_url: str) -> None:
     fill(empty_database_url, [piece("before.it")])
     wider = Shelf("shelf", "the shelf", Wider, Hit)

@@ -1,4 +1,4 @@
-"""Documents that are found by what they mean, on both databases alike."""
+"""Search of documents by meaning, on both databases."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +26,7 @@ class Handbook(DocumentIndex[DocumentHit]):
     path: Path
 
     def url(self, settings: Settings) -> DatabaseURL:
-        """Beside the site's SQLite, or in its PostgreSQL."""
+        """Beside the site's SQLite file, or in its PostgreSQL database."""
         main = DatabaseURL.parse(settings.database_url.get_secret_value())
         return main if main.kind == "postgresql" else DatabaseURL.parse(f"sqlite:///{main.path.with_name('book.db')}")
 

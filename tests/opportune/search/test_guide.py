@@ -1,4 +1,4 @@
-"""The examples of docs/search.md, run as they stand there."""
+"""Examples of docs/search.md."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -31,7 +31,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 @pytest.fixture
 def example(searchables_of_the_test: None) -> Iterator[dict[str, Any]]:
-    """The names of the guide's modules."""
+    """Names defined by the modules of the guide."""
     names: dict[str, Any] = {"Book": Book, "BookFilter": SearchQuery, "Page": Page}
     with temporary_hooks():
         exec(PYTHON[0] + PYTHON[2] + PYTHON[3], names)  # noqa: S102 - the guide's own code
@@ -40,7 +40,7 @@ def example(searchables_of_the_test: None) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    """The site with the guide's feature."""
+    """A site with the feature of the guide."""
     router: APIRouter = example["router"]
     add_templates(monkeypatch, {"books/search.html": HTML[0]})
     books = Feature(name="books", summary="", pages=router)

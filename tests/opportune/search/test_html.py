@@ -45,7 +45,7 @@ def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_parser: HTMLParser, _page: str) -> None:
         raise AssertionError("unknown status keyword")
 
-    # Which markup that is changes with Python's version, and newer ones read all of it.
+    # Invalid markup depends on the Python version; newer ones accept all.
     monkeypatch.setattr(HTMLParser, "feed", refuse)
     with pytest.raises(ValueError, match="its markup is invalid"):
         parse_main("<main><![x]>")

@@ -1,4 +1,4 @@
-"""Indexes of models beside migrations, checks, copies, backups and poolers."""
+"""Indexes of models with migrations, checks, copies, backups and poolers."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def people(searchables_of_the_test: None) -> Searchable[User]:
 
 @pytest.fixture
 def site(oppman: Oppman, people: Searchable[User], database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a database with a user and an index."""
+    """Return the URL of a database with a user and an index."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SECRET_KEY", "a key for tests that opens nothing anywhere")
     assert oppman("migrate").code == 0
@@ -56,7 +56,7 @@ def test_missing_index_is_reported_and_created(
     oppman: Oppman, database_url: str, searchables_of_the_test: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Searchable(Job, fields=["name"])
-    monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # of the others, each template costs more
+    monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # of the others, each template is slow to create
     monkeypatch.setenv("DATABASE_URL", database_url)
     assert "Indexes for search, or groups, are not what the code asks for" in oppman("check").out
     assert oppman("migrate").code == 0
@@ -91,7 +91,7 @@ async def test_restored_database_is_searchable(
 
 @pytest.mark.database("sqlite")
 async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str, people: Searchable[User]) -> None:
-    """SQLite's triggers go with the table that is dropped."""
+    """SQLite drops triggers with their table."""
     with connect(settings_for(site)) as connection, connection.begin():
         connection.execute(text("DROP TRIGGER fts_accounts_user_insert"))
     add(site, "bobby@example.com")

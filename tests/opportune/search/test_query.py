@@ -1,4 +1,4 @@
-"""How a question is understood, and what is marked in an answer."""
+"""Parsing of queries and highlighting of results."""
 
 from opportune.search import highlight, snippet
 from opportune.search.highlight import MAX_SNIPPET_CHARS, Highlighter

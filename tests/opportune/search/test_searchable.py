@@ -1,4 +1,4 @@
-"""Rows of models that are found by their words, on both databases alike."""
+"""Search of rows by words, on both databases."""
 
 import gc
 import re
@@ -109,7 +109,7 @@ async def test_index_follows_the_transaction(database: Database, book_search: Se
         assert (await book_search.find(session, "first")).total == 1
         await session.execute(update(Book).where(col(Book.title) == "second").values(title="changed"))
         await session.execute(delete(Book).where(col(Book.title) == "third"))
-        await session.execute(delete(Shelf))  # and by a foreign key that cascades
+        await session.execute(delete(Shelf))  # and by a cascading foreign key
     assert await titles(database, book_search, "first or second or third or changed") == ["changed"]
     async with database.writer() as session:
         session.add(Book(title="never"))
@@ -123,7 +123,7 @@ async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searcha
     await add(database, ("Bread", ""))
     async with database.reader() as session:
         assert (await book_search.find(session, "bread")).total == 1
-        if database.url.kind == "sqlite":  # whose readers see nothing of it; PostgreSQL waits for those of before
+        if database.url.kind == "sqlite":  # invisible to readers; PostgreSQL waits for earlier ones
             await book_search.rebuild(database)
             assert (await book_search.find(session, "bread")).total == 1
     await book_search.rebuild(database)
@@ -156,8 +156,8 @@ async def test_unused_index_is_dropped(
     catalogue = "sqlite_master" if database.url.kind == "sqlite" else "pg_class"
     column = "name" if database.url.kind == "sqlite" else "relname"
     async with database.reader() as session:
-        left = await session.scalars(text(f"SELECT {column} FROM {catalogue} WHERE {column} LIKE 'fts%'"))  # noqa: S608
-        assert left.all() == []
+        remaining = await session.scalars(text(f"SELECT {column} FROM {catalogue} WHERE {column} LIKE 'fts%'"))  # noqa: S608
+        assert remaining.all() == []
 
 
 @pytest.mark.database("sqlite")

@@ -1,4 +1,4 @@
-"""Processes of a site that answer until they die."""
+"""Processes of a site that wait until they are killed."""
 
 from multiprocessing.connection import Connection
 
@@ -6,8 +6,8 @@ from opportune.jobs.worker_lock import WorkerLock
 
 
 def hold_lock(address: str, worker: str, parent: Connection) -> None:
-    """Live as this worker, and say so."""
+    """Hold the lock of this worker and notify the parent."""
     lock = WorkerLock(address, worker)
     lock.hold()
     parent.send("held")
-    parent.recv()  # which nobody sends
+    parent.recv()  # blocks until the process is killed

@@ -1,4 +1,4 @@
-"""A page with a question, files and the answer, made with the macros that every project has."""
+"""A page with a question, files and an answer, built with the macros."""
 
 from collections.abc import AsyncIterator
 

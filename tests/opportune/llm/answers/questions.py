@@ -1,4 +1,4 @@
-"""Asking and waiting, for tests of answers."""
+"""Helpers that ask questions and wait for answers."""
 
 import asyncio
 from datetime import timedelta
@@ -13,7 +13,7 @@ from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
 
 TIMEOUT_SECONDS = 10
-"""Seconds that a test waits for what must happen, before it fails."""
+"""Timeout of events that a test waits for."""
 
 
 async def ask(manager: AnswerManager, owner_id: int, question: str = "Why?", topic: str = "") -> Answer:
@@ -27,7 +27,7 @@ async def retry(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def shown(manager: AnswerManager, answer: Answer) -> Answer:
-    """The answer as a page of this process shows it now."""
+    """Return the answer for a template of this process."""
     assert answer.owner_id is not None
     found = await manager.find(answer.id, answer.owner_id)
     assert found
@@ -35,7 +35,7 @@ async def shown(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
-    """The answer once it has ended, as a viewer sees it."""
+    """Wait for the end of an answer as a viewer, and return it."""
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.growth(0):
             pass
@@ -54,9 +54,9 @@ async def set_values(database: Database, answer: Answer, **values: Any) -> None:
 
 
 async def kill_process(manager: AnswerManager, database: Database, answer: Answer) -> None:
-    """What remains of a process after SIGKILL: a row whose lease nobody renews."""
+    """Simulate SIGKILL: the row remains with a lease that is not renewed."""
     answer_task = manager._tasks.pop(answer.id)
-    answer_task.task.cancel()  # no more saving, and no end
+    answer_task.task.cancel()  # no more saves and no end
     await asyncio.wait([answer_task.task])
     answer_task._generation.cancel()
     await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))

@@ -32,8 +32,8 @@ class Storyteller(llm.Provider):
     async def stream(
         self, messages: Sequence[llm.Message], *, temperature: float | None = None
     ) -> AsyncGenerator[llm.Chunk, None]:
-        begun = messages[-1].content if messages[-1].role == "assistant" else ""
-        for start in range(len(begun), len(STORY), CHARACTERS_PER_CHUNK):
+        text = messages[-1].content if messages[-1].role == "assistant" else ""
+        for start in range(len(text), len(STORY), CHARACTERS_PER_CHUNK):
             yield STORY[start : start + CHARACTERS_PER_CHUNK]
             await asyncio.sleep(0.005)
         yield llm.Done()

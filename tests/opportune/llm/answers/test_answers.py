@@ -1,4 +1,4 @@
-"""What is stored of answers, and who may have how many."""
+"""Storage and limits of answers."""
 
 import asyncio
 
@@ -145,8 +145,8 @@ async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("opportune.llm.answers.shown.MAX_CACHED_LENGTH", 1_000)
     answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
     for _ in range(2):
-        shown = [await ShownAnswer.of(answer) for answer in answers]
-    assert shown[7].blocks == "<p><em>7</em></p>\n"
+        shown_answers = [await ShownAnswer.of(answer) for answer in answers]
+    assert shown_answers[7].blocks == "<p><em>7</em></p>\n"
     assert len(rendered) == 200
     await ShownAnswer.of(Answer(id=0, text="long " * 1_000, status=AnswerStatus.DONE))
     await ShownAnswer.of(answers[0])

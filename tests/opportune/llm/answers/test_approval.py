@@ -1,4 +1,4 @@
-"""Tools that change something wait for the person's yes or no: for days, through restarts, and run once."""
+"""Approval of changing tools by the user, also days later and after restarts."""
 
 import asyncio
 import json
@@ -84,7 +84,7 @@ async def found(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def asked(manager: AnswerManager, owner: User, topic: str = "") -> Answer:
-    """An answer that waits."""
+    """An answer that waits for an approval."""
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "May I?", owner_id=owner.id, topic=topic, tools=True)
     await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
@@ -128,7 +128,7 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
 async def test_unsaved_text_is_stored_and_shown_while_waiting(
     manager: AnswerManager, owner: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also text that came after a save that failed."""
+    """Also after a failed save."""
     failed, may_go_on = asyncio.Event(), asyncio.Event()
 
     async def save(*_: object, **__: object) -> None:
@@ -196,8 +196,8 @@ async def test_expired_approval_counts_as_refused(manager: AnswerManager, owner:
     vars(manager.llm)["provider"] = seen_late
     answer = await asked(manager, owner)
     await set_values(manager.database, answer, lease_until=long_ago)
-    shown = await manager.shown(await found(manager, answer))  # whoever looks at it
-    assert shown.answer.status == "streaming"
+    rendered = await manager.shown(await found(manager, answer))  # as for another viewer
+    assert rendered.answer.status == "streaming"
     stored = await wait_until_ended(manager, answer)
     assert (stored.text, stored.tool_runs[0]["approval"], lent) == ("Then not.", "refused", [])
 
@@ -210,14 +210,14 @@ async def test_approval_for_the_rest_allows_waiting_calls(
     librarian.next_scripts = [[wants(again)], ["All yours."]]
     answer = await asked(manager, owner)
     assert [run["result"] for run in answer.tool_runs] == [None] * 3, "nor does what asks nobody run yet"
-    await decide(manager, answer, 0)  # which asks nobody
+    await decide(manager, answer, 0)  # which needs no approval
     await decide(manager, answer, 1, yes=False)
     assert (await found(manager, answer)).is_waiting
     await decide(manager, answer, 2, rest=True)
     stored = await wait_until_ended(manager, answer)
     assert (stored.text, lent) == ("All yours.", ["Emma", "Ada"])
-    said = {run["arguments"]: run["result"] for run in stored.tool_runs}
-    assert said[LEND.arguments] == NOT_ALLOWED
+    results = {run["arguments"]: run["result"] for run in stored.tool_runs}
+    assert results[LEND.arguments] == NOT_ALLOWED
     assert [turn.content for turn in librarian.received[1] if turn.role == "tool"] == [
         "Third shelf.",
         NOT_ALLOWED,

@@ -1,4 +1,4 @@
-"""Pictures and documents that an answer's prompt has, or only names."""
+"""Pictures and documents in the prompt of an answer."""
 
 from collections.abc import AsyncIterator
 
@@ -34,10 +34,10 @@ async def test_picture_is_loaded_for_each_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider, storage: Storage
 ) -> None:
     name = await storage.save("shown", "jpg", b"\xffdrawn", "image/jpeg")
-    asked = Message("user", "What is it?", pictures=(Picture(stored_as=name), Picture(b"\xff\0", "image/png")))
+    prompt = Message("user", "What is it?", pictures=(Picture(stored_as=name), Picture(b"\xff\0", "image/png")))
     model.script = [llm.LLMError("timeout", "Too slow.")]
     async with manager.database.writer() as session:
-        answer = await manager.ask(session, [asked], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
+        answer = await manager.ask(session, [prompt], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
     failed = await wait_until_ended(manager, answer)
     again = await wait_until_ended(manager, await retry(manager, failed))
     await storage.delete(name)
@@ -52,10 +52,10 @@ async def test_picture_is_loaded_for_each_question(
 async def test_files_are_attached_as_far_as_they_fit(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
-    shown = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]
+    attachments = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]
     model.context_budget = 4_000
     async with manager.database.writer() as session:
-        answer = await manager.ask(session, "What is it?", owner_id=owner_id, attachments=shown)
+        answer = await manager.ask(session, "What is it?", owner_id=owner_id, attachments=attachments)
     answer = await wait_until_ended(manager, answer)
     (sent,) = model.received[0]
     assert (sent.pictures, sent.content.startswith(DATA_RULE)) == ((Picture(b"cat"),), True)
@@ -64,4 +64,4 @@ async def test_files_are_attached_as_far_as_they_fit(
     model.sees_images = False
     async with manager.database.writer() as session:
         with pytest.raises(AttachmentRefused, match="Scripted cannot see pictures"):
-            await manager.ask(session, "What is it?", owner_id=owner_id, attachments=shown)
+            await manager.ask(session, "What is it?", owner_id=owner_id, attachments=attachments)

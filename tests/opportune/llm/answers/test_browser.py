@@ -1,4 +1,4 @@
-"""A question and its answer in Chromium, on the page that macros make."""
+"""A question and its answer in Chromium."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.opportune.llm.answers.question_page import app
 
 __all__ = ["app"]  # a fixture
 
-# A browser shows the same with both kinds.
+# The browser does not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 
@@ -46,7 +46,9 @@ async def test_focus_survives_an_answer_that_ends_before_its_stop_request(
     answer = page.get_by_role("article", name="Answer")
 
     async def respond_late(route: Route) -> None:
-        await page.wait_for_function("document.activeElement === document.body")  # the disabled button has lost it
+        await page.wait_for_function(
+            "document.activeElement === document.body"
+        )  # the disabled button has lost the focus
         response = await route.fetch()
         await expect(answer.get_by_text("Stopped")).to_be_visible()
         await route.fulfill(response=response)

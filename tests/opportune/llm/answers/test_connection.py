@@ -1,4 +1,4 @@
-"""An answer over connections that are lost, in Chromium: it goes on by itself, with every character once."""
+"""Answers over lost connections, in Chromium: streams resume without missing or repeated text."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from tests.opportune.llm.answers.question_page import app
 
 __all__ = ["app"]  # a fixture
 
-# A browser shows the same with both kinds.
+# The browser does not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
@@ -26,7 +26,7 @@ STREAMS = "**/stream?after=*"
 
 
 class Router:
-    """Stands between the browser and the site. It may forget connections, which nobody is told, or be switched off."""
+    """Proxy between browser and site, which can silently drop connections or be switched off."""
 
     def __init__(self, site: str) -> None:
         self.site = site.removeprefix("http://").split(":")
@@ -44,13 +44,13 @@ class Router:
             connection.abort()
 
     def forget(self) -> None:
-        """What there is and what comes is silent from now on."""
+        """Drop all packets of existing connections."""
         self.is_silent = True
         for connection in self._connections:
             connection.is_forgotten = True
 
     def close_idle(self) -> None:
-        """A server does this after some seconds, and a browser after it slept."""
+        """Close all connections, as a server does after some seconds, or a browser after sleep."""
         for connection in self._connections:
             if not connection.is_stream:
                 connection.abort()
@@ -93,9 +93,9 @@ async def router(site: str) -> AsyncIterator[Router]:
 
 @pytest.fixture
 async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator[Page]:
-    """Somebody signed in, behind the router, with a clock that can be moved on.
+    """A page of a signed-in user behind the router, with a clock that tests can advance.
 
-    What Chromium says in its console about lost connections is expected.
+    Messages of Chromium about lost connections are expected.
     """
     address = f"http://127.0.0.1:{router.port}"
     async with await chromium.new_context(base_url=address) as context:
@@ -107,15 +107,15 @@ async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator
 
 
 @pytest.fixture
-def rest(app: FastAPI) -> asyncio.Event:
-    """Lets the model, which has said the `BEGINNING`, say the `REST`."""
-    rest = asyncio.Event()
-    app.state.llm.provider = FakeProvider(BEGINNING, rest, REST)
-    return rest
+def gate(app: FastAPI) -> asyncio.Event:
+    """Event that lets the model continue after `BEGINNING` with `REST`."""
+    gate = asyncio.Event()
+    app.state.llm.provider = FakeProvider(BEGINNING, gate, REST)
+    return gate
 
 
 async def pass_time(page: Page, seconds: float, times: int = 1) -> None:
-    """Let the page's clock go on by so many seconds, as often as that; its intervals are due once each time."""
+    """Advance the page's clock repeatedly by some seconds; each time, its intervals run once."""
     for _ in range(times):
         await page.clock.fast_forward(int(1000 * seconds))
 
@@ -142,73 +142,73 @@ async def expect_whole_answer(page: Page) -> None:
 
 
 async def test_silent_streams_are_reconnected(
-    page: Page, router: Router, rest: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+    page: Page, router: Router, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
     await page.add_init_script(
         "let n = 0; addEventListener('ping', () => { document.documentElement.dataset.n = ++n; })"
     )
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/stream" in request.url else None)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if "/stream" in request.url else None)
     await begin(page)
     await think_long(page)
-    assert len(asked) == 1
+    assert len(requests) == 1
     router.forget()
-    rest.set()
+    gate.set()
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
     await expect(page.get_by_text(LOST)).to_be_visible()
     router.is_silent = False
-    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may try all that it has first
+    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may first try its old connections
     await expect_whole_answer(page)
-    rest.clear()
-    await sleep_and_be_offline(page, router, rest)
+    gate.clear()
+    await sleep_and_be_offline(page, router, gate)
 
 
 async def think_long(page: Page) -> None:
-    """Let pass more time than a page that hears nothing would wait, while the server says that it is there."""
+    """Let more time pass than the page tolerates in silence, while the server sends pings."""
     for _ in range(3):
         await page.evaluate("document.documentElement.dataset.n = n = 0")
         await expect(page.locator("html")).to_have_attribute("data-n", re.compile(r"[1-9]"))
         await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
 
 
-async def sleep_and_be_offline(page: Page, router: Router, rest: asyncio.Event) -> None:
+async def sleep_and_be_offline(page: Page, router: Router, gate: asyncio.Event) -> None:
     await begin(page)
     router.forget()
     router.close_idle()
-    rest.set()
+    gate.set()
     router.is_silent = False
     await page.clock.fast_forward("10:00")
     await expect_whole_answer(page)
 
-    rest.clear()
+    gate.clear()
     await begin(page)
     router.forget()
     router.close_idle()
     await page.context.set_offline(True)
     await expect(page.get_by_text(LOST)).to_be_visible()
-    rest.set()
+    gate.set()
     router.is_silent = False
     await page.context.set_offline(False)
     await expect_whole_answer(page)
 
 
-async def fail_to_have_a_stream_at_first(page: Page, rest: asyncio.Event) -> None:
+async def fail_to_have_a_stream_at_first(page: Page, gate: asyncio.Event) -> None:
     async def meet_a_proxy(route: Route) -> None:
         await route.fulfill(status=502, body="<!doctype html><title>Bad gateway</title>", content_type="text/html")
 
-    rest.clear()
+    gate.clear()
     await page.route(STREAMS, meet_a_proxy, times=1)
     await page.goto("/waves")
     await ask(page)
     await expect(page.get_by_text(LOST)).to_be_visible()
     await expect(page.get_by_text("The server does not answer")).to_be_hidden()
-    rest.set()
+    gate.set()
     await pass_time(page, 5)
     await expect_whole_answer(page)
 
 
-async def test_failed_streams_are_reconnected(page: Page, router: Router, rest: asyncio.Event) -> None:
+async def test_failed_streams_are_reconnected(page: Page, router: Router, gate: asyncio.Event) -> None:
     async def come_late(route: Route) -> None:
         await expect(page.get_by_label("Your question")).to_be_visible()
         await route.continue_()
@@ -217,17 +217,17 @@ async def test_failed_streams_are_reconnected(page: Page, router: Router, rest: 
     await page.route("**/hx-sse-*", come_late)
     await ask(page)
     await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
-    rest.set()
+    gate.set()
     await expect_whole_answer(page)
 
     await page.unroute_all()
-    await fail_to_have_a_stream_at_first(page, rest)
+    await fail_to_have_a_stream_at_first(page, gate)
 
-    rest.clear()
+    gate.clear()
     await begin(page)
     await router.stop()
     await expect(page.get_by_text(LOST)).to_be_visible()
-    rest.set()
+    gate.set()
     await router.start()
     await pass_time(page, 5)
     await expect_whole_answer(page)

@@ -42,7 +42,7 @@ async def render(message: Answer) -> str:
 
 @dataclass
 class Event:
-    """As a browser reads it; without an event and data it is a comment."""
+    """Parse an event as a browser does; without event and data it is a comment."""
 
     event: str = ""
     data: str = ""
@@ -77,7 +77,7 @@ def test_event_id_has_answer_and_offset() -> None:
 
 
 async def test_waiting_call_is_sent_to_new_viewers() -> None:
-    """Between the page and its stream, or by another process that is read as the stream begins."""
+    """The call is noted before the stream is opened, or by another process."""
     live = alive(answer())
     pages, programs = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
     assert Event.of(await anext(programs)).event == "status"
@@ -138,10 +138,10 @@ async def test_viewer_receives_added_text() -> None:
 
 @pytest.mark.parametrize("kind", ["html", "json"])
 async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
-    looking, left = asyncio.Event(), asyncio.Event()
+    connected, disconnected = asyncio.Event(), asyncio.Event()
 
     async def receive() -> Message:
-        await left.wait()
+        await disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:
@@ -149,7 +149,7 @@ async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
 
     @asynccontextmanager
     async def view() -> AsyncIterator[LiveAnswer]:
-        looking.set()
+        connected.set()
         try:
             yield alive(answer())
         finally:
@@ -160,8 +160,8 @@ async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
     response = EventStream(stream.json() if kind == "json" else stream.html(render))
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         group.create_task(response({"type": "http", "asgi": {}}, receive, send))
-        await looking.wait()
-        left.set()
+        await connected.wait()
+        disconnected.set()
     assert let_go == [kind]
 
 
@@ -211,22 +211,22 @@ async def test_markup_in_an_answer_is_escaped() -> None:
 
 
 def apply(page: dict[str, str], event: Event) -> None:
-    """What static/answers.js does with an event."""
+    """Apply an event as static/answers.js does."""
     assert event.event == "grow"
     *finished, (keep, html) = json_module.loads(str(event.data))
-    for kept, block in finished:
-        page["blocks"] += first_units(page["open"], kept) + block
+    for prefix_length, block in finished:
+        page["blocks"] += first_units(page["open"], prefix_length) + block
         page["open"] = ""
     page["open"] = first_units(page["open"], keep) + html
 
 
 def first_units(text: str, units: int) -> str:
-    """As JavaScript counts them."""
+    """Return the length in UTF-16 units, as JavaScript counts."""
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
 
 
 def test_growing_answer_sends_only_changes() -> None:
-    """A page that looks on at 400 characters a second, ten times a second, through the site's compression."""
+    """A page that receives 400 characters per second in ten events, through the compression of the site."""
     for text in (PROSE, CODE, TABLE, ITEMS):
         sent = asyncio.run(streamed(text))
         html = len(markdown.render(text).encode())
@@ -297,7 +297,7 @@ async def test_long_text_is_rendered_once_in_a_thread(
     live.leave()
     leaves = asyncio.create_task(live.blocks())
     await asyncio.sleep(0)
-    leaves.cancel()  # while it is rendered
+    leaves.cancel()  # during the rendering
     viewers = [await html(live) for _ in range(2)]
     assert len(threads) == 1
     assert threading.current_thread() not in threads

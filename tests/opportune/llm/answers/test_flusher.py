@@ -1,4 +1,4 @@
-"""Many answers at once: saved together, and none of them in the way of the others."""
+"""Many parallel answers: saved together, and isolated from each other's errors."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -34,7 +34,7 @@ from tests.opportune.llm.answers.questions import (
 
 MANY = 12
 
-# What makes a database refuse a text: a rule of its own, a limit, a character that its encoding lacks.
+# Reasons for a database to reject a text: a constraint, a limit, an unsupported character.
 REFUSE = {
     "sqlite": ["CREATE TRIGGER refuse BEFORE {} WHEN NEW.text LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'no'); END"],
     "postgresql": [
@@ -45,7 +45,7 @@ REFUSE = {
 
 
 class Parrot(FakeProvider):
-    """Says the question twice, and waits before each for a gate."""
+    """Repeats the question twice, with a gate before each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def model() -> Parrot:
 
 
 async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[Answer]:
-    """Ask, each of so many people no more than one may."""
+    """Ask questions for several users, within the limit per user."""
     answers = list[Answer]()
     for number, question in enumerate(questions):
         if number % MAX_RUNNING_ANSWERS == 0:
@@ -84,7 +84,7 @@ async def refuse_poison(database: Database, change: str) -> None:
 
 @contextmanager
 def counted(database: Database, what: str) -> Iterator[list[int]]:
-    """How many connections were in use at each of these events of the writing engine."""
+    """Count the connections in use at each of these events of the writing engine."""
     engine, counts = database.engine.sync_engine, list[int]()
 
     def note(*_: object) -> None:
@@ -99,7 +99,7 @@ def counted(database: Database, what: str) -> Iterator[list[int]]:
 async def test_many_answers_share_transactions(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site, or a busy machine needs more
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site; a busy machine needs more
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 30)
     answers = await begin_all(manager, ["A word. "] * MANY)
     with counted(database, "commit") as in_use:
@@ -109,7 +109,7 @@ async def test_many_answers_share_transactions(
         model.gates[1].set()
         stored = [await wait_until_ended(manager, answer) for answer in answers]
     assert {(each.status, each.text) for each in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
-    assert len(in_use) < MANY  # and not one or two for each
+    assert len(in_use) < MANY  # instead of one or two per answer
     assert max(in_use) == 1
 
 
@@ -141,7 +141,7 @@ async def test_hundreds_of_ends_share_a_transaction(
     assert (sum(steps), max(steps)) == (MANY, store.MAX_ENDS_PER_STEP)
     assert len(commits) == 1
     assert sorted(told) == ([answer.id for answer in answers] if runs_hooks else [])
-    assert stored.pop(0) is None  # has been deleted
+    assert stored.pop(0) is None  # deleted
     assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
         end.answer_id: (AnswerStatus.STOPPED, end.text) for end in ends
     }
@@ -174,7 +174,7 @@ async def test_rejected_end_does_not_affect_other_answers(
     assert told == [AnswerStatus.DONE, AnswerStatus.FAILED, AnswerStatus.DONE, AnswerStatus.DONE]
 
 
-@pytest.mark.database("postgresql")  # SQLite locks no rows
+@pytest.mark.database("postgresql")  # SQLite does not lock rows
 async def test_locked_row_does_not_delay_other_answers(
     manager: AnswerManager, model: Parrot, database: Database
 ) -> None:
@@ -269,10 +269,10 @@ async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) 
 async def test_one_query_polls_all_followed_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = list[int]()
+    reads = list[int]()
 
     async def read(database: Database, after: dict[int, int]) -> dict[int, store.AnswerProgress]:
-        looks.append(len(after))
+        reads.append(len(after))
         return await original(database, after)
 
     monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
@@ -289,8 +289,8 @@ async def test_one_query_polls_all_followed_answers(
                 async for _ in live.growth(0):
                     pass
     assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
-    assert max(looks) == MANY
-    assert len(looks) < MANY
+    assert max(reads) == MANY
+    assert len(reads) < MANY
 
 
 @pytest.mark.database("sqlite")

@@ -1,4 +1,4 @@
-"""What docs/llm-pages.md says is so."""
+"""Examples of docs/llm-pages.md."""
 
 import re
 import sys

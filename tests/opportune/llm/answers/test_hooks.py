@@ -1,4 +1,4 @@
-"""What features do when an answer ends."""
+"""Hooks at the end of answers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -78,6 +78,6 @@ async def test_export_contains_questions_and_answers(
 ) -> None:
     await wait_until_ended(manager, await ask(manager, owner_id))
     async with database.reader() as session:
-        (told,) = (await read(session, Person(owner_id, "")))["answers"]
+        (exported,) = (await read(session, Person(owner_id, "")))["answers"]
         assert (await read(session, Person(owner_id + 1, "")))["answers"] == []
-    assert (told["question"], told["text"]) == ("Why?", "An answer.")
+    assert (exported["question"], exported["text"]) == ("Why?", "An answer.")

@@ -1,4 +1,4 @@
-"""Tool calls of a user's answers, when a superuser is signed in as that user."""
+"""Tool calls of a user's answers while a superuser impersonates the user."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ async def pay(session: WriteSession) -> str:
 
 
 async def ask_to_pay(app: FastAPI, owner_id: int) -> tuple[AnswerManager, Answer]:
-    """The answer waits for a decision on a tool call that changes something."""
+    """An answer that waits for the approval of a changing call."""
     model = FakeProvider.in_turn([Done(tool_calls=(ToolCall("c1", "pay", "{}"),))], ["Then not."])
     box = Toolbox(app, [pay])
     app.state.answers = manager = AnswerManager(app.state.database, LanguageModel(lambda: model), lambda: box)

@@ -1,4 +1,4 @@
-"""Servers that are killed in the middle of an answer: what a client has read is stored."""
+"""Servers killed during an answer: text that a client has read is stored."""
 
 import json
 import os
@@ -73,8 +73,8 @@ async def test_displayed_text_survives_sigkill(database_url: str, database: Data
     stored = (await store.read(database, {answer_id: -1}))[answer_id].text
     assert stored.startswith(reader.text)
     async with serving(database_url) as (client, pid):
-        shown = (await client.get(path, headers=reader.headers)).json()["text"]
-        assert shown.startswith(reader.text)
+        stored_text = (await client.get(path, headers=reader.headers)).json()["text"]
+        assert stored_text.startswith(reader.text)
         await reader.read(client, path, 2 * len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
     stored = (await store.read(database, {answer_id: -1}))[answer_id].text

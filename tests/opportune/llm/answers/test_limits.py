@@ -1,4 +1,4 @@
-"""What people, visitors and the site may use: set aside before a call, refused in words, stopped in the midst of it."""
+"""Limits of users, visitors and the site: reservations, refusals and stopped answers."""
 
 import asyncio
 import re
@@ -117,7 +117,7 @@ async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User
 
 @on_both
 async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
-    """Each sets aside 501 tokens and uses 401 of them, in pieces of 100."""
+    """Each call reserves 501 tokens and uses 401, in chunks of 100."""
     guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
     answers = await asyncio.gather(
         *(
@@ -167,7 +167,7 @@ async def test_answer_stops_at_the_limit_and_keeps_its_text(
 
 
 async def test_long_answer_reserves_more_tokens(make_guard: MakeGuard, user: User) -> None:
-    text = "Word " * 500  # 625 tokens by our estimate, where 500 are the most
+    text = "Word " * 500  # 625 tokens by our estimate, with a limit of 500
     guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
     assert await asking(guard, text, "end", TOLD).for_user(user.id).complete("Why?") == text + "end"
     guard = make_guard(llm_max_tokens_per_person_per_day=1_010)
@@ -185,7 +185,7 @@ async def ask_durably(user: CurrentUser, session: WriteSession, answers: Answers
 
 
 @asking_routes.get("/told")
-async def told(llm: Llm) -> str:
+async def complete(llm: Llm) -> str:
     return await llm.complete("Why?")
 
 
@@ -208,7 +208,7 @@ async def test_api_limit_is_429_with_retry_after(
     async with app.state.database.writer() as session:
         await switch_off(session, "test")
     response = await client.post("/api/v1/test/ask", headers=headers)
-    assert response.status_code == 429  # which is looked at first
+    assert response.status_code == 429  # checked first
 
 
 async def test_switch_stops_calls_until_it_is_on(
@@ -235,7 +235,7 @@ async def test_switch_stops_calls_until_it_is_on(
     async with guards[0].database.writer() as session:
         assert await switch_on(session)
         assert not await switch_on(session)
-    await asyncio.sleep(0.02)  # as long as what is known counts
+    await asyncio.sleep(0.02)  # while the cached state is valid
     for guard in guards:
         assert await asking(guard).for_user(user.id).complete("Why?") == "An answer."
     assert await total(guards[0].database) >= 0
@@ -290,7 +290,7 @@ def test_invalid_limit_is_refused(settings: Settings, monkeypatch: pytest.Monkey
 async def test_no_limits_mean_no_queries(make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = make_guard()
     llm = asking(guard, *["word "] * 50, TOLD)
-    await llm.for_user(user.id).complete("Why?")  # has looked at the switch
+    await llm.for_user(user.id).complete("Why?")  # polls the switch
     monkeypatch.setattr(guard.switch, "_database", None)
     monkeypatch.setattr(guard.flusher, "_database", None)
     guard.database = None  # type: ignore[assignment]
@@ -305,7 +305,7 @@ async def test_superusers_are_notified_at_80_and_100_percent(
     for number in range(2):
         await make_user(app.state.database, f"root{number}@example.com", is_superuser=True)
     await make_user(app.state.database, "closed@example.com", is_superuser=True, is_active=False)
-    # Two processes, and one that starts later in that month.
+    # Two processes, and one that starts later in the month.
     limits = AnswersSettings(llm_max_cost_per_month=Decimal("0.0040"), llm_max_tokens_per_day=10_000_000)
     guards = [SpendingGuard(settings.having(limits), app.state.database) for _ in range(3)]
 
@@ -315,14 +315,14 @@ async def test_superusers_are_notified_at_80_and_100_percent(
         letters, recorded_jobs.calls = recorded_jobs.outbox, []
         return [f"{letter.to}: {letter.subject.partition(': ')[2]}" for letter in letters]
 
-    told = []
+    statuses = []
     for guard in guards:
         await asking(guard).complete("Why?")
-        told.append(await subjects())
+        statuses.append(await subjects())
     with pytest.raises(SpendingRefused):
         await asking(guards[0]).complete("Why?")
     what = "of what language models may cost this month"
-    assert told == [
+    assert statuses == [
         [],
         [f"root{number}@example.com: 85 % {what}" for number in range(2)],
         [f"root{number}@example.com: 127 % {what}" for number in range(2)],
@@ -341,10 +341,10 @@ async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, recorded_jo
         await make(Answer, charged_to=charged, finished_at=utc_now() - timedelta(days=days))
     await recorded_jobs.run(forget_visitors())
     async with app.state.database.reader(fresh=True) as session:
-        kept = await session.scalars(select(col(LlmUsage.payer)))
-        asked = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
-    assert [*asked] == ["visitor:1a", "", "user:1"]
-    assert sorted(kept) == ["total", "total", "visitor:1a", "visitors", "visitors"]
+        payers = await session.scalars(select(col(LlmUsage.payer)))
+        charged_to = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
+    assert [*charged_to] == ["visitor:1a", "", "user:1"]
+    assert sorted(payers) == ["total", "total", "visitor:1a", "visitors", "visitors"]
 
 
 def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
@@ -384,8 +384,8 @@ def test_reserved_tokens_are_not_used_up() -> None:
 async def test_question_during_an_answer_is_409_not_limit(
     app: FastAPI, fake_llm: FakeProvider, user: User, settings: Settings
 ) -> None:
-    own = settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=600))
-    guard = app.state.llm.guard = SpendingGuard(own, app.state.database)
+    limited = settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=600))
+    guard = app.state.llm.guard = SpendingGuard(limited, app.state.database)
     gate = asyncio.Event()
     fake_llm.script = ["So", gate, "."]
     async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as pieces:

@@ -1,4 +1,4 @@
-"""Several processes on one database: the one that writes, those that follow, those that died."""
+"""Several processes on one database: writers, followers and dead ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ async def test_closed_stream_keeps_newer_viewers(
     follower = AnswerFollower(database, manager.take_over)
     async with AsyncExitStack() as sent_away, asyncio.timeout(TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
-            patched.setattr(store, "read", AsyncMock(return_value={}))  # as of an answer that is deleted
+            patched.setattr(store, "read", AsyncMock(return_value={}))  # as for a deleted answer
             first = await sent_away.enter_async_context(follower.follow(answer))
             assert [text async for text in first.growth(0)] == []
         async with follower.follow(answer) as live:

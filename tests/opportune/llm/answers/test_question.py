@@ -22,8 +22,8 @@ async def test_question_with_a_file_reaches_the_model(app: FastAPI, user: User) 
         assert 'enctype="multipart/form-data"' in (await client.get("/waves")).text
         response = await client.post("/waves", data={"question": "How high?"}, files=files)
         assert (response.status_code, response.headers["location"]) == (303, "/waves")
-        shown = await app.state.answers.newest(TOPIC, user.id)
-        await client.get(f"/api/v1/answers/{shown.answer.id}/stream")
+        newest = await app.state.answers.newest(TOPIC, user.id)
+        await client.get(f"/api/v1/answers/{newest.answer.id}/stream")
     assert "Tides are high." in model.received[0][-1].content
 
 

@@ -1,4 +1,4 @@
-"""Thumbs for answers: from the one who asked, for the site's staff."""
+"""Ratings of answers by their owner, for the staff."""
 
 import asyncio
 from datetime import date
@@ -17,7 +17,7 @@ from opportune.llm.spending.models import LlmUsage
 from opportune.testing import Make, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import ask, wait_until_ended
 
-# What they ask of the database is no different.
+# The queries do not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -61,17 +61,17 @@ async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answ
     other = await make_user(app.state.database, "other@example.com")
     for who in (owner, other):
         await make(LlmUsage, owner_id=who.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
-        # As of a feature that tells questions and answers itself.
+        # As in a feature that exports questions and answers itself.
         await make(Answer, owner_id=who.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
     async with app.state.database.reader() as session:
-        told = await read(session, Person(owner.id, ""))
-    assert [(each["topic"], each["rating"], each["rating_note"]) for each in told["ratings"]] == [
+        exported = await read(session, Person(owner.id, ""))
+    assert [(each["topic"], each["rating"], each["rating_note"]) for each in exported["ratings"]] == [
         ("books:2", "down", "Wrong")
     ]
     assert (date(2026, 1, 5), "Fast", 7) in [
-        (each["day"], each["model"], each["prompt_tokens"]) for each in told["usage"]
+        (each["day"], each["model"], each["prompt_tokens"]) for each in exported["usage"]
     ]
-    assert {each["model"] for each in told["usage"]} <= {"Fast", answer.model}
+    assert {each["model"] for each in exported["usage"]} <= {"Fast", answer.model}
 
 
 async def test_only_owner_rates_finished_answers(

@@ -1,4 +1,4 @@
-"""The whole way with the real model of this machine: asked in Chromium, reloaded in the middle and stopped."""
+"""The real local model in Chromium: question, reload and stop."""
 
 from collections.abc import AsyncIterator
 
@@ -15,11 +15,11 @@ from tests.opportune.llm.answers.question_page import app
 
 __all__ = ["app"]  # a fixture
 
-# The scripted tests are on both kinds; what the model says is as much to the one as to the other.
+# The scripted tests cover both databases.
 pytestmark = [pytest.mark.model, pytest.mark.database("sqlite")]
 
 LONG_ENOUGH = 60_000
-"""Milliseconds that a small model may take for a whole answer on a busy machine."""
+"""Timeout in milliseconds for a complete answer of a small model on a busy machine."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_real_model_answer_survives_reload(
     before = await answer.locator("p").first.inner_text()
     await page.reload()
     await expect(answer).to_contain_text(before.split(".")[0][:40])
-    await page.get_by_role("button", name="Stop").click()  # it would go on for a thousand tokens
+    await page.get_by_role("button", name="Stop").click()  # the model would write a thousand tokens
     await expect(answer.get_by_text("Stopped")).to_be_visible(timeout=LONG_ENOUGH)
     words = (await answer.locator("p").first.inner_text()).strip()
     assert words.count(words[:40]) == 1

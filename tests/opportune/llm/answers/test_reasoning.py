@@ -1,4 +1,4 @@
-"""Reasoning of models: stored apart from the answer, streamed, shown folded, and counted."""
+"""Reasoning of models: stored separately, streamed, collapsed and counted."""
 
 import asyncio
 
@@ -30,8 +30,8 @@ async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str
 @on_both
 async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
-    ended = await wait_until_ended(manager, await ask(manager, owner_id))
-    assert (ended.text, ended.reasoning, ended.reasoning_tokens) == ("Because.", "Let me think.", 80)
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
 
 
 @on_both
@@ -46,8 +46,8 @@ async def test_reasoning_survives_a_dead_process(
     await shown(manager, answer)
     found = await manager.find(answer.id, owner_id)
     assert found
-    ended = await wait_until_ended(manager, found)
-    assert (ended.text, ended.reasoning) == ("Because.", "Let me think.\n\nAgain.")
+    stored = await wait_until_ended(manager, found)
+    assert (stored.text, stored.reasoning) == ("Because.", "Let me think.\n\nAgain.")
 
 
 @on_both
@@ -59,9 +59,9 @@ async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model:
             if live.reasoning:
                 break
     await manager.stop(answer)
-    ended = await wait_until_ended(manager, answer)
-    assert (ended.status, ended.text, ended.reasoning) == (AnswerStatus.STOPPED, "", "Let me think.")
-    assert ended.completion_tokens >= ended.reasoning_tokens > 0
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.text, stored.reasoning) == (AnswerStatus.STOPPED, "", "Let me think.")
+    assert stored.completion_tokens >= stored.reasoning_tokens > 0
 
 
 async def test_viewer_elsewhere_sees_reasoning_grow(
@@ -86,10 +86,10 @@ async def test_thinking_too_long_is_explained(manager: AnswerManager, model: Fak
     sentence = "The model used up its length for thinking."
     failure = LLMError("out_of_tokens", sentence, done=Done(11, 4096, reasoning_tokens=4096))
     model.script = [Reasoning("Hm."), failure]
-    ended = await wait_until_ended(manager, await ask(manager, owner_id))
-    assert (ended.status, ended.error_code, ended.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
-    assert ended.reasoning == "Hm."
-    assert ended.can_continue
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.status, stored.error_code, stored.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
+    assert stored.reasoning == "Hm."
+    assert stored.can_continue
 
 
 async def test_json_stream_has_reasoning_in_status() -> None:

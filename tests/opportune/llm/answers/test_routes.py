@@ -1,4 +1,4 @@
-"""The addresses that all answers have: who may see them, and what they do."""
+"""Routes of all answers: access and effects."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from opportune.llm import Answer, AnswerManager, FakeProvider
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import ask, wait_until_ended
 
-# What they ask of the database is asked of both kinds in the tests of answers.
+# Tests of answers cover both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 API = "/api/v1/answers"
@@ -57,7 +57,7 @@ async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient
         async with signed_in_client(app) as stranger:
             assert (await stranger.request(method, page)).status_code == 404
             assert (await stranger.request(method, api)).status_code == 404
-            # htmx would ask again for ever after any other answer.
+            # otherwise htmx would reconnect forever
             assert (await stranger.get(f"/answers/{answer.id}/stream")).text.strip() == "event: done\ndata: gone"
             assert (await stranger.get(f"{API}/{answer.id}/stream")).status_code == 404
 
@@ -67,11 +67,11 @@ async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake
     answer = await asked(app, owner)
     async with signed_in_client(app, owner) as client:
         whole = await events(client, f"{API}/{answer.id}/stream")
-        rest = await events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
+        resumed = await events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
         read = (await client.get(f"{API}/{answer.id}")).json()
     assert (whole[0]["event"], whole[-1]["event"]) == ("status", "done")
     assert "".join(each["data"].get("text", "") for each in whole) == "A scripted answer."
-    assert [each["data"]["text"] for each in rest if each["event"] == "delta"] == ["answer."]
+    assert [each["data"]["text"] for each in resumed if each["event"] == "delta"] == ["answer."]
     assert (read["question"], read["text"], read["status"]) == ("Why?", "A scripted answer.", "done")
     assert "prompt" not in read
 
@@ -105,7 +105,7 @@ async def test_buttons_stop_continue_and_retry(app: FastAPI, owner: User, fake_l
         assert f'id="answer-{answer.id}"' in response.text
         await wait_until_ended(app.state.answers, (await app.state.answers.newest("books:1", owner.id)).answer)
         assert "So <em>far</em> so good." in (await client.get(f"/answers/{answer.id}")).text
-        # It is whole: there is nothing to do any more.
+        # complete answers cannot be continued
         for path in ("continue", "retry"):
             assert (await client.post(f"{API}/{answer.id}/{path}")).json()["id"] == answer.id
     assert [turn.content for turn in fake_llm.received[1][:2]] == ["Why?", "So *far*"]

@@ -1,4 +1,4 @@
-"""Answers cite what was read for them: what tools bring, and what was found before a model that calls none."""
+"""Sources cited in answers: from tools, and from retrieval for models that cannot call tools."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -43,7 +43,7 @@ async def nothing(words: str) -> Sequence[Source]:
 
 
 class Small(FakeProvider):
-    """A model that calls no tools."""
+    """A model that cannot call tools."""
 
     stream_with_tools = Provider.stream_with_tools
 
@@ -84,7 +84,7 @@ async def test_sources_of_tools_are_cited_and_listed(
     assert 'name="[1] Dune <1>"' in read
     async with signed_in_client(app, owner) as client:
         page = (await client.get(f"/answers/{answer.id}")).text
-        told = (await client.get(f"/api/v1/answers/{answer.id}")).json()
+        data = (await client.get(f"/api/v1/answers/{answer.id}")).json()
     link = '<a class="citation" href="/books/1" title="Dune &lt;1&gt;" rel="noopener noreferrer nofollow">[1]</a>'
     assert page.count(link) == 2, "no link of the model's making"
     assert "<code>[1]</code>" in page
@@ -92,7 +92,7 @@ async def test_sources_of_tools_are_cited_and_listed(
     assert "https://evil.example" not in page
     assert '[2] <a href="https://example.org/worms?a=1&amp;b=2"' in page
     assert "<script>alert" not in page
-    assert told["sources"][0] == {"title": "Dune <1>", "url": "/books/1"}
+    assert data["sources"][0] == {"title": "Dune <1>", "url": "/books/1"}
     assert answer.markdown.endswith(
         "Sources:\n\n1. [Dune  1 ](</books/1>)\n2. [Worms](<https://example.org/worms?a=1&b=2>)"
     )
@@ -132,26 +132,26 @@ async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, owner: 
 
 
 async def test_data_marks_cannot_be_forged(app: FastAPI, owner: User) -> None:
-    known: list[dict[str, str]] = []
+    cited: list[dict[str, str]] = []
     result = await Toolbox(app, [search_books]).call(SEARCH.tool_calls[0], owner)
-    read = numbered(result.sources, known)
+    read = numbered(result.sources, cited)
     marks = [
         line.removeprefix("</document ").rstrip(">") for line in read.splitlines() if line.startswith("</document ")
     ]
     assert [read.count(f"<document id={mark} ") for mark in marks] == [1, 1]
-    assert numbered(result.sources, known) == read, "a source keeps its number"
+    assert numbered(result.sources, cited) == read, "a source keeps its number"
 
 
 def test_sources_are_limited_and_titles_are_one_line() -> None:
-    known: list[dict[str, str]] = []
+    cited: list[dict[str, str]] = []
     many = [Source(title="A\n\x00 b " * 99, url=f"/{number}", text="x" * 150) for number in range(110)]
-    assert len(numbered(many, known)) < 2 * MAX_TEXT_LENGTH
+    assert len(numbered(many, cited)) < 2 * MAX_TEXT_LENGTH
     assert many[0].title.startswith("A b A b")
     assert len(many[0].title) <= MAX_TITLE_LENGTH
     for each in many:
-        numbered([each], known)
-    assert len(known) == MAX_SOURCES
-    assert 'name="A b' in numbered(many[-1:], known), "no number is left"
+        numbered([each], cited)
+    assert len(cited) == MAX_SOURCES
+    assert 'name="A b' in numbered(many[-1:], cited), "no number is left"
 
 
 def test_prompt_with_passages_fits_the_budget() -> None:
@@ -178,7 +178,7 @@ def test_source_urls_are_pages() -> None:
 
 
 def test_number_with_a_source_becomes_a_link() -> None:
-    for html, shown in (
+    for html, expected in (
         ("<p>So [1].</p>", "<p>So LINK.</p>"),
         ('<p><a href="https://evil.example/" title="a>b">[1]</a></p>', "<p>LINK</p>"),
         ('<p><a href="https://evil.example/">see [1]</a></p>', None),
@@ -188,7 +188,7 @@ def test_number_with_a_source_becomes_a_link() -> None:
     ):
         link = '<a class="citation" href="/b" title="B&#34;" rel="noopener noreferrer nofollow">[1]</a>'
         clean = Markup(html)  # noqa: S704 - as written here
-        assert cite(clean, [{"title": 'B"', "url": "/b"}]) == (shown or html).replace("LINK", link), html
+        assert cite(clean, [{"title": 'B"', "url": "/b"}]) == (expected or html).replace("LINK", link), html
 
 
 def test_question_is_reduced_to_key_words() -> None:

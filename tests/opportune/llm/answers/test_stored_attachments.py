@@ -1,4 +1,4 @@
-"""Files that a person shows to models: stored, shown to them alone, taken along and deleted."""
+"""Attachments of users: stored, visible only to their owner, exported and deleted."""
 
 import asyncio
 from dataclasses import dataclass
@@ -58,11 +58,11 @@ async def test_file_is_visible_to_its_owner_only(
 
     assert (await client.get(f"/answers/attachments/{cat.id}")).status_code == 303
     async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
-        shown = await owner.get(f"/answers/attachments/{cat.id}", follow_redirects=True)
-        assert (shown.headers["content-type"], shown.headers["content-disposition"]) == ("image/jpeg", "inline")
-        kept = await owner.get(f"/answers/attachments/{page.id}", follow_redirects=True)
-        assert kept.headers["content-type"] == "application/octet-stream"
-        assert kept.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+        picture = await owner.get(f"/answers/attachments/{cat.id}", follow_redirects=True)
+        assert (picture.headers["content-type"], picture.headers["content-disposition"]) == ("image/jpeg", "inline")
+        download = await owner.get(f"/answers/attachments/{page.id}", follow_redirects=True)
+        assert download.headers["content-type"] == "application/octet-stream"
+        assert download.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
         assert (await other.get(f"/answers/attachments/{cat.id}")).status_code == 404
 
     async with database.reader() as session:
@@ -71,8 +71,8 @@ async def test_file_is_visible_to_its_owner_only(
         assert {each.filename: each.text for each in found.values()} == {"cat.png": "", "page.html": page.text}
         person = Person(user.id, "")
         assert sorted(await list_files(session, person)) == sorted([cat.stored_as, page.stored_as])
-        told = (await read(session, person))["attachments"]
-        assert [(each["filename"], each["topic"]) for each in told] == [
+        exported = (await read(session, person))["attachments"]
+        assert [(each["filename"], each["topic"]) for each in exported] == [
             ("cat.png", "books:1"),
             ("page.html", "books:1"),
         ]
@@ -87,7 +87,7 @@ async def test_file_is_visible_to_its_owner_only(
 
 async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> None:
     storage = app.state.storage
-    (cat,) = await keep(app, user.id, Sent("folder/\u202ecat.png", PICTURE.content))  # as a program may call it
+    (cat,) = await keep(app, user.id, Sent("folder/\u202ecat.png", PICTURE.content))  # as an API client may call it
     assert cat.filename == "cat.png"
     async with stored_attachments(storage, user.id, [PAGE]) as rows:
         assert await is_there(storage, rows[0].stored_as)
@@ -105,11 +105,11 @@ async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, reco
 
 
 async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, go_on = list[str](), asyncio.Event()
+    started, gate = list[str](), asyncio.Event()
 
     async def read_slowly(filename: str, _content: bytes) -> Attachment:
-        begun.append(filename)
-        await go_on.wait()
+        started.append(filename)
+        await gate.wait()
         return Attachment(filename, "Text")
 
     async def send(owner_id: int, name: str) -> None:
@@ -119,11 +119,11 @@ async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch
     monkeypatch.setattr(attachments, "read_attachment", read_slowly)
     sending = [asyncio.create_task(send(*each)) for each in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
     async with asyncio.timeout(5):
-        while len(begun) < 2:
+        while len(started) < 2:
             await asyncio.sleep(0)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert begun == ["a", "c"]
-    go_on.set()
+    assert started == ["a", "c"]
+    gate.set()
     await asyncio.gather(*sending)
-    assert sorted(begun) == ["a", "b", "c", "d"]
+    assert sorted(started) == ["a", "b", "c", "d"]

@@ -1,4 +1,4 @@
-"""Answers that outlive their process: handed over by one that stops, taken over from one that died."""
+"""Answers that survive their process: handed over by a stopping one, taken over from a dead one."""
 
 import asyncio
 import sys
@@ -40,14 +40,14 @@ from tests.opportune.llm.answers.questions import (
 
 STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
 
-# What they ask of the database is a matter of both kinds only where it says so.
+# Only tests marked for it depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 class Storyteller(FakeProvider):
-    """Tells the story, from where the prompt leaves it: up to `pause`, and on when it may."""
+    """Tells the story from the end of the prompt to `pause`, and continues after an event."""
 
     continues = True
 
@@ -60,13 +60,13 @@ class Storyteller(FakeProvider):
         self, messages: Sequence[llm.Message], *, temperature: float | None = None
     ) -> AsyncGenerator[llm.Chunk, None]:
         self.received.append([*messages])
-        told = messages[-1].content if messages[-1].role == "assistant" else ""
-        assert STORY.startswith(told)
-        if len(told) < self.pause:
-            yield STORY[len(told) : self.pause]
+        text = messages[-1].content if messages[-1].role == "assistant" else ""
+        assert STORY.startswith(text)
+        if len(text) < self.pause:
+            yield STORY[len(text) : self.pause]
         if self.pause < len(STORY):
             await self.may_go_on.wait()
-        yield STORY[max(self.pause, len(told)) :]
+        yield STORY[max(self.pause, len(text)) :]
         yield llm.Done(prompt_tokens=1, completion_tokens=1)
 
 
@@ -77,7 +77,7 @@ def model() -> Storyteller:
 
 @pytest.fixture
 async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
-    """Another process, with a model that tells the whole story."""
+    """Another process with a model that tells the complete story."""
     sibling = AnswerManager(database, LanguageModel(Storyteller))
     yield sibling
     await sibling.close()
@@ -110,13 +110,13 @@ async def test_complete_text_is_not_continued(manager: AnswerManager, database: 
     model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
     model.continues = True
     sibling = AnswerManager(database, LanguageModel(lambda: model))
-    ended = await wait_until_ended(sibling, answer)
-    assert (ended.status, ended.text, ended.error) == (AnswerStatus.DONE, STORY[:20], "")
+    stored = await wait_until_ended(sibling, answer)
+    assert (stored.status, stored.text, stored.error) == (AnswerStatus.DONE, STORY[:20], "")
     await sibling.close()
 
 
 class SlowStoryteller(Storyteller):
-    """Pauses twice, and notes when all before the second pause has been read."""
+    """Pauses twice, and records when the text before the second pause has been read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ async def test_unsaved_text_is_handed_over(
     *,
     is_stored: bool | None,
 ) -> None:
-    """Also after a save that failed: its text may be stored nevertheless."""
+    """Also after a failed save, whose text may be stored nevertheless."""
     failed = asyncio.Event()
 
     async def save(*arguments: Any, **options: Any) -> None:
@@ -325,11 +325,11 @@ def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     second.release()
     assert list(tmp_path.iterdir()) == []
 
-    gone: list[Path] = []
+    removed: list[Path] = []
 
     def gone_meanwhile(path: Path, flags: int = 0) -> int | None:
-        if not gone:
-            gone.append(path)
+        if not removed:
+            removed.append(path)
             path.parent.rmdir()
         return locked(path, flags)
 
@@ -342,7 +342,7 @@ def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("given", "host", "is_production", "seconds"),
+    ("setting", "host", "is_production", "seconds"),
     [
         (None, "RENDER", True, 28),
         (None, "FLY_APP_NAME", True, 3),
@@ -352,11 +352,11 @@ def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_grace_is_two_seconds_below_the_host_limit(
-    given: float | None, host: str, is_production: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
+    setting: float | None, host: str, is_production: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if host:
         monkeypatch.setenv(host, "yes")
-    settings = AnswersSettings(answer_grace_seconds=given)
+    settings = AnswersSettings(answer_grace_seconds=setting)
     assert grace_seconds(settings, is_production=is_production) == seconds
 
 
@@ -364,7 +364,7 @@ def test_grace_is_two_seconds_below_the_host_limit(
 async def test_replaced_process_finishes_its_answers(
     settings: Settings, database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch, next_serves: bool, text: str
 ) -> None:
-    """The model goes on only after the viewers have been sent to the next version."""
+    """The model continues only after the viewers were sent to the new version."""
     monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
     monkeypatch.setattr(shutdown, "next_version_serves", flag := threading.Event())
     monkeypatch.setattr(lifespan, "next_version_serves", flag)

@@ -1,4 +1,4 @@
-"""An answer while it is written: saved, stopped, ended, whatever the database does."""
+"""A running answer: saved, stopped and ended, also during outages of the database."""
 
 import asyncio
 from typing import Any
@@ -116,7 +116,7 @@ async def test_end_of_an_answer_survives_a_long_outage(
 async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
-    await manager.cut(answer.id)  # before its task has run for the first time
+    await manager.cut(answer.id)  # before its task runs for the first time
     assert (await shown(manager, answer)).status == AnswerStatus.STOPPED
     assert not manager._tasks
 

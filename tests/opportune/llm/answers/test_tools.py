@@ -1,4 +1,4 @@
-"""Answers whose model looks things up on its way."""
+"""Answers of models that call tools."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -67,7 +67,7 @@ async def owner(app: FastAPI) -> User:
 
 @pytest.fixture
 async def librarian(app: FastAPI) -> AsyncIterator[FakeProvider]:
-    """Asks for a book, then answers; its site has two tools, of which one changes something."""
+    """Requests a book, then answers. Its site has two tools, one of which changes data."""
     global gate  # noqa: PLW0603 - a tool is a function of a module
     gate = asyncio.Event()
     provider = FakeProvider.in_turn(["One moment. ", ASKS], ["It is **there**."])
@@ -149,8 +149,8 @@ async def test_token_scopes_limit_the_tools(
     app.include_router(asking, prefix="/api/v1/questions")
     gate.set()
     token = await make_token(app.state.database, owner, scopes)
-    asked = await client.post("/api/v1/questions", headers={"Authorization": f"Bearer {token}"})
-    stored = await wait_until_ended(manager, await found(manager, asked.json(), owner))
+    response = await client.post("/api/v1/questions", headers={"Authorization": f"Bearer {token}"})
+    stored = await wait_until_ended(manager, await found(manager, response.json(), owner))
     assert offered(librarian) == tools
     assert [run["is_error"] for run in stored.tool_runs] == ["find_book" not in tools]
 
@@ -199,13 +199,13 @@ async def test_answer_without_tools_calls_none(app: FastAPI, owner: User, librar
 async def test_implausible_tokens_of_each_round_are_estimated(
     app: FastAPI, owner: User, librarian: FakeProvider
 ) -> None:
-    asks = Done(10**9, 10**9, tool_calls=ASKS.tool_calls)
+    calls = Done(10**9, 10**9, tool_calls=ASKS.tool_calls)
     gate.set()
-    librarian.script, librarian.next_scripts = [asks], [[asks], [asks], ["It is there.", Done(10**9, 10**9)]]
+    librarian.script, librarian.next_scripts = [calls], [[calls], [calls], ["It is there.", Done(10**9, 10**9)]]
     manager: AnswerManager = app.state.answers
     async with manager.database.writer() as session:
-        begun = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
-    answer = await wait_until_ended(manager, begun)
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    answer = await wait_until_ended(manager, answer)
     assert (answer.status, answer.text) == ("done", "It is there.")
     assert answer.usage_estimated
     assert answer.prompt_tokens + answer.completion_tokens < 10_000

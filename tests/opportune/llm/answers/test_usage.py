@@ -1,4 +1,4 @@
-"""What is counted of calls of models: all of them, whoever asks and however they end."""
+"""Usage of model calls: all calls are counted, however they end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -66,7 +66,7 @@ def asking(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
 
 
 async def counted(guard: SpendingGuard, **of: Any) -> list[tuple[str, int, int, int, int, int]]:
-    """Whose, calls, tokens of prompts and of answers, those that are estimated, and the cost in millionths."""
+    """Return payer, calls, prompt tokens, answer tokens, estimated tokens and cost in millionths."""
     await guard.flush()
     query = select(LlmUsage).filter_by(**of).order_by(col(LlmUsage.payer))
     async with guard.database.reader(fresh=True) as session:
@@ -98,16 +98,16 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
 
 @on_both
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
-    left = user.id
-    await llm.for_user(left).complete("Why?")
+    deleted_id = user.id
+    await llm.for_user(deleted_id).complete("Why?")
     await guard.flush()
     async with guard.database.writer() as session:
-        await session.delete(await session.get_one(User, left))
-    await llm.for_user(left).complete("As they left.")
-    come = await make_user(guard.database, "next@example.com")  # SQLite gives the same number
+        await session.delete(await session.get_one(User, deleted_id))
+    await llm.for_user(deleted_id).complete("As they left.")
+    come = await make_user(guard.database, "next@example.com")  # SQLite reuses the id
     await llm.for_user(come.id).complete("Why?")
     assert len(await counted(guard, owner_id=None, payer="")) == 1
-    assert (await counted(guard, owner_id=come.id))[0][1] in (1, 2)  # with what has nobody any more
+    assert (await counted(guard, owner_id=come.id))[0][1] in (1, 2)  # rows of deleted users have no owner
     assert (await counted(guard, payer="total"))[0][1] == 3
 
 

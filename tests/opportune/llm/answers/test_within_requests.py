@@ -1,4 +1,4 @@
-"""Answers where nothing runs between requests: written while somebody looks, and continued."""
+"""Answers without background work: written while they are viewed, then continued."""
 
 import asyncio
 from datetime import timedelta
@@ -46,7 +46,7 @@ async def ended(manager: RequestAnswerManager, answer: Answer, owner_id: int) ->
 
 
 async def look(manager: RequestAnswerManager, answer: Answer, owner_id: int, until: str = "") -> str:
-    """Open its stream, until this is there or it ends."""
+    """Read the stream of an answer up to a text or its end."""
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await found(manager, answer, owner_id)) as live:
         async for text in live.growth(0):
             if until and text.endswith(until):
@@ -94,7 +94,7 @@ async def test_abandoned_answer_can_be_continued(database: Database, model: Stor
     assert stored.error.startswith("The page was closed")
 
     model.may_go_on.set()
-    model.continues = False  # as most endpoints: it is told to go on
+    model.continues = False  # as most endpoints, which get an instruction to continue
     async with database.writer() as session:
         await manager.resume(session, stored)
     assert await look(manager, answer, owner_id) == STORY[:20] + STORY

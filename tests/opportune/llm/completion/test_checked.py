@@ -1,4 +1,4 @@
-"""Answers that cannot be true: implausible token counts, blank texts, calls of tools that were not offered."""
+"""Implausible answers: token counts, blank texts, calls of tools that were not offered."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers that are data."""
+"""Structured answers."""
 
 from typing import Literal
 
@@ -14,12 +14,12 @@ class Mood(BaseModel):
 
 
 def model_that_says(*answers: str) -> tuple[LanguageModel, FakeProvider]:
-    """One after the other."""
-    provider, left = FakeProvider(), list(answers)
+    """A model that gives one answer after the other."""
+    provider, remaining = FakeProvider(), list(answers)
     stream = provider.stream
 
     def next_answer(messages: object) -> object:
-        provider.script = [left.pop(0)]
+        provider.script = [remaining.pop(0)]
         return stream(messages)  # type: ignore[arg-type]
 
     provider.stream = next_answer  # type: ignore[method-assign,assignment]
@@ -27,10 +27,10 @@ def model_that_says(*answers: str) -> tuple[LanguageModel, FakeProvider]:
 
 
 @pytest.mark.parametrize(
-    "said", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
+    "reply", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
 )
-async def test_text_around_json_is_ignored(said: str) -> None:
-    model, provider = model_that_says(said)
+async def test_text_around_json_is_ignored(reply: str) -> None:
+    model, provider = model_that_says(reply)
     assert await model.parse("How is it?", Mood, system="Be brief.") == Mood(mood="good")
     rules, system, question = provider.received[0]
     assert '"enum": ["good", "bad"]' in rules.content
@@ -41,8 +41,8 @@ async def test_invalid_answer_is_sent_back() -> None:
     model, provider = model_that_says("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
     assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
     assert len(provider.received) == 3
-    said, complaint = provider.received[2][-2:]
-    assert (said.role, said.content) == ("assistant", '{"mood": "great"}')
+    reply, complaint = provider.received[2][-2:]
+    assert (reply.role, reply.content) == ("assistant", '{"mood": "great"}')
     assert "mood: Input should be 'good' or 'bad'" in complaint.content
 
 

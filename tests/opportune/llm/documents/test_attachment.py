@@ -1,4 +1,4 @@
-"""Files that are shown to a model: what is read of them, what fits, and what is only data."""
+"""Attachments for models: reading, fitting and marking as data."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ QUESTION = Message("user", "What is it?")
 
 
 def pdf(*texts: str) -> bytes:
-    """A PDF with a page for each text."""
+    """Return a PDF with one page per text."""
     first = 4
     kids = " ".join(f"{first + 2 * number} 0 R" for number in range(len(texts)))
     objects = [
@@ -116,26 +116,26 @@ def test_documents_cannot_forge_the_data_mark() -> None:
 
 
 def test_longer_documents_are_cut_first() -> None:
-    shown = [
+    attachments = [
         Attachment("long.txt", "é" * 10_000, omitted="Pages are missing."),
         Attachment("cat.jpg", picture=Picture(b"cat")),
         Attachment("short.txt", "brief", omitted="Only a part of short.txt was read."),
     ]
     room = PICTURE_TOKENS + 1_000
-    turn, omitted = attach(QUESTION, shown, room)
+    turn, omitted = attach(QUESTION, attachments, room)
     assert as_data("short.txt", "brief") in turn.content
     assert turn.pictures == (Picture(b"cat"),)
     assert room - 10 < estimate_tokens(turn) - estimate_tokens(QUESTION) <= room + 1
     assert omitted == (
         "Only the first 18 % of long.txt fit into the context of this model. Only a part of short.txt was read."
     )
-    turn, omitted = attach(QUESTION, shown[:1], 10)
+    turn, omitted = attach(QUESTION, attachments[:1], 10)
     assert (turn, omitted) == (QUESTION, "long.txt does not fit into the context of this model.")
 
 
 def test_picture_needs_a_model_with_vision() -> None:
-    shown = [Attachment("a.txt", "A"), Attachment("cat.jpg", picture=Picture(b"cat"))]
-    require_sight(shown, "Sharp", sees_images=True)
-    require_sight(shown[:1], "Blind", sees_images=False)
+    attachments = [Attachment("a.txt", "A"), Attachment("cat.jpg", picture=Picture(b"cat"))]
+    require_sight(attachments, "Sharp", sees_images=True)
+    require_sight(attachments[:1], "Blind", sees_images=False)
     with pytest.raises(AttachmentRefused, match=r"Blind cannot see pictures.* remove cat.jpg"):
-        require_sight(shown, "Blind", sees_images=False)
+        require_sight(attachments, "Blind", sees_images=False)

@@ -1,4 +1,4 @@
-"""An endpoint on 127.0.0.1 for embeddings, whose vectors are made of a few words that mean the like."""
+"""An embeddings endpoint on 127.0.0.1, whose vectors represent a few groups of words with similar meaning."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ DIMENSIONS = 64
 
 
 def vector_of(text: str, dimensions: int = DIMENSIONS) -> list[float]:
-    """A direction for each meaning, and a little of one that is the text's own."""
+    """Return a vector with one dimension per meaning, and a small component for the text."""
     words = set(re.findall(r"\w+", text.lower()))
     found = [float(len(words & meaning)) for meaning in MEANINGS]
-    own = crc32(text.encode()) % (dimensions - len(found))
-    return [*found, *(0.1 * (place == own) for place in range(dimensions - len(found)))]
+    hash_index = crc32(text.encode()) % (dimensions - len(found))
+    return [*found, *(0.1 * (place == hash_index) for place in range(dimensions - len(found)))]
 
 
 class EmbeddingEndpoint:
@@ -35,15 +35,15 @@ class EmbeddingEndpoint:
         self.bodies: list[dict[str, Any]] = []
         self.heads: list[bytes] = []
         self.answers: list[bytes] = []
-        """What it says instead, one for each request."""
+        """Responses to send instead, one per request."""
         self.refuses = ""
-        """A word of texts that it does not take."""
+        """A word; texts with it are rejected."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     @property
     def texts(self) -> list[str]:
-        """All that it was sent."""
+        """All received texts."""
         return [text for body in self.bodies for text in body["input"]]
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,11 +54,11 @@ class EmbeddingEndpoint:
             self.bodies.append(body)
             await self.may_answer.wait()
             is_taken = not any(self.refuses and self.refuses in text for text in body["input"])
-            said = response("200 OK", _vectors(body)) if is_taken else response("400 Bad Request")
-            writer.write(self.answers.pop(0) if self.answers else said)
+            default_response = response("200 OK", _vectors(body)) if is_taken else response("400 Bad Request")
+            writer.write(self.answers.pop(0) if self.answers else default_response)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            """It was left alone."""
+            """The client has disconnected."""
         finally:
             writer.close()
 
@@ -74,7 +74,7 @@ def _vectors(body: dict[str, Any]) -> bytes:
 
 @asynccontextmanager
 async def serve_embeddings(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEndpoint]:
-    """Searches wait for it however busy the machine is: a question that comes too late would be among later texts."""
+    """Serve embeddings. Searches wait long for them, because late ones would appear among later texts."""
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 60)
     endpoint = EmbeddingEndpoint()
     async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:

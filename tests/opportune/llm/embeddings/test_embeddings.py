@@ -1,4 +1,4 @@
-"""The site's model for embeddings, asked at an endpoint of this machine."""
+"""The embedding model of the site, with an endpoint on this machine."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ Spent = list[tuple[str, int | None, int]]
 
 
 class CountingGuard:
-    """Writes down what calls have come to, or refuses them."""
+    """Records the usage of calls, or refuses them."""
 
     def __init__(self) -> None:
         self.spent: Spent = []
@@ -40,7 +40,7 @@ class CountingGuard:
             yield chunk
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Nothing to close."""
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -
 
 
 class Lengths(Embedder):
-    """An embedder of the project."""
+    """A custom embedder."""
 
     def __init__(self, settings: Settings, model: EmbeddingModel) -> None:
         self.is_closed = False

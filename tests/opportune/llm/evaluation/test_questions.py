@@ -30,7 +30,7 @@ def test_example_questions_are_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "has no questions"),
         ("[[question]", "Expected"),
@@ -41,10 +41,10 @@ def test_example_questions_are_valid() -> None:
         ("[[question]]\nmax_words = 3", "ask: Field required"),
     ],
 )
-def test_mistake_in_a_question_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+def test_mistake_in_a_question_file_is_one_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(OperatorError, match=said.removeprefix("question.*")) as caught:
+    with pytest.raises(OperatorError, match=message.removeprefix("question.*")) as caught:
         read_questions(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)

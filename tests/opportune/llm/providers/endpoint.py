@@ -1,4 +1,4 @@
-"""An endpoint on 127.0.0.1 that answers as badly as a test wants."""
+"""A misbehaving endpoint on 127.0.0.1."""
 
 import asyncio
 import json
@@ -7,28 +7,28 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-# Whatever follows is cut: it is never as long as this promises.
+# The body is shorter than this, so that the connection is cut.
 EVENTS_TO_BE_CUT = EVENTS.replace(b"Connection: close", b"Content-Length: 1000000")
 DONE = b"data: [DONE]\n\n"
 STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
-# "hang": say nothing until the client hangs up.
+# "hang": send nothing until the client disconnects.
 Step = bytes | asyncio.Event | Literal["hang"]
 
 
 class FakeEndpoint:
-    """Plays its steps, in order, for every request."""
+    """Plays its steps in order for every request."""
 
     def __init__(self, *steps: Step, refused_parameter: str = "") -> None:
-        """`refused_parameter`: requests that have it are answered 422, as Mistral's API does."""
+        """`refused_parameter`: requests with it are rejected with 422, like Mistral's API."""
         self.steps = steps
         self.refused_parameter = refused_parameter
         self.headers: list[bytes] = []
         self.bodies: list[dict[str, Any]] = []
         self.asked = asyncio.Event()
         self.hung_up = asyncio.Event()
-        """The client closed its connection while we had more to say."""
+        """The client disconnected before the end."""
         self.address = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,7 +40,7 @@ class FakeEndpoint:
             refuses = self.refused_parameter in self.bodies[-1]
             for step in (extra_forbidden(self.refused_parameter),) if refuses else self.steps:
                 await self._play(step, reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):  # also a client that left before it had asked
+        except (ConnectionError, asyncio.IncompleteReadError):  # or the client disconnected before its request
             self.hung_up.set()
         finally:
             writer.close()
@@ -75,7 +75,7 @@ def response(status: str, body: bytes = b"", *fields: str) -> bytes:
 
 
 def extra_forbidden(parameter: str) -> bytes:
-    """The refusal of a parameter, as Mistral's API words it."""
+    """Return the rejection of a parameter, worded like Mistral's API."""
     detail = [{"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}]
     body = {"object": "error", "message": {"detail": detail}, "type": "invalid_request_error"}
     return response("422 Unprocessable Entity", json.dumps(body).encode())

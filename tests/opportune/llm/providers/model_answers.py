@@ -1,4 +1,4 @@
-"""Puts one question to an endpoint and reads what comes."""
+"""Helpers that send one question to an endpoint and read the answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def provider_of(
 
 
 async def read_answer(provider: OpenAICompatible) -> tuple[str, Done | LLMError]:
-    """The text of an answer, and how it ended."""
+    """Return the text of an answer and its `Done`."""
     words = ""
     try:
         async with asyncio.timeout(60), aclosing(provider.stream(QUESTION)) as chunks:

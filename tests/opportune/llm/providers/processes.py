@@ -1,4 +1,4 @@
-"""Processes of a site that use the local model until they die."""
+"""Processes of a site that use the local model until they are killed."""
 
 import os
 from multiprocessing.connection import Connection
@@ -8,10 +8,10 @@ from opportune.llm.providers.local_process import LocalProcess
 
 
 def use_model(weights: Path, folder: Path, parent: Connection) -> None:
-    """Start it, or use the one that others have started, and say which program it is."""
+    """Start or join the shared model, and send its process id."""
     os.environ["PYTHONPATH"] = str(weights.parent)  # the stand-in is there
     used = LocalProcess(weights, folder)
     used.open()
     assert used.process
     parent.send(used.process.pid)
-    parent.recv()  # which nobody sends
+    parent.recv()  # blocks until the process is killed

@@ -1,4 +1,4 @@
-"""Stands for `xllamacpp` where a test asks about the model's process: it is there at once, and says the same to all."""
+"""Replacement of `xllamacpp` for tests of the model's process: starts immediately and always says the same."""
 
 import json
 import socket
@@ -10,20 +10,20 @@ from typing import Any
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 ENDLESS = b"story"
-"""What asks for an answer that does not end by itself."""
+"""A question whose answer never ends."""
 
 ggml_type = SimpleNamespace(GGML_TYPE_Q8_0=8)
 
 
 class CommonParams(SimpleNamespace):
-    """Takes whatever it is told."""
+    """Accepts any parameters."""
 
     def __init__(self) -> None:
         super().__init__(model=SimpleNamespace(), cpuparams=SimpleNamespace(), sampling=SimpleNamespace())
 
 
 class Server:
-    """Answers whoever has the key."""
+    """A server that requires the key."""
 
     def __init__(self, params: Any) -> None:
         self._key: bytes = params.api_keys[0].encode()

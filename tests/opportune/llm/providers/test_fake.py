@@ -31,11 +31,11 @@ async def test_an_event_holds_the_answer_back() -> None:
     gate = asyncio.Event()
     async with aclosing(FakeProvider("Be", gate, "cause.").stream(QUESTION)) as chunks:
         assert await anext(chunks) == "Be"
-        rest = asyncio.ensure_future(anext(chunks))
+        next_chunk = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0)
-        assert not rest.done()
+        assert not next_chunk.done()
         gate.set()
-        assert await rest == "cause."
+        assert await next_chunk == "cause."
 
 
 async def test_script_raises_errors() -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for 
 
 @pytest.fixture
 def bare_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One without OpenMP, as minimal Debian."""
+    """Simulate a system without OpenMP, such as minimal Debian."""
     monkeypatch.setattr(libraries, "is_installed", lambda library: library != OPENMP)
 
 
@@ -67,7 +67,7 @@ def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("output", "line"),
     [
         (IMPORT_ERROR, "needs libgomp.so.1, which is missing. Run apt install libgomp1,"),
         ("libfoo.so.2: cannot open shared object file", "needs libfoo.so.2, which is missing. Run apt install"),
@@ -75,8 +75,8 @@ def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> N
         ("", "cannot run here (its process ended)"),
     ],
 )
-def test_exit_of_the_process_is_explained(said: str, line: str) -> None:
-    assert line in libraries.explain_exit(said)
+def test_exit_of_the_process_is_explained(output: str, line: str) -> None:
+    assert line in libraries.explain_exit(output)
 
 
 def test_bundled_openmp_loads() -> None:

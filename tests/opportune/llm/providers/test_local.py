@@ -39,9 +39,9 @@ def weights() -> Path:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Weights of a model that is there at once: the program is ours, and the library that it imports is not the real.
+    """Weights for the real program with a replaced library, which starts immediately.
 
-    For tests that ask about its process, of which the real one takes half a second to start.
+    For tests of the process; the real model takes half a second to start.
     """
     library = tmp_path / "library"
     library.mkdir()
@@ -58,8 +58,8 @@ async def model(stand_in: Path) -> AsyncIterator[LocalModel]:
 
 
 @pytest.fixture(scope="module")
-async def asked(weights: Path) -> AsyncIterator[LocalModel]:
-    """A model that is only asked: no test of it ends its process. It runs on a system without OpenMP."""
+async def local_model(weights: Path) -> AsyncIterator[LocalModel]:
+    """A local model on a system without OpenMP. Tests do not end its process."""
     model = LocalModel(weights, Timeouts())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(libraries, "is_installed", lambda _: False)
@@ -80,7 +80,7 @@ async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
 
 
 def program_of(model: LocalModel) -> subprocess.Popen[str]:
-    """The program, which this one has started."""
+    """Return the process of the program."""
     assert model._process
     assert model._process.process
     return model._process.process
@@ -92,14 +92,14 @@ def address_of(model: LocalModel) -> str:
 
 
 async def slots(model: LocalModel, **headers: str) -> httpx.Response:
-    """What the model's process says it is doing."""
+    """Return the status that the model's server reports."""
     assert model._client
     async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
         return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
 
 
 async def tokens_held(model: LocalModel) -> int:
-    """Tokens of the last conversation, once nobody is being answered."""
+    """Return the tokens of the last conversation when no answer is running."""
     assert model._client
     key = model._client._api_key.get_secret_value()
     async with asyncio.timeout(60):
@@ -109,33 +109,33 @@ async def tokens_held(model: LocalModel) -> int:
                 return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
 
 
-async def test_local_model_answers_in_parallel(asked: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
-    async with aclosing(asked.stream(LONG)) as first:
+async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
+    async with aclosing(local_model.stream(LONG)) as first:
         assert await anext(first)
-        words, finish = await read(asked, CAPITAL)
+        words, finish = await read(local_model, CAPITAL)
         assert words.strip()
         assert finish.prompt_tokens
         assert finish.completion_tokens
         assert not finish.truncated
         assert isinstance(await anext(first), str)
-    assert await tokens_held(asked) < MAX_ANSWER_TOKENS / 2
-    # And its program prints nothing beside its address, which the library that it imports would.
-    output = program_of(asked).stdout
+    assert await tokens_held(local_model) < MAX_ANSWER_TOKENS / 2
+    # The program prints nothing but its address, although its library prints.
+    output = program_of(local_model).stdout
     assert output
     assert select.select([output], [], [], 0)[0] == [output]
     assert os.read(output.fileno(), 1) == b"", "it has closed it"
-    said = [record.message for phase in ("setup", "call") for record in caplog.get_records(phase)]
-    assert [line for line in said if line.startswith("the local model: ")] == []
+    log_lines = [record.message for phase in ("setup", "call") for record in caplog.get_records(phase)]
+    assert [line for line in log_lines if line.startswith("the local model: ")] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
-async def test_local_model_uses_bundled_openmp(asked: LocalModel) -> None:
-    mapped = await asyncio.to_thread(Path(f"/proc/{program_of(asked).pid}/maps").read_text)
+async def test_local_model_uses_bundled_openmp(local_model: LocalModel) -> None:
+    mapped = await asyncio.to_thread(Path(f"/proc/{program_of(local_model).pid}/maps").read_text)
     assert "/pykdtree.libs/libgomp" in mapped
 
 
-async def test_local_model_requires_its_key(asked: LocalModel) -> None:
-    assert (await slots(asked)).status_code == httpx.codes.UNAUTHORIZED
+async def test_local_model_requires_its_key(local_model: LocalModel) -> None:
+    assert (await slots(local_model)).status_code == httpx.codes.UNAUTHORIZED
 
 
 async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
@@ -206,11 +206,11 @@ async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCap
 def test_program_exits_with_its_parent(stand_in: Path) -> None:
     command = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)]
     with libraries.environment() as environ:
-        ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
-    assert ended.returncode == 0
-    assert ended.stdout.startswith("http://127.0.0.1:")
-    assert len(ended.stdout.splitlines()) == 1
-    assert not ended.stderr
+        completed = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
+    assert completed.returncode == 0
+    assert completed.stdout.startswith("http://127.0.0.1:")
+    assert len(completed.stdout.splitlines()) == 1
+    assert not completed.stderr
 
 
 def test_program_exits_without_a_reader(stand_in: Path) -> None:
@@ -227,23 +227,23 @@ def test_program_exits_without_a_reader(stand_in: Path) -> None:
 
 
 async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+    started, gate = threading.Event(), threading.Event()
     programs: list[subprocess.Popen[str]] = []
     start = subprocess.Popen
 
     def late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-        begun.set()
-        assert go_on.wait(30)
+        started.set()
+        assert gate.wait(30)
         programs.append(start(*arguments, **options))
         return programs[-1]
 
     model = LocalModel(stand_in, Timeouts())
     monkeypatch.setattr(subprocess, "Popen", late)
     starting = asyncio.create_task(model.setup())
-    assert await asyncio.to_thread(begun.wait, 30)
+    assert await asyncio.to_thread(started.wait, 30)
     closing = asyncio.create_task(model.close())
-    await asyncio.sleep(0)  # it looks for a program, and there is none yet
-    go_on.set()
+    await asyncio.sleep(0)  # no program is running yet
+    gate.set()
     await asyncio.gather(starting, closing, return_exceptions=True)
     assert [program.poll() is None for program in programs] == [False]
 
@@ -261,7 +261,7 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # Who has lost its parent may wait for whoever adopted it to take notice.
+    # An orphaned process may remain until its new parent reaps it.
     return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
 
 
@@ -304,7 +304,7 @@ async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> N
 
 
 async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: Path) -> None:
-    """As `kill -9` does, which runs nothing of ours: the kernel closes what it held."""
+    """Kill a process with SIGKILL: the kernel closes its files."""
     here, there = PROCESSES.Pipe()
     site = PROCESSES.Process(target=use_model, args=(stand_in, folder, there))
     site.start()
@@ -339,11 +339,11 @@ def test_insecure_shared_folder_is_not_used(folder: Path) -> None:
 
 def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "lock"
-    asked: list[object] = []
+    local_model: list[object] = []
 
     def removed_meanwhile(file: object, how: int) -> None:
-        asked.append(how)
-        if len(asked) == 1:
+        local_model.append(how)
+        if len(local_model) == 1:
             shutil.rmtree(folder)
 
     monkeypatch.setattr("fcntl.flock", removed_meanwhile)

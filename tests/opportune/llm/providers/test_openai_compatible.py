@@ -61,7 +61,7 @@ async def test_chunks_are_streamed() -> None:
 
 async def test_characters_split_between_packets_stay_whole() -> None:
     whole = text("héllo 🌍")
-    # One byte a packet, as far as the network lets them be told apart.
+    # One byte per packet, as far as the network keeps packets separate.
     steps = [whole[i : i + 1] for i in range(len(whole))]
     words, end = await answer_of(EVENTS, *steps, DONE)
     assert words == "héllo 🌍"

@@ -15,9 +15,9 @@ async def test_pictures_need_vision(sees: bool) -> None:
     async with provider_of(EVENTS, text("A cat."), DONE) as (provider, endpoint):
         provider.sees_images = sees
         assert await LanguageModel(lambda: provider).complete([ASKED], system="Look.", temperature=0.5) == "A cat."
-    asked: Any = endpoint.bodies[0]
-    assert (asked["messages"][0]["content"], asked["temperature"]) == ("Look.", 0.5)
-    content = asked["messages"][1]["content"]
+    body: Any = endpoint.bodies[0]
+    assert (body["messages"][0]["content"], body["temperature"]) == ("Look.", 0.5)
+    content = body["messages"][1]["content"]
     if sees:
         urls = [part["image_url"]["url"] for part in content[1:]]
         assert content[0] == {"type": "text", "text": "What is it?"}

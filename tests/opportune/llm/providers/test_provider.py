@@ -15,8 +15,8 @@ from opportune.llm.providers.openai_compatible import OpenAICompatible
 
 
 def settings(**values: object) -> Settings:
-    given = Settings(_env_file=None, environment="development", secret_key=SecretStr("k" * 40))
-    return given.model_copy(update=values)
+    site_settings = Settings(_env_file=None, environment="development", secret_key=SecretStr("k" * 40))
+    return site_settings.model_copy(update=values)
 
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("日本", 2)])
@@ -29,8 +29,8 @@ def test_lone_surrogate_is_counted() -> None:
 
 
 def test_limits_come_from_the_settings() -> None:
-    given = settings(llm_connect_timeout=1, llm_first_byte_timeout=2, llm_idle_timeout=3, llm_timeout=4)
-    assert Timeouts.of(given) == Timeouts(connect=1, first=2, idle=3, whole=4)
+    site_settings = settings(llm_connect_timeout=1, llm_first_byte_timeout=2, llm_idle_timeout=3, llm_timeout=4)
+    assert Timeouts.of(site_settings) == Timeouts(connect=1, first=2, idle=3, whole=4)
 
 
 def test_endpoint_precedes_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,15 +63,15 @@ def test_tests_are_answered_by_a_script() -> None:
 
 
 class Words(FakeProvider):
-    def __init__(self, given: Settings, model: LlmModel) -> None:
-        super().__init__(f"{model.name} of {given.site_name}.")
+    def __init__(self, site_settings: Settings, model: LlmModel) -> None:
+        super().__init__(f"{model.name} of {site_settings.site_name}.")
 
 
 def test_custom_provider_is_used() -> None:
-    given = settings(llm_models=[LlmModel(name="Words", provider=f"{__name__}:Words")])
-    provider = make_provider(given)
+    site_settings = settings(llm_models=[LlmModel(name="Words", provider=f"{__name__}:Words")])
+    provider = make_provider(site_settings)
     assert isinstance(provider, Words)
-    assert provider.script == (f"Words of {given.site_name}.",)
+    assert provider.script == (f"Words of {site_settings.site_name}.",)
 
 
 @pytest.mark.parametrize("named", ["app.nowhere:make", f"{__name__}:nothing", "nowhere", ":", "app."])
@@ -97,12 +97,12 @@ def test_models_default_to_endpoint_and_key() -> None:
 
 def test_key_of_a_model_or_of_a_setting() -> None:
     at = {"base_url": "https://llm.example/v1"}
-    own, named = table(
+    with_key, named = table(
         {"name": "Own", "api_key": "its own", **at},
         {"name": "Named", "api_key_setting": "llm_api_key", **at},
         llm_api_key="of the setting",
     )
-    assert own.api_key.get_secret_value() == "its own"
+    assert with_key.api_key.get_secret_value() == "its own"
     assert named.api_key.get_secret_value() == "of the setting"
 
 
@@ -122,7 +122,7 @@ AT = '"base_url": "https://llm.example/v1"'
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("value", "message"),
     [
         ("Fast", "LLM_MODELS: must be a JSON list such as"),
         ('{"name": "Fast"}', "LLM_MODELS: must be a JSON list such as"),
@@ -136,7 +136,7 @@ AT = '"base_url": "https://llm.example/v1"'
         (f'[{{"name": "Fast", "context_tokens": 300, {AT}}}]', "entry 1: max_answer_tokens leaves no room"),
     ],
 )
-def test_mistake_in_llm_models_is_one_line(written: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=re.escape(said)) as caught:
-        load_settings(_env_file=None, environment="test", llm_models=written)
+def test_mistake_in_llm_models_is_one_line(value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)) as caught:
+        load_settings(_env_file=None, environment="test", llm_models=value)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Reasoning of models, as endpoints stream it beside the answer."""
+"""Reasoning streamed by endpoints in separate fields."""
 
 from contextlib import aclosing
 from typing import Any

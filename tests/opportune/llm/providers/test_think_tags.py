@@ -19,7 +19,7 @@ CONTENTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 
 def split(*chunks: str) -> tuple[str, str]:
-    """All reasoning and all text of an answer."""
+    """Return all reasoning and all text of an answer."""
     splitter = ThinkTagSplitter()
     pieces = [*map(splitter.feed, chunks), splitter.finish()]
     return "".join(reasoning for reasoning, _ in pieces), "".join(text for _, text in pieces)

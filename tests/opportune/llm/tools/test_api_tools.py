@@ -1,4 +1,4 @@
-"""Routes of the JSON API as tools of models, here and by MCP."""
+"""Routes of the JSON API as tools of models and of MCP."""
 
 import json
 from collections.abc import Sequence
@@ -86,19 +86,19 @@ def call(name: str, **arguments: Any) -> ToolCall:
 async def test_route_is_described_by_openapi(site: FastAPI) -> None:
     toolbox = toolbox_of(site)
     toolbox.require_whole()
-    told = {each.name: each for each in toolbox.schemas}
-    assert [*told] == ["list_books", "read_book", "export_books", "add_copy"]
-    assert [each.description for each in told.values()][:2] == [
+    schemas = {each.name: each for each in toolbox.schemas}
+    assert [*schemas] == ["list_books", "read_book", "export_books", "add_copy"]
+    assert [each.description for each in schemas.values()][:2] == [
         "List books with these words.",
         "Read book (GET /books/{book_id})",
     ]
-    assert told["list_books"].parameters["required"] == []
-    parameters: Any = told["add_copy"].parameters
+    assert schemas["list_books"].parameters["required"] == []
+    parameters: Any = schemas["add_copy"].parameters
     assert parameters["required"] == ["book_id", "body"]
     assert parameters["properties"]["body"] == {"$ref": "#/$defs/BookCreate"}
     assert parameters["$defs"].keys() == {"BookCreate", "Author"}
-    assert [toolbox.asks(name) for name in told] == [False, False, False, True]
-    assert [toolbox.needed_scopes(name) for name in told] == [
+    assert [toolbox.asks(name) for name in schemas] == [False, False, False, True]
+    assert [toolbox.needed_scopes(name) for name in schemas] == [
         ["library:read"],
         ["library:read"],
         ["library:export"],
@@ -126,11 +126,11 @@ FAULTS: Sequence[tuple[ToolCall, str]] = [
 
 async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -> None:
     toolbox = toolbox_of(site)
-    for asked, words in CALLS:
-        result = await toolbox.call(asked, ada)
+    for tool_call, words in CALLS:
+        result = await toolbox.call(tool_call, ada)
         assert (words in result.text, result.is_error) == (True, False), result
-    for asked, words in FAULTS:
-        result = await toolbox.call(asked, ada)
+    for tool_call, words in FAULTS:
+        result = await toolbox.call(tool_call, ada)
         assert (words in result.text, result.is_error) == (True, True), result
     assert (await toolbox.call(call("list_books"), None)).text == "The user has to sign in first."
 

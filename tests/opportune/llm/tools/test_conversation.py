@@ -1,4 +1,4 @@
-"""A model asks for calls, gets their results, and answers."""
+"""Conversations in which a model calls tools."""
 
 import pytest
 from fastapi import FastAPI
@@ -56,17 +56,17 @@ async def test_results_are_sent_to_the_model(app: FastAPI) -> None:
 
 
 async def test_changing_tool_needs_an_approval(app: FastAPI) -> None:
-    asked = list[ToolCall]()
+    approvals = list[ToolCall]()
 
     async def approve(call: ToolCall) -> bool:
-        asked.append(call)
+        approvals.append(call)
         return True
 
-    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE, RAIN)], ["Done."]), approve=approve)
-    assert asked == [CLOSE]
-    assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
-    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE)], ["Then not."]))
-    assert said[1] == ToolRun(
+    chunks = await conversation(app, FakeProvider.in_turn([wants(CLOSE, RAIN)], ["Done."]), approve=approve)
+    assert approvals == [CLOSE]
+    assert chunks[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
+    chunks = await conversation(app, FakeProvider.in_turn([wants(CLOSE)], ["Then not."]))
+    assert chunks[1] == ToolRun(
         CLOSE, "Close all windows", ToolResult("The user has not allowed this call.", is_error=True)
     )
 
@@ -74,8 +74,8 @@ async def test_changing_tool_needs_an_approval(app: FastAPI) -> None:
 async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
     wrong = ToolCall("call_3", "close_windows", '{"all": true}')
     unknown = ToolCall("call_4", "open_doors", "{}")
-    said = await conversation(app, FakeProvider.in_turn([wants(wrong, unknown)], ["Sorry."]))
-    results = [each.result.text for each in said if isinstance(each, ToolRun) and each.result]
+    chunks = await conversation(app, FakeProvider.in_turn([wants(wrong, unknown)], ["Sorry."]))
+    results = [each.result.text for each in chunks if isinstance(each, ToolRun) and each.result]
     assert results == [
         "all: Extra inputs are not permitted.",
         "There is no tool open_doors. Available: read_weather, close_windows.",
@@ -84,10 +84,10 @@ async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
 
 async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
     model = FakeProvider.in_turn(*[[wants(RAIN)]] * MAX_ROUNDS, ["It rains.", Done(10, 5)])
-    said = await conversation(app, model)
+    chunks = await conversation(app, model)
     assert len(model.received) == MAX_ROUNDS + 1
     assert len(model.offered) == MAX_ROUNDS
-    assert said[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+    assert chunks[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
 
 
 async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
@@ -96,37 +96,37 @@ async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
 
 
 async def test_calls_per_round_are_limited(app: FastAPI) -> None:
-    said = await conversation(app, FakeProvider.in_turn([wants(*[RAIN] * 20)], ["It rains."]))
-    results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
+    chunks = await conversation(app, FakeProvider.in_turn([wants(*[RAIN] * 20)], ["It rains."]))
+    results = [each.result for each in chunks if isinstance(each, ToolRun) and each.result]
     assert [result.is_error for result in results] == [False] * 16 + [True] * 4
     assert results[-1] == TOO_MUCH
 
 
 async def test_length_of_results_is_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation_module, "MAX_RESULTS_LENGTH", 20)
-    said = await conversation(app, FakeProvider.in_turn([wants(RAIN, RAIN)], [wants(RAIN)], ["It rains."]))
-    results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
+    chunks = await conversation(app, FakeProvider.in_turn([wants(RAIN, RAIN)], [wants(RAIN)], ["It rains."]))
+    results = [each.result for each in chunks if isinstance(each, ToolRun) and each.result]
     assert [result.is_error for result in results] == [False, False, True]
 
 
 async def test_empty_toolbox_sends_no_tools(app: FastAPI) -> None:
     app.state.llm.provider = model = FakeProvider("It rains.")
-    said = [each async for each in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
-    assert (said[0], model.offered) == ("It rains.", [])
+    chunks = [each async for each in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
+    assert (chunks[0], model.offered) == ("It rains.", [])
 
 
 async def test_duplicate_call_ids_need_two_approvals(app: FastAPI) -> None:
-    """Ids come from the endpoint: what says yes to one call must not do so for another."""
-    asked = list[str]()
+    """Endpoints choose the ids, so the approval of one call must not apply to another with the same id."""
+    approvals = list[str]()
 
     async def approve(call: ToolCall) -> bool | None:
-        asked.append(call.name)
+        approvals.append(call.name)
         return None
 
     harmless = ToolCall(CLOSE.id, "read_weather", '{"place": "Graz"}')
-    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE, harmless)], ["Done."]), approve=approve)
-    runs = [each for each in said if isinstance(each, ToolRun)]
-    assert asked == ["close_windows"]
+    chunks = await conversation(app, FakeProvider.in_turn([wants(CLOSE, harmless)], ["Done."]), approve=approve)
+    runs = [each for each in chunks if isinstance(each, ToolRun)]
+    assert approvals == ["close_windows"]
     assert [(run.call.name, run.waits, run.has_begun, run.result) for run in runs] == [
         ("close_windows", True, False, None),
         ("read_weather", False, False, None),

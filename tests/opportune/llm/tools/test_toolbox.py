@@ -1,4 +1,4 @@
-"""Tools run as the person who asks, with a route's means, and whatever goes wrong is a result."""
+"""Tools run as the user with dependencies of routes, and errors become results."""
 
 import asyncio
 import json
@@ -131,7 +131,7 @@ async def test_deactivated_user_counts_as_anonymous(app: FastAPI, database: Data
 
 async def test_invalid_call_is_explained(app: FastAPI) -> None:
     box = Toolbox(app, [rename])
-    for asked, said in (
+    for tool_call, message in (
         (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. Available: rename."),
         (ToolCall("1", "rename", "{"), "Invalid JSON"),
         (ToolCall("1", "rename", "[]"), "Input should be an object"),
@@ -140,9 +140,9 @@ async def test_invalid_call_is_explained(app: FastAPI) -> None:
         (call("rename", name="Ada", is_superuser=True), "is_superuser: Extra inputs are not permitted"),
         (call("rename", name="Ada", user={"id": 1}), "user: Extra inputs are not permitted"),
     ):
-        result = await box.call(asked, None)
-        assert result.is_error, asked
-        assert said in result.text, asked
+        result = await box.call(tool_call, None)
+        assert result.is_error, tool_call
+        assert message in result.text, tool_call
 
 
 async def test_arguments_are_validated_once(app: FastAPI, ada: User) -> None:
@@ -218,7 +218,7 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "message"),
     [
         ([undocumented], "undocumented: a tool must be an async function"),
         ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
@@ -226,13 +226,13 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
         ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
     ],
 )
-def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: list[Any], said: str) -> None:
+def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: list[Any], message: str) -> None:
     with pytest.raises(OperatorError) as caught:
         create_app(
             settings.model_copy(update={"environment": "development"}),
             [Feature(name="library", summary="Books.", tools=declared)],
         )
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

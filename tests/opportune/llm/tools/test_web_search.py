@@ -1,4 +1,4 @@
-"""Answers search the web by the service that WEB_SEARCH_URL names: asked as it wants to be, and never trusted."""
+"""Web search with the service in WEB_SEARCH_URL: requests, and untrusted responses."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ SEARCH = ToolCall("c1", "search_web", '{"query": "sand worms"}')
 
 
 class Service:
-    """A service on 127.0.0.1 that says one thing, and knows what it was asked."""
+    """A service on 127.0.0.1 with one response, which records requests."""
 
     def __init__(self, body: Any = None, status: str = "200 OK", headers: str = "") -> None:
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -69,17 +69,17 @@ async def test_searxng_request_has_options_and_password() -> None:
         url = f"http://ada:p%40ss@127.0.0.1:{service.port}/?language=en"
         found = await parse_web_search_url(url).search_web(" sand\n worms " + "x " * 60)
     ((method, target, headers, _),) = service.asked
-    asked = parse_qs(urlsplit(target).query)
-    assert (method, urlsplit(target).path, asked["format"], asked["language"]) == ("GET", "/search", ["json"], ["en"])
-    assert asked["q"][0].startswith("sand worms x x")
-    assert len(asked["q"][0].split()) == 50
+    params = parse_qs(urlsplit(target).query)
+    assert (method, urlsplit(target).path, params["format"], params["language"]) == ("GET", "/search", ["json"], ["en"])
+    assert params["q"][0].startswith("sand worms x x")
+    assert len(params["q"][0].split()) == 50
     assert headers["authorization"] == "Basic YWRhOnBAc3M="
     assert [(each.title, each.url, each.text) for each in found] == [("Dune", DUNE["url"], EVIL)]
 
 
 async def test_brave_and_tavily_requests_have_keys() -> None:
-    said = {"web": {"results": [{"url": DUNE["url"], "title": "Dune &amp; co", "description": "<b>Worms</b>"}]}}
-    async with serving(Service(said)) as brave:
+    payload = {"web": {"results": [{"url": DUNE["url"], "title": "Dune &amp; co", "description": "<b>Worms</b>"}]}}
+    async with serving(Service(payload)) as brave:
         found = await parse_web_search_url(f"brave://k3y@127.0.0.1:{brave.port}").search_web("worms")
         assert [(each.title, each.text) for each in found] == [("Dune & co", "Worms")]
     _, target, headers, _ = brave.asked[0]
@@ -151,7 +151,7 @@ async def test_search_has_a_timeout(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.05)
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()  # until the client hangs up
+        await reader.read()  # until the client disconnects
         writer.close()
 
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
