@@ -1,4 +1,4 @@
-// Enter sends where there is a keyboard, and the page follows the answer as long as its reader has not scrolled up.
+// Chat page: Enter sends the question, the page follows a growing answer unless the user scrolls up, keyboard and focus.
 (() => {
   const composer = document.getElementById("composer");
   const content = document.getElementById("question");
@@ -9,22 +9,22 @@
   addEventListener("scroll", () => { following = nearEnd(); }, { passive: true });
   new MutationObserver(() => { if (following) toEnd(); })
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
-  if (location.hash || document.querySelector(".chat-options[open]")) following = false; // a message, or what is wrong
+  if (location.hash || document.querySelector(".chat-options[open]")) following = false; // keep a linked message or a form error in view
   else toEnd();
 
-  // Earlier messages come in above what is being read, which stays where it is.
-  let kept, top;
+  // Keep the scroll position when earlier messages are inserted above.
+  let anchor, top;
   document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
     if (ctx.sourceElement.id !== "earlier") return;
-    kept = ctx.sourceElement.nextElementSibling;
-    top = kept.getBoundingClientRect().top;
+    anchor = ctx.sourceElement.nextElementSibling;
+    top = anchor.getBoundingClientRect().top;
   });
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     if (ctx.sourceElement.id !== "earlier") return;
-    scrollBy({ top: kept.getBoundingClientRect().top - top, behavior: "instant" });
+    scrollBy({ top: anchor.getBoundingClientRect().top - top, behavior: "instant" });
   });
 
-  // The list, where it is opened or shown beside, shows the conversation that is open.
+  // Scroll the list to the open conversation.
   const list = document.querySelector(".chat-list");
   const current = list.querySelector("[aria-current]");
   const showCurrent = () => {
@@ -34,7 +34,7 @@
   list.addEventListener("toggle", showCurrent);
   showCurrent();
 
-  // On a touch screen Enter writes a new line: its keyboard has no Shift+Enter, and the button sends.
+  // On touch screens, Enter inserts a new line, because there is no Shift+Enter; the button sends.
   const isTouched = matchMedia("(pointer: coarse)");
   content.enterKeyHint = isTouched.matches ? "enter" : "send";
   content.addEventListener("keydown", (event) => {
@@ -44,7 +44,7 @@
     }
   });
 
-  // "/" goes to the search, which shows that key. On a narrow page the list is opened for it.
+  // "/" focuses the search, and opens the list on narrow pages.
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -55,7 +55,7 @@
     event.preventDefault();
   });
 
-  // What is opened has the focus; Esc closes it, before it stops an answer.
+  // Focus the field of an opened part. Escape closes the part instead of stopping an answer.
   document.addEventListener("toggle", ({ target }) => {
     if (!target.open) return;
     if (target.closest("#messages")) target.scrollIntoView({ block: "nearest" });
@@ -70,12 +70,12 @@
     opened.querySelector("summary").focus();
   });
 
-  // The menu closes as soon as something else is meant.
+  // Close the menu after a click or focus outside, or on one of its links.
   for (const type of ["click", "focusin"]) document.addEventListener(type, ({ target }) => {
     const menu = document.querySelector(".chat-menu[open]");
-    const isChosen = type === "click" && target.closest(".chat-menu a");
-    if (menu && (isChosen || !menu.contains(target))) menu.open = false;
-    if (isChosen) menu.firstElementChild.focus();
+    const isLink = type === "click" && target.closest(".chat-menu a");
+    if (menu && (isLink || !menu.contains(target))) menu.open = false;
+    if (isLink) menu.firstElementChild.focus();
   });
 
   document.addEventListener("htmx:after:request", (event) => {
@@ -91,8 +91,8 @@
     returnFocus();
   });
 
-  // What had the focus has gone: Send has become Stop, or another message is there. On a phone the keyboard stays away.
-  let focused, opener; // and what has opened the part in which it is
+  // Restore the focus if its element was replaced (Send by Stop, or a message). On phones, do not open the keyboard.
+  let focused, opener; // opener: id of the summary of the surrounding part
   document.addEventListener("focusin", ({ target }) => {
     focused = target;
     opener = target.closest("details")?.querySelector("summary").id;
@@ -104,6 +104,6 @@
     const summary = document.getElementById(opener);
     if (summary) summary.focus();
     else if (matchMedia("(hover: hover)").matches) content.focus({ preventScroll: true });
-    else for (const id of ["send", "stop"]) document.getElementById(id).focus(); // the one that is shown
+    else for (const id of ["send", "stop"]) document.getElementById(id).focus(); // only the visible one accepts it
   }
 })();

@@ -1,24 +1,24 @@
-// Tabs of one browser in step: what one has changed the others show without a reload, at once where they are seen and
-// else as soon as they are, as what has been done elsewhere. No request is made of a page at which nobody looks.
+// Synchronization of tabs: visible tabs show changes of others without a reload, hidden ones when they become visible.
+// A tab that was hidden for a while also loads changes of other browsers. Hidden tabs send no requests.
 (() => {
-  const LOOKED_AWAY_MS = 5_000;
+  const MAX_HIDDEN_MS = 5_000;
   const tabs = new BroadcastChannel("chat");
-  const isEnd = document.getElementById("composer").hasAttribute("hx-post"); // and not what was said earlier
-  let isStale = false, isAsking = false, left = 0, steps = 0;
+  const isEnd = document.getElementById("composer").hasAttribute("hx-post"); // not a page of earlier messages
+  let isStale = false, isFetching = false, hiddenAt = 0, steps = 0;
 
-  const tell = () => tabs.postMessage("changed");
-  // A change of this tab's own has two steps. A look that began before one of them may bring what was before the change.
+  const notify = () => tabs.postMessage("changed");
+  // Requests and responses of changes in this tab. A page fetched before one of them may be outdated.
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
     if (ctx.request.method === "POST") steps++;
   });
   document.addEventListener("htmx:before:response", ({ detail: { ctx } }) => {
     if (ctx.request.method !== "POST") return;
     steps++;
-    if (ctx.response.raw.ok) tell();
+    if (ctx.response.raw.ok) notify();
   });
-  // A conversation is begun with a page that is loaded.
+  // A new conversation loads a page.
   document.getElementById("composer").addEventListener("submit", () => sessionStorage.setItem("chat-begun", "1"));
-  if (sessionStorage.getItem("chat-begun")) tell();
+  if (sessionStorage.getItem("chat-begun")) notify();
   sessionStorage.removeItem("chat-begun");
 
   tabs.addEventListener("message", () => {
@@ -26,23 +26,23 @@
     catchUp();
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) left = Date.now();
-    isStale ||= Date.now() - left > LOOKED_AWAY_MS;
+    if (document.hidden) hiddenAt = Date.now();
+    isStale ||= Date.now() - hiddenAt > MAX_HIDDEN_MS;
     catchUp();
   });
 
   async function catchUp() {
-    if (!isStale || isAsking || document.hidden) return;
+    if (!isStale || isFetching || document.hidden) return;
     isStale = false;
-    isAsking = true;
+    isFetching = true;
     const before = steps;
     try {
       const response = await fetch(location.href), text = await response.text();
       if (steps !== before) isStale = true;
       else if (response.ok && !response.redirected) show(new DOMParser().parseFromString(text, "text/html"));
-      else if (response.status < 500) location.assign("/chat"); // it has been deleted, or who saw it has signed out
-    } catch { /* there is no connection: the next look brings it */ }
-    isAsking = false;
+      else if (response.status < 500) location.assign("/chat"); // deleted, or signed out
+    } catch { /* no connection: try again with the next event */ }
+    isFetching = false;
     catchUp();
   }
 
@@ -60,11 +60,11 @@
     showMessages(page.getElementById("messages"));
     document.getElementById("marks").replaceChildren(...page.getElementById("marks").children);
     const stream = document.getElementById("stream"), text = page.getElementById("stream").innerHTML;
-    // In place of the old one, so that htmx lets go of that.
+    // Replace the element, so that htmx forgets the old connection.
     htmx.swap({ sourceElement: stream, target: stream, swap: "innerHTML", text });
   }
 
-  // What this tab has asked for at the same time brings some of it again.
+  // Remove duplicates: a request of this tab may return the same messages.
   document.addEventListener("htmx:after:swap", () => {
     const newest = new Map();
     for (const article of document.querySelectorAll("#messages > article")) {
@@ -73,23 +73,23 @@
     }
   });
 
-  // Earlier messages stay, and those that are as they were.
+  // Update changed messages. Earlier and unchanged ones are kept.
   function showMessages(other) {
-    const messages = document.getElementById("messages"), found = [...other.querySelectorAll("article")];
-    const first = found.find(({ id }) => document.getElementById(id));
-    if (!first || first !== found[0]) {
+    const messages = document.getElementById("messages"), articles = [...other.querySelectorAll("article")];
+    const first = articles.find(({ id }) => document.getElementById(id));
+    if (!first || first !== articles[0]) {
       messages.replaceChildren(...other.children);
     } else {
-      const ids = new Set(found.map(({ id }) => id));
-      let place = document.getElementById(first.id);
-      for (let old = place; old; old = old.nextElementSibling) if (!ids.has(old.id)) old.hidden = true;
-      for (const article of found) {
+      const ids = new Set(articles.map(({ id }) => id));
+      let previous = document.getElementById(first.id);
+      for (let old = previous; old; old = old.nextElementSibling) if (!ids.has(old.id)) old.hidden = true;
+      for (const article of articles) {
         const old = document.getElementById(article.id);
-        if (!old) place.after(article);
+        if (!old) previous.after(article);
         else if (old.textContent !== article.textContent) old.replaceWith(article);
-        place = document.getElementById(article.id);
+        previous = document.getElementById(article.id);
       }
-      for (const gone of messages.querySelectorAll("article[hidden]")) gone.remove();
+      for (const removed of messages.querySelectorAll("article[hidden]")) removed.remove();
     }
     htmx.process(messages);
   }

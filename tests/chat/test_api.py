@@ -94,7 +94,7 @@ async def test_stream_resumes_at_any_event(app: FastAPI, script: FakeProvider) -
             assert text == "A scripted answer."[offset:]
 
 
-async def test_error_event_and_stop_of_a_running_answer(app: FastAPI, script: FakeProvider) -> None:
+async def test_error_event_and_stop(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
@@ -190,7 +190,7 @@ async def test_conversations_are_searched_and_paginated(app: FastAPI) -> None:
         assert 'href="?size=2&amp;page=2"' in page
 
 
-async def test_long_conversation_is_read_from_the_end(app: FastAPI) -> None:
+async def test_long_conversation_starts_at_the_end(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     questions = MAX_QUESTIONS_PER_PAGE + 2
     conversation_id = await make_conversation(app.state.database, owner.id, questions)
@@ -223,7 +223,7 @@ async def test_a_silent_stream_sends_comments(
             assert await anext(comments) == ": ping"
 
 
-async def test_begun_conversation_has_its_id_and_location(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+async def test_new_conversation_has_a_location(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app, user) as client:
         response = await client.post("/api/v1/conversations", json={"content": "Why?"})
         assert response.status_code == 202

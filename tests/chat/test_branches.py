@@ -25,9 +25,7 @@ async def texts(manager: AnswerManager, owner_id: int, conversation_id: int) -> 
 
 
 @pytest.mark.database("postgresql")
-async def test_edited_question_starts_the_current_branch(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     async def ask(content: str, **where: Message | int) -> tuple[Message, Message]:
         model.script = [f"To {content}"]
         created = await service.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
@@ -77,7 +75,7 @@ async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: in
 
 
 @pytest.mark.database("sqlite")
-async def test_view_reads_one_page_of_a_long_conversation(manager: AnswerManager, owner_id: int) -> None:
+async def test_view_reads_one_page(manager: AnswerManager, owner_id: int) -> None:
     conversation_id = await make_conversation(manager.database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
 
     async def view(before: int | None = None, at: int | None = None) -> ConversationView:

@@ -211,7 +211,7 @@ TWENTY_TIMES_AS_SOON = """
 """Record delayed functions. A clock of Playwright would apply to all later pages."""
 
 
-async def test_answer_markup_is_inert_and_fits_a_phone(page: Page, script: FakeProvider) -> None:
+async def test_answer_markup_is_inert(page: Page, script: FakeProvider) -> None:
     heads = ("Walk", "Best at", "Bring", "Distance", "Height", "Rating", "Difficulty", "Footbridges")
     table = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * 8, ["Embankment promenade"] * 8))
     script.script = [

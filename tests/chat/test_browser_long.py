@@ -42,7 +42,7 @@ async def show(page: Page, size: tuple[int, int], conversation_id: int) -> None:
     await page.goto(f"/chat/{conversation_id}")
 
 
-async def test_long_list_scrolls_to_the_open_conversation(page: Page, conversations: list[int]) -> None:
+async def test_list_scrolls_to_open_conversation(page: Page, conversations: list[int]) -> None:
     for size in (DESKTOP, PHONE):
         await show(page, size, conversations[3])
         await expect(page.get_by_role("heading", name="Number 3")).to_be_in_viewport()

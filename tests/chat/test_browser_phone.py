@@ -12,7 +12,7 @@ from tests.chat.conversations import make_conversation
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_header_stays_in_reach_on_a_phone(page: Page, app: FastAPI, site: str, user: User) -> None:
+async def test_header_is_sticky_on_a_phone(page: Page, app: FastAPI, site: str, user: User) -> None:
     await page.set_viewport_size({"width": 390, "height": 700})
     await sign_in_browser(page, app, user, site)
     await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 20)}")
@@ -22,7 +22,7 @@ async def test_header_stays_in_reach_on_a_phone(page: Page, app: FastAPI, site: 
     await expect(page.get_by_text("Share by a link")).to_be_in_viewport()
 
 
-async def test_enter_writes_a_new_line_on_a_touch_screen(
+async def test_enter_is_a_new_line_on_touch_screens(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     browser = page.context.browser

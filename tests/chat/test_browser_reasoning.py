@@ -13,7 +13,7 @@ from opportune.testing import sign_in_browser
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_reasoning_is_shown_folded_while_it_grows(
+async def test_growing_reasoning_is_collapsed(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     await sign_in_browser(page, app, user, site)

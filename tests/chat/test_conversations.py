@@ -34,7 +34,7 @@ API = "/api/v1/conversations"
         (date(2026, 3, 21), "Today"),
     ],
 )
-def test_a_day_is_called_as_people_call_it(day: date, period: str) -> None:
+def test_days_have_relative_names(day: date, period: str) -> None:
     assert period_of(day, date(2026, 3, 20)) == period
 
 

@@ -39,7 +39,7 @@ async def stream(client: AsyncClient, page: str) -> str:
     return (await client.get(f"{page}/stream")).text
 
 
-async def test_anonymous_visitors_sign_in_and_streams_end(client: AsyncClient, app: FastAPI) -> None:
+async def test_anonymous_visitors_are_redirected(client: AsyncClient, app: FastAPI) -> None:
     response = await client.get("/chat")
     assert response.status_code == 303
     assert response.headers["location"] == "/accounts/login?next=%2Fchat"
@@ -83,7 +83,7 @@ async def test_question_without_javascript(app: FastAPI, script: FakeProvider) -
     assert 'hx-target="#refusal"' in part.text
 
 
-async def test_reload_shows_the_text_so_far_and_resumes(app: FastAPI, script: FakeProvider) -> None:
+async def test_reload_resumes_the_stream(app: FastAPI, script: FakeProvider) -> None:
     gate = asyncio.Event()
     script.script = ["The first half", gate, " and the second."]
     async with signed_in_client(app) as client:
@@ -101,7 +101,7 @@ async def test_reload_shows_the_text_so_far_and_resumes(app: FastAPI, script: Fa
     assert "The first half and the second." in events
 
 
-async def test_htmx_question_returns_new_messages_and_stream(app: FastAPI, script: FakeProvider) -> None:
+async def test_htmx_question_returns_messages(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         await stream(client, page)

@@ -14,7 +14,7 @@ from tests.chat.conversations import answer_of
 
 
 @pytest.mark.database("sqlite")
-async def test_export_contains_only_conversations_of_the_user(database: Database, owner_id: int) -> None:
+async def test_export_contains_own_conversations(database: Database, owner_id: int) -> None:
     other = await make_user(database)
     async with database.writer() as session:
         for owner, title in ((owner_id, "Whales"), (other.id, "Secrets"), (owner_id, "Empty")):
@@ -35,7 +35,7 @@ async def test_export_contains_only_conversations_of_the_user(database: Database
 
 
 @pytest.mark.database("sqlite")
-async def test_many_messages_are_deleted_with_the_user(
+async def test_messages_are_deleted_with_the_user(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DELETE_BATCH_ROWS", "MAX_LOOKED_UP_IDS", "MAX_CASCADED_ROWS"):

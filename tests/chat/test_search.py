@@ -11,7 +11,7 @@ API = "/api/v1/conversations"
 
 
 @pytest.mark.database("sqlite")  # tests of search cover both databases
-async def test_search_finds_current_rows_of_the_owner(app: FastAPI) -> None:
+async def test_search_finds_rows_of_the_owner(app: FastAPI) -> None:
     owner, other = await make_user(app.state.database), await make_user(app.state.database)
     ids: dict[str, int] = {}
     async with app.state.database.writer() as session:

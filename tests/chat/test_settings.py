@@ -65,9 +65,7 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))
 
 
-async def test_missing_model_is_replaced_with_a_notice(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     async with manager.database.writer() as session:
         conversation = await Chat(session, owner_id).begin("Why?", {"model": "Gone"})
     _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
@@ -76,9 +74,7 @@ async def test_missing_model_is_replaced_with_a_notice(
     assert model.received[0][0].content == SYSTEM_PROMPT
 
 
-async def test_only_the_owner_reads_and_changes_settings(
-    app: FastAPI, client: AsyncClient, user: User, llm: LanguageModel
-) -> None:
+async def test_only_owner_changes_settings(app: FastAPI, client: AsyncClient, user: User, llm: LanguageModel) -> None:
     app.state.llm = app.state.answers.llm = llm
     async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
         page = (await owner.get("/chat")).text

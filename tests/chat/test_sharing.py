@@ -125,7 +125,7 @@ async def test_guessing_share_links_is_limited(
 
 
 @pytest.mark.database("sqlite")
-async def test_superuser_signed_in_as_owner_cannot_share(app: FastAPI) -> None:
+async def test_impersonator_cannot_share(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as boss:

@@ -258,9 +258,9 @@ class Toolbox:
 
 
 def toolbox_of(site: FastAPI) -> Toolbox:
-    """The tools of the site's features, put together when somebody first asks for them."""
+    """Return the tools of the site's features, created on first use."""
     if not hasattr(site.state, "toolbox"):
-        site.state.toolbox = Toolbox(site, [each for feature in site.state.features for each in feature.tools])
+        site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.tools])
     toolbox: Toolbox = site.state.toolbox
     return toolbox
 

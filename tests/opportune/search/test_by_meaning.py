@@ -69,7 +69,7 @@ async def library(
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
         await migrated(database)
         async with serve_embeddings(monkeypatch) as endpoint:
-            library = Library(books, database, endpoint, None, settings)  # set by `use`
+            library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # set by `use`
             library.use()
             yield library
             await library.llm.close()

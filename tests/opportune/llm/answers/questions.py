@@ -8,9 +8,11 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.db import Database, utc_now
+from opportune.llm import FakeProvider
 from opportune.llm.answers import store
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
+from opportune.llm.providers.fake import Step
 
 TIMEOUT_SECONDS = 10
 """Timeout of events that a test waits for."""
@@ -19,6 +21,15 @@ TIMEOUT_SECONDS = 10
 async def ask(manager: AnswerManager, owner_id: int, question: str = "Why?", topic: str = "") -> Answer:
     async with manager.database.writer() as session:
         return await manager.ask(session, question, owner_id=owner_id, topic=topic)
+
+
+async def start_answer(manager: AnswerManager, owner_id: int, first: str, *script: Step) -> Answer:
+    """Ask a question with a scripted answer, and wait until its first text is saved."""
+    assert isinstance(manager.llm.provider, FakeProvider)
+    manager.llm.provider.script = [first, *script]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(manager.database, answer.id, first)
+    return answer
 
 
 async def retry(manager: AnswerManager, answer: Answer) -> Answer:

@@ -40,15 +40,13 @@ async def test_answer_in_the_browser_reload_stop_continue(
     assert not await find_violations(page)
 
 
-async def test_focus_survives_an_answer_that_ends_before_its_stop_request(
+async def test_focus_survives_an_answer_that_ends_before_stop(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     answer = page.get_by_role("article", name="Answer")
 
     async def respond_late(route: Route) -> None:
-        await page.wait_for_function(
-            "document.activeElement === document.body"
-        )  # the disabled button has lost the focus
+        await page.wait_for_function("document.activeElement === document.body")  # the button is disabled
         response = await route.fetch()
         await expect(answer.get_by_text("Stopped")).to_be_visible()
         await route.fulfill(response=response)

@@ -321,7 +321,7 @@ async def test_superusers_are_notified_at_80_and_100_percent(
         statuses.append(await subjects())
     with pytest.raises(SpendingRefused):
         await asking(guards[0]).complete("Why?")
-    what = "of what language models may cost this month"
+    what = "of the cost limit of language models this month"
     assert statuses == [
         [],
         [f"root{number}@example.com: 85 % {what}" for number in range(2)],

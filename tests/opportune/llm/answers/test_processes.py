@@ -26,8 +26,8 @@ from tests.opportune.llm.answers.questions import (
     kill_process,
     set_values,
     shown,
+    start_answer,
     wait_until_ended,
-    wait_until_saved,
 )
 
 
@@ -42,13 +42,9 @@ async def test_other_process_stops_an_answer(
     assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
 
 
-async def test_other_process_streams_an_answer(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
-) -> None:
+async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
-    model.script = ["One, ", gate, "two."]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "One, ")
+    answer = await start_answer(manager, owner_id, "One, ", gate, "two.")
     sibling = AnswerManager(database, LanguageModel(lambda: None))
     answer = await shown(sibling, answer)
     assert answer.text == "One, "
@@ -102,11 +98,9 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
 
 @pytest.mark.database("sqlite")
 async def test_reading_ends_answers_of_dead_processes(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+    manager: AnswerManager, owner_id: int, database: Database
 ) -> None:
-    model.script = ["Last words", asyncio.Event()]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "Last words")
+    answer = await start_answer(manager, owner_id, "Last words", asyncio.Event())
     await kill_process(manager, database, answer)
     reader = AnswerManager(database, LanguageModel(lambda: None))
     answer = await shown(reader, answer)
@@ -117,9 +111,7 @@ async def test_process_that_lost_its_answer_stops_writing(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
-    model.script = ["Mine", gate, " and more"]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "Mine")
+    answer = await start_answer(manager, owner_id, "Mine", gate, " and more")
     async with database.writer() as session:
         await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(worker="another"))
     async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -143,13 +135,9 @@ async def test_answers_of_dead_processes_do_not_count(
 
 
 @pytest.mark.database("sqlite")
-async def test_own_answer_is_alive_after_its_lease(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
-) -> None:
+async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
-    model.script = ["Still ", gate, "here."]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "Still ")
+    answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
     await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await shown(manager, answer)).status == AnswerStatus.STREAMING
     gate.set()
@@ -157,11 +145,9 @@ async def test_own_answer_is_alive_after_its_lease(
 
 
 async def test_renewed_lease_prevents_takeover(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model.script = ["Saved", asyncio.Event()]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "Saved")
+    answer = await start_answer(manager, owner_id, "Saved", asyncio.Event())
     await kill_process(manager, database, answer)
     writer = database.writer
 
@@ -202,13 +188,9 @@ async def test_close_does_not_wait_for_an_outage(
 
 
 @pytest.mark.database("sqlite")
-async def test_reload_elsewhere_repeats_no_block(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
-) -> None:
+async def test_reload_elsewhere_repeats_no_block(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
-    model.script = ["One.\n\nTwo.\n\nThree.\n\n", gate, "Four."]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "One.\n\nTwo.\n\nThree.\n\n")
+    answer = await start_answer(manager, owner_id, "One.\n\nTwo.\n\nThree.\n\n", gate, "Four.")
     sibling = AnswerManager(database, LanguageModel(lambda: None))
 
     async def article(_: Answer) -> str:

@@ -16,19 +16,16 @@ from tests.opportune.llm.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
     shown,
+    start_answer,
     wait_until_ended,
     wait_until_saved,
 )
 
 
 @pytest.mark.database("sqlite")
-async def test_growing_answer_is_stored(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
-) -> None:
+async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
-    model.script = ["The beginning", gate, " and the end."]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "The beginning")
+    answer = await start_answer(manager, owner_id, "The beginning", gate, " and the end.")
     gate.set()
     assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
     async with database.reader() as session:
@@ -37,12 +34,10 @@ async def test_growing_answer_is_stored(
 
 @pytest.mark.database("sqlite")
 async def test_no_session_is_held_while_the_model_thinks(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+    manager: AnswerManager, owner_id: int, database: Database
 ) -> None:
     gate = asyncio.Event()
-    model.script = ["x", gate]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "x")
+    answer = await start_answer(manager, owner_id, "x", gate)
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
             await asyncio.sleep(0)
@@ -122,7 +117,7 @@ async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owne
 
 
 async def test_save_without_response_is_not_duplicated(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[object] = []
 
@@ -136,9 +131,7 @@ async def test_save_without_response_is_not_duplicated(
     original = store.save
     monkeypatch.setattr(store, "save", save)
     gate, end = asyncio.Event(), asyncio.Event()
-    model.script = ["One, ", gate, "two.", end]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(database, answer.id, "One, ")
+    answer = await start_answer(manager, owner_id, "One, ", gate, "two.", end)
     gate.set()
     await wait_until_saved(database, answer.id, "One, two.")
     end.set()
