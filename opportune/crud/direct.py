@@ -21,7 +21,7 @@ from opportune.crud.dependencies import open_crud
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.database import Session
 from opportune.db.hooks.registry import AddedRow, rows_added_with
-from opportune.db.queries.dependent_statement import Following
+from opportune.db.queries.dependent_statement import DependentStatement
 from opportune.pagination import Paging
 
 INSERT_METHODS = ("add", "assign", "new_row", "column", "query", "get", "written")
@@ -91,9 +91,9 @@ async def insert_row(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
         vars(row).update(attributes, **dict(zip(names, rows[0], strict=True)))
         return addition.values(row)
 
-    following = [Following(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added]
+    following = [DependentStatement(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added]
     with translate_database_errors(crud_class.model.__table__):
-        stored = await session.write_alone(statement, values, following)
+        stored = await session.write_and_commit(statement, values, following)
     # The values of the response come first.
     return dict(zip(crud_class.definition.serializer.names, stored[0], strict=False)) if stored else None
 

@@ -9,7 +9,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
 from opportune.crud.schemas import short_texts
-from opportune.db.models.columns import name_method, natural_key_of, own_classes
+from opportune.db.models.columns import declaring_classes, name_method, natural_key_of
 
 if TYPE_CHECKING:
     from opportune.crud.definition import Definition
@@ -99,7 +99,7 @@ class FieldRules:
 
 
 def _properties(model: type[Any]) -> dict[str, property]:
-    members = (member for class_ in own_classes(model) for member in vars(class_).items())
+    members = (member for class_ in declaring_classes(model) for member in vars(class_).items())
     return {name: value for name, value in members if isinstance(value, property)}
 
 

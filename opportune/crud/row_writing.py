@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from opportune.crud.options import Key, M, Values
 from opportune.crud.row_reading import Reading
-from opportune.db.constraint_errors import NOT_THERE, translate_database_errors
+from opportune.db.constraint_errors import ENTRY_MISSING, translate_database_errors
 from opportune.db.models.model import Model
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
@@ -117,7 +117,7 @@ class Writing(Reading[M]):
             if len(linked[name]) < len(ids):
                 errors.add(name)
         if errors:
-            raise FieldErrors(dict.fromkeys(errors, NOT_THERE))
+            raise FieldErrors(dict.fromkeys(errors, ENTRY_MISSING))
         return linked
 
     async def _choosable_rows(self, model: type[Any], ids: Collection[Any]) -> list[Any]:

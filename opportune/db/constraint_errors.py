@@ -1,4 +1,4 @@
-"""Messages for values that the database refuses."""
+"""Database constraint errors as messages for form fields."""
 
 import re
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.errors import FieldErrors
 
-NOT_THERE = "The selected entry no longer exists."
-# Each kind of constraint: PostgreSQL's code for it, SQLite's words, and ours.
-SENTENCES = (
+ENTRY_MISSING = "The selected entry no longer exists."
+# PostgreSQL's error code, the start of SQLite's message, and our message.
+MESSAGES = (
     ("23505", "UNIQUE", "This value is already in use."),
     ("23502", "NOT NULL", "Please fill this in."),
-    ("23503", "FOREIGN KEY", NOT_THERE),
-    ("23001", "FOREIGN KEY", NOT_THERE),  # what PostgreSQL 18 calls it where the key says RESTRICT
+    ("23503", "FOREIGN KEY", ENTRY_MISSING),
+    ("23001", "FOREIGN KEY", ENTRY_MISSING),  # PostgreSQL 18: foreign key with ON DELETE RESTRICT
     ("23514", "CHECK", "The database does not allow this value."),
 )
 STILL_IN_USE = "Something else still refers to it. Delete that first."
@@ -26,7 +26,15 @@ NOT_STORABLE = "The database cannot store one of these values."
 
 @contextmanager
 def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterator[None]:
-    """Turn what the database refuses into `FieldErrors`, which hold no SQL."""
+    """Turn integrity and data errors into `FieldErrors` without SQL.
+
+    Args:
+        table: Table that is written, for the names of the columns.
+        deleting: Whether rows are deleted, so that a foreign key error means the row is still referenced.
+
+    Raises:
+        FieldErrors: The database refused the statement.
+    """
     try:
         yield
     except DataError as error:
@@ -36,33 +44,33 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
 
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:
-    words, code = str(error.orig), getattr(error.orig, "sqlstate", None)
-    for sqlstate, kind, sentence in SENTENCES:
-        if code == sqlstate or (code is None and words.startswith(kind)):
-            if deleting and kind != "CHECK":
+    text, code = str(error.orig), getattr(error.orig, "sqlstate", None)
+    for sqlstate, constraint, message in MESSAGES:
+        if code == sqlstate or (code is None and text.startswith(constraint)):
+            if deleting and constraint != "CHECK":
                 return {"": STILL_IN_USE}
-            return dict.fromkeys(_fields(error.orig, words, table) or [""], sentence)
+            return dict.fromkeys(_fields(error.orig, text, table) or [""], message)
     return {"": NOT_STORABLE}
 
 
-def _fields(error: Any, words: str, table: Table) -> list[str]:
-    """The columns that a message names, by themselves or through their constraint."""
+def _fields(error: Any, text: str, table: Table) -> list[str]:
+    """Return the columns that an error names, directly or through a constraint."""
     diagnosis = getattr(error, "diag", None)
     if diagnosis is None:  # SQLite: "... failed: table.one, table.two" or "... failed: index 'name'"
-        named = set(re.findall(r"index '(.+?)'|\.(\w+)|failed: (\w+)$", words))
-        names = {part for parts in named for part in parts if part}
+        matches = re.findall(r"index '(.+?)'|\.(\w+)|failed: (\w+)$", text)
+        names = {group for groups in matches for group in groups if group}
     else:
         names = {diagnosis.column_name, diagnosis.constraint_name}
-    keyed: list[Any] = [*table.constraints, *table.indexes]
-    columns = [column.name for rule in keyed if rule.name in names for column in _columns_of(rule, table)]
+    rules: list[Any] = [*table.constraints, *table.indexes]
+    columns = [column.name for rule in rules if rule.name in names for column in _columns_of(rule, table)]
     return columns or [column.name for column in table.columns if column.name in names]
 
 
 def _columns_of(rule: Any, table: Table) -> Iterator[Column[Any]]:
-    if isinstance(rule, CheckConstraint) and not rule.columns:  # of a text, or of columns by their names alone
-        told = set(re.findall(r"\w+", str(rule.sqltext)))
-        yield from (column for column in table.columns if column.name in told)
+    if isinstance(rule, CheckConstraint) and not rule.columns:  # a constraint of plain SQL text
+        words = set(re.findall(r"\w+", str(rule.sqltext)))
+        yield from (column for column in table.columns if column.name in words)
         return
-    # An index on lower(email) has an expression, in which the column is somewhere.
+    # The column may be inside an expression, such as lower(email).
     for expression in getattr(rule, "expressions", None) or rule.columns:
         yield from (part for part in iterate(expression) if isinstance(part, Column))

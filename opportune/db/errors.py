@@ -1,4 +1,4 @@
-"""What a driver's error means, in one line for a person."""
+"""One-line explanations of database driver errors."""
 
 import errno
 import sqlite3
@@ -9,76 +9,82 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.db.url.database_url import DatabaseURL
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
-"""The database is down, full, locked or out of reach: worth another try later, and no fault of the request."""
+"""The database is down, full, locked or unreachable. A retry may succeed; the request is not at fault."""
 
-# What psycopg files under other names: 25006 nothing can be written, 25P03 a transaction was idle for too long.
+# psycopg raises other classes for these: 25006 read-only, 25P03 idle transaction timeout.
 UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""The disk is full, a quota is used up, or a file may not grow any further."""
+"""Disk full, quota exceeded, or file too large."""
 
-MIGRATE = "{place} lacks a table. Run: python3 oppman.py migrate"
+MIGRATE = "A table is missing in {place}. Run: python3 oppman.py migrate"
 DISK_FULL = "The disk of {place} is full. Free some space, then try again."
-CONNECTION_LOST = "{place} has cut the connection: it restarts, or something on the way does not keep connections."
+CONNECTION_LOST = "{place} closed the connection. It may be restarting, or a proxy may drop connections."
 TOO_MANY_CONNECTIONS = (
-    "{place} has no free connection. Lower DATABASE_POOL_SIZE, end other clients, or use your provider's pooler."
+    "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler."
 )
-CONNECTION_REFUSED = "Nothing answers at {place}. Is the database running, and is {setting} right?"
+CONNECTION_REFUSED = "No server responds at {place}. Is the database running, and is {setting} correct?"
 RESTARTING = "{place} is starting, stopping or recovering. Try again in a moment."
 UNREACHABLE = "This machine cannot reach {place}. Check its network and {setting}. {advice}"
 UNKNOWN_HOST = "The host of {place} is unknown. Check {setting}. {advice}"
-TIMED_OUT = "{place} does not answer in time. Is the database running, and may this machine reach it? {advice}"
-TRANSACTION_CONFLICT = "Two transactions on {place} wanted the same rows and one had to give way. Try again."
+TIMED_OUT = "{place} does not respond in time. Is the database running, and may this machine connect to it? {advice}"
+TRANSACTION_CONFLICT = "Two transactions on {place} needed the same rows, and one was cancelled. Try again."
 POOLER_UNCONNECTED = (
-    "The pooler at {place} gets no connection to its database. Is that running, and is its pool large enough?"
+    "The pooler at {place} cannot connect to its database. Is it running, and is the pool large enough?"
 )
 
-# A part of the driver's words, and ours. `{place}` is the file or host, `{user}` and `{name}` are the URL's.
+# Part of the driver's message, and our explanation. `{place}` is the file or host, `{user}` and `{name}` are the URL's.
 EXPLANATIONS = (
     ("no such table", MIGRATE),
     ('relation "', MIGRATE),
     (
         "QueuePool limit",
-        "All connections to {place} are in use: something holds them for long, or DATABASE_POOL_SIZE is too small.",
+        "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small.",
     ),
-    ("unable to open database file", "SQLite cannot open {place}: is its folder there, and may this user write to it?"),
+    (
+        "unable to open database file",
+        "SQLite cannot open {place}. Does its folder exist, and is it writable?",
+    ),
     (
         "readonly database",
-        "{place} cannot be written: file, folder or disk are read-only, or the session only reads. "
-        "On a host whose disk is read-only use PostgreSQL: set {setting}. To look into such a file, copy it elsewhere.",
+        "{place} cannot be written: the file, folder or disk is read-only, or the session is a reader. "
+        "On a host with a read-only disk use PostgreSQL: set {setting}. To read such a file, copy it elsewhere.",
     ),
     (
         "read-only transaction",
-        "{place} refuses to write: it is a replica, or its provider has stopped writes (is its disk full?), "
-        "or the session only reads.",
+        "{place} refuses writes: it is a replica, its provider has stopped writes (is its disk full?), "
+        "or the session is a reader.",
     ),
     ("file is not a database", "{place} is not a SQLite database. Set {setting} to another file."),
     ("malformed", "{place} is damaged. Restore a backup."),
-    ("is locked", "{place} is locked by another process: end it or wait, then try again."),
+    ("is locked", "{place} is locked by another process. Stop it or wait, then try again."),
     ("database or disk is full", DISK_FULL),
     ("No space left on device", DISK_FULL),
-    ("disk I/O error", "The disk of {place} fails to read or write. Look at the system's log."),
+    ("disk I/O error", "The disk of {place} fails to read or write. Check the system log."),
     ("too many clients", TOO_MANY_CONNECTIONS),
     ("remaining connection slots", TOO_MANY_CONNECTIONS),
     ("too many connections", TOO_MANY_CONNECTIONS),
     ("no more connections allowed", TOO_MANY_CONNECTIONS),
     ("max clients", TOO_MANY_CONNECTIONS),
     ("password authentication failed", "{place} refuses the password of user '{user}'. Check {setting}."),
-    ("no password supplied", "{place} wants a password for user '{user}'. Add it to {setting}."),
-    ('role "', "{place} knows no user '{user}'. Check {setting}."),
-    ("Tenant or user not found", "The pooler at {place} knows no user '{user}'. Copy the pooler's own string."),
+    ("no password supplied", "{place} requires a password for user '{user}'. Add it to {setting}."),
+    ('role "', "{place} has no user '{user}'. Check {setting}."),
+    (
+        "Tenant or user not found",
+        "The pooler at {place} has no user '{user}'. Copy the pooler's connection string.",
+    ),
     ("does not exist", "{place} has no database '{name}'. Create it, or check {setting}."),
-    ("SSL negotiation", "What answers at {place} is no PostgreSQL server. Check host and port in {setting}."),
+    ("SSL negotiation", "The server at {place} is not PostgreSQL. Check host and port in {setting}."),
     (
         "does not support SSL",
-        "{place} does not offer TLS, which the URL asks for. Use sslmode=disable or another server.",
+        "{place} does not support TLS, which the URL requires. Use sslmode=disable or another server.",
     ),
     (
         "certificate",
         "The TLS certificate of {place} cannot be verified. Check sslmode and sslrootcert in {setting}.",
     ),
-    ("pg_hba.conf", "{place} does not let user '{user}' in from here. Try sslmode=require in {setting}."),
-    ("SSL required", "{place} talks only over TLS. Add sslmode=require to {setting}."),
+    ("pg_hba.conf", "{place} refuses connections of user '{user}' from this host. Try sslmode=require in {setting}."),
+    ("SSL required", "{place} requires TLS. Add sslmode=require to {setting}."),
     ("Connection refused", CONNECTION_REFUSED),
     ("No such file or directory", CONNECTION_REFUSED),
     ("unreachable", UNREACHABLE),
@@ -100,25 +106,30 @@ EXPLANATIONS = (
     ("Broken pipe", CONNECTION_LOST),
     (
         "statement timeout",
-        "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or {place} itself, allows.",
+        "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows.",
     ),
-    ("lock timeout", "Another transaction on {place} held for long what this one needs. Try again."),
+    ("lock timeout", "Another transaction on {place} held a lock for too long. Try again."),
     ("deadlock detected", TRANSACTION_CONFLICT),
     ("could not serialize access", TRANSACTION_CONFLICT),
-    ("bad value for", "{setting} has an option with a value that PostgreSQL's library does not understand."),
-    ("invalid connection option", "{setting} has an option that PostgreSQL's library does not know."),
+    ("bad value for", "An option in {setting} has a value that libpq does not accept."),
+    ("invalid connection option", "{setting} has an option that libpq does not know."),
     ("timeout", TIMED_OUT),
     ("server is silent", TIMED_OUT),
 )
 
 
 def explain(error: BaseException, url: DatabaseURL) -> str:
-    """One line on what is wrong with this database and what to do. Holds no password."""
-    words = str(getattr(error, "orig", None) or error)
-    if isinstance(error, TimeoutError) and not words:
-        words = "timeout"
+    """Return one line that says what is wrong with the database and what to do. It contains no password.
+
+    Args:
+        error: Error of a driver, of SQLAlchemy or of a timeout.
+        url: URL of the database.
+    """
+    message = str(getattr(error, "orig", None) or error)
+    if isinstance(error, TimeoutError) and not message:
+        message = "timeout"
     for part, explanation in EXPLANATIONS:
-        if part.lower() in words.lower():
+        if part.lower() in message.lower():
             return explanation.format(
                 place=url.server,
                 user=url.url.username or "",
@@ -130,9 +141,9 @@ def explain(error: BaseException, url: DatabaseURL) -> str:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database is away, full, locked, damaged or without tables; else a statement of ours is wrong.
+    """Return whether the database is unreachable, full, locked, damaged or not migrated.
 
-    SQLite's driver calls a column that is missing operational, like a database that is away.
+    Other errors mean that the statement is wrong, also if SQLite reports them as OperationalError.
     """
     driver = getattr(error, "orig", None)
     code: int | None = getattr(driver, "sqlite_errorcode", None)
@@ -144,7 +155,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a disk has no room left, that of the database or that of a file."""
+    """Return whether the disk of the database or of a file is full."""
     if isinstance(error, OSError):
         return error.errno in FULL_DISK_ERRNOS
     driver = getattr(error, "orig", None)
@@ -154,6 +165,6 @@ def is_full(error: BaseException) -> bool:
 
 
 def lacks_table(error: BaseException) -> bool:
-    """Whether a table is missing: nothing has been migrated."""
+    """Return whether a table is missing because migrations were not applied."""
     driver = getattr(error, "orig", None)
     return getattr(driver, "sqlstate", None) == "42P01" or "no such table" in str(driver)

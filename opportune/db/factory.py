@@ -1,4 +1,4 @@
-"""From settings to a database."""
+"""Database from settings."""
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -10,10 +10,10 @@ from opportune.errors import OperatorError
 
 
 def open_database(settings: Settings) -> Database:
-    """The database of these settings, not connected yet.
+    """Return the database of the settings. It connects at the first use.
 
     Raises:
-        OperatorError: DATABASE_URL or DATABASE_READER_URL is not understood, or they do not go together.
+        OperatorError: DATABASE_URL or DATABASE_READER_URL is invalid, or they do not match.
     """
     url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
     reader_url = replica_of(url, settings)
@@ -25,17 +25,17 @@ def open_database(settings: Settings) -> Database:
 
 
 def replica_of(url: DatabaseURL, settings: Settings) -> DatabaseURL | None:
-    """The address of the replica, where the settings name one.
+    """Return the URL of the replica, or None if the settings name none.
 
     Raises:
-        OperatorError: it is not understood, or there can be none of this database.
+        OperatorError: The URL is invalid, or the database supports no replica.
     """
     text = settings.database_reader_url.get_secret_value()
     if not text:
         return None
     reader_url = DatabaseURL.parse(text, settings.database_pooled, "DATABASE_READER_URL")
     if url.kind != "postgresql":
-        raise OperatorError("DATABASE_READER_URL is for PostgreSQL, which DATABASE_URL is not: remove it.")
+        raise OperatorError("DATABASE_READER_URL requires PostgreSQL as DATABASE_URL. Remove it.")
     if reader_url.kind != "postgresql":
-        raise OperatorError("DATABASE_READER_URL must be a replica of DATABASE_URL, so PostgreSQL as well.")
+        raise OperatorError("DATABASE_READER_URL must be a replica of DATABASE_URL, so it must be PostgreSQL.")
     return reader_url

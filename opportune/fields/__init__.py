@@ -1,4 +1,4 @@
-"""Types of fields that hold everywhere: in the database, forms, the API, the admin, imports and exports."""
+"""Field types for the database, forms, the API, the admin, imports and exports."""
 
 from opportune.fields.addresses import Country, Email, Phone, Url, national
 from opportune.fields.contents import Json, Markdown, TextList

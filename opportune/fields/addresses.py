@@ -1,4 +1,4 @@
-"""Where somebody or something is to be found: an e-mail address, one of the web, a phone number, a country."""
+"""Fields for e-mail addresses, URLs, phone numbers and countries."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,27 +17,27 @@ from opportune.text import Line
 MAX_EMAIL_LENGTH = 320
 MAX_URL_LENGTH = 2000
 MAX_PHONE_LENGTH = 16
-"""Characters of E.164, with its plus."""
+"""Characters of an E.164 number, including the plus."""
 
-URL_WANTED = "please give an address, such as https://example.com"
-PHONE_WANTED = "please give a phone number with the code of its country, such as +43 1 711 000"
-COUNTRY_WANTED = "please give a country by its code of two letters, such as AT"
+INVALID_URL = "please enter a URL, such as https://example.com"
+INVALID_PHONE = "please enter a phone number with its country code, such as +43 1 711 000"
+INVALID_COUNTRY = "please enter a two-letter country code, such as AT"
 
 SPACE = re.compile(r"\s")
 
 
 def _lower(text: str) -> str:
-    """What `str.lower` does, whose signature takes Pydantic long to find out."""
+    # A function of our own, because Pydantic inspects the signature of `str.lower` slowly.
     return text.lower()
 
 
 def _url(text: str) -> str:
-    if text and not _is_address(text):
-        raise ValueError(URL_WANTED)
+    if text and not _is_web_url(text):
+        raise ValueError(INVALID_URL)
     return text
 
 
-def _is_address(text: str) -> bool:
+def _is_web_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not SPACE.search(text)
@@ -46,12 +46,16 @@ def _is_address(text: str) -> bool:
 
 
 def national(country: str) -> Callable[[str], str]:
-    """A validator for numbers without their country's code: `Annotated[Phone, BeforeValidator(national("AT"))]`."""
+    """Return a validator that accepts national numbers: `Annotated[Phone, BeforeValidator(national("AT"))]`.
 
-    def read(text: str) -> str:
+    Args:
+        country: Two-letter code of the country whose numbers may omit the country code.
+    """
+
+    def validate(text: str) -> str:
         return _phone(text, country) if isinstance(text, str) else text
 
-    return read
+    return validate
 
 
 def _phone(text: str, country: str | None = None) -> str:
@@ -62,22 +66,22 @@ def _phone(text: str, country: str | None = None) -> str:
     try:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
-        raise ValueError(PHONE_WANTED) from None
+        raise ValueError(INVALID_PHONE) from None
     if not phonenumbers.is_possible_number(number):
-        raise ValueError(PHONE_WANTED)
+        raise ValueError(INVALID_PHONE)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 @cache
 def countries() -> Mapping[str, str]:
-    """English names of countries by their codes of two letters, in the order of the names."""
+    """Return English country names by two-letter code, sorted by name."""
     names = {country.alpha2: country.apolitical_name for country in iso3166.countries}
     return dict(sorted(names.items(), key=lambda item: item[1]))
 
 
 def _country(code: str) -> str:
     if code and code.upper() not in countries():
-        raise ValueError(COUNTRY_WANTED)
+        raise ValueError(INVALID_COUNTRY)
     return code.upper()
 
 
@@ -88,15 +92,15 @@ Email = Annotated[
     Stored(String(MAX_EMAIL_LENGTH)),
     FieldOptions(type="email"),
 ]
-"""An e-mail address, in small letters."""
+"""E-mail address, stored in lower case."""
 
 Url = Annotated[Line, AfterValidator(_url), Stored(String(MAX_URL_LENGTH)), FieldOptions(type="url")]
-"""An address with http or https."""
+"""URL with http or https."""
 
 Phone = Annotated[
     Line, AfterValidator(_phone), Stored(String(MAX_PHONE_LENGTH)), FieldOptions(type="tel", autocomplete="tel")
 ]
-"""A phone number, stored as E.164: `+431711000`."""
+"""Phone number, stored as E.164: `+431711000`."""
 
 Country = Annotated[Line, AfterValidator(_country), Stored(String(2)), FieldOptions(countries, type="select")]
-"""A country by its ISO code of two letters."""
+"""Two-letter ISO code of a country."""

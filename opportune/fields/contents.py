@@ -1,4 +1,4 @@
-"""What somebody writes at length or in several pieces: Markdown, lists of texts, JSON."""
+"""Fields for Markdown, lists of text and JSON."""
 
 import json
 from typing import Annotated, Any
@@ -9,27 +9,27 @@ from sqlalchemy import JSON
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line, Text
 
-JSON_WANTED = 'please write this as JSON, such as {"colour": "red"}'
+INVALID_JSON = 'please enter JSON, such as {"colour": "red"}'
 
 
 def _lines(value: object) -> object:
-    """A form has one text, with a line for each."""
+    """Split the text of a form into lines."""
     return [line for line in map(str.strip, value.splitlines()) if line] if isinstance(value, str) else value
 
 
 def _json(value: object) -> object:
-    """A form has a text. One that means a text or a number is no JSON to look into."""
+    """Parse the text of a form. Only objects and arrays are accepted."""
     try:
-        found = json.loads(value) if isinstance(value, str) else value
+        parsed = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict | list):
-        raise ValueError(JSON_WANTED)
-    return found
+        parsed = None
+    if not isinstance(parsed, dict | list):
+        raise ValueError(INVALID_JSON)
+    return parsed
 
 
 TextList = Annotated[list[Line], BeforeValidator(_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)]
-"""Several texts; in forms a line each."""
+"""List of text. In forms each item is a line."""
 
 Json = Annotated[
     dict[str, Any] | list[Any],
@@ -37,7 +37,7 @@ Json = Annotated[
     Stored(JSON(none_as_null=True)),
     FieldOptions(type="json", rows=6),
 ]
-"""An object or a list of JSON, as it comes."""
+"""JSON object or array."""
 
 Markdown = Annotated[Text, FieldOptions(type="markdown", rows=8)]
-"""Text with Markdown: `{{ book.description | markdown }}` shows it, and forms have a preview."""
+"""Markdown text with a preview in forms. Render it with `{{ book.description | markdown }}`."""

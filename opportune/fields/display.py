@@ -1,4 +1,4 @@
-"""How the value of a field is shown to people, by what the annotation of the field says."""
+"""Display of values by the type of their field."""
 
 import json
 from enum import Enum
@@ -20,9 +20,9 @@ LINKS = {
 
 
 def display(info: FieldInfo, value: Any) -> Any:
-    """A value as people read it: an amount with its currency, a country by its name, an address as a link.
+    """Format a value: an amount with its currency, a country by name, an e-mail address or URL as a link.
 
-    What the type of the field says nothing of comes back as it is.
+    Other values are returned unchanged.
     """
     if isinstance(value, Enum | File) or value is None or value == "":
         return value
@@ -35,7 +35,7 @@ def display(info: FieldInfo, value: Any) -> Any:
     options = options_of(info)
     if isinstance(value, str):
         link = LINKS.get(options.type)
-        # What came into the database by another way than a form may be any text, also a script's.
+        # Rows that were not written through a form may hold any text, also `javascript:` URLs.
         is_safe = options.type != "url" or value.startswith(("http://", "https://"))
         return link.format(value) if link and is_safe else options.choices.get(value, value)
     return value

@@ -1,4 +1,4 @@
-"""Columns that hold the name of a stored file, and what becomes of the file."""
+"""Fields for stored files and images. Their hooks delete files of changed and deleted rows."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -37,34 +37,34 @@ F = TypeVar("F", bound="File")
 
 @dataclass(frozen=True)
 class FileColumn:
-    """A column that holds the name of a stored file: `file_columns = {"contract": FileColumn("orders")}`."""
+    """Column with the name of a stored file: `file_columns = {"contract": FileColumn("orders")}`."""
 
     folder: str
-    """Where in the storage new ones are kept."""
+    """Folder of the storage for new files."""
 
     accept = ""
 
     def fault(self, upload: Upload) -> str:
-        """Why it is not taken, in a sentence for the sender; empty if it is."""
+        """Return an error message for the user if the upload is refused, else an empty string."""
         return upload.fault
 
     async def save(self, storage: Storage, upload: Upload) -> str:
-        """The name that it is kept by. Raises StorageError."""
+        """Store an upload and return its name. Raises StorageError."""
         return await storage.save(self.folder, upload.suffix, upload.content, upload.content_type)
 
     def names(self, name: str) -> list[str]:
-        """The file, and what was made of it."""
+        """Return the names of a file and its smaller copies."""
         return [name, *copy_names(name)]
 
 
 @dataclass(frozen=True)
 class ImageColumn(FileColumn):
-    """A picture: drawn anew as a WebP, upright and without the place and time that a camera writes into it."""
+    """Image column. Images are re-encoded as WebP, rotated upright, and lose their metadata."""
 
     max_side_pixels: int = 1600
-    """Pixels of the longer side."""
+    """Maximum pixels of the longer side."""
     renditions: Mapping[str, int] = field(default_factory=dict, hash=False)
-    """Smaller copies: pixels of their longer sides, by their names."""
+    """Smaller copies: maximum pixels of the longer side by name."""
 
     accept = ",".join(CONTENT_TYPES)
 
@@ -80,7 +80,7 @@ class ImageColumn(FileColumn):
 
 
 class File(str):
-    """The name of a stored file, as a row has it. In forms and schemas it takes an upload, and no text."""
+    """Name of a stored file. Forms and schemas accept an upload instead of text."""
 
     column: FileColumn = FileColumn("files")
 
@@ -91,32 +91,32 @@ class File(str):
         return file
 
     def url(self) -> str:
-        """Its address, which may be cached for ever.
+        """Return the URL of a public file. Browsers may cache it forever.
 
         Raises:
-            ValueError: it is not public. `await storage.url(book.contract)` is an address for who may see it now.
+            ValueError: The file is private. `await storage.url(book.contract)` returns a temporary URL.
         """
         return _public_url(self)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        address = core_schema.plain_serializer_function_ser_schema(
-            _address, return_schema=core_schema.str_schema(), when_used="json"
+        serializer = core_schema.plain_serializer_function_ser_schema(
+            _serialize, return_schema=core_schema.str_schema(), when_used="json"
         )
-        return core_schema.no_info_plain_validator_function(cls._taken, serialization=address)
+        return core_schema.no_info_plain_validator_function(cls._validate_upload, serialization=serializer)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         if getattr(handler, "mode", "") == "serialization":
             return {"type": "string"}
-        return {"type": "string", "format": "binary", **cls._more_schema()}
+        return {"type": "string", "format": "binary", **cls._schema_extras()}
 
     @classmethod
-    def _more_schema(cls) -> JsonSchemaValue:
+    def _schema_extras(cls) -> JsonSchemaValue:
         return {}
 
     @classmethod
-    def _taken(cls, value: object) -> object:
+    def _validate_upload(cls, value: object) -> object:
         if isinstance(value, Upload):
             if fault := cls.column.fault(value):
                 raise PydanticCustomError("upload_fault", "{fault}", {"fault": fault})
@@ -127,60 +127,67 @@ class File(str):
 
 
 class Image(File):
-    """The name of a stored picture: `<img src="{{ book.cover.url("thumb") }}" alt="">`."""
+    """Name of a stored image: `<img src="{{ book.cover.url("thumb") }}" alt="">`."""
 
     column: FileColumn = ImageColumn("images")
 
     def url(self, rendition: str = "") -> str:
-        """Its address, or that of a smaller copy. Raises ValueError: it is not public."""
+        """Return the URL of the image or of a smaller copy.
+
+        Args:
+            rendition: Name of the copy. Empty for the image itself.
+
+        Raises:
+            ValueError: The image is private.
+        """
         return _public_url(self.rendition(rendition))
 
     def rendition(self, name: str = "") -> str:
-        """The name that a copy is stored by; that of the picture itself without a name.
+        """Return the stored name of a copy, or of the image itself without a name.
 
         Raises:
-            KeyError: there is no such copy.
+            KeyError: The column has no such copy.
         """
         assert isinstance(self.column, ImageColumn)
         return copy_name(self, self.column.renditions[name]) if name else self
 
     @classmethod
-    def _more_schema(cls) -> JsonSchemaValue:
+    def _schema_extras(cls) -> JsonSchemaValue:
         return {"contentMediaType": cls.column.accept}
 
 
 def _public_url(name: str) -> str:
     if not is_public(name):
-        raise ValueError("This file is not public: `await storage.url(name)` gives an address to who may see it.")
+        raise ValueError("This file is private. `await storage.url(name)` returns a temporary URL.")
     return public_url(name)
 
 
-def _address(name: object) -> str:
-    """What an API tells of a file: a public address, else its name, which opens nothing."""
+def _serialize(name: object) -> str:
+    """Return the URL of a public file, or the name of a private one."""
     return public_url(name) if isinstance(name, str) and name and is_public(name) else str(name)
 
 
 class FileName(TypeDecorator[File]):
-    """A column of names, which come back with their addresses."""
+    """Column type whose values are `File` objects with their column."""
 
     impl = String(MAX_NAME_LENGTH)
     cache_ok = True
 
-    def __init__(self, kind: type[File], column: FileColumn, length: int = MAX_NAME_LENGTH) -> None:
+    def __init__(self, file_class: type[File], column: FileColumn, length: int = MAX_NAME_LENGTH) -> None:
         super().__init__(length)
-        self.kind = kind
+        self.file_class = file_class
         self.column = column
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> File | None:
-        return None if value is None else self.kind.of(value, self.column)
+        return None if value is None else self.file_class.of(value, self.column)
 
 
 @dataclass(frozen=True)
 class FileAttachment(Attached):
-    """Says of a field how its files are kept, and sees to it that they go with their rows."""
+    """Annotation that registers hooks to delete files of changed and deleted rows."""
 
     column: FileColumn
 
@@ -198,7 +205,14 @@ class FileAttachment(Attached):
 
 
 def file_field(folder: str, *, public: bool = False, max_length: int = MAX_NAME_LENGTH, **options: Any) -> Any:
-    """A `File` that is kept in a folder of the storage: `contract: File = file_field("orders")`."""
+    """Return a field for a `File`: `contract: File = file_field("orders")`.
+
+    Args:
+        folder: Folder of the storage.
+        public: Whether everyone may read the files. Otherwise they need a temporary URL.
+        max_length: Maximum characters of the column.
+        options: Options of `Field`, such as `default=""` for an optional file.
+    """
     return _field(File, FileColumn(folder), public, max_length, options)
 
 
@@ -211,56 +225,63 @@ def image_field(
     max_length: int = MAX_NAME_LENGTH,
     **options: Any,
 ) -> Any:
-    """An `Image` that is kept in a folder of the storage, as a WebP and in smaller copies.
-
-        cover: Image = image_field("books", {"thumb": 200})
+    """Return a field for an `Image`, stored as WebP with smaller copies: `image_field("books", {"thumb": 200})`.
 
     Args:
-        folder: Where in the storage.
-        renditions: Pixels of the longer side of each copy, by its name.
-        public: Whether anybody who has its address may see it, and every cache keep it.
-        max_side_pixels: Pixels of the longer side of the picture itself.
-        max_length: Characters of the column.
-        options: Those of `Field`; `default=""` for one that may be left out.
+        folder: Folder of the storage.
+        renditions: Smaller copies: maximum pixels of the longer side by name.
+        public: Whether everyone may read the images. Otherwise they need a temporary URL.
+        max_side_pixels: Maximum pixels of the longer side. Larger images are scaled down.
+        max_length: Maximum characters of the column.
+        options: Options of `Field`, such as `default=""` for an optional image.
     """
     column = ImageColumn(folder, max_side_pixels, renditions or {})
     return _field(Image, column, public, max_length, options)
 
 
-def _field(kind: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]) -> Any:
+def _field(file_class: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]) -> Any:
     declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
-    made: Any = sqlmodel.Field(**options)
-    made.metadata.extend((Stored(FileName(kind, column, length)), FileAttachment(column)))
-    return made
+    info: Any = sqlmodel.Field(**options)
+    info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column)))
+    return info
 
 
 def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
-    """The fields of a model that hold files."""
+    """Return the file columns of a model by field."""
     fields = getattr(model, "model_fields", {})
-    return {name: kept.column for name, info in fields.items() for kept in marks_of(info, FileAttachment)}
+    return {name: mark.column for name, info in fields.items() for mark in marks_of(info, FileAttachment)}
 
 
 @asynccontextmanager
 async def stored_uploads(
     storage: Storage, model: type[SQLModel], values: Mapping[str, Any]
 ) -> AsyncIterator[dict[str, Any]]:
-    """Store the uploads among the values of a row; the block has names in their place.
+    """Store uploads and yield the values with file names in their place.
 
-    Unless it ends well, what was stored is deleted again. Raises StorageError, ImageRefusedError.
+    If the block raises, the stored files are deleted.
+
+    Args:
+        storage: Storage of the site.
+        model: Model with the file fields.
+        values: Values of a row by field.
+
+    Raises:
+        StorageError: A file cannot be stored.
+        ImageRefusedError: An image is damaged or too large.
     """
     columns, stored = file_columns_of(model), dict(values)
     async with deleted_unless_done(storage) as new:
         for name in columns.keys() & values.keys():
             if isinstance(upload := values[name], Upload):
-                kind = Image if isinstance(columns[name], ImageColumn) else File
-                stored[name] = kind.of(await columns[name].save(storage, upload), columns[name])
+                file_class = Image if isinstance(columns[name], ImageColumn) else File
+                stored[name] = file_class.of(await columns[name].save(storage, upload), columns[name])
                 new.extend(columns[name].names(stored[name]))
         yield stored
 
 
 @asynccontextmanager
 async def deleted_unless_done(storage: Storage) -> AsyncIterator[list[str]]:
-    """A list for the names of what the block stores: unless it ends well, that is deleted again."""
+    """Yield a list for names of stored files. They are deleted if the block raises."""
     new: list[str] = []
     done = False
     try:
@@ -268,5 +289,5 @@ async def deleted_unless_done(storage: Storage) -> AsyncIterator[list[str]]:
         done = True
     finally:
         for name in new if not done else ():
-            with suppress(StorageError):  # why the change was not made matters more
+            with suppress(StorageError):  # keep the original error
                 await storage.delete(name)

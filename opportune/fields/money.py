@@ -1,4 +1,4 @@
-"""Amounts of money: exact, in one currency per field."""
+"""Money fields: exact decimals in one currency per field."""
 
 import re
 from decimal import Decimal
@@ -12,7 +12,7 @@ from sqlalchemy import Numeric
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import FieldOptions, Stored, marks_of
 
-# A floating point number, in which SQLite keeps it, has 15 digits that are sure.
+# SQLite stores decimals as floating point numbers, which are exact for 15 digits.
 MAX_DIGITS, DECIMAL_PLACES = 14, 2
 CURRENCY = re.compile("[A-Z]{3}")
 
@@ -22,28 +22,33 @@ Money = Annotated[
     Stored(Numeric(MAX_DIGITS, DECIMAL_PLACES)),
     FieldOptions(step="0.01", inputmode="decimal"),
 ]
-"""An amount with two digits after the point; in JSON it is a text, so that nobody rounds it."""
+"""Amount with two decimal places. It is a string in JSON, so that clients do not round it."""
 
 
 class Currency(str):
-    """Which one a field is in, by its ISO code."""
+    """ISO code of a field's currency."""
 
     __slots__ = ()
 
 
 def money_field(currency: str, default: Any = ..., **options: Any) -> Any:
-    """A `Money` in one currency, such as `price: Money = money_field("EUR", ge=0)`; the options are those of `Field`.
+    """Return a field for `Money`: `price: Money = money_field("EUR", ge=0)`.
+
+    Args:
+        currency: ISO code of three capital letters.
+        default: Default value. Required without one.
+        options: Options of `Field`.
 
     Raises:
-        OperatorError: the currency is no code of three capital letters.
+        OperatorError: The currency is not a code of three capital letters.
     """
     if not CURRENCY.fullmatch(currency):
-        raise OperatorError(f"money_field({currency!r}): give the currency's code of three letters, such as EUR.")
+        raise OperatorError(f"money_field({currency!r}): use a currency code of three letters, such as EUR.")
     field: Any = sqlmodel.Field(**({} if default is ... else {"default": default}), **options)
     field.metadata.extend((Currency(currency), FieldOptions(suffix=currency)))
     return field
 
 
 def currency_of(info: FieldInfo) -> str:
-    """The code of a field's currency; empty if it has none."""
+    """Return the currency code of a field, or an empty string."""
     return next(iter(marks_of(info, Currency)), "")

@@ -1,9 +1,9 @@
-"""Parts of addresses that are made of a title: `/books/the-third-policeman`."""
+"""Slugs: parts of URLs made from a title, such as `/books/the-third-policeman`."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Annotated, Any, TypeVar
 
 import sqlmodel
@@ -21,14 +21,18 @@ M = TypeVar("M", bound=SQLModel)
 
 MAX_SLUG_LENGTH = 80
 NUMBER_LENGTH = 6
-"""Characters at the end of a slug for the number of one that is taken."""
-RESERVED = {"new"}
-"""What stands for the form of a new row in the addresses of pages."""
-NO_LETTERS = "please write some letters from a to z, or digits"
+"""Characters at the end of a slug for the number that makes it unique."""
+RESERVED = {"new"}  # page of the form for a new row
+NO_LETTERS = "please use letters from a to z or digits"
 
 
 def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
-    """Make a text a part of a URL: "Çay & Python 3.14" is "cay-python-3-14"."""
+    """Convert text for a URL: "Çay & Python 3.14" becomes "cay-python-3-14".
+
+    Args:
+        text: Any text.
+        max_length: Maximum characters of the result.
+    """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:max_length].strip("-")
 
@@ -40,7 +44,7 @@ def _as_slug(text: str) -> str:
 
 
 Slug = Annotated[Line, AfterValidator(_as_slug), Stored(String(MAX_SLUG_LENGTH))]
-"""A part of an address, in small letters, digits and hyphens: what somebody writes is made one."""
+"""Part of a URL, in lower case letters, digits and hyphens. Other text is converted by `slugify`."""
 
 
 def slug_field(
@@ -52,21 +56,26 @@ def slug_field(
     unique: bool = True,
     **options: Any,
 ) -> Any:
-    """A `Slug` that is made of another field when it is left empty, with a number at its end where it is taken.
+    """Return a field for a `Slug`. An empty slug is made from another field, with a number if it is already in use.
 
-    It stays as it is when that field changes, so that links to it hold; with `follows=True` it changes too. `keeps_old`
-    names a `TextList` of the model that gets what the slug was, for `find_moved`.
+    Args:
+        source: Field of the model that the slug is made from.
+        follows: Change the slug when the source changes. By default it stays, so that links keep working.
+        keeps_old: `TextList` field of the model that collects previous slugs for `find_moved`.
+        max_length: Maximum characters of the slug.
+        unique: Whether slugs must differ.
+        options: Options of `Field`.
     """
-    options.setdefault("description", "The end of its address. Left empty, it is made by itself.")
+    options.setdefault("description", "The end of the URL. Leave it empty to generate it.")
     field: Any = sqlmodel.Field(default="", max_length=max_length, unique=unique, **options)
-    made_of = SlugSource(source, follows, keeps_old, max_length, unique)
-    field.metadata.extend((made_of, FieldOptions(data_slug_from=source)))
+    mark = SlugSource(source, follows, keeps_old, max_length, unique)
+    field.metadata.extend((mark, FieldOptions(data_slug_from=source)))
     return field
 
 
 @dataclass(frozen=True)
 class SlugSource(Attached):
-    """What a slug is made of."""
+    """Annotation that registers hooks to fill a slug."""
 
     field: str
     follows: bool
@@ -75,24 +84,21 @@ class SlugSource(Attached):
     unique: bool
 
     def attach(self, model: type[SQLModel], name: str) -> None:
-        """Have the slug of each row made, whichever way the row is written."""
-        for wanted in filter(None, (self.field, self.keeps_old)):
-            if wanted not in model.model_fields:
-                raise OperatorError(
-                    f"{model.__name__}.{name}: slug_field(…) names {wanted!r}, which the model has not."
-                )
+        for field in filter(None, (self.field, self.keeps_old)):
+            if field not in model.model_fields:
+                raise OperatorError(f"{model.__name__}.{name}: slug_field(…) names {field!r}, which does not exist.")
 
         async def fill(session: AsyncSession, row: SQLModel) -> None:
             slug = getattr(row, name)
             if not slug or self._is_outdated(session, row, name):
-                setattr(row, name, await self._make(session, row, name, getattr(row, self.field)))
+                setattr(row, name, await self._generate(session, row, name, getattr(row, self.field)))
             elif slug in RESERVED:
-                setattr(row, name, await self._make(session, row, name, slug))
+                setattr(row, name, await self._generate(session, row, name, slug))
 
         async def keep_old(_session: AsyncSession, row: SQLModel) -> None:
             if (change := changes(row).get(name)) and change.before:
-                others = [slug for slug in getattr(row, self.keeps_old) if slug not in (change.before, change.after)]
-                setattr(row, self.keeps_old, [*others, change.before])
+                older = [slug for slug in getattr(row, self.keeps_old) if slug not in (change.before, change.after)]
+                setattr(row, self.keeps_old, [*older, change.before])
 
         before_create(model)(fill)
         before_change(model)(fill)
@@ -105,36 +111,35 @@ class SlugSource(Attached):
         changed = changes(row)
         return self.field in changed and name not in changed
 
-    async def _make(self, session: AsyncSession, row: SQLModel, name: str, text: Any) -> str:
-        # Of letters that none of ours stand for nothing is left: the model's name is better than nothing.
+    async def _generate(self, session: AsyncSession, row: SQLModel, name: str, text: Any) -> str:
+        # Text without Latin letters leaves an empty slug: use the name of the model.
         slug = slugify(str(text), self.max_length) or slugify(type(row).__name__)
         if not self.unique and slug not in RESERVED:
             return slug
         column: Any = getattr(type(row), name)
-        known = RESERVED | {
+        used = RESERVED | {
             getattr(other, name) for other in session.new if type(other) is type(row) and other is not row
         }
-        others = select(column).where(type(row).id != row.id)  # type: ignore[attr-defined]  # of a Model
-        if slug not in known and await session.scalar(others.where(column == slug)) is None:
+        stored = select(column).where(type(row).id != row.id)  # type: ignore[attr-defined]  # a Model
+        if slug not in used and await session.scalar(stored.where(column == slug)) is None:
             return slug
         stem = slug[: self.max_length - NUMBER_LENGTH].rstrip("-")
-        known |= set(await session.scalars(others.where(column.like(f"{stem}-%"))))
-        return next(each for each in _numbered(stem) if each not in known)
+        used |= set(await session.scalars(stored.where(column.like(f"{stem}-%"))))
+        return next(numbered for number in count(2) if (numbered := f"{stem}-{number}") not in used)
 
 
 async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | None:
-    """Find the row whose slug was this one before, of several the one that is the newest; it looks through all rows."""
-    sources = {name: mark for name, info in model.model_fields.items() for mark in marks_of(info, SlugSource)}
-    kept = [getattr(model, mark.keeps_old) for mark in sources.values() if mark.keeps_old]
-    if not kept or slugify(slug, len(slug)) != slug:
+    """Return the newest row that had this slug before, or None. It scans all rows.
+
+    Args:
+        session: Session to read from.
+        model: Model with a `slug_field(…, keeps_old=…)`.
+        slug: Previous slug.
+    """
+    sources = [mark for info in model.model_fields.values() for mark in marks_of(info, SlugSource)]
+    columns = [getattr(model, source.keeps_old) for source in sources if source.keeps_old]
+    if not columns or slugify(slug, len(slug)) != slug:
         return None
-    # What a slug consists of means itself in JSON and in a pattern.
-    rows = select(model).where(cast(kept[0], Text).like(f'%"{slug}"%')).order_by(desc(model.id)).limit(1)  # type: ignore[attr-defined]  # of a Model
+    # A slug needs no escaping in JSON and LIKE.
+    rows = select(model).where(cast(columns[0], Text).like(f'%"{slug}"%')).order_by(desc(model.id)).limit(1)  # type: ignore[attr-defined]  # a Model
     return (await session.scalars(rows)).first()
-
-
-def _numbered(stem: str) -> Iterable[str]:
-    number = 1
-    while True:
-        number += 1
-        yield f"{stem}-{number}"

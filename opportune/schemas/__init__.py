@@ -1,4 +1,4 @@
-"""The base of what forms and the API take and answer."""
+"""Base class of request and response schemas."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,24 +7,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
-# FastAPI tells Pydantic the names of a route's parameters, and does this for as long as it takes it to build them.
+# FastAPI passes the aliases of a route's parameters to Pydantic, which warns about them. FastAPI itself suppresses the
+# warning only while it builds routes.
 warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
 
-
-MAX_FAULTS = 5
+MAX_REPORTED_ERRORS = 5
 
 
 class Schema(BaseModel):
-    """Pydantic's BaseModel, built with its first use: a site has many, and its start need not wait for each.
+    """Pydantic model that is built at its first use, so that the site starts faster.
 
-    What Pydantic cannot do with a field's type is told then, and by `oppman.py check`.
+    Errors in the types of fields are raised then, and reported by `oppman.py check`.
     """
 
     model_config = ConfigDict(defer_build=True)
 
 
 def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
-    """A line for each schema that cannot be built."""
+    """Yield one line per schema that cannot be built."""
     for schema in base.__subclasses__():
         try:
             schema.model_rebuild()
@@ -34,6 +34,6 @@ def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
 
 
 def faults_in_words(error: ValidationError) -> str:
-    """What Pydantic finds wrong, for a model that is to mend it: `year: Input should be a valid integer.`"""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
-    return " ".join(f"{'.'.join(map(str, fault['loc'])) or 'It'}: {fault['msg']}." for fault in faults)
+    """Return the errors as text for a language model, such as `year: Input should be a valid integer.`"""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_REPORTED_ERRORS]
+    return " ".join(f"{'.'.join(map(str, fault['loc'])) or 'It'}: {fault['msg']}." for fault in errors)

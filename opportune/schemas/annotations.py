@@ -1,4 +1,4 @@
-"""What the annotation of a field says of it besides its type: how forms ask for it, and how it is stored."""
+"""Annotations of fields: options of their form elements and their column types."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -8,20 +8,25 @@ from pydantic.fields import FieldInfo
 T = TypeVar("T")
 
 UNBOUNDED = "text"
-"""The type of a column for text that has no `max_length`."""
+"""Column type of text without `max_length`."""
 
 Attribute = str | int | float | bool | None
-"""True stands for an attribute without a value; None and False leave it out."""
+"""True renders an attribute without a value. None and False omit it."""
 
 Choices = Mapping[str, str]
 
 
 class FieldOptions:
-    """HTML attributes, choices or the kind of a form field: `Annotated[Line, FieldOptions(autocomplete="name")]`.
+    """Options of a form field: `Annotated[Line, FieldOptions(autocomplete="name")]`.
 
-    `choices` are words for values, or a function that gives them when a form is made; `suffix` is a unit, shown after
-    the box. The others are attributes of the element, with `type` for another kind: `radio`, `search`, `hidden`,
-    `textarea`, `lines`, `markdown`, `json`. On a model it holds for pages, API and admin.
+    On a model they apply to pages, the API and the admin.
+
+    Args:
+        choices: Labels by value, or a function that returns them when a form is built.
+        type: Type of the form element if it is not the default, such as `radio`, `search`, `hidden`, `textarea`,
+            `lines`, `markdown` or `json`.
+        suffix: Unit shown after the input.
+        attributes: HTML attributes of the element.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class FieldOptions:
         return self._choices() if callable(self._choices) else self._choices
 
     def __or__(self, later: "FieldOptions") -> "FieldOptions":
-        """Both of them; where they differ the later one counts."""
+        """Merge the options. Those on the right take precedence."""
         return FieldOptions(
             later._choices or self._choices,
             type=later.type or self.type,
@@ -52,47 +57,47 @@ class FieldOptions:
 
 
 class Stored:
-    """The type of the column of a field: `Annotated[Decimal, Stored(Numeric(8, 3))]`, a type of one's own."""
+    """Column type of a field: `Annotated[Decimal, Stored(Numeric(8, 3))]`."""
 
-    def __init__(self, kind: Any) -> None:
-        self.kind = kind
+    def __init__(self, column_type: Any) -> None:
+        self.column_type = column_type
 
 
 class Attached:
-    """What does something for the rows of each model that has it in a field, such as a slug that is filled."""
+    """Annotation that registers hooks for each model with such a field, for example to fill a slug."""
 
     def attach(self, model: type[Any], name: str) -> None:
         raise NotImplementedError
 
 
 def options_of(info: FieldInfo) -> FieldOptions:
-    """All that a field says of its form."""
+    """Return the merged form options of a field."""
     options = FieldOptions()
-    for each in marks_of(info, FieldOptions):
-        options |= each
+    for mark in marks_of(info, FieldOptions):
+        options |= mark
     return options
 
 
-def marks_of(info: FieldInfo, kind: type[T]) -> Iterator[T]:
-    """What of this kind stands in a field's annotation, also in that of `Money | None`."""
-    for mark in (*_marks_within(info.annotation), *info.metadata):
-        if isinstance(mark, kind):
+def marks_of(info: FieldInfo, type_: type[T]) -> Iterator[T]:
+    """Yield the annotations of a field that have this type, also inside `Money | None`."""
+    for mark in (*_optional_marks(info.annotation), *info.metadata):
+        if isinstance(mark, type_):
             yield mark
 
 
 def plain_type(annotation: Any) -> Any:
-    """A type without its annotations, and without None."""
+    """Return a type without its annotations and without None."""
     if get_origin(annotation) is Annotated:
         return plain_type(get_args(annotation)[0])
-    kinds = get_args(annotation)
-    if type(None) in kinds:
-        return plain_type(next(kind for kind in kinds if kind is not type(None)))
+    members = get_args(annotation)
+    if type(None) in members:
+        return plain_type(next(member for member in members if member is not type(None)))
     return annotation
 
 
-def _marks_within(annotation: Any) -> Iterator[Any]:
-    """Those of a type that may also be None."""
-    if type(None) in (kinds := get_args(annotation)):
-        for kind in kinds:
-            if get_origin(kind) is Annotated:
-                yield from kind.__metadata__
+def _optional_marks(annotation: Any) -> Iterator[Any]:
+    """Yield the annotations inside an optional type, such as `Money | None`."""
+    if type(None) in (members := get_args(annotation)):
+        for member in members:
+            if get_origin(member) is Annotated:
+                yield from member.__metadata__

@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.db.models.model import utc_now
-from opportune.db.queries.advisory_lock import take_turn
+from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
 from opportune.storage.models import StoredFile, StoredPiece
 from opportune.storage.signed_urls import URLSigner
@@ -101,7 +101,7 @@ class DatabaseStorage(Storage):
         )
 
     async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:
-        await take_turn(session, "opfile")  # or two at once would both take the last room
+        await acquire_advisory_lock(session, "opfile")  # or two at once would both take the last room
         if await _total_bytes(session) + more_bytes > self.place.max_total_megabytes * MEGABYTE_BYTES:
             logger.error("storage: the files would take more than max_total_megabytes of STORAGE_URL")
             raise StorageFullError(self.place.max_total_megabytes)

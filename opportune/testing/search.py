@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 
 from opportune.db.database import Database
-from opportune.db.migrations.post_migrate import bring_in_line
+from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.search import Searchable
 from opportune.search.models import searchable as models
 
@@ -18,5 +18,5 @@ async def searchable(database: Database, monkeypatch: pytest.MonkeyPatch, make: 
     monkeypatch.setattr(models, "registered", {**models.registered})
     made = make()
     async with database.engine.begin() as connection:
-        await connection.run_sync(bring_in_line)
+        await connection.run_sync(run_due_statements)
     return made

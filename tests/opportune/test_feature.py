@@ -140,7 +140,7 @@ def test_model_of_another_feature_is_refused() -> None:
 def test_table_of_two_models_is_one_line_with_both() -> None:
     with pytest.raises(OperatorError) as error:
         type("Shelf", (Model,), {"__tablename__": "accounts_user", "__module__": "app.shelf.models"}, table=True)
-    assert str(error.value).startswith("opportune.accounts.models and app.shelf.models claim one table, accounts_user")
+    assert str(error.value).startswith("opportune.accounts.models and app.shelf.models declare the same table")
 
 
 def test_function_that_is_no_job_is_refused() -> None:

@@ -79,9 +79,9 @@ def test_ctrl_c_says_how_to_go_on(
         (["index", "{folder}"], "sqlite:///{folder}/x.db", "Pass the folder of HTML pages"),
         (["index"], "sqlite:///{folder}/file/x.db", "cannot be made"),
         (["index"], "mysql://u:hidden@h/x", "PYDOCS_DATABASE_URL begins with mysql://"),
-        (["index"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),
-        (["status"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),
-        (["clear"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),
+        (["index"], "postgresql://u:hidden@127.0.0.1:1/x", "No server responds at 127.0.0.1:1."),
+        (["status"], "postgresql://u:hidden@127.0.0.1:1/x", "No server responds at 127.0.0.1:1."),
+        (["clear"], "postgresql://u:hidden@127.0.0.1:1/x", "No server responds at 127.0.0.1:1."),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

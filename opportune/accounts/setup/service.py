@@ -18,7 +18,7 @@ from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.config.site_url import site_url
-from opportune.db.queries.advisory_lock import take_turn
+from opportune.db.queries.advisory_lock import acquire_advisory_lock
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"
@@ -52,7 +52,7 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         EmailTakenError: a concurrent request registered this e-mail.
     """
     hashed_password = await user_manager(session).hashed(password, email)
-    await take_turn(session, "setup")
+    await acquire_advisory_lock(session, "setup")
     if await has_superuser(session):
         return None
     existing = select(User).where(func.lower(User.email) == email).with_for_update()

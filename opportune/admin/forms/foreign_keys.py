@@ -12,7 +12,7 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_see
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.protocols import View
-from opportune.db.constraint_errors import NOT_THERE
+from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, title_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.matching import matching_words
@@ -121,7 +121,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
             raise ValidationRefused(LISTING_REQUIRED, self.name)
         rows = (await session.scalars(self.list_query(request).where(self.key.in_(ids)))).all()
         if len(rows) < len(ids):
-            raise ValidationRefused(NOT_THERE, self.name)
+            raise ValidationRefused(ENTRY_MISSING, self.name)
         return list(rows)
 
     async def get_list(self, request: Request, term: str) -> list[Any]:

@@ -15,7 +15,7 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
 from opportune.db.migrations.connection import acquire_migration_lock, migration_url
-from opportune.db.migrations.post_migrate import bring_in_line
+from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -65,7 +65,7 @@ def empty(url: DatabaseURL) -> int:
         writer.reserve(tables)
         rows = sum(count(connection, table) for table in tables)
         writer.clear(tables, restart_numbers=True)
-        bring_in_line(connection)
+        run_due_statements(connection)
     return rows
 
 

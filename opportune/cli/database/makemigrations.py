@@ -29,7 +29,7 @@ from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
-from opportune.db.migrations.questions import Answers, parse_answers
+from opportune.db.migrations.questions import Choices, parse_options
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 
@@ -67,15 +67,15 @@ def command(
     if merge:
         merge_branches(graph, [feature] if feature else graph.features, writes=not (check or dry_run))
         return
-    answers = answers_from(rename or [], fill or [])
-    answers.may_drop = allow_drop or check
+    choices = choices_from(rename or [], fill or [])
+    choices.may_drop = allow_drop or check
     if check:
-        answers.prompt = lambda _question: ""  # what there is to do can be told without
+        choices.prompt = lambda _question: ""  # what there is to do can be told without
     elif sys.stdin.isatty() and not no_input:
-        answers.confirm, answers.prompt = typer.confirm, ask_value
+        choices.confirm, choices.prompt = typer.confirm, ask_value
     settings = get_settings()
-    drafts = collect(settings, graph, feature, message, answers, make_empty=make_empty)
-    answers.refuse_unused()
+    drafts = collect(settings, graph, feature, message, choices, make_empty=make_empty)
+    choices.refuse_unused()
     kind = migration_url(settings).kind
     on_postgresql = kind == "postgresql"
     if on_postgresql if concurrently is None else concurrently:
@@ -118,7 +118,7 @@ def collect(
     graph: MigrationGraph,
     feature: str | None,
     message: str | None,
-    answers: Answers | None = None,
+    choices: Choices | None = None,
     *,
     make_empty: bool,
 ) -> Sequence[NewMigration]:
@@ -142,7 +142,7 @@ def collect(
         missing = missing_migrations(connection, graph, features)
         compared = [name for name in features if not graph.of(name)] if missing else features
         changed = changed_features(connection, graph, compared, Model.metadata)
-        drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in changed]
+        drafts = [draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed]
     found = [draft for draft in drafts if draft.changes]
     if missing and not found:
         names = ", ".join(map(str, missing))
@@ -155,11 +155,11 @@ def collect(
     return found
 
 
-def answers_from(renames: Sequence[str], fills: Sequence[str]) -> Answers:
-    names = {old: new for old, new in parse_answers(renames).items() if old and new}
+def choices_from(renames: Sequence[str], fills: Sequence[str]) -> Choices:
+    names = {old: new for old, new in parse_options(renames).items() if old and new}
     if len(names) < len(renames):
         raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title; each old name once.")
-    return Answers(names, parse_answers(fills))
+    return Choices(names, parse_options(fills))
 
 
 def ask_value(question: str) -> str:

@@ -43,7 +43,7 @@ from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.migrations.locks import table_locks
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features, registration_faults
@@ -255,7 +255,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 def check_pending(settings: Settings) -> Iterator[Finding]:
     """Find pending migrations that would make visitors wait, or break the running version."""
     url = migration_url(settings)
-    if url.written_never or not (recorded := recorded_revisions_of(settings)):
+    if url.readonly_notice or not (recorded := recorded_revisions_of(settings)):
         return
     pending = MigrationGraph(installed_names()).pending(recorded)
     for lock in table_locks(pending) if url.kind == "postgresql" else ():
@@ -270,8 +270,8 @@ def notices(settings: Settings) -> Iterator[str]:
         url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         direct = migration_url(settings)
         yield from url.notices
-        if url.written_never:
-            yield url.written_never
+        if url.readonly_notice:
+            yield url.readonly_notice
         if direct.name != url.name:
             yield from (f"{direct.name}: {notice}" for notice in direct.notices)
             if direct.pooled:
@@ -281,9 +281,9 @@ def notices(settings: Settings) -> Iterator[str]:
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
-    answers = Answers(may_drop=False)  # what is lost may have a new name, and that is asked first
+    choices = Choices(may_drop=False)  # what is lost may have a new name, and that is asked first
     try:
-        drafts = collect(settings, MigrationGraph(installed_names()), None, None, answers, make_empty=False)
+        drafts = collect(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
     except OperatorError as error:
         yield Finding(f"makemigrations would stop: {error}", is_error=False)
         return

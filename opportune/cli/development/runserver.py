@@ -122,6 +122,6 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
     lost = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning, interrupted_restore(settings)
     checks = start_checks(all_features(installed_features())) if settings.is_production else ()
     missed = [finding.text for check in checks for finding in check(settings)]
-    for line in (*schema.faults, *lost, url.written_never, *missed):
+    for line in (*schema.faults, *lost, url.readonly_notice, *missed):
         if line:
             warn(line)

@@ -16,7 +16,7 @@ from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions, recorded_revisions_of
-from opportune.db.migrations.post_migrate import due
+from opportune.db.migrations.post_migrate import due_statements
 from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -177,7 +177,7 @@ async def _inspect(settings: Settings) -> SchemaState:
         async with database.reader(fresh=True) as session:
             connection = await session.connection()
             rows = await connection.run_sync(recorded_revisions)
-            stale = bool(await connection.run_sync(due))
+            stale = bool(await connection.run_sync(due_statements))
     finally:
         await database.dispose()
     graph = MigrationGraph(installed_names())

@@ -36,7 +36,7 @@ def command(
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
     async with opened(settings) as jobs, running_process(jobs.worker.services):
-        if never := jobs.database.url.written_never:
+        if never := jobs.database.url.readonly_notice:
             raise OperatorError(never)
         await jobs.database.setup()
         jobs.worker.concurrency = concurrency or jobs.worker.concurrency

@@ -1,7 +1,7 @@
 """One thread hop per SQLite statement: 10 % of a list's CPU, 25 to 45 % of CRUD's (`bench.speed --only list,rows,add`).
 
 SQLAlchemy's adapter of aiosqlite makes four hops (cursor, execute, fetchall, close), one more to begin and one to end a
-transaction. Each wakes two threads, which costs more than SQLite's own work.
+transaction. Each hop wakes two threads, which costs more than the work of SQLite.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_
 
 @dataclass(slots=True, eq=False)
 class Hop:
-    """What one hop takes to the thread, and what it brings back."""
+    """Input and result of one hop to the driver's thread."""
 
     values: Any
     many: bool = False
@@ -43,25 +43,25 @@ class Hop:
 
 
 class HopExecutor(sqlite3.Connection):
-    """Does a whole `Hop` where aiosqlite's public `execute_fetchall` calls `execute`, in its thread."""
+    """Connection that runs a whole `Hop` when aiosqlite's public `execute_fetchall` calls `execute` in its thread."""
 
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
         if not isinstance(values, Hop):
             return super().execute(statement, values)
         try:
-            return self._go(statement, values)
+            return self._run(statement, values)
         finally:
             values.done = True
 
-    def _go(self, statement: str, round_: Hop) -> sqlite3.Cursor:
-        if round_.begin:
-            super().execute(round_.begin)
-            round_.begin = ""
-        cursor = (super().executemany if round_.many else super().execute)(statement, round_.values)
+    def _run(self, statement: str, hop: Hop) -> sqlite3.Cursor:
+        if hop.begin:
+            super().execute(hop.begin)
+            hop.begin = ""
+        cursor = (super().executemany if hop.many else super().execute)(statement, hop.values)
         if cursor.description:
-            round_.description, round_.rows = cursor.description, cursor.fetchall()
+            hop.description, hop.rows = cursor.description, cursor.fetchall()
         else:
-            round_.lastrowid, round_.rowcount = cursor.lastrowid, cursor.rowcount
+            hop.lastrowid, hop.rowcount = cursor.lastrowid, cursor.rowcount
         return cursor
 
 
@@ -71,56 +71,56 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
     _adapt_connection: "SingleHopConnection"
 
     def execute(self, operation: Any, parameters: Any = None) -> None:
-        self._go(operation, Hop(() if parameters is None else parameters))
+        self._run(operation, Hop(() if parameters is None else parameters))
 
     def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
-        self._go(operation, Hop(seq_of_parameters, many=True))
+        self._run(operation, Hop(seq_of_parameters, many=True))
 
-    def _go(self, operation: str, round_: Hop) -> None:
+    def _run(self, operation: str, hop: Hop) -> None:
         try:
-            self._adapt_connection.send(operation, round_)
-        except Exception as error:  # noqa: BLE001 - as in the method that this one replaces, which knows what to do
+            self._adapt_connection.send(operation, hop)
+        except Exception as error:  # noqa: BLE001 - as in the replaced method
             self._adapt_connection._handle_exception(error)
-        self._rows = deque(round_.rows)
-        self.description, self.lastrowid, self.rowcount = round_.description, round_.lastrowid, round_.rowcount
+        self._rows = deque(hop.rows)
+        self.description, self.lastrowid, self.rowcount = hop.description, hop.lastrowid, hop.rowcount
 
 
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
-    """Sends BEGIN along with the first statement, and ends what has only read without a hop."""
+    """Connection that sends BEGIN with the first statement and ends read transactions without a hop."""
 
     __slots__ = ("_begin", "_last", "_open", "_reads", "_sqlite", "_streams")
 
-    def __init__(self, dbapi: Any, connection: Any, made: HopExecutor) -> None:
+    def __init__(self, dbapi: Any, connection: Any, executor: HopExecutor) -> None:
         super().__init__(dbapi, connection)
-        self._sqlite = made
+        self._sqlite = executor
         self._begin = ""
         self._open = self._reads = False
         self._last = Hop((), done=True)
         self._streams: list[AsyncAdapt_aiosqlite_cursor] = []
 
     def create_function(self, *arguments: Any, **options: Any) -> None:
-        """Without a hop: SQLite writes it into its memory, and SQLAlchemy has two for each connection."""
+        # No hop: it only changes memory, and SQLAlchemy creates two functions per connection.
         self._sqlite.create_function(*arguments, **options)
 
     def begin(self, statement: str) -> None:
         """Begin a transaction with the next statement."""
         self._begin = statement
 
-    def send(self, statement: str, round_: Hop) -> None:
+    def send(self, statement: str, hop: Hop) -> None:
         if self._begin:
-            round_.begin, self._begin = self._begin, ""
-            self._reads, self._open = round_.begin == "BEGIN", True
-        self._last = round_
+            hop.begin, self._begin = self._begin, ""
+            self._reads, self._open = hop.begin == "BEGIN", True
+        self._last = hop
         try:
-            self.await_(self._connection.execute_fetchall(statement, round_))
+            self.await_(self._connection.execute_fetchall(statement, hop))
         except sqlite3.Error:
-            self._begin = round_.begin  # what could not even begin must not go on without
+            self._begin = hop.begin  # BEGIN failed, so the next statement must send it
             raise
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_aiosqlite_cursor:
         if not server_side:
             return SingleHopCursor(self)
-        if self._begin:  # a cursor that streams makes hops of its own
+        if self._begin:  # a streaming cursor does not use `send`
             self.send("SELECT 1", Hop(()))
         self._streams.append(super().cursor(server_side))
         return self._streams[-1]
@@ -131,41 +131,41 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         try:
             super().commit()
         except sqlite3.Error:
-            self.rollback()  # SQLAlchemy takes a commit that fails for the end, and the next user would find this open
+            self.rollback()  # SQLAlchemy treats a failed commit as the end; the pool would return an open transaction
             raise
         self._open = False
 
     def rollback(self) -> None:
-        while self._streams:  # one that is left unread would keep its snapshot, for the next user too
+        while self._streams:  # an unread cursor would keep its snapshot
             self._streams.pop().close()
         if not self._is_open():
             return
-        if not self._last.done:  # a cancelled request has left it behind
+        if not self._last.done:  # left running by a cancelled request
             self._sqlite.interrupt()
-        if self._last.done and self._reads:  # lets go of a lock in shared memory: no disk, nothing to wait for
+        if self._last.done and self._reads:  # only releases a lock in shared memory
             self._sqlite.rollback()
         else:
             super().rollback()
-        self._open = False  # only now: where nothing can be awaited it is still open, for the pool to end it
+        self._open = False  # last: if awaiting is not possible, the pool must still end the transaction
 
     def terminate(self) -> None:
-        with suppress(asyncio.CancelledError):  # another one: the first is on its way, and the close goes on by itself
+        with suppress(asyncio.CancelledError):  # a second cancellation; the close continues
             super().terminate()
 
     def _terminate_force_close(self) -> None:
-        if not in_greenlet():  # else a close is under way, which this would cut short of its rollback
+        if not in_greenlet():  # otherwise a close is running, whose rollback this would prevent
             super()._terminate_force_close()
 
     async def _terminate_graceful_close(self) -> None:
         closing = asyncio.ensure_future(super()._terminate_graceful_close())
-        while not closing.done():  # what a cancelled request has left behind may not even have begun
-            with suppress(sqlite3.ProgrammingError):  # it is closed
+        while not closing.done():  # the statement of a cancelled request may not have started yet
+            with suppress(sqlite3.ProgrammingError):  # already closed
                 self._sqlite.interrupt()
             await asyncio.wait({closing}, timeout=0.01)
         closing.result()
 
     def _is_open(self) -> bool:
-        """Whether there is a transaction to end; one that no statement followed was never begun."""
+        """Return whether a transaction must be ended. Without a statement, BEGIN was never sent."""
         self._begin = ""
         return self._open
 
@@ -175,31 +175,31 @@ class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
         super().__init__(aiosqlite, sqlite3)
 
     def connect(self, *arguments: Any, **options: Any) -> SingleHopConnection:
-        made: list[HopExecutor] = []
-        given_up = False
+        executors: list[HopExecutor] = []
+        is_cancelled = False
 
         def connect(*arguments: Any, **options: Any) -> HopExecutor:
-            made.append(HopExecutor(*arguments, **options))
-            if given_up:
-                made[0].close()
-            return made[0]
+            executors.append(HopExecutor(*arguments, **options))
+            if is_cancelled:
+                executors[0].close()
+            return executors[0]
 
-        # Our thread too ends transactions and interrupts statements; SQLite itself is made for that.
+        # The event loop's thread also ends transactions and interrupts statements, which SQLite allows.
         options |= {"factory": connect, "check_same_thread": False}
         connection = aiosqlite.connect(*arguments, **options)
-        vars(connection)["_thread"].daemon = True  # as in the method that this one replaces
+        vars(connection)["_thread"].daemon = True  # as in the replaced method
         try:
             await_only(connection)
-        except BaseException:  # a cancelled request leaves behind what its thread has made, or is about to
-            given_up = True
-            for left in made:
-                left.close()
+        except BaseException:  # a cancelled request: close what its thread has opened or is about to open
+            is_cancelled = True
+            for executor in executors:
+                executor.close()
             raise
-        return SingleHopConnection(self, connection, made[0])
+        return SingleHopConnection(self, connection, executors[0])
 
 
 class SingleHopDialect(SQLiteDialect_aiosqlite):
-    """`begin` is the statement that begins a transaction: an argument of `create_async_engine`."""
+    """SQLite dialect with an argument for `create_async_engine`: `begin`, the statement that begins a transaction."""
 
     driver = "fused"
     supports_statement_cache = True
@@ -213,7 +213,7 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
         return SingleHopDriver()
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        # An event would do, but an engine with one looks for others before and after each statement.
+        # Not an event listener: an engine with one checks for others before and after each statement.
         dbapi_connection.begin(self.begin)
 
 

@@ -1,4 +1,4 @@
-"""Options that all engines share: pool size, pool timeout and compiled statements. Also the end of a pool."""
+"""Connection pool and options that all engines share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,18 +10,18 @@ from sqlalchemy.util import greenlet_spawn
 from opportune.config.settings import Settings
 
 MAX_COMPILED_STATEMENTS = 200
-"""Compiled statements an engine keeps; SQLAlchemy drops the oldest when there are half as many again.
+"""Compiled statements per engine. SQLAlchemy drops the oldest at one and a half times this number; its default is 500.
 
-Each combination of filters and number of search words is a statement of 36 to 105 kB. SQLAlchemy's default is 500.
+Each combination of filters and number of search words is a statement of 36 to 105 kB.
 """
 POOL_TIMEOUT_SHARE = 0.9
-"""Share of DATABASE_POOL_TIMEOUT that is spent on waiting: the visitor gets the response before it ends."""
+"""Share of DATABASE_POOL_TIMEOUT to wait for a connection, so that the error response is sent in time."""
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, which also counts the callers that wait for a connection."""
+    """SQLAlchemy's pool, with the number of callers that wait for a connection."""
 
-    __module__ = AsyncAdaptedQueuePool.__module__  # names its log: SQLAlchemy's, where only warnings are shown
+    __module__ = AsyncAdaptedQueuePool.__module__  # keeps SQLAlchemy's logger name
 
     def __init__(self, creator: Any, pool_size: int = 5, max_overflow: int = 10, **options: Any) -> None:
         super().__init__(creator, pool_size, max_overflow, **options)
@@ -30,7 +30,7 @@ class Pool(AsyncAdaptedQueuePool):
 
     @property
     def waiting(self) -> int:
-        """Callers that wait for a connection because all are in use. Opening a new connection does not count."""
+        """Callers that wait because all connections are in use. Opening a new connection does not count."""
         return self._connecting if self.checkedout() >= self.max_connections else 0
 
     def connect(self) -> PoolProxiedConnection:
@@ -58,8 +58,8 @@ def pool_options(settings: Settings) -> dict[str, Any]:
 
 
 async def dispose(engine: AsyncEngine) -> None:
-    """Close the connections of an engine, and those in use when their sessions end."""
+    """Close idle connections immediately, and connections in use when their sessions end."""
     pool = engine.sync_engine.pool
     await engine.dispose()
     event.listen(pool, "checkin", lambda _, record: record.close())
-    await greenlet_spawn(pool.dispose)  # what has come back since
+    await greenlet_spawn(pool.dispose)  # connections returned since

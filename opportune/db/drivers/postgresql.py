@@ -1,4 +1,4 @@
-"""PostgreSQL by psycopg 3."""
+"""PostgreSQL with psycopg 3."""
 
 from functools import cached_property, partial
 from time import monotonic
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from opportune.db.drivers.psycopg_timeouts import TimedConnection
 
 TRUSTED_IDLE_SECONDS = 1
-"""Seconds after its use in which a connection counts as alive unless its socket has something to read."""
+"""Seconds after use in which a connection counts as alive, unless its socket has data to read."""
 PING_TIMEOUT_SECONDS = 1.5
-"""Seconds for an idle connection to show that it lives."""
+"""Seconds in which an idle connection must respond."""
 
 
 class PostgreSQLDatabase(Database):
-    """psycopg 3: READ COMMITTED to write, one read-only snapshot to read."""
+    """PostgreSQL: writers use READ COMMITTED, readers a read-only REPEATABLE READ snapshot."""
 
     def __init__(self, url: DatabaseURL, settings: Settings, reader_url: DatabaseURL | None = None) -> None:
         self.reader_url = reader_url
@@ -36,34 +36,34 @@ class PostgreSQLDatabase(Database):
 
     @cached_property
     def _autocommit_engine(self) -> AsyncEngine:
-        """BEGIN and ROLLBACK would be two more round trips."""
+        # Without BEGIN and ROLLBACK, which would be two more round trips.
         return self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _writing_engine(self) -> AsyncEngine:
         return self._engine(self.url, isolation_level="READ COMMITTED")
 
     def _reading_engine(self) -> AsyncEngine:
-        return self._snapshots(self.url)
+        return self._snapshot_engine(self.url)
 
     def _replica(self) -> Replica | None:
         if self.reader_url is None:
             return None
-        engine = self._snapshots(self.reader_url)
+        engine = self._snapshot_engine(self.reader_url)
         return Replica(engine, read_sessionmaker(engine, self.reading_info), self.reader_url)
 
-    def _snapshots(self, url: DatabaseURL) -> AsyncEngine:
+    def _snapshot_engine(self, url: DatabaseURL) -> AsyncEngine:
         engine = self._engine(url, isolation_level="REPEATABLE READ")
-        event.listen(engine.sync_engine, "connect", _only_read)
+        event.listen(engine.sync_engine, "connect", _set_read_only)
         return engine
 
     def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - psycopg, which SQLite can do without
+        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - SQLite does not need psycopg
 
         connect = partial(TimedConnection.connect_with_retry, limit=self.settings.database_statement_timeout)
         engine = create_async_engine(
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
-            pool_use_lifo=True,  # the connection used last is the one that need not be asked whether it lives
+            pool_use_lifo=True,  # the connection used last needs no liveness check
             pool_recycle=280,  # hosts drop idle connections after five minutes
             **ENGINE_OPTIONS,
             **pool_options(self.settings),
@@ -78,15 +78,15 @@ class PostgreSQLDatabase(Database):
 
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - as above
 
-        words, arguments = self.engine.dialect.create_connect_args(url.url)
+        positional, arguments = self.engine.dialect.create_connect_args(url.url)
         try:
-            async with await TimedConnection.connect(*words, **{**arguments, **url.arguments}) as connection:
+            async with await TimedConnection.connect(*positional, **{**arguments, **url.arguments}) as connection:
                 await connection.execute("SELECT 1")
         except Error as error:
             raise OperatorError(explain(error, url)) from error
 
 
-def _only_read(connection: Any, _record: object) -> None:
+def _set_read_only(connection: Any, _record: object) -> None:
     connection.set_read_only(True)
     connection.set_deferrable(True)
 
@@ -96,9 +96,9 @@ def _note_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
 
 
 def _check_idle(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """Ask the server whether a connection lives, unless it is new or was used a moment ago.
+    """Check that a connection is alive, unless it is new or was used within TRUSTED_IDLE_SECONDS.
 
-    SQLAlchemy's pre-ping costs a round trip for every request, and waits for the limit of a statement.
+    SQLAlchemy's pre-ping costs a round trip per request, and waits up to the statement timeout.
     """
     returned_at, connection = record.info.get("returned_at"), cast("TimedConnection", record.driver_connection)
     if returned_at is None:
@@ -106,4 +106,4 @@ def _check_idle(_connection: object, record: ConnectionPoolEntry, _proxy: object
     if monotonic() - returned_at < TRUSTED_IDLE_SECONDS and not connection.has_pending_data():
         return
     if not await_only(connection.is_alive(PING_TIMEOUT_SECONDS)):
-        raise InvalidatePoolError  # all connections of that age are replaced
+        raise InvalidatePoolError  # SQLAlchemy replaces all connections of that age

@@ -1,6 +1,6 @@
-"""psycopg's connection with waits that end, also when the server accepts what we send and stays silent.
+"""psycopg connection with timeouts on the client, for servers that accept data and stay silent.
 
-The server's own timeouts do not help then, because its messages do not arrive.
+Timeouts on the server do not help then, because its messages do not arrive.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from psycopg.pq.abc import PGcancelConn
 from opportune.runtime.timeouts import run_in_background
 
 POLL_INTERVAL_SECONDS = 0.1
-"""Seconds, psycopg's own: so often a wait looks whether its socket is still there."""
+"""Seconds between checks of the socket while waiting. psycopg's default."""
 
 CONNECT_TIMEOUT_SECONDS = 4
-"""Seconds in which a server is reached or not, whatever number of attempts that takes."""
+"""Seconds to connect, over all attempts."""
 CANCEL_TIMEOUT_SECONDS = 1
 """Seconds to ask the server to end an abandoned statement."""
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
 """Seconds before another attempt."""
 WAKE_RETRY_SECONDS = 0.6
 WAKING_ERRORS = ("starting up", "not yet accepting connections", "compute node")
-"""Words of servers, and of proxies before databases that sleep, which will be there in a moment."""
+"""Messages of starting servers, and of proxies in front of suspended databases."""
 TRANSIENT_ERRORS = (
     "Connection refused",
     "Connection reset",
@@ -38,31 +38,34 @@ TRANSIENT_ERRORS = (
     "too many c",  # clients, or connections
     "remaining connection slots",
 )
-"""Words of servers that restart or are full. Another wrong password would only get us locked out."""
+"""Messages of servers that restart or have no free connection. A wrong password is not retried: it may lock us out."""
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-"""Request that every server and pooler answers with one byte, before it knows the client."""
+"""Request to which every server and pooler responds with one byte before authentication."""
 
 
 class TimedConnection(AsyncConnection[Any]):
-    """Connection that is closed when its server is silent, or when a statement takes too long.
+    """Connection that is closed if its server is silent or a statement takes too long.
 
-    A slow statement goes on while the server shows signs of life.
+    A slow statement continues while the server responds to probes.
     """
 
     limit: float = 30
-    """Seconds that one statement may take."""
+    """Seconds a statement may take."""
     silence: float = 2.5
-    """Seconds without an answer before the server is asked for a sign of life."""
+    """Seconds without a response before the server is probed."""
     probe_timeout_seconds: float = 1.5
-    """Seconds to wait for that sign."""
+    """Seconds to wait for the response to a probe."""
 
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, limit: float, **options: Any) -> Self:
-        """Connect, again if the server is just restarting.
+        """Connect, and retry if the server is restarting.
+
+        Args:
+            limit: Seconds a statement may take.
 
         Raises:
-            psycopg.OperationalError: it cannot be reached in time.
+            psycopg.OperationalError: The server cannot be reached in time.
         """
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
@@ -75,23 +78,22 @@ class TimedConnection(AsyncConnection[Any]):
 
     @classmethod
     async def _retry_connect(cls, *arguments: Any, **options: Any) -> Self:
-        """Connect; one that wakes up is asked until the time is up."""
-        pauses = iter(RETRY_DELAYS_SECONDS)
+        delays = iter(RETRY_DELAYS_SECONDS)
         while True:
             try:
                 return await cls.connect(*arguments, **options)
             except OperationalError as error:
-                is_waking = any(words in str(error) for words in WAKING_ERRORS)
-                pause = next(pauses, WAKE_RETRY_SECONDS if is_waking else None)
-                if pause is None or not (is_waking or any(words in str(error) for words in TRANSIENT_ERRORS)):
+                is_waking = any(message in str(error) for message in WAKING_ERRORS)
+                delay = next(delays, WAKE_RETRY_SECONDS if is_waking else None)
+                if delay is None or not (is_waking or any(message in str(error) for message in TRANSIENT_ERRORS)):
                     raise
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
 
     async def wait(self, gen: PQGen[RV], interval: float = POLL_INTERVAL_SECONDS, timeout: float | None = None) -> RV:
         """Wait for a statement, commit or rollback.
 
         Raises:
-            psycopg.OperationalError: the server is silent, or the statement takes too long. The connection is closed.
+            psycopg.OperationalError: The server is silent or the statement takes too long. The connection is closed.
         """
         try:
             if timeout is not None:
@@ -100,7 +102,7 @@ class TimedConnection(AsyncConnection[Any]):
                 return await self._wait_for(gen, self.silence)
             return await self._wait_while_alive(gen)
         except asyncio.CancelledError:
-            # psycopg would take up to ten seconds to save a connection that SQLAlchemy then closes.
+            # psycopg would take up to ten seconds to rescue a connection that SQLAlchemy then closes.
             self._abandon()
             raise
 
@@ -126,10 +128,10 @@ class TimedConnection(AsyncConnection[Any]):
         raise OperationalError("statement timeout")
 
     def _abandon(self) -> None:
-        """Close immediately, and ask the server to end the statement, which would keep its locks otherwise."""
+        """Close the connection, and cancel the statement on the server, which would otherwise keep its locks."""
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
-        with suppress(OperationalError, NotSupportedError):  # already broken, or libpq is older than 17
+        with suppress(OperationalError, NotSupportedError):  # connection lost, or libpq older than 17
             run_in_background(_cancel(self.pgconn.cancel_conn()))
         self.pgconn.finish()
 
@@ -145,18 +147,18 @@ class TimedConnection(AsyncConnection[Any]):
         return True
 
     def has_pending_data(self) -> bool:
-        """Return whether there is something to read: on an idle connection most likely that the server closes it."""
+        """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
         return _readable(self.pgconn.socket)
 
 
 async def _cancel(connection: PGcancelConn) -> None:
-    with suppress(Error):  # a silent server finds out by itself
+    with suppress(Error):  # a silent server cannot be cancelled
         connection.start()
         await waiting.wait_conn_async(generators.cancel(connection), POLL_INTERVAL_SECONDS, CANCEL_TIMEOUT_SECONDS)
 
 
 async def server_responds(host: str, port: int) -> bool:
-    """Return whether a server or pooler greets a new client. Takes no connection of it and needs no password."""
+    """Return whether a server or pooler responds to a new client. Needs no password and no connection slot."""
     try:
         if sys.platform != "win32" and host.startswith("/"):
             reader, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
@@ -173,13 +175,13 @@ async def server_responds(host: str, port: int) -> bool:
         writer.transport.abort()
 
 
-if sys.platform == "win32":  # which has no poll
+if sys.platform == "win32":  # no poll()
 
     def _readable(socket: int) -> bool:
         return bool(select.select([socket], [], [], 0)[0])
 else:
 
     def _readable(socket: int) -> bool:
-        poll = select.poll()  # takes numbers that select does not
+        poll = select.poll()  # select() is limited to 1,024 file descriptors
         poll.register(socket, select.POLLIN)
         return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""A replica that reads for the writer's server, and the times when it cannot."""
+"""Read replica with fallback to the primary."""
 
 import asyncio
 import logging
@@ -18,74 +18,74 @@ from opportune.runtime.tasks import cancel_and_wait
 logger = logging.getLogger(__name__)
 
 reads_fresh: ContextVar[bool] = ContextVar("reads_fresh", default=False)
-"""Whether what runs here reads what was just written, and so not from a replica, which lags behind."""
+"""Whether the current task reads from the primary, because a replica lags behind."""
 
 CONNECTION_ERRORS = (DBAPIError, PoolTimeoutError)
-"""What a server that cannot be reached, or not as we are told to, gives instead of a connection."""
+"""Errors of a server that cannot be reached or refuses the connection."""
 
 POOL_IS_FULL = "3o7r"
-"""SQLAlchemy's code for that error."""
+"""SQLAlchemy's code of the error for an exhausted pool."""
 
 
 class Replica:
-    """Gives sessions while it answers. When it has failed once it is asked in the background, and not by requests."""
+    """Creates sessions while the replica responds. After a failure a background task reconnects."""
 
     retry_delay_seconds: float = 2
-    """Seconds between two attempts at a replica that is away."""
+    """Seconds between two attempts to reach an unavailable replica."""
 
     def __init__(self, engine: AsyncEngine, sessions: Callable[[], AsyncSession], url: DatabaseURL) -> None:
         self.engine = engine
         self.url = url
         self._sessions = sessions
-        self._coming_back: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     @property
-    def is_away(self) -> bool:
-        return self._coming_back is not None
+    def is_unavailable(self) -> bool:
+        return self._reconnecting is not None
 
     @asynccontextmanager
-    async def reader(self, otherwise: Callable[[], AsyncSession]) -> AsyncIterator[AsyncSession]:
-        """A session here, or the other one if the replica does not answer."""
-        async with await self._connected() or otherwise() as session:
+    async def reader(self, fallback: Callable[[], AsyncSession]) -> AsyncIterator[AsyncSession]:
+        """Open a session on the replica, or a fallback session if the replica does not respond."""
+        async with await self._connect() or fallback() as session:
             try:
                 yield session
             except DBAPIError as error:
                 if error.connection_invalidated and session.bind is self.engine:
-                    self._miss(error)  # too late for this one, but the next need not find out as slowly
+                    self._mark_unavailable(error)  # this request fails, the next ones use the fallback
                 raise
 
-    async def _connected(self) -> AsyncSession | None:
+    async def _connect(self) -> AsyncSession | None:
         session = self._sessions()
         try:
             await session.connection()
         except CONNECTION_ERRORS as error:
             await session.close()
             if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
-                raise  # it is busy: the writer's server could not do its work as well
-            self._miss(error)
+                raise  # the replica is busy, and the primary could not take its load as well
+            self._mark_unavailable(error)
             return None
         return session
 
     async def dispose(self) -> None:
-        await cancel_and_wait(self._coming_back)
+        await cancel_and_wait(self._reconnecting)
         await dispose(self.engine)
 
-    def _miss(self, error: Exception) -> None:
-        if not self.is_away:  # several requests may find out together
-            logger.warning("The replica is away, so the writer's server reads for it: %s", explain(error, self.url))
-            self._coming_back = asyncio.create_task(self._come_back(), name="wait for the replica")
+    def _mark_unavailable(self, error: Exception) -> None:
+        if not self.is_unavailable:  # several requests may fail together
+            logger.warning("The replica is unavailable; reading from the primary: %s", explain(error, self.url))
+            self._reconnecting = asyncio.create_task(self._reconnect(), name="wait for the replica")
 
-    async def _come_back(self) -> None:
+    async def _reconnect(self) -> None:
         try:
             while True:
                 await asyncio.sleep(self.retry_delay_seconds)
-                if await self._answers():
+                if await self._responds():
                     break
         finally:
-            self._coming_back = None
-        logger.warning("The replica is back.")
+            self._reconnecting = None
+        logger.warning("The replica is available again.")
 
-    async def _answers(self) -> bool:
+    async def _responds(self) -> bool:
         try:
             async with self.engine.connect():
                 return True

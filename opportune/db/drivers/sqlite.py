@@ -21,7 +21,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 2000
-"""Milliseconds to wait for another process that writes."""
+"""Milliseconds to wait for a writer of another process."""
 SETTINGS = f"""
     PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};
     PRAGMA journal_mode = WAL;
@@ -29,26 +29,26 @@ SETTINGS = f"""
     PRAGMA foreign_keys = ON;
     PRAGMA recursive_triggers = ON;
 """
-# recursive_triggers: REPLACE fires delete triggers, which keep the search index right.
+# recursive_triggers: REPLACE fires delete triggers, which update the search index.
 ONLY_READ = "PRAGMA query_only = ON;"
 
 
 class SQLiteDatabase(Database):
-    """A file in WAL mode: one connection that writes, a pool that cannot."""
+    """SQLite file in WAL mode with one writing connection and a pool of read-only connections."""
 
     snapshot_statement = text("SELECT 1 FROM sqlite_master LIMIT 1")
 
     def _writing_engine(self) -> AsyncEngine:
-        # A pool of one is the queue of writers: they wait here in their order, and not for SQLite's lock.
-        # Other processes' writers are waited for as well (BUSY), and the visitor has an answer in the time of both.
-        patience = self.settings.database_pool_timeout / 2
-        return self._engine("BEGIN IMMEDIATE", configure_sqlite, pool_size=1, max_overflow=0, pool_timeout=patience)
+        # A pool of one queues the writers of this process in order, instead of polling for SQLite's lock.
+        # Half of the timeout, because the writer then also waits for writers of other processes (BUSY).
+        timeout = self.settings.database_pool_timeout / 2
+        return self._engine("BEGIN IMMEDIATE", configure_sqlite, pool_size=1, max_overflow=0, pool_timeout=timeout)
 
     def _reading_engine(self) -> AsyncEngine:
         return self._engine("BEGIN", configure_reader, **pool_options(self.settings))
 
     def _engine(self, begin: str, configure: Callable[..., None], **pool: Any) -> AsyncEngine:
-        # Without this the driver begins transactions by its own rules, and never with IMMEDIATE.
+        # isolation_level=None: otherwise the driver begins transactions itself, and never with IMMEDIATE.
         engine = sqlite_engine(self.url, begin, connect_args={"isolation_level": None}, **pool)
         event.listen(engine.sync_engine, "connect", configure)
         return engine
@@ -58,18 +58,18 @@ class SQLiteDatabase(Database):
 
     async def _probe(self, url: DatabaseURL) -> None:
         try:
-            await asyncio.to_thread(_read_something, url.path)
+            await asyncio.to_thread(_run_query, url.path)
         except sqlite3.Error as error:
             raise OperatorError(explain(error, url)) from error
 
 
-def _read_something(path: Path) -> None:
+def _run_query(path: Path) -> None:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=1, uri=True)) as connection:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
 
 
 def sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
-    """An engine whose transactions begin with that statement, in one hop to the driver's thread if they can."""
+    """Return an engine whose transactions begin with a statement, with one hop to the driver's thread if possible."""
     if driver := speedup("opportune.db.drivers.aiosqlite_adapter", "DRIVER", ""):
         return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)
     engine = create_async_engine(url.url.set(drivername="sqlite+aiosqlite"), **ENGINE_OPTIONS, **options)
@@ -78,24 +78,21 @@ def sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
 
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
-    """What every connection to a SQLite file needs; for migrations too."""
-    _run(connection, SETTINGS)
+    """Configure a connection to a SQLite file, also for migrations."""
+    _run_script(connection, SETTINGS)
 
 
 def configure_reader(connection: DBAPIConnection, _record: object = None) -> None:
-    """The same for a connection that cannot write."""
-    _run(connection, SETTINGS + ONLY_READ)
+    """Configure a read-only connection to a SQLite file."""
+    _run_script(connection, SETTINGS + ONLY_READ)
 
 
 def set_query_only(connection: DBAPIConnection, _record: object) -> None:
-    _run(connection, ONLY_READ)
+    _run_script(connection, ONLY_READ)
 
 
-def _run(connection: DBAPIConnection, script: str) -> None:
-    """All of it in one hop to the driver's thread, where it has one.
-
-    SQLite does not wait while another process creates the WAL file, so this retries.
-    """
+def _run_script(connection: DBAPIConnection, script: str) -> None:
+    # One hop to the driver's thread. SQLite does not wait while another process creates the WAL, so this retries.
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:

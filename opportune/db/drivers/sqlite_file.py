@@ -1,4 +1,4 @@
-"""The file of a SQLite database."""
+"""File of a SQLite database."""
 
 import sqlite3
 from contextlib import closing, suppress
@@ -6,20 +6,20 @@ from pathlib import Path
 
 from opportune.errors import OperatorError
 
-# What SQLite keeps beside a file: logs with a part of its content, and an index of the first of them.
+# Files beside the database: logs, which hold part of its content, and the index of the WAL.
 LOGS = ("-wal", "-journal")
 SIDECARS = (*LOGS, "-shm")
 
 
 def is_database(path: Path) -> bool:
-    """Whether SQLite would open it: its own, or an empty one.
+    """Return whether a file is a SQLite database or empty.
 
-    SQLite itself looks, and leaves the log beside it alone. Were the file opened and closed past it, all locks of this
-    process would be gone (POSIX), and the next program to leave the database would delete the log under our feet.
+    SQLite itself reads the file and does not touch the WAL. Opening and closing the file with Python would release
+    all POSIX locks of this process, and another process could then delete the WAL.
     """
-    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.DatabaseError as error:
         return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
@@ -27,26 +27,30 @@ def is_database(path: Path) -> bool:
 
 
 def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
-    """Make the file and its folder for this user alone, before SQLite would make it readable for everybody.
+    """Create the file and its folder with permissions for this user only. SQLite would make the file world-readable.
 
-    What is there stays as it is.
+    Existing files and folders are not changed.
+
+    Args:
+        path: File of the database.
+        advice: Last sentence of the error message.
 
     Raises:
-        OperatorError: they cannot be made.
+        OperatorError: The file or folder cannot be created.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise OperatorError(f"The folder {path.parent} cannot be made ({error.strerror}). {advice}") from error
+        raise OperatorError(f"The folder {path.parent} cannot be created ({error.strerror}). {advice}") from error
     try:
         if not path.exists():
             path.touch(mode=0o600)
     except OSError as error:
-        raise OperatorError(f"The file {path} cannot be made ({error.strerror}). {advice}") from error
+        raise OperatorError(f"The file {path} cannot be created ({error.strerror}). {advice}") from error
 
 
 def discard(path: Path) -> None:
-    """Remove a database with what SQLite keeps beside it."""
+    """Remove a database and the files beside it."""
     path.unlink(missing_ok=True)
     discard_sidecars(path)
 
@@ -57,12 +61,12 @@ def discard_sidecars(path: Path) -> None:
 
 
 def discard_unused(path: Path) -> None:
-    """Remove a database that has nothing in it, and that nobody else has open."""
+    """Remove an empty database that no other process has open."""
     with (
         suppress(sqlite3.Error, OSError),
         closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=0, isolation_level=None, uri=True)) as connection,
     ):
-        connection.execute("PRAGMA journal_mode = DELETE")  # refused while somebody else has it open
+        connection.execute("PRAGMA journal_mode = DELETE")  # fails while another process has it open
         connection.execute("BEGIN EXCLUSIVE")
         if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             path.unlink()

@@ -1,6 +1,6 @@
 """Single statements without a session: 20 % of a signed-in page, 40 % of an insert (`bench.speed --only mine,add`).
 
-The public way is `Connection.execute`, which takes half as long again as the statement itself.
+The public API is `Connection.execute`, which adds half of the statement's own time.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from opportune.config.speedups import require
-from opportune.db.queries.dependent_statement import Following
+from opportune.db.queries.dependent_statement import DependentStatement
 
 require(Engine, "_has_events", "_should_log_info")
 require(ClauseElement, "_compile_w_cache")
@@ -33,18 +33,18 @@ ENGINE_EVENTS = (
 )
 
 AUTOCOMMIT = "set_autocommit"
-"""What psycopg's connections have. SQLite's begin no transaction unless they are told to."""
+"""Attribute of psycopg connections. SQLite connections begin no transaction implicitly."""
 
-Process = Callable[[Any], Any]
-Processes = Sequence[tuple[int, Process]]
+Processor = Callable[[Any], Any]
+Processors = Sequence[tuple[int, Processor]]
 Result = TypeVar("Result")
-Answer = tuple[Sequence[Sequence[Any]], Processes]
+RawResult = tuple[Sequence[Sequence[Any]], Processors]
 
 
 class CompiledStatement(NamedTuple):
-    """The SQL of a statement, and the statement's literal values: statements that differ only in these share the SQL.
+    """Compiled SQL of a statement with its literal values. Statements that differ only in literals share the SQL.
 
-    The reference is weak: compiled SQL often refers to its statement, which would then never be freed.
+    The reference is weak, because compiled SQL often refers to its statement, which would then never be freed.
     """
 
     compiled: ReferenceType[Any]
@@ -52,51 +52,52 @@ class CompiledStatement(NamedTuple):
     names: Sequence[str]
 
 
-class Ready(NamedTuple):
-    """The SQL of a statement, and the statement's literal values, while it runs."""
+class PreparedStatement(NamedTuple):
+    """Compiled SQL with literal values, while the statement runs."""
 
     compiled: Any
     literals: Any
 
 
 _compiled_statements: WeakKeyDictionary[Any, CompiledStatement] = WeakKeyDictionary()
-"""By statement, as long as the statement lives."""
-_processes: WeakKeyDictionary[Any, Processes] = WeakKeyDictionary()
-"""By compiled statement what makes of a driver's values ours, and in which places."""
+"""Compiled SQL by statement, until the statement is freed."""
+_processors: WeakKeyDictionary[Any, Processors] = WeakKeyDictionary()
+"""Result processors and their columns by compiled statement."""
 
 
 async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]) -> Sequence[Sequence[Any]] | None:
-    """The rows of a statement that is a transaction of its own.
+    """Run a statement in autocommit mode and return its rows.
 
-    None before anything is done where it takes more than is known here: somebody listens, there are lists in it, or
-    nobody has connected yet, which tells SQLAlchemy what the server can do.
+    Returns None without running it if the adapter does not support it: the engine has event listeners, the statement
+    has expanding parameters, or SQLAlchemy has not connected yet and does not know the server's features.
     """
-    if (ready := _prepare(engine, statement, (*values,))) is None:
+    if (prepared := _prepare(engine, statement, (*values,))) is None:
         return None
-    sent = _parameters(ready, values)
-    rows, processes = await _run(engine, ready.compiled, partial(_ask, engine.dialect, ready.compiled, sent))
-    return _processed_rows(rows, processes)
+    parameters = _parameters(prepared, values)
+    work = partial(_fetch_rows, engine.dialect, prepared.compiled, parameters)
+    rows, processors = await _run(engine, prepared.compiled, work)
+    return _processed_rows(rows, processors)
 
 
 async def write(
-    engine: Engine, statement: Executable, values: Mapping[str, Any], following: Sequence[Following]
+    engine: Engine, statement: Executable, values: Mapping[str, Any], dependents: Sequence[DependentStatement]
 ) -> Sequence[Sequence[Any]] | None:
-    """Return the rows of a statement, in one transaction with the statements that follow from them.
+    """Run a statement and those that depend on its rows in one transaction, and return its rows.
 
-    None before anything is done, as in `fetch`.
+    Returns None without running anything in the same cases as `fetch`.
     """
-    ready = _prepare(engine, statement, (*values,))
-    prepared = [_prepare(engine, each.statement, (*each.names,)) for each in following]
-    if ready is None or None in prepared:
+    prepared = _prepare(engine, statement, (*values,))
+    later = [_prepare(engine, dependent.statement, (*dependent.names,)) for dependent in dependents]
+    if prepared is None or None in later:
         return None
-    others = [(each, then) for each, then in zip(following, prepared, strict=True) if then]
+    pairs = [(dependent, sql) for dependent, sql in zip(dependents, later, strict=True) if sql]
 
     def write_all(pooled: Any) -> Sequence[Sequence[Any]]:
         engine.dialect.do_begin(pooled.dbapi_connection)
-        rows = _processed_rows(*_execute(pooled, engine.dialect, ready.compiled, _parameters(ready, values)))
-        for each, then in others:
-            if (added := each.values(rows)) is not None:
-                _execute(pooled, engine.dialect, then.compiled, _parameters(then, added))
+        rows = _processed_rows(*_execute(pooled, engine.dialect, prepared.compiled, _parameters(prepared, values)))
+        for dependent, sql in pairs:
+            if (parameters := dependent.values(rows)) is not None:
+                _execute(pooled, engine.dialect, sql.compiled, _parameters(sql, parameters))
         pooled.commit()
         return rows
 
@@ -108,30 +109,30 @@ async def write(
                 await greenlet_spawn(pooled.rollback)
             raise
 
-    return await _run(engine, ready.compiled, in_transaction)
+    return await _run(engine, prepared.compiled, in_transaction)
 
 
-def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> Ready | None:
-    if not engine.dialect.server_version_info or _is_heard(engine) or engine._should_log_info():
+def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> PreparedStatement | None:
+    if not engine.dialect.server_version_info or _has_listeners(engine) or engine._should_log_info():
         return None
-    ready = Ready(*_compile(engine, statement, names))
-    return ready if _is_plain(ready.compiled) else None
+    prepared = PreparedStatement(*_compile(engine, statement, names))
+    return prepared if _is_plain(prepared.compiled) else None
 
 
-def _parameters(ready: Ready, values: Mapping[str, Any]) -> Any:
-    compiled = ready.compiled
-    given = compiled.construct_params(values, extracted_parameters=ready.literals, escape_names=False)
+def _parameters(prepared: PreparedStatement, values: Mapping[str, Any]) -> Any:
+    compiled = prepared.compiled
+    parameters = compiled.construct_params(values, extracted_parameters=prepared.literals, escape_names=False)
     for name, process in compiled._bind_processors.items():
-        given[name] = process(given[name])
-    return [given[name] for name in compiled.positiontup] if compiled.positional else given
+        parameters[name] = process(parameters[name])
+    return [parameters[name] for name in compiled.positiontup] if compiled.positional else parameters
 
 
-def _is_heard(engine: Engine) -> bool:
+def _has_listeners(engine: Engine) -> bool:
     return engine._has_events and any(getattr(engine.dispatch, name) for name in ENGINE_EVENTS)
 
 
 def _is_plain(compiled: Any) -> bool:
-    """Whether its words stay as they are, and each column of its rows has a type."""
+    """Return whether the SQL text is final and all result columns have types."""
     changes = compiled.literal_execute_params or compiled.post_compile_params or compiled.escaped_bind_names
     return bool(compiled._result_columns and compiled._ordered_columns) and not (changes or compiled.insert_prefetch)
 
@@ -139,11 +140,11 @@ def _is_plain(compiled: Any) -> bool:
 def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> tuple[Any, Any]:
     """Return the compiled SQL and the literal values of a statement.
 
-    SQLAlchemy compares all parts of a statement to find its SQL. A statement that is made once is found by identity.
+    SQLAlchemy's cache compares all parts of a statement. This cache finds a statement by identity.
     """
-    found = _compiled_statements.get(statement)
-    if found and found.names == names and (compiled := found.compiled()) and compiled.dialect is engine.dialect:
-        return compiled, found.literals
+    cached = _compiled_statements.get(statement)
+    if cached and cached.names == names and (compiled := cached.compiled()) and compiled.dialect is engine.dialect:
+        return compiled, cached.literals
     clause = cast("ClauseElement", statement)
     cache = engine.get_execution_options().get("compiled_cache", engine._compiled_cache)
     compiled, literals, _ = clause._compile_w_cache(engine.dialect, compiled_cache=cache, column_keys=sorted(names))
@@ -152,78 +153,77 @@ def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> tup
 
 
 async def _run(engine: Engine, compiled: Any, work: Callable[[Any], Awaitable[Result]]) -> Result:
-    """Do this work on a connection of the pool."""
+    """Run a function on a pooled connection."""
     dialect, pooled = engine.dialect, None
     try:
         pooled = await greenlet_spawn(engine.raw_connection)
         result = await work(pooled)
     except dialect.loaded_dbapi.Error as error:
-        lost = pooled is None or dialect.is_disconnect(error, pooled, None)
+        is_lost = pooled is None or dialect.is_disconnect(error, pooled, None)
         if pooled:
-            await _give_back(pooled, error if lost else None)
+            await _release(pooled, error if is_lost else None)
         raise DBAPIError.instance(
             compiled.string,
             None,
             error,
             dialect.loaded_dbapi.Error,
             hide_parameters=engine.hide_parameters,
-            connection_invalidated=lost,
+            connection_invalidated=is_lost,
             dialect=dialect,
         ) from error
     except BaseException as error:
         if pooled:
-            await _give_back(pooled, error)
+            await _release(pooled, error)
         raise
-    await _give_back(pooled)
+    await _release(pooled)
     return result
 
 
-async def _ask(dialect: Dialect, compiled: Any, sent: Any, pooled: Any) -> Answer:
+async def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -> RawResult:
     connection = pooled.driver_connection
     if not hasattr(connection, AUTOCOMMIT):
-        return await greenlet_spawn(_execute, pooled, dialect, compiled, sent)
-    # Awaited without a greenlet, whose stack is copied each time.
+        return await greenlet_spawn(_execute, pooled, dialect, compiled, parameters)
+    # Awaited directly: switching greenlets copies the stack each time.
     await connection.set_autocommit(True)
     cursor = connection.cursor()
-    await cursor.execute(compiled.string, sent)
-    return await cursor.fetchall(), _processes_of(dialect, compiled, cursor)
+    await cursor.execute(compiled.string, parameters)
+    return await cursor.fetchall(), _result_processors(dialect, compiled, cursor)
 
 
-def _execute(pooled: Any, dialect: Dialect, compiled: Any, sent: Any) -> Answer:
-    """Run a statement in a greenlet."""
+def _execute(pooled: Any, dialect: Dialect, compiled: Any, parameters: Any) -> RawResult:
+    """Run a statement inside a greenlet."""
     cursor = pooled.cursor()
-    cursor.execute(compiled.string, sent)
-    return cursor.fetchall(), _processes_of(dialect, compiled, cursor)
+    cursor.execute(compiled.string, parameters)
+    return cursor.fetchall(), _result_processors(dialect, compiled, cursor)
 
 
-def _processes_of(dialect: Dialect, compiled: Any, cursor: Any) -> Processes:
-    if (processes := _processes.get(compiled)) is None:
-        processes = _processes[compiled] = list(_find_processes(dialect, compiled, cursor.description))
-    return processes
+def _result_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processors:
+    if (processors := _processors.get(compiled)) is None:
+        processors = _processors[compiled] = list(_find_processors(dialect, compiled, cursor.description))
+    return processors
 
 
-async def _give_back(pooled: Any, error: BaseException | None = None) -> None:
-    """To the pool; after an error that leaves it in doubt, to nobody."""
+async def _release(pooled: Any, error: BaseException | None = None) -> None:
+    """Return a connection to the pool, or close it after an error that may have broken it."""
     connection = pooled.driver_connection
     if error:
         await greenlet_spawn(pooled.invalidate, error)
     elif hasattr(connection, AUTOCOMMIT):
         await connection.set_autocommit(False)
-    await greenlet_spawn(pooled._close_special, transaction_reset=True)  # there was none: nothing is to be rolled back
+    await greenlet_spawn(pooled._close_special, transaction_reset=True)  # no transaction to roll back
 
 
-def _find_processes(dialect: Dialect, compiled: Any, description: Sequence[Any]) -> Iterator[tuple[int, Process]]:
-    for place, (column, told) in enumerate(zip(compiled._result_columns, description, strict=True)):
-        if process := column.type._cached_result_processor(dialect, told[1]):
-            yield place, process
+def _find_processors(dialect: Dialect, compiled: Any, description: Sequence[Any]) -> Iterator[tuple[int, Processor]]:
+    for index, (column, described) in enumerate(zip(compiled._result_columns, description, strict=True)):
+        if process := column.type._cached_result_processor(dialect, described[1]):
+            yield index, process
 
 
-def _processed_rows(rows: Sequence[Sequence[Any]], processes: Processes) -> Sequence[Sequence[Any]]:
-    return [_processed(row, processes) for row in rows] if processes else rows
-
-
-def _processed(row: Sequence[Any], processes: Processes) -> Sequence[Any]:
-    values = list(row)
-    for place, process in processes:
-        values[place] = process(values[place])
-    return values
+def _processed_rows(rows: Sequence[Sequence[Any]], processors: Processors) -> Sequence[Sequence[Any]]:
+    if not processors:
+        return rows
+    processed = [list(row) for row in rows]
+    for values in processed:
+        for index, process in processors:
+            values[index] = process(values[index])
+    return processed

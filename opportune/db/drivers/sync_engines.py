@@ -1,4 +1,4 @@
-"""Engines without an event loop and without a pool: for commands, which want one connection."""
+"""Synchronous engines without a pool, for commands with a single connection."""
 
 from typing import Any
 
@@ -8,13 +8,18 @@ from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.url.database_url import DatabaseURL
 
 
-def sqlite_engine(address: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
-    """`begin` is what begins a transaction, until the execution option `sqlite_begin` says otherwise.
+def sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
+    """Create an engine that begins transactions with a given statement.
 
-    The driver must leave that to us: it connects with `isolation_level=None`.
+    Connect with `isolation_level=None`, so that the driver does not begin transactions itself.
+
+    Args:
+        url: URL of the database.
+        begin: Statement that begins a transaction. The execution option `sqlite_begin` overrides it.
+        options: Options of `create_engine`.
     """
     execution = {"sqlite_begin": begin}
-    engine = create_engine(address, poolclass=NullPool, execution_options=execution, hide_parameters=True, **options)
+    engine = create_engine(url, poolclass=NullPool, execution_options=execution, hide_parameters=True, **options)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -24,8 +29,7 @@ def postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
 
 
 def writing_engine(url: DatabaseURL) -> Engine:
-    """Make an engine for short transactions of a thread beside the event loop."""
-
+    """Create an engine for short write transactions in a thread."""
     if url.kind == "postgresql":
         return postgresql_engine(url)
     engine = sqlite_engine(url.sync_url, "BEGIN IMMEDIATE", connect_args={"isolation_level": None})

@@ -1,4 +1,4 @@
-"""The request, job or tool call that changes rows: the audit log says how and by whom."""
+"""Request, job or tool call that changes rows, for the audit log."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,21 +9,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ChangeOrigin:
-    """How rows are changed at the moment."""
+    """Cause of the current changes."""
 
     channel: str
-    """Such as `api`, `page`, `job books.summarise` or `tool add_todo`."""
+    """For example `api`, `page`, `job books.summarise` or `tool add_todo`."""
     scope: Mapping[str, Any] = field(default_factory=dict)
-    """ASGI scope of the request; its state holds the user once a route has asked for it."""
+    """ASGI scope of the request. Its state holds the user once a dependency has loaded it."""
 
 
 current_origin: ContextVar[ChangeOrigin | None] = ContextVar("current_origin", default=None)
-"""None in commands and in the framework's own background work."""
+"""None in commands and in background work of the framework."""
 
 
 @contextmanager
 def changes_come_from(origin: ChangeOrigin) -> Iterator[None]:
-    """Record changes of rows within this block as made by a request, job or tool call."""
+    """Attribute changes of rows within this block to a request, job or tool call."""
     token = current_origin.set(origin)
     try:
         yield

@@ -1,11 +1,11 @@
-"""Functions that run when rows are created, changed and deleted, whichever way: a page, the admin, a job, a command.
+"""Hooks that run when rows are created, changed or deleted by a page, the admin, a job or a command.
 
     @after_create(Book)
     async def announce(session: AsyncSession, book: Book) -> None:
         defer(session, write_summary(book.id))
 
-They run in the transaction of the change. A feature lists its own in `Feature(hooks=[…])`. What writes rows without
-objects is not seen: `insert()`, `update()` and `delete()` statements, and what the database deletes by itself.
+They run in the transaction of the change. A feature lists its hooks in `Feature(hooks=[…])`. Hooks do not run for
+`insert()`, `update()` and `delete()` statements, and for rows that the database deletes by a cascade.
 """
 
 from collections import defaultdict
@@ -24,75 +24,81 @@ from opportune.errors import OperatorError
 M = TypeVar("M", bound=SQLModel)
 Hook = Callable[[AsyncSession, M], Awaitable[None]]
 Predicate = Callable[[type[Any]], bool]
-"""Whether a hook of a base class is for rows of one of its models."""
+"""Return whether a hook of a base class applies to a model."""
 
 CREATION = {"before_create", "after_create"}
 INFO_KEY = "changes"
-"""Where a row keeps what was written while its hooks are told of it."""
+"""Key in a row's `info` for the changes that were written, while its `after_change` hooks run."""
 
 
 class Change(NamedTuple):
-    """What a column or a many-to-many relationship held, and holds now."""
+    """Old and new value of a column or many-to-many relationship."""
 
     before: Any
     after: Any
 
 
 def before_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Have a function run before a new row is written: it may fill the row in, or raise to refuse it."""
-    return _registering("before_create", model, where)
+    """Run a hook before a new row is written. It may change the row, or raise to refuse it.
+
+    Args:
+        model: Model of the rows, or a base class of models.
+        where: Return whether the hook applies to a model, for base classes. The other decorators take it as well.
+    """
+    return _hook_decorator("before_create", model, where)
 
 
 def after_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Have a function run when a new row is written: it has its id."""
-    return _registering("after_create", model, where)
+    """Run a hook after a new row is written. The row has its id."""
+    return _hook_decorator("after_create", model, where)
 
 
 def add_after_create(
     model: type[M], added: type[SQLModel], *, where: Predicate | None = None
 ) -> Callable[[Callable[[M], Mapping[str, Any] | None]], Hook[M]]:
-    """Add a row of another model with each new row. The function returns its values by column, or None for no row.
+    """Add a row of another model with each new row.
 
-    A statement can write both, so that the new row needs no session.
+    The decorated function returns the values of the added row by column, or None to add no row. CRUD can then write
+    both rows without an ORM session.
     """
 
     def register(values: Callable[[M], Mapping[str, Any] | None]) -> Hook[M]:
         async def add_row(session: AsyncSession, row: M) -> None:
-            if (found := values(row)) is not None:
-                session.add(added(**found))
+            if (fields := values(row)) is not None:
+                session.add(added(**fields))
 
         registered.append(Registration("after_create", model, add_row, where, AddedRow(added, values)))
-        _forget_models()
+        _clear_caches()
         return add_row
 
     return register
 
 
 def before_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Have a function run before changes of a row are written: `changes(row)` tells them."""
-    return _registering("before_change", model, where)
+    """Run a hook before changes of a row are written. `changes(row)` returns them."""
+    return _hook_decorator("before_change", model, where)
 
 
 def after_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Have a function run when changes of a row are written: `changes(row)` tells them."""
-    return _registering("after_change", model, where)
+    """Run a hook after changes of a row are written. `changes(row)` returns them."""
+    return _hook_decorator("after_change", model, where)
 
 
 def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Have a function run before a row is deleted, while all that goes with it is there."""
-    return _registering("before_delete", model, where)
+    """Run a hook before a row is deleted, while its dependent rows still exist."""
+    return _hook_decorator("before_delete", model, where)
 
 
 def after_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Have a function run when a row is deleted: the object still has its values."""
-    return _registering("after_delete", model, where)
+    """Run a hook after a row is deleted. The object still has its values."""
+    return _hook_decorator("after_delete", model, where)
 
 
 def changes(row: SQLModel) -> Mapping[str, Change]:
-    """What changes in a row, by the names of its fields: `"price" in changes(book)`.
+    """Return the changes of a row by field: `"price" in changes(book)`.
 
-    In `after_change` it is what was written, elsewhere what is not written yet. What a field held before is None where
-    nobody has loaded it.
+    In `after_change` hooks these are the changes that were written, elsewhere the pending ones. `before` is None if
+    the old value was not loaded.
     """
     state = state_of(row)
     written: Mapping[str, Change] | None = state.info.get(INFO_KEY)
@@ -101,112 +107,116 @@ def changes(row: SQLModel) -> Mapping[str, Change]:
 
 @contextmanager
 def temporary_hooks() -> Iterator[None]:
-    """Hooks that are declared in this block end with it: for tests."""
-    before = list(registered)
+    """Remove the hooks that are registered in this block at its end, for tests."""
+    previous = list(registered)
     try:
         yield
     finally:
-        registered[:] = before
-        _forget_models()
+        registered[:] = previous
+        _clear_caches()
 
 
 def has_hooks(model: type[SQLModel]) -> bool:
-    """Whether any hook is for rows of this model: who writes them by a statement writes objects then."""
+    """Return whether a model has hooks. If so, write its rows as objects instead of by statements.
+
+    Args:
+        model: Model of the rows.
+    """
     return bool(registered and hooks_of(model))
 
 
 def hook_fault(feature: str, listed: Sequence[Any]) -> str:
-    """Return a line about the first listed function that is not a hook; empty if all are."""
-    hooks = [each.hook for each in registered]
+    """Return an error message for the first listed function that is not a hook. Empty if all are."""
+    hooks = [registration.hook for registration in registered]
     for function in listed:
         if function not in hooks:
             name = getattr(function, "__name__", repr(function))
             return (
-                f"Feature({feature!r}, hooks=…) lists {name}, which is no hook: write @after_create(Model), or another "
-                "of opportune.db, above the function, and list the function itself."
+                f"Feature({feature!r}, hooks=…) lists {name}, which is not a hook. Decorate the function with "
+                "@after_create(Model) or another hook of opportune.db, and list the function itself."
             )
     return ""
 
 
 class AddedRow(NamedTuple):
-    """A row that a hook adds with each new row."""
+    """Row that a hook adds with each new row."""
 
     model: type[SQLModel]
     values: Callable[[Any], Mapping[str, Any] | None]
-    """Values of all its columns but the key, by the new row. None if no row is added."""
+    """Return the values of all columns except the primary key. None adds no row."""
 
 
 class Registration(NamedTuple):
-    """A hook, and the models whose rows it is for."""
+    """Hook with the models it applies to."""
 
-    moment: str
+    event: str
     model: type[SQLModel]
     hook: Hook[Any]
     where: Predicate | None
     adds: AddedRow | None = None
-    """What the hook does, if it does nothing else."""
+    """Row that the hook adds, if it was registered with `add_after_create`."""
 
-    def concerns(self, model: type[SQLModel]) -> bool:
+    def applies_to(self, model: type[SQLModel]) -> bool:
         return issubclass(model, self.model) and (self.where is None or self.where(model))
 
 
 registered: list[Registration] = []
-"""All hooks, in the order in which they run."""
-_by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
-_concerned: dict[Any, bool] = {}
-_added: dict[Any, Sequence[AddedRow] | None] = {}
+"""All hooks, in the order they run."""
+_hooks_by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
+_related_hooks: dict[Any, bool] = {}
+_added_rows: dict[Any, Sequence[AddedRow] | None] = {}
 
 
 def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
-    """The hooks for rows of this class by moment, those of its bases among them."""
-    if model not in _by_model:
-        found = defaultdict(list)
-        for each in registered:
-            if each.concerns(model):
-                found[each.moment].append(each.hook)
-        _by_model[model] = dict(found)
-    return _by_model[model]
+    """Return the hooks of a model and its base classes by event."""
+    if model not in _hooks_by_model:
+        hooks = defaultdict(list)
+        for registration in registered:
+            if registration.applies_to(model):
+                hooks[registration.event].append(registration.hook)
+        _hooks_by_model[model] = dict(hooks)
+    return _hooks_by_model[model]
 
 
 def rows_added_with(model: type[SQLModel]) -> Sequence[AddedRow] | None:
-    """Return the rows that hooks add with a new row of this class. None if hooks do anything else."""
-    if model not in _added:
-        hooks = [each for each in registered if each.moment in CREATION and each.concerns(model)]
-        rows = [each.adds for each in hooks if each.adds]
+    """Return the rows that creation hooks of a model add. None if a hook does anything else."""
+    if model not in _added_rows:
+        hooks = [hook for hook in registered if hook.event in CREATION and hook.applies_to(model)]
+        rows = [hook.adds for hook in hooks if hook.adds]
         is_all = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
-        _added[model] = rows if is_all else None
-    return _added[model]
+        _added_rows[model] = rows if is_all else None
+    return _added_rows[model]
 
 
-def concerns_hooks(model: type[SQLModel]) -> bool:
-    """Whether writing rows of this class may write rows with hooks: their own, or those that relationships lead to."""
-    if model not in _concerned:
+def may_run_hooks(model: type[SQLModel]) -> bool:
+    """Return whether writing rows of a model may run hooks of the model or of related models."""
+    if model not in _related_hooks:
         mappers = [inspect(model, raiseerr=True)]
-        for mapper in mappers:  # grows while it is walked
-            mappers += {each.mapper for each in mapper.relationships} - {*mappers}
-        _concerned[model] = any(hooks_of(mapper.class_) for mapper in mappers)
-    return _concerned[model]
+        for mapper in mappers:  # grows during the loop
+            mappers += {relation.mapper for relation in mapper.relationships} - {*mappers}
+        _related_hooks[model] = any(hooks_of(mapper.class_) for mapper in mappers)
+    return _related_hooks[model]
 
 
-def _registering(moment: str, model: type[M], where: Predicate | None) -> Callable[[Hook[M]], Hook[M]]:
+def _hook_decorator(event: str, model: type[M], where: Predicate | None) -> Callable[[Hook[M]], Hook[M]]:
     if not (isinstance(model, type) and issubclass(model, SQLModel)):
-        raise OperatorError(f"@{moment} takes a model, such as @{moment}(Book), and no {model!r}.")
+        raise OperatorError(f"@{event} takes a model, such as @{event}(Book), not {model!r}.")
 
     def register(hook: Hook[M]) -> Hook[M]:
         if not iscoroutinefunction(hook) or len(signature(hook).parameters) != 2:
             name = f"{hook.__module__}.{getattr(hook, '__name__', hook)}"
-            raise OperatorError(f"{name}: what stands below @{moment} has to be an `async def` of (session, row).")
-        registered.append(Registration(moment, model, hook, where))
-        _forget_models()
+            raise OperatorError(f"{name}: a function decorated with @{event} must be `async def` with (session, row).")
+        registered.append(Registration(event, model, hook, where))
+        _clear_caches()
         return hook
 
     return register
 
 
-def _forget_models() -> None:
-    _by_model.clear()
-    _added.clear()
-    _concerned.clear()
+def _clear_caches() -> None:
+    _hooks_by_model.clear()
+    _added_rows.clear()
+    _related_hooks.clear()
 
 
 def state_of(row: SQLModel) -> InstanceState[Any]:
@@ -217,15 +227,17 @@ def state_of(row: SQLModel) -> InstanceState[Any]:
 
 def unwritten_changes(state: InstanceState[Any]) -> dict[str, Change]:
     mapper = state.mapper
-    many_to_many = [each.key for each in mapper.relationships if each.secondary is not None and not each.viewonly]
-    columns = {name: state.attrs[name].history for name in mapper.column_attrs.keys()}  # noqa: SIM118 - no mapping
-    linked = {name: state.attrs[name].history for name in many_to_many}
+    many_to_many = [
+        relation.key for relation in mapper.relationships if relation.secondary is not None and not relation.viewonly
+    ]
+    columns = {name: state.attrs[name].history for name in mapper.column_attrs.keys()}  # noqa: SIM118 - not a mapping
+    links = {name: state.attrs[name].history for name in many_to_many}
     return {
-        name: Change(next(iter(past.deleted or ()), None), next(iter(past.added or ()), None))
-        for name, past in columns.items()
-        if past.has_changes()
+        name: Change(next(iter(history.deleted or ()), None), next(iter(history.added or ()), None))
+        for name, history in columns.items()
+        if history.has_changes()
     } | {
-        name: Change(list(past.non_added()), [*(past.unchanged or ()), *(past.added or ())])
-        for name, past in linked.items()
-        if past.has_changes()
+        name: Change(list(history.non_added()), [*(history.unchanged or ()), *(history.added or ())])
+        for name, history in links.items()
+        if history.has_changes()
     }

@@ -1,1 +1,1 @@
-"""Migrations by feature: each feature has a folder, a branch and a row in the version table of its own."""
+"""Migrations by feature: each has its own folder, Alembic branch and row in the version table."""

@@ -1,4 +1,4 @@
-"""Tables that were there before their migration: compared with what it would make, and then taken over as they are."""
+"""Adoption of existing tables: compares them with the tables that the first migration would create."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,62 +19,62 @@ from opportune.errors import OperatorError
 
 @dataclass(frozen=True)
 class Difference:
-    """How a table that is there is not what its migration makes."""
+    """Difference between an existing table and its migration."""
 
     text: str
     is_harmful: bool
-    """Whether the model could not work with the table."""
+    """Whether the model cannot work with the existing table."""
 
 
 @ignore_reflection_warnings()
 def differences(connection: Connection, migration: Migration) -> list[Difference] | None:
-    """How the tables that are there differ from those that the first migration of a feature makes; None if none is.
+    """Return how existing tables differ from those that a feature's first migration creates. None if none exists.
 
     Raises:
-        OperatorError: some of them are there and others are not.
+        OperatorError: Only some of the tables exist.
     """
-    operations = record(migration, kind=connection.dialect.name)
-    wanted = [each.table_name for each in operations if isinstance(each, ops.CreateTableOp)]
-    there = set(inspect(connection).get_table_names())
-    missing = [name for name in wanted if name not in there]
-    if len(missing) == len(wanted):
+    operations = record(migration, dialect_name=connection.dialect.name)
+    tables = [operation.table_name for operation in operations if isinstance(operation, ops.CreateTableOp)]
+    existing = set(inspect(connection).get_table_names())
+    missing = [name for name in tables if name not in existing]
+    if len(missing) == len(tables):
         return None
     if missing:
         raise OperatorError(
-            f"{migration} makes {', '.join(wanted)}, and of these {', '.join(missing)} is not there: "
-            "what was made by halves cannot be adopted."
+            f"{migration} creates {', '.join(tables)}, but {', '.join(missing)} does not exist. "
+            "Partly existing tables cannot be adopted."
         )
-    named = {each.index_name for each in operations if isinstance(each, ops.CreateIndexOp)}
-    found = [
-        each
-        for each in _compared(connection, _tables(operations), wanted)
-        if not (isinstance(each, ops.DropIndexOp) and each.index_name in named)  # on an expression
+    indexes = {operation.index_name for operation in operations if isinstance(operation, ops.CreateIndexOp)}
+    changes = [
+        operation
+        for operation in _compare(connection, _tables(operations), tables)
+        if not (isinstance(operation, ops.DropIndexOp) and operation.index_name in indexes)  # on an expression
     ]
-    return list(_described(connection, migration.feature, found))
+    return list(_describe(connection, migration.feature, changes))
 
 
 def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
-    """What the operations make, and what that points at."""
+    """Return the tables that operations create, and the tables they reference."""
     metadata = MetaData()
-    created = {each.table_name: each.to_table() for each in operations if isinstance(each, ops.CreateTableOp)}
+    created = {step.table_name: step.to_table() for step in operations if isinstance(step, ops.CreateTableOp)}
     for table in created.values():
         table.to_metadata(metadata)
     stubs = [stub for table in created.values() for stub in table.metadata.tables.values()]
     for stub in stubs:
         if stub.name not in metadata.tables:
             stub.to_metadata(metadata)
-    for each in operations:
-        if isinstance(each, ops.CreateForeignKeyOp) and each.source_table in created:
-            metadata.tables[each.source_table].append_constraint(_late_key(each))
-        if isinstance(each, ops.CreateIndexOp) and each.table_name in created:
-            columns = metadata.tables[each.table_name].columns
-            if all(isinstance(part, str) and part in columns for part in each.columns):  # others cannot be compared
-                Index(each.index_name, *(columns[str(part)] for part in each.columns), unique=each.unique)
+    for step in operations:
+        if isinstance(step, ops.CreateForeignKeyOp) and step.source_table in created:
+            metadata.tables[step.source_table].append_constraint(_late_key(step))
+        if isinstance(step, ops.CreateIndexOp) and step.table_name in created:
+            columns = metadata.tables[step.table_name].columns
+            if all(isinstance(part, str) and part in columns for part in step.columns):  # not on an expression
+                Index(step.index_name, *(columns[str(part)] for part in step.columns), unique=step.unique)
     return metadata
 
 
 def _late_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
-    """A foreign key of tables that need each other: SQLAlchemy does not sort them by it."""
+    """Return a foreign key of a cycle, which SQLAlchemy ignores when it sorts tables."""
     columns = [f"{operation.referent_table}.{column}" for column in operation.remote_cols]
     options = {name: value for name, value in operation.kw.items() if not name.endswith("_schema")}
     return ForeignKeyConstraint(
@@ -82,61 +82,58 @@ def _late_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
     )
 
 
-def _compared(connection: Connection, metadata: MetaData, tables: Sequence[str]) -> list[ops.MigrateOperation]:
-    """What would make the tables that are there what the metadata says."""
+def _compare(connection: Connection, metadata: MetaData, tables: Sequence[str]) -> list[ops.MigrateOperation]:
+    """Return the operations that would change the existing tables to the metadata."""
 
-    def names(name: str | None, kind: str, _parents: object) -> bool:
-        return name in tables if kind == "table" else not is_derived(name)
+    def include_name(name: str | None, type_: str, _parents: object) -> bool:
+        return name in tables if type_ == "table" else not is_derived(name)
 
-    def objects(item: object, name: str | None, kind: str, reflected: bool, _other: object) -> bool:
-        if reflected and isinstance(item, ForeignKeyConstraint):  # models refer to models only
+    def include_object(item: object, name: str | None, type_: str, reflected: bool, _other: object) -> bool:
+        if reflected and isinstance(item, ForeignKeyConstraint):  # models reference only tables of models
             return item.referred_table.key in metadata.tables
-        return names(name, kind, None)
+        return include_name(name, type_, None)
 
-    options = {**OPTIONS, "include_name": names, "include_object": objects}
+    options = {**OPTIONS, "include_name": include_name, "include_object": include_object}
     script = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
     return flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
 
 
-def _described(
-    connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]
-) -> Iterator[Difference]:
+def _describe(connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
     keys = inspect(connection).get_multi_pk_constraint()
     rest: list[ops.MigrateOperation] = []
-    for each in operations:
-        if isinstance(each, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp)):
-            column = getattr(each, "column_name", "")
-            yield from _of_column(each, is_key=column in keys[None, each.table_name]["constrained_columns"])
-        elif not _is_unnamed_there(connection, each):
-            rest.append(each)
+    for operation in operations:
+        if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp)):
+            column = getattr(operation, "column_name", "")
+            is_key = column in keys[None, operation.table_name]["constrained_columns"]
+            yield from _describe_column(operation, is_key=is_key)
+        elif not _exists_unnamed(connection, operation):
+            rest.append(operation)
     for change in describe(rest, feature):
-        words = {"+": "is not there", "-": "is there besides", "~": "is another one"}[change.sign]
-        yield Difference(f"{change.words.partition(' ')[2]} {words}", is_harmful=False)
+        difference = {"+": "is missing", "-": "is not in the model", "~": "is different"}[change.sign]
+        yield Difference(f"{change.description.partition(' ')[2]} {difference}", is_harmful=False)
 
 
-def _is_unnamed_there(connection: Connection, operation: ops.MigrateOperation) -> bool:
-    """Whether a unique constraint is there, but SQLite was never told of its name."""
+def _exists_unnamed(connection: Connection, operation: ops.MigrateOperation) -> bool:
+    """Return whether a unique constraint exists in SQLite without a name."""
     if not isinstance(operation, ops.CreateUniqueConstraintOp):
         return False
-    present = inspect(connection).get_unique_constraints(operation.table_name)
-    return any(not each["name"] and each["column_names"] == list(operation.columns) for each in present)
+    constraints = inspect(connection).get_unique_constraints(operation.table_name)
+    return any(not rule["name"] and rule["column_names"] == list(operation.columns) for rule in constraints)
 
 
-def _of_column(operation: ops.MigrateOperation, *, is_key: bool) -> Iterator[Difference]:
+def _describe_column(operation: ops.MigrateOperation, *, is_key: bool) -> Iterator[Difference]:
     match operation:
         case ops.AddColumnOp(table_name=table, column=column):
-            yield Difference(f"{table}.{column.name} ({column.type}) is not there", is_harmful=True)
+            yield Difference(f"{table}.{column.name} ({column.type}) is missing", is_harmful=True)
         case ops.DropColumnOp(table_name=table, column_name=name):
-            is_wanted = not operation.to_column().nullable and operation.to_column().server_default is None
-            yield Difference(f"{table}.{name} is there besides, and no model has it", is_harmful=is_wanted)
+            is_required = not operation.to_column().nullable and operation.to_column().server_default is None
+            yield Difference(f"{table}.{name} is not in the model", is_harmful=is_required)
         case ops.AlterColumnOp(table_name=table, column_name=name):
-            place = f"{table}.{name}"
+            column_name = f"{table}.{name}"
             if operation.modify_type is not None:
-                yield Difference(f"{place} is {operation.existing_type} and not {operation.modify_type}", True)
-            if operation.modify_nullable is not None and not is_key:  # of keys SQLite says it anyhow
-                words = (
-                    "may be empty and should not" if not operation.modify_nullable else "may not be empty and should"
-                )
-                yield Difference(f"{place} {words}", True)
+                yield Difference(f"{column_name} is {operation.existing_type}, not {operation.modify_type}", True)
+            if operation.modify_nullable is not None and not is_key:  # SQLite reports primary keys as nullable
+                words = "must allow NULL" if operation.modify_nullable else "must not allow NULL"
+                yield Difference(f"{column_name} {words}", True)
             if operation.modify_server_default is not False:
-                yield Difference(f"{place} has another default of the database's", is_harmful=False)
+                yield Difference(f"{column_name} has a different server default", is_harmful=False)

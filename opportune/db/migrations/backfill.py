@@ -1,4 +1,4 @@
-"""Rows that are already there: what they get when a column is added or changed that may not be empty."""
+"""Values for existing rows when a column becomes or is added as NOT NULL."""
 
 import json
 import sys
@@ -15,24 +15,24 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
 from opportune.db.migrations.python_steps import CodeOp, column_code, literal, plain_type, quoted
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.db.models.enums import EnumValue
 from opportune.errors import OperatorError
 
 
 @dataclass(frozen=True)
 class Backfill:
-    """Puts values into the columns of one feature's tables."""
+    """Adds steps that fill columns of one feature's tables."""
 
     feature: str
     metadata: MetaData
-    answers: Answers
+    choices: Choices
 
-    def applied(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        """The operations with what existing rows need between them.
+    def apply(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+        """Return the operations with steps that fill existing rows.
 
         Raises:
-            OperatorError: nobody says what it is.
+            OperatorError: The value for existing rows is not known.
         """
         return [part for operation in operations for part in self._parts(operation)]
 
@@ -42,13 +42,13 @@ class Backfill:
             yield operation
             return
         steps = _Steps(table)
-        own = _columns_of_unique(operation.ops)
+        unique = {name for part in operation.ops for name in _unique_columns(part)}
         for part in operation.ops:
-            if isinstance(part, ops.AddColumnOp) and _leaves_rows_empty(part.column):
-                self._add(steps, part, is_unique=part.column.name in own)
+            if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
+                self._add(steps, part, is_unique=part.column.name in unique)
             elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
-                self._forbid_empty(steps, part)
-            elif _makes_unique(part) & steps.by_code.keys():
+                self._set_not_null(steps, part)
+            elif _unique_columns(part) & steps.by_code.keys():
                 steps.after.append(part)
             else:
                 steps.before.append(part)
@@ -61,15 +61,15 @@ class Backfill:
             steps.before.append(_added(part, nullable=False, server_default=value))
             steps.after.append(_altered(part.table_name, column, existing_nullable=False, modify_server_default=None))
             return
-        steps.by_code[column.name] = _made_by_default(column)
+        steps.by_code[column.name] = _default_code(column)
         steps.before.append(_added(part, nullable=True))
         steps.after.append(_altered(part.table_name, column, existing_nullable=True, modify_nullable=False))
 
-    def _forbid_empty(self, steps: "_Steps", part: ops.AlterColumnOp) -> None:
+    def _set_not_null(self, steps: "_Steps", part: ops.AlterColumnOp) -> None:
         column = steps.table.columns[part.column_name]
         value = self._value(steps.table, column, by_code=False)
         if value is None:
-            steps.by_code[column.name] = _made_by_default(column)
+            steps.by_code[column.name] = _default_code(column)
         else:
             steps.by_value[column.name] = value
         steps.after.append(part)
@@ -78,12 +78,12 @@ class Backfill:
         if column.default is not None and not by_code:
             return _stored(column, _default(column))
         short = table.name.removeprefix(f"{self.feature}_")
-        given = self.answers.value(table.name, column.name, short, by_code=by_code)
-        return None if given is None else _stored(column, _read(table, column, given))
+        text = self.choices.value(table.name, column.name, short, by_code=by_code)
+        return None if text is None else _stored(column, _parse(table, column, text))
 
 
 class _Steps:
-    """What happens to one table: what can be done before its rows are filled, filling them, and the rest."""
+    """Steps for one table: before its rows are filled, filling them, and after."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -107,30 +107,26 @@ class _Steps:
 
 
 def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:
-    """A loop over the rows, with a place where the owner says what each of them gets."""
+    """Return a loop over the rows, with a place where the owner writes the values."""
     keys = [column.name for column in table.primary_key]
-    known = ", ".join(column_code(table.columns[name]) for name in (*keys, *columns))
+    columns_code = ", ".join(column_code(table.columns[name]) for name in (*keys, *columns))
     where = "".join(f".where(rows.c[{name!r}] == row[{name!r}])" for name in keys)
     values = ", ".join(f"{name!r}: {value}" for name, value in columns.items())
     names = " and ".join(columns)
     empty = " or ".join(f"row[{name!r}] is None" for name in columns)
     lines = f"""\
-# FILL: say what the {names} of each row is to be. While it says None, a table that has rows is left as it is.
-rows = sa.table({table.name!r}, {known})
+# FILL: set {names} of each row. While a value is None, `migrate` fails if the table has rows.
+rows = sa.table({table.name!r}, {columns_code})
 for row in op.get_bind().execute(sa.text("SELECT * FROM {table.name}")).mappings().all():
     if {empty}:
         op.execute(rows.update(){where}.values({{{values}}}))  # FILL
 """
-    words = f"Fill {names} of {table.name}: see FILL in the file, which says with what"
+    description = f"Fill {names} of {table.name}: set the value at FILL in the file"
     modules = sorted({f"import {value.split('.')[0]}" for value in columns.values() if "." in value})
-    return CodeOp(words, lines, modules)
+    return CodeOp(description, lines, modules)
 
 
-def _columns_of_unique(parts: Sequence[ops.MigrateOperation]) -> set[str]:
-    return {name for part in parts for name in _makes_unique(part)}
-
-
-def _makes_unique(part: ops.MigrateOperation) -> set[str]:
+def _unique_columns(part: ops.MigrateOperation) -> set[str]:
     match part:
         case ops.CreateUniqueConstraintOp():
             return set(part.to_constraint().columns.keys())
@@ -139,7 +135,7 @@ def _makes_unique(part: ops.MigrateOperation) -> set[str]:
     return set()
 
 
-def _leaves_rows_empty(column: Column[Any]) -> bool:
+def _needs_value(column: Column[Any]) -> bool:
     return not column.nullable and column.server_default is None
 
 
@@ -152,11 +148,11 @@ def _altered(table: str, column: Column[Any], **options: Any) -> ops.AlterColumn
     return ops.AlterColumnOp(table, column.name, existing_type=column.type, **options)
 
 
-def _made_by_default(column: Column[Any]) -> str:
-    """The code of a default such as `uuid.uuid4`, which any migration can call; of others, a place."""
-    make = column.default.arg if isinstance(column.default, CallableColumnDefault) else None
-    make = getattr(make, "__wrapped__", make)
-    module, name = getattr(make, "__module__", None), getattr(make, "__qualname__", "")
+def _default_code(column: Column[Any]) -> str:
+    """Return the code of a default from the standard library, such as `uuid.uuid4()`, else `None` as a placeholder."""
+    factory = column.default.arg if isinstance(column.default, CallableColumnDefault) else None
+    factory = getattr(factory, "__wrapped__", factory)
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
     return f"{module}.{name}()" if module in sys.stdlib_module_names and name.isidentifier() else "None"
 
 
@@ -164,13 +160,13 @@ def _default(column: Column[Any]) -> Any:
     match column.default:
         case ScalarElementColumnDefault(arg=value):
             return value
-        case CallableColumnDefault(arg=make):
-            return make(None)  # type: ignore[arg-type]  # a model's default factory takes no context
-    raise OperatorError(f"{column.name} has a default in SQL: give it a server_default as well, for existing rows.")
+        case CallableColumnDefault(arg=factory):
+            return factory(None)  # type: ignore[arg-type]  # a model's default factory takes no context
+    raise OperatorError(f"{column.name} has an SQL expression as default. Add a server_default for existing rows.")
 
 
 def _stored(column: Column[Any], value: Any) -> str:
-    """A value as SQLite keeps it, which PostgreSQL reads as well."""
+    """Return a value as text that SQLite stores and PostgreSQL accepts."""
     if isinstance(value, datetime):
         return value.isoformat(" ")
     processor = column.type.dialect_impl(sqlite.dialect()).bind_processor(sqlite.dialect())
@@ -178,18 +174,18 @@ def _stored(column: Column[Any], value: Any) -> str:
     return str(stored.value if isinstance(stored, Enum) else stored)
 
 
-def _read(table: Table, column: Column[Any], text: str) -> Any:
-    """What somebody has typed, as a value of the column.
+def _parse(table: Table, column: Column[Any], text: str) -> Any:
+    """Return the text of an option as a value of the column.
 
     Raises:
-        OperatorError: it is none.
+        OperatorError: The text is not a valid value.
     """
     try:
         if isinstance(column.type, EnumValue):
-            return {str(member.value): member for member in column.type.kind}[text]
+            return {str(member.value): member for member in column.type.enum}[text]
         if isinstance(column.type, JSON):
             return json.loads(text)
         value = TypeAdapter(plain_type(column).python_type).validate_strings(text)
     except (KeyError, ValueError):
-        raise OperatorError(f"'{text}' is no value for {table.name}.{column.name} ({column.type}).") from None
+        raise OperatorError(f"'{text}' is not a valid value of {table.name}.{column.name} ({column.type}).") from None
     return value.replace(tzinfo=value.tzinfo or UTC) if isinstance(value, datetime) else value

@@ -1,7 +1,7 @@
-"""Check constraints that list the values of a column, as those of Enums do.
+"""Check constraints that list the values of a column, such as those of Enums.
 
-Alembic compares check constraints by name. Here their values are compared, and what PostgreSQL makes of them becomes
-again what both kinds of database read.
+Alembic compares check constraints only by name. This module compares the values, and converts PostgreSQL's form of the
+condition back to portable SQL.
 """
 
 import re
@@ -28,7 +28,7 @@ REST = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
 
 
 class AllowedValues(NamedTuple):
-    """A check constraint that says: the column is one of these."""
+    """Condition that a column has one of several values."""
 
     column: str
     values: tuple[str | int, ...]
@@ -39,7 +39,7 @@ class AllowedValues(NamedTuple):
 
 
 def parse_allowed_values(condition: Any) -> AllowedValues | None:
-    """What a condition lists, whoever has written it: SQLAlchemy, SQLite or PostgreSQL; None if it lists nothing."""
+    """Return the values that a condition of SQLAlchemy, SQLite or PostgreSQL lists. None for other conditions."""
     if not (text := as_text(condition)) or not (start := START.match(text)):
         return None
     rest = text[start.end() :]
@@ -54,8 +54,8 @@ def as_text(condition: Any) -> str:
     return str(condition.compile(dialect=DefaultDialect(), compile_kwargs=options))
 
 
-def portable(operations: Iterable[ops.MigrateOperation]) -> None:
-    """Let what these operations make be made on the other kind of database as well."""
+def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
+    """Rewrite conditions in place, so that both SQLite and PostgreSQL accept them."""
     for operation in flatten(operations):
         if isinstance(operation, ops.CreateCheckConstraintOp):
             operation.condition = _portable(operation.condition)
@@ -65,15 +65,15 @@ def portable(operations: Iterable[ops.MigrateOperation]) -> None:
 
 
 def _portable(condition: Any) -> Any:
-    found = parse_allowed_values(condition)
-    return found.condition if found else condition
+    allowed = parse_allowed_values(condition)
+    return allowed.condition if allowed else condition
 
 
 def _value(match: re.Match[str]) -> str | int:
     if match["number"]:
         return int(match["number"])
     text = match["text"].replace("''", "'")
-    if match["cast"] in ("::integer", "::bigint", "::smallint"):  # PostgreSQL's way with what is below zero
+    if match["cast"] in ("::integer", "::bigint", "::smallint"):  # PostgreSQL quotes negative numbers
         return int(text)
     return text.replace("\\\\", "\\") if match["escaped"] else text
 
@@ -83,14 +83,14 @@ def _compare(
     operations: ops.ModifyTableOps,
     _schema: object,
     name: str,
-    there: Table | None,
-    wanted: Table | None,
+    reflected: Table | None,
+    model: Table | None,
 ) -> PriorityDispatchResult:
-    if there is not None and wanted is not None:
-        present = {found["name"]: found["sqltext"] for found in context.inspector.get_check_constraints(name)}
-        for constraint in sorted(wanted.constraints, key=lambda constraint: str(constraint.name)):
-            if isinstance(constraint, CheckConstraint) and constraint.name in present:
-                old = CheckConstraint(present[constraint.name], name=constraint.name, table=there)
+    if reflected is not None and model is not None:
+        existing = {check["name"]: check["sqltext"] for check in context.inspector.get_check_constraints(name)}
+        for constraint in sorted(model.constraints, key=lambda constraint: str(constraint.name)):
+            if isinstance(constraint, CheckConstraint) and constraint.name in existing:
+                old = CheckConstraint(existing[constraint.name], name=constraint.name, table=reflected)
                 if _differ(parse_allowed_values(old.sqltext), parse_allowed_values(constraint.sqltext)):
                     operations.ops.append(ops.DropConstraintOp.from_constraint(old))
                     operations.ops.append(ops.AddConstraintOp.from_constraint(constraint))

@@ -1,4 +1,4 @@
-"""What migrations do to the version before them, which goes on serving while the new one starts."""
+"""Migrations that break the previous version of the code, which still runs during a deploy."""
 
 import re
 from collections.abc import Iterator, Sequence, Set
@@ -17,17 +17,17 @@ BREAKING_SQL = re.compile(
     re.IGNORECASE,
 )
 
-LATER = "Deploy code that does without it first, and take it away in the next deploy."
-EXPAND = "Add the new one, write both, fill it and read it; drop the old one in a later deploy."
-FILL_FIRST = "Let it be empty, or give it a server_default; forbid empty ones in the deploy after code that writes it."
-WRITE_FIRST = "Deploy code that always writes it first, and forbid empty ones in the next deploy."
-OBEY_FIRST = "Deploy code that keeps to it first, and add it in the next deploy."
-MEMBERS = "Add a member in one deploy and store it from the next; take one away when nothing stores it any more."
+LATER = "First deploy code that does not use it, and drop it in the next deploy."
+EXPAND = "Add the new one, write to both, fill it and read from it. Drop the old one in a later deploy."
+FILL_FIRST = "Make it nullable or add a server_default. Make it NOT NULL in the deploy after code that writes it."
+WRITE_FIRST = "First deploy code that always writes it, and make it NOT NULL in the next deploy."
+OBEY_FIRST = "First deploy code that satisfies it, and add it in the next deploy."
+MEMBERS = "Add a member in one deploy and use it from the next. Remove a member when nothing stores it."
 
 
 @dataclass(frozen=True)
 class Incompatibility:
-    """A step under which the version before it does not go on working."""
+    """Step that breaks the previous version of the code."""
 
     migration: Migration
     table: str
@@ -38,39 +38,40 @@ class Incompatibility:
         return f"The old version may fail: {self.reason}. {self.safer}"
 
 
-def incompatibilities(migrations: Sequence[Migration], kind: str) -> list[Incompatibility]:
-    """Those of migrations that are to be applied in this order. Tables that they make themselves the old one lacks.
+def incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Incompatibility]:
+    """Return the incompatible steps of migrations that are applied in this order.
 
-    A migration that says `safety_assured = "why"` is taken at its word.
+    Steps on tables that the migrations create are harmless, because the previous version does not use them. A migration
+    with `safety_assured = "reason"` is skipped.
     """
     new: set[str] = set()
-    empty: set[str] = set()
-    found: list[Incompatibility] = []
+    nullable: set[str] = set()
+    incompatible: list[Incompatibility] = []
     for migration in migrations:
-        operations = record(migration, kind=kind)
-        empty |= {f"{each.table_name}.{each.column.name}" for each in operations if _is_empty_column(each)}
-        new |= {each.table_name for each in operations if isinstance(each, ops.CreateTableOp)}
+        operations = record(migration, dialect_name=dialect_name)
+        nullable |= {f"{step.table_name}.{step.column.name}" for step in operations if _adds_nullable_column(step)}
+        new |= {step.table_name for step in operations if isinstance(step, ops.CreateTableOp)}
         if migration.safety_assured:
             continue
-        replaced = {str(each.constraint_name) for each in operations if isinstance(each, ops.DropConstraintOp)}
+        replaced = {str(step.constraint_name) for step in operations if isinstance(step, ops.DropConstraintOp)}
         for operation in operations:
             table = table_of(operation)
-            if table not in new and not _is_of_empty_columns(operation, empty):
-                faults = _faults_of(operation, table, replaced)
-                found += [Incompatibility(migration, table, reason, safer) for reason, safer in faults]
-    return list(dict.fromkeys(found))
+            if table not in new and not _constrains_new_column(operation, nullable):
+                problems = _problems(operation, table, replaced)
+                incompatible += [Incompatibility(migration, table, reason, safer) for reason, safer in problems]
+    return list(dict.fromkeys(incompatible))
 
 
-def _is_empty_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
-    """Whether rows of the old version, which does not know the column, have nothing in it."""
+def _adds_nullable_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
+    """Return whether the operation adds a column that is NULL in rows of the previous version."""
     if not isinstance(operation, ops.AddColumnOp):
         return False
     column = operation.column
     return bool(column.nullable) and not (column.server_default or column.computed or column.identity)
 
 
-def _is_of_empty_columns(operation: ops.MigrateOperation, empty: Set[str]) -> bool:
-    """Whether it asks something of such a column alone or with others: where one is NULL, it forbids nothing."""
+def _constrains_new_column(operation: ops.MigrateOperation, nullable: Set[str]) -> bool:
+    """Return whether a constraint includes a new nullable column: it is satisfied while the column is NULL."""
     match operation:
         case ops.CreateForeignKeyOp(local_cols=columns):
             pass
@@ -79,24 +80,24 @@ def _is_of_empty_columns(operation: ops.MigrateOperation, empty: Set[str]) -> bo
                 return False
         case _:
             return False
-    return any(f"{table_of(operation)}.{column}" in empty for column in columns)
+    return any(f"{table_of(operation)}.{column}" in nullable for column in columns)
 
 
-def _faults_of(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
+def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
     match operation:
         case ops.DropTableOp():
-            yield f"it reads and writes the table {table}, which goes", LATER
+            yield f"it uses the table {table}, which is dropped", LATER
         case ops.RenameTableOp(new_table_name=name):
-            yield f"it reads and writes the table {table}, which is called {name} then", EXPAND
+            yield f"it uses the table {table}, which is renamed to {name}", EXPAND
         case ops.DropColumnOp(column_name=column):
-            yield f"it reads and writes {table}.{column}, which goes", LATER
+            yield f"it uses {table}.{column}, which is dropped", LATER
         case ops.AddColumnOp(column=column):
             if not (column.nullable or column.server_default or column.computed or column.identity):
-                yield f"it adds rows to {table} without {column.name}, which may not be empty", FILL_FIRST
+                yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", FILL_FIRST
         case ops.AlterColumnOp():
-            yield from _faults_of_change(operation, f"{table}.{operation.column_name}")
+            yield from _alter_problems(operation, f"{table}.{operation.column_name}")
         case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced:
-            yield f"{name} of {table} allows other values, which it writes or cannot read", MEMBERS
+            yield f"{name} of {table} allows other values, which it may not write or read", MEMBERS
         case (
             ops.CreateCheckConstraintOp(constraint_name=name)
             | ops.CreateUniqueConstraintOp(constraint_name=name)
@@ -104,18 +105,18 @@ def _faults_of(operation: ops.MigrateOperation, table: str, replaced: set[str]) 
             | ops.CreatePrimaryKeyOp(constraint_name=name)
             | ops.CreateIndexOp(index_name=name, unique=True)
         ):
-            yield f"it may write to {table} what {name} forbids", OBEY_FIRST
-        case ops.ExecuteSQLOp(sqltext=sql) if found := BREAKING_SQL.search(str(sql)):
-            yield f"it meets what SQL of the migration's own does ({' '.join(found[1].split()).upper()})", LATER
+            yield f"it may write rows to {table} that {name} forbids", OBEY_FIRST
+        case ops.ExecuteSQLOp(sqltext=sql) if match := BREAKING_SQL.search(str(sql)):
+            yield f"the migration runs SQL that may break it ({' '.join(match[1].split()).upper()})", LATER
 
 
-def _faults_of_change(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple[str, str]]:
+def _alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple[str, str]]:
     if operation.modify_name is not None:
-        yield f"it reads and writes {name}, which is called {operation.modify_name} then", EXPAND
+        yield f"it uses {name}, which is renamed to {operation.modify_name}", EXPAND
     if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):
-        yield f"it reads and writes {name} as another type", EXPAND
+        yield f"it uses {name} with another type", EXPAND
     if operation.modify_nullable is False:
-        yield f"it may leave {name} empty", WRITE_FIRST
+        yield f"it may leave {name} NULL", WRITE_FIRST
     elif operation.modify_server_default is None and not (operation.modify_nullable or operation.existing_nullable):
-        # As makemigrations does with a default of Python's: the rows that are there get it, and nobody else.
-        yield f"it adds rows without {name}, which may not be empty", FILL_FIRST
+        # Written by makemigrations for a Python default: existing rows get it, rows of the previous version do not.
+        yield f"it inserts rows without {name}, which is NOT NULL", FILL_FIRST

@@ -1,6 +1,4 @@
-"""Indexes of tables that have rows, built on PostgreSQL while others write: in a migration of their own, which is no
-transaction.
-"""
+"""Concurrent creation of indexes on PostgreSQL, in a separate migration outside a transaction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,44 +12,47 @@ from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.rendering import code_of
 
 WHY = """\
-# On PostgreSQL others write meanwhile, so this is in no transaction: what a try that failed has left goes first.
+# Built concurrently, outside a transaction. A failed attempt leaves an invalid index, so drop it first.
 """
 
 
-def split_indexes(draft: NewMigration, words: str | None = None) -> Iterator[NewMigration]:
-    """The draft without such indexes, if anything is left of it, and one with them. Unique ones stay where they are."""
-    found = flatten(draft.upgrade)
-    new = {each.table_name for each in found if isinstance(each, ops.CreateTableOp)}
-    changed = {each.index_name for each in found if isinstance(each, ops.DropIndexOp)}
+def split_indexes(draft: NewMigration, title: str | None = None) -> Iterator[NewMigration]:
+    """Yield the draft without new indexes of existing tables, if not empty, and a migration with those indexes.
+
+    Unique indexes stay in the draft.
+    """
+    steps = flatten(draft.upgrade)
+    new = {step.table_name for step in steps if isinstance(step, ops.CreateTableOp)}
+    changed = {step.index_name for step in steps if isinstance(step, ops.DropIndexOp)}
     indexes = [
-        each
-        for each in found
-        if isinstance(each, ops.CreateIndexOp)
-        and not (each.unique or each.table_name in new or each.index_name in changed)
+        step
+        for step in steps
+        if isinstance(step, ops.CreateIndexOp)
+        and not (step.unique or step.table_name in new or step.index_name in changed)
     ]
     if not indexes:
         yield draft
         return
-    names = {each.index_name for each in indexes}
+    names = {index.index_name for index in indexes}
     rest = list(_without(draft.upgrade, names))
-    shown = {str(change) for change in describe(indexes, draft.feature)}
+    moved = {str(change) for change in describe(indexes, draft.feature)}
     name = draft.name
     if rest:
         yield replace(
             draft,
             upgrade=rest,
             downgrade=list(_without(draft.downgrade, names)),
-            changes=[change for change in draft.changes if str(change) not in shown],
+            changes=[change for change in draft.changes if str(change) not in moved],
         )
-        name = f"{int(draft.name[:4]) + 1:04}_{_words(draft.feature, indexes, words)}"
-    drops: Sequence[ops.MigrateOperation] = [each.reverse() for each in reversed(indexes)]
+        name = f"{int(draft.name[:4]) + 1:04}_{_title(draft.feature, indexes, title)}"
+    drops: Sequence[ops.MigrateOperation] = [index.reverse() for index in reversed(indexes)]
     build = _concurrently(indexes)
     yield NewMigration(draft.feature, name, [build], drops, describe(indexes, draft.feature))
 
 
-def _words(feature: str, indexes: Sequence[ops.CreateIndexOp], words: str | None) -> str:
-    if words:
-        return f"{slug(words)}_indexes"
+def _title(feature: str, indexes: Sequence[ops.CreateIndexOp], title: str | None) -> str:
+    if title:
+        return f"{slug(title)}_indexes"
     first = f"{(indexes[0].index_name or '').removeprefix(f'ix_{feature}_')}_index"
     return slug(first) + ("_and_more" if len(indexes) > 1 else "")
 
@@ -59,8 +60,8 @@ def _words(feature: str, indexes: Sequence[ops.CreateIndexOp], words: str | None
 def _without(operations: Sequence[ops.MigrateOperation], names: set[str | None]) -> Iterator[ops.MigrateOperation]:
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
-            if kept := list(_without(operation.ops, names)):
-                yield ops.ModifyTableOps(operation.table_name, kept)
+            if remaining := list(_without(operation.ops, names)):
+                yield ops.ModifyTableOps(operation.table_name, remaining)
         elif getattr(operation, "index_name", None) not in names:
             yield operation
 

@@ -1,4 +1,4 @@
-"""A plain connection for migrations: no event loop, so that they run in a shell and inside a running loop alike."""
+"""Synchronous connection for migrations, so that they run in commands and inside a running event loop."""
 
 import os
 import sqlite3
@@ -19,22 +19,22 @@ from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
 
-MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60  # seconds, while another process migrates
+MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60  # to wait for another process that migrates
 LOCK_POLL_SECONDS = 0.1
-TABLE_LOCK_TIMEOUT_SECONDS = 10  # seconds; while a migration waits for a table, everybody else queues behind it
-ADVISORY_LOCK_ID = 0x6F70706F7274  # any number will do, if it is the same in every process that migrates
+TABLE_LOCK_TIMEOUT_SECONDS = 10  # while a migration waits for a table, other transactions queue behind it
+ADVISORY_LOCK_ID = 0x6F70706F7274  # arbitrary, but the same in all processes
 
-LOCKED = "Another process is migrating this database: wait for it, then run this again."
+LOCKED = "Another process is migrating this database. Wait until it ends, then run this again."
 
-# Where hosts put the address without the pooler: Railway, Neon on Vercel, and those that follow Prisma.
+# Variables in which hosts provide the URL without the pooler: Railway, Neon on Vercel, and conventions of Prisma.
 DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIRECT_URL")
 
 
 def migration_url(settings: Settings) -> DatabaseURL:
-    """The database without its pooler, where settings or host name it.
+    """Return the URL without a pooler if settings or the host's variables provide it, else DATABASE_URL.
 
     Raises:
-        OperatorError: DATABASE_DIRECT_URL or DATABASE_URL is not understood.
+        OperatorError: DATABASE_DIRECT_URL or DATABASE_URL is invalid.
     """
     if direct := settings.database_direct_url.get_secret_value():
         return DatabaseURL.parse(direct, name="DATABASE_DIRECT_URL")
@@ -43,9 +43,9 @@ def migration_url(settings: Settings) -> DatabaseURL:
 
 
 def _direct_url_of_host(url: DatabaseURL) -> DatabaseURL | None:
-    """What the host's own variable names, if it is the same database: another project's may be set here as well."""
+    """Return the URL of a host's variable, if it is the same database and not one of another project."""
     for name in DIRECT_URL_VARIABLES:
-        with suppress(OperatorError):  # whatever it is, it is not ours
+        with suppress(OperatorError):  # not a database URL
             direct = DatabaseURL.parse(os.environ.get(name, ""), name=name)
             if url.url.password and (direct.database, direct.url.password) == (url.database, url.url.password):
                 return direct
@@ -54,19 +54,19 @@ def _direct_url_of_host(url: DatabaseURL) -> DatabaseURL | None:
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Connection]:
-    """A connection to the configured database. If it fails, a file that it has made and not filled is gone again.
+    """Connect to the configured database. After an error, a new empty SQLite file is removed.
 
     Raises:
-        OperatorError: the database cannot be reached.
+        OperatorError: The database cannot be reached.
     """
     url = migration_url(settings)
-    if url.written_never:
-        raise ReadOnlyError(url.written_never)
+    if url.readonly_notice:
+        raise ReadOnlyError(url.readonly_notice)
     engine = postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
     recognize_all_types(engine.dialect)
     is_new = url.kind != "postgresql" and not url.path.exists()
     try:
-        with _opened(engine, url) as connection, _explained(url):
+        with _open(engine, url) as connection, _explain_errors(url):
             yield connection
     except OperatorError:
         if is_new:
@@ -75,14 +75,14 @@ def connect(settings: Settings) -> Iterator[Connection]:
 
 
 @contextmanager
-def _explained(url: DatabaseURL) -> Iterator[None]:
+def _explain_errors(url: DatabaseURL) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:  # what fails in a migration itself does not come this far
+    except OperationalError as error:  # errors of a migration itself are handled by the runner
         raise OperatorError(explain(error, url)) from error
 
 
-def _opened(engine: Engine, url: DatabaseURL) -> Connection:
+def _open(engine: Engine, url: DatabaseURL) -> Connection:
     try:
         if url.kind != "postgresql":
             make_private(url.path)
@@ -93,23 +93,23 @@ def _opened(engine: Engine, url: DatabaseURL) -> Connection:
 
 @contextmanager
 def in_memory_connection() -> Iterator[Connection]:
-    """A connection to an empty SQLite database in memory, which is gone afterwards."""
+    """Connect to a new SQLite database in memory."""
     with _sqlite_engine(URL.create("sqlite")).connect() as connection:
         yield connection
 
 
 def acquire_migration_lock(connection: Connection) -> None:
-    """Wait until no other process migrates, and keep others waiting until this transaction ends.
+    """Hold the migration lock until the transaction ends.
 
-    With SQLite the transaction itself is the lock. With PostgreSQL it is not the session's: that would stay behind in a
-    pooler.
+    On SQLite the write transaction itself is the lock. On PostgreSQL it is a lock of the transaction, because a pooler
+    would keep a lock of the session.
 
     Raises:
-        OperatorError: the other process takes too long.
+        OperatorError: Another process holds the lock for too long.
     """
     if connection.dialect.name != "postgresql":
         return
-    _wait_at_most(connection, MIGRATION_LOCK_TIMEOUT_SECONDS)
+    _set_lock_timeout(connection, MIGRATION_LOCK_TIMEOUT_SECONDS)
     try:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
     except OperationalError as error:
@@ -118,46 +118,44 @@ def acquire_migration_lock(connection: Connection) -> None:
 
 
 @contextmanager
-def migration_lock_beside(connection: Connection) -> Iterator[None]:
-    """Hold PostgreSQL's lock on a connection of its own, while this one begins and ends transactions as it likes.
+def separate_migration_lock(connection: Connection) -> Iterator[None]:
+    """Hold PostgreSQL's migration lock on a second connection, for migrations that are not one transaction.
 
-    It is asked for in one transaction after the other: an index that another process builds concurrently would wait for
-    one that goes on.
+    Each attempt is a new transaction, because an index that another process builds concurrently waits for open ones.
 
     Raises:
-        OperatorError: the other process takes too long.
+        OperatorError: Another process holds the lock for too long.
     """
-    until = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
-    with connection.engine.connect() as keeper:
-        while not keeper.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID}):
-            keeper.rollback()
-            if time.monotonic() > until:
+    deadline = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
+    with connection.engine.connect() as holder:
+        while not holder.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID}):
+            holder.rollback()
+            if time.monotonic() > deadline:
                 raise OperatorError(LOCKED)
             time.sleep(LOCK_POLL_SECONDS)
-        keeper.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         yield
 
 
 def set_table_lock_timeout(connection: Connection) -> None:
-    """Wait for tables that others use, but not so long that everybody else waits behind this transaction."""
+    """Limit the time to wait for a table, because other transactions queue behind this one."""
     if connection.dialect.name == "postgresql":
-        _wait_at_most(connection, TABLE_LOCK_TIMEOUT_SECONDS)
+        _set_lock_timeout(connection, TABLE_LOCK_TIMEOUT_SECONDS)
 
 
-def _wait_at_most(connection: Connection, seconds: float) -> None:
+def _set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{seconds}s'"))
 
 
 def _sqlite_engine(url: URL) -> Engine:
-
-    # Without this the driver commits before a change of the schema, and a failing migration stays half done.
-    engine = sqlite_engine(url, connect_args={"isolation_level": None})  # `run` makes it begin IMMEDIATE
+    # isolation_level=None: otherwise the driver commits before DDL, and a failed migration would be half applied.
+    engine = sqlite_engine(url, connect_args={"isolation_level": None})  # `run_migrations` sets BEGIN IMMEDIATE
     event.listen(engine, "connect", sqlite.configure_sqlite)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Most changes of a table are a copy of it under another name, which must not cascade to what points at it.
+    # Alembic changes a table by copying it. Dropping the old one must not cascade.
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute(f"PRAGMA busy_timeout = {MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}")

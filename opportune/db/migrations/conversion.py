@@ -13,14 +13,14 @@ from opportune.db.models.columns import value_for_message
 
 MAX_ROWS_SHOWN = 5
 ROWS_PER_FETCH = 1000
-"""Rows fetched from the database at once."""
+"""Rows per fetch."""
 HEX_LENGTH = 32
 """Characters of a UUID on SQLite."""
 ERRORS = (ValueError, TypeError, ArithmeticError)
 
 
 class StoredValue(NamedTuple):
-    """A value of the column, and the primary key of its row."""
+    """Value of the column with the primary key of its row."""
 
     value: Any
     key: Sequence[Any]
@@ -29,22 +29,22 @@ class StoredValue(NamedTuple):
 def convert_column(
     op: Any, table_name: str, column_name: str, type_: TypeEngine[Any], *, postgresql_using: str
 ) -> None:
-    """Give a column another type, with every value converted faithfully. Migrations call it.
+    """Change the type of a column and convert its values without loss. Migrations call it.
 
     Args:
         op: The migration's `op`.
         table_name: Name of the table.
         column_name: Name of the column.
         type_: The new type.
-        postgresql_using: Expression by which PostgreSQL converts a value. SQLite's values are converted in Python.
+        postgresql_using: Expression with which PostgreSQL converts a value. SQLite's values are converted in Python.
 
     Raises:
-        ConversionError: Some values cannot be converted without a loss. The message names their rows.
-        TypeError: Only SQL is written, which cannot depend on the rows.
+        ConversionError: Some values cannot be converted without loss. The message names their rows.
+        TypeError: The migration is rendered as SQL, which cannot depend on the rows.
     """
     connection = op.get_bind()
     values = _ColumnValues(connection, table_name, column_name) if isinstance(connection, Connection) else None
-    # Without a connection a recorder of operations answers with no rows, and a writer of SQL with None.
+    # Without a connection: a Recorder returns no rows, and the SQL writer returns None, which raises TypeError.
     converted = values.convert(type_) if values else [*connection.execute(select(column(column_name)))]
     with op.batch_alter_table(table_name) as batch_op:
         batch_op.alter_column(column_name, type_=type_, postgresql_using=postgresql_using)
@@ -61,29 +61,29 @@ def existing_family(type_: Any) -> Family | None:
 class _ColumnValues:
     def __init__(self, connection: Connection, table_name: str, column_name: str) -> None:
         inspector = inspect(connection)
-        types = {found["name"]: found["type"] for found in inspector.get_columns(table_name)}
+        types = {info["name"]: info["type"] for info in inspector.get_columns(table_name)}
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
         self.old: Any = Uuid() if existing_family(types[column_name]) is Family.UUID else types[column_name]
         self.keys = inspector.get_pk_constraint(table_name)["constrained_columns"] or [column_name]
         self.column = column(column_name) if self.is_sqlite else column(column_name, self.old)
-        others: list[Any] = [column(name) for name in self.keys if name != column_name]
-        self.table = table(table_name, self.column, *others)
+        keys: list[Any] = [column(name) for name in self.keys if name != column_name]
+        self.table = table(table_name, self.column, *keys)
         if not self.is_sqlite:
             connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
 
     def convert(self, new: TypeEngine[Any]) -> list[StoredValue]:
-        """Return the values that SQLite has to store; PostgreSQL converts them itself."""
+        """Return the converted values to store on SQLite. PostgreSQL converts values itself."""
         converted: list[StoredValue] = []
         bad: list[StoredValue] = []
         for value, key in self._rows():
             try:
-                written = self._write(value, new)
+                stored = self._write(value, new)
             except ERRORS:
                 bad.append(StoredValue(value, key))
             else:
-                if self.is_sqlite and written != value:
-                    converted.append(StoredValue(written, key))
+                if self.is_sqlite and stored != value:
+                    converted.append(StoredValue(stored, key))
         if bad:
             more = f" and {len(bad) - MAX_ROWS_SHOWN} more" if len(bad) > MAX_ROWS_SHOWN else ""
             rows = ", ".join(map(self._describe, bad[:MAX_ROWS_SHOWN]))
@@ -107,20 +107,20 @@ class _ColumnValues:
         for value, *key in self.connection.execute(statement, execution_options={"yield_per": ROWS_PER_FETCH}):
             yield StoredValue(value, key)
 
-    def _converted(self, value: Any, new: TypeEngine[Any]) -> Any:
+    def _convert_value(self, value: Any, new: TypeEngine[Any]) -> Any:
         if self.is_sqlite:
             process = self._processor(self.old, "result_processor", None)
             is_json_text = family_of(self.old) is Family.JSON and family_of(new) is Family.TEXT
             value = value if is_json_text or process is None else process(value)
             if isinstance(value, datetime):
-                value = value.replace(tzinfo=UTC)  # as SQLite stores all moments
+                value = value.replace(tzinfo=UTC)  # SQLite stores datetimes in UTC
         elif family_of(self.old) is Family.JSON and family_of(new) is Family.TEXT:
             value = json.dumps(value, ensure_ascii=False)
         return convert(value, new)
 
     def _write(self, value: Any, new: TypeEngine[Any]) -> Any:
         process = self._processor(new, "bind_processor")
-        converted = self._converted(value, new)
+        converted = self._convert_value(value, new)
         return process(converted) if process else converted
 
     def _processor(self, type_: Any, name: str, *arguments: Any) -> Any:

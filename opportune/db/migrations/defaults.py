@@ -1,4 +1,4 @@
-"""Comparison of defaults that Alembic cannot ask PostgreSQL about."""
+"""Comparison of server defaults whose types PostgreSQL cannot compare."""
 
 import re
 
@@ -20,22 +20,22 @@ def _compare(
     _schema: object,
     _table: object,
     _name: object,
-    present: Column[object],
-    wanted: Column[object],
+    existing: Column[object],
+    model: Column[object],
 ) -> PriorityDispatchResult:
-    """Stop where both are the same, or have a type without an equals operator and are compared here."""
+    """Compare defaults of sequences and of types without an equality operator. Alembic compares the others."""
     if context.dialect is None or context.dialect.name != "postgresql":
         return PriorityDispatchResult.CONTINUE
-    old, new = _text(present), _text(wanted)
+    old, new = _text(existing), _text(model)
     if old is None:
-        # Alembic leaves out the default of a column that owns its sequence.
-        is_sequence = present.server_default is None and (new or "").startswith("nextval(")
+        # Reflection omits the default of a column that owns its sequence.
+        is_sequence = existing.server_default is None and (new or "").startswith("nextval(")
         return PriorityDispatchResult.STOP if is_sequence else PriorityDispatchResult.CONTINUE
-    if new is None or not _is_incomparable(wanted, context.dialect):
+    if new is None or not _is_incomparable(model, context.dialect):
         return PriorityDispatchResult.CONTINUE
     if CAST.sub("", old) != CAST.sub("", new):
-        operation.existing_server_default = present.server_default
-        operation.modify_server_default = wanted.server_default
+        operation.existing_server_default = existing.server_default
+        operation.modify_server_default = model.server_default
     return PriorityDispatchResult.STOP
 
 
@@ -44,7 +44,7 @@ def _is_incomparable(column: Column[object], dialect: Dialect) -> bool:
 
 
 def _text(column: Column[object]) -> str | None:
-    """Return the expression of a default; None if there is none, or if it is no expression."""
+    """Return the SQL of a server default, or None."""
     return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
 
 

@@ -1,6 +1,6 @@
 """Search for duplicate values before a migration adds a unique constraint or index.
 
-The database's own error names one value at most, and after it PostgreSQL runs no query in the same transaction.
+The error of the database names at most one value, and after it PostgreSQL runs no query in the transaction.
 """
 
 import re
@@ -30,9 +30,9 @@ from opportune.errors import OperatorError
 
 MAX_DUPLICATES_SHOWN = 5
 TABLE_COPY = "_alembic_tmp_"
-"""Prefix of the copy that Alembic makes of a table because SQLite cannot alter it in place."""
+"""Prefix of the copy of a table with which Alembic alters it on SQLite."""
 MARK = "/* duplicates */"
-"""Tells this query from those by which a migration itself depends on the rows."""
+"""Comment that marks queries of this module, so that sqlmigrate can ignore them."""
 SORT_ORDER = re.compile(r"(\s+(ASC|DESC|NULLS\s+FIRST|NULLS\s+LAST))+$", re.IGNORECASE)
 
 UniqueRule = UniqueConstraint | Index
@@ -44,7 +44,7 @@ class DuplicatesError(OperatorError):
 
 @contextmanager
 def refuse_duplicates(connection: Connection) -> Iterator[None]:
-    """Search the rows before each statement of the block that makes columns unique.
+    """Check for duplicates before each statement of the block that adds a unique constraint or index.
 
     Raises:
         DuplicatesError: Some rows have equal values. The message names the values.
@@ -77,15 +77,15 @@ def _check_rows(connection: Connection, rule: UniqueRule) -> None:
     columns = [_without_table(part) for part in parts]
     duplicates: Sequence[Sequence[Any]] = []
     is_autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-    # A column may not exist before its table is copied. The database then reports the duplicates itself.
+    # A column may not exist before its table is copied. Then the database reports the duplicates.
     with suppress(DBAPIError), nullcontext() if is_autocommit else connection.begin_nested():
         duplicates = connection.execute(_duplicates_query(rule, columns, connection.dialect.name)).all()
     if duplicates:
-        raise DuplicatesError(_describe(_table_name(rule), [str(each) for each in columns], duplicates))
+        raise DuplicatesError(_describe(_table_name(rule), [str(part) for part in columns], duplicates))
 
 
 def _without_table(part: Any) -> ColumnElement[Any]:
-    """Return a column or an expression of an index as a query of any table can use it."""
+    """Return a column or expression of an index for use in another query."""
     if isinstance(part, Column):
         return column(part.name, part.type)
     return literal_column(SORT_ORDER.sub("", str(part)))
@@ -101,7 +101,7 @@ def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], d
     schema = rule.table.schema if rule.table is not None else None
     query = select(*columns, count).prefix_with(MARK).select_from(table(_table_name(rule), schema=schema))
     if not options.get("nulls_not_distinct"):
-        query = query.where(*(each.is_not(None) for each in columns))
+        query = query.where(*(part.is_not(None) for part in columns))
     condition = options.get("where")
     if condition is not None:
         query = query.where(condition)
@@ -113,7 +113,7 @@ def _describe(table_name: str, names: Sequence[str], duplicates: Sequence[Sequen
     where = f"{table_name}.{names[0]}" if len(names) == 1 else f"{table_name} ({', '.join(names)})"
     values = ", ".join(_describe_value(names, *duplicate) for duplicate in duplicates[:MAX_DUPLICATES_SHOWN])
     more = " and more" if len(duplicates) > MAX_DUPLICATES_SHOWN else ""
-    return f"{where} is to be unique, but has duplicates: {values}{more}"
+    return f"{where} must be unique, but has duplicates: {values}{more}"
 
 
 def _describe_value(names: Sequence[str], *values_and_count: Any) -> str:

@@ -1,6 +1,6 @@
-"""The migration files of the installed features, and how they follow from one another.
+"""Graph of the migration files of installed features.
 
-Read as text: what is pending can be told without importing a migration, and without importing Alembic.
+The files are parsed, not imported, so that pending migrations are known without importing Alembic.
 """
 
 import ast
@@ -17,28 +17,28 @@ from opportune.runtime.suggestions import did_you_mean
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
-SAID = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
+HEADER = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
 
-# Python counts how deep it is in a syntax tree for all threads together: two that build one at once are a SystemError.
-_one_at_a_time = threading.Lock()
+# Python counts the recursion depth of the parser for all threads together, so parallel parsing raises SystemError.
+_parser_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One file `<feature>/NNNN_words.py`."""
+    """Migration file `<feature>/NNNN_title.py`."""
 
     path: Path
     revision: str
     follows: tuple[str, ...]
-    """The revisions before it in its own feature."""
+    """Previous revisions of the feature."""
     depends_on: tuple[str, ...]
     """Revisions of other features that must be applied first."""
     is_atomic: bool = True
-    """Whether it is one transaction: what an `autocommit_block` has done stays, whatever happens afterwards."""
+    """Whether it runs in one transaction. Effects of an `autocommit_block` are not rolled back."""
     replaces: tuple[str, ...] = ()
-    """The revisions that `squashmigrations` has put it in the place of."""
+    """Revisions that it replaces after `squashmigrations`."""
     safety_assured: str = ""
-    """Why whoever wrote it knows that the version before it goes on working, or does not run any more."""
+    """Reason why the previous version of the code keeps working, or is no longer running."""
 
     @property
     def feature(self) -> str:
@@ -50,7 +50,7 @@ class Migration:
 
     @property
     def number(self) -> int:
-        """The one that its name begins with; 0 for a file that was named otherwise."""
+        """Number at the start of the name, or 0."""
         number = self.name.partition("_")[0]
         return int(number) if number.isdecimal() else 0
 
@@ -59,7 +59,7 @@ class Migration:
 
 
 class MigrationGraph:
-    """All migrations, in an order in which they can be applied."""
+    """All migrations with their dependencies."""
 
     def __init__(self, features: Sequence[str], versions: Path = VERSIONS) -> None:
         self.features = tuple(dict.fromkeys(features))
@@ -68,30 +68,30 @@ class MigrationGraph:
         self.by_revision = _by_revision(map(read_migration, files))
 
     def folder(self, feature: str) -> Path:
-        """Where its migrations are: those of the framework's features inside it, all others in the project."""
-        inside = FRAMEWORK_MIGRATIONS / feature
-        return inside if inside.is_dir() else self.versions / feature
+        """Return the folder of a feature's migrations, in the framework or in the project."""
+        path = FRAMEWORK_MIGRATIONS / feature
+        return path if path.is_dir() else self.versions / feature
 
     @cached_property
     def ordered(self) -> list[Migration]:
-        """Every migration after those that it needs, and otherwise in the order of the features."""
+        """All migrations in the order to apply them."""
         return self._with_ancestors(self.by_revision)
 
     def of(self, feature: str) -> list[Migration]:
-        """The migrations of a feature, oldest first.
+        """Return the migrations of a feature, oldest first.
 
         Raises:
-            OperatorError: no such feature is installed.
+            OperatorError: The feature is not installed.
         """
         if feature not in self.features:
             raise OperatorError(f"No feature '{feature}' is installed.{did_you_mean(feature, self.features)}")
         return [migration for migration in self.ordered if migration.feature == feature]
 
     def heads(self, feature: str) -> list[Migration]:
-        """Return the migrations of a feature that no other one follows: more than one after a merge of two branches."""
+        """Return the last migrations of a feature. There are several after a merge of two Git branches."""
         migrations = self.of(feature)
-        followed = {revision for migration in migrations for revision in migration.follows}
-        return [migration for migration in migrations if migration.revision not in followed]
+        previous = {revision for migration in migrations for revision in migration.follows}
+        return [migration for migration in migrations if migration.revision not in previous]
 
     def newest(self, feature: str) -> Migration | None:
         """Return the last migration of a feature.
@@ -110,41 +110,40 @@ class MigrationGraph:
         return heads[0] if heads else None
 
     def find(self, feature: str, target: str) -> Migration:
-        """A migration by its number, name or revision.
+        """Return a migration by number, name or revision.
 
         Raises:
-            OperatorError: none or several of the feature's migrations are meant.
+            OperatorError: No migration or several migrations match.
         """
         migrations = self.of(feature)
         start = target.zfill(4) + "_" if target.isdecimal() else target
-        exact = [found for found in migrations if target in (found.name, found.revision)]
-        matches = exact or [found for found in migrations if found.name.startswith(start)]
+        exact = [migration for migration in migrations if target in (migration.name, migration.revision)]
+        matches = exact or [migration for migration in migrations if migration.name.startswith(start)]
         if len(matches) == 1:
             return matches[0]
         if matches:
-            names = ", ".join(found.name for found in matches)
+            names = ", ".join(migration.name for migration in matches)
             raise OperatorError(f"Several migrations of {feature} begin with '{target}': {names}. Name one of them.")
-        names_known = [found.name for found in migrations]
+        suggestion = did_you_mean(target, [*(migration.name for migration in migrations), "zero"])
         raise OperatorError(
-            f"{feature} has no migration '{target}'.{did_you_mean(target, [*names_known, 'zero'])} "
-            f"List them: python3 oppman.py showmigrations {feature}"
+            f"{feature} has no migration '{target}'.{suggestion} List them: python3 oppman.py showmigrations {feature}"
         )
 
     def needed_by(self, migration: Migration) -> list[Migration]:
-        """A migration after all that it needs."""
+        """Return a migration and its ancestors, ancestors first."""
         return self._with_ancestors([migration.revision])
 
     def applied(self, recorded: Iterable[str]) -> list[Migration]:
-        """What a database has, whose version table holds these rows."""
+        """Return the applied migrations of a database from the rows of its version table."""
         return self._with_ancestors(revision for revision in recorded if revision in self.by_revision)
 
     def pending(self, recorded: Iterable[str]) -> list[Migration]:
-        """What a database lacks, whose version table holds these rows, in the order to apply it."""
+        """Return the migrations to apply, in order, from the rows of the version table."""
         applied = set(self.applied(recorded))
         return [migration for migration in self.ordered if migration not in applied]
 
     def unknown(self, recorded: Iterable[str]) -> "UnknownRevisions":
-        """The rows of a version table that no file stands for."""
+        """Return the rows of a version table without a file."""
         revisions = [revision for revision in recorded if revision not in self.by_revision]
         owners = {revision: feature_of_revision(revision) for revision in revisions}
         return UnknownRevisions(
@@ -153,35 +152,34 @@ class MigrationGraph:
         )
 
     def rows(self, applied: Collection[Migration]) -> set[str]:
-        """What our commands record of these migrations: the newest of each feature.
+        """Return the revisions to record for applied migrations: the newest of each feature.
 
-        Alembic records `tips` alone. With the files of a tip's feature deleted, nobody could tell any more what else
-        was applied.
+        Alembic records only `tips`. After the files of a tip's feature are deleted, its ancestors would be unknown.
         """
         return {migration.revision for migration in applied} - {
             revision for migration in applied for revision in migration.follows
         }
 
     def tips(self, applied: Collection[Migration]) -> set[str]:
-        """Those that no other of these migrations follows or depends on."""
+        """Return the revisions that none of the applied migrations follows or depends on."""
         return self.rows(applied) - {revision for migration in applied for revision in migration.depends_on}
 
     def _with_ancestors(self, revisions: Iterable[str]) -> list[Migration]:
-        found: dict[str, Migration] = {}
+        visited: dict[str, Migration] = {}
         for revision in revisions:
-            self._visit(revision, found, ())
-        return list(found.values())
+            self._visit(revision, visited, ())
+        return list(visited.values())
 
-    def _visit(self, revision: str, found: dict[str, Migration], path: tuple[str, ...]) -> None:
-        # What is not there belongs to a feature that was removed: its tables are no longer ours to wait for.
+    def _visit(self, revision: str, visited: dict[str, Migration], path: tuple[str, ...]) -> None:
+        # Revisions without a file belong to removed features, and are ignored.
         migration = self.by_revision.get(revision)
-        if migration is None or revision in found:
+        if migration is None or revision in visited:
             return
         if revision in path:
-            raise OperatorError(f"{migration} follows from itself: look at down_revision and depends_on in its file.")
+            raise OperatorError(f"{migration} depends on itself. Check down_revision and depends_on in its file.")
         for needed in (*migration.depends_on, *migration.follows):
-            self._visit(needed, found, (*path, revision))
-        found[revision] = migration
+            self._visit(needed, visited, (*path, revision))
+        visited[revision] = migration
 
 
 @dataclass(frozen=True)
@@ -189,21 +187,21 @@ class UnknownRevisions:
     """Rows of the version table without a file."""
 
     newer: tuple[str, ...]
-    """Of installed features: newer code than this has migrated the database."""
+    """Revisions of installed features: newer code has migrated the database."""
     removed: tuple[str, ...]
-    """Of features that are no longer installed."""
+    """Revisions of features that are no longer installed."""
 
 
 def read_migration(path: Path) -> Migration:
-    """Read the head of a migration's file without importing it.
+    """Parse the header of a migration file without importing it.
 
     Raises:
-        OperatorError: it does not say which revision it is.
+        OperatorError: The file has no revision.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        with _one_at_a_time:
-            module = ast.parse(_head(text))
+        with _parser_lock:
+            module = ast.parse(_header(text))
         values = _assignments(module)
         follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
         assured = " ".join(values.get("safety_assured", ()))
@@ -214,14 +212,14 @@ def read_migration(path: Path) -> Migration:
 
 
 def feature_of_revision(revision: str) -> str:
-    """The feature that a revision names: `books` for `books_0002_9f3c`."""
+    """Return the feature of a revision: `books` for `books_0002_9f3c`."""
     return revision.rsplit("_", 2)[0]
 
 
-def _head(text: str) -> str:
-    """What stands before the steps, which take most of the time; the whole text where something is said after them."""
+def _header(text: str) -> str:
+    """Return the text before the first function, which is faster to parse. The whole text if a header follows it."""
     head, _, steps = text.partition("\ndef ")
-    return text if "\n@" in head or SAID.search(steps) else head
+    return text if "\n@" in head or HEADER.search(steps) else head
 
 
 def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
@@ -238,9 +236,9 @@ def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
 
 
 def _by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
-    found: dict[str, Migration] = {}
+    by_revision: dict[str, Migration] = {}
     for migration in migrations:
-        other = found.setdefault(migration.revision, migration)
+        other = by_revision.setdefault(migration.revision, migration)
         if other is not migration:
             raise OperatorError(f"{migration} and {other} have the same revision '{migration.revision}'.")
-    return found
+    return by_revision

@@ -1,4 +1,4 @@
-"""What a database records about the migrations that were applied to it."""
+"""Version table: the revisions that a database has applied."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from opportune.db.migrations.graph import MigrationGraph
 if TYPE_CHECKING:
     from opportune.db.database import Database
 
-# Alembic's own table, a little wider: a revision begins with its feature's name.
+# Alembic's table with a wider column, because revisions start with the name of the feature.
 VERSION_TABLE = Table(
     "alembic_version",
     MetaData(),
@@ -35,19 +35,19 @@ VERSION_TABLE = Table(
 
 
 def recorded_revisions(connection: Connection) -> list[str]:
-    """The rows of the version table; none where there is no table yet."""
+    """Return the rows of the version table, or an empty list without the table."""
     if not inspect(connection).has_table(VERSION_TABLE.name):
         return []
     return list(connection.scalars(select(VERSION_TABLE.c.version_num)))
 
 
 def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[str]) -> None:
-    """Bring the version table in line. Rows that no file stands for stay as they are."""
+    """Update the version table. Rows without a file are kept."""
     VERSION_TABLE.create(connection, checkfirst=True)
-    present = set(recorded_revisions(connection)) & graph.by_revision.keys()
-    for revision in sorted(present - rows):
+    existing = set(recorded_revisions(connection)) & graph.by_revision.keys()
+    for revision in sorted(existing - rows):
         connection.execute(delete(VERSION_TABLE).where(VERSION_TABLE.c.version_num == revision))
-    for revision in sorted(rows - present):
+    for revision in sorted(rows - existing):
         connection.execute(insert(VERSION_TABLE).values(version_num=revision))
 
 
@@ -58,22 +58,22 @@ def forget_revisions(connection: Connection, revisions: Sequence[str]) -> None:
 
 @contextmanager
 def as_alembic_records(connection: Connection, graph: MigrationGraph) -> Iterator[None]:
-    """Give the version table the form that Alembic's own command expects, and ours afterwards."""
+    """Record only tips, as Alembic's command expects, and restore our rows afterwards."""
     with connection.begin():
         record_revisions(connection, graph, graph.tips(graph.applied(recorded_revisions(connection))))
     try:
         yield
     finally:
-        connection.rollback()  # what a mere look has begun
+        connection.rollback()  # a transaction of a query
         with connection.begin():
             record_revisions(connection, graph, graph.rows(graph.applied(recorded_revisions(connection))))
 
 
 def recorded_revisions_of(settings: Settings) -> list[str]:
-    """The rows of the version table of the configured database. Makes no file.
+    """Return the rows of the configured database's version table. Creates no SQLite file.
 
     Raises:
-        OperatorError: the database cannot be reached.
+        OperatorError: The database cannot be reached.
     """
     url = migration_url(settings)
     if url.kind == "sqlite" and not url.path.exists():
@@ -83,16 +83,16 @@ def recorded_revisions_of(settings: Settings) -> list[str]:
 
 
 def pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]:
-    """The names of the migrations that the configured database lacks, such as `books.0002_due_on`.
+    """Return the names of unapplied migrations of the configured database, such as `books.0002_due_on`.
 
     Raises:
-        OperatorError: the database cannot be reached, or a file in the folder is no migration.
+        OperatorError: The database cannot be reached, or a file is not a migration.
     """
     return [str(migration) for migration in MigrationGraph(features).pending(recorded_revisions_of(settings))]
 
 
 async def pending_migrations_in(database: "Database", features: Sequence[str]) -> list[str]:
-    """The same for an open database."""
+    """Return the names of unapplied migrations of an open database."""
     graph = await asyncio.to_thread(MigrationGraph, features)
     async with database.reader(fresh=True) as session:
         rows = await (await session.connection()).run_sync(recorded_revisions)

@@ -1,4 +1,4 @@
-"""Migrations that join two branches of one feature, such as those of two Git branches."""
+"""Merge of two last migrations of a feature, such as those of two Git branches."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -14,29 +14,29 @@ from opportune.db.migrations.rendering import write_file
 from opportune.errors import OperatorError
 
 Subject = tuple[str, str]
-"""A table and one of its columns; the column is empty if the whole table is concerned."""
+"""Table and column. An empty column means the whole table."""
 
 
 def merge_name(graph: MigrationGraph, feature: str) -> str:
-    """Return the name of the migration that merges a feature's last ones, such as `0006_merge_mine_yours`."""
+    """Return the name of the merge migration, such as `0006_merge_mine_yours`."""
     number = max(migration.number for migration in graph.of(feature)) + 1
-    words = "_".join(head.name.partition("_")[2] for head in graph.heads(feature))
-    return f"{number:04}_merge_{slug(words)}"
+    titles = "_".join(head.name.partition("_")[2] for head in graph.heads(feature))
+    return f"{number:04}_merge_{slug(titles)}"
 
 
 def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
-    """Stop if the branches change the same table or column.
+    """Refuse branches that change the same table or column, because their order matters.
 
     Raises:
-        OperatorError: The order of the branches matters, so the owner has to decide.
+        OperatorError: The branches conflict.
     """
     heads = graph.heads(feature)
     for one, other in combinations(heads, 2):
         changed = _changes(graph, one, other)
-        if common := sorted({subject for subject in _changes(graph, other, one) if _meets(subject, changed)}):
+        if common := sorted({subject for subject in _changes(graph, other, one) if _overlaps(subject, changed)}):
             name = ".".join(filter(None, common[0]))
             raise OperatorError(
-                f"{one.name} and {other.name} both change {name}. Let one follow the other instead of merging them: "
+                f"{one.name} and {other.name} both change {name}. Put one after the other instead of merging them: "
                 f"write down_revision = '{one.revision}' in {other.name}.py, and adapt its steps."
             )
 
@@ -59,7 +59,7 @@ def write_merge(graph: MigrationGraph, feature: str) -> Path:
 
 
 def _changes(graph: MigrationGraph, head: Migration, other: Migration) -> Sequence[Subject]:
-    """Return what the migrations of one branch change since it left the other one."""
+    """Return the tables and columns that one branch changes since the common ancestor."""
     shared = set(graph.needed_by(other))
     branch = [step for step in graph.needed_by(head) if step not in shared and step.feature == head.feature]
     return [subject for migration in branch for operation in record(migration) for subject in _subjects(operation)]
@@ -77,6 +77,6 @@ def _subjects(operation: ops.MigrateOperation) -> Iterator[Subject]:
             yield table_of(operation), name
 
 
-def _meets(subject: Subject, others: Sequence[Subject]) -> bool:
+def _overlaps(subject: Subject, others: Sequence[Subject]) -> bool:
     table, column = subject
     return any(table == name and (column == other or "" in (column, other)) for name, other in others)

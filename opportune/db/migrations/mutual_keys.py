@@ -1,4 +1,4 @@
-"""Foreign keys between tables that need each other: added when all tables exist, dropped before any of them goes."""
+"""Foreign keys of table cycles: added after all tables are created, dropped before any is dropped."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Operations = list[ops.MigrateOperation]
 def add_mutual_keys_last(
     upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation]
 ) -> tuple[Operations, Operations]:
-    """Move the foreign keys with `use_alter` out of the tables that they are created with."""
+    """Move foreign keys with `use_alter` out of CREATE TABLE."""
     adding: Operations = []
     dropping: Operations = []
     for operation in upgrade:
@@ -26,7 +26,7 @@ def _take_late_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConstrain
     if not isinstance(operation, ops.CreateTableOp):
         return []
     late = [part for part in operation.columns if isinstance(part, ForeignKeyConstraint) and part.use_alter]
-    # Comparing columns by `in` would make SQL of it.
+    # `is`, because `in` would compare columns with ==, which builds SQL.
     operation.columns = [part for part in operation.columns if not any(part is key for key in late)]
     return late
 

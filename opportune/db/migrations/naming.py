@@ -1,4 +1,4 @@
-"""What a migration does, in words: for the terminal and for its file's name."""
+"""Descriptions of operations for the terminal and for file names."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -11,29 +11,29 @@ from opportune.db.migrations.python_steps import CodeOp
 
 MAX_NAME_LENGTH = 50
 MAX_SQL_LENGTH = 90
-"""Characters that are shown of a statement."""
+"""Maximum characters of a statement in a description."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One operation of a migration."""
+    """Description of an operation."""
 
     sign: str
     """+ adds, - removes, ~ alters."""
-    words: str
+    description: str
     fragment: str
-    """Its part of the file's name; empty where it only accompanies another change."""
+    """Part of the file's name. Empty for minor changes."""
 
     def __str__(self) -> str:
-        return f"{self.sign} {self.words}"
+        return f"{self.sign} {self.description}"
 
 
 def flatten(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-    """The operations without the groups that they are in."""
-    found: list[ops.MigrateOperation] = []
+    """Return the operations of nested groups as a flat list."""
+    flat: list[ops.MigrateOperation] = []
     for operation in operations:
-        found += flatten(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
-    return found
+        flat += flatten(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
+    return flat
 
 
 def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
@@ -44,7 +44,7 @@ def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[C
         _change(part, feature, altered)
         for part in found
         if not (isinstance(part, ops.DropConstraintOp) and part.constraint_name in altered)
-        and not (isinstance(part, CodeOp) and not part.words)
+        and not (isinstance(part, CodeOp) and not part.description)
     ]
 
 
@@ -56,13 +56,13 @@ def name_for(changed: Sequence[Change], *, first: bool) -> str:
     return slug(fragments[0]) + ("_and_more" if len(fragments) > 1 else "")
 
 
-def slug(words: str) -> str:
-    """Words as they may stand in a file's name; empty if nothing is left of them."""
-    return "_".join(re.findall(r"[a-z0-9]+", words.lower()))[:MAX_NAME_LENGTH].strip("_")
+def slug(text: str) -> str:
+    """Return text for a file name in lower case with underscores. May be empty."""
+    return "_".join(re.findall(r"[a-z0-9]+", text.lower()))[:MAX_NAME_LENGTH].strip("_")
 
 
 def table_of(operation: ops.MigrateOperation) -> str:
-    """The table that an operation is about; of a foreign key the one that points. Empty where it is about none."""
+    """Return the table of an operation, of a foreign key the referencing one, or an empty string."""
     return str(getattr(operation, "table_name", "") or getattr(operation, "source_table", ""))
 
 
@@ -98,8 +98,8 @@ def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> C
 
 def _row_change(operation: ops.MigrateOperation) -> Change | None:
     match operation:
-        case CodeOp(words=words):
-            return Change("~", words, "")
+        case CodeOp(description=description):
+            return Change("~", description, "")
         case ops.ExecuteSQLOp(sqltext=sql):
             return Change("~", f"Run SQL: {shorten(' '.join(str(sql).split()), MAX_SQL_LENGTH, placeholder=' …')}", "")
         case ops.BulkInsertOp(table=target, rows=rows):

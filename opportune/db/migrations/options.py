@@ -1,4 +1,4 @@
-"""How Alembic is set up, wherever it is: in our commands and in `migrations/env.py`."""
+"""Alembic options for commands and `migrations/env.py`."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -15,17 +15,17 @@ OPTIONS: dict[str, Any] = {
     "compare_type": True,
     "compare_server_default": True,
     "autogenerate_plugins": ["alembic.autogenerate.*", checks.BY_NAME, checks.PLUGIN, defaults.PLUGIN],
-    "transactional_ddl": True,  # SQLite's too, since we begin its transactions
+    "transactional_ddl": True,  # also on SQLite, because its engine begins transactions
 }
 
 
 def keep_transaction(context: MigrationContext) -> None:
-    """Let `autocommit_block` do nothing: on SQLite, where it would gain nothing, and in somebody else's transaction."""
+    """Disable `autocommit_block`: on SQLite, which does not need it, and inside a caller's transaction."""
     context.autocommit_block = nullcontext  # type: ignore[method-assign, assignment]
 
 
 class WithinTransaction(Operations):
-    """Stands in the place of `op` where all is to hold or nothing: no index is built concurrently."""
+    """Replacement for `op` inside a transaction, which does not build indexes concurrently."""
 
     def invoke(self, operation: ops.MigrateOperation) -> Any:
         if isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
@@ -34,13 +34,13 @@ class WithinTransaction(Operations):
 
 
 class CopyingSQLiteImpl(SQLiteImpl):
-    """Alembic's SQLite implementation, which `__dialect__` registers in its place.
+    """Replacement for Alembic's SQLite implementation, registered by `__dialect__`.
 
-    A table is copied without CAST, which would read '2026-12-02' as the number 2026 and 'abc' as 0. The affinity of the
-    new column is enough: `convert_column` looks at the values first.
+    Copies tables without CAST, which would convert '2026-12-02' to 2026 and 'abc' to 0. `convert_column` checks the
+    values first, and the affinity of the new column does the rest.
     """
 
     __dialect__ = "sqlite"
 
     def cast_for_batch_migrate(self, existing: Column[Any], existing_transfer: dict[str, Any], new_type: Any) -> None:
-        """Copy the values as they are stored."""
+        """Copy the stored values unchanged."""

@@ -1,4 +1,4 @@
-"""What follows from the code and is made after migrations have run: indexes for search, rows that features ship."""
+"""Statements that run after migrations: search indexes, and rows that features provide."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,39 +7,38 @@ from sqlalchemy import Connection, Executable
 from opportune.runtime.progress import work
 
 PREFIX = "fts_"
-"""What the names of such tables and indexes begin with: migrations, and copies of rows, leave them alone."""
+"""Prefix of tables and indexes for text search. Migrations and copies ignore them."""
 
 VECTORS_PREFIX = "vectors_of_"
-"""The same of those that have the vectors of a table's rows."""
+"""Prefix of tables with the vectors of rows."""
 
 LITESTREAM_PREFIX = "_litestream_"
-"""The same of the two that Litestream keeps in a database (docs/backups.md)."""
+"""Prefix of the tables that Litestream creates (docs/backups.md)."""
 
-Due = Callable[[Connection], Sequence[str | Executable]]
-"""Gives the statements that bring something in line with the tables as they are; none if it is."""
+Statements = Callable[[Connection], Sequence[str | Executable]]
+"""Return the statements to run, depending on the current tables."""
 
-_registered: list[Due] = []
+_registered: list[Statements] = []
 
 
-def post_migrate(due: Due) -> Due:
-    """Have these statements run after migrations, in a transaction of their own."""
-    _registered.append(due)
-    return due
+def post_migrate(statements: Statements) -> Statements:
+    """Register a function whose statements run after migrations."""
+    _registered.append(statements)
+    return statements
 
 
 def is_derived(name: str | None) -> bool:
-    """Whether a table is made of others, or is Litestream's own, and no model is to know it."""
+    """Return whether a table or index belongs to a search index or to Litestream, and not to a model."""
     return (name or "").startswith((PREFIX, VECTORS_PREFIX, LITESTREAM_PREFIX))
 
 
-def due(connection: Connection) -> list[str | Executable]:
-    """The statements that are to be run now."""
-    return [statement for each in _registered for statement in each(connection)]
+def due_statements(connection: Connection) -> list[str | Executable]:
+    return [statement for statements in _registered for statement in statements(connection)]
 
 
-def bring_in_line(connection: Connection) -> None:
-    """Run them, as a part of the transaction that the connection is in."""
-    statements = due(connection)
+def run_due_statements(connection: Connection) -> None:
+    """Run the statements in the current transaction."""
+    statements = due_statements(connection)
     with work("Indexing", len(statements), "statements") as progress:
         for statement in statements:
             if isinstance(statement, str):

@@ -1,4 +1,4 @@
-"""Types and sequences of PostgreSQL that new tables need before they can be created."""
+"""PostgreSQL types and sequences that new tables need."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -34,31 +34,31 @@ DEFINITION = """
 """
 SEQUENCE = re.compile(r"nextval\('([^']+)'")
 PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
-"""What SQLAlchemy would take for a parameter."""
+"""Text that SQLAlchemy would treat as a bind parameter."""
 
 
 def types_to_create(
     connection: Connection, operations: Sequence[ops.MigrateOperation]
 ) -> tuple[Operations, Operations]:
-    """Return what to run before the tables of these operations are created, and after they have been dropped."""
+    """Return operations to run before the tables are created, and after they are dropped."""
     if connection.dialect.name != "postgresql":
         return [], []
     tables = [operation.to_table() for operation in operations if isinstance(operation, ops.CreateTableOp)]
     columns = [column for table in tables for column in table.columns]
-    names = dict.fromkeys(_native_name(kind) for column in columns if (kind := _item_type(column)) is not None)
-    definitions = {name: found for name in names if name and (found := _definition(connection, name))}
+    names = dict.fromkeys(_native_name(type_) for column in columns if (type_ := _item_type(column)) is not None)
+    definitions = {name: sql for name in names if name and (sql := _definition(connection, name))}
     sequences = dict.fromkeys(name for column in columns for name in _sequences(column))
-    kinds = [kind for column in columns if isinstance(kind := _item_type(column), Enum) and kind.name]
-    enums = dict.fromkeys(kind.compile(connection.dialect) for kind in kinds)
-    schemas = {kind.schema for kind in kinds if kind.schema}
+    types = [type_ for column in columns if isinstance(type_ := _item_type(column), Enum) and type_.name]
+    enums = dict.fromkeys(type_.compile(connection.dialect) for type_ in types)
+    schemas = {type_.schema for type_ in types if type_.schema}
     schemas |= {name.rpartition(".")[0] for name in definitions if "." in name}
     created = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)]
     created += [*map(_unless_present, definitions.values())]
     created += [f"CREATE SEQUENCE IF NOT EXISTS {name}" for name in sequences]
     dropped = [f"DROP SEQUENCE IF EXISTS {name}" for name in sequences]
     dropped += [f"DROP TYPE IF EXISTS {name}" for name in enums]
-    dropped += [*filter(None, (_drop(name, found) for name, found in definitions.items()))]
-    return [ops.ExecuteSQLOp(PARAMETER.sub(r"\\:", each)) for each in created], [*_on_postgresql(dropped)]
+    dropped += [*filter(None, (_drop(name, sql) for name, sql in definitions.items()))]
+    return [ops.ExecuteSQLOp(PARAMETER.sub(r"\\:", statement)) for statement in created], [*_on_postgresql(dropped)]
 
 
 def _definition(connection: Connection, name: str) -> str | None:
@@ -67,21 +67,21 @@ def _definition(connection: Connection, name: str) -> str | None:
 
 
 def _unless_present(definition: str) -> str:
-    """PostgreSQL has no CREATE TYPE IF NOT EXISTS."""
+    """Ignore existing types, because PostgreSQL has no CREATE TYPE IF NOT EXISTS."""
     if definition.startswith("CREATE EXTENSION"):
         return definition
     return f"DO $do$ BEGIN {definition}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$"
 
 
 def _drop(name: str, definition: str) -> str:
-    kind = definition.split()[1]
-    return "" if kind == "EXTENSION" else f"DROP {kind} IF EXISTS {name}"
+    type_ = definition.split()[1]
+    return "" if type_ == "EXTENSION" else f"DROP {type_} IF EXISTS {name}"
 
 
 def _on_postgresql(statements: Sequence[str]) -> Iterator[ops.MigrateOperation]:
-    """Run them on PostgreSQL only: enums are text on SQLite."""
+    """Yield code that runs the statements only on PostgreSQL."""
     if statements:
-        lines = [f"    op.execute({each!r})" for each in statements]
+        lines = [f"    op.execute({statement!r})" for statement in statements]
         yield CodeOp("", "\n".join(['if op.get_context().dialect.name == "postgresql":', *lines]))
 
 
@@ -89,11 +89,11 @@ def _item_type(column: Column[Any]) -> TypeEngine[Any]:
     return column.type.item_type if isinstance(column.type, ARRAY) else column.type
 
 
-def _native_name(kind: TypeEngine[Any]) -> str:
-    """Return the name of a type that an extension or a CREATE TYPE may have made; empty for others."""
-    if isinstance(kind, NativeType):
-        return kind.name.removesuffix("[]")
-    return type(kind).__name__.lower() if isinstance(kind, (postgresql.CITEXT, postgresql.HSTORE)) else ""
+def _native_name(type_: TypeEngine[Any]) -> str:
+    """Return the name of a type that an extension or CREATE TYPE may define, else an empty string."""
+    if isinstance(type_, NativeType):
+        return type_.name.removesuffix("[]")
+    return type(type_).__name__.lower() if isinstance(type_, (postgresql.CITEXT, postgresql.HSTORE)) else ""
 
 
 def _sequences(column: Column[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Lines of Python in a migration that are no operation of Alembic's."""
+"""Python code in migrations that is not an Alembic operation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from sqlalchemy import Column
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-PLACE = "# code "
-"""Alembic's printer knows no loops: such a line stands for them until all is printed."""
+PLACEHOLDER = "# code "
+"""Placeholder line for code, because Alembic cannot render it."""
 
 
 @dataclass
 class CodeOp(ops.MigrateOperation):
-    """Lines as they are to stand in the file."""
+    """Lines of code for the file of a migration."""
 
-    words: str
-    """For the terminal; empty where there is nothing to tell."""
+    description: str
+    """Line for the terminal, or empty."""
     lines: str
     imports: Sequence[str] = ()
-    """Lines for the head of the file, such as `import uuid`."""
+    """Import lines, such as `import uuid`."""
 
 
 @renderers.dispatch_for(CodeOp)
-def _mark_place(_context: object, operation: CodeOp) -> str:
-    return f"{PLACE}{id(operation)}"
+def _render_placeholder(_context: object, operation: CodeOp) -> str:
+    return f"{PLACEHOLDER}{id(operation)}"
 
 
 @renderers.dispatch_for(ops.RenameTableOp)
@@ -36,24 +36,24 @@ def _rename_table(_context: object, operation: ops.RenameTableOp) -> str:
     return f"op.rename_table({operation.table_name!r}, {operation.new_table_name!r})"
 
 
-def put_in(text: str, operations: Sequence[ops.MigrateOperation], imports: set[str]) -> str:
-    """What Alembic has printed, with the code in its places."""
+def insert_code(text: str, operations: Sequence[ops.MigrateOperation], imports: set[str]) -> str:
+    """Replace the placeholders in rendered text by code."""
     for operation in operations:
         if isinstance(operation, CodeOp):
             imports.update(operation.imports)
-            text = text.replace(f"    {PLACE}{id(operation)}", indent(operation.lines, "    "))
+            text = text.replace(f"    {PLACEHOLDER}{id(operation)}", indent(operation.lines, "    "))
     return text
 
 
 def column_code(column: Column[Any]) -> str:
-    """A column for `sa.table`, which knows how to send a value to both kinds of database."""
-    kind = plain_type(column)
-    is_known = type(kind).__module__.startswith("sqlalchemy.sql.")
-    return f"sa.column({column.name!r}, sa.{kind!r})" if is_known else f"sa.column({column.name!r})"
+    """Return the code of a column for `sa.table`, typed so that both databases accept its values."""
+    type_ = plain_type(column)
+    is_generic = type(type_).__module__.startswith("sqlalchemy.sql.")
+    return f"sa.column({column.name!r}, sa.{type_!r})" if is_generic else f"sa.column({column.name!r})"
 
 
 def plain_type(column: Column[Any]) -> TypeEngine[Any]:
-    """The column's type without SQLModel's or our own wrapping."""
+    """Return the column's type without a TypeDecorator around it."""
     return column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
 
 

@@ -1,4 +1,4 @@
-"""What the models alone do not tell: whether something new is something old renamed, and what rows that exist get."""
+"""Choices that models do not determine: renames, and values for existing rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,34 +8,34 @@ from opportune.errors import OperatorError
 
 
 class Rename(NamedTuple):
-    """Something that is gone, and something new in its place."""
+    """Possible rename of a table, column or Enum value."""
 
     old: tuple[str, ...]
-    """A table; table and column; or table, column and a value that an Enum has lost."""
+    """Table; table and column; or table, column and removed Enum value."""
     new: str
-    kind: str
-    """What both are, such as VARCHAR(200); empty where they are not alike."""
+    type: str
+    """Common type, such as VARCHAR(200). Empty if the types differ."""
     short: str
-    """The table's name without its feature."""
+    """Name of the table without its feature."""
     is_likely: bool = True
-    """Whether to offer it: a text that goes and a foreign key that comes are two things."""
+    """Whether to suggest it. False if one of two different columns is a foreign key."""
 
     @property
     def question(self) -> str:
         if len(self.old) == 1:
             return f"Was the table {self.old[0]} renamed to {self.new}?"
         if len(self.old) == 2:
-            return f"Was {self.short}.{self.old[1]} renamed to {self.short}.{self.new} (a {self.kind})?"
+            return f"Was {self.short}.{self.old[1]} renamed to {self.short}.{self.new} (a {self.type})?"
         return f"Was '{self.old[2]}' of {self.short}.{self.old[1]} renamed to '{self.new}'?"
 
 
 @dataclass
-class Answers:
-    """Those that were given beforehand, by what they are about, and a person to ask, if there is one."""
+class Choices:
+    """Choices from options and, in an interactive terminal, from prompts."""
 
     renames: Mapping[str, str] = field(default_factory=dict)
     fills: Mapping[str, str | None] = field(default_factory=dict)
-    """None: the owner writes code."""
+    """Values by column. None: the owner writes code in the migration."""
     may_drop: bool = True
     confirm: Callable[[str], bool] | None = None
     prompt: Callable[[str], str] | None = None
@@ -43,77 +43,76 @@ class Answers:
     _denied: set[str] = field(default_factory=set)
 
     def choose(self, possible: Sequence[Rename]) -> Rename | None:
-        """One of these that is a rename.
+        """Return the next rename to apply, or None.
 
         Raises:
-            OperatorError: an answer fits several.
+            OperatorError: An option matches several renames.
         """
-        for left, right in self.renames.items():
-            found = [rename for rename in possible if _is_called(left, rename) and _leads_to(right, rename)]
-            self._use(f"--rename {left}={right}", [rename.old for rename in found], left)
-            if found:
-                return found[0]
-        return next((rename for rename in possible if rename.kind and self._confirmed(rename.question)), None)
+        for old, new in self.renames.items():
+            matches = [rename for rename in possible if _matches(rename, old, new)]
+            self._mark_used(f"--rename {old}={new}", [rename.old for rename in matches])
+            if matches:
+                return matches[0]
+        return next((rename for rename in possible if rename.type and self._confirm(rename.question)), None)
 
     def refuse_drops(self, dropped: Sequence[tuple[str, ...]], possible: Sequence[Rename]) -> None:
-        """Stop before what no model has any more is dropped, or taken for gone where it has another name.
+        """Refuse to drop tables and columns without --allow-drop, because they may have been renamed.
 
         Raises:
-            OperatorError: that was not allowed.
+            OperatorError: The migration would drop something.
         """
         if not dropped or self.may_drop:
             return
         first = ".".join(dropped[0])
         likely = sorted(
             (rename for rename in possible if rename.old == dropped[0] and rename.is_likely),
-            key=lambda rename: not rename.kind,
+            key=lambda rename: not rename.type,
         )
         rename = f"If it has a new name, add --rename {first}={likely[0].new}; i" if likely else "I"
         raise OperatorError(
-            f"No model has {', '.join(map('.'.join, dropped))} any more, and what is in it would be lost. "
-            f"{rename}f you mean to drop it, add --allow-drop."
+            f"{', '.join(map('.'.join, dropped))} no longer exists in the models, and its data would be lost. "
+            f"{rename}f you want to drop it, add --allow-drop."
         )
 
     def value(self, table: str, column: str, short: str, *, by_code: bool) -> str | None:
-        """What rows that exist get in a column that may not be empty, or None where the owner writes code.
+        """Return the value of existing rows in a NOT NULL column, or None if the owner writes code.
 
-        With `by_code` that is what happens unless somebody has said otherwise.
+        Args:
+            by_code: Return None unless an option gives the value.
 
         Raises:
-            OperatorError: nobody says.
+            OperatorError: The value is not known.
         """
-        place = (table, column)
-        for left, value in self.fills.items():
-            if left in _names(place, short):
-                self._use(f"--fill {left}", [place], left)
+        name = (table, column)
+        for option, value in self.fills.items():
+            if option in _names(name, short):
+                self._mark_used(f"--fill {option}", [name])
                 return value
         if by_code:
             return None
-        problem = f"{table}.{column} may not be empty and has no default"
+        problem = f"{table}.{column} is required and has no default"
         if self.prompt:
-            return self.prompt(f"{problem}. What do rows that exist get?") or None
+            return self.prompt(f"{problem}. Value for existing rows?") or None
         raise OperatorError(
-            f"{problem}, so existing rows would have no value. Give the field a default, let it be None, or add "
-            f"--fill {table}.{column}=VALUE; without =VALUE the migration gets a place for code that fills it."
+            f"{problem}, so existing rows would have no value. Give the field a default, allow None, or add "
+            f"--fill {table}.{column}=VALUE. Without =VALUE you write code in the migration that fills it."
         )
 
     def refuse_unused(self) -> None:
-        """Stop where an answer was about nothing, as one with a misspelt name is.
+        """Refuse options that matched nothing, for example because of a typo.
 
         Raises:
-            OperatorError: it names the first.
+            OperatorError: An option was not used.
         """
-        given = [
-            *(f"--rename {left}={right}" for left, right in self.renames.items()),
-            *(f"--fill {left}" for left in self.fills),
-        ]
-        if unused := [option for option in given if option not in self._used]:
+        options = [f"--rename {old}={new}" for old, new in self.renames.items()]
+        options += [f"--fill {column}" for column in self.fills]
+        if unused := [option for option in options if option not in self._used]:
             raise OperatorError(
-                f"{unused[0]} is about nothing: a rename is of what the models no longer have to what is new in the "
-                "same place, and what is filled is a column that now may not be empty. See makemigrations --check."
+                f"{unused[0]} matches nothing. --rename needs a removed name and a new one of the same table, and "
+                "--fill a column that becomes required. See makemigrations --check."
             )
 
-    def _confirmed(self, question: str) -> bool:
+    def _confirm(self, question: str) -> bool:
         if not self.confirm or question in self._denied:
             return False
         confirmed = self.confirm(question)
@@ -121,30 +120,27 @@ class Answers:
             self._denied.add(question)
         return confirmed
 
-    def _use(self, option: str, found: Sequence[tuple[str, ...]], left: str) -> None:
-        places = sorted({*found, *filter(None, [self._used.get(option) if found else None])})
-        if len(places) > 1:
-            names = " and ".join(".".join(place) for place in places)
-            raise OperatorError(f"{option} may be about {names}: write the table as well.")
-        if found:
-            self._used[option] = found[0]
+    def _mark_used(self, option: str, matches: Sequence[tuple[str, ...]]) -> None:
+        names = sorted({*matches, *filter(None, [self._used.get(option) if matches else None])})
+        if len(names) > 1:
+            raise OperatorError(f"{option} matches {' and '.join(map('.'.join, names))}. Add the name of the table.")
+        if matches:
+            self._used[option] = matches[0]
 
 
-def parse_answers(options: Iterable[str]) -> dict[str, str | None]:
-    """What stands before and after the = of options; None where there is none."""
+def parse_options(options: Iterable[str]) -> dict[str, str | None]:
+    """Split `name=value` options. The value is None without `=`."""
     parts = (option.partition("=") for option in options)
     return {left.strip(): value if sign else None for left, sign, value in parts}
 
 
-def _is_called(word: str, rename: Rename) -> bool:
-    return word in _names(rename.old, rename.short)
-
-
-def _leads_to(word: str, rename: Rename) -> bool:
+def _matches(rename: Rename, old: str, new: str) -> bool:
+    if old not in _names(rename.old, rename.short):
+        return False
     is_table = len(rename.old) == 1
-    return word == rename.new or word.endswith(f".{rename.new}") or (is_table and rename.new.endswith(f"_{word}"))
+    return new == rename.new or new.endswith(f".{rename.new}") or (is_table and rename.new.endswith(f"_{new}"))
 
 
-def _names(place: tuple[str, ...], short: str) -> set[str]:
-    """Every way to write it: `books_book.title`, `book.title` and `title`."""
-    return {".".join(place[start:]) for start in range(len(place))} | {".".join((short, *place[1:]))}
+def _names(path: tuple[str, ...], short: str) -> set[str]:
+    """Return all accepted spellings: `books_book.title`, `book.title` and `title`."""
+    return {".".join(path[start:]) for start in range(len(path))} | {".".join((short, *path[1:]))}

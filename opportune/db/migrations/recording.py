@@ -1,4 +1,4 @@
-"""What a migration does, as operations of Alembic's and without a database: for plans, comparisons and warnings."""
+"""Recording of the operations of a migration without a database, for plans, comparisons and warnings."""
 
 import io
 from collections.abc import Collection, Iterator
@@ -18,41 +18,42 @@ from opportune.db.migrations.python_steps import CodeOp
 
 Direction = Literal["upgrade", "downgrade"]
 
-READS_ROWS = "Run code on the rows that are there"
-CANNOT_TELL = "Whatever follows depends on the database"
+READS_ROWS = "Run code on existing rows"
+CANNOT_TELL = "The following steps depend on the database"
 
 
-def record(migration: Migration, direction: Direction = "upgrade", kind: str = "sqlite") -> list[ops.MigrateOperation]:
-    """The operations of a migration on that kind of database. Code that asks for rows finds none."""
-    dialect = postgresql.dialect() if kind == "postgresql" else sqlite.dialect()  # type: ignore[no-untyped-call]
+def record(
+    migration: Migration, direction: Direction = "upgrade", dialect_name: str = "sqlite"
+) -> list[ops.MigrateOperation]:
+    """Return the operations of a migration for a dialect. Queries in the migration return no rows."""
+    dialect = postgresql.dialect() if dialect_name == "postgresql" else sqlite.dialect()  # type: ignore[no-untyped-call]
     options = {**OPTIONS, "as_sql": True, "output_buffer": io.StringIO()}
     recorder = Recorder(MigrationContext.configure(dialect=dialect, opts=options))
     module: Any = load_python_file(migration.path.parent, migration.path.name)
     module.op = recorder
     try:
         getattr(module, direction)()
-    except Exception:  # noqa: BLE001 - it is somebody's code, which expects a database
+    except Exception:  # noqa: BLE001 - code of the project that may need a database
         recorder.recorded.append(CodeOp(CANNOT_TELL, ""))
     return recorder.recorded
 
 
-def planned_changes(migration: Migration, direction: Direction, kind: str) -> list[Change]:
-    """The same in words, without the indexes of tables that come or go with it."""
-    operations = record(migration, direction, kind)
-    whole = {each.table_name for each in operations if isinstance(each, (ops.CreateTableOp, ops.DropTableOp))}
-    shown = [each for each in operations if not _goes_without_saying(each, whole)]
-    return describe(shown, migration.feature)
+def planned_changes(migration: Migration, direction: Direction, dialect_name: str) -> list[Change]:
+    """Return descriptions of the operations, without indexes of created and dropped tables."""
+    operations = record(migration, direction, dialect_name)
+    tables = {step.table_name for step in operations if isinstance(step, (ops.CreateTableOp, ops.DropTableOp))}
+    return describe([step for step in operations if not _is_implied(step, tables)], migration.feature)
 
 
-def _goes_without_saying(operation: ops.MigrateOperation, whole_tables: Collection[str]) -> bool:
-    """An index of a table that comes or goes, or what a try that failed may have left."""
+def _is_implied(operation: ops.MigrateOperation, tables: Collection[str]) -> bool:
+    """Return whether it is an index of a created or dropped table, or removes the index of a failed attempt."""
     if not isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
         return False
-    return operation.table_name in whole_tables or bool(isinstance(operation, ops.DropIndexOp) and operation.if_exists)
+    return operation.table_name in tables or bool(isinstance(operation, ops.DropIndexOp) and operation.if_exists)
 
 
 class Recorder(Operations):
-    """Stands in the place of `op`: keeps each operation, and does none."""
+    """Replacement for `op` that records operations instead of running them."""
 
     def __init__(self, context: MigrationContext) -> None:
         super().__init__(context)
@@ -72,7 +73,7 @@ class Recorder(Operations):
 
 
 class RecordingBatch(BatchOperations):
-    """Stands in the place of `batch_op`."""
+    """Replacement for `batch_op`."""
 
     def __init__(self, recorder: Recorder, table: Any) -> None:
         super().__init__(recorder.migration_context, table)
@@ -83,7 +84,7 @@ class RecordingBatch(BatchOperations):
 
 
 class NoRows:
-    """A connection, a result and whatever else code may ask: there is nothing in it."""
+    """Replacement for a connection and its results, without rows."""
 
     def __getattr__(self, _name: str) -> "NoRows":
         return self

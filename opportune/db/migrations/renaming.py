@@ -1,4 +1,4 @@
-"""Tables and columns that have another name now, and keep what they hold."""
+"""Renames of tables and columns that keep their data."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,20 +13,20 @@ from opportune.db.migrations.questions import Rename
 
 
 def dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
-    """The tables that go, and the columns of others."""
-    found: list[tuple[str, ...]] = []
+    """Return dropped tables and columns."""
+    names: list[tuple[str, ...]] = []
     for operation in flatten(operations):
         if isinstance(operation, ops.DropTableOp):
-            found.append((operation.table_name,))
+            names.append((operation.table_name,))
         elif isinstance(operation, ops.DropColumnOp):
-            found.append((operation.table_name, operation.column_name))
-    return found
+            names.append((operation.table_name, operation.column_name))
+    return names
 
 
 def possible_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> list[Rename]:
-    """What may be a rename among these operations; those of like things have a kind."""
+    """Return pairs of dropped and added tables or columns that may be renames."""
     return [*_tables(context, operations, feature), *_columns(context, operations, feature)]
 
 
@@ -34,8 +34,8 @@ def _tables(context: MigrationContext, operations: Sequence[ops.MigrateOperation
     for new in operations:
         for old in operations:
             if isinstance(new, ops.CreateTableOp) and isinstance(old, ops.DropTableOp):
-                kind = "table" if _have_the_same_columns(context, old.to_table(), new.to_table()) else ""
-                yield Rename((old.table_name,), new.table_name, kind, old.table_name.removeprefix(f"{feature}_"))
+                type_ = "table" if _have_the_same_columns(context, old.to_table(), new.to_table()) else ""
+                yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
 
 
 def _have_the_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:
@@ -50,11 +50,11 @@ def _columns(context: MigrationContext, operations: Sequence[ops.MigrateOperatio
         for new in table.ops:
             for old in table.ops:
                 if isinstance(new, ops.AddColumnOp) and isinstance(old, ops.DropColumnOp):
-                    kind = str(new.column.type) if _is_alike(context, old.to_column(), new.column) else ""
+                    type_ = str(new.column.type) if _is_alike(context, old.to_column(), new.column) else ""
                     short = table.table_name.removeprefix(f"{feature}_")
                     is_reference = bool(old.to_column().foreign_keys or new.column.foreign_keys)
-                    place = (table.table_name, old.column_name)
-                    yield Rename(place, new.column.name, kind, short, is_likely=bool(kind) or not is_reference)
+                    name = (table.table_name, old.column_name)
+                    yield Rename(name, new.column.name, type_, short, is_likely=bool(type_) or not is_reference)
 
 
 def _is_alike(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:
@@ -62,19 +62,19 @@ def _is_alike(context: MigrationContext, old: Column[object], new: Column[object
 
 
 def apply_rename(connection: Connection, rename: Rename) -> None:
-    """Rename it, until the transaction ends, in the database that the models are compared with."""
+    """Rename in the database that models are compared with, until the transaction is rolled back."""
     set_table_lock_timeout(connection)
     operations = Operations(MigrationContext.configure(connection, opts=OPTIONS))
     operations.invoke(rename_operation(rename))
 
 
-def tables_pointing_at(connection: Connection, rename: Rename) -> set[str]:
-    """Their migrations so far know the old name, and are applied before the new one is given."""
+def referencing_tables(connection: Connection, rename: Rename) -> set[str]:
+    """Return tables that reference a renamed table or column. Their migrations must be applied before the rename."""
     keys = inspect(connection).get_multi_foreign_keys()
     return {
         table
-        for (_, table), found in keys.items()
-        for key in found
+        for (_, table), table_keys in keys.items()
+        for key in table_keys
         if key["referred_table"] == rename.old[0] and {*rename.old[1:]}.issubset(key["referred_columns"])
     }
 
@@ -86,5 +86,5 @@ def rename_operation(rename: Rename) -> ops.MigrateOperation:
 
 
 def reversed_rename(rename: Rename) -> Rename:
-    *place, name = rename.old
-    return rename._replace(old=(*place, rename.new), new=name)
+    *path, name = rename.old
+    return rename._replace(old=(*path, rename.new), new=name)

@@ -1,4 +1,4 @@
-"""The text of a migration."""
+"""Rendering of migration files."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator
 
 from opportune.config.project import PROJECT
-from opportune.db.migrations.python_steps import put_in
+from opportune.db.migrations.python_steps import insert_code
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 
@@ -25,7 +25,7 @@ TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 def write_file(
     path: Path, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation], **names: Any
 ) -> None:
-    """Fill the template. `names` are its other variables."""
+    """Write a migration file from the template. `names` are its other variables."""
     imports: set[str] = set()
     code: dict[str, Any] = {
         "upgrades": _code(ops.UpgradeOps(upgrade), imports),
@@ -37,7 +37,7 @@ def write_file(
 
 
 def code_of(operations: Sequence[ops.MigrateOperation]) -> str:
-    """The lines that do these operations on tables, without their imports."""
+    """Return the code of operations without imports."""
     return _code(ops.UpgradeOps(operations), set())
 
 
@@ -49,12 +49,12 @@ def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> s
         migration_context=MigrationContext.configure(dialect=DefaultDialect()),
     )
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
-    return put_in("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
+    return insert_code("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
 
 
-def _render_item(imports: set[str], kind: str, item: Any, context: Any) -> str | Literal[False]:
-    """SQLModel's types and ours become SQLAlchemy's, so that old migrations survive changes; others are imported."""
-    if kind != "type":
+def _render_item(imports: set[str], item_type: str, item: Any, context: Any) -> str | Literal[False]:
+    """Render SQLModel's and our types as SQLAlchemy types, so that old migrations keep working. Import the others."""
+    if item_type != "type":
         return False
     package, *rest = type(item).__module__.split(".")
     if package in ("opportune", "sqlmodel") and isinstance(item, TypeDecorator):
@@ -63,15 +63,15 @@ def _render_item(imports: set[str], kind: str, item: Any, context: Any) -> str |
         imports.add(f"import {type(item).__module__}")
     elif rest[0] == "dialects":
         imports.add(f"from sqlalchemy.dialects import {rest[1]}")
-        if rest[1] == "postgresql":  # whose arrays and JSON hold other types
+        if rest[1] == "postgresql":  # arrays and JSON contain other types
             dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
             rendered = MigrationContext.configure(dialect=dialect).impl.render_type(item, context)
-            # With it, no type would be created for an array of an enum.
+            # Otherwise the type of an enum array would not be created.
             return rendered.replace(", _create_events=False", "") if rendered else rendered
     return False
 
 
 def _format(path: Path) -> None:
-    """Format it as the project's own files are, where the tools for development are installed."""
+    """Format the file with ruff, if it is installed."""
     if ruff := shutil.which("ruff", path=sysconfig.get_path("scripts")):
         subprocess.run([ruff, "format", "--quiet", str(path)], check=True)

@@ -1,4 +1,4 @@
-"""Applying migrations and taking them back, each whole or not at all."""
+"""Applies and reverts migrations, each in a transaction."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,7 +16,7 @@ from opportune.config.project import display_path, features_on_postgresql
 from opportune.db.errors import is_full
 from opportune.db.migrations.connection import (
     acquire_migration_lock,
-    migration_lock_beside,
+    separate_migration_lock,
     set_table_lock_timeout,
 )
 from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
@@ -24,59 +24,59 @@ from opportune.db.migrations.expression_indexes import preserve_expression_index
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
 from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_transaction
-from opportune.db.migrations.post_migrate import bring_in_line, due
+from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
 from opportune.runtime.progress import Progress, work
 
 UNFILLED = "# FILL"
-"""Stands in a migration that makemigrations has left a place in, for what rows get."""
+"""Comment in a migration where the owner sets values of rows."""
 
-# `alembic.op`, which migrations use, is one for the whole process.
-_op = threading.Lock()
+# `alembic.op`, which migrations use, is global.
+_op_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Step:
-    """One migration in one direction."""
+    """Migration with a direction."""
 
     migration: Migration
     direction: Literal["upgrade", "downgrade"]
     is_faked: bool = False
-    """Whether it is only recorded, since somebody has done already what it does."""
+    """Record the migration without running it."""
 
 
 Plan = Callable[[Sequence[Migration]], list[Step]]
-"""What is left to do, given the migrations that are applied."""
+"""Return the remaining steps for a list of applied migrations."""
 
 Announce = Callable[[Step], AbstractContextManager[None]]
 
 
 def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
-    """Apply everything, or one feature and what it needs, or bring it forward or back to a target.
+    """Return a plan that applies all migrations, those of a feature, or those up to or back to a target.
 
     Raises:
-        OperatorError: no such feature or migration, or a feature with two last migrations.
+        OperatorError: The feature or migration does not exist, or a feature has two last migrations.
     """
     features = [feature] if feature else graph.features
     newest = [migration for name in features if (migration := graph.newest(name))]
     if feature and target == "zero":
-        return lambda applied: _back(graph, applied, feature, keep=[])
+        return lambda applied: _revert(graph, applied, feature, keep=[])
     if feature and target:
         newest = [graph.find(feature, target)]
-    wanted = _needed(graph, newest)
+    needed = _needed(graph, newest)
 
     def plan(applied: Sequence[Migration]) -> list[Step]:
         if feature and target and newest[0] in applied:
-            return _back(graph, applied, feature, keep=wanted)
-        return [Step(migration, "upgrade") for migration in wanted if migration not in applied]
+            return _revert(graph, applied, feature, keep=needed)
+        return [Step(migration, "upgrade") for migration in needed if migration not in applied]
 
     return plan
 
 
 def faking(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
-    """The same steps, but these, or all of them, are only recorded."""
+    """Return a plan that only records these migrations, or all of them."""
     return lambda applied: [
         replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)
     ]
@@ -90,39 +90,48 @@ def run_migrations(
     *,
     derive: bool = True,
 ) -> int:
-    """Take the steps of a plan, each in a transaction of its own, and return how many were taken here.
+    """Run the steps of a plan, each in a separate transaction.
 
-    Another process may be doing the same: what is left is asked again under the lock, before each step. Without
-    `derive` what follows from the code, such as indexes for search, is left as it is.
+    The plan is computed again under the lock before each step, because another process may run the same steps.
+
+    Args:
+        connection: Connection without an open transaction.
+        graph: All migrations.
+        plan: Steps to run.
+        announce: Context manager around each step, for output.
+        derive: Also run the statements registered with `post_migrate`, such as those for search indexes.
+
+    Returns:
+        Number of steps that this process has run.
 
     Raises:
-        OperatorError: a step failed; everything before it holds.
+        OperatorError: A step failed. Previous steps stay applied.
     """
     refuse_other_database(connection, graph.features)
     rows = recorded_revisions(connection)
     connection.rollback()
     refuse_newer(graph, rows)
-    taken = 0
-    if steps := plan(graph.applied(rows)):  # else without a lock, which a read-only database would not give
+    count = 0
+    if steps := plan(graph.applied(rows)):  # otherwise no lock is taken, so a read-only database works
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
         lock = acquire_migration_lock if is_atomic else set_table_lock_timeout
         try:
-            beside = nullcontext() if is_atomic else migration_lock_beside(connection)
-            with beside, work("Migrating", len(steps), "migrations") as progress:
-                while _take_next(connection, graph, plan, _watched(announce, progress), lock):
-                    taken += 1
+            separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
+            with separate_lock, work("Migrating", len(steps), "migrations") as progress:
+                while _run_next(connection, graph, plan, _with_progress(announce, progress), lock):
+                    count += 1
         except OperatorError:
             if derive:
-                with suppress(OperatorError, SQLAlchemyError):  # for the steps that hold
-                    _derive(connection)
+                with suppress(OperatorError, SQLAlchemyError):  # for the applied steps
+                    _run_post_migrate(connection)
             raise
     if derive:
-        _derive(connection)
-    return taken
+        _run_post_migrate(connection)
+    return count
 
 
-def _watched(announce: Announce, progress: Progress) -> Announce:
+def _with_progress(announce: Announce, progress: Progress) -> Announce:
     @contextmanager
     def announced(step: Step) -> Iterator[None]:
         progress.describe(f"Migrating {step.migration}")
@@ -134,19 +143,18 @@ def _watched(announce: Announce, progress: Progress) -> Announce:
 
 
 def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: Plan) -> None:
-    """Take the steps of a plan as a part of the transaction that the connection is in: all of them hold, or none.
+    """Run the steps of a plan in the current transaction, so that all or none are applied.
 
     Raises:
-        OperatorError: a step failed.
+        OperatorError: A step failed.
     """
-    while _take_next(connection, graph, plan, lambda _step: nullcontext(), acquire_migration_lock, is_within=True):
+    while _run_next(connection, graph, plan, lambda _step: nullcontext(), acquire_migration_lock, is_within=True):
         pass
-    bring_in_line(connection)
+    run_due_statements(connection)
 
 
-def _derive(connection: Connection) -> None:
-    """Make what follows from the code, such as indexes for search, where it is not there or not as it should be."""
-    statements = due(connection)
+def _run_post_migrate(connection: Connection) -> None:
+    statements = due_statements(connection)
     connection.rollback()
     if not statements:
         return
@@ -154,42 +162,42 @@ def _derive(connection: Connection) -> None:
     try:
         with connection.begin():
             acquire_migration_lock(connection)
-            bring_in_line(connection)
+            run_due_statements(connection)
     except SQLAlchemyError as error:
-        raise OperatorError(f"Indexes for search, or groups, could not be made: {_reason(error)}.") from error
+        raise OperatorError(f"Search indexes or groups could not be created: {_reason(error)}.") from error
 
 
 def refuse_other_database(connection: Connection, features: Collection[str]) -> None:
-    """Stop before a table is created that this kind of database cannot hold.
+    """Refuse features that need PostgreSQL on another database.
 
     Raises:
-        OperatorError: a feature needs another kind of database.
+        OperatorError: A feature needs PostgreSQL.
     """
     if connection.dialect.name != "postgresql" and (names := features_on_postgresql(features)):
         raise OperatorError(
-            f"The tables of {', '.join(names)} need PostgreSQL: set DATABASE_URL to a PostgreSQL database."
+            f"The tables of {', '.join(names)} need PostgreSQL. Set DATABASE_URL to a PostgreSQL database."
         )
 
 
 def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
-    """Stop before an old version of the code harms a database that a newer one has migrated.
+    """Refuse a database that newer code has migrated.
 
     Raises:
-        OperatorError: the database is newer.
+        OperatorError: The database is newer.
     """
     if newer := graph.unknown(rows).newer:
-        if squashed := next((each for each in graph.ordered if set(newer) & set(each.replaces)), None):
+        if squashed := next((other for other in graph.ordered if set(newer) & set(other.replaces)), None):
             raise OperatorError(
-                f"The database has only a part of what {squashed} stands for ({', '.join(newer)}): run `migrate` with "
-                "the code from before it was squashed, then this."
+                f"The database has applied only some migrations that {squashed} replaces ({', '.join(newer)}). First "
+                "run `migrate` with the code from before it was squashed."
             )
         raise OperatorError(
-            f"The database has migrations that this code lacks ({', '.join(newer)}): run the version that made them, "
-            "or put their files back."
+            f"The database has migrations that this code lacks ({', '.join(newer)}). Run the version that created "
+            "them, or restore their files."
         )
 
 
-def _take_next(
+def _run_next(
     connection: Connection,
     graph: MigrationGraph,
     plan: Plan,
@@ -201,19 +209,19 @@ def _take_next(
     context = MigrationContext.configure(connection, opts=OPTIONS)
     if is_within or connection.dialect.name == "sqlite":
         keep_transaction(context)
-    with ExitStack() as announced:  # ends after the commit
-        with _op, context.begin_transaction(), Operations.context(context):
+    with ExitStack() as announcement:  # ends after the commit
+        with _op_lock, context.begin_transaction(), Operations.context(context):
             lock(connection)
             applied = graph.applied(recorded_revisions(connection))
             steps = plan(applied)
             if not steps:
                 return False
-            announced.enter_context(announce(steps[0]))
-            _take(connection, graph, applied, steps[0], WithinTransaction(context) if is_within else None)
+            announcement.enter_context(announce(steps[0]))
+            _run_step(connection, graph, applied, steps[0], WithinTransaction(context) if is_within else None)
         return True
 
 
-def _take(
+def _run_step(
     connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step, op: Operations | None
 ) -> None:
     migration = step.migration
@@ -244,18 +252,16 @@ def _take(
 
 
 def _failure(migration: Migration) -> str:
-    return "failed and was undone" if migration.is_atomic else "failed half-way: mend what is wrong, and run this again"
+    return "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
 
 
 def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
-    """SQLite's foreign keys are off while it migrates."""
+    """Check foreign keys, which SQLite does not enforce while it migrates."""
     if connection.dialect.name != "sqlite":
         return
     broken = connection.execute(text("PRAGMA foreign_key_check")).first()
     if broken:
-        raise OperatorError(
-            f"{migration} was undone: it would leave rows of {broken[0]} that point at missing rows of {broken[2]}."
-        )
+        raise OperatorError(f"{migration} was undone: rows of {broken[0]} would reference missing rows of {broken[2]}.")
 
 
 def _advice(error: SQLAlchemyError, migration: Migration) -> str:
@@ -267,22 +273,22 @@ def _advice(error: SQLAlchemyError, migration: Migration) -> str:
 
 
 def _fill(migration: Migration) -> str:
-    return f"Say in {display_path(migration.path)}, where it says FILL, what rows that exist get."
+    return f"Set the value for existing rows at FILL in {display_path(migration.path)}."
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    # The driver's first line: those after it may quote a row.
-    words = str(error.orig if isinstance(error, DBAPIError) else error)
-    return next(iter(words.splitlines()), type(error).__name__).replace(TABLE_COPY, "")
+    # Only the first line: the others may quote a row.
+    message = str(error.orig if isinstance(error, DBAPIError) else error)
+    return next(iter(message.splitlines()), type(error).__name__).replace(TABLE_COPY, "")
 
 
 def _needed(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
-    needed = {ancestor for migration in migrations for ancestor in graph.needed_by(migration)}
-    return [migration for migration in graph.ordered if migration in needed]
+    ancestors = {ancestor for migration in migrations for ancestor in graph.needed_by(migration)}
+    return [migration for migration in graph.ordered if migration in ancestors]
 
 
-def _back(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
-    """Take back what the feature has beyond `keep`, after everything that needs it."""
+def _revert(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
+    """Revert the migrations of a feature except `keep`, after those that depend on them."""
     undone = {migration for migration in applied if migration.feature == feature and migration not in keep}
     undone |= {migration for migration in applied if undone.intersection(graph.needed_by(migration))}
     return [Step(migration, "downgrade") for migration in reversed(graph.ordered) if migration in undone]

@@ -1,4 +1,4 @@
-"""All migrations of a feature as one, which a new database gets: together they have made what the models say."""
+"""Squashing: one migration for new databases replaces all migrations of a feature."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ DEPENDS_ON = re.compile(r"^depends_on = .*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Squash:
-    """Migrations of a feature, and the one that takes their place."""
+    """Migrations of a feature and their replacement."""
 
     migrations: Sequence[Migration]
     draft: NewMigration
@@ -35,47 +35,49 @@ class Squash:
 
     @property
     def with_code(self) -> list[Migration]:
-        """Those that do more than change tables: nothing of that is in the new one."""
-        kinds = (CodeOp, ops.ExecuteSQLOp, ops.BulkInsertOp)
-        return [each for each in self.migrations if any(isinstance(step, kinds) for step in record(each))]
+        """Migrations with code or SQL, which the replacement does not contain."""
+        types = (CodeOp, ops.ExecuteSQLOp, ops.BulkInsertOp)
+        return [
+            migration for migration in self.migrations if any(isinstance(step, types) for step in record(migration))
+        ]
 
 
 def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squash:
-    """What would be written, from models that are not ahead of their migrations.
+    """Return the replacement. The models must match the migrations.
 
     Raises:
-        OperatorError: there is nothing to squash, or it cannot be done.
+        OperatorError: There is nothing to squash, or the migrations cannot be squashed.
     """
     migrations = graph.of(feature)
     newest = graph.newest(feature)
     if graph.folder(feature).parent == FRAMEWORK_MIGRATIONS:
-        raise OperatorError(f"The migrations of {feature} are the framework's: they come with its releases.")
+        raise OperatorError(f"The migrations of {feature} belong to the framework and cannot be squashed.")
     if newest is None or len(migrations) < 2:
-        raise OperatorError(f"{feature} has fewer than two migrations: there is nothing to squash.")
+        raise OperatorError(f"{feature} has fewer than two migrations, so there is nothing to squash.")
     _refuse_between(graph, migrations)
-    with in_memory_connection() as connection:  # an empty one: no renames, no rows, and types as the models say them
+    with in_memory_connection() as connection:  # empty, so that the draft creates all tables
         draft = draft_migration(connection, graph, feature, metadata)
     name = f"{newest.name[:4]}_squashed"
     return Squash(migrations, draft, graph.folder(feature) / f"{name}.py")
 
 
 def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> list[Path]:
-    """Write it in the place of the others, and return the files of other features that now depend on it.
+    """Replace the files of the migrations, and return changed files of other features that depend on them.
 
-    Its revision is the last one's, so a database that has them all has it.
+    It has the revision of the last migration, so databases with all migrations need no change.
 
     Raises:
-        OperatorError: what it makes is not what the models ask for, or a file cannot be written; all is as it was.
+        OperatorError: The replacement does not match the models, or a file cannot be written. Files are restored.
     """
-    old = {each.path: each.path.read_text(encoding="utf-8") for each in squash.migrations}
-    others = _pointing_into(graph, squash.migrations)
+    old = {migration.path: migration.path.read_text(encoding="utf-8") for migration in squash.migrations}
+    others = _dependent_files(graph, squash.migrations)
     before = {path: path.read_text(encoding="utf-8") for path in others}
     try:
         for path in old:
             path.unlink()
         _write(squash)
         for path, text in before.items():
-            path.write_text(_renamed(text, squash), encoding="utf-8")
+            path.write_text(_replace_revisions(text, squash), encoding="utf-8")
         _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
     except (OSError, OperatorError) as error:
         squash.path.unlink(missing_ok=True)
@@ -87,8 +89,8 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
 
 
 def _write(squash: Squash) -> None:
-    own = {each.revision for each in squash.migrations}
-    needed = sorted({revision for each in squash.migrations for revision in each.depends_on} - own)
+    revisions = {migration.revision for migration in squash.migrations}
+    needed = sorted({revision for migration in squash.migrations for revision in migration.depends_on} - revisions)
     names = {
         "message": f"{squash.draft.feature}: squashed",
         "up_revision": squash.last.revision,
@@ -98,7 +100,7 @@ def _write(squash: Squash) -> None:
     }
     write_file(squash.path, squash.draft.upgrade, squash.draft.downgrade, **names)
     text = squash.path.read_text(encoding="utf-8")
-    replaced = tuple(each.revision for each in squash.migrations[:-1])
+    replaced = tuple(migration.revision for migration in squash.migrations[:-1])
     with_replaced = DEPENDS_ON.sub(lambda line: f"{line[0]}\nreplaces = {replaced!r}", text, count=1)
     squash.path.write_text(with_replaced, encoding="utf-8")
 
@@ -107,26 +109,26 @@ def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
     feature = squash.draft.feature
     with in_memory_connection() as connection:
         run_migrations(connection, graph, plan_for(graph, feature), derive=False)
-        if left := draft_migration(connection, graph, feature, metadata).changes:
-            raise OperatorError(f"with one migration, this would be left to do: {left[0].words}.")
+        if changes := draft_migration(connection, graph, feature, metadata).changes:
+            raise OperatorError(f"one migration would not match the models: {changes[0].description}.")
 
 
 def _refuse_between(graph: MigrationGraph, migrations: Sequence[Migration]) -> None:
-    """A migration of another feature that comes after some of them and before others has no place any more."""
+    """Refuse if a migration of another feature must run between them."""
     for after in migrations:
         for other in graph.needed_by(after):
             if other not in migrations and set(graph.needed_by(other)) & set(migrations):
                 raise OperatorError(
-                    f"{other} comes between: it needs the tables of {after.feature}, and {after} needs it."
+                    f"{other} must run in between: it needs the tables of {after.feature}, and {after} needs it."
                 )
 
 
-def _pointing_into(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Path]:
-    gone = {each.revision for each in migrations[:-1]}
-    return [each.path for each in graph.ordered if each not in migrations and gone.intersection(each.depends_on)]
+def _dependent_files(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Path]:
+    removed = {migration.revision for migration in migrations[:-1]}
+    return [other.path for other in graph.ordered if other not in migrations and removed.intersection(other.depends_on)]
 
 
-def _renamed(text: str, squash: Squash) -> str:
-    for each in squash.migrations[:-1]:
-        text = re.sub(rf"\b{re.escape(each.revision)}\b", squash.last.revision, text)
+def _replace_revisions(text: str, squash: Squash) -> str:
+    for migration in squash.migrations[:-1]:
+        text = re.sub(rf"\b{re.escape(migration.revision)}\b", squash.last.revision, text)
     return text

@@ -1,7 +1,7 @@
-"""Views and triggers in SQLite, which outlive the rebuilding of a table here.
+"""Preservation of views and triggers when SQLite tables are rebuilt.
 
-To alter most things, Alembic copies the table, drops it and renames the copy. This loses the table's triggers, and the
-renaming fails if a view or trigger refers to a table or column that does not exist.
+Alembic alters a table by copying it, dropping it and renaming the copy. This loses the table's triggers, and renaming
+fails if a view or trigger refers to a missing table or column.
 """
 
 import re
@@ -22,7 +22,7 @@ RENAMED = re.compile(rf'\s*ALTER TABLE "?{TABLE_COPY}.* RENAME TO\b', re.DOTALL)
 
 @contextmanager
 def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
-    """Remove views and triggers before a rebuilt table is dropped, and create them again after the renaming."""
+    """Drop views and triggers before a table is rebuilt, and create them again afterwards."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -30,11 +30,11 @@ def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
 
     def remove(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
         if DROPPED.match(statement) and connection.scalar(text(COPIES), {"copies": f"{TABLE_COPY}*"}):
-            for kind, name, sql in connection.execute(text(PARTS)).tuples().all():
+            for type_, name, sql in connection.execute(text(PARTS)).tuples().all():
                 if not is_derived(name):
-                    removed.append((kind, sql))
+                    removed.append((type_, sql))
                     quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-                    connection.exec_driver_sql(f"DROP {kind} {quoted}")
+                    connection.exec_driver_sql(f"DROP {type_} {quoted}")
 
     def create(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
         if RENAMED.match(statement):

@@ -1,4 +1,4 @@
-"""Steps of a migration that change a column's type, and check the values first."""
+"""Migration steps that change a column's type and convert its values."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ TIMES = {Family.DATE, Family.DATETIME}
 
 
 def add_conversions(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-    """Return the operations; those that change the type of a column convert its values as well."""
+    """Return the operations, with `convert_column` for changed types that need a conversion."""
     return [part for operation in operations for part in _with_conversions(operation)]
 
 
@@ -56,7 +56,7 @@ def _scale(type_: Any) -> float:
 
 
 def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
-    """Return the change between NULL and NOT NULL alone, for which rows are filled with values of the new type."""
+    """Return only the change between NULL and NOT NULL, with the new type."""
     return ops.AlterColumnOp(
         part.table_name,
         part.column_name,
@@ -72,15 +72,15 @@ def _conversion(part: ops.AlterColumnOp) -> CodeOp:
     type_ = _generic(part.modify_type)
     arguments = f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using(part, type_)!r}"
     lines = (
-        f"# FILL: `migrate` stops at values that do not convert, and names their rows. Say what they get instead:\n"
+        f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
         f"# op.execute({example!r})\n"
         f"convert_column({arguments})"
     )
-    return CodeOp(f"Convert {table}.{part.column_name}: see FILL in the file for values that do not", lines, [IMPORT])
+    return CodeOp(f"Convert {table}.{part.column_name}: see FILL in the file for values that fail", lines, [IMPORT])
 
 
 def _generic(type_: Any) -> Any:
-    """Return the type without what only one kind of database has, such as JSONB or SQLite's CHAR(32) for a UUID."""
+    """Return a portable type instead of a type of one dialect, such as JSONB or CHAR(32) for a UUID."""
     plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
     return Uuid() if existing_family(type_) is Family.UUID else plain.as_generic()
 
@@ -90,7 +90,7 @@ def _using(part: ops.AlterColumnOp, type_: Any) -> str:
     old, new = existing_family(part.existing_type), family_of(type_)
     target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     if new is Family.TEXT:
-        return f"{name}::text"  # a cast to varchar(n) would cut off what is longer
+        return f"{name}::text"  # a cast to varchar(n) would truncate
     if new is Family.JSON and old is not Family.TEXT:
         return f"to_{target}({name})"
     if old is Family.JSON:

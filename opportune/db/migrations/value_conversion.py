@@ -1,4 +1,4 @@
-"""Faithful conversion of single values between the types of columns, by the rules of PostgreSQL's casts."""
+"""Lossless conversion of values between column types, by the rules of PostgreSQL's casts."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Uuid
-from sqlalchemy import Enum as NamesOfMembers
+from sqlalchemy import Enum as NativeEnum
 from sqlalchemy.types import TypeDecorator
 
 from opportune.errors import OperatorError
@@ -19,7 +19,7 @@ BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
 }
-"""Spellings of yes and no that PostgreSQL reads."""
+"""Boolean literals of PostgreSQL."""
 INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -28,11 +28,11 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORE
 
 
 class ConversionError(OperatorError):
-    """Values of a column that cannot get its new type without a loss."""
+    """Error: values of a column cannot be converted without loss."""
 
 
 class Family(Enum):
-    """Types whose values are written alike."""
+    """Group of column types with the same kind of values."""
 
     TEXT = auto()
     INTEGER = auto()
@@ -57,25 +57,25 @@ FAMILIES: dict[Any, Family] = {
 
 
 def family_of(type_: Any) -> Family | None:
-    """Return the family of a column's type; None if its values are not converted, such as those of an array."""
+    """Return the family of a column type. None if its values cannot be converted, such as those of an array."""
     plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
-    if isinstance(plain, NamesOfMembers):
+    if isinstance(plain, NativeEnum):
         return None
     return next((family for base, family in FAMILIES.items() if isinstance(plain, base)), None)
 
 
 def convert(value: Any, type_: Any) -> Any:
-    """Return a value as one of another type.
+    """Convert a value to another column type.
 
     Raises:
-        ValueError: It cannot be converted without a loss. TypeError and ArithmeticError say the same.
+        ValueError: The value cannot be converted without loss. Also TypeError or ArithmeticError.
     """
     family = family_of(type_)
     return value if value is None or family is None else CONVERSIONS[family](value, type_)
 
 
 def write_text(value: Any) -> str:
-    """Return a value as PostgreSQL's cast to text writes it."""
+    """Return a value as text like PostgreSQL's cast."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -101,8 +101,8 @@ def _to_text(value: Any, type_: Any) -> str:
 
 def _to_integer(value: Any, type_: Any) -> int:
     number = int(value)
-    is_faithful = INTEGER.fullmatch(value) if isinstance(value, str) else number == value
-    if not is_faithful:
+    is_exact = INTEGER.fullmatch(value) if isinstance(value, str) else number == value
+    if not is_exact:
         raise ValueError(value)
     bits = 16 if isinstance(type_, SmallInteger) else 64 if isinstance(type_, BigInteger) else 32
     if not -(1 << bits - 1) <= number < 1 << bits - 1:

@@ -1,4 +1,4 @@
-"""Foreign keys between tables that need each other."""
+"""Cycles of foreign keys between tables."""
 
 from collections.abc import Iterable
 
@@ -7,16 +7,16 @@ from sqlalchemy.exc import NoReferenceError
 
 
 def break_cycles(metadata: MetaData) -> None:
-    """Mark the foreign keys that close a cycle of tables: they are added when all tables exist.
+    """Mark the foreign keys that close a cycle, so that they are added after all tables exist.
 
-    SQLAlchemy cannot sort tables with a cycle, and warns each time.
+    SQLAlchemy cannot sort tables with a cycle and would warn each time.
     """
     for key in closing_keys(metadata.tables.values()):
         key.use_alter = True
 
 
 def closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
-    """Return foreign keys without which no table refers to itself by way of others."""
+    """Return foreign keys whose removal leaves no cycle of tables."""
     search = _CycleSearch()
     for table in sorted(tables, key=lambda table: table.fullname):
         search.visit(table)

@@ -1,4 +1,4 @@
-"""Column types that a database has and SQLAlchemy has no class for."""
+"""Column types that SQLAlchemy has no class for."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 
 class NativeType(UserDefinedType[str]):
-    """A column type by the name that its database gives it, such as `NativeType("xml")`. Values are text."""
+    """Column type by its name in the database, such as `NativeType("xml")`. Values are text."""
 
     cache_ok = True
 
@@ -29,13 +29,13 @@ class NativeType(UserDefinedType[str]):
 
 
 class TypesByName(dict[str, Any]):
-    """The types of a dialect, and a `NativeType` for every other name."""
+    """Types of a dialect. Unknown names return a `NativeType`."""
 
     def __init__(self, types: Mapping[str, Any]) -> None:
         super().__init__(types)
 
     def get(self, name: str, default: Any = None) -> Callable[..., TypeEngine[Any]]:
-        """Return the class of a type. Enums and domains are found before it is called."""
+        """Return the class of a type. SQLAlchemy looks up enums and domains before it calls this."""
         return super().get(name, default) or partial(NativeType, name)
 
 

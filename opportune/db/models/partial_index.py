@@ -1,4 +1,4 @@
-"""Indexes of some of a table's rows."""
+"""Partial indexes."""
 
 from functools import cached_property
 from typing import Any
@@ -7,11 +7,17 @@ from sqlalchemy import Index, text
 
 
 class PartialIndex(Index):
-    """An index of the rows that a condition holds for; with `unique=True` no two of them are alike.
+    """Index of the rows that match a condition, on SQLite and PostgreSQL.
 
         PartialIndex("uq_library_loan_running", "copy_id", where="returned_at IS NULL", unique=True)
 
-    SQLAlchemy's own `Index` is told the condition once for each database, and imports what it has for both at once.
+    SQLAlchemy's `Index` takes the condition once per dialect and imports both dialects.
+
+    Args:
+        name: Name of the index.
+        columns: Column names or expressions.
+        where: SQL condition of the indexed rows.
+        unique: Whether the indexed rows must differ.
     """
 
     def __init__(self, name: str, *columns: Any, where: str, unique: bool = False) -> None:
@@ -20,7 +26,7 @@ class PartialIndex(Index):
 
     @cached_property
     def dialect_options(self) -> Any:
-        """Asked by what makes the index and by what compares it, and by nothing that a site does."""
+        """Options by dialect. Only DDL and migrations use them, so a running site never builds them."""
         options = super().dialect_options
         for dialect in ("sqlite", "postgresql"):
             options[dialect]["where"] = text(self.where)

@@ -1,4 +1,4 @@
-"""Fields of schemas that name rows of a table."""
+"""Schema fields that hold ids of rows."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 @dataclass(frozen=True)
 class Reference:
-    """Says whose ids a field of a schema holds.
+    """Annotation of a schema field that holds ids of a model.
 
-    `Annotated[int, Reference(Author)]` is one, `Annotated[list[int], Reference(Tag)]` are several.
-    A number that no row can have is refused; whether there is such a row, only the database knows.
+    `Annotated[int, Reference(Author)]` is one id, `Annotated[list[int], Reference(Tag)]` are several. Numbers outside
+    the range of ids are refused. It does not check that the row exists.
     """
 
     model: type[Any]
@@ -29,22 +29,22 @@ class Reference:
 
 
 def reference_of(field: FieldInfo) -> Reference | None:
-    """What a field of a schema refers to, or None where it is a plain value."""
+    """Return the reference of a schema field, or None for a plain value."""
     return next(_references((*field.metadata, field.annotation)), None)
 
 
 def _references(parts: Iterable[Any]) -> Iterator[Reference]:
-    """Also that of an annotation inside another, such as `Annotated[int, Reference(Author)] | None`."""
+    """Find references also in nested annotations, such as `Annotated[int, Reference(Author)] | None`."""
     for part in parts:
         if isinstance(part, Reference):
             yield part
         yield from _references(get_args(part))
 
 
-def _with_limits(kind: Any) -> Any:
-    if kind is int:
+def _with_limits(type_: Any) -> Any:
+    if type_ is int:
         return _Id
-    origin, parts = get_origin(kind), get_args(kind)
+    origin, parts = get_origin(type_), get_args(type_)
     if origin in (Union, UnionType):
-        return Union[tuple(map(_with_limits, parts))]  # noqa: UP007 - of parts that only the moment knows
-    return origin[_with_limits(parts[0])] if origin in (list, set) else kind
+        return Union[tuple(map(_with_limits, parts))]  # noqa: UP007 - the members are dynamic
+    return origin[_with_limits(parts[0])] if origin in (list, set) else type_

@@ -1,13 +1,16 @@
-"""Locks that stand for no row."""
+"""Advisory locks: locks by name, without a row."""
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
-async def take_turn(session: AsyncSession, name: str) -> None:
-    """Let nobody else pass here by this name until the transaction ends. On SQLite whoever writes is alone already.
+async def acquire_advisory_lock(session: AsyncSession, name: str) -> None:
+    """Hold a lock until the transaction ends. Other transactions that take the same name wait for it.
 
-    PostgreSQL knows it by a number, into which seven letters fit.
+    SQLite has a single writer and needs no lock.
+
+    Args:
+        name: At most seven ASCII letters, because PostgreSQL identifies the lock by a 64-bit number.
     """
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(select(func.pg_advisory_xact_lock(int.from_bytes(name.encode()))))

@@ -66,10 +66,10 @@ async def find_deletion_impact(
 
 
 def _deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> ConditionsByTable:
-    """Return conditions for the deleted rows of each table, those of the selected rows first."""
+    """Return the conditions of deleted rows by table. The condition of the selected rows comes first."""
     deleted: ConditionsByTable = {root: [selected]}
     waiting = [(root, selected, 0)]
-    for table, condition, depth in waiting:  # grows while it is walked
+    for table, condition, depth in waiting:  # grows during the loop
         for key in _pointing_at(table):
             if depth < MAX_CASCADE_DEPTH and _rule(key, rules) == "CASCADE":
                 below = _points_into(key, condition)
@@ -79,15 +79,15 @@ def _deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> Conditi
 
 
 def _remaining(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
-    """Yield rows that point at a deleted row and are not deleted themselves."""
+    """Yield table, rule and condition of rows that reference a deleted row and are not deleted themselves."""
     for table, conditions in deleted.items():
         for key in _pointing_at(table):
             if (rule := _rule(key, rules)) != "CASCADE":
                 condition = _points_into(key, or_(*conditions))
                 if same_table := deleted.get(key.table):
-                    number = _one(key.table.primary_key.columns)
+                    row_key = _single_or_tuple(key.table.primary_key.columns)
                     keys = select(*key.table.primary_key.columns).where(or_(*same_table)).correlate(None)
-                    condition = and_(condition, number.not_in(keys))
+                    condition = and_(condition, row_key.not_in(keys))
                 yield key.table, rule, condition
 
 
@@ -97,25 +97,25 @@ def _pointing_at(table: Table) -> Iterator[ForeignKeyConstraint]:
 
 
 def _points_into(key: ForeignKeyConstraint, condition: Condition) -> Condition:
-    # Without correlate() a table that points at itself would be taken for the one around.
+    # Without correlate(None) SQLAlchemy would take a self-referencing table for that of the outer query.
     rows = select(*(element.column for element in key.elements)).where(condition).correlate(None)
-    points: Condition = _one(key.columns).in_(rows)
+    points: Condition = _single_or_tuple(key.columns).in_(rows)
     return points
 
 
-def _one(columns: Any) -> Any:
-    several = list(columns)
-    return several[0] if len(several) == 1 else tuple_(*several)
+def _single_or_tuple(columns: Any) -> Any:
+    items = list(columns)
+    return items[0] if len(items) == 1 else tuple_(*items)
 
 
 def _rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:
-    """Return what happens to a row when its target is deleted: CASCADE, SET NULL, or nothing if it blocks that."""
+    """Return CASCADE, SET NULL, or an empty string if the row blocks the deletion of its target."""
     declared = (key.ondelete or "").upper()
     return declared if declared in ("CASCADE", "SET NULL") else rules.get(next(iter(key.columns)), "")
 
 
 def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
-    """Return what SQLAlchemy itself does to the rows of relationships, by their foreign key column."""
+    """Return the rules that SQLAlchemy applies to relationships, by foreign key column."""
     owned = (
         relation
         for other in mapper.registry.mappers
@@ -132,7 +132,7 @@ def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
 
 @dataclass(frozen=True)
 class _Counter:
-    """Counts rows and reads the titles of the first."""
+    """Counts affected rows and reads the titles of the first few."""
 
     session: AsyncSession
     mapper: Mapper[Any]
@@ -143,7 +143,7 @@ class _Counter:
         count = await self.session.scalar(select(func.count()).select_from(table).where(condition))
         if not count:
             return []
-        mapper = next((each for each in self.mapper.registry.mappers if each.local_table is table), None)
+        mapper = next((other for other in self.mapper.registry.mappers if other.local_table is table), None)
         label, visible = await self.describe(mapper.class_, count) if mapper else (table.name, None)
         if visible is None:
             return [AffectedRows(label, count, [])]

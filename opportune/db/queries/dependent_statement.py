@@ -1,4 +1,4 @@
-"""Statements that are written in one transaction with another one, and need its rows for their values."""
+"""Statement whose values depend on the rows of the previous statement in its transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Executable
 
 
-class Following(NamedTuple):
-    """A statement that runs after another one."""
+class DependentStatement(NamedTuple):
+    """Statement that runs in the transaction of another one, with values from its rows."""
 
     statement: Executable
     names: Sequence[str]
-    """Names of its values."""
+    """Names of the parameters."""
     values: Callable[[Sequence[Sequence[Any]]], Mapping[str, Any] | None]
-    """Its values by the rows of the first statement. None leaves it out."""
+    """Return the parameters from the rows of the first statement. None skips this statement."""

@@ -1,4 +1,4 @@
-"""Relationships that a query loads with its rows."""
+"""Typed eager loading of relationships."""
 
 from sqlalchemy.orm import QueryableAttribute, RelationshipProperty, selectinload
 from sqlalchemy.orm.interfaces import LoaderOption
@@ -7,15 +7,18 @@ from sqlalchemy.orm.interfaces import LoaderOption
 def load(relationship: object, *path: object) -> LoaderOption:
     """Load a relationship with the rows of a query: `select(Book).options(load(Book.author, Author.country))`.
 
-    It is SQLAlchemy's `selectinload`, one more statement for each relationship, and takes what type checkers see in
-    `Book.author`: an author.
+    A `selectinload` that type checkers accept. It issues one more statement per relationship.
+
+    Args:
+        relationship: Relationship of the selected model.
+        path: Further relationships, each of the previous one's model.
 
     Raises:
-        TypeError: an argument is not a relationship.
+        TypeError: An argument is not a relationship.
     """
     option = selectinload(_relationship(relationship))
-    for each in path:
-        option = option.selectinload(_relationship(each))
+    for step in path:
+        option = option.selectinload(_relationship(step))
     return option
 
 

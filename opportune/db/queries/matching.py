@@ -1,4 +1,4 @@
-"""Search for rows by words."""
+"""Search conditions for words."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -32,20 +32,20 @@ def _ilike(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(_Matches, "sqlite")
 def _like(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
-    # SQLite's LIKE ignores case. Its ILIKE would be lower() on both sides, which takes three times as long.
+    # LIKE ignores case in SQLite. ILIKE would compile to lower() on both sides, which takes three times as long.
     text, pattern = element.clauses
     return compiler.process(text.like(pattern, escape="/"), **options)
 
 
 def patterns_of(text: str) -> list[ColumnElement[str]]:
     """Return a LIKE pattern for each word of a search text. Words between quotes are one pattern."""
-    # No stored text contains NUL, and PostgreSQL refuses it in a query.
+    # PostgreSQL refuses NUL in a query, and no stored text contains it.
     words = [quoted or word for quoted, word in QUERY_WORD.findall(text.replace("\0", " "))]
     return [literal(f"%{word.translate(LIKE_ESCAPES)}%", String()) for word in words[:MAX_SEARCH_WORDS]]
 
 
 def matching_words(searched: Sequence[Path], text: str, visible: Visible = all_rows) -> Iterator[ColumnElement[bool]]:
-    """Return a condition for each word: one of the columns contains it."""
+    """Yield one condition per word: at least one of the columns contains it."""
     for pattern in patterns_of(text):
         yield or_(false(), *(path.holds(matches(path.attribute, pattern), visible) for path in searched))
 
@@ -55,5 +55,5 @@ def matches(column: Any, pattern: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _is_plain(column: Any) -> bool:
-    kind = type_of(column)
-    return isinstance(kind, String) and not isinstance(kind, Enum)
+    type_ = type_of(column)
+    return isinstance(type_, String) and not isinstance(type_, Enum)

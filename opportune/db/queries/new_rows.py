@@ -1,4 +1,4 @@
-"""Many new rows at once, in one statement for all of them."""
+"""Ids for new rows on SQLite, so that one statement inserts all of them."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from opportune.db.models.model import Model
 
 
 async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
-    """Give the new rows of a model the numbers that SQLite would give them, before they are written.
+    """Assign ids to new rows before the flush, as SQLite would.
 
-    Otherwise it has to tell the number of each, and SQLAlchemy asks it to store them one by one. The transaction must
-    be one that writes: on SQLite there is no other then. PostgreSQL tells the numbers of all at once, and rows whose
-    hooks may add others before they are written are left to the database.
+    Otherwise SQLAlchemy inserts rows one by one on SQLite to learn their ids. Call it in a write transaction, so that
+    no other writer can take the ids. PostgreSQL returns all ids from one statement. Models whose `before_` hooks may
+    add rows are left to the database.
     """
     key = inspect(model).primary_key[0]
     if session.get_bind().dialect.name != "sqlite" or (issubclass(model, Model) and _may_add_rows(model)):

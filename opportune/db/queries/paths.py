@@ -20,16 +20,16 @@ def all_rows(_model: type[Any]) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class Path:
-    """A column or relationship and the relationships that lead to it: `author.country.name` has two."""
+    """Column or relationship with the relationships that lead to it: `author.country.name` has two."""
 
     relations: Sequence[RelationshipProperty[Any]]
     end: Mapper[Any]
-    """The model that has the column or relationship."""
+    """Model that has the column or relationship."""
     name: str
 
     @property
     def leads_to_many(self) -> bool:
-        """Whether a row can have several values."""
+        """Whether a row can have several values at the end of the path."""
         return any(relation.uselist for relation in self.relations)
 
     @property
@@ -37,7 +37,7 @@ class Path:
         return getattr(self.end.class_, self.name)
 
     def to_title(self) -> "Path":
-        """Return the path to the natural key of the related row, or to its primary key. A column keeps its path."""
+        """Return the path to the related row's natural or primary key. Paths to columns are unchanged."""
         if self.name not in self.end.relationships:
             return self
         relation = self.end.relationships[self.name]
@@ -45,9 +45,9 @@ class Path:
         return Path([*self.relations, relation], relation.mapper, name)
 
     def holds(self, condition: ColumnElement[bool], visible: Visible = all_rows) -> ColumnElement[bool]:
-        """Return the condition that a visible row at the end of the path fulfils a condition.
+        """Return the condition that a visible row at the end of the path matches a condition.
 
-        It uses no join, which would return a row several times.
+        It uses subqueries, because a join would return a row several times.
         """
         for relation in reversed(self.relations):
             rows = select(relation.mapper.primary_key[0]).select_from(relation.mapper)
@@ -92,12 +92,12 @@ def is_among(visible: Visible, key: Any, model: type[Any]) -> ColumnElement[bool
     condition = visible(model)
     if isinstance(condition, True_):
         return condition
-    found: ColumnElement[bool] = key.in_(select(inspect(model).primary_key[0]).where(condition).correlate(None))
-    return found
+    is_visible: ColumnElement[bool] = key.in_(select(inspect(model).primary_key[0]).where(condition).correlate(None))
+    return is_visible
 
 
 def column_of_relation(mapper: Mapper[Any], name: str) -> str:
-    """Return the foreign key column of a relationship to one row (`author_id` of `author`), else the name itself."""
+    """Return the foreign key column of a to-one relationship (`author_id` of `author`), else the name itself."""
     if "." in name or name not in mapper.relationships:
         return name
     relation = mapper.relationships[name]
@@ -108,13 +108,15 @@ def column_of_relation(mapper: Mapper[Any], name: str) -> str:
 
 
 def relation_of_column(mapper: Mapper[Any], name: str) -> str:
-    """Return the relationship of a foreign key column, or an empty text."""
-    names: Iterator[str] = (each.key for each in mapper.relationships if column_of_relation(mapper, each.key) == name)
+    """Return the relationship of a foreign key column, or an empty string."""
+    names: Iterator[str] = (
+        other.key for other in mapper.relationships if column_of_relation(mapper, other.key) == name
+    )
     return next(names, "")
 
 
 def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
-    """Return the options that load the relationships of these paths, with one query for each relationship."""
+    """Return options that load the relationships of these paths, with one query per relationship."""
     options = []
     for name in names:
         try:
@@ -131,19 +133,19 @@ def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
 
 def values_at(row: Any, path: str) -> list[Any]:
     """Return the values at the end of a path whose relationships are loaded, without None."""
-    found = [row]
+    values = [row]
     for step in path.split("."):
-        values = [getattr(each, step) for each in found]
-        flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
-        found = [each for each in flat if each is not None]
-    return found
+        related = [getattr(value, step) for value in values]
+        flat = [item for value in related for item in (value if isinstance(value, list) else [value])]
+        values = [item for item in flat if item is not None]
+    return values
 
 
 def is_linked(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
-    """Return the condition that a row is linked with one of these rows. It reads the link table once for all rows."""
-    ((key, mine),) = relation.synchronize_pairs
+    """Return the condition that a row is linked with one of the keys. The link table is read once for all rows."""
+    ((key, link_key),) = relation.synchronize_pairs
     ((_, other),) = relation.secondary_synchronize_pairs or ()
-    condition: ColumnElement[bool] = key.in_(select(mine).where(other.in_(keys)))
+    condition: ColumnElement[bool] = key.in_(select(link_key).where(other.in_(keys)))
     return condition
 
 
@@ -153,7 +155,7 @@ def _is_visible(visible: Visible, relation: RelationshipProperty[Any], there: An
 
 
 def _is_related(relation: RelationshipProperty[Any], there: Any) -> ColumnElement[bool]:
-    """Return the condition that an aliased row is the one that a relationship leads to."""
+    """Return the condition that an aliased row is the target of a relationship."""
     pairs = relation.local_remote_pairs or ()
     return and_(*(getattr(there, relation.mapper.get_property_by_column(far).key) == near for near, far in pairs))
 

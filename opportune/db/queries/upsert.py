@@ -1,4 +1,4 @@
-"""`INSERT … ON CONFLICT`, which each kind of database has a statement of its own for."""
+"""`INSERT … ON CONFLICT` for the dialect of the session."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 def upsert(session: AsyncSession, into: type[Any] | Table) -> Any:
-    """SQLAlchemy's `insert` with `on_conflict_do_nothing` and its like, into a model or its table.
+    """Return the dialect's `insert` into a model or table, with `on_conflict_do_nothing` and `on_conflict_do_update`.
 
-    It is that of the database which the session asks. The other's is not imported, which would take memory for nothing.
+    Only the dialect of the session is imported, which saves memory.
     """
     if session.get_bind().dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # noqa: PLC0415 - as just said
+        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # noqa: PLC0415 - only one dialect is needed
 
         return insert_into_postgresql(into)
     from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415 - as above

@@ -1,4 +1,4 @@
-"""A reader and a writer for one piece of work, in a route and elsewhere: `async with database.context() as context`."""
+"""A reader and a writer together, in routes and elsewhere: `async with database.context() as context`."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class ReadonlyContext:
-    """Reads from one snapshot. Belongs to the task that opened it.
+    """Reader on one snapshot, for the task that opened it.
 
-    A subclass may have extras that its `__call__` takes, sets and answers with itself: `Search(database)(q="milk")`.
+    A subclass may take more parameters in `__call__`, which sets them and returns the context:
+    `Search(database)(q="milk")`.
     """
 
     _reader: AsyncSession
@@ -31,7 +32,7 @@ class ReadonlyContext:
 
     async def __aenter__(self) -> Self:
         if self._owner:
-            raise RuntimeError("This context is open already: a second one begins its own transactions.")
+            raise RuntimeError("This context is already open. Open a second context for other transactions.")
         self._owner = asyncio.current_task()
         async with AsyncExitStack() as stack:
             stack.callback(self._leave)
@@ -40,9 +41,9 @@ class ReadonlyContext:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+        await self._stack.__aexit__(type_, error, trace)
 
     def _leave(self) -> None:
         self._owner = None
@@ -52,28 +53,26 @@ class ReadonlyContext:
 
     def _check_owner(self) -> None:
         if self._owner is None:
-            raise RuntimeError("This context is not open: its sessions live inside its `async with`.")
+            raise RuntimeError("This context is not open. Use its sessions inside its `async with` block.")
         if self._owner is not _current_task():
-            # Two tasks in one session would mix their statements in one transaction.
-            raise RuntimeError(
-                "This context belongs to another task. Open one of its own here: async with database.context()"
-            )
+            # Two tasks that share a session would mix their statements in one transaction.
+            raise RuntimeError("This context belongs to another task. Open a new one: async with database.context()")
 
 
 class Context(ReadonlyContext):
-    """Reads from a snapshot of before its own writes, and commits them when its block ends well."""
+    """Reader on the snapshot before the writes, and a writer that commits when the block ends."""
 
     _writer: AsyncSession
 
     @property
     def writer(self) -> AsyncSession:
-        """Its transaction begins with its first statement: until then it keeps no other writer waiting."""
+        """Write session. Its transaction begins with its first statement, so it blocks no other writer before."""
         self._check_owner()
         return self._writer
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         await super()._begin(stack)
-        # Both databases take a snapshot with the first read, and not when they are told to begin.
+        # Both databases take the snapshot with the first read, not with BEGIN.
         await self._reader.execute(self.database.snapshot_statement)
         self._writer = await stack.enter_async_context(self.database.writer())
 

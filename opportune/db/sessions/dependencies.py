@@ -1,7 +1,7 @@
-"""Sessions as dependencies. A route takes one of them; `RWCtx` is for the one that needs a reader and a writer.
+"""FastAPI dependencies for sessions. A route takes one of them, or `RWCtx` for a reader and a writer.
 
-Their scope is the function: the commit is done before the response is sent, so no client learns of a write that a
-failing commit then takes back. Streams and WebSockets take none and open short sessions.
+They have function scope: the commit happens before the response is sent, so a failed commit cannot follow a success
+response. Streams and WebSockets open short sessions instead.
 """
 
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def _get_database_to_read(request: HTTPConnection) -> Database:
 
 DatabaseDependency = Annotated[Database, Depends(get_database)]
 _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
-"""For what cannot write: tools whose dependencies have the other are taken for writing."""
+"""For read-only dependencies. LLM tools that depend on `DatabaseDependency` count as writing."""
 
 
 async def read_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
@@ -47,8 +47,8 @@ async def write_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
 def _refuse_websocket(connection: HTTPConnection) -> None:
     if connection.scope["type"] == "websocket":
         raise TypeError(
-            f"{connection.scope['path']} is a WebSocket and would hold its database session for as long as it is open: "
-            "take a DatabaseDependency and open `async with database.reader()` or `.writer()` for each piece of work."
+            f"{connection.scope['path']} is a WebSocket, which would hold its database session while it is open. "
+            "Take a DatabaseDependency and open short sessions: `async with database.reader()` or `.writer()`."
         )
 
 
@@ -56,30 +56,33 @@ ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 
-def context_dependency(kind: type[C]) -> Any:
-    """Depends on a context of this class, open while the route runs: `Annotated[Search, opened(Search)]`.
+def context_dependency(context_class: type[C]) -> Any:
+    """Return a dependency that opens a context for the route: `Annotated[Search, context_dependency(Search)]`.
 
-    The route takes the parameters of the class's `__call__` too, if it has one.
+    Parameters of the class's `__call__` become parameters of the route.
+
+    Args:
+        context_class: Subclass of `Context` or `ReadonlyContext`.
     """
-    extras = _extras(kind)
+    extras = _call_parameters(context_class)
 
-    async def open_context(_database: Database, **given: Any) -> AsyncIterator[C]:
-        context: Any = kind(_database)
-        async with context(**given) if extras is not None else context:
+    async def open_context(_database: Database, **arguments: Any) -> AsyncIterator[C]:
+        context: Any = context_class(_database)
+        async with context(**arguments) if extras is not None else context:
             yield context
 
-    needed = DatabaseDependency if issubclass(kind, Context) else _DatabaseToRead
-    database = Parameter("_database", Parameter.KEYWORD_ONLY, annotation=needed)
+    annotation = DatabaseDependency if issubclass(context_class, Context) else _DatabaseToRead
+    database = Parameter("_database", Parameter.KEYWORD_ONLY, annotation=annotation)
     open_context.__signature__ = Signature([database, *(extras or ())])  # type: ignore[attr-defined]  # FastAPI reads it
     return Depends(open_context, scope="function")
 
 
-def _extras(kind: type[ReadonlyContext]) -> list[Parameter] | None:
-    """What `__call__` takes; None without one. (Classes themselves can always be called.)"""
-    fill = next((vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None)
-    if fill is None:
+def _call_parameters(context_class: type[ReadonlyContext]) -> list[Parameter] | None:
+    """Return the parameters of `__call__`, or None if the class does not define it."""
+    call = next((vars(base)["__call__"] for base in context_class.__mro__ if "__call__" in vars(base)), None)
+    if call is None:
         return None
-    _self, *parameters = signature(fill, eval_str=True).parameters.values()
+    _self, *parameters = signature(call, eval_str=True).parameters.values()
     return [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
 
 

@@ -1,4 +1,4 @@
-"""The session that tells hooks of the rows it writes: before each write, and after it when all of it is written."""
+"""Session that runs hooks before and after it writes rows."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -13,48 +13,48 @@ from sqlmodel import SQLModel
 from opportune.db.hooks.registry import (
     INFO_KEY,
     Change,
-    concerns_hooks,
     hooks_of,
+    may_run_hooks,
     registered,
     state_of,
     unwritten_changes,
 )
 
-Kind = Literal["create", "change", "delete"]
+Operation = Literal["create", "change", "delete"]
 
 MAX_ROUNDS = 100
-"""How often what hooks write may call hooks again, before that is taken for something without an end."""
+"""Maximum rounds of hooks that write rows with hooks. More are treated as an endless loop."""
 WRITES = "hooks.writes"
-"""Where a session keeps what hooks have not been told of."""
-BEFORE_HOOK, TELLING = "hooks.before", "hooks.telling"
-"""Where it keeps the hook that looks at a row which is not written yet, and whether hooks are told of written ones."""
+"""Key in a session's `info` for the writes whose `after_` hooks have not run."""
+BEFORE_HOOK, RUNNING = "hooks.before", "hooks.running"
+"""Keys for the `before_` hook that is running, and for whether `after_` hooks are running."""
 
 
 class Write(NamedTuple):
-    """A row that was written."""
+    """Row that was written."""
 
     row: SQLModel
-    kind: Kind
+    operation: Operation
     changes: Mapping[str, Change]
     savepoint: SessionTransaction | None
 
 
 class HookedSession(Session):
-    """What lies below the framework's sessions: every object that is written comes through its `flush`."""
+    """Synchronous session below the framework's sessions. Its `flush` writes all objects."""
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         if hook := self.info.get(BEFORE_HOOK):
             raise RuntimeError(
-                f"{hook.__module__}.{hook.__name__} runs before its row is written: it cannot flush, commit or begin a "
-                "savepoint. Do that in an after_… hook, or leave it to the transaction."
+                f"{hook.__module__}.{hook.__name__} runs before its row is written, so it cannot flush, commit or "
+                "begin a savepoint. Do that in an after_… hook."
             )
         if registered and any(_unwritten_rows(self)):
             await_only(_run_before_hooks(self))
         super().flush(objects)
 
 
-def _unwritten_rows(session: Session) -> Iterator[tuple[Kind, SQLModel]]:
-    """Rows with hooks that the next flush writes."""
+def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
+    """Yield the rows with hooks that the next flush writes."""
     for row in session.new:
         if hooks_of(type(row)):
             yield "create", row
@@ -66,35 +66,35 @@ def _unwritten_rows(session: Session) -> Iterator[tuple[Kind, SQLModel]]:
             yield "delete", row
 
 
-async def _run_before_hooks(below: Session) -> None:
-    """Tell of each row once; what hooks add and change is told of too."""
-    session = cast("AsyncSession", async_session(below))
-    told: dict[int, SQLModel] = {}
-    with below.no_autoflush:  # the hooks have the rows before they are written
+async def _run_before_hooks(sync_session: Session) -> None:
+    """Run the hooks once per row, also for rows that hooks add or change."""
+    session = cast("AsyncSession", async_session(sync_session))
+    done: dict[int, SQLModel] = {}
+    with sync_session.no_autoflush:  # hooks see rows before they are written
         for _ in range(MAX_ROUNDS):
-            rows = [(kind, row) for kind, row in _unwritten_rows(below) if id(row) not in told]
+            rows = [(operation, row) for operation, row in _unwritten_rows(sync_session) if id(row) not in done]
             if not rows:
                 return
-            for kind, row in rows:
-                if kind != "delete":
-                    _give_keys(row)
-            for kind, row in rows:
-                told[id(row)] = row
-                await _run_before_hooks_of(session, kind, row)
-    raise _endless(rows[0][1])
+            for operation, row in rows:
+                if operation != "delete":
+                    _set_foreign_keys(row)
+            for operation, row in rows:
+                done[id(row)] = row
+                await _run_before_hooks_of_row(session, operation, row)
+    raise _endless_loop(rows[0][1])
 
 
-async def _run_before_hooks_of(session: AsyncSession, kind: Kind, row: SQLModel) -> None:
+async def _run_before_hooks_of_row(session: AsyncSession, operation: Operation, row: SQLModel) -> None:
     try:
-        for hook in hooks_of(type(row)).get(f"before_{kind}", ()):
+        for hook in hooks_of(type(row)).get(f"before_{operation}", ()):
             session.info[BEFORE_HOOK] = hook
             await hook(session, row)
     finally:
         session.info.pop(BEFORE_HOOK, None)
 
 
-def _give_keys(row: SQLModel) -> None:
-    """Give a row the keys of what its relationships were set to, as the flush does: hooks look at `book.author_id`."""
+def _set_foreign_keys(row: SQLModel) -> None:
+    """Set foreign keys from relationships, as the flush does, so that hooks can read `book.author_id`."""
     state = state_of(row)
     for relation in state.mapper.relationships:
         if relation.direction is not RelationshipDirection.MANYTOONE or relation.viewonly:
@@ -102,33 +102,33 @@ def _give_keys(row: SQLModel) -> None:
         if not (added := state.attrs[relation.key].history.added):
             continue
         target = None if added[0] is None else state_of(added[0])
-        known = dict(zip(relation.mapper.primary_key, target.identity or (), strict=False)) if target else {}
-        for own, others in relation.local_remote_pairs or ():
-            if target is None or others in known:
-                setattr(row, state.mapper.get_property_by_column(own).key, known.get(others))
+        keys = dict(zip(relation.mapper.primary_key, target.identity or (), strict=False)) if target else {}
+        for local, remote in relation.local_remote_pairs or ():
+            if target is None or remote in keys:
+                setattr(row, state.mapper.get_property_by_column(local).key, keys.get(remote))
 
 
-def _endless(row: SQLModel) -> RuntimeError:
-    return RuntimeError(f"The hooks of {type(row).__name__} write rows whose hooks write such rows again, without end.")
+def _endless_loop(row: SQLModel) -> RuntimeError:
+    return RuntimeError(f"The hooks of {type(row).__name__} trigger each other in an endless loop.")
 
 
 @event.listens_for(HookedSession, "after_flush")
-def _note_written(session: Session, _flush: object) -> None:
+def _record_written(session: Session, _flush: object) -> None:
     if registered:
-        for kind, row in _unwritten_rows(session):  # it still knows what they were
-            if kind != "delete":
-                _note(session, row, kind)
+        for operation, row in _unwritten_rows(session):  # the session still has its pending rows
+            if operation != "delete":
+                _record_write(session, row, operation)
 
 
 @event.listens_for(HookedSession, "persistent_to_deleted")
-def _note_deleted(session: Session, row: SQLModel) -> None:
+def _record_deleted(session: Session, row: SQLModel) -> None:
     if registered and hooks_of(type(row)):
-        _note(session, row, "delete")
+        _record_write(session, row, "delete")
 
 
-def _note(session: Session, row: SQLModel, kind: Kind) -> None:
-    changed = unwritten_changes(state_of(row)) if kind == "change" else {}
-    session.info.setdefault(WRITES, []).append(Write(row, kind, changed, session.get_nested_transaction()))
+def _record_write(session: Session, row: SQLModel, operation: Operation) -> None:
+    changed = unwritten_changes(state_of(row)) if operation == "change" else {}
+    session.info.setdefault(WRITES, []).append(Write(row, operation, changed, session.get_nested_transaction()))
 
 
 def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
@@ -138,7 +138,7 @@ def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]
         _conditions[listener] = is_active
 
 
-def is_watched() -> bool:
+def has_session_listeners() -> bool:
     """Return whether a listener of SQLAlchemy's session events would miss a row that is written without a session."""
     listeners = (listener for name in SESSION_EVENTS for listener in getattr(_example.dispatch, name))
     return any(listener not in _conditions or _conditions[listener]() for listener in listeners)
@@ -148,55 +148,55 @@ SESSION_EVENTS = (
     *("before_flush", "after_flush", "after_flush_postexec", "before_commit", "after_commit", "after_begin"),
     *("before_attach", "after_attach", "transient_to_pending", "pending_to_persistent"),
 )
-_conditions: dict[Callable[..., None], Callable[[], bool]] = {_note_written: bool}
-"""Condition of a listener. `_note_written` misses nothing: hooks have their own check."""
+_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: bool}
+"""Condition of a listener. `_record_written` misses nothing: hooks have their own check."""
 _example = HookedSession()
 
 
 def is_for_hooks(session: AsyncSession) -> bool:
-    """Whether hooks may have to be told of something that is to be written, or has been."""
+    """Return whether the session has pending or written rows that may have hooks."""
     if not registered:
         return False
-    below = session.sync_session
+    pending = session.sync_session
     return WRITES in session.info or any(
-        concerns_hooks(type(row)) for rows in (below.new, below.dirty, below.deleted) for row in rows
+        may_run_hooks(type(row)) for rows in (pending.new, pending.dirty, pending.deleted) for row in rows
     )
 
 
 def refuse_commit_in_hook(session: AsyncSession) -> None:
-    if TELLING in session.info:
-        raise RuntimeError("A hook is part of the transaction of its row: it does not commit.")
+    if RUNNING in session.info:
+        raise RuntimeError("A hook must not commit. It runs in the transaction of its row.")
 
 
 async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[None]]) -> None:
-    """Tell of what was written since the last time, and of what the hooks write themselves, until there is no more.
+    """Run the hooks of written rows, then those of rows that the hooks write, until there are none.
 
-    Of a row that hooks are told of here they are not told again for what hooks change in it.
+    Changes that hooks make to a row do not run its hooks again.
     """
-    if WRITES not in session.info or TELLING in session.info:
+    if WRITES not in session.info or RUNNING in session.info:
         return
-    session.info[TELLING] = True
-    told: dict[int, SQLModel] = {}
+    session.info[RUNNING] = True
+    done: dict[int, SQLModel] = {}
     try:
         for _ in range(MAX_ROUNDS):
             for write in _take_writes(session):
-                if write.kind == "delete" or id(write.row) not in told:
-                    told[id(write.row)] = write.row
-                    await _run_after_hooks_of(session, write)
+                if write.operation == "delete" or id(write.row) not in done:
+                    done[id(write.row)] = write.row
+                    await _run_after_hooks_of_row(session, write)
             await flush()
             if WRITES not in session.info:
                 return
     finally:
-        del session.info[TELLING]
-    raise _endless(session.info[WRITES][0].row)
+        del session.info[RUNNING]
+    raise _endless_loop(session.info[WRITES][0].row)
 
 
-async def _run_after_hooks_of(session: AsyncSession, write: Write) -> None:
+async def _run_after_hooks_of_row(session: AsyncSession, write: Write) -> None:
     info = state_of(write.row).info
-    if write.kind == "change":
+    if write.operation == "change":
         info[INFO_KEY] = write.changes
     try:
-        for hook in hooks_of(type(write.row)).get(f"after_{write.kind}", ()):
+        for hook in hooks_of(type(write.row)).get(f"after_{write.operation}", ()):
             await hook(session, write.row)
     finally:
         info.pop(INFO_KEY, None)
@@ -206,30 +206,30 @@ def _take_writes(session: AsyncSession) -> list[Write]:
     rows: dict[int, list[Write]] = defaultdict(list)
     for write in session.info.pop(WRITES, ()):
         rows[id(write.row)].append(write)
-    return [write for writes in rows.values() if (write := _sum_up(writes))]
+    return [write for writes in rows.values() if (write := _combine(writes))]
 
 
-def _sum_up(writes: Sequence[Write]) -> Write | None:
-    """What became of a row: one that came and changed came, and one that came and went was never there."""
+def _combine(writes: Sequence[Write]) -> Write | None:
+    """Combine the writes of a row: created and changed is created, created and deleted is nothing."""
     first, last = writes[0], writes[-1]
-    if first.kind == "create":
-        return None if last.kind == "delete" else first
-    return last if last.kind == "delete" else _merge(writes)
+    if first.operation == "create":
+        return None if last.operation == "delete" else first
+    return last if last.operation == "delete" else _merge_changes(writes)
 
 
-def _merge(writes: Sequence[Write]) -> Write | None:
+def _merge_changes(writes: Sequence[Write]) -> Write | None:
     merged: dict[str, Change] = {}
     for write in writes:
         for name, change in write.changes.items():
             merged[name] = Change(merged.get(name, change).before, change.after)
-    held = {name: change for name, change in merged.items() if change.before != change.after}
-    return writes[0]._replace(changes=held) if held else None
+    changed = {name: change for name, change in merged.items() if change.before != change.after}
+    return writes[0]._replace(changes=changed) if changed else None
 
 
-def forget_writes(session: Session, undone: SessionTransaction) -> None:
-    """Tell nobody of what was written in a savepoint that has been rolled back."""
-    if kept := [write for write in session.info.pop(WRITES, ()) if not is_within(write.savepoint, undone)]:
-        session.info[WRITES] = kept
+def forget_writes(session: Session, savepoint: SessionTransaction) -> None:
+    """Discard the writes of a savepoint that is rolled back, so that their hooks do not run."""
+    if remaining := [write for write in session.info.pop(WRITES, ()) if not is_within(write.savepoint, savepoint)]:
+        session.info[WRITES] = remaining
 
 
 def is_within(savepoint: SessionTransaction | None, outer: SessionTransaction) -> bool:

@@ -1,4 +1,4 @@
-"""A database's address: any spelling that providers show becomes the one that our drivers take."""
+"""Database URLs. Any spelling that providers show is converted to the one that the drivers accept."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import URL
 
 from opportune.config.project import PROJECT
-from opportune.db.url.options import SECRET_OPTIONS, names_a_pooler, translate
+from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate
 from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, parse_postgresql_url
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
@@ -21,55 +21,60 @@ Pooled = Literal["auto", "true", "false"]
 DEFAULT_PORT = 5432
 POSTGRESQL = ("postgresql", "postgres", "pgsql", "postgis")
 SCHEME = re.compile(r"(?P<name>[a-z][a-z0-9.-]*)(?:\+(?P<driver>\w+))?://(?P<rest>.*)", re.IGNORECASE)
-# What people copy along with an address.
+# Text that is often copied along with a URL.
 QUOTES = "'\"`"
 PREFIX = re.compile(
     rf"(?:(?:export\s+|set\s+)?[a-z]\w*\s*=\s*|psql\s+(?:-d\s+)?)(?=[{QUOTES}]?(?:\w|\+)+:)|jdbc:", re.IGNORECASE
 )
 WHITESPACE = " \t\r\n\ufeff\u200b\u00a0"
-# A name that SQLAlchemy writes into an address and reads from it unchanged.
+# Names that SQLAlchemy renders into a URL and parses from it unchanged.
 PLAIN_NAME = re.compile(r"[\w.$~/-]+")
 
 UNSUPPORTED_SCHEMES = {
     **dict.fromkeys(
         ("prisma", "prisma+postgres"),
-        "is an address of Prisma's own service, not of PostgreSQL: take the direct one, postgres://…@db.prisma.io:5432/…",
+        "is a URL of Prisma's service, not of PostgreSQL: use the direct one, postgres://…@db.prisma.io:5432/…",
     ),
     **dict.fromkeys(
-        ("http", "https"), "is a web address: take the connection string that your provider shows for PostgreSQL"
+        ("http", "https"), "is a web address: use the connection string that your provider shows for PostgreSQL"
     ),
     **dict.fromkeys(
         ("mysql", "mariadb", "mongodb", "mssql", "oracle", "redis", "rediss", "libsql", "cockroachdb", "sqlserver"),
-        "is one of another database: this program runs on SQLite and PostgreSQL",
+        "is a URL of another database: only SQLite and PostgreSQL are supported",
     ),
 }
 
 
 @dataclass(frozen=True, repr=False)
 class DatabaseURL:
-    """A parsed address. `url` holds the password: show `shown` instead."""
+    """A parsed database URL. `url` contains the password; display `redacted` instead."""
 
     kind: Kind
     url: URL
     provider: str = ""
-    """Whose server it is (Neon, Supabase, …), or nothing."""
+    """Name of the provider (Neon, Supabase, …), or empty."""
     pooled: bool = False
-    """Whether a pooler stands in front, as far as address and DATABASE_POOLED tell."""
+    """Whether the URL or DATABASE_POOLED indicates a pooler."""
     prepares: bool = False
-    """Whether statements may be prepared: only where DATABASE_POOLED=false says that the connection is direct."""
+    """Whether prepared statements are allowed: only if DATABASE_POOLED=false declares a direct connection."""
     notices: tuple[str, ...] = field(default=(), compare=False)
-    """A line each on what was changed, left out or is likely to hurt."""
+    """Lines about changed and omitted options and likely problems."""
     direct: str = field(default="", compare=False)
-    """Where there is a pooler: the address without it, in words that follow "set DATABASE_DIRECT_URL to"."""
+    """Description of the URL without the pooler, to complete "set DATABASE_DIRECT_URL to"."""
     name: str = field(default="DATABASE_URL", compare=False)
-    """The setting or argument that it came from."""
+    """Name of the setting or argument that holds the URL."""
 
     @classmethod
     def parse(cls, text: str, pooled: Pooled = "auto", name: str = "DATABASE_URL") -> Self:
-        """Understand an address.
+        """Parse a URL.
+
+        Args:
+            text: URL of a SQLite file or PostgreSQL database.
+            pooled: Whether a pooler is in front of the server. `auto` decides by host, port and options.
+            name: Name of the setting or argument, for messages.
 
         Raises:
-            OperatorError: the text is no address of SQLite or PostgreSQL; the message begins with `name`.
+            OperatorError: The text is not a valid URL. The message begins with `name`.
         """
         try:
             return cls(**_parts(_unwrapped(text), pooled), name=name)
@@ -78,22 +83,22 @@ class DatabaseURL:
 
     @property
     def path(self) -> Path:
-        """The file of a SQLite database."""
+        """File of a SQLite database."""
         return Path(self.url.database or "")
 
     @property
     def sync_url(self) -> URL:
-        """For code that runs outside the event loop: migrations."""
+        """URL with a synchronous driver, for migrations."""
         return self.url if self.kind == "postgresql" else self.url.set(drivername="sqlite+pysqlite")
 
     @property
     def database(self) -> str:
-        """The name of a PostgreSQL database, or nothing if the server is to choose."""
+        """Name of a PostgreSQL database, or empty for the server's default."""
         return self.url.database or str(self.url.query.get("dbname", ""))
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """Where a PostgreSQL server may be, in the order in which it is looked for."""
+        """Hosts of a PostgreSQL server, in the order they are tried."""
         if self.url.host:
             return (Host(self.url.host, self.url.port or DEFAULT_PORT),)
         names = str(self.url.query.get("host", "")).split(",")
@@ -102,73 +107,71 @@ class DatabaseURL:
 
     @property
     def server(self) -> str:
-        """The file, or host and port, for messages."""
+        """File, or host and port, for messages."""
         if self.kind != "postgresql":
             return str(self.path)
         return ", ".join(map(str, self.hosts)) or f"service {self.url.query['service']}"
 
     @property
     def is_local(self) -> bool:
-        """Whether this machine, or one beside it, holds the database: where TLS is unusual."""
+        """Whether the database is on this machine or in a private network, where TLS is unusual."""
         return all(is_local(host.name) for host in self.hosts)
 
     @property
     def advice_if_unreachable(self) -> str:
-        """What to take instead if this machine cannot reach the host, or nothing."""
+        """Advice if this machine cannot reach the host, or empty."""
         return next(filter(None, (advice_if_unreachable(host.name) for host in self.hosts)), "")
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """libpq's and psycopg's arguments for one connection; those in the URL win."""
+        """Arguments of libpq and psycopg for a connection. Options in the URL override them."""
         if self.kind != "postgresql":
             return {}
         arguments: dict[str, Any] = {
-            "connect_timeout": 5 if len(self.hosts) < 2 else 2,  # all of them get their turn in a request's time
+            "connect_timeout": 5 if len(self.hosts) < 2 else 2,  # all hosts are tried within the time of a request
             "tcp_user_timeout": 4000,
             "keepalives_idle": 30,
             "application_name": "opportune",
         }
         arguments = {name: value for name, value in arguments.items() if name not in self.url.query}
         if not self.prepares:
-            # A pooler gives each transaction another server connection, where our statement is not, or is not ours.
+            # A pooler may run each transaction on another server connection, which lacks our prepared statements.
             arguments["prepare_threshold"] = None
         return arguments
 
     @property
     def conninfo(self) -> str:
-        """A PostgreSQL address as its own programs take it, without secrets: all users can read command lines."""
-        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - sites on SQLite can do without
+        """Connection string for PostgreSQL's programs, without secrets, because other users can read command lines."""
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - SQLite does not need psycopg
 
-        _, named = self.url.get_dialect()().create_connect_args(self.url)
-        return make_conninfo(**{name: value for name, value in named.items() if name not in SECRET_OPTIONS})
+        _, arguments = self.url.get_dialect()().create_connect_args(self.url)
+        return make_conninfo(**{name: value for name, value in arguments.items() if name not in SECRET_OPTIONS})
 
     @property
     def environ(self) -> dict[str, str]:
-        """What `conninfo` leaves out, where those programs look for it and no other user can."""
+        """Environment variables with the password for PostgreSQL's programs."""
         return {"PGPASSWORD": str(self.url.password)} if self.url.password else {}
 
     @property
     def redacted(self) -> str:
-        """The address without its password."""
+        """URL without the password."""
         url = self.url.set(drivername="sqlite+memory") if self.kind == "memory" else self.url
         hidden = {name: "***" for name in SECRET_OPTIONS if name in url.query}
         return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     @property
-    def written_never(self) -> str:
-        """A line on what is only read, or nothing."""
+    def readonly_notice(self) -> str:
+        """Message that the database is read-only, or empty."""
         if self.kind != "memory":
             return ""
-        return (
-            f"{self.redacted} is read into memory and never written. To write, set {self.name} to sqlite:///{self.path}"
-        )
+        return f"{self.redacted} is read into memory and cannot be written. To write, set {self.name} to sqlite:///{self.path}"
 
     def __repr__(self) -> str:
         return f"<DatabaseURL {self.redacted}>"
 
 
 def _unwrapped(text: str) -> str:
-    """The address itself, without the quotes, `DATABASE_URL=` or `psql` that were copied with it."""
+    """Remove quotes, `DATABASE_URL=` or `psql` that were copied along with the URL."""
     before = None
     while text != before:
         before = text
@@ -192,8 +195,8 @@ def _parts(text: str, pooled: Pooled) -> dict[str, Any]:
     if scheme in POSTGRESQL:
         return _postgresql(driver, parse_postgresql_url(rest), pooled)
     full = f"{scheme}+{driver}" if driver else scheme
-    if words := UNSUPPORTED_SCHEMES.get(full) or UNSUPPORTED_SCHEMES.get(scheme):
-        raise InvalidURL(f"begins with {full}:// and {words}.")
+    if reason := UNSUPPORTED_SCHEMES.get(full) or UNSUPPORTED_SCHEMES.get(scheme):
+        raise InvalidURL(f"begins with {full}:// and {reason}.")
     raise InvalidURL(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
 
 
@@ -201,7 +204,7 @@ def _not_an_address(text: str) -> str:
     if not text:
         return f"is empty. {EXAMPLES}."
     if text.startswith("$"):
-        return "holds a reference that nothing has put a value for. Set the address itself."
+        return "contains a reference that was not replaced by its value. Set the URL itself."
     if re.match(r"(?:sqlite|postgres)\w*(?:\+\w+)?:", text, re.IGNORECASE):
         return f"lacks the two slashes after its colon. {EXAMPLES}."
     if re.search(r"\b(?:host|server|dbname)\s*=", text, re.IGNORECASE):
@@ -210,34 +213,34 @@ def _not_an_address(text: str) -> str:
 
 
 def _sqlite(driver: str, rest: str) -> dict[str, Any]:
-    written, _, query = rest.partition("?")
-    file = written[1:]
+    path, _, query = rest.partition("?")
+    file = path[1:]
     if file in ("", ":memory:"):
-        raise InvalidURL("names no file. Use sqlite:///./data/app.db")
-    if not written.startswith("/"):
+        raise InvalidURL("has no file. Use sqlite:///./data/app.db")
+    if not path.startswith("/"):
         raise InvalidURL("needs a third slash before the file: sqlite:///./data/app.db")
     if file.startswith("file:") or file.endswith(("/", "\\")):
-        raise InvalidURL("has no plain path to a file after its slashes. Use sqlite:///./data/app.db")
+        raise InvalidURL("has no plain path of a file after the slashes. Use sqlite:///./data/app.db")
     return {
         "kind": "memory" if driver == "memory" else "sqlite",
         "url": URL.create("sqlite+aiosqlite", database=str(_in_project(file))),
-        "notices": ("What follows the question mark is left out: SQLite needs none of it here.",) if query else (),
+        "notices": ("Options after the question mark are ignored: SQLite does not need them.",) if query else (),
     }
 
 
 def _in_project(file: str) -> Path:
-    # Relative to the project, not to where the command was typed: one database whatever the working directory.
+    # Relative to the project, so that the working directory does not matter.
     try:
         return (PROJECT / Path(file).expanduser()).resolve()
     except (RuntimeError, OSError) as error:
-        raise InvalidURL("has a path that leads nowhere. Use sqlite:///./data/app.db") from error
+        raise InvalidURL("has a path that does not exist. Use sqlite:///./data/app.db") from error
 
 
 def _postgresql(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
     options, changes = translate(address)
-    tells_pooler = names_a_pooler(address) or any(is_pooler(host, provider) for host in address.hosts)
-    is_pooled = tells_pooler if pooled == "auto" else pooled == "true"
+    detected = has_pooler_option(address) or any(is_pooler(host, provider) for host in address.hosts)
+    is_pooled = detected if pooled == "auto" else pooled == "true"
     return {
         "kind": "postgresql",
         "url": _url(address, options),
@@ -258,25 +261,25 @@ def _url(address: ParsedURL, options: dict[str, str]) -> URL:
         query["host"] = ",".join(host.name for host in address.hosts)
         if any(host.port for host in address.hosts):
             query["port"] = ",".join(str(host.port or DEFAULT_PORT) for host in address.hosts)
-    plain = PLAIN_NAME.fullmatch(address.database)
-    if address.database and not plain:
+    is_plain = PLAIN_NAME.fullmatch(address.database)
+    if address.database and not is_plain:
         query["dbname"] = address.database
     user = address.user if address.user or address.password else None
-    database = address.database if plain else None
+    database = address.database if is_plain else None
     return URL.create("postgresql+psycopg", user, address.password or None, host, port, database, query)
 
 
 def _notices(driver: str, address: ParsedURL, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
     if driver and not driver.startswith("psycopg"):
-        yield f"The driver {driver} is not used: psycopg speaks to PostgreSQL here."
+        yield f"The driver {driver} is not used: the site uses psycopg for PostgreSQL."
     if address.is_raw:
-        yield "User and password are taken as they stand. For other programs write %40 for @, %2F for /, %3F for ?."
+        yield "User and password are not percent-encoded. For other programs write %40 for @, %2F for /, %3F for ?."
     if not address.database and provider.name != "Prisma Postgres":
-        yield "The address names no database: PostgreSQL takes the one that is called like the user."
+        yield "The URL names no database: PostgreSQL uses the one with the name of the user."
     if is_pooled and re.search(r"-c|--", address.options.get("options", "")):
-        yield "Most poolers refuse options=-c …: in SQL, ALTER ROLE … SET … does the same."
+        yield "Most poolers refuse options=-c …. Use ALTER ROLE … SET … in SQL instead."
     if provider.name == "Neon" and is_pooled and address.options.get("channel_binding") == "require":
-        yield "channel_binding=require is passed on to Neon's pooler: if signing in fails, take it out of the address."
+        yield "channel_binding=require is passed to Neon's pooler. If authentication fails, remove it from the URL."
     if provider.notice:
         yield provider.notice
     for host in address.hosts:

@@ -1,4 +1,4 @@
-"""The options of an address: what other clients call differently, what they alone know, and TLS."""
+"""Options of a PostgreSQL URL: TLS, and options that only other clients understand."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from opportune.db.url.providers import is_local
 from opportune.runtime.suggestions import did_you_mean
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# asyncpg's, node's and JDBC's words for them
+# Values of asyncpg, Node and JDBC
 SSL_WORDS = {
     **dict.fromkeys(("true", "1", "yes", "on", "no-verify"), "require"),
     **dict.fromkeys(("false", "0", "no", "off"), "disable"),
@@ -16,7 +16,7 @@ SSL_WORDS = {
 SCHEMAS = ("schema", "currentschema", "search_path")
 SECRET_OPTIONS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
-# Options of Prisma, asyncpg, SQLAlchemy, pgx and others, which libpq refuses, and our setting for the same.
+# Options of Prisma, asyncpg, SQLAlchemy, pgx and others that libpq refuses, with the setting that replaces them.
 FOREIGN_OPTIONS = {
     **dict.fromkeys(("connection_limit", "pool_size", "pool_max_conns"), "DATABASE_POOL_SIZE"),
     "max_overflow": "DATABASE_MAX_OVERFLOW",
@@ -58,65 +58,65 @@ FOREIGN_OPTIONS = {
 
 
 def translate(address: ParsedURL) -> tuple[dict[str, str], list[str]]:
-    """The options for libpq, TLS among them, and a line on each that is not passed on as it was.
+    """Return the options for libpq, including TLS, and a notice for each changed option.
 
     Raises:
-        Unusable: an option means nothing to libpq, or two of them contradict each other.
+        InvalidURL: libpq does not know an option, or two options conflict.
     """
     options = dict(address.options)
-    notices = list(_drop_foreign(options, address.user))
-    _refuse_unknown(options)
-    notices += _settle_tls(options, address)
+    notices = list(_remove_foreign_options(options, address.user))
+    _refuse_unknown_options(options)
+    notices += _set_tls_mode(options, address)
     if len(address.hosts) > 1 and "target_session_attrs" not in options and not address.hosts[0].is_socket:
         notices.append(
-            "Of several hosts the first that answers is used: target_session_attrs=read-write finds the writer."
+            "The first of several hosts that responds is used. Add target_session_attrs=read-write to find the primary."
         )
     return options, notices
 
 
-def names_a_pooler(address: ParsedURL) -> bool:
-    """Whether the options say so, as Prisma's do."""
+def has_pooler_option(address: ParsedURL) -> bool:
+    """Return whether the URL has Prisma's option for a pooler."""
     return address.options.get("pgbouncer", "").lower() == "true"
 
 
-def _drop_foreign(options: dict[str, str], user: str) -> Iterator[str]:
+def _remove_foreign_options(options: dict[str, str], user: str) -> Iterator[str]:
     for name in sorted(FOREIGN_OPTIONS.keys() & options.keys()):
         del options[name]
         setting = FOREIGN_OPTIONS[name]
-        instead = f"the setting for it is {setting}" if setting else "PostgreSQL's library has no such option"
-        yield f"The option {name} is left out: {instead}."
+        instead = f"use the setting {setting}" if setting else "libpq has no such option"
+        yield f"The option {name} is ignored: {instead}."
     for name in SCHEMAS:
         if (schema := options.pop(name, "public")) != "public":
             yield (
-                f"The option {name} is left out. To make a schema the usual one, in SQL: "
+                f"The option {name} is ignored. To set the default schema, run in SQL: "
                 f'ALTER ROLE "{user}" SET search_path = "{schema}"'
             )
 
 
-def _refuse_unknown(options: dict[str, str]) -> None:
-    from psycopg import pq  # noqa: PLC0415 - sites on SQLite can do without
+def _refuse_unknown_options(options: dict[str, str]) -> None:
+    from psycopg import pq  # noqa: PLC0415 - SQLite does not need psycopg
 
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
-    for name in options.keys() - known:
+    allowed = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
+    for name in options.keys() - allowed:
         if not re.fullmatch(r"[a-z_]{1,40}", name):
-            raise InvalidURL("has an option that PostgreSQL does not know. Look at what follows the question mark.")
-        advice = did_you_mean(name, known) or " Remove it."
+            raise InvalidURL("has an option that PostgreSQL does not know. Check the text after the question mark.")
+        advice = did_you_mean(name, allowed) or " Remove it."
         raise InvalidURL(f"has the option '{name}', which PostgreSQL does not know.{advice}")
 
 
-def _settle_tls(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
-    """Put one `sslmode` where there is to be one."""
+def _set_tls_mode(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
+    """Set `sslmode` from the options and the hosts."""
     ssl = options.pop("ssl", "")
     mode = _ssl_mode(options.get("sslmode") or ssl)
-    public = not all(is_local(host.name) for host in address.hosts)
-    if not mode and public:
+    is_public = not all(is_local(host.name) for host in address.hosts)
+    if not mode and is_public:
         mode = "verify-full" if options.get("sslrootcert") == "system" else "require"
-        yield f"TLS is asked for (sslmode={mode}), since the host is a public one."
-    elif mode in SSL_MODES[:3] and public:
-        yield f"With sslmode={mode} password and data may travel in the open: sslmode=require keeps them private."
+        yield f"TLS is required (sslmode={mode}), because the host is public."
+    elif mode in SSL_MODES[:3] and is_public:
+        yield f"With sslmode={mode} password and data may be sent unencrypted. Use sslmode=require."
     if mode:
         options["sslmode"] = mode
-    yield from _look_at_certificates(mode, options)
+    yield from _check_certificates(mode, options)
 
 
 def _ssl_mode(word: str) -> str:
@@ -126,10 +126,10 @@ def _ssl_mode(word: str) -> str:
     return mode
 
 
-def _look_at_certificates(mode: str, options: dict[str, str]) -> Iterator[str]:
+def _check_certificates(mode: str, options: dict[str, str]) -> Iterator[str]:
     authorities = options.get("sslrootcert")
     if authorities == "system" and mode != "verify-full":
-        raise InvalidURL("has sslrootcert=system, which goes with sslmode=verify-full only.")
+        raise InvalidURL("has sslrootcert=system, which works only with sslmode=verify-full.")
     if mode in ("verify-ca", "verify-full") and not authorities:
         yield (
             f"sslmode={mode} needs certificates to trust: add sslrootcert=/your/provider's/ca.pem, "

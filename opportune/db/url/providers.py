@@ -1,4 +1,4 @@
-"""What the hosts of the well-known PostgreSQL providers tell: whose it is, and what stands in front of it."""
+"""Detection of PostgreSQL providers and poolers by their hosts."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from opportune.db.url.parser import Host
 
-# Ports that nothing but a pooler uses, and names that poolers go by wherever they run.
+# Ports that only poolers use, and typical host names of poolers.
 POOLER_PORTS = {6432, 6438, 6543}
 POOLERS = re.compile(r"pooler|pgbouncer|pgcat|pgpool|supavisor|leapcellpool\.com$")
 LOCAL_NAMES = re.compile(r"[^.]*|.*\.(?:localhost|internal|local|localdomain|lan|home\.arpa|flycast|svc)")
@@ -14,35 +14,33 @@ LOCAL_NAMES = re.compile(r"[^.]*|.*\.(?:localhost|internal|local|localdomain|lan
 
 @dataclass(frozen=True)
 class Provider:
-    """`hosts` tells it by its hosts, `pooler` its pooler by `host:port`."""
+    """PostgreSQL provider. The patterns match its hosts, and `host:port` of its pooler."""
 
     name: str
     hosts: str
     pooler: str = ""
     direct: str = ""
-    """The address without the pooler, in words that follow "set DATABASE_DIRECT_URL to"."""
+    """Description of the URL without the pooler, to complete "set DATABASE_DIRECT_URL to"."""
     notice: str = ""
-    """What everybody should know who uses it with this program."""
+    """Notice for every URL of this provider."""
 
 
 PROVIDERS = (
-    Provider("Neon", r"\.neon\.tech", direct="the same address without -pooler in its host"),
+    Provider("Neon", r"\.neon\.tech", direct="the same URL without -pooler in its host"),
     Provider(
         "Supabase",
         r"\.supabase\.(?:co|com)",
         pooler=r"pooler\.supabase\.com:",
-        direct="Supabase's session pooler: the same address with port 5432",
+        direct="Supabase's session pooler: the same URL with port 5432",
     ),
     Provider("Leapcell", r"\.leapcellpool\.com"),
     Provider("Railway", r"\.railway\.internal|\.rlwy\.net"),
     Provider("Render", r"^dpg-\w+-\w(?:\.[\w-]+\.render\.com)?"),
-    Provider("Fly.io", r"\.flympg\.net|\.flycast", direct="the same address with the host direct.….flympg.net"),
-    Provider("DigitalOcean", r"\.db\.ondigitalocean\.com", pooler=":25061$", direct="the address with port 25060"),
+    Provider("Fly.io", r"\.flympg\.net|\.flycast", direct="the same URL with the host direct.….flympg.net"),
+    Provider("DigitalOcean", r"\.db\.ondigitalocean\.com", pooler=":25061$", direct="the URL with port 25060"),
     Provider("Aiven", r"\.aivencloud\.com"),
-    Provider(
-        "Prisma Postgres", r"db\.prisma\.io", pooler=r"^pooled\.", direct="the address with the host db.prisma.io"
-    ),
-    Provider("Xata", r"\.xata\.(?:sh|tech)", direct="the same address with -rw in place of -pooler"),
+    Provider("Prisma Postgres", r"db\.prisma\.io", pooler=r"^pooled\.", direct="the URL with the host db.prisma.io"),
+    Provider("Xata", r"\.xata\.(?:sh|tech)", direct="the same URL with -rw instead of -pooler"),
     Provider("AWS RDS", r"\.rds\.amazonaws\.com", pooler=r"\.proxy-"),
     Provider("Heroku", r"^ec2-[\w.-]+\.amazonaws\.com"),
     Provider("Azure", r"\.postgres\.database\.azure\.com"),
@@ -50,31 +48,31 @@ PROVIDERS = (
     Provider(
         "CockroachDB",
         r"\.cockroachlabs\.cloud",
-        notice="CockroachDB speaks PostgreSQL's language with differences: this program is not tested with it.",
+        notice="CockroachDB differs from PostgreSQL and is not tested.",
     ),
     Provider(
         "Nile",
         r"\.thenile\.dev",
-        notice="Nile has tables of its own for users and tenants: this program is not tested with it.",
+        notice="Nile manages its own tables of users and tenants and is not tested.",
     ),
 )
 UNKNOWN = Provider("", "")
 
-# Hosts that only some machines can reach, and what to take on the others.
+# Hosts that only some machines can reach, and advice for the others.
 UNREACHABLE = (
     (
         r"^db\.\w+\.supabase\.co$",
-        "Supabase's direct host answers over IPv6 only. Where there is none, take the session pooler's address "
+        "Supabase's direct host supports only IPv6. Without IPv6, use the URL of the session pooler "
         "(Connect, Session pooler: aws-….pooler.supabase.com:5432).",
     ),
-    (r"\.railway\.internal$", "This host is known inside Railway only: elsewhere take DATABASE_PUBLIC_URL."),
+    (r"\.railway\.internal$", "This host works only inside Railway. Elsewhere use DATABASE_PUBLIC_URL."),
     (
         r"^dpg-\w+-\w$",
-        "This host is known inside Render only, in its own region: elsewhere take the External Database URL.",
+        "This host works only inside Render, in its region. Elsewhere use the External Database URL.",
     ),
     (
         r"\.(?:flympg\.net|flycast|internal)$",
-        "This host is known inside a private network only, such as Fly.io's: elsewhere use a tunnel (fly mpg proxy).",
+        "This host works only inside a private network, such as Fly.io's. Elsewhere use a tunnel (fly mpg proxy).",
     ),
 )
 
@@ -87,7 +85,7 @@ def provider_of(hosts: tuple[Host, ...]) -> Provider:
 
 
 def is_pooler(host: Host, provider: Provider) -> bool:
-    """Whether name and port are those of a pooler. Elsewhere a pooler cannot be told from the server."""
+    """Return whether host name or port indicates a pooler."""
     name = host.name.lower()
     if host.port in POOLER_PORTS or (POOLERS.search(name) and not host.is_socket):
         return True
@@ -95,7 +93,7 @@ def is_pooler(host: Host, provider: Provider) -> bool:
 
 
 def is_local(host: str) -> bool:
-    """Whether it is this machine or one beside it, where TLS and keys are unusual."""
+    """Return whether a host is this machine or in a private network, where TLS is unusual."""
     try:
         return not ip_address(host.partition("%")[0]).is_global
     except ValueError:
@@ -103,5 +101,5 @@ def is_local(host: str) -> bool:
 
 
 def advice_if_unreachable(host: str) -> str:
-    """What to take instead where this host cannot be reached, or nothing."""
+    """Return advice if the host may be unreachable from this machine, or an empty string."""
     return next((advice for pattern, advice in UNREACHABLE if re.search(pattern, host.lower())), "")

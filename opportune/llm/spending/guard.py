@@ -13,7 +13,7 @@ from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db import Database, is_outage, utc_now
-from opportune.db.queries.advisory_lock import take_turn
+from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.llm.answers.chosen_model import look_up_chosen
 from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.providers.provider import Chunk, LLMError
@@ -113,7 +113,7 @@ class SpendingGuard(CallGuard):
             return
         try:
             async with self.database.writer() as session:
-                await take_turn(session, "opllm$")  # otherwise two parallel calls could reserve the same remainder
+                await acquire_advisory_lock(session, "opllm$")  # otherwise two parallel calls could reserve the same remainder
                 now = self.now()
                 totals = await ledger.read_totals(session, payer, now.date())
                 self.switch.note(is_off=totals.is_off)

@@ -16,7 +16,7 @@ from opportune.application import create_app
 from opportune.cli.development import check
 from opportune.config.project import installed_features
 from opportune.db.database import Database
-from opportune.db.migrations.post_migrate import bring_in_line, due
+from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
@@ -49,8 +49,8 @@ def books(groups: Groups) -> Feature:
 async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features: Feature) -> None:
     monkeypatch.setattr(shipped_groups, "installed_features", lambda: features)
     async with database.engine.begin() as connection:
-        await connection.run_sync(bring_in_line)
-        assert await connection.run_sync(due) == []
+        await connection.run_sync(run_due_statements)
+        assert await connection.run_sync(due_statements) == []
 
 
 async def groups(database: Database) -> dict[str, list[str]]:

@@ -122,8 +122,12 @@ async def test_direct_insert_is_recorded_in_the_audit_log(
 async def test_direct_insert_records_the_same_as_the_orm(
     librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for is_watched in (False, True):
-        monkeypatch.setattr(database_module, "is_watched", lambda is_watched=is_watched: is_watched)
+    for has_session_listeners in (False, True):
+        monkeypatch.setattr(
+            database_module,
+            "has_session_listeners",
+            lambda has_session_listeners=has_session_listeners: has_session_listeners,
+        )
         await librarian.post(f"{API}/notes", json={"text": "A note"})
     direct, usual = (
         entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await audit_entries(database)

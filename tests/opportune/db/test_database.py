@@ -154,7 +154,7 @@ async def fault(url: str) -> str:
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:
-    assert "Nothing answers at 127.0.0.1:1." in await fault("postgresql://me:hidden@127.0.0.1:1/d")
+    assert "No server responds at 127.0.0.1:1." in await fault("postgresql://me:hidden@127.0.0.1:1/d")
 
 
 async def test_an_unknown_host_is_named() -> None:
@@ -205,7 +205,7 @@ async def test_a_server_of_another_kind_is_named() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("host=/nowhere", "Nothing answers at /nowhere:5432."),
+        ("host=/nowhere", "No server responds at /nowhere:5432."),
         ("host=127.0.0.1&connect_timeout=soon", "an option with a value"),
     ],
 )
@@ -229,10 +229,10 @@ async def test_statement_alone_waits_for_callbacks(
 ) -> None:
     async def act() -> None: ...
 
-    async def write_alone(*_: object) -> Rows:
+    async def write_and_commit(*_: object) -> Rows:
         return [["written"]]
 
-    async with Session(bind=database.engine, write_alone=write_alone) as session:
-        assert await session.write_alone(text("SELECT 1"), {}) == [["written"]]
+    async with Session(bind=database.engine, autocommit_write=write_and_commit) as session:
+        assert await session.write_and_commit(text("SELECT 1"), {}) == [["written"]]
         register(session, act)
-        assert await session.write_alone(text("SELECT 1"), {}) is None
+        assert await session.write_and_commit(text("SELECT 1"), {}) is None

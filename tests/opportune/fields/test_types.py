@@ -151,7 +151,7 @@ def test_a_country_is_known_by_either_case_and_no_other_place_is() -> None:
         country: Annotated[str, *Sample.model_fields["country"].metadata]
 
     assert Asked(country="at").country == "AT"
-    with pytest.raises(ValueError, match="please give a country by its code of two letters, such as AT"):
+    with pytest.raises(ValueError, match="please enter a two-letter country code"):
         Asked(country="EU")
 
 

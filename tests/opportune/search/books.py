@@ -6,7 +6,7 @@ from sqlalchemy import MetaData, insert
 from sqlmodel import Field, SQLModel
 
 from opportune.db.database import Database
-from opportune.db.migrations.post_migrate import bring_in_line
+from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import NAMING_CONVENTION, BigId
 from tests.opportune import tables
 
@@ -40,7 +40,7 @@ async def make_tables(database: Database) -> None:
 async def migrated(database: Database) -> None:
     """Update the indexes, as after migrations."""
     async with database.engine.begin() as connection:
-        await connection.run_sync(bring_in_line)
+        await connection.run_sync(run_due_statements)
 
 
 async def add(database: Database, *books: Sequence[str | None]) -> None:

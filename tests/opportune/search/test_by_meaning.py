@@ -12,7 +12,7 @@ from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
-from opportune.db.migrations.post_migrate import due
+from opportune.db.migrations.post_migrate import due_statements
 from opportune.llm import LanguageModel, LLMError
 from opportune.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.pagination import Paging, paginate
@@ -228,7 +228,7 @@ async def test_unused_vectors_go_and_triggers_are_restored(
     on_table = "" if library.database.url.kind == "sqlite" else " ON test_book"
     async with library.database.engine.begin() as connection:
         await connection.execute(text(f"DROP TRIGGER vectors_of_test_book_delete{on_table}"))
-        assert await connection.run_sync(due) != []
+        assert await connection.run_sync(due_statements) != []
     await migrated(library.database)
     async with library.database.writer() as session:
         await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
@@ -237,7 +237,7 @@ async def test_unused_vectors_go_and_triggers_are_restored(
     Searchable(Book, fields=["title", "summary"])
     await migrated(library.database)
     async with library.database.engine.connect() as connection:
-        assert await connection.run_sync(due) == []
+        assert await connection.run_sync(due_statements) == []
     async with library.database.writer() as session:
         await session.execute(update(Book).values(title="Bread"))
     async with library.database.reader() as session:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.migrations.post_migrate import bring_in_line
+from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.url.database_url import DatabaseURL
 from opportune.llm import EmbeddingModel, LanguageModel
 from opportune.llm.embeddings.jobs import connect_embeddings, embed_all
@@ -119,11 +119,11 @@ async def test_unused_document_vectors_are_deleted(shelf: Shelf, monkeypatch: py
     shelf.write(ENTRIES)
     await shelf.jobs.run(embed_all())
     async with shelf.database.engine.begin() as connection:
-        await connection.run_sync(bring_in_line)
+        await connection.run_sync(run_due_statements)
     assert await shelf.names("sailing ship") == ["Harbour"]
     monkeypatch.setattr(indexes, "by_meaning", {})
     async with shelf.database.engine.begin() as connection:
-        await connection.run_sync(bring_in_line)
+        await connection.run_sync(run_due_statements)
     async with shelf.database.reader() as session:
         assert await session.scalar(text("SELECT count(*) FROM vectors_of_all")) == 0
     assert await shelf.names("a sailing ship") == []

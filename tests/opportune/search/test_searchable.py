@@ -10,7 +10,7 @@ from sqlalchemy import CTE, delete, select, text, update
 from sqlmodel import col
 
 from opportune.db.database import Database
-from opportune.db.migrations.post_migrate import due
+from opportune.db.migrations.post_migrate import due_statements
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
@@ -140,11 +140,11 @@ async def test_existing_rows_are_indexed(searchables_of_the_test: None, database
 
     wider = Searchable(Book, fields=["title", "summary"])
     async with database.engine.connect() as connection:
-        assert await connection.run_sync(due)
+        assert await connection.run_sync(due_statements)
     await migrated(database)
     assert await titles(database, wider, "flour") == ["Bread"]
     async with database.engine.connect() as connection:
-        assert await connection.run_sync(due) == []
+        assert await connection.run_sync(due_statements) == []
 
 
 async def test_unused_index_is_dropped(

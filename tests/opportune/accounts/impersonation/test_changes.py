@@ -14,7 +14,7 @@ from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, Tea
 from opportune.contrib.teams.testing import make_team
 from opportune.db import WriteSession
 from opportune.db.database import Database
-from opportune.db.sessions.hooked_session import is_watched
+from opportune.db.sessions.hooked_session import has_session_listeners
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings
 from tests.opportune.accounts.sent_emails import sent_subjects
@@ -117,10 +117,10 @@ async def test_failed_change_is_not_listed(app: FastAPI, boss: AsyncClient, ada:
 async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
     await impersonate(boss, ada, may_write=True)
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
-    assert is_watched()
+    assert has_session_listeners()
     async with signed_in_client(app, ada) as her_browser:
         await her_browser.get("/teams")
-    assert not is_watched()
+    assert not has_session_listeners()
 
 
 @on_sqlite

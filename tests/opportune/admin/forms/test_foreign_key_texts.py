@@ -11,7 +11,7 @@ from httpx import AsyncClient
 pytestmark = pytest.mark.database("sqlite")
 
 NO_NUMBER = "Choose one from the list, or enter its number."
-NOT_THERE = "The selected entry no longer exists."
+ENTRY_MISSING = "The selected entry no longer exists."
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def test_a_number_is_asked_for_where_the_key_is_one(admin: AsyncClient) ->
         "Emma": NO_NUMBER,
         "0": NO_NUMBER,
         "9" * 30: NO_NUMBER,
-        "7": NOT_THERE,
+        "7": ENTRY_MISSING,
     }.items():
         for page in await answers(admin, "copy", {"label": "Mine", "novel_id": sent}):
             assert words in page, sent
@@ -40,8 +40,8 @@ async def test_a_number_is_asked_for_where_the_key_is_one(admin: AsyncClient) ->
 @pytest.mark.database("postgresql")  # the stricter one: SQLite compares a number with a text
 async def test_a_key_that_is_a_text_or_of_a_table_without_a_model_is_looked_for(admin: AsyncClient) -> None:
     for column, sent, words in (
-        ("language", "xx", NOT_THERE),
-        ("shelf_id", "7", NOT_THERE),
+        ("language", "xx", ENTRY_MISSING),
+        ("shelf_id", "7", ENTRY_MISSING),
         ("shelf_id", "A", "Please give a whole number."),
     ):
         for page in await answers(admin, "novel", {"title": "Emma", column: sent}):

@@ -94,4 +94,4 @@ def test_an_address_out_of_reach_gives_one_line(oppman: Oppman, places: dict[str
 @pytest.mark.parametrize(("name", "command"), [("DATABASE_DIRECT_URL", "migrate"), ("DATABASE_READER_URL", "doctor")])
 def test_the_other_settings_are_named_in_their_own_lines(name: str, command: str, oppman: Oppman) -> None:
     outcome = oppman(command, **{name: f"postgresql://me:{SECRET}@/d", "DATABASE_URL": "postgresql://127.0.0.1:1/d"})
-    assert_one_line(outcome, f"{name} names no host")
+    assert_one_line(outcome, f"{name} has no host")

@@ -48,7 +48,7 @@ def test_a_dry_run_makes_no_file(oppman: Oppman, databases: Databases) -> None:
         (
             "{file}",
             "postgresql://u:secret@127.0.0.1:1/x",
-            "Nothing answers at 127.0.0.1:1. Is the database running, and is DST",
+            "No server responds at 127.0.0.1:1. Is the database running, and is DST",
         ),
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],

@@ -93,5 +93,5 @@ def test_unreachable_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
     use(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
     assert main(["dbshell"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("Nothing answers at 127.0.0.1:1.")
+    assert error.startswith("No server responds at 127.0.0.1:1.")
     assert error.count("\n") == 1

@@ -72,7 +72,7 @@ def test_unreachable_server_fails(oppman: Oppman, options: tuple[str, ...], monk
     monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
     code, out, err = oppman("doctor", *options, DATABASE_URL=UNREACHABLE)
     assert code == 1
-    assert err.startswith("connect: Nothing answers at 127.0.0.1:1.")
+    assert err.startswith("connect: No server responds at 127.0.0.1:1.")
     assert err.count("\n") == 1
     assert PASSWORD not in out + err
 

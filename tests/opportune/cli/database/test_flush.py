@@ -67,7 +67,7 @@ async def test_all_or_nothing(
     def fail(_connection: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(flush, "bring_in_line", fail)
+    monkeypatch.setattr(flush, "run_due_statements", fail)
     with pytest.raises(OSError, match="the disk is gone"):
         call_command("flush", yes=True, settings=settings)
     assert await rows(database, User) == 1

@@ -93,11 +93,11 @@ def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "url", "words"),
     [
-        ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
+        ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "No server responds at 127.0.0.1:1."),
         ("migrate", "mysql://me:s3cret@127.0.0.1/name", "is one of another database"),
         ("migrate", "sqlite:///{tmp}/a file/app.db", "cannot be made"),
         ("migrate", "sqlite:///{tmp}/a file", "is not a SQLite database"),
-        ("showmigrations", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
+        ("showmigrations", "postgresql://me:s3cret@127.0.0.1:1/name", "No server responds at 127.0.0.1:1."),
         ("showmigrations", "sqlite:///{tmp}/a file", "is not a SQLite database"),
     ],
 )

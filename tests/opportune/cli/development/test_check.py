@@ -105,7 +105,7 @@ def test_a_trial_asks_the_mail_server_whether_it_would_let_us_in(oppman: Oppman,
 def test_unreachable_database_hides_the_password(oppman: Oppman) -> None:
     code, out, err = oppman("check", "--deploy", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name")
     assert code == 1
-    assert out.count("Nothing answers at 127.0.0.1:1") == 1
+    assert out.count("No server responds at 127.0.0.1:1") == 1
     assert "opensesame" not in out + err
 
 

@@ -150,7 +150,7 @@ def test_an_address_of_another_machine_is_one_line(oppman: Oppman) -> None:
     ("environ", "line"),
     [
         ({"DATABASE_URL": "mysql://user:opensesame@127.0.0.1/name"}, "begins with mysql://"),
-        ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "Nothing answers at 127.0.0.1:1"),
+        ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "No server responds at 127.0.0.1:1"),
         ({"DATABASE_URL": "sqlite:////dev/null/app.db"}, "The folder /dev/null"),  # as in a tree that is read-only
         ({"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
         ({"PORT": "opensesame"}, "PORT: "),

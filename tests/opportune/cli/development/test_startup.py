@@ -37,7 +37,7 @@ def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
 def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
     monkeypatch.setattr(startup, "RETRY_TIMEOUT_SECONDS", 0.1)
     settings = settings_for("postgresql://user:opensesame@127.0.0.1:1/name")
-    with pytest.raises(OperatorError, match=r"Nothing answers at 127\.0\.0\.1:1") as caught:
+    with pytest.raises(OperatorError, match=r"No server responds at 127\.0\.0\.1:1") as caught:
         startup.inspect_schema(settings.model_copy(update={"environment": environment}))
     assert "opensesame" not in str(caught.value)
 

@@ -115,7 +115,7 @@ async def test_connections_that_were_cut_are_replaced_before_they_are_used_and_i
     assert statuses(await visit(visitor)) == usual
     gateway.refuse()
     assert statuses(await visit(visitor)) == [503] * 4
-    assert f"Nothing answers at 127.0.0.1:{gateway.port}." in caplog.text
+    assert f"No server responds at 127.0.0.1:{gateway.port}." in caplog.text
     assert (await visitor.get("/health/ready")).status_code == 503
     assert (await visitor.get("/health/live")).status_code == 200
     await gateway.restore()

@@ -218,7 +218,7 @@ async def test_while_the_replica_is_away_the_writer_reads_for_it_health_says_so_
             with pytest.raises(OperatorError, match=f"127.0.0.1:{standby.server.port}"):
                 await app.state.database.ping()
             await app.state.database.ping(reader=False)
-        await come_true(lambda: not places.is_away)
+        await come_true(lambda: not places.is_unavailable)
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
 
@@ -240,7 +240,7 @@ async def test_a_replica_that_goes_amid_a_read_is_lost_to_nobody_else(database: 
         with pytest.raises(DBAPIError):
             await read_twice()
         assert database.replica
-        assert database.replica.is_away
+        assert database.replica.is_unavailable
         assert not await reads_from_replica(database)
 
 
@@ -258,8 +258,8 @@ async def test_a_busy_replica_is_not_away(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("url", "reader_url", "words"),
     [
-        ("sqlite:///a.db", "postgresql://u@h/d", "is for PostgreSQL, which DATABASE_URL is not: remove it"),
-        ("postgresql://u@h/d", "sqlite:///a.db", "must be a replica of DATABASE_URL, so PostgreSQL as well"),
+        ("sqlite:///a.db", "postgresql://u@h/d", "requires PostgreSQL as DATABASE_URL"),
+        ("postgresql://u@h/d", "sqlite:///a.db", "must be a replica of DATABASE_URL"),
         ("postgresql://u@h/d", "mysql://u@h/d", "DATABASE_READER_URL"),
     ],
 )

@@ -351,7 +351,7 @@ async def test_rows_without_a_session_are_those_of_the_newest_copy(path: Path, d
 async def test_what_reads_rows_during_a_refresh_ends_on_the_old_copy_and_frees_it(
     path: Path, database: MemoryDatabase
 ) -> None:
-    with database._lent() as connection:
+    with database._borrow() as connection:
         before = address(database)
         write(path, "new")
         await database.refresh()

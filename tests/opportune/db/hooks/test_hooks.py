@@ -22,9 +22,9 @@ from opportune.db import (
 from opportune.db.database import Database
 from opportune.db.hooks.registry import (
     add_after_create,
-    concerns_hooks,
     has_hooks,
     hook_fault,
+    may_run_hooks,
     rows_added_with,
     temporary_hooks,
 )
@@ -459,7 +459,7 @@ async def test_a_hook_that_commits_is_told_not_to(database: Database) -> None:
 
 @pytest.mark.usefixtures("told")
 def test_rows_from_which_no_relationship_leads_to_hooks_are_committed_as_ever() -> None:
-    assert [concerns_hooks(model) for model in (Play, Theatre, Tag)] == [True, True, False]
+    assert [may_run_hooks(model) for model in (Play, Theatre, Tag)] == [True, True, False]
 
 
 async def hook(session: AsyncSession, play: Play) -> None: ...

@@ -26,7 +26,7 @@ from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.runner import Announce, Step, plan_for, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.testing.plugin import settings_for
@@ -41,7 +41,7 @@ class SampleFeatures:
     versions: Path
     features: Sequence[str] = ("library", "shop")
     metadata: MetaData = field(default_factory=lambda: MetaData(naming_convention=NAMING_CONVENTION))
-    answers: Answers = field(default_factory=Answers)
+    choices: Choices = field(default_factory=Choices)
     formats: bool = False
     """Whether what is written is formatted, by a process for each file."""
 
@@ -67,7 +67,7 @@ class SampleFeatures:
                 or any(feature_of_table(table, self.features) == name for table in self.metadata.tables)
             ]
             drafts = [
-                draft_migration(connection, self.graph, name, self.metadata, None, self.answers)
+                draft_migration(connection, self.graph, name, self.metadata, None, self.choices)
                 for name in changed_features(connection, self.graph, features, self.metadata)
             ]
         return [found for found in drafts if found.changes]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Column, Integer, String, UniqueConstraint, Uuid
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import Begin
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -29,10 +29,10 @@ def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
 
 
 def make(sample: SampleFeatures, **fills: str | None) -> Path:
-    sample.answers = Answers(fills=fills)
+    sample.choices = Choices(fills=fills)
     sample.formats = None in fills.values()  # then somebody writes in the file
     (name,) = sample.make()
-    sample.answers.refuse_unused()
+    sample.choices.refuse_unused()
     return sample.versions / name
 
 
@@ -81,7 +81,7 @@ def test_somebody_is_asked(books: SampleFeatures) -> None:
         asked.append(question)
         return "7"
 
-    books.answers = Answers(prompt=seven)
+    books.choices = Choices(prompt=seven)
     books.make()
     assert asked == ["library_book.pages may not be empty and has no default. What do rows that exist get?"]
     books.migrate()

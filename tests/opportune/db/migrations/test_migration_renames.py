@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint, func
 
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import Begin
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
@@ -35,7 +35,7 @@ def declare(sample: SampleFeatures, table: str = "library_book", name: str = "na
 
 
 def make(sample: SampleFeatures, **renames: str) -> list[str]:
-    sample.answers = Answers(renames)
+    sample.choices = Choices(renames)
     return sample.make()
 
 
@@ -78,7 +78,7 @@ def test_table_and_column_may_be_renamed_and_become_longer_at_once(books: Sample
 @pytest.mark.database("sqlite")
 def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(books: SampleFeatures) -> None:
     declare(books, name="title")
-    books.answers = Answers(may_drop=False)
+    books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError) as raised:
         books.drafts()
     assert str(raised.value) == (
@@ -91,11 +91,11 @@ def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(
         asked.append(question)
         return False
 
-    books.answers = Answers(fills={"title": "x"}, confirm=no)
+    books.choices = Choices(fills={"title": "x"}, confirm=no)
     (draft,) = books.drafts()
     assert asked == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
     assert "- Drop column name of library_book" in map(str, draft.changes)
-    books.answers = Answers(confirm=lambda question: question == asked[0])
+    books.choices = Choices(confirm=lambda question: question == asked[0])
     (draft,) = books.drafts()
     assert "- Drop column name of library_book" not in map(str, draft.changes)
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
@@ -108,7 +108,7 @@ def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -
         Column("code", String(9), nullable=False, unique=True),
         Column("sequel_id", ID, ForeignKey("library_book.id")),
     )
-    books.answers = Answers(may_drop=False)
+    books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError) as raised:
         books.drafts()
     assert str(raised.value) == (
@@ -126,7 +126,7 @@ def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatur
         asked.append(question)
         return False
 
-    books.answers = Answers(confirm=no)
+    books.choices = Choices(confirm=no)
     books.drafts()
     assert asked == ["Was the table library_book renamed to library_volume?"]
 
@@ -134,7 +134,7 @@ def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatur
 @pytest.mark.database("sqlite")
 def test_a_column_of_another_type_is_not_asked_about(books: SampleFeatures) -> None:
     books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
-    books.answers = Answers(confirm=pytest.fail)
+    books.choices = Choices(confirm=pytest.fail)
     assert books.drafts()
 
 
@@ -159,8 +159,8 @@ def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures)
 @pytest.mark.database("sqlite")
 def test_an_answer_about_nothing_is_told(books: SampleFeatures) -> None:
     declare(books, name="title")
-    answers = Answers({"nmae": "title"})
-    books.answers = answers
+    choices = Choices({"nmae": "title"})
+    books.choices = choices
     books.drafts()
     with pytest.raises(OperatorError, match=r"--rename nmae=title is about nothing"):
-        answers.refuse_unused()
+        choices.refuse_unused()

@@ -36,7 +36,7 @@ def test_migrations_take_the_direct_address(settings: Settings) -> None:
 
 
 def test_a_mistake_in_it_names_its_setting(settings: Settings) -> None:
-    with pytest.raises(OperatorError, match=r"^DATABASE_DIRECT_URL names no host"):
+    with pytest.raises(OperatorError, match=r"^DATABASE_DIRECT_URL has no host"):
         migration_url(with_direct_url(settings, "postgresql://"))
 
 

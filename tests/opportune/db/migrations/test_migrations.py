@@ -10,7 +10,7 @@ from opportune.db.migrations import autogenerate
 from opportune.db.migrations import connection as connections
 from opportune.db.migrations.autogenerate import refuse_unowned_tables
 from opportune.db.migrations.graph import MigrationGraph, read_migration
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.conftest import Begin
@@ -162,7 +162,7 @@ def test_a_dropped_table_is_told(books: SampleFeatures) -> None:
     books.metadata.remove(books.metadata.tables["library_book"])
     (draft,) = books.drafts()
     assert [str(change) for change in draft.changes] == ["- Drop table library_book"]
-    books.answers = Answers(may_drop=False)
+    books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError, match=r"library_book any more.* If you mean to drop it, add --allow-drop"):
         books.drafts()
 
@@ -292,7 +292,7 @@ def test_a_table_that_no_feature_owns_is_told(sample: SampleFeatures) -> None:
 def test_a_table_of_an_uninstalled_framework_feature_names_the_import_to_add(sample: SampleFeatures) -> None:
     sample.table("answers_answer")
     with pytest.raises(
-        OperatorError, match=r"installed\.py lacks: from opportune\.features import answers, and list it"
+        OperatorError, match=r"installed\.py lacks: from opportune\.features import choices, and list it"
     ):
         refuse_unowned_tables(sample.features, sample.metadata)
 

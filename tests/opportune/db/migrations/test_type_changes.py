@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, 
 from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.recording import planned_changes
 from opportune.db.migrations.runner import Step
 from opportune.db.migrations.sql_script import migration_sql
@@ -196,7 +196,7 @@ def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
 def test_empty_values_are_filled_after_the_type_changed(begin: Begin) -> None:
     sample = begin(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
     sample.table("library_book", Column("pages", Integer, nullable=False))
-    sample.answers = Answers(fills={"pages": "7"})
+    sample.choices = Choices(fills={"pages": "7"})
     sample.make()
     sample.migrate()
     assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]

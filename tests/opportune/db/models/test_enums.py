@@ -12,7 +12,7 @@ from sqlalchemy import Enum as NamesOfMembers
 from sqlalchemy.exc import IntegrityError
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.questions import Choices
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
@@ -52,9 +52,9 @@ def made(name: str, members: Mapping[str, Any], base: Any = Enum) -> Any:
 
 def make(sample: SampleFeatures, **renames: str) -> str:
     """The text of the migration that is missing."""
-    sample.answers = Answers(renames)
+    sample.choices = Choices(renames)
     (name,) = sample.make()
-    sample.answers.refuse_unused()
+    sample.choices.refuse_unused()
     return (sample.versions / name).read_text(encoding="utf-8")
 
 
@@ -208,7 +208,7 @@ def test_somebody_is_asked_whether_a_member_was_renamed(books: SampleFeatures) -
         asked.append(question)
         return "status" in question
 
-    books.answers = Answers(confirm=answer)
+    books.choices = Choices(confirm=answer)
     books.make()
     assert asked == [
         "Was 'published' of book.status renamed to 'live'?",

@@ -15,7 +15,7 @@ def options(address: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])
-def test_a_relative_sqlite_file_lies_in_the_project(scheme: str) -> None:
+def test_relative_sqlite_path_is_in_the_project(scheme: str) -> None:
     url = DatabaseURL.parse(f"{scheme}:///./data/app.db")
     assert (url.kind, url.path) == ("sqlite", PROJECT / "data/app.db")
     assert url.url.drivername == "sqlite+aiosqlite"
@@ -23,20 +23,20 @@ def test_a_relative_sqlite_file_lies_in_the_project(scheme: str) -> None:
     assert url.arguments == {}
 
 
-def test_a_file_to_copy_into_memory_is_a_kind_of_its_own() -> None:
+def test_sqlite_memory_url() -> None:
     url = DatabaseURL.parse("sqlite+memory:///data/facts.db")
     assert (url.kind, url.path) == ("memory", PROJECT / "data/facts.db")
     assert url.redacted == f"sqlite+memory:///{PROJECT / 'data/facts.db'}"
     assert url.sync_url.drivername == "sqlite+pysqlite"
 
 
-def test_options_of_sqlite_are_left_out_with_a_notice() -> None:
+def test_sqlite_options_are_ignored_with_notice() -> None:
     url = DatabaseURL.parse("sqlite:////tmp/a.db?mode=ro")
     assert str(url.path) == "/tmp/a.db"  # noqa: S108 - only a name
     assert len(url.notices) == 1
 
 
-def test_every_spelling_of_postgresql_gets_our_driver() -> None:
+def test_postgresql_schemes_use_psycopg() -> None:
     for scheme in (
         "postgres",
         "postgresql",
@@ -61,7 +61,7 @@ def test_every_spelling_of_postgresql_gets_our_driver() -> None:
         assert url.url.query == {"sslmode": "require"}, scheme
 
 
-def test_what_is_copied_along_with_an_address_does_no_harm() -> None:
+def test_text_copied_with_url_is_removed() -> None:
     for pasted in (
         "  postgresql://u:p@h/d\n",
         "'postgresql://u:p@h/d'",
@@ -74,7 +74,7 @@ def test_what_is_copied_along_with_an_address_does_no_harm() -> None:
         assert DatabaseURL.parse(pasted) == DatabaseURL.parse("postgresql://u:p@h/d"), pasted
 
 
-def test_a_raw_password_is_taken_where_it_has_one_reading() -> None:
+def test_unambiguous_raw_password_is_accepted() -> None:
     for address, password in (
         ("u:p@ss@h/d", "p@ss"),
         ("u:p@ss@h", "p@ss"),
@@ -99,12 +99,12 @@ def test_a_raw_password_is_taken_where_it_has_one_reading() -> None:
         ), address
 
 
-def test_a_raw_password_is_said_to_be_one() -> None:
-    assert "as they stand" in " ".join(DatabaseURL.parse("postgresql://u:p@ss@h/d").notices)
+def test_raw_password_has_notice() -> None:
+    assert "not percent-encoded" in " ".join(DatabaseURL.parse("postgresql://u:p@ss@h/d").notices)
     assert DatabaseURL.parse("postgresql://u:p%40ss@h/d").notices == ()
 
 
-def test_sockets_ipv6_and_several_hosts_are_understood() -> None:
+def test_sockets_ipv6_and_multiple_hosts() -> None:
     for address, query, server in (
         ("/d?host=/run/postgresql", {"host": "/run/postgresql"}, "/run/postgresql:5432"),
         ("%2Frun%2Fpostgresql:5433/d", {"host": "/run/postgresql", "port": "5433"}, "/run/postgresql:5433"),
@@ -127,11 +127,11 @@ def test_sockets_ipv6_and_several_hosts_are_understood() -> None:
         assert (dict(url.url.query), url.server) == (query | more, server), address
 
 
-def test_several_hosts_without_a_way_to_tell_the_writer_get_a_notice() -> None:
-    assert "read-write finds the writer" in " ".join(DatabaseURL.parse("postgresql://u@h1,h2/d").notices)
+def test_multiple_hosts_without_session_attrs_notice() -> None:
+    assert "target_session_attrs=read-write" in " ".join(DatabaseURL.parse("postgresql://u@h1,h2/d").notices)
 
 
-def test_other_clients_words_for_tls_become_libpqs() -> None:
+def test_tls_options_of_other_clients_are_translated() -> None:
     for query, mode in (
         ("ssl=require", "require"),
         ("ssl=true", "require"),
@@ -144,7 +144,7 @@ def test_other_clients_words_for_tls_become_libpqs() -> None:
         assert options(f"postgresql://u:p@h/d?{query}") == {"sslmode": mode}, query
 
 
-def test_tls_is_asked_for_where_the_host_is_public() -> None:
+def test_tls_is_required_for_public_hosts() -> None:
     for host, mode in (
         ("db.example.org", "require"),
         ("8.8.8.8", "require"),
@@ -167,7 +167,7 @@ def test_tls_is_asked_for_where_the_host_is_public() -> None:
         assert any("TLS" in notice for notice in url.notices) is (mode is not None), host
 
 
-def test_the_sslmode_of_the_address_is_obeyed() -> None:
+def test_explicit_sslmode_is_kept() -> None:
     for mode in (
         "disable",
         "prefer",
@@ -177,19 +177,22 @@ def test_the_sslmode_of_the_address_is_obeyed() -> None:
     ):
         url = DatabaseURL.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
         assert url.url.query["sslmode"] == mode, mode
-        assert any("in the open" in notice for notice in url.notices) is (mode in ("disable", "prefer")), mode
+        assert any("unencrypted" in notice for notice in url.notices) is (mode in ("disable", "prefer")), mode
 
 
-def test_verifying_without_authorities_gets_a_notice_and_the_systems_are_enough() -> None:
+def test_verification_without_authorities_has_notice() -> None:
     assert "sslrootcert" in " ".join(DatabaseURL.parse("postgresql://u@h.example/d?sslmode=verify-full").notices)
+
+
+def test_system_authorities_enable_full_verification() -> None:
     assert options("postgresql://u@h.example/d?sslrootcert=system") == {
         "sslrootcert": "system",
         "sslmode": "verify-full",
     }
 
 
-def test_options_of_other_clients_are_left_out_with_a_notice() -> None:
-    for query, words in (
+def test_foreign_options_are_ignored_with_notice() -> None:
+    for query, message in (
         ("pgbouncer=true", "DATABASE_POOLED"),
         ("connection_limit=1", "DATABASE_POOL_SIZE"),
         ("pool_timeout=1", "DATABASE_POOL_TIMEOUT"),
@@ -200,14 +203,14 @@ def test_options_of_other_clients_are_left_out_with_a_notice() -> None:
         url = DatabaseURL.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
         assert url.url.query == {"application_name": "x"}, query
         (notice,) = url.notices
-        assert words in notice, query
+        assert message in notice, query
 
 
-def test_the_usual_schema_needs_no_notice() -> None:
+def test_default_schema_has_no_notice() -> None:
     assert DatabaseURL.parse("postgresql://u:p@h/d?schema=public").notices == ()
 
 
-def test_provider_and_pooler_are_known_by_host_port_and_options() -> None:
+def test_provider_and_pooler_detection() -> None:
     for address, provider, pooled in (
         ("u:p@ep-x-pooler.us-east-2.aws.neon.tech/d", "Neon", True),
         ("u:p@ep-x.us-east-2.aws.neon.tech/d", "Neon", False),
@@ -237,7 +240,7 @@ def test_provider_and_pooler_are_known_by_host_port_and_options() -> None:
         assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False), address
 
 
-def test_the_setting_wins_and_it_alone_lets_statements_be_prepared() -> None:
+def test_pooled_setting_overrides_detection() -> None:
     cases: list[tuple[str, Pooled, bool, bool]] = [
         ("postgresql://u:p@h:6432/d", "auto", True, False),
         ("postgresql://u:p@h:6432/d", "false", False, True),
@@ -251,14 +254,14 @@ def test_the_setting_wins_and_it_alone_lets_statements_be_prepared() -> None:
         assert url.arguments.get("prepare_threshold", "psycopg's") == ("psycopg's" if prepares else None), address
 
 
-def test_arguments_of_the_address_win() -> None:
+def test_url_options_override_arguments() -> None:
     arguments = DatabaseURL.parse("postgresql://u:p@h/d?connect_timeout=30").arguments
     assert "connect_timeout" not in arguments
     assert arguments["application_name"] == "opportune"
 
 
-def test_what_is_likely_to_hurt_is_said() -> None:
-    for address, words in (
+def test_notices_about_likely_problems() -> None:
+    for address, message in (
         (
             "u:p@ep-x-pooler.us-east-2.aws.neon.tech/d?sslmode=require&channel_binding=require",
             "channel_binding=require",
@@ -269,26 +272,26 @@ def test_what_is_likely_to_hurt_is_said() -> None:
         ("u:p@h", "names no database"),
     ):
         (notice,) = DatabaseURL.parse(f"postgresql://{address}").notices
-        assert words in notice, address
+        assert message in notice, address
 
 
-def test_a_driver_that_is_not_ours_is_said() -> None:
+def test_other_driver_has_notice() -> None:
     (notice,) = DatabaseURL.parse("postgresql+asyncpg://u:p@h/d").notices
     assert "asyncpg" in notice
 
 
-def test_a_host_that_not_everybody_can_reach_says_what_to_take_instead() -> None:
-    for host, words in (
+def test_advice_for_private_hosts() -> None:
+    for host, message in (
         ("db.abc.supabase.co", "IPv6"),
         ("postgres.railway.internal", "DATABASE_PUBLIC_URL"),
         ("dpg-abc123-a", "External Database URL"),
         ("pgbouncer.x.flympg.net", "private network"),
     ):
-        assert words in DatabaseURL.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable, host
+        assert message in DatabaseURL.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable, host
         assert DatabaseURL.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == "", host
 
 
-def test_what_is_shown_holds_no_password() -> None:
+def test_redacted_forms_hide_the_password() -> None:
     for address in (
         "postgresql://me:hidden@h/d",
         "postgres://me@h/d?password=hidden",
@@ -301,12 +304,12 @@ def test_what_is_shown_holds_no_password() -> None:
         assert "hidden" not in repr(parse_postgresql_url(address.partition("://")[2])), address
 
 
-def test_messages_name_the_setting_that_they_are_about() -> None:
+def test_error_names_the_setting() -> None:
     with pytest.raises(OperatorError, match=r"^DATABASE_READER_URL is empty"):
         DatabaseURL.parse("", name="DATABASE_READER_URL")
 
 
-def test_what_other_programs_are_told_holds_the_same_without_the_password() -> None:
+def test_conninfo_has_no_secrets() -> None:
     url = DatabaseURL.parse("postgresql://me:hidden@h1:1,h2/d?options=-c%20a%3Db&sslpassword=hidden")
     assert psycopg.conninfo.conninfo_to_dict(url.conninfo) == {
         "user": "me",
@@ -317,7 +320,7 @@ def test_what_other_programs_are_told_holds_the_same_without_the_password() -> N
     }
 
 
-async def test_the_second_of_several_hosts_is_used_when_the_first_is_away(postgres_server: Postgres) -> None:
+async def test_second_host_is_used_if_first_is_down(postgres_server: Postgres) -> None:
     address = postgres_server.url("postgres").replace("@127.0.0.1", "@127.0.0.1:1,127.0.0.1")
     database = open_database(settings_for(f"{address}?target_session_attrs=read-write"))
     await database.ping()

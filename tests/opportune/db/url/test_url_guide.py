@@ -1,4 +1,4 @@
-"""What docs/databases.md says of addresses is what happens to them."""
+"""Tests of the URL examples in docs/databases.md."""
 
 import re
 
@@ -10,16 +10,16 @@ GUIDE = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+) \| `([^`|]+)` \| `([^`|]+)` \| (yes|no) \|$", GUIDE, re.MULTILINE)
 
 
-def test_the_table_names_the_providers_of_the_purpose() -> None:
-    named = {provider for provider, *_ in ROWS}
-    assert {"Neon", "Supabase", "Leapcell", "Railway", "Render", "Fly.io", "Heroku"} <= named
+def test_table_lists_main_providers() -> None:
+    providers = {provider for provider, *_ in ROWS}
+    assert {"Neon", "Supabase", "Leapcell", "Railway", "Render", "Fly.io", "Heroku"} <= providers
 
 
-def test_what_is_pasted_becomes_what_the_table_says() -> None:
-    for provider, pasted, becomes, pooler in ROWS:
+def test_table_matches_parsed_urls() -> None:
+    for provider, pasted, parsed, pooler in ROWS:
         url = DatabaseURL.parse(pasted)
-        assert (url.provider or "your own", url.redacted, url.pooled) == (provider, becomes, pooler == "yes"), provider
+        assert (url.provider or "your own", url.redacted, url.pooled) == (provider, parsed, pooler == "yes"), provider
 
 
-def test_every_variable_of_a_host_that_is_read_is_named() -> None:
+def test_all_direct_url_variables_are_documented() -> None:
     assert all(f"`{name}`" in GUIDE for name in DIRECT_URL_VARIABLES)

@@ -137,7 +137,7 @@ async def test_the_page_of_a_database_that_wakes_asks_again_by_itself_and_what_w
 CAUSES = [
     ("database is locked", "is locked by another process"),
     ("database or disk is full", "is full"),
-    ("Connection refused", "Nothing answers at"),
+    ("Connection refused", "No server responds at"),
     ("no such table: t", "python3 oppman.py migrate"),
     ("QueuePool limit of size 5", "are in use"),
 ]
