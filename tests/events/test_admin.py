@@ -17,9 +17,9 @@ ATTENDEES = "/admin/registration/list"
 SENT = {"title": "Çay & Python", "starts_at": "2030-05-01 16:00:00", "ends_at": "2030-05-01 17:00:00", "capacity": "5"}
 INVALID = [
     ({"ends_at": "2030-05-01 15:00:00"}, "It ends before it starts."),
-    ({"slug": "茶"}, "Please write some letters from a to z, or digits."),
+    ({"slug": "茶"}, "Please use letters from a to z or digits."),
     ({"slug": "Tea"}, "This value is already in use."),
-    ({"link": "javascript:alert(1)"}, "Please give an address"),
+    ({"link": "javascript:alert(1)"}, "Please enter a URL"),
     ({"capacity": "0"}, "Please give 1 or more."),
 ]
 

@@ -7,53 +7,53 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.db.migrations import connection as connections
-from tests.opportune.db.migrations.kept_engines import KeptEngines
-from tests.opportune.db.migrations.sample_features import Beginnings, SampleFeatures
+from tests.opportune.db.migrations.cached_engines import CachedEngines
+from tests.opportune.db.migrations.sample_features import SampleCache, SampleFeatures
 
-Begin = Callable[..., SampleFeatures]
+MakeSample = Callable[..., SampleFeatures]
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Of a site in which nobody but the test asks the database."""
+    """Settings without a worker, so that only the test uses the database."""
     return settings.model_copy(update={"jobs": "off"})
 
 
 @pytest.fixture
 def only_young_garbage() -> Iterator[None]:
-    """Let `gc.collect(0)` find all garbage of the test, without the objects of thousands of earlier tests."""
+    """Keep the garbage of the test in generation 0, so that `gc.collect(0)` is fast."""
     gc.disable()
     yield
     gc.enable()
 
 
 @pytest.fixture(scope="session")
-def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Beginnings:
-    return Beginnings(tmp_path_factory.mktemp("begun"))
+def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> SampleCache:
+    return SampleCache(tmp_path_factory.mktemp("samples"))
 
 
 @pytest.fixture
-def kept_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One step after the other has the connection of the one before, on PostgreSQL."""
-    engines = KeptEngines()
-    monkeypatch.setattr(connections, "postgresql_engine", engines.of)
+def cached_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Reuse PostgreSQL connections within a test."""
+    engines = CachedEngines()
+    monkeypatch.setattr(connections, "postgresql_engine", engines.engine)
     yield
     engines.dispose()
 
 
 @pytest.fixture
-def begin(
-    kept_engines: None, database_kind: str, beginnings: Beginnings, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Begin]:
-    """Gives features with the tables that a function declares, and with the rows of statements; both as migrated."""
+def make_sample(
+    cached_engines: None, database_kind: str, sample_cache: SampleCache, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[MakeSample]:
+    """Create sample features with the tables of a function, apply their migrations, and run statements."""
     server = request.getfixturevalue("postgres_server") if database_kind == "postgresql" else None
-    begun: list[SampleFeatures] = []
+    samples: list[SampleFeatures] = []
 
     def copy(declare: Callable[[SampleFeatures], object], *statements: str) -> SampleFeatures:
-        begun.append(beginnings.copy(declare, statements, tmp_path, server))
-        return begun[-1]
+        samples.append(sample_cache.copy(declare, statements, tmp_path, server))
+        return samples[-1]
 
     yield copy
     if server:
-        for sample in begun:
+        for sample in samples:
             server.drop_database(urlsplit(sample.settings.database_url.get_secret_value()).path.removeprefix("/"))

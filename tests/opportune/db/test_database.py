@@ -187,7 +187,7 @@ async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_folder_that_cannot_be_made_is_named() -> None:
-    with pytest.raises(OperatorError, match="cannot be made"):
+    with pytest.raises(OperatorError, match="cannot be created"):
         await open_database(settings_for(f"sqlite:///{os.devnull}/x/a.db")).setup()
 
 
@@ -199,14 +199,14 @@ async def test_a_server_of_another_kind_is_named() -> None:
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         line = await fault(f"postgresql://me:hidden@127.0.0.1:{port}/d?sslmode=require")
-    assert f"What answers at 127.0.0.1:{port} is no PostgreSQL server" in line
+    assert f"The server at 127.0.0.1:{port} is not PostgreSQL" in line
 
 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
         ("host=/nowhere", "No server responds at /nowhere:5432."),
-        ("host=127.0.0.1&connect_timeout=soon", "an option with a value"),
+        ("host=127.0.0.1&connect_timeout=soon", "has a value that libpq does not accept"),
     ],
 )
 async def test_a_mistake_in_the_options_is_named(query: str, words: str) -> None:

@@ -64,14 +64,14 @@ async def test_a_form_has_a_box_for_each_type_and_what_it_refuses_is_said_at_its
     refused = (
         ("country", "XX", "Choose one of: , AF, "),
         ("price", "many", "Please give a number, such as 12.50."),
-        ("facts", "{", "Please write this as JSON"),
+        ("facts", "{", "Please enter JSON"),
     )
     later = (  # once each of them could be read
         ("price", "1.234", "Please give at most 2 digits after the point."),
-        ("home", "ftp://x", "Please give an address, such as https://example.com."),
-        ("phone", "12", "Please give a phone number with the code of its country"),
+        ("home", "ftp://x", "Please enter a URL, such as https://example.com."),
+        ("phone", "12", "Please enter a phone number with its country code"),
         ("email", "x", "Please give an e-mail address"),
-        ("slug", "!!", "Please write some letters from a to z, or digits."),
+        ("slug", "!!", "Please use letters from a to z or digits."),
     )
     for wrong in (refused, later):
         answer = await admin.post("/admin/sample/create", data=FORM | {name: value for name, value, _ in wrong})

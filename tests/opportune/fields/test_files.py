@@ -79,7 +79,7 @@ async def test_a_private_file_is_for_who_has_a_signed_address(
     row = await add_sample(app, contract=Upload("a.txt", b"text"))
     assert (await client.get(f"/files/{row.contract}")).status_code == 403
     assert (await client.get(await storage.url(row.contract))).content == b"text"
-    with pytest.raises(ValueError, match="not public"):
+    with pytest.raises(ValueError, match="is private"):
         row.contract.url()
 
 

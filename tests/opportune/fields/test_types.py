@@ -18,9 +18,9 @@ from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
 NUMBERS = "Please give at most 2 digits after the point."
-JSON = 'Please write this as JSON, such as {"colour": "red"}.'
-PHONE = "Please give a phone number with the code of its country, such as +43 1 711 000."
-URL = "Please give an address, such as https://example.com."
+JSON = 'Please enter JSON, such as {"colour": "red"}.'
+PHONE = "Please enter a phone number with its country code, such as +43 1 711 000."
+URL = "Please enter a URL, such as https://example.com."
 EMAIL = "Please give an e-mail address, such as ada@example.com."
 
 
@@ -45,7 +45,7 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
             "https://x.at/a?b",
             "https://x.at/a?b",
             "javascript:alert(1)",
-            "Please give an address, such as https://example.com.",
+            "Please enter a URL, such as https://example.com.",
         ),
         ("phone", "+43 1 711-000", "+431711000", "711", PHONE),
         ("country", "AT", "AT", "XX", "Please choose one of the options."),
@@ -53,7 +53,7 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
         ("facts", '{"a": [1, null]}', {"a": [1, None]}, "{a", JSON),
         ("facts", "[]", [], "1", JSON),
         ("about", "*hello*", "*hello*", "a\0", "Must not contain the character NUL."),
-        ("slug", "My Title!", "my-title", "!!!", "Please write some letters from a to z, or digits."),
+        ("slug", "My Title!", "my-title", "!!!", "Please use letters from a to z or digits."),
     ],
 )
 async def test_a_form_takes_and_refuses(name: str, given: str, kept: object, refused: str | None, words: str) -> None:

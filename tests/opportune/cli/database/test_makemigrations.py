@@ -63,13 +63,13 @@ def test_without_a_terminal_both_options_are_named(badges: Library, run: RunComm
     before = badges.last_migration()
     found = run("-c", FINDINGS)[1]
     said = (
-        "No model has library_badge.name any more, and what is in it would be lost. If it has a new name, add "
-        "--rename library_badge.name=label; if you mean to drop it, add --allow-drop."
+        "library_badge.name no longer exists in the models, and its data would be lost. If it has a new name, add "
+        "--rename library_badge.name=label; if you want to drop it, add --allow-drop."
     )
     assert found.startswith(f"{said}\nEnded with 1\n")
     assert f"makemigrations would stop: {said}" in found
     assert "- Drop column name of library_badge" in found
-    assert "--fill title is about nothing" in found
+    assert "--fill title matches nothing" in found
     assert found.count("Ended with 1\n") == 3
     assert badges.last_migration() == before
 
@@ -90,7 +90,7 @@ def test_on_a_terminal_it_asks(badges: Library, run: RunCommand) -> None:
     badges.declare(BADGE.replace("name:", "label:") + "    level: int\n")
     code, said = answered(run, "y\n7\n")
     assert "Was badge.name renamed to badge.label (a VARCHAR(50))? [y/N]: " in said
-    assert "library_badge.level may not be empty and has no default. What do rows that exist get?" in said
+    assert "library_badge.level is required and has no default. Value for existing rows?" in said
     assert code == 0
     assert 'op.alter_column("library_badge", "name", new_column_name="label")' in badges.last_migration()
     assert 'server_default="7"' in badges.last_migration()

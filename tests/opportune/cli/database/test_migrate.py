@@ -94,8 +94,8 @@ def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
     ("command", "url", "words"),
     [
         ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "No server responds at 127.0.0.1:1."),
-        ("migrate", "mysql://me:s3cret@127.0.0.1/name", "is one of another database"),
-        ("migrate", "sqlite:///{tmp}/a file/app.db", "cannot be made"),
+        ("migrate", "mysql://me:s3cret@127.0.0.1/name", "is a URL of another database"),
+        ("migrate", "sqlite:///{tmp}/a file/app.db", "cannot be created"),
         ("migrate", "sqlite:///{tmp}/a file", "is not a SQLite database"),
         ("showmigrations", "postgresql://me:s3cret@127.0.0.1:1/name", "No server responds at 127.0.0.1:1."),
         ("showmigrations", "sqlite:///{tmp}/a file", "is not a SQLite database"),

@@ -47,11 +47,11 @@ def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> 
     refused = oppman("migrate", "--fake-initial")
     assert refused.code == 1
     *lines, last = refused.err.splitlines()
-    assert any(line.startswith("error: mcp_client.name (") and line.endswith("is not there.") for line in lines)
-    assert "error: mcp_client.errand is there besides, and no model has it." in lines
-    assert "Notice: mcp_client.colour is there besides, and no model has it." in lines
-    assert "Notice: mcp_client.size is there besides, and no model has it." in lines
-    assert "Notice: index ix_mcp_client_created_at on mcp_client is not there." in lines
+    assert any(line.startswith("error: mcp_client.name (") and line.endswith("is missing.") for line in lines)
+    assert "error: mcp_client.errand is not in the model." in lines
+    assert "Notice: mcp_client.colour is not in the model." in lines
+    assert "Notice: mcp_client.size is not in the model." in lines
+    assert "Notice: index ix_mcp_client_created_at on mcp_client is missing." in lines
     assert last.startswith("Nothing was adopted: ")
     assert "[ ]" in oppman("showmigrations", "mcp").out
     assert oppman("migrate", "mcp", "--fake").out.endswith("  Applying mcp.0001_initial... FAKED\n")
@@ -66,14 +66,14 @@ def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> 
         "ALTER TABLE mcp_client ALTER COLUMN auth_method DROP NOT NULL",
     )
     lines = oppman("migrate", "--fake-initial").err.splitlines()
-    assert "error: mcp_client.name is TEXT and not VARCHAR(100)." in lines
+    assert "error: mcp_client.name is TEXT, not VARCHAR(100)." in lines
     assert "error: mcp_client.auth_method may be empty and should not." in lines
 
 
 def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: str) -> None:
     oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(database_url, "DROP TABLE mcp_grant")
-    assert "of these mcp_grant is not there" in oppman("migrate", "--fake-initial").line()
+    assert "but mcp_grant does not exist" in oppman("migrate", "--fake-initial").line()
 
 
 def test_what_is_not_there_is_made_all_the_same(oppman: Oppman, empty_database_url: str) -> None:
@@ -99,7 +99,7 @@ def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkey
     lock = TableLock(MigrationGraph(installed_names()).of("mcp")[0], "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (migrate, check, sqlmigrate):
         monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
-    told = "It is built: writes of mcp_client wait meanwhile (SHARE lock). Do not."
+    told = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."
     is_postgresql = database_url.startswith("postgresql")
     commands = (["migrate", "--plan"], ["sqlmigrate", "mcp", "1"], ["check"])
     for command in commands if is_postgresql else commands[:2]:

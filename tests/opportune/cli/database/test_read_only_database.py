@@ -17,7 +17,7 @@ def path(sqlite_template: Path) -> Path:
 @pytest.fixture
 def line(path: Path) -> str:
     return (
-        f"sqlite+memory:///{path} is read into memory and never written. To write, set DATABASE_URL to sqlite:///{path}"
+        f"sqlite+memory:///{path} is read into memory and cannot be written. To write, set DATABASE_URL to sqlite:///{path}"
     )
 
 

@@ -59,7 +59,7 @@ def changed_books(settings_url: str, folder: Path) -> SampleFeatures:
     sample = SampleFeatures(settings_for(settings_url), folder)
     title = Column("title", String(50), nullable=False)
     Index("ix_library_book_lower", func.lower(sample.table("library_book", title).c.title), unique=True)
-    sample.table("library_page", sample.pointing_at("library_book", "book_id"))
+    sample.table("library_page", sample.foreign_key("library_book", "book_id"))
     sample.make()
     sample.migrate()
     longer = Column("title", String(80), nullable=False)
@@ -142,7 +142,7 @@ def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, l
     sample.table("library_book")
     sample.make()
     sample.make_by_hand("library", lines)
-    with pytest.raises(OperatorError, match=r"library.0002_by_hand cannot be told beforehand: it depends on the rows"):
+    with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known in advance, because it depends on rows"):
         migration_sql(sample.graph, Step(sample.graph.of("library")[-1], "upgrade"), kind)
 
 

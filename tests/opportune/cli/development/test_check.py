@@ -133,10 +133,10 @@ def test_notes_are_printed_before_what_is_wrong(oppman: Oppman) -> None:
 def test_memory_database_is_a_note(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
     code, out, err = oppman("check", DATABASE_URL=f"sqlite+memory:///{sqlite_template}")
     assert code == 0, out + err
-    assert f"note: sqlite+memory:///{sqlite_template} is read into memory and never written. " in out
+    assert f"note: sqlite+memory:///{sqlite_template} is read into memory and cannot be written. " in out
     code, out, _ = oppman("check", DATABASE_URL=f"sqlite+memory:///{tmp_path}/none.db")
     assert code == 1
-    assert f"error: There is no file {tmp_path}/none.db. Check DATABASE_URL.\n" in out
+    assert f"error: The file {tmp_path}/none.db does not exist. Check DATABASE_URL.\n" in out
 
 
 def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:

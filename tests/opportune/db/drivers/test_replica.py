@@ -224,8 +224,8 @@ async def test_while_the_replica_is_away_the_writer_reads_for_it_health_says_so_
 
     said = [record.getMessage() for record in caplog.records if record.name == "opportune.db.drivers.replica"]
     assert len(said) == 2
-    assert said[0].startswith("The replica is away, so the writer's server reads for it: ")
-    assert said[1] == "The replica is back."
+    assert said[0].startswith("The replica is unavailable; reading from the primary: ")
+    assert said[1] == "The replica is available again."
 
 
 async def test_a_replica_that_goes_amid_a_read_is_lost_to_nobody_else(database: Database, standby: Standby) -> None:

@@ -23,7 +23,7 @@ def test_what_is_there_keeps_its_mode_and_its_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a file/app.db", "a file/none/app.db"])
 def test_a_file_in_the_place_of_its_folder_is_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "a file").touch()
-    with pytest.raises(OperatorError, match=r"^The folder .* cannot be made"):
+    with pytest.raises(OperatorError, match=r"^The folder .* cannot be created"):
         make_private(tmp_path / name)
 
 

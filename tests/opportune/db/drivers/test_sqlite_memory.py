@@ -221,7 +221,7 @@ def empty(path: Path) -> None:
 
 
 SPOILED: list[tuple[Callable[[Path], None], str]] = [
-    (remove, "There is no file {}. Check DATABASE_URL."),
+    (remove, "The file {} does not exist. Check DATABASE_URL."),
     (cut, "{} is damaged. Restore a backup."),
     (spoil, "{} is damaged. Restore a backup."),
     (replace_by_text, "{} is not a SQLite database. Set DATABASE_URL to another file."),
@@ -247,7 +247,7 @@ async def test_a_file_that_cannot_be_used_leaves_what_was_read_before(
 
 async def test_a_file_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_memory, "MAX_FILE_BYTES", 4096)
-    with pytest.raises(OperatorError, match=r"more than the .* into memory\. Use sqlite:///"):
+    with pytest.raises(OperatorError, match=r"larger than the .* in memory\. Use sqlite:///"):
         await opened(path).setup()
 
 
@@ -285,7 +285,7 @@ async def test_a_ping_before_it_is_read_looks_at_the_file(path: Path) -> None:
     database = opened(path)
     await database.ping()
     remove(path)
-    assert await database.failures(1) == {"writer": f"There is no file {path}. Check DATABASE_URL."}
+    assert await database.failures(1) == {"writer": f"The file {path} does not exist. Check DATABASE_URL."}
     with pytest.raises(OperatorError, match="has not been read into memory"):
         await word(database)
 

@@ -72,7 +72,7 @@ async def test_a_file_that_another_process_writes_is_503_until_it_is_free(
         assert (await visitor.get("/health")).status_code == 200, "the site still reads"
     assert await insert(visitor) == 200
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        f"database unavailable: {path} is locked by another process: end it or wait, then try again."
+        f"database unavailable: {path} is locked by another process. Stop it or wait, then try again."
     ] * 2
 
 

@@ -1,4 +1,4 @@
-"""Features that exist only in a test: their tables, the folder of their migrations, and a database for them."""
+"""Sample features with tables, migrations and a database."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -43,19 +43,19 @@ class SampleFeatures:
     metadata: MetaData = field(default_factory=lambda: MetaData(naming_convention=NAMING_CONVENTION))
     choices: Choices = field(default_factory=Choices)
     formats: bool = False
-    """Whether what is written is formatted, by a process for each file."""
+    """Format written files with ruff, which is slow."""
 
     @property
     def graph(self) -> MigrationGraph:
         return MigrationGraph(self.features, self.versions)
 
     def table(self, name: str, *items: SchemaItem) -> Table:
-        """Declare a table, in place of the one of that name if there is one."""
+        """Declare or replace a table."""
         if name in self.metadata:
             self.metadata.remove(self.metadata.tables[name])
         return Table(name, self.metadata, Column("id", ID, primary_key=True), *items)
 
-    def pointing_at(self, table: str, column: str) -> Column[int]:
+    def foreign_key(self, table: str, column: str) -> Column[int]:
         return Column(column, ID, ForeignKey(f"{table}.id"), nullable=False)
 
     def drafts(self) -> list[NewMigration]:
@@ -70,17 +70,17 @@ class SampleFeatures:
                 draft_migration(connection, self.graph, name, self.metadata, None, self.choices)
                 for name in changed_features(connection, self.graph, features, self.metadata)
             ]
-        return [found for found in drafts if found.changes]
+        return [draft for draft in drafts if draft.changes]
 
     def make(self, *, concurrently: bool = False) -> list[str]:
-        """Write what is missing and give the names of the files."""
+        """Write the missing migrations and return their names."""
         drafts = self.drafts()
         if concurrently:
             drafts = [part for draft in drafts for part in split_indexes(draft)]
-        return [f"{found.feature}/{self._write(found).name}" for found in drafts]
+        return [f"{draft.feature}/{self._write(draft).name}" for draft in drafts]
 
     def make_by_hand(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
-        """Write a migration with these lines."""
+        """Write a migration with this code."""
         path = self._write(empty_migration(self.graph, feature, "by hand"))
         head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
         path.write_text(
@@ -96,11 +96,11 @@ class SampleFeatures:
             return write_migration(self.graph, migration)
 
     def migrate(self, feature: str | None = None, target: str | None = None) -> list[str]:
-        """Run `migrate` and give the steps that it took."""
-        taken: list[str] = []
+        """Run `migrate` and return the steps."""
+        steps: list[str] = []
         with connect(self.settings) as connection:
-            run_migrations(connection, self.graph, plan_for(self.graph, feature, target), record_steps(taken))
-        return taken
+            run_migrations(connection, self.graph, plan_for(self.graph, feature, target), record_steps(steps))
+        return steps
 
     def recorded(self) -> list[str]:
         with connect(self.settings) as connection:
@@ -119,21 +119,21 @@ class SampleFeatures:
             return [tuple(row) for row in result] if result.returns_rows else []
 
 
-def record_steps(taken: list[str]) -> Announce:
+def record_steps(steps: list[str]) -> Announce:
     @contextmanager
-    def note(step: Step) -> Iterator[None]:
+    def announce(step: Step) -> Iterator[None]:
         yield
-        taken.append(f"{step.direction} {step.migration}")
+        steps.append(f"{step.direction} {step.migration}")
 
-    return note
+    return announce
 
 
-class Beginnings:
-    """What the tests of a module begin with, made once for each kind of database. Each test has a copy."""
+class SampleCache:
+    """Migrated sample features, created once per database type and copied for each test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._made: dict[object, tuple[Path, str]] = {}
+        self._templates: dict[object, tuple[Path, str]] = {}
 
     def copy(
         self,
@@ -142,15 +142,15 @@ class Beginnings:
         folder: Path,
         server: Postgres | None = None,
     ) -> SampleFeatures:
-        """Features whose first migrations are there and applied, with the rows of these statements."""
+        """Return a copy of migrated features with the rows of the statements."""
         key = (declare, *statements, server is None)
-        if key not in self._made:
-            self._made[key] = self._make(declare, statements, server)
-        versions, database = self._made[key]
+        if key not in self._templates:
+            self._templates[key] = self._make(declare, statements, server)
+        versions, database = self._templates[key]
         shutil.copytree(versions, folder / "versions")
         if server is None:
-            shutil.copyfile(database, folder / "begun.db")
-            url = f"sqlite:///{folder / 'begun.db'}"
+            shutil.copyfile(database, folder / "sample.db")
+            url = f"sqlite:///{folder / 'sample.db'}"
         else:
             url = server.create_database(f"test_{uuid4().hex}", database)
         sample = SampleFeatures(settings_for(url), folder / "versions")
@@ -160,7 +160,7 @@ class Beginnings:
     def _make(
         self, declare: Callable[[SampleFeatures], object], statements: Sequence[str], server: Postgres | None
     ) -> tuple[Path, str]:
-        name = f"begun_{uuid4().hex}"
+        name = f"sample_{uuid4().hex}"
         versions, file = self.folder / name, str(self.folder / f"{name}.db")
         url = server.create_database(name) if server else f"sqlite:///{file}"
         sample = SampleFeatures(settings_for(url), versions)

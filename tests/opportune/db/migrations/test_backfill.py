@@ -1,4 +1,4 @@
-"""Rows that are there when a column comes that may not be empty, or that is to be unique."""
+"""Values of existing rows in new required or unique columns."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
-from tests.opportune.db.conftest import Begin
+from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 NO_CODE = '{"code": None}'
@@ -19,9 +19,9 @@ CODE = "{\"code\": f\"{row['id']}-{row['title']}\"}"
 
 
 @pytest.fixture
-def books(begin: Begin) -> SampleFeatures:
+def books(make_sample: MakeSample) -> SampleFeatures:
     """Two books."""
-    return begin(declare, "INSERT INTO library_book (title) VALUES ('Emma'), ('Persuasion')")
+    return make_sample(declare, "INSERT INTO library_book (title) VALUES ('Emma'), ('Persuasion')")
 
 
 def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
@@ -30,7 +30,7 @@ def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
 
 def make(sample: SampleFeatures, **fills: str | None) -> Path:
     sample.choices = Choices(fills=fills)
-    sample.formats = None in fills.values()  # then somebody writes in the file
+    sample.formats = None in fills.values()  # the test edits the file
     (name,) = sample.make()
     sample.choices.refuse_unused()
     return sample.versions / name
@@ -42,60 +42,60 @@ def write(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_one_value_for_all_rows_and_what_a_default_makes_anew_is_each_rows_own(books: SampleFeatures) -> None:
+def test_rows_get_fill_values_and_unique_defaults(books: SampleFeatures) -> None:
     texts = (Column(name, String(9), nullable=False) for name in ("isbn", "mood"))
-    moment: Column[Any] = Column("read_at", UTCDateTime(), nullable=False)
+    read_at: Column[Any] = Column("read_at", UTCDateTime(), nullable=False)
     key = Column("key", Uuid, nullable=False, default=uuid4, unique=True)
-    declare(books, Column("pages", Integer, nullable=False), *texts, moment, key)
+    declare(books, Column("pages", Integer, nullable=False), *texts, read_at, key)
     path = make(books, pages="7", isbn="", mood="it's 50%", read_at="2026-11-20 10:00")
     assert "import uuid\n" in path.read_text(encoding="utf-8")
     books.migrate()
-    there = "SELECT pages, isbn, mood FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
-    assert books.execute(there) == [(7, "", "it's 50%")] * 2
+    query = "SELECT pages, isbn, mood FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
+    assert books.execute(query) == [(7, "", "it's 50%")] * 2
     assert len({*books.execute("SELECT key FROM library_book")}) == 2
     assert books.drafts() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
 @pytest.mark.database("sqlite")
-def test_a_value_that_is_none_of_the_column_is_refused(books: SampleFeatures) -> None:
+def test_invalid_fill_value_is_refused(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
-    with pytest.raises(OperatorError, match=r"'many' is no value for library_book.pages \(INTEGER\)"):
+    with pytest.raises(OperatorError, match=r"'many' is not a valid value of library_book.pages \(INTEGER\)"):
         make(books, **{"book.pages": "many"})
 
 
 @pytest.mark.database("sqlite")
-def test_nobody_who_answers_is_told_of_both_ways(books: SampleFeatures) -> None:
+def test_missing_fill_value_is_refused(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError) as raised:
         books.drafts()
-    assert "add --fill library_book.pages=VALUE; without =VALUE" in str(raised.value)
+    assert "add --fill library_book.pages=VALUE" in str(raised.value)
 
 
 @pytest.mark.database("sqlite")
-def test_somebody_is_asked(books: SampleFeatures) -> None:
+def test_prompt_asks_for_fill_value(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
-    asked: list[str] = []
+    questions: list[str] = []
 
     def seven(question: str) -> str:
-        asked.append(question)
+        questions.append(question)
         return "7"
 
     books.choices = Choices(prompt=seven)
     books.make()
-    assert asked == ["library_book.pages may not be empty and has no default. What do rows that exist get?"]
+    assert questions == ["library_book.pages is required and has no default. Value for existing rows?"]
     books.migrate()
     assert books.execute("SELECT pages FROM library_book") == [(7,), (7,)]
 
 
-def test_code_of_the_owner_gives_each_row_its_own(books: SampleFeatures) -> None:
+def test_code_fills_each_row(books: SampleFeatures) -> None:
     declare(books, Column("code", String(60), nullable=False, unique=True))
     path = make(books, code=None)
-    with pytest.raises(OperatorError, match=r"library\.0002_book_code failed and was undone: .*code.*") as refused:
+    with pytest.raises(OperatorError, match=r"library\.0002_book_code failed and was undone: .*code.*") as error:
         books.migrate()
-    assert re.search(r"0002_book_code\.py, where it says FILL, what rows that exist get\.$", str(refused.value))
-    assert "_alembic_tmp_" not in str(refused.value)
-    assert books.execute("SELECT * FROM library_book ORDER BY id")[0] == (1, "Emma"), "nothing of it has happened"
+    assert re.search(r"FILL in .*0002_book_code\.py\.$", str(error.value))
+    assert "_alembic_tmp_" not in str(error.value)
+    assert books.execute("SELECT * FROM library_book ORDER BY id")[0] == (1, "Emma")
     write(path, NO_CODE, CODE)
     books.migrate()
     assert books.execute("SELECT code FROM library_book ORDER BY id") == [("1-Emma",), ("2-Persuasion",)]
@@ -105,18 +105,18 @@ def test_code_of_the_owner_gives_each_row_its_own(books: SampleFeatures) -> None
     books.migrate("library", "1")
     books.execute("DELETE FROM library_book")
     write(path, CODE, NO_CODE)
-    assert books.migrate(), "an empty table needs no code"
+    assert books.migrate()
 
 
 @pytest.mark.database("sqlite")
-def test_a_unique_column_whose_default_is_one_for_all_gets_a_place_for_code(books: SampleFeatures) -> None:
+def test_constant_default_of_unique_column_needs_code(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
     path = make(books)
     assert "# FILL" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.database("sqlite")
-def test_a_value_that_others_make_unique_may_be_one_for_all(books: SampleFeatures) -> None:
+def test_fill_value_of_composite_unique_column(books: SampleFeatures) -> None:
     declare(books, Column("place", Integer, nullable=False), UniqueConstraint("title", "place"))
     make(books, place="1")
     books.migrate()
@@ -125,7 +125,7 @@ def test_a_value_that_others_make_unique_may_be_one_for_all(books: SampleFeature
 
 
 @pytest.mark.database("sqlite")
-def test_a_unique_column_that_may_be_empty_needs_nothing(books: SampleFeatures) -> None:
+def test_nullable_unique_column_needs_no_value(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), unique=True))
     assert "FILL" not in make(books).read_text(encoding="utf-8")
     books.migrate()
@@ -133,9 +133,8 @@ def test_a_unique_column_that_may_be_empty_needs_nothing(books: SampleFeatures) 
 
 
 @pytest.mark.database("sqlite")
-def test_a_column_that_may_be_empty_no_longer(begin: Begin) -> None:
-    """Filled by code, and after a way back by one value."""
-    books = begin(declare_emptiable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")
+def test_column_that_becomes_required(make_sample: MakeSample) -> None:
+    books = make_sample(declare_nullable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")
     declare(books)
     for fill, title in ((None, "1"), ("none", "none")):
         path = make(books, title=fill)
@@ -149,5 +148,5 @@ def test_a_column_that_may_be_empty_no_longer(begin: Begin) -> None:
         path.unlink()
 
 
-def declare_emptiable(sample: SampleFeatures) -> None:
+def declare_nullable(sample: SampleFeatures) -> None:
     declare(sample, title=False)

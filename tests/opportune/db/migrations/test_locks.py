@@ -1,10 +1,9 @@
-"""What is told of migrations that would keep others waiting on PostgreSQL."""
+"""Warnings about migrations that lock tables on PostgreSQL."""
 
 import re
 from pathlib import Path
 from textwrap import indent
 
-import pytest
 from sqlalchemy import Column, String
 
 from opportune.config.project import PROJECT
@@ -17,30 +16,25 @@ FILL = 'op.execute("UPDATE library_book SET a = 1")'
 BATCH = 'with op.batch_alter_table("library_book") as batch_op:\n        batch_op.'
 
 
-@pytest.fixture
-def sample(tmp_path: Path) -> SampleFeatures:
-    return SampleFeatures(settings_for(f"sqlite:///{tmp_path}/app.db"), tmp_path / "versions")
-
-
-def locks(sample: SampleFeatures, *lines: str) -> list[TableLock]:
+def locks(sqlite_sample: SampleFeatures, *lines: str) -> list[TableLock]:
     for line in lines:
-        sample.make_by_hand("library", line)
-    return table_locks(sample.graph.ordered)
+        sqlite_sample.make_by_hand("library", line)
+    return table_locks(sqlite_sample.graph.ordered)
 
 
-HELD = [
-    ('create_index("ix_a", ["a"])', "SHARE", "Index ix_a is built: writes of library_book wait meanwhile"),
+LOCKING = [
+    ('create_index("ix_a", ["a"])', "SHARE", "The index ix_a is built. It blocks writes of library_book"),
     (
         'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"])',
         "SHARE ROW EXCLUSIVE",
-        "Each row is held against fk_a: writes of library_book and library_shelf wait",
+        "Each row is checked against fk_a. It blocks writes of library_book and library_shelf",
     ),
-    ('create_check_constraint("ck_a", "a > 0")', "ACCESS EXCLUSIVE", "reads and writes of library_book wait"),
+    ('create_check_constraint("ck_a", "a > 0")', "ACCESS EXCLUSIVE", "It blocks reads and writes of library_book"),
     ('create_unique_constraint("uq_a", ["a"])', "ACCESS EXCLUSIVE", "The index of uq_a is built"),
     (
         'alter_column("a", existing_type=sa.Integer(), nullable=False)',
         "ACCESS EXCLUSIVE",
-        "Each row is looked at for an empty a",
+        "Each row is checked for NULL in a",
     ),
     (
         'alter_column("a", existing_type=sa.String(9), type_=sa.String(5))',
@@ -50,16 +44,16 @@ HELD = [
     (
         'alter_column("a", existing_type=sa.Integer(), type_=sa.BigInteger())',
         "ACCESS EXCLUSIVE",
-        "each row is written",
+        "each row is rewritten",
     ),
     (
         'add_column(sa.Column("a", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))',
         "ACCESS EXCLUSIVE",
-        "A a of its own is written into each row",
+        "Each row gets a different a",
     ),
-    ('add_column(sa.Column("a", sa.Integer(), sa.Computed("1 + 1")))', "ACCESS EXCLUSIVE", "of its own"),
+    ('add_column(sa.Column("a", sa.Integer(), sa.Computed("1 + 1")))', "ACCESS EXCLUSIVE", "Each row gets"),
 ]
-FREE = [
+HARMLESS = [
     'create_index("ix_a", ["a"], postgresql_concurrently=True)',
     'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"], postgresql_not_valid=True)',
     'create_check_constraint("ck_a", "a > 0", postgresql_not_valid=True)',
@@ -73,20 +67,20 @@ FREE = [
 ]
 
 
-def test_a_step_that_looks_at_every_row_is_told_and_one_that_does_not_is_not(sample: SampleFeatures) -> None:
-    found = locks(sample, *(BATCH + line for line in (*FREE, *(line for line, _, _ in HELD))))
-    assert len(found) == len(HELD)
-    for told, (line, lock, words) in zip(found, HELD, strict=True):
-        assert told.lock == lock, line
-        assert words in str(told), line
+def test_only_steps_that_scan_the_table_are_reported(sqlite_sample: SampleFeatures) -> None:
+    reported = locks(sqlite_sample, *(BATCH + line for line in (*HARMLESS, *(line for line, _, _ in LOCKING))))
+    assert len(reported) == len(LOCKING)
+    for table_lock, (line, lock, message) in zip(reported, LOCKING, strict=True):
+        assert table_lock.lock == lock, line
+        assert message in str(table_lock), line
 
 
-def test_tables_that_are_made_on_the_way_have_no_rows(sample: SampleFeatures) -> None:
-    made = 'op.create_table("library_book", sa.Column("a", sa.Integer()))'
-    assert locks(sample, made, f'{BATCH}create_index("ix_a", ["a"])') == []
+def test_new_tables_are_not_reported(sqlite_sample: SampleFeatures) -> None:
+    create = 'op.create_table("library_book", sa.Column("a", sa.Integer()))'
+    assert locks(sqlite_sample, create, f'{BATCH}create_index("ix_a", ["a"])') == []
 
 
-def test_the_guides_way_to_forbid_empty_ones_works_and_is_not_told(empty_database_url: str, tmp_path: Path) -> None:
+def test_not_null_steps_of_the_guide_are_not_reported(empty_database_url: str, tmp_path: Path) -> None:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("notes_note", Column("slug", String(220)))
     sample.features = ("notes",)
@@ -100,17 +94,17 @@ def test_the_guides_way_to_forbid_empty_ones_works_and_is_not_told(empty_databas
     assert table_locks(sample.graph.of("notes")[1:]) == table_locks(sample.graph.of("notes")[2:]) == []
 
 
-def test_rows_that_are_filled_while_their_table_is_locked_are_told(sample: SampleFeatures) -> None:
+def test_filling_rows_under_a_lock_is_reported(sqlite_sample: SampleFeatures) -> None:
     add = f'{BATCH}add_column(sa.Column("a", sa.Integer()))'
-    (by_sql,) = locks(sample, f"{add}\n    {FILL}")
-    assert "Rows are read and written: reads and writes of library_book wait" in str(by_sql)
+    (by_sql,) = locks(sqlite_sample, f"{add}\n    {FILL}")
+    assert "Rows are read and written. It blocks reads and writes of library_book" in str(by_sql)
     (_, by_code) = locks(
-        sample, f"{add}\n    for row in op.get_bind().execute(sa.text('SELECT 1')).all():\n        print(row)"
+        sqlite_sample, f"{add}\n    for row in op.get_bind().execute(sa.text('SELECT 1')).all():\n        print(row)"
     )
     assert by_code.reason == "Rows are read and written"
-    assert len(locks(sample, add, FILL)) == 2
+    assert len(locks(sqlite_sample, add, FILL)) == 2
 
 
-def test_what_cannot_be_told_ends_no_plan(sample: SampleFeatures) -> None:
-    (found,) = locks(sample, f'{BATCH}create_index("ix_a", ["a"])\n    raise RuntimeError')
-    assert found.table == "library_book"
+def test_failing_code_does_not_stop_the_report(sqlite_sample: SampleFeatures) -> None:
+    (reported,) = locks(sqlite_sample, f'{BATCH}create_index("ix_a", ["a"])\n    raise RuntimeError')
+    assert reported.table == "library_book"

@@ -1,4 +1,4 @@
-"""Two last migrations of one feature, and the migration that joins them."""
+"""Merge of two last migrations of a feature."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from sqlalchemy import Column, Integer, String
 
 from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
 from opportune.errors import OperatorError
-from tests.opportune.db.conftest import Begin
+from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 TITLE = (
@@ -20,16 +20,16 @@ def declare(sample: SampleFeatures) -> None:
 
 
 @pytest.fixture
-def books(begin: Begin) -> SampleFeatures:
-    """A feature with two branches: one adds pages, the other adds a price."""
-    return branched(begin(declare), "pages", "price")
+def books(make_sample: MakeSample) -> SampleFeatures:
+    """A feature with two branches, of which one adds pages and the other a price."""
+    return branched(make_sample(declare), "pages", "price")
 
 
 def branched(sample: SampleFeatures, mine: str, yours: str) -> SampleFeatures:
     paths = []
     for name, column in (("0002_mine.py", mine), ("0002_yours.py", yours)):
-        written = sample.make_by_hand("library", TITLE.format(column))
-        paths.append(written.rename(sample.versions / name))
+        path = sample.make_by_hand("library", TITLE.format(column))
+        paths.append(path.rename(sample.versions / name))
     for path in paths:
         path.rename(sample.versions / "library" / path.name)
     return sample
@@ -76,7 +76,7 @@ def test_next_migration_follows_the_merge(books: SampleFeatures) -> None:
 
 
 @pytest.mark.database("sqlite")
-def test_branches_that_change_one_column_are_refused(begin: Begin) -> None:
-    sample = branched(begin(declare), "pages", "pages")
+def test_branches_that_change_one_column_are_refused(make_sample: MakeSample) -> None:
+    sample = branched(make_sample(declare), "pages", "pages")
     with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours both change library_book\.pages"):
         merge(sample)

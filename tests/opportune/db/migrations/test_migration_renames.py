@@ -1,18 +1,18 @@
-"""What has another name now keeps what it holds, on both kinds of database, there and back."""
+"""Renamed tables and columns keep their data."""
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint, func
 
 from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
-from tests.opportune.db.conftest import Begin
+from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 
 
 @pytest.fixture
-def books(begin: Begin) -> SampleFeatures:
-    """Books and what points at them, by all that a name can stand in."""
-    return begin(
+def books(make_sample: MakeSample) -> SampleFeatures:
+    """Books with an index, unique constraints, an expression index and a foreign key."""
+    return make_sample(
         declare,
         "INSERT INTO library_book (name, code) VALUES ('Emma', 'e')",
         "INSERT INTO shop_offer (id, book_id) VALUES (1, 1)",
@@ -39,10 +39,10 @@ def make(sample: SampleFeatures, **renames: str) -> list[str]:
     return sample.make()
 
 
-def test_a_renamed_column_keeps_its_values_and_all_that_stands_on_it(books: SampleFeatures) -> None:
+def test_renamed_column_keeps_values_and_indexes(books: SampleFeatures) -> None:
     declare(books, name="title")
     assert make(books, name="title") == ["library/0002_rename_book_name.py"]
-    assert books.execute("SELECT name FROM library_book") == [("Emma",)], "not before it is migrated"
+    assert books.execute("SELECT name FROM library_book") == [("Emma",)]
     assert books.migrate() == ["upgrade library.0002_rename_book_name"]
     assert books.execute("SELECT title FROM library_book") == [("Emma",)]
     assert books.drafts() == []
@@ -50,7 +50,7 @@ def test_a_renamed_column_keeps_its_values_and_all_that_stands_on_it(books: Samp
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
 
-def test_a_renamed_table_keeps_its_rows_and_those_that_point_at_it(books: SampleFeatures) -> None:
+def test_renamed_table_keeps_rows_and_references(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
     assert make(books, library_book="library_volume") == ["library/0002_rename_book.py"]
     books.migrate()
@@ -61,11 +61,11 @@ def test_a_renamed_table_keeps_its_rows_and_those_that_point_at_it(books: Sample
     books.migrate("library", "1")
     assert books.execute("SELECT name FROM library_book ORDER BY id") == [("Emma",), ("Persuasion",)]
     books.migrate("library", "zero")
-    assert books.migrate()[1:] == ["upgrade shop.0001_initial", "upgrade library.0002_rename_book"], "it points there"
+    assert books.migrate()[1:] == ["upgrade shop.0001_initial", "upgrade library.0002_rename_book"]
     assert books.drafts() == []
 
 
-def test_table_and_column_may_be_renamed_and_become_longer_at_once(books: SampleFeatures) -> None:
+def test_table_and_column_are_renamed_together(books: SampleFeatures) -> None:
     declare(books, table="library_volume", name="title", length=80)
     make(books, book="volume", **{"volume.name": "title"})
     books.migrate()
@@ -76,26 +76,31 @@ def test_table_and_column_may_be_renamed_and_become_longer_at_once(books: Sample
 
 
 @pytest.mark.database("sqlite")
-def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(books: SampleFeatures) -> None:
+def test_possible_rename_is_not_dropped_silently(books: SampleFeatures) -> None:
     declare(books, name="title")
     books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError) as raised:
         books.drafts()
     assert str(raised.value) == (
-        "No model has library_book.name any more, and what is in it would be lost. If it has a new name, add "
-        "--rename library_book.name=title; if you mean to drop it, add --allow-drop."
+        "library_book.name no longer exists in the models, and its data would be lost. If it has a new name, add "
+        "--rename library_book.name=title; if you want to drop it, add --allow-drop."
     )
-    asked: list[str] = []
+
+
+@pytest.mark.database("sqlite")
+def test_possible_rename_is_asked_once(books: SampleFeatures) -> None:
+    declare(books, name="title")
+    questions: list[str] = []
 
     def no(question: str) -> bool:
-        asked.append(question)
+        questions.append(question)
         return False
 
     books.choices = Choices(fills={"title": "x"}, confirm=no)
     (draft,) = books.drafts()
-    assert asked == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
+    assert questions == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
     assert "- Drop column name of library_book" in map(str, draft.changes)
-    books.choices = Choices(confirm=lambda question: question == asked[0])
+    books.choices = Choices(confirm=lambda question: question == questions[0])
     (draft,) = books.drafts()
     assert "- Drop column name of library_book" not in map(str, draft.changes)
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
@@ -112,34 +117,34 @@ def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -
     with pytest.raises(OperatorError) as raised:
         books.drafts()
     assert str(raised.value) == (
-        "No model has library_book.name any more, and what is in it would be lost. If you mean to drop it, add "
+        "library_book.name no longer exists in the models, and its data would be lost. If you want to drop it, add "
         "--allow-drop."
     )
 
 
 @pytest.mark.database("sqlite")
-def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatures) -> None:
+def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
-    asked: list[str] = []
+    questions: list[str] = []
 
     def no(question: str) -> bool:
-        asked.append(question)
+        questions.append(question)
         return False
 
     books.choices = Choices(confirm=no)
     books.drafts()
-    assert asked == ["Was the table library_book renamed to library_volume?"]
+    assert questions == ["Was the table library_book renamed to library_volume?"]
 
 
 @pytest.mark.database("sqlite")
-def test_a_column_of_another_type_is_not_asked_about(books: SampleFeatures) -> None:
+def test_prompt_ignores_column_of_another_type(books: SampleFeatures) -> None:
     books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
     books.choices = Choices(confirm=pytest.fail)
     assert books.drafts()
 
 
 @pytest.mark.database("sqlite")
-def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures) -> None:
+def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("name", String(9)))
     books.make()
@@ -149,7 +154,7 @@ def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures)
     with pytest.raises(OperatorError) as raised:
         make(books, name="label")
     assert str(raised.value) == (
-        "--rename name=label may be about library_page.name and library_shelf.name: write the table as well."
+        "--rename name=label matches library_page.name and library_shelf.name. Add the name of the table."
     )
     make(books, **{"library_page.name": "label", "shelf.name": "label"})
     books.migrate()
@@ -157,10 +162,10 @@ def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures)
 
 
 @pytest.mark.database("sqlite")
-def test_an_answer_about_nothing_is_told(books: SampleFeatures) -> None:
+def test_unused_rename_option_is_refused(books: SampleFeatures) -> None:
     declare(books, name="title")
     choices = Choices({"nmae": "title"})
     books.choices = choices
     books.drafts()
-    with pytest.raises(OperatorError, match=r"--rename nmae=title is about nothing"):
+    with pytest.raises(OperatorError, match=r"--rename nmae=title matches nothing"):
         choices.refuse_unused()

@@ -16,36 +16,36 @@ def settings() -> Settings:
 
 
 @pytest.fixture(autouse=True)
-def _no_variables_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_host_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in DIRECT_URL_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
-def with_direct_url(settings: Settings, address: str) -> Settings:
-    return settings.model_copy(update={"database_direct_url": SecretStr(address)})
+def with_direct_url(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database_direct_url": SecretStr(url)})
 
 
-def test_migrations_take_the_database_itself_where_nothing_else_is_named(settings: Settings) -> None:
+def test_database_url_is_the_default(settings: Settings) -> None:
     url = migration_url(settings)
     assert (url.name, url.url.host) == ("DATABASE_URL", "ep-x-pooler.aws.neon.tech")
 
 
-def test_migrations_take_the_direct_address(settings: Settings) -> None:
+def test_direct_url_is_preferred(settings: Settings) -> None:
     url = migration_url(with_direct_url(settings, DIRECT))
     assert (url.name, url.url.host, url.pooled) == ("DATABASE_DIRECT_URL", "ep-x.aws.neon.tech", False)
 
 
-def test_a_mistake_in_it_names_its_setting(settings: Settings) -> None:
+def test_invalid_direct_url_names_its_setting(settings: Settings) -> None:
     with pytest.raises(OperatorError, match=r"^DATABASE_DIRECT_URL has no host"):
         migration_url(with_direct_url(settings, "postgresql://"))
 
 
 @pytest.mark.parametrize("name", DIRECT_URL_VARIABLES)
-def test_the_hosts_own_variable_is_taken_for_it(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_variable_is_used(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, DIRECT)
     assert migration_url(settings).url.host == "ep-x.aws.neon.tech"
-    chosen = with_direct_url(settings, "postgresql://u:pw@127.0.0.1/site")
-    assert migration_url(chosen).url.host == "127.0.0.1", "the setting wins"
+    direct = with_direct_url(settings, "postgresql://u:pw@127.0.0.1/site")
+    assert migration_url(direct).url.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,6 @@ def test_the_hosts_own_variable_is_taken_for_it(name: str, settings: Settings, m
     ],
 )
 @pytest.mark.parametrize("database", [POOLED, "sqlite:///data/app.db", "postgresql://localhost/site"])
-def test_another_projects_variable_is_not(other: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_of_another_database_is_ignored(other: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIRECT_URL", other)
     assert migration_url(settings_for(database)).name == "DATABASE_URL"

@@ -1,4 +1,4 @@
-"""The migrations of the project itself, on both kinds of database."""
+"""Migrations of the project and the framework."""
 
 import asyncio
 import io
@@ -36,7 +36,6 @@ def tables_of(connection: Connection) -> set[str]:
 
 
 def changes_of(settings: Settings) -> list[str]:
-    """What the models ask for beyond the database."""
     graph = MigrationGraph(FEATURES)
     with comparison_database(settings, graph) as connection:
         drafts = [
@@ -46,80 +45,77 @@ def changes_of(settings: Settings) -> list[str]:
     return [str(change) for draft in drafts for change in draft.changes]
 
 
-def begun(columns: Iterable[Sequence[str]], key: Sequence[str]) -> bool:
-    """Whether one of these indexes begins with the columns of a key, in any order."""
+def is_indexed(columns: Iterable[Sequence[str]], key: Sequence[str]) -> bool:
+    """Return whether an index starts with the columns of a key, in any order."""
     return any(set(index[: len(key)]) == set(key) for index in columns)
 
 
-def test_every_foreign_key_of_the_models_begins_an_index() -> None:
-    """Or a row that goes has the whole table read for each row that refers to it."""
+def test_model_foreign_keys_are_indexed() -> None:
+    # Otherwise deleting a row scans the referencing table.
     for table in Model.metadata.sorted_tables:
         unique = [key for key in table.constraints if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)]
         whole = [index for index in table.indexes if not any("where" in name for name in index.kwargs)]
-        columns = [tuple(one.columns.keys()) for one in (*unique, *whole)]
+        columns = [tuple(rule.columns.keys()) for rule in (*unique, *whole)]
         for key in table.foreign_key_constraints:
-            assert begun(columns, key.column_keys), f"{key.name}: index=True is missing"
+            assert is_indexed(columns, key.column_keys), f"{key.name}: index=True is missing"
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
-def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -> None:
+def test_database_foreign_keys_are_indexed(settings: Settings) -> None:
     with connect(settings) as connection:
-        there = inspect(connection)
+        inspector = inspect(connection)
         for table in Model.metadata.tables:
-            columns = [there.get_pk_constraint(table)["constrained_columns"]]
-            columns += [one["column_names"] for one in there.get_unique_constraints(table)]
-            for index in there.get_indexes(table):
+            columns = [inspector.get_pk_constraint(table)["constrained_columns"]]
+            columns += [rule["column_names"] for rule in inspector.get_unique_constraints(table)]
+            for index in inspector.get_indexes(table):
                 if not any("where" in name for name in index.get("dialect_options", {})):
                     columns.append([name or "" for name in index["column_names"]])
-            for key in there.get_foreign_keys(table):
-                assert begun(columns, key["constrained_columns"]), (table, key["constrained_columns"])
+            for key in inspector.get_foreign_keys(table):
+                assert is_indexed(columns, key["constrained_columns"]), (table, key["constrained_columns"])
 
 
-@pytest.mark.usefixtures("kept_engines")
-def test_each_feature_goes_to_zero_and_takes_no_table_of_another_along_and_all_come_back(settings: Settings) -> None:
-    """One after another, what others point at after them: going back is read backwards."""
+@pytest.mark.usefixtures("cached_engines")
+def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> None:
     graph = MigrationGraph(FEATURES)
     before = tables_in(settings)
     with connect(settings) as connection:
-        left = before
+        remaining = before
         for feature in dict.fromkeys(migration.feature for migration in reversed(graph.ordered)):
             run_migrations(connection, graph, plan_for(graph, feature, "zero"))
-            left = {name for name in left if not name.startswith(f"{feature}_")}
-            assert tables_of(connection) == left, feature
+            remaining = {name for name in remaining if not name.startswith(f"{feature}_")}
+            assert tables_of(connection) == remaining, feature
         run_migrations(connection, graph, plan_for(graph))
         assert tables_of(connection) == before
-    assert changes_of(settings) == [], (
-        "the models ask for nothing more; an index on an expression survives the copy of its table"
-    )
+    assert changes_of(settings) == []
 
 
 @pytest.mark.database("sqlite")
-async def test_an_open_database_tells_what_it_lacks(database: Database) -> None:
+async def test_migrated_database_has_no_pending_migrations(database: Database) -> None:
     assert await pending_migrations_in(database, FEATURES) == []
 
 
-def test_an_empty_database_lacks_everything(empty_database_url: str) -> None:
+def test_empty_database_lacks_all_migrations(empty_database_url: str) -> None:
     assert pending_migrations(settings_for(empty_database_url), FEATURES) == [
-        str(found) for found in MigrationGraph(FEATURES).ordered
+        str(migration) for migration in MigrationGraph(FEATURES).ordered
     ]
 
 
 @pytest.mark.database("sqlite")
-async def test_alembics_command_and_ours_go_on_where_the_other_stopped_also_inside_a_running_loop(
+async def test_alembic_command_continues_our_migrations(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_database_url)
     settings = settings_for(empty_database_url)
-    said = io.StringIO()
-    config = Config(PROJECT / "alembic.ini", stdout=said)
+    output = io.StringIO()
+    config = Config(PROJECT / "alembic.ini", stdout=output)
     graph = MigrationGraph(FEATURES)
     with connect(settings) as connection:
         run_migrations(connection, graph, plan_for(graph, "accounts"))
     command.upgrade(config, "heads")
     assert pending_migrations(settings, FEATURES) == []
     await asyncio.to_thread(command.current, config)
-    assert "(head)" in said.getvalue()
+    assert "(head)" in output.getvalue()
     assert tables_in(settings) == set(Model.metadata.tables)
     with connect(settings) as connection:
         run_migrations(connection, graph, plan_for(graph, "accounts", "zero"))
@@ -128,8 +124,8 @@ async def test_alembics_command_and_ours_go_on_where_the_other_stopped_also_insi
     assert tables_in(settings) == set()
 
 
-@pytest.mark.database("postgresql")  # SQLite's tables cannot be altered unseen: sqlmigrate does it
-def test_alembic_writes_sql_for_a_reader(
+@pytest.mark.database("postgresql")  # SQLite needs a database to copy tables
+def test_alembic_command_renders_sql(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_database_url)

@@ -1,4 +1,4 @@
-"""What SQLite can only alter by copying it stays what it was to others."""
+"""SQLite tables that Alembic alters by copying them."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def library(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
-    """Books, and pages and readers that point at them; each with one row."""
+    """Books, and pages and offers that reference them, with one row each."""
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50), nullable=False))
-    sample.table("library_page", sample.pointing_at("library_book", "book_id"))
+    sample.table("library_page", sample.foreign_key("library_book", "book_id"))
     sample.table("shop_offer", Column("book_id", ID, ForeignKey("library_book.id", ondelete="CASCADE"), nullable=False))
     sample.make()
     sample.migrate()
@@ -34,7 +34,7 @@ def alter(library: SampleFeatures) -> None:
     library.migrate()
 
 
-def test_rows_that_point_at_an_altered_table_stay(library: SampleFeatures) -> None:
+def test_rows_that_reference_a_rebuilt_table_stay(library: SampleFeatures) -> None:
     alter(library)
     assert library.execute("SELECT book_id FROM library_page UNION ALL SELECT book_id FROM shop_offer") == [(1,), (1,)]
     assert library.drafts() == []
@@ -42,7 +42,7 @@ def test_rows_that_point_at_an_altered_table_stay(library: SampleFeatures) -> No
     assert library.execute("SELECT count(*) FROM shop_offer") == [(1,)]
 
 
-def test_foreign_keys_to_an_altered_table_still_hold(library: SampleFeatures) -> None:
+def test_foreign_keys_to_a_rebuilt_table_hold(library: SampleFeatures) -> None:
     alter(library)
     library.make_by_hand("library", "op.execute('UPDATE library_page SET book_id = 99')")
     with pytest.raises(OperatorError, match=r"library.0003_by_hand .*undone"):
@@ -76,7 +76,7 @@ def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
     assert library.execute("SELECT title FROM titles") == [("Emma",), ("Persuasion",)]
 
 
-def test_a_copy_that_fails_halfway_leaves_nothing(library: SampleFeatures) -> None:
+def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:
     library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
     library.make_by_hand(
         "library",

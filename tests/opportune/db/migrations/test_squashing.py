@@ -1,4 +1,4 @@
-"""All migrations of a feature as one."""
+"""Squashing all migrations of a feature into one."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50), nullable=False))
     sample.make()
-    sample.table("shop_offer", sample.pointing_at("library_book", "book_id"))
+    sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     sample.migrate()
     sample.make()
     sample.migrate()
@@ -35,7 +35,7 @@ def squash(sample: SampleFeatures) -> list[Path]:
     return write_squash(sample.graph, plan_squash(sample.graph, "library", sample.metadata), sample.metadata)
 
 
-def test_a_database_that_has_them_all_has_the_one_and_a_new_one_gets_it(books: SampleFeatures) -> None:
+def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     books.migrate()
     assert [path.name for path in squash(books)] == ["0001_initial.py"]
     assert [migration.name for migration in books.graph.of("library")] == ["0003_squashed"]
@@ -52,29 +52,31 @@ def test_a_database_that_has_them_all_has_the_one_and_a_new_one_gets_it(books: S
 
 
 @pytest.mark.database("sqlite")
-def test_a_database_that_has_some_of_them_is_refused_with_the_way_on(books: SampleFeatures) -> None:
+def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
     squash(books)
     with pytest.raises(
-        OperatorError, match=r"only a part of what library.0003_squashed stands for \(library_0002_\w+\)"
+        OperatorError, match=r"only some migrations that library.0003_squashed replaces \(library_0002_\w+\)"
     ):
         books.migrate()
 
 
 @pytest.mark.database("sqlite")
-def test_what_comes_between_is_named(books: SampleFeatures) -> None:
-    books.table("library_shelf", books.pointing_at("shop_offer", "offer_id"))
+def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
+    books.table("library_shelf", books.foreign_key("shop_offer", "offer_id"))
     books.migrate()
     books.make()
-    with pytest.raises(OperatorError, match=r"shop.0001_initial comes between: .* library.0004_shelf needs it"):
+    with pytest.raises(OperatorError, match=r"shop.0001_initial must run in between: .* library.0004_shelf needs it"):
         squash(books)
 
 
 @pytest.mark.database("sqlite")
-def test_all_or_none_are_squashed_those_that_write_rows_are_named_and_one_alone_and_the_frameworks_are_left(
-    books: SampleFeatures,
-) -> None:
+def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
     planned = plan_squash(books.graph, "library", books.metadata)
     assert [migration.name for migration in planned.with_code] == ["0003_by_hand"]
+
+
+@pytest.mark.database("sqlite")
+def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
     for ends in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
         refuse_parts(books.graph, "library", ends)
     for ends in (["2"], ["1", "2"], ["2", "3"]):
@@ -82,22 +84,24 @@ def test_all_or_none_are_squashed_those_that_write_rows_are_named_and_one_alone_
             refuse_parts(books.graph, "library", ends)
     with pytest.raises(OperatorError, match="library has no migration '9'"):
         refuse_parts(books.graph, "library", ["9"])
-    with pytest.raises(OperatorError, match="shop has fewer than two migrations: there is nothing to squash"):
+
+
+@pytest.mark.database("sqlite")
+def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> None:
+    with pytest.raises(OperatorError, match="shop has fewer than two migrations"):
         plan_squash(books.graph, "shop", books.metadata)
-    with pytest.raises(OperatorError, match="The migrations of jobs are the framework's"):
+    with pytest.raises(OperatorError, match="The migrations of jobs belong to the framework"):
         plan_squash(MigrationGraph(["jobs"]), "jobs", books.metadata)
 
 
-def test_models_that_are_ahead_are_not_squashed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_must_match_before_squashing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(squashmigrations, "collect", lambda *_arguments, **_options: ["a draft"])
     with pytest.raises(OperatorError, match="The models of jobs are ahead of their migrations"):
         squashmigrations.command("jobs")
 
 
 @pytest.mark.database("sqlite")
-def test_what_would_not_be_what_the_models_say_leaves_all_as_it_was(
-    books: SampleFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_text() for path in books.versions.rglob("*.py")}
     planned = plan_squash(books.graph, "library", books.metadata)
     books.table("library_book", Column("title", String(50), nullable=False))

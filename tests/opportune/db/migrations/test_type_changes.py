@@ -1,4 +1,4 @@
-"""Columns that change their type: every value is converted faithfully, or the migration stops and names the rows."""
+"""Changes of column types: values are converted without loss, or the migration fails and names the rows."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from opportune.db.migrations.runner import Step
 from opportune.db.migrations.sql_script import migration_sql
 from opportune.db.migrations.value_conversion import convert
 from opportune.errors import OperatorError
-from tests.opportune.db.conftest import Begin
+from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 DAY = date(2026, 12, 2)
@@ -69,7 +69,7 @@ VALUES: dict[tuple[str, str], tuple[Any, Any]] = {
     ("uuid", "text"): (KEY, str(KEY)),
     ("uuid", "json"): (KEY, str(KEY)),
 }
-"""Values before and after each change; a pair that is left out has nothing in common, and only NULL converts."""
+"""Values before and after each change. Other pairs of types convert only NULL."""
 PAIRS = [(old, new) for old in TYPES for new in TYPES if old != new]
 
 
@@ -82,9 +82,9 @@ def declare(sample: SampleFeatures, position: int) -> None:
 
 
 @pytest.fixture
-def changed(begin: Begin) -> SampleFeatures:
-    """A row with a value in every column, and a migration of all of them."""
-    sample = begin(declare_old)
+def changed(make_sample: MakeSample) -> SampleFeatures:
+    """A row with a value per pair of types, and a migration that changes all columns."""
+    sample = make_sample(declare_old)
     write(sample, {"_to_".join(pair): old for pair, (old, _) in VALUES.items()})
     declare(sample, 1)
     sample.make()
@@ -104,11 +104,11 @@ def read(sample: SampleFeatures) -> dict[str, Any]:
 
 
 def with_zone(value: Any) -> Any:
-    """SQLite returns moments in UTC without a zone."""
+    """Add UTC, because SQLite returns datetimes without a time zone."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
 
 
-def test_all_pairs_convert_faithfully_and_back(changed: SampleFeatures) -> None:
+def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     changed.migrate()
     assert read(changed) == {"_to_".join(pair): new for pair, (_, new) in VALUES.items()}
     assert changed.drafts() == []
@@ -158,9 +158,9 @@ def declare_pages(sample: SampleFeatures) -> None:
 
 
 @pytest.fixture
-def pages(begin: Begin) -> SampleFeatures:
-    """Three books, two of them without a number of pages, and a migration that wants numbers."""
-    sample = begin(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), ('abc'), ('x y')")
+def pages(make_sample: MakeSample) -> SampleFeatures:
+    """Three books, two with invalid page numbers, and a migration to integers."""
+    sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), ('abc'), ('x y')")
     sample.table("library_book", Column("pages", Integer))
     sample.make()
     return sample
@@ -189,12 +189,12 @@ def test_plan_shows_the_change_of_type(pages: SampleFeatures) -> None:
 @pytest.mark.database("postgresql")
 def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
     (newest,) = pages.graph.pending(pages.recorded())
-    with pytest.raises(OperatorError, match="depends on the rows"):
+    with pytest.raises(OperatorError, match="depends on rows"):
         migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
 
 
-def test_empty_values_are_filled_after_the_type_changed(begin: Begin) -> None:
-    sample = begin(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
+def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample) -> None:
+    sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
     sample.table("library_book", Column("pages", Integer, nullable=False))
     sample.choices = Choices(fills={"pages": "7"})
     sample.make()
@@ -206,11 +206,11 @@ def declare_token(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("token", String(20)))
 
 
-def test_secret_values_are_not_shown(begin: Begin) -> None:
-    sample = begin(declare_token, "INSERT INTO library_book (token) VALUES ('hush')")
+def test_secret_values_are_not_shown(make_sample: MakeSample) -> None:
+    sample = make_sample(declare_token, "INSERT INTO library_book (token) VALUES ('hush')")
     sample.table("library_book", Column("token", Integer))
     sample.make()
-    with pytest.raises(OperatorError) as refused:
+    with pytest.raises(OperatorError) as error:
         sample.migrate()
-    assert "a value (id 1)" in str(refused.value)
-    assert "hush" not in str(refused.value)
+    assert "a value (id 1)" in str(error.value)
+    assert "hush" not in str(error.value)

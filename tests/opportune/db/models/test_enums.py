@@ -17,7 +17,7 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.db.conftest import Begin
+from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.ops.copydb.two_databases import Databases, databases
 
@@ -29,9 +29,9 @@ NUMBERS = {"LOW": -1, "HIGH": 10}
 
 
 @pytest.fixture
-def books(begin: Begin) -> SampleFeatures:
+def books(make_sample: MakeSample) -> SampleFeatures:
     """Two books, a draft and one that is published."""
-    return begin(declare_texts, "INSERT INTO library_book (status) VALUES ('draft'), ('published')")
+    return make_sample(declare_texts, "INSERT INTO library_book (status) VALUES ('draft'), ('published')")
 
 
 def declare_texts(sample: SampleFeatures) -> None:
@@ -108,7 +108,7 @@ def refuse(connection: Connection, table: Table) -> None:
 
 
 @pytest.fixture
-def sample(empty_database_url: str, kept_engines: None, tmp_path: Path) -> SampleFeatures:
+def sample(empty_database_url: str, cached_engines: None, tmp_path: Path) -> SampleFeatures:
     return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
@@ -148,7 +148,7 @@ def test_a_member_that_rows_have_goes_only_when_it_is_said_what_they_get(books: 
     declare(books, {"DRAFT": "draft"})
     (draft,) = books.drafts()
     assert [str(change) for change in draft.changes][-2:] == [
-        f"~ Rows of library_book whose {column} is 'published' will make `migrate` stop: see FILL in the file"
+        f"~ `migrate` fails if rows of library_book have {column} 'published': see FILL in the file"
         for column in ("status", "was")
     ]
     written = make(books)

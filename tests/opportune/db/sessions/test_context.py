@@ -137,7 +137,7 @@ async def test_after_its_end_there_is_no_session(database: Database) -> None:
 async def test_it_can_be_opened_again_and_not_twice_at_once(database: Database) -> None:
     context = database.context()
     async with context:
-        with pytest.raises(RuntimeError, match="open already"):
+        with pytest.raises(RuntimeError, match="already open"):
             await context.__aenter__()
         context.writer.add(user("a@example.com"))
     async with context:

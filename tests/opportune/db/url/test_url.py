@@ -266,7 +266,7 @@ def test_notices_about_likely_problems() -> None:
             "u:p@ep-x-pooler.us-east-2.aws.neon.tech/d?sslmode=require&channel_binding=require",
             "channel_binding=require",
         ),
-        ("u:p@db.abc.supabase.co/d?sslmode=require", "IPv6 only"),
+        ("u:p@db.abc.supabase.co/d?sslmode=require", "supports only IPv6"),
         ("u:p@h:6432/d?options=-c%20statement_timeout%3D9", "ALTER ROLE"),
         ("u:p@x.cockroachlabs.cloud:26257/d?sslmode=require", "CockroachDB"),
         ("u:p@h", "names no database"),

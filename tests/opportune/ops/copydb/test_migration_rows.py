@@ -28,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
     folder = tmp_path_factory.mktemp("source")
     sample = SampleFeatures(settings_for(f"sqlite:///{folder}/source.db"), folder / "versions")
     sample.table("library_genre", Column("name", String(50), unique=True))
-    sample.table("library_book", sample.pointing_at("library_genre", "genre_id"))
+    sample.table("library_book", sample.foreign_key("library_genre", "genre_id"))
     sample.make()
     sample.make_by_hand("library", INSERT)
     sample.migrate()

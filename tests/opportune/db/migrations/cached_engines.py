@@ -1,4 +1,4 @@
-"""Engines that keep their connections for the rest of a test: a new one has to look up all catalogs of PostgreSQL."""
+"""Engines that keep connections during a test, because a new PostgreSQL connection reads all catalogs first."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.testing.services.kept_connections import AS_NEW
 
 
-class KeptEngines:
-    """One for each database of a test; what others are copied from may have no connections, and keeps none."""
+class CachedEngines:
+    """One engine per database. Template databases must have no connections, so they get no pool."""
 
     def __init__(self) -> None:
         self._engines: dict[str, Engine] = {}
 
-    def of(self, url: DatabaseURL) -> Engine:
+    def engine(self, url: DatabaseURL) -> Engine:
         if not url.database.startswith("test_"):
             return postgresql_engine(url)
         if url.database not in self._engines:
             self._engines[url.database] = engine = create_engine(
                 url.sync_url, poolclass=QueuePool, connect_args=url.arguments, hide_parameters=True
             )
-            event.listen(engine, "reset", _make_new)
+            event.listen(engine, "reset", _reset)
         return self._engines[url.database]
 
     def dispose(self) -> None:
@@ -30,7 +30,7 @@ class KeptEngines:
             engine.dispose()
 
 
-def _make_new(connection: Any, _record: object, _state: object) -> None:
+def _reset(connection: Any, _record: object, _state: object) -> None:
     connection.rollback()
     connection.autocommit = True
     connection.execute(AS_NEW)
