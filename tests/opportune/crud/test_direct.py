@@ -122,11 +122,11 @@ async def test_direct_insert_is_recorded_in_the_audit_log(
 async def test_direct_insert_records_the_same_as_the_orm(
     librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for has_session_listeners in (False, True):
+    for has_listeners in (False, True):
         monkeypatch.setattr(
             database_module,
             "has_session_listeners",
-            lambda has_session_listeners=has_session_listeners: has_session_listeners,
+            lambda has_listeners=has_listeners: has_listeners,
         )
         await librarian.post(f"{API}/notes", json={"text": "A note"})
     direct, usual = (

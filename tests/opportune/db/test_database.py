@@ -28,16 +28,16 @@ async def count(database: Database) -> int:
         return await session.scalar(select(func.count()).select_from(User)) or 0
 
 
-async def test_a_writer_commits_when_its_block_ends(database: Database) -> None:
+async def test_writer_commits_at_the_end(database: Database) -> None:
     async with database.writer() as session:
         session.add(user())
         await session.flush()
-        assert await count(database) == 0, "not before"
+        assert await count(database) == 0
     assert await count(database) == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_a_writer_takes_everything_back_when_its_block_raises(database: Database) -> None:
+async def test_writer_rolls_back_after_an_error(database: Database) -> None:
     async def fail() -> None:
         async with database.writer() as session:
             session.add(user())
@@ -49,13 +49,13 @@ async def test_a_writer_takes_everything_back_when_its_block_raises(database: Da
     assert await count(database) == 0
 
 
-async def test_a_reader_cannot_write(database: Database) -> None:
+async def test_reader_cannot_write(database: Database) -> None:
     async with database.reader() as session:
         with pytest.raises(DBAPIError):
             await session.execute(text("UPDATE accounts_user SET email = 'x'"))
 
 
-async def test_a_reader_sees_one_snapshot(database: Database) -> None:
+async def test_reader_sees_one_snapshot(database: Database) -> None:
     async with database.reader() as reader:
         assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
         async with database.writer() as writer:
@@ -64,7 +64,7 @@ async def test_a_reader_sees_one_snapshot(database: Database) -> None:
     assert await count(database) == 1
 
 
-async def test_a_lookup_reads_one_row_or_none_as_it_is_now(database: Database) -> None:
+async def test_lookup_returns_row_or_none(database: Database) -> None:
     by_email = select(col(User.id), col(User.email)).where(col(User.email) == bindparam("email"))
     assert await database.lookup(by_email, {"email": "a@example.com"}) is None
     async with database.writer() as session:
@@ -74,7 +74,7 @@ async def test_a_lookup_reads_one_row_or_none_as_it_is_now(database: Database) -
     assert row[1] == "a@example.com"
 
 
-async def test_after_a_lookup_readers_cannot_write_and_see_one_snapshot(settings: Settings) -> None:
+async def test_lookup_does_not_affect_later_readers(settings: Settings) -> None:
     database = open_database(settings.model_copy(update={"database_pool_size": 1, "database_max_overflow": 0}))
     await database.lookup(select(func.count()).select_from(User), {})
     async with database.reader() as session:
@@ -89,7 +89,7 @@ async def test_after_a_lookup_readers_cannot_write_and_see_one_snapshot(settings
     await database.dispose()
 
 
-async def test_no_read_modify_write_is_lost_among_many_writers(database: Database) -> None:
+async def test_concurrent_writers_lose_no_update(database: Database) -> None:
     async with database.writer() as session:
         session.add(user("0"))
 
@@ -104,7 +104,7 @@ async def test_no_read_modify_write_is_lost_among_many_writers(database: Databas
         assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
 
 
-async def test_a_session_that_outlives_its_database_leaves_no_connection_open(settings: Settings) -> None:
+async def test_session_after_dispose_closes_its_connection(settings: Settings) -> None:
     database = open_database(settings)
     is_open: list[object] = []
     for engine in (database.reading_engine, database.engine):
@@ -118,7 +118,7 @@ async def test_a_session_that_outlives_its_database_leaves_no_connection_open(se
     assert is_open == []
 
 
-async def test_a_ping_needs_no_write_lock(database: Database) -> None:
+async def test_ping_needs_no_write_lock(database: Database) -> None:
     other = open_database(database.settings)
     async with database.writer() as session:
         session.add(user())
@@ -127,7 +127,7 @@ async def test_a_ping_needs_no_write_lock(database: Database) -> None:
     await other.dispose()
 
 
-async def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
+async def test_sqlite_pragmas(tmp_path: Path) -> None:
     database = open_database(settings_for(f"sqlite:///{tmp_path}/new/folder/a.db"))
     await database.setup()
     async with database.writer() as session:
@@ -140,24 +140,24 @@ async def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
 
 
 async def fault(url: str) -> str:
-    """The line that a ping of this address gives."""
+    """Return the error message of a ping."""
     database = open_database(settings_for(url))
     try:
         await database.setup()
-        with pytest.raises(OperatorError) as refusal:
+        with pytest.raises(OperatorError) as error:
             await database.ping()
     finally:
         await database.dispose()
-    line = str(refusal.value)
+    line = str(error.value)
     assert "\n" not in line
     return line
 
 
-async def test_a_server_that_is_not_there_is_named() -> None:
+async def test_unreachable_server_is_named() -> None:
     assert "No server responds at 127.0.0.1:1." in await fault("postgresql://me:hidden@127.0.0.1:1/d")
 
 
-async def test_an_unknown_host_is_named() -> None:
+async def test_unknown_host_is_named() -> None:
     assert "host of nowhere.invalid:5432 is unknown" in await fault("postgresql://me:hidden@nowhere.invalid/d")
 
 
@@ -171,49 +171,49 @@ async def test_wrong_password_is_temporary_and_not_shown(database_url: str) -> N
 
 
 @pytest.mark.database("postgresql")
-async def test_a_missing_database_is_named(database_url: str) -> None:
+async def test_missing_database_is_named(database_url: str) -> None:
     url = DatabaseURL.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
     assert "has no database 'nosuch'" in await fault(url)
 
 
-async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+async def test_invalid_database_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear database, " * 100)
     assert f"{path} is not a SQLite database" in await fault(f"sqlite:///{path}")
 
 
-async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+async def test_folder_instead_of_file_is_named(tmp_path: Path) -> None:
     assert "cannot open" in await fault(f"sqlite:///{tmp_path}")
 
 
-async def test_a_folder_that_cannot_be_made_is_named() -> None:
+async def test_folder_that_cannot_be_created_is_named() -> None:
     with pytest.raises(OperatorError, match="cannot be created"):
         await open_database(settings_for(f"sqlite:///{os.devnull}/x/a.db")).setup()
 
 
-async def test_a_server_of_another_kind_is_named() -> None:
-    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_server_without_postgresql_is_named() -> None:
+    async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         line = await fault(f"postgresql://me:hidden@127.0.0.1:{port}/d?sslmode=require")
     assert f"The server at 127.0.0.1:{port} is not PostgreSQL" in line
 
 
 @pytest.mark.parametrize(
-    ("query", "words"),
+    ("query", "message"),
     [
         ("host=/nowhere", "No server responds at /nowhere:5432."),
         ("host=127.0.0.1&connect_timeout=soon", "has a value that libpq does not accept"),
     ],
 )
-async def test_a_mistake_in_the_options_is_named(query: str, words: str) -> None:
-    assert words in await fault(f"postgresql:///d?{query}")
+async def test_invalid_options_are_named(query: str, message: str) -> None:
+    assert message in await fault(f"postgresql:///d?{query}")
 
 
-async def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "data/app.db"
     database = open_database(settings_for(f"sqlite:///{path}"))
     await database.setup()
@@ -223,7 +223,7 @@ async def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("register", [before_commit, after_commit])
-async def test_statement_alone_waits_for_callbacks(
+async def test_single_statement_refuses_pending_callbacks(
     database: Database,
     register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None],
 ) -> None:

@@ -9,8 +9,8 @@ from opportune.db.url.database_url import DatabaseURL
 
 SERVER = DatabaseURL.parse("postgresql://ada:hidden@db.example.org/site", name="DATABASE_READER_URL")
 
-# What drivers and servers really say, and a part of what we make of it.
-WORDS = {
+# Messages of drivers and servers, with a part of our explanation.
+MESSAGES = {
     "no such table: books_book": "Run: python3 oppman.py migrate",
     'relation "books_book" does not exist': "Run: python3 oppman.py migrate",
     "QueuePool limit of size 5 overflow 5 reached, connection timed out, timeout 4.50": "DATABASE_POOL_SIZE",
@@ -68,25 +68,25 @@ WORDS = {
 }
 
 
-def error(words: str) -> OperationalError:
-    return OperationalError("SELECT secret", None, psycopg.OperationalError(words))
+def error(message: str) -> OperationalError:
+    return OperationalError("SELECT secret", None, psycopg.OperationalError(message))
 
 
-def test_what_a_driver_says_is_told_in_one_line_without_secret() -> None:
-    for words, told in WORDS.items():
-        line = explain(error(words), SERVER)
-        assert told in line, words
-        assert "\n" not in line, words
-        assert "hidden" not in line, words
-        assert "{" not in line, words
+def test_driver_errors_are_explained_in_one_line() -> None:
+    for message, expected in MESSAGES.items():
+        line = explain(error(message), SERVER)
+        assert expected in line, message
+        assert "\n" not in line, message
+        assert "hidden" not in line, message
+        assert "{" not in line, message
 
 
-def test_every_explanation_is_that_of_something_a_driver_says() -> None:
-    first = {next(part for part, _ in EXPLANATIONS if part.lower() in words.lower()) for words in WORDS}
+def test_every_explanation_has_a_driver_error() -> None:
+    first = {next(part for part, _ in EXPLANATIONS if part.lower() in message.lower()) for message in MESSAGES}
     assert first == {part for part, _ in EXPLANATIONS}
 
 
-def test_what_nobody_has_words_for_is_named_by_its_kind(tmp_path: Path) -> None:
+def test_unknown_error_is_named_by_its_class(tmp_path: Path) -> None:
     url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'a.db'}")
     assert (
         explain(error("quux"), url)
@@ -94,16 +94,16 @@ def test_what_nobody_has_words_for_is_named_by_its_kind(tmp_path: Path) -> None:
     )
 
 
-def test_a_wait_that_ended_is_explained_too() -> None:
+def test_timeout_error_is_explained() -> None:
     assert "does not respond in time" in explain(TimeoutError(), SERVER)
 
 
-def test_a_host_that_is_known_elsewhere_only_is_named() -> None:
+def test_private_host_gets_advice() -> None:
     inside = DatabaseURL.parse("postgresql://u:p@postgres.railway.internal/railway")
     assert "DATABASE_PUBLIC_URL" in explain(error("failed to resolve host"), inside)
 
 
-def test_an_outage_is_told_from_a_statement_that_is_wrong() -> None:
+def test_outage_detection() -> None:
     for raised, outage in (
         (PoolTimeoutError(), True),
         (error("anything"), True),

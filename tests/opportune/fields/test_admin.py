@@ -64,7 +64,7 @@ async def test_a_form_has_a_box_for_each_type_and_what_it_refuses_is_said_at_its
     refused = (
         ("country", "XX", "Choose one of: , AF, "),
         ("price", "many", "Please give a number, such as 12.50."),
-        ("facts", "{", "Please enter JSON"),
+        ("facts", "{", "Please write this as JSON"),
     )
     later = (  # once each of them could be read
         ("price", "1.234", "Please give at most 2 digits after the point."),

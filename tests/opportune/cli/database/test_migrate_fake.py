@@ -67,7 +67,7 @@ def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> 
     )
     lines = oppman("migrate", "--fake-initial").err.splitlines()
     assert "error: mcp_client.name is TEXT, not VARCHAR(100)." in lines
-    assert "error: mcp_client.auth_method may be empty and should not." in lines
+    assert "error: mcp_client.auth_method must not allow NULL." in lines
 
 
 def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: str) -> None:

@@ -16,9 +16,7 @@ def path(sqlite_template: Path) -> Path:
 
 @pytest.fixture
 def line(path: Path) -> str:
-    return (
-        f"sqlite+memory:///{path} is read into memory and cannot be written. To write, set DATABASE_URL to sqlite:///{path}"
-    )
+    return f"sqlite+memory:///{path} is read into memory and cannot be written. To write, set DATABASE_URL to sqlite:///{path}"
 
 
 COMMANDS = [

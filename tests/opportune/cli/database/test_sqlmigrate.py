@@ -142,7 +142,7 @@ def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, l
     sample.table("library_book")
     sample.make()
     sample.make_by_hand("library", lines)
-    with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known in advance, because it depends on rows"):
+    with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known .* depends on rows"):
         migration_sql(sample.graph, Step(sample.graph.of("library")[-1], "upgrade"), kind)
 
 

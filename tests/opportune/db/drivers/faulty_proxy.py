@@ -1,4 +1,4 @@
-"""A way to a server that can fail as networks do."""
+"""TCP proxy that simulates network failures."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class FaultyProxy:
-    """Passes everything on until it is told otherwise; `restore` makes it pass again."""
+    """Proxy that forwards all data until a failure is set. `restore` ends the failure."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -38,11 +38,11 @@ class FaultyProxy:
             self.port = self._server.sockets[0].getsockname()[1]
 
     def silence(self) -> None:
-        """Keep connections open, take new ones, and pass nothing on."""
+        """Keep and accept connections, but forward nothing."""
         self._passing.clear()
 
     def cut(self, more: int = 0) -> None:
-        """Reset every connection, and as many of the next ones."""
+        """Reset all connections, and the next `more` connections."""
         self._cuts = more
         for writer, task in self._open.items():
             _reset(writer)
@@ -50,7 +50,7 @@ class FaultyProxy:
         self._open.clear()
 
     def refuse(self) -> None:
-        """Let nobody in, and those who are in out."""
+        """Close all connections and accept none."""
         if self._server:
             self._server.close()
             self._server = None
@@ -68,9 +68,9 @@ class FaultyProxy:
         ends = [writer]
         try:
             with suppress(ConnectionRefusedError):
-                answers, questions = await asyncio.open_connection("127.0.0.1", self.target)
-                ends.append(questions)
-                await asyncio.gather(self._pass(reader, questions), self._pass(answers, writer))
+                upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target)
+                ends.append(upstream_writer)
+                await asyncio.gather(self._pass(reader, upstream_writer), self._pass(upstream_reader, writer))
         finally:
             self._open.pop(writer, None)
             for end in ends:
@@ -88,6 +88,6 @@ class FaultyProxy:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # it has just been closed by the other side
+    with suppress(OSError):  # closed by the other side
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     writer.transport.abort()

@@ -23,7 +23,7 @@ ITEM = Table(
     Column("parent_id", ForeignKey("parent.id", deferrable=True, initially="DEFERRED")),
 )
 TITLES = select(ITEM.c.title).order_by(ITEM.c.id)
-# Endless unless it is interrupted; if that fails, a minute is enough to see it.
+# Endless unless interrupted. If that fails, it ends after about a minute.
 ENDLESS = text(
     "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT i FROM n WHERE i < 0"
 )
@@ -40,13 +40,13 @@ class Engines(NamedTuple):
         return AsyncSession(self.writing)
 
 
-def engine(path: Path, begin: str) -> AsyncEngine:
-    made = create_async_engine(
+def make_engine(path: Path, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
         f"{DRIVER}:///{path}", begin=begin, connect_args={"isolation_level": None, "timeout": 0}, pool_size=1
     )
 
-    event.listen(made.sync_engine, "connect", configure)
-    return made
+    event.listen(engine.sync_engine, "connect", configure)
+    return engine
 
 
 def configure(connection: Any, _record: object) -> None:
@@ -56,41 +56,41 @@ def configure(connection: Any, _record: object) -> None:
 
 @pytest.fixture
 async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
-    engines = Engines(engine(tmp_path / "test.db", "BEGIN"), engine(tmp_path / "test.db", "BEGIN IMMEDIATE"))
+    engines = Engines(make_engine(tmp_path / "test.db", "BEGIN"), make_engine(tmp_path / "test.db", "BEGIN IMMEDIATE"))
     async with engines.writing.begin() as connection:
         await connection.run_sync(METADATA.create_all)
         await connection.execute(insert(ITEM), [{"title": "one"}, {"title": "two"}, {"title": "three"}])
     async with engines.reader() as session:
         await session.execute(TITLES)
     yield engines
-    for each in engines:
-        await each.dispose()
+    for engine in engines:
+        await engine.dispose()
 
 
 @pytest.fixture
 def hops(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What goes to aiosqlite's threads from here on."""
+    """Names of the calls to aiosqlite's threads."""
     hops: list[str] = []
     execute: Any = aiosqlite.Connection._execute
 
-    def recorded(self: aiosqlite.Connection, function: Callable[..., object], *arguments: object) -> Awaitable[object]:
+    def record(self: aiosqlite.Connection, function: Callable[..., object], *arguments: object) -> Awaitable[object]:
         hops.append(function.__name__)
         result: Awaitable[object] = execute(self, function, *arguments)
         return result
 
-    monkeypatch.setattr(aiosqlite.Connection, "_execute", recorded)
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", record)
     return hops
 
 
 @pytest.fixture
-async def said(engines: Engines) -> list[str]:
-    """What SQLite is told from here on."""
-    said: list[str] = []
-    for each in engines:
-        async with each.connect() as connection:
+async def statements(engines: Engines) -> list[str]:
+    """Statements that SQLite runs."""
+    statements: list[str] = []
+    for engine in engines:
+        async with engine.connect() as connection:
             raw = await connection.get_raw_connection()
-            await raw.driver_connection.set_trace_callback(said.append)  # type: ignore[union-attr]  # aiosqlite's
-    return said
+            await raw.driver_connection.set_trace_callback(statements.append)  # type: ignore[union-attr]  # aiosqlite's
+    return statements
 
 
 async def titles(engines: Engines) -> list[str | None]:
@@ -98,20 +98,20 @@ async def titles(engines: Engines) -> list[str | None]:
         return list(await session.scalars(TITLES))
 
 
-async def test_a_statement_is_one_hop_and_a_bare_read_ends_without_one(engines: Engines, hops: list[str]) -> None:
+async def test_read_needs_a_single_hop(engines: Engines, hops: list[str]) -> None:
     assert await titles(engines) == ["one", "two", "three"]
     assert hops == ["_execute_fetchall"]
 
 
-async def test_begin_goes_with_the_first_statement(engines: Engines, said: list[str], hops: list[str]) -> None:
+async def test_begin_is_sent_with_the_first_statement(engines: Engines, statements: list[str], hops: list[str]) -> None:
     async with engines.reader() as session:
         await session.execute(text("SELECT 1"))
         await session.execute(text("SELECT 2"))
-    assert said == ["BEGIN", "SELECT 1", "SELECT 2", "ROLLBACK"]
+    assert statements == ["BEGIN", "SELECT 1", "SELECT 2", "ROLLBACK"]
     assert hops == ["_execute_fetchall"] * 2
 
 
-async def test_a_session_that_asks_nothing_makes_no_hop(engines: Engines, said: list[str], hops: list[str]) -> None:
+async def test_unused_session_makes_no_hop(engines: Engines, statements: list[str], hops: list[str]) -> None:
     for make in (engines.reader, engines.writer):
         async with make() as session:
             await session.commit()
@@ -120,35 +120,35 @@ async def test_a_session_that_asks_nothing_makes_no_hop(engines: Engines, said: 
         async with make() as session:
             await session.connection()
             await session.commit()
-    assert (said, hops) == ([], [])
+    assert (statements, hops) == ([], [])
 
 
-async def test_a_write_is_a_hop_and_its_commit_another(engines: Engines, said: list[str], hops: list[str]) -> None:
+async def test_write_and_commit_are_two_hops(engines: Engines, statements: list[str], hops: list[str]) -> None:
     async with engines.writer() as session:
         await session.execute(text("DELETE FROM item WHERE id = 1"))
         await session.commit()
-    assert said == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
+    assert statements == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
     assert hops == ["_execute_fetchall", "commit"]
     assert await titles(engines) == ["two", "three"]
 
 
-async def test_what_is_not_committed_is_rolled_back(engines: Engines, said: list[str]) -> None:
+async def test_uncommitted_changes_are_rolled_back(engines: Engines, statements: list[str]) -> None:
     async with engines.writer() as session:
         await session.execute(text("DELETE FROM item"))
-    assert said[-1] == "ROLLBACK"
+    assert statements[-1] == "ROLLBACK"
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_every_transaction_has_its_own_begin(engines: Engines, said: list[str]) -> None:
+async def test_each_transaction_sends_begin(engines: Engines, statements: list[str]) -> None:
     async with engines.writer() as session:
         await session.execute(text("SELECT 1"))
         await session.commit()
         await session.execute(text("SELECT 2"))
         await session.rollback()
-    assert said == ["BEGIN IMMEDIATE", "SELECT 1", "COMMIT", "BEGIN IMMEDIATE", "SELECT 2", "ROLLBACK"]
+    assert statements == ["BEGIN IMMEDIATE", "SELECT 1", "COMMIT", "BEGIN IMMEDIATE", "SELECT 2", "ROLLBACK"]
 
 
-async def test_a_commit_that_fails_is_rolled_back(engines: Engines) -> None:
+async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
     async with engines.writer() as session:
         await session.execute(insert(ITEM).values(title="orphan", parent_id=99))
         with pytest.raises(IntegrityError, match="FOREIGN KEY"):
@@ -160,7 +160,7 @@ async def test_a_commit_that_fails_is_rolled_back(engines: Engines) -> None:
     assert (await titles(engines))[-1] == "four"
 
 
-async def test_a_begin_that_fails_comes_again_with_the_next_statement(engines: Engines, tmp_path: Path) -> None:
+async def test_failed_begin_is_repeated(engines: Engines, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     async with engines.writer() as session:
@@ -168,10 +168,10 @@ async def test_a_begin_that_fails_comes_again_with_the_next_statement(engines: E
             await session.execute(text("DELETE FROM item"))
         other.close()
         await session.execute(text("DELETE FROM item"))
-    assert await titles(engines) == ["one", "two", "three"], "the second was in a transaction"
+    assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_many_rows_in_one_statement_are_counted(engines: Engines, hops: list[str]) -> None:
+async def test_executemany_reports_rowcount(engines: Engines, hops: list[str]) -> None:
     async with engines.writer() as session:
         connection = await session.connection()
         many = await connection.exec_driver_sql("INSERT INTO item (title) VALUES (?)", [("a",), ("b",)])
@@ -181,7 +181,7 @@ async def test_many_rows_in_one_statement_are_counted(engines: Engines, hops: li
     assert hops == ["_execute_fetchall", "_execute_fetchall", "commit"]
 
 
-async def test_an_inserted_row_tells_its_number(engines: Engines) -> None:
+async def test_insert_returns_the_row_id(engines: Engines) -> None:
     async with engines.writer() as session:
         returned = await session.execute(insert(ITEM).values(title="four").returning(ITEM.c.id, ITEM.c.title))
         connection = await session.connection()
@@ -192,7 +192,7 @@ async def test_an_inserted_row_tells_its_number(engines: Engines) -> None:
     assert await titles(engines) == ["one", "two", "three", "four", "five"]
 
 
-async def test_a_stream_reads_in_its_own_transaction(engines: Engines, said: list[str]) -> None:
+async def test_stream_reads_a_snapshot(engines: Engines, statements: list[str]) -> None:
     async with engines.reader() as session:
         result = await session.stream_scalars(TITLES)
         first = await anext(aiter(result))
@@ -200,11 +200,11 @@ async def test_a_stream_reads_in_its_own_transaction(engines: Engines, said: lis
             await writer.execute(text("DELETE FROM item"))
             await writer.commit()
         assert [first, *await result.all()] == ["one", "two", "three"]
-    assert said[0] == "BEGIN"
+    assert statements[0] == "BEGIN"
     assert await titles(engines) == []
 
 
-async def test_a_stream_that_is_left_does_not_keep_its_snapshot_for_the_next(engines: Engines) -> None:
+async def test_abandoned_stream_releases_its_snapshot(engines: Engines) -> None:
     async with engines.reader() as session:
         result = await session.stream_scalars(TITLES)
         assert await anext(aiter(result)) == "one"
@@ -215,7 +215,7 @@ async def test_a_stream_that_is_left_does_not_keep_its_snapshot_for_the_next(eng
     del result
 
 
-async def test_a_savepoint_takes_back_only_what_came_after_it(engines: Engines) -> None:
+async def test_savepoint_rolls_back_only_its_changes(engines: Engines) -> None:
     async def fail(session: AsyncSession) -> None:
         async with session.begin_nested():
             await session.execute(insert(ITEM).values(title="lost"))
@@ -229,45 +229,45 @@ async def test_a_savepoint_takes_back_only_what_came_after_it(engines: Engines) 
     assert await titles(engines) == ["one", "two", "three", "kept"]
 
 
-async def test_a_savepoint_may_be_the_first_statement(engines: Engines, said: list[str]) -> None:
+async def test_savepoint_may_be_the_first_statement(engines: Engines, statements: list[str]) -> None:
     async with engines.writer() as session, session.begin_nested():
         await session.execute(text("SELECT 1"))
-    assert said[0] == "BEGIN IMMEDIATE"
-    assert said[1].startswith("SAVEPOINT")
-    assert said[-1] == "ROLLBACK"
+    assert statements[0] == "BEGIN IMMEDIATE"
+    assert statements[1].startswith("SAVEPOINT")
+    assert statements[-1] == "ROLLBACK"
 
 
 @pytest.mark.parametrize(
-    ("statement", "kind"),
+    ("statement", "error_type"),
     [
         ("SELECT * FROM nowhere", OperationalError),
         ("SELECT 1; SELECT 2", ProgrammingError),
         ("INSERT INTO item (title) VALUES ('one')", IntegrityError),
     ],
 )
-async def test_errors_are_sqlalchemys_own(engines: Engines, statement: str, kind: type[Exception]) -> None:
+async def test_driver_errors_are_converted(engines: Engines, statement: str, error_type: type[Exception]) -> None:
     async with engines.writer() as session:
-        with pytest.raises(kind) as error:
+        with pytest.raises(error_type) as error:
             await session.execute(text(statement))
-    assert type(error.value) is kind
+    assert type(error.value) is error_type
     assert isinstance(error.value.__cause__, sqlite3.Error)
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def begun(said: list[str]) -> None:
+async def wait_until_started(statements: list[str]) -> None:
     async with asyncio.timeout(10):
-        while str(ENDLESS) not in said:
+        while str(ENDLESS) not in statements:
             await asyncio.sleep(0)
 
 
-async def cancelled(said: list[str], work: Awaitable[object]) -> None:
-    """Cancel it when its endless statement has begun."""
+async def cancel_started(statements: list[str], work: Awaitable[object]) -> None:
+    """Cancel after the endless statement has started."""
     task = asyncio.ensure_future(work)
-    await begun(said)
-    await ended(task)
+    await wait_until_started(statements)
+    await cancel_and_wait(task)
 
 
-async def ended(task: asyncio.Future[Any]) -> None:
+async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=20)
     assert task.cancelled()
@@ -284,13 +284,13 @@ async def stream(session: AsyncSession) -> None:
         await session.stream(ENDLESS)
 
 
-async def test_a_cancelled_read_is_interrupted_and_leaves_nothing_behind(engines: Engines, said: list[str]) -> None:
-    await cancelled(said, execute(engines.reader(), ENDLESS))
+async def test_cancelled_read_is_interrupted(engines: Engines, statements: list[str]) -> None:
+    await cancel_started(statements, execute(engines.reader(), ENDLESS))
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_a_cancelled_write_is_interrupted_and_taken_back(engines: Engines, said: list[str]) -> None:
-    await cancelled(said, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
+async def test_cancelled_write_is_rolled_back(engines: Engines, statements: list[str]) -> None:
+    await cancel_started(statements, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
     assert await titles(engines) == ["one", "two", "three"]
     async with engines.writer() as session:
         await session.execute(insert(ITEM).values(title="four"))
@@ -298,15 +298,15 @@ async def test_a_cancelled_write_is_interrupted_and_taken_back(engines: Engines,
     assert await titles(engines) == ["one", "two", "three", "four"]
 
 
-async def test_a_cancelled_stream_is_interrupted(engines: Engines, said: list[str]) -> None:
-    await cancelled(said, stream(engines.reader()))
+async def test_cancelled_stream_is_interrupted(engines: Engines, statements: list[str]) -> None:
+    await cancel_started(statements, stream(engines.reader()))
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_a_rollback_interrupts_a_statement_under_way(engines: Engines, said: list[str]) -> None:
+async def test_rollback_interrupts_a_running_statement(engines: Engines, statements: list[str]) -> None:
     async with engines.reading.connect() as connection:
         task = asyncio.create_task(connection.execute(ENDLESS))
-        await begun(said)
+        await wait_until_started(statements)
         async with asyncio.timeout(20):
             await connection.rollback()
             with pytest.raises(OperationalError, match="interrupted"):
@@ -314,16 +314,16 @@ async def test_a_rollback_interrupts_a_statement_under_way(engines: Engines, sai
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_a_statement_under_way_survives_its_pool_until_it_is_cancelled(engines: Engines, said: list[str]) -> None:
+async def test_running_statement_survives_pool_disposal(engines: Engines, statements: list[str]) -> None:
     task = asyncio.create_task(execute(engines.reader(), ENDLESS))
-    await begun(said)
+    await wait_until_started(statements)
     await engines.reading.dispose()
     assert not task.done()
-    await ended(task)
+    await cancel_and_wait(task)
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_closing_twice_is_closing_once(engines: Engines) -> None:
+async def test_close_is_idempotent(engines: Engines) -> None:
     async with engines.reading.connect() as connection:
         raw = await connection.get_raw_connection()
         adapted: Any = raw.dbapi_connection
@@ -333,18 +333,16 @@ async def test_closing_twice_is_closing_once(engines: Engines) -> None:
     assert await titles(engines) == ["one", "two", "three"]
 
 
-async def test_who_is_cancelled_while_a_connection_opens_leaves_none_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[aiosqlite_adapter.HopExecutor] = []
+async def test_cancelled_connect_leaves_no_connection_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executors: list[aiosqlite_adapter.HopExecutor] = []
 
-    class Noted(aiosqlite_adapter.HopExecutor):
+    class RecordedExecutor(aiosqlite_adapter.HopExecutor):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            made.append(self)
+            executors.append(self)
 
-    monkeypatch.setattr(aiosqlite_adapter, "HopExecutor", Noted)
-    reading = engine(tmp_path / "test.db", "BEGIN")
+    monkeypatch.setattr(aiosqlite_adapter, "HopExecutor", RecordedExecutor)
+    reading = make_engine(tmp_path / "test.db", "BEGIN")
 
     async def read() -> None:
         async with reading.connect() as connection:
@@ -357,9 +355,9 @@ async def test_who_is_cancelled_while_a_connection_opens_leaves_none_open(
         task.cancel()
         await asyncio.wait({task})
     await reading.dispose()
-    assert made
+    assert executors
     async with asyncio.timeout(10):
-        while any(map(is_open, made)):  # threads come to their end
+        while any(map(is_open, executors)):  # threads are ending
             await asyncio.sleep(0.01)
 
 
@@ -370,8 +368,8 @@ def is_open(connection: sqlite3.Connection) -> bool:
         return False
 
 
-async def test_a_rollback_where_nothing_can_be_awaited_is_made_up_for_when_the_session_ends(engines: Engines) -> None:
-    """SQLAlchemy rolls back where an attribute that is not loaded was asked for, which can do nothing there."""
+async def test_rollback_without_greenlet_is_repeated_at_the_end(engines: Engines) -> None:
+    """Accessing an unloaded attribute outside a greenlet makes SQLAlchemy roll back where nothing can be awaited."""
     async with engines.writer() as session:
         await session.execute(update(ITEM).values(title=ITEM.c.title + "!"))
         connection: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection

@@ -1,4 +1,4 @@
-"""A database that sleeps when nobody asks it: an idle site lets it, and wakes it up."""
+"""Databases that suspend when idle: an idle site sends no statements, and retries while they wake up."""
 
 import asyncio
 import selectors
@@ -27,26 +27,26 @@ LAST_STATEMENT = """
 
 
 class SkippingSelector(selectors.DefaultSelector):
-    """Waits for what runs, and skips the time in which nothing does."""
+    """Selector that skips the time in which nothing happens."""
 
     skipped_seconds = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        found = super().select(timeout if timeout is None else min(timeout, 0.02))
-        if not found and timeout:
+        events = super().select(timeout if timeout is None else min(timeout, 0.02))
+        if not events and timeout:
             self.skipped_seconds += timeout
-        return found
+        return events
 
 
 @contextmanager
 def skipping_loop() -> Iterator[asyncio.Runner]:
-    """A loop by whose clock a week takes no longer than what happens in it."""
+    """Event loop whose clock skips idle time."""
 
     def make() -> asyncio.AbstractEventLoop:
         selector = SkippingSelector()
         loop = asyncio.SelectorEventLoop(selector)
         real = loop.time
-        loop.time = lambda: real() + selector.skipped_seconds  # type: ignore[method-assign]  # the point of it
+        loop.time = lambda: real() + selector.skipped_seconds  # type: ignore[method-assign]  # skips idle time
         return loop
 
     with asyncio.Runner(loop_factory=make) as runner:
@@ -55,7 +55,7 @@ def skipping_loop() -> Iterator[asyncio.Runner]:
 
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("jobs", ["inline", "request", "worker"])
-def test_a_site_that_nobody_visits_for_a_week_asks_the_database_nothing(settings: Settings, jobs: str) -> None:
+def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
     changes = {"environment": "production", "jobs": jobs, "llm_base_url": "http://127.0.0.1:9/v1", "llm_model": "x"}
     site = settings.model_copy(update=changes)
     address = site.database_url.get_secret_value()
@@ -63,8 +63,8 @@ def test_a_site_that_nobody_visits_for_a_week_asks_the_database_nothing(settings
     async def idle(connection: psycopg.Connection[Any]) -> None:
         app = create_app(site)
         async with app.router.lifespan_context(app):
-            await asyncio.sleep(60)  # what it looks for when it starts
-            async with app.state.database.writer() as session:  # its own schedules wake it when they are due
+            await asyncio.sleep(60)  # work at startup
+            async with app.state.database.writer() as session:  # scheduled jobs would wake the database
                 await session.execute(update(Job).values(due_at=utc_now() + timedelta(days=30)))
             app.state.jobs.worker.wake()
             await asyncio.sleep(60)
@@ -79,29 +79,29 @@ def test_a_site_that_nobody_visits_for_a_week_asks_the_database_nothing(settings
 
 
 @pytest.mark.parametrize(
-    ("said", "times"),
+    ("message", "times"),
     [
         ("the database system is starting up", 6),
         ("Couldn't connect to compute node", 6),
         ("Connection refused", 2),
     ],
 )
-async def test_a_database_that_wakes_up_is_asked_until_it_does(
-    monkeypatch: pytest.MonkeyPatch, said: str, times: int
+async def test_connect_retries_until_database_wakes_up(
+    monkeypatch: pytest.MonkeyPatch, message: str, times: int
 ) -> None:
-    asked: list[float] = []
+    attempts: list[float] = []
 
     async def connect(*_arguments: object, **_options: object) -> str:
-        asked.append(asyncio.get_running_loop().time())
-        if len(asked) <= times:
-            raise OperationalError(said)
+        attempts.append(asyncio.get_running_loop().time())
+        if len(attempts) <= times:
+            raise OperationalError(message)
         return "connected"
 
     monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", (0, 0))
     monkeypatch.setattr(psycopg_timeouts, "WAKE_RETRY_SECONDS", 0)
     monkeypatch.setattr(TimedConnection, "connect", connect)
     assert str(await TimedConnection._retry_connect()) == "connected"
-    assert len(asked) == times + 1
-    times, said = 100, "password authentication failed"
+    assert len(attempts) == times + 1
+    times, message = 100, "password authentication failed"
     with pytest.raises(OperationalError, match="password"):
         await TimedConnection._retry_connect()

@@ -1,4 +1,4 @@
-"""What Litestream, which copies each change of a SQLite file elsewhere, does to the file that the site has open."""
+"""Litestream, which replicates a SQLite file, works beside the site."""
 
 import asyncio
 import sqlite3
@@ -17,7 +17,7 @@ from opportune.ops.copydb import copy
 pytestmark = pytest.mark.database("sqlite")
 
 SALT = slice(16, 24)
-"""Of the header of SQLite's log: another one each time that the log is begun anew."""
+"""Bytes of the WAL header that change when SQLite restarts the WAL."""
 TABLES = """
     CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
     CREATE TABLE _litestream_lock (id INTEGER);
@@ -25,22 +25,20 @@ TABLES = """
 """
 
 
-async def test_the_log_is_not_begun_anew_before_it_is_read_and_a_short_lock_is_waited_for(
-    database: Database, tmp_path: Path
-) -> None:
+async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) -> None:
     path = database.url.path
     with closing(sqlite3.connect(path, isolation_level=None)) as litestream:
         litestream.executescript(TABLES)
         async with database.writer() as session:
             await session.execute(text("CREATE TABLE pages (content BLOB)"))
         litestream.execute("BEGIN")
-        litestream.execute("SELECT count(*) FROM _litestream_seq")  # from here on the log is held
-        salt = log_of(path)[SALT]
-        for _ in range(3):  # each more than the 1000 pages after which SQLite writes them into the file by itself
+        litestream.execute("SELECT count(*) FROM _litestream_seq")  # a read transaction keeps the WAL
+        salt = wal_of(path)[SALT]
+        for _ in range(3):  # each exceeds the 1,000 pages of an automatic checkpoint
             async with database.writer() as session:
                 await session.execute(text("INSERT INTO pages VALUES (zeroblob(6000000))"))
-        assert log_of(path)[SALT] == salt
-        assert len(log_of(path)) > 3 * 6_000_000
+        assert wal_of(path)[SALT] == salt
+        assert len(wal_of(path)) > 3 * 6_000_000
         litestream.execute("ROLLBACK")
         litestream.execute("BEGIN IMMEDIATE")
 
@@ -54,7 +52,7 @@ async def test_the_log_is_not_begun_anew_before_it_is_read_and_a_short_lock_is_w
         await writing
     async with database.writer() as session:
         await session.execute(text("DROP TABLE pages"))
-    # Its tables are nobody's, and stop no copy.
+    # copydb ignores its tables.
     target = DatabaseURL.parse(f"sqlite:///{tmp_path}/copy.db")
     copy(database.url, target, MigrationGraph(installed_names()))
     with closing(sqlite3.connect(target.path)) as copied:
@@ -63,5 +61,5 @@ async def test_the_log_is_not_begun_anew_before_it_is_read_and_a_short_lock_is_w
         ).fetchall()
 
 
-def log_of(path: Path) -> bytes:
+def wal_of(path: Path) -> bytes:
     return path.with_name(f"{path.name}-wal").read_bytes()

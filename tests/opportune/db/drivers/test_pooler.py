@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode, which gives each transaction another server connection, over TLS."""
+"""PgBouncer in transaction mode with TLS: each transaction may use another server connection."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from opportune.testing.services.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.database("postgresql")
 
-TASKS, ROUNDS = 5, 8  # each on a connection of its own, more often than psycopg waits before it prepares
+TASKS, ROUNDS = 5, 8  # each on a separate connection, with enough rounds for psycopg to prepare statements
 
 ADD = insert(User).values(email=bindparam("email"), hashed_password="none", is_active=True, is_superuser=False)
 COUNT = select(func.count()).select_from(User)
@@ -29,7 +29,7 @@ def pooled_url(database_url: str) -> Iterator[str]:
 
 
 async def work(database: Database, task: int) -> None:
-    """Reads and writes, the same statements often enough that psycopg would prepare them."""
+    """Repeat the same statements often enough for psycopg to prepare them."""
     for i in range(ROUNDS):
         email = f"{task}-{i}@example.com"
         async with database.writer() as session:
@@ -42,7 +42,7 @@ async def work(database: Database, task: int) -> None:
             assert await session.scalar(ISOLATION) == "repeatable read"
 
 
-async def test_a_pooler_that_swaps_connections_between_transactions_does_no_harm_as_prepared_statements_would(
+async def test_transaction_pooler_works_without_prepared_statements(
     pooled_url: str,
 ) -> None:
     database = open_database(settings_for(pooled_url))
@@ -51,7 +51,7 @@ async def test_a_pooler_that_swaps_connections_between_transactions_does_no_harm
     async with database.writer() as session:
         assert await session.scalar(COUNT) == TASKS * ROUNDS
         tls = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-        assert await session.scalar(text(tls)) is False, "TLS ends at the pooler"
+        assert await session.scalar(text(tls)) is False
         connection = await session.connection()
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None

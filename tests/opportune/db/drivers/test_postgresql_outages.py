@@ -1,4 +1,4 @@
-"""What visitors get while PostgreSQL, or the network before it, fails, and right afterwards."""
+"""Responses while PostgreSQL or the network fails, and after it recovers."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 pytestmark = pytest.mark.database("postgresql")
 
-MAX_ANSWER_SECONDS = 12  # seconds; without a limit of ours an answer takes from 16 to for ever
+MAX_RESPONSE_SECONDS = 12  # seconds; without a limit of ours an response takes from 16 to for ever
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def behind(gateway: FaultyProxy, url: str, **changes: object) -> Settings:
 
 @pytest.fixture
 async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFixture) -> AsyncIterator[AsyncClient]:
-    """Somebody who is signed in, with connections in the pools of the reader and the writer."""
+    """Signed-in user, with connections in the pools of the reader and the writer."""
     await sign_in(client, app, await make_user(app.state.database, "ada@example.com"))
     assert (await client.get("/accounts/profile")).status_code == 200
     caplog.set_level(logging.INFO)
@@ -72,42 +72,42 @@ async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFi
 
 
 async def visit(visitor: AsyncClient) -> list[Response]:
-    """Signed-in pages, the API, a form that writes: all at once."""
+    """Send concurrent requests: signed-in pages, the API and a form that writes."""
     form = {"email": "ada@example.com", "password": PASSWORD}
-    async with asyncio.timeout(MAX_ANSWER_SECONDS):
+    async with asyncio.timeout(MAX_RESPONSE_SECONDS):
         return list(
             await asyncio.gather(
                 visitor.get("/accounts/profile"),
                 visitor.get("/api/v1/users/me"),
                 visitor.get("/admin/"),
-                # As from another browser: in this one it would end the session that the others are of.
+                # Another browser, because signing in again would end the session of the other requests.
                 visitor.post("/accounts/login", data=form, headers={"cookie": "another=browser"}),
             )
         )
 
 
-def statuses(answers: list[Response]) -> list[int]:
-    return [answer.status_code for answer in answers]
+def statuses(responses: list[Response]) -> list[int]:
+    return [response.status_code for response in responses]
 
 
 @pytest.mark.parametrize("trusted", [60, 0], ids=["used just now", "idle"])
-async def test_requests_are_answered_503_while_the_server_is_silent_and_as_usual_afterwards(
+async def test_silent_server_is_503_until_it_responds(
     visitor: AsyncClient, gateway: FaultyProxy, monkeypatch: pytest.MonkeyPatch, trusted: int
 ) -> None:
     monkeypatch.setattr(postgresql, "TRUSTED_IDLE_SECONDS", trusted)
     usual = statuses(await visit(visitor))
 
     gateway.silence()
-    answers, health = await asyncio.gather(visit(visitor), visitor.get("/health"))
-    assert statuses([*answers, health]) == [503] * 5
-    assert {answer.headers["retry-after"] for answer in answers} == {"2"}
+    responses, health = await asyncio.gather(visit(visitor), visitor.get("/health"))
+    assert statuses([*responses, health]) == [503] * 5
+    assert {response.headers["retry-after"] for response in responses} == {"2"}
 
     await gateway.restore()
     assert statuses(await visit(visitor)) == usual
     assert (await visitor.get("/health")).status_code == 200
 
 
-async def test_connections_that_were_cut_are_replaced_before_they_are_used_and_it_is_503_while_nobody_listens(
+async def test_lost_connections_are_replaced(
     visitor: AsyncClient, gateway: FaultyProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     usual = statuses(await visit(visitor))
@@ -124,7 +124,7 @@ async def test_connections_that_were_cut_are_replaced_before_they_are_used_and_i
 
 @pytest.fixture
 async def laboratory(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """A site with routes that do what is said."""
+    """Site with routes that run any statement."""
 
     @app.get("/api/read")
     async def read(session: ReadSession, statement: str = "SELECT 1") -> str:
@@ -137,46 +137,52 @@ async def laboratory(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_connecting_is_tried_again(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
+async def test_connect_is_retried(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
     gateway.cut(more=2)
     assert (await laboratory.get("/api/read")).status_code == 200
     assert gateway.visits == 3
 
 
-async def test_a_refusal_is_not_asked_for_again(database_url: str, gateway: FaultyProxy) -> None:
+async def test_refused_login_is_not_retried(database_url: str, gateway: FaultyProxy) -> None:
     url = make_url(database_url)
-    there = {"host": "127.0.0.1", "port": gateway.port, "user": url.username, "password": url.password}
+    address = {"host": "127.0.0.1", "port": gateway.port, "user": url.username, "password": url.password}
     with pytest.raises(OperationalError, match="does not exist"):
-        await TimedConnection.connect_with_retry(**there, dbname="unknown", limit=1)
+        await TimedConnection.connect_with_retry(**address, dbname="unknown", limit=1)
     assert gateway.visits == 1
 
 
-async def test_statement_ends_at_its_limit(database_url: str) -> None:
+async def test_statement_times_out(database_url: str) -> None:
     url = make_url(database_url)
-    there = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
-    connection = await TimedConnection.connect_with_retry(**there, limit=0.1)
+    address = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "dbname": url.database,
+    }
+    connection = await TimedConnection.connect_with_retry(**address, limit=0.1)
     with pytest.raises(OperationalError, match="statement timeout"):
         await connection.execute("SELECT pg_sleep(60)")
     assert connection.closed
 
 
-async def test_a_statement_is_not_tried_again(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
+async def test_statement_is_not_retried(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
     await laboratory.post("/api/write", params={"statement": "CREATE SEQUENCE calls"})
     call = {"statement": "SELECT nextval('calls'), pg_sleep(60)"}
-    asking = asyncio.create_task(laboratory.post("/api/write", params=call))
+    request = asyncio.create_task(laboratory.post("/api/write", params=call))
     await until(laboratory, "SELECT last_value FROM calls WHERE is_called", "1")
     gateway.cut()
-    assert (await asking).status_code == 503
+    assert (await request).status_code == 503
     assert (await laboratory.get("/api/read", params={"statement": "SELECT last_value FROM calls"})).json() == "1"
 
 
 async def until(laboratory: AsyncClient, statement: str, result: str) -> None:
-    async with asyncio.timeout(MAX_ANSWER_SECONDS):
+    async with asyncio.timeout(MAX_RESPONSE_SECONDS):
         while (await laboratory.get("/api/read", params={"statement": statement})).json() != result:
             await asyncio.sleep(0.01)
 
 
-async def test_a_slow_statement_is_left_alone_while_the_server_shows_signs_of_life(laboratory: AsyncClient) -> None:
+async def test_slow_statement_continues_while_server_responds(laboratory: AsyncClient) -> None:
     slow = {"statement": "SELECT 'done' FROM pg_sleep(0.5)"}
     assert (await laboratory.get("/api/read", params=slow)).json() == "done"
 
@@ -184,19 +190,19 @@ async def test_a_slow_statement_is_left_alone_while_the_server_shows_signs_of_li
 RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%%pg_sleep(60)'"
 
 
-async def test_a_statement_that_takes_too_long_is_ended_here_and_at_the_server(
+async def test_timed_out_statement_is_cancelled_on_the_server(
     database_url: str, gateway: FaultyProxy, laboratory: AsyncClient, app: FastAPI
 ) -> None:
     other = create_app(behind(gateway, database_url, database_statement_timeout=0.1))
     other.router.routes.extend(app.router.routes[-2:])
     async with other.router.lifespan_context(other), client_of(other) as impatient:
-        async with asyncio.timeout(MAX_ANSWER_SECONDS):
-            answer = await impatient.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
-    assert answer.status_code == 503
+        async with asyncio.timeout(MAX_RESPONSE_SECONDS):
+            response = await impatient.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
+    assert response.status_code == 503
     await until(laboratory, RUNNING, "0")
 
 
-async def test_a_lock_timeout_of_the_role_ends_the_wait_for_a_table_that_another_session_has_locked(
+async def test_lock_timeout_of_the_role_is_503(
     database_url: str, gateway: FaultyProxy, laboratory: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     setting = f"ALTER ROLE CURRENT_USER IN DATABASE {make_url(database_url).database} SET lock_timeout = '100ms'"
@@ -206,38 +212,36 @@ async def test_a_lock_timeout_of_the_role_ends_the_wait_for_a_table_that_another
     async with other.router.lifespan_context(other), client_of(other) as impatient:
         async with app.state.database.writer() as session:
             await session.execute(text("LOCK TABLE accounts_user"))
-            answer = await impatient.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    assert "held a lock for too long" in caplog.text
+            response = await impatient.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+    assert "connections a lock for too long" in caplog.text
 
 
-async def test_a_cancelled_request_ends_its_statement_and_returns_its_connection(
-    laboratory: AsyncClient, app: FastAPI
-) -> None:
-    asking = asyncio.create_task(laboratory.get("/api/read", params={"statement": "SELECT pg_sleep(60)"}))
+async def test_cancelled_request_returns_its_connection(laboratory: AsyncClient, app: FastAPI) -> None:
+    request = asyncio.create_task(laboratory.get("/api/read", params={"statement": "SELECT pg_sleep(60)"}))
     await until(laboratory, RUNNING, "1")
-    asking.cancel()
+    request.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await request
     assert app.state.database.reading_engine.pool.checkedout() == 0
     await until(laboratory, RUNNING, "0")
 
 
-async def test_a_full_pool_is_503_and_neither_hides_nor_blocks_the_state_of_health(
+async def test_full_pool_is_503_but_health_responds(
     laboratory: AsyncClient, app: FastAPI, settings: Settings, gateway: FaultyProxy
 ) -> None:
-    places = settings.database_pool_size + settings.database_max_overflow
-    held = [app.state.database.reading_engine.connect() for _ in range(places)]
-    await asyncio.gather(*held)
+    pool_size = settings.database_pool_size + settings.database_max_overflow
+    connections = [app.state.database.reading_engine.connect() for _ in range(pool_size)]
+    await asyncio.gather(*connections)
     assert (await laboratory.get("/api/read")).status_code == 503
     visits, HealthCheck.cache_seconds = gateway.visits, 60
-    answers = await asyncio.gather(*(laboratory.get("/health") for _ in range(9)))
-    assert (statuses(answers), gateway.visits) == ([200] * 9, visits + 1)
-    await asyncio.gather(*(connection.close() for connection in held))
+    responses = await asyncio.gather(*(laboratory.get("/health") for _ in range(9)))
+    assert (statuses(responses), gateway.visits) == ([200] * 9, visits + 1)
+    await asyncio.gather(*(connection.close() for connection in connections))
     assert (await laboratory.get("/api/read")).status_code == 200
 
 
-async def test_a_server_without_a_free_connection_is_503_until_it_has_one(
+async def test_server_without_free_connections_is_503(
     laboratory: AsyncClient, app: FastAPI, gateway: FaultyProxy, database_url: str
 ) -> None:
     name = make_url(database_url).database
@@ -255,13 +259,11 @@ async def test_a_server_without_a_free_connection_is_503_until_it_has_one(
     await laboratory.post("/api/write", params={"statement": f"DROP ROLE {account}"})
 
 
-async def test_what_the_server_cannot_help_is_503_and_a_wrong_statement_is_our_fault(
-    app: FastAPI, laboratory: AsyncClient
-) -> None:
+async def test_sql_errors_map_to_http_status(app: FastAPI, laboratory: AsyncClient) -> None:
     for code in ("40001", "40P01", "25006", "55P03", "57P01", "58030"):
         statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
-        answer = await laboratory.post("/api/write", params={"statement": statement})
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), code
+        response = await laboratory.post("/api/write", params={"statement": statement})
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2"), code
     statement = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$"  # disk_full
     assert (await laboratory.post("/api/write", params={"statement": statement})).status_code == 507
     async with client_of(app) as client:
@@ -272,17 +274,17 @@ def client_of(app: FastAPI) -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
 
 
-async def test_a_server_that_does_not_even_greet_is_unavailable(settings: Settings, gateway: FaultyProxy) -> None:
+async def test_server_without_handshake_is_503(settings: Settings, gateway: FaultyProxy) -> None:
     gateway.silence()
     app = create_app(settings)
-    async with app.router.lifespan_context(app), client_of(app) as client, asyncio.timeout(MAX_ANSWER_SECONDS):
+    async with app.router.lifespan_context(app), client_of(app) as client, asyncio.timeout(MAX_RESPONSE_SECONDS):
         assert (await client.post("/accounts/login", data={"email": "a", "password": "b"})).status_code == 503
 
 
-async def test_a_server_that_restarts_is_used_again(
+async def test_restarted_server_is_used_again(
     laboratory: AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One that was started where no programs are on the PATH, as the first test that asks for the shared one may."""
+    """The server is started without programs on the PATH, as for the first test that needs the shared one."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with postgres() as server:
         other = create_app(settings_for(server.url("postgres")))

@@ -1,4 +1,4 @@
-"""With a real replica, whose replay is stopped where a test wants to see it lag."""
+"""Tests with a real replica. Pausing its replay makes it lag."""
 
 import asyncio
 import logging
@@ -38,14 +38,14 @@ SITE = "http://testserver"
 
 
 class Standby:
-    """The replica, as tests handle it."""
+    """Replica whose lag and availability tests control."""
 
     def __init__(self, primary: Postgres, server: Postgres) -> None:
         self.primary = primary
         self.server = server
 
     def catch_up(self) -> None:
-        """Wait until the replica has all that was written so far."""
+        """Wait until the replica has replayed all changes."""
         now = self.primary.connection.execute("SELECT pg_logical_emit_message(false, '', '', true)").fetchone()
         with self._connection() as connection:
             while connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", now).fetchone() != (True,):
@@ -53,7 +53,7 @@ class Standby:
 
     @contextmanager
     def lagging(self) -> Iterator[None]:
-        """What is written meanwhile comes later."""
+        """Pause the replay during the block."""
         self.catch_up()
         with self._connection() as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
@@ -92,7 +92,7 @@ def settings(database_url: str, standby: Standby) -> Settings:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with some routes more, each of which says whether a replica has read for it."""
+    """Site with routes that return whether they read from the replica."""
     app = quiet_app(settings)
 
     @app.post("/api/write")
@@ -128,30 +128,30 @@ async def reads_from_replica(database: Database, *, fresh: bool = False) -> bool
         return bool(await session.scalar(IS_REPLICA))
 
 
-async def come_true(condition: Callable[[], bool]) -> None:
+async def wait_for(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
 
 
-async def test_reads_go_to_the_replica_and_writes_to_the_writer(database: Database) -> None:
+async def test_reads_use_the_replica_and_writes_the_primary(database: Database) -> None:
     assert await reads_from_replica(database)
     assert not await reads_from_replica(database, fresh=True)
     async with database.writer() as session:
         assert not await session.scalar(IS_REPLICA)
 
 
-async def test_reads_are_one_snapshot_that_cannot_write(database: Database) -> None:
-    asked = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
-    asked += ", current_setting('transaction_deferrable')"
+async def test_reader_is_a_read_only_snapshot(database: Database) -> None:
+    settings = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    settings += ", current_setting('transaction_deferrable')"
     for fresh in (False, True):
         async with database.reader(fresh=fresh) as session:
-            assert (await session.execute(text(asked))).one() == ("repeatable read", "on", "on")
+            assert (await session.execute(text(settings))).one() == ("repeatable read", "on", "on")
             with pytest.raises(DBAPIError):
                 await session.execute(text("DELETE FROM accounts_user"))
 
 
-async def test_who_has_written_reads_it_at_once_although_the_replica_lags(app: FastAPI, standby: Standby) -> None:
+async def test_user_reads_own_writes_despite_replica_lag(app: FastAPI, standby: Standby) -> None:
     async with visitor(app) as author, visitor(app) as stranger:
         with standby.lagging():
             assert (await author.post("/api/write")).status_code == 200
@@ -159,31 +159,31 @@ async def test_who_has_written_reads_it_at_once_although_the_replica_lags(app: F
             assert (await stranger.get("/api/count")).json() == 0
 
             author.cookies.clear()
-            assert (await author.get("/api/count")).json() == 0, "a few seconds later"
+            assert (await author.get("/api/count")).json() == 0
         standby.catch_up()
         assert (await stranger.get("/api/count")).json() == 1
 
 
-async def test_a_request_that_may_write_reads_from_the_writer(app: FastAPI) -> None:
-    answers: dict[str, tuple[object, object]] = {
+async def test_unsafe_request_reads_from_the_primary(app: FastAPI) -> None:
+    expected: dict[str, tuple[object, object]] = {
         "/api/session": (True, False),
         "/api/readonly": (True, False),
         "/api/context": ([True, False], [False, False]),
     }
     async with visitor(app) as client:
-        for path, expected in answers.items():
-            client.cookies.clear()  # of who has just written
-            assert ((await client.get(path)).json(), (await client.post(path)).json()) == expected, path
+        for path, results in expected.items():
+            client.cookies.clear()  # of the previous POST
+            assert ((await client.get(path)).json(), (await client.post(path)).json()) == results, path
 
 
-async def test_the_mark_of_who_has_written_is_short_lived_and_out_of_reach_of_scripts(app: FastAPI) -> None:
+async def test_write_cookie_is_short_lived_and_http_only(app: FastAPI) -> None:
     async with visitor(app) as client:
         cookie = (await client.post("/api/write")).headers["set-cookie"]
         assert cookie == "wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax"
         assert "set-cookie" not in (await client.get("/api/count")).headers
 
 
-async def test_in_production_the_mark_takes_tls() -> None:
+async def test_write_cookie_is_secure_in_production() -> None:
     settings = settings_for("postgresql://u@h/d").model_copy(update={"environment": "production"})
     site = FastAPI()
     site.add_middleware(ReadYourWritesMiddleware, settings=settings)
@@ -192,43 +192,43 @@ async def test_in_production_the_mark_takes_tls() -> None:
     assert cookie == "__Host-wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax; Secure"
 
 
-async def test_who_is_signed_in_is_never_asked_of_the_replica(app: FastAPI, standby: Standby) -> None:
+async def test_session_lookup_uses_the_primary(app: FastAPI, standby: Standby) -> None:
     with standby.lagging():
         async with signed_in_client(app) as client:
             assert (await client.get("/accounts/profile")).status_code == 200
             assert (await client.get("/api/v1/users/me")).status_code == 200
 
 
-async def test_while_the_replica_is_away_the_writer_reads_for_it_health_says_so_and_the_site_is_ready(
+async def test_primary_replaces_an_unavailable_replica(
     app: FastAPI, standby: Standby, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(Replica, "retry_delay_seconds", 0.05)
     caplog.set_level(logging.WARNING, "opportune.db.drivers.replica")
     monkeypatch.setattr(HealthCheck, "cache_seconds", 0)
-    places: Replica = app.state.database.replica
+    reader: Replica = app.state.database.replica
     async with visitor(app) as client:
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
         with standby.away():
-            answers = [await client.get("/api/session") for _ in range(3)]
-            assert [(answer.status_code, answer.text) for answer in answers] == [(200, "false")] * 3
+            responses = [await client.get("/api/session") for _ in range(3)]
+            assert [(response.status_code, response.text) for response in responses] == [(200, "false")] * 3
             assert (await client.get("/api/context")).json() == [False, False]
             assert (await client.get("/health")).status_code == 503
             assert (await client.get("/health/ready")).status_code == 200
             with pytest.raises(OperatorError, match=f"127.0.0.1:{standby.server.port}"):
                 await app.state.database.ping()
             await app.state.database.ping(reader=False)
-        await come_true(lambda: not places.is_unavailable)
+        await wait_for(lambda: not reader.is_unavailable)
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
 
-    said = [record.getMessage() for record in caplog.records if record.name == "opportune.db.drivers.replica"]
-    assert len(said) == 2
-    assert said[0].startswith("The replica is unavailable; reading from the primary: ")
-    assert said[1] == "The replica is available again."
+    messages = [record.getMessage() for record in caplog.records if record.name == "opportune.db.drivers.replica"]
+    assert len(messages) == 2
+    assert messages[0].startswith("The replica is unavailable; reading from the primary: ")
+    assert messages[1] == "The replica is available again."
 
 
-async def test_a_replica_that_goes_amid_a_read_is_lost_to_nobody_else(database: Database, standby: Standby) -> None:
+async def test_replica_lost_during_a_read_is_not_used_again(database: Database, standby: Standby) -> None:
     with ExitStack() as stack:
 
         async def read_twice() -> None:
@@ -244,7 +244,7 @@ async def test_a_replica_that_goes_amid_a_read_is_lost_to_nobody_else(database: 
         assert not await reads_from_replica(database)
 
 
-async def test_a_busy_replica_is_not_away(settings: Settings) -> None:
+async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
     one = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
     database = open_database(settings.model_copy(update=one))
     async with database.reader() as session:
@@ -256,32 +256,32 @@ async def test_a_busy_replica_is_not_away(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "reader_url", "words"),
+    ("url", "reader_url", "message"),
     [
         ("sqlite:///a.db", "postgresql://u@h/d", "requires PostgreSQL as DATABASE_URL"),
         ("postgresql://u@h/d", "sqlite:///a.db", "must be a replica of DATABASE_URL"),
         ("postgresql://u@h/d", "mysql://u@h/d", "DATABASE_READER_URL"),
     ],
 )
-def test_a_replica_that_can_be_none_is_refused(url: str, reader_url: str, words: str) -> None:
+def test_invalid_replica_url_is_refused(url: str, reader_url: str, message: str) -> None:
     settings = settings_for(url).model_copy(update={"database_reader_url": SecretStr(reader_url)})
-    with pytest.raises(OperatorError, match=words):
+    with pytest.raises(OperatorError, match=message):
         open_database(settings)
 
 
-async def test_without_a_replica_nobody_is_marked(database_url: str) -> None:
+async def test_no_write_cookie_without_a_replica(database_url: str) -> None:
     app = quiet_app(settings_for(database_url))
     async with app.router.lifespan_context(app), visitor(app) as client:
         assert "set-cookie" not in (await client.post("/accounts/login")).headers
 
 
-async def test_the_doctor_tells_a_replica_from_its_primary(settings: Settings) -> None:
+async def test_doctor_recognizes_a_replica(settings: Settings) -> None:
     primary, reader = await diagnose(DoctorContext(settings, installed_names()))
     assert (primary.faults, reader.faults) == ([], [])
     assert next(finding for finding in reader.findings if finding.check == "replica").values["is_replica"]
 
 
-async def test_the_doctor_refuses_a_replica_to_write_to(settings: Settings) -> None:
+async def test_doctor_refuses_a_replica_as_primary(settings: Settings) -> None:
     (diagnosis,) = await diagnose(
         DoctorContext(settings_for(settings.database_reader_url.get_secret_value()), installed_names())
     )

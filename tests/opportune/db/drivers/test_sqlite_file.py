@@ -10,7 +10,7 @@ from opportune.db.drivers.sqlite_file import discard_unused, is_database, make_p
 from opportune.errors import OperatorError
 
 
-def test_what_is_there_keeps_its_mode_and_its_content(tmp_path: Path) -> None:
+def test_existing_file_keeps_mode_and_content(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     path.write_text("rows")
     path.chmod(0o640)
@@ -21,13 +21,13 @@ def test_what_is_there_keeps_its_mode_and_its_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a file/app.db", "a file/none/app.db"])
-def test_a_file_in_the_place_of_its_folder_is_one_line(tmp_path: Path, name: str) -> None:
+def test_file_instead_of_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a file").touch()
     with pytest.raises(OperatorError, match=r"^The folder .* cannot be created"):
         make_private(tmp_path / name)
 
 
-def test_only_a_database_with_nothing_in_it_that_nobody_has_open_is_discarded(tmp_path: Path) -> None:
+def test_only_unused_empty_database_is_discarded(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     discard_unused(path)
     assert not path.exists()
@@ -45,7 +45,7 @@ def test_only_a_database_with_nothing_in_it_that_nobody_has_open_is_discarded(tm
 
 
 @pytest.mark.parametrize(("content", "expected"), [(b"", True), (b"no database", False), (b"no database" * 500, False)])
-def test_a_file_is_a_database_if_sqlite_would_open_it(tmp_path: Path, content: bytes, expected: bool) -> None:
+def test_database_file_detection(tmp_path: Path, content: bytes, expected: bool) -> None:
     path = tmp_path / "site.db"
     path.write_bytes(content)
 
@@ -53,7 +53,7 @@ def test_a_file_is_a_database_if_sqlite_would_open_it(tmp_path: Path, content: b
     assert path.read_bytes() == content
 
 
-def test_a_look_at_a_database_in_use_takes_no_lock_from_this_process(tmp_path: Path) -> None:
+def test_detection_keeps_the_locks_of_the_process(tmp_path: Path) -> None:
     path, log = tmp_path / "site.db", tmp_path / "site.db-wal"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -61,7 +61,7 @@ def test_a_look_at_a_database_in_use_takes_no_lock_from_this_process(tmp_path: P
 
         assert is_database(path)
 
-        # Whoever leaves the database as the last one deletes the log.
-        another = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM todo'); c.close()"
-        subprocess.run([sys.executable, "-I", "-c", another, path], check=True)
+        # The last process that closes the database deletes the WAL.
+        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM todo'); c.close()"
+        subprocess.run([sys.executable, "-I", "-c", script, path], check=True)
         assert log.exists()

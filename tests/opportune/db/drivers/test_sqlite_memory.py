@@ -49,7 +49,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def opened(path: Path, **options: Any) -> MemoryDatabase:
+def open_memory(path: Path, **options: Any) -> MemoryDatabase:
     database = open_database(settings_for(f"sqlite+memory:///{path}").model_copy(update=options))
     assert isinstance(database, MemoryDatabase)
     return database
@@ -57,13 +57,13 @@ def opened(path: Path, **options: Any) -> MemoryDatabase:
 
 @pytest.fixture
 async def database(path: Path) -> AsyncIterator[MemoryDatabase]:
-    database = opened(path)
+    database = open_memory(path)
     await database.setup()
     yield database
     await database.dispose()
 
 
-async def word(database: MemoryDatabase) -> object:
+async def read_word(database: MemoryDatabase) -> object:
     async with database.reader() as session:
         return await session.scalar(WORD)
 
@@ -73,25 +73,25 @@ def address(database: MemoryDatabase) -> str:
 
 
 def is_freed(address: str) -> bool:
-    """Memory that nobody has is made anew, empty, for who asks for it."""
+    """Return whether the memory was freed. Connecting to freed memory creates an empty database."""
     with closing(sqlite3.connect(address, uri=True)) as connection:
         return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
-async def test_it_is_read_as_it_was_until_it_is_refreshed(database: MemoryDatabase, path: Path) -> None:
+async def test_content_changes_only_on_refresh(database: MemoryDatabase, path: Path) -> None:
     write(path, "new")
-    assert await word(database) == "old"
+    assert await read_word(database) == "old"
     await database.refresh()
-    assert await word(database) == "new"
+    assert await read_word(database) == "new"
 
 
-async def test_it_is_read_when_its_file_is_gone(database: MemoryDatabase, path: Path) -> None:
+async def test_deleted_file_stays_readable(database: MemoryDatabase, path: Path) -> None:
     remove(path)
     await database.ping()
-    assert await word(database) == "old"
+    assert await read_word(database) == "old"
 
 
-async def test_nothing_can_be_written(database: MemoryDatabase, path: Path) -> None:
+async def test_memory_database_is_read_only(database: MemoryDatabase, path: Path) -> None:
     before = content(path)
     with pytest.raises(OperatorError, match=f"^sqlite.memory:///{path} is read into .* to sqlite:///{path}$"):
         database.writer()
@@ -101,13 +101,13 @@ async def test_nothing_can_be_written(database: MemoryDatabase, path: Path) -> N
     assert content(path) == before
 
 
-async def test_who_reads_ends_on_what_it_began_with_and_the_last_frees_it(database: MemoryDatabase, path: Path) -> None:
+async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, path: Path) -> None:
     first = address(database)
     async with database.reader() as one, database.reader() as another:
         assert [await one.scalar(WORD), await another.scalar(WORD)] == ["old", "old"]
         write(path, "new")
         await database.refresh()
-        assert await word(database) == "new"
+        assert await read_word(database) == "new"
         assert [await one.scalar(WORD), await another.scalar(WORD)] == ["old", "old"]
         await another.close()
         assert not is_freed(first)
@@ -115,33 +115,33 @@ async def test_who_reads_ends_on_what_it_began_with_and_the_last_frees_it(databa
     assert not is_freed(address(database))
 
 
-async def test_who_waits_for_a_connection_gets_one_to_the_new_copy(path: Path) -> None:
-    database = opened(path, database_pool_size=1, database_max_overflow=0)
+async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
+    database = open_memory(path, database_pool_size=1, database_max_overflow=0)
     await database.setup()
     first = address(database)
     async with database.reader() as session:
         assert await session.scalar(WORD) == "old"
-        waiting = asyncio.create_task(word(database))
+        waiting = asyncio.create_task(read_word(database))
         await asyncio.sleep(0)
         write(path, "new")
         await database.refresh()
-        assert await word(database) == "new"
+        assert await read_word(database) == "new"
         assert not waiting.done()
     assert await waiting == "new"
     assert is_freed(first)
     second = address(database)
     await database.dispose()
-    assert is_freed(second), "its connection went back to the pool that is no more"
+    assert is_freed(second)
 
 
-async def test_refreshes_at_once_disturb_neither_one_another_nor_readers(database: MemoryDatabase, path: Path) -> None:
+async def test_concurrent_refreshes_do_not_disturb_readers(database: MemoryDatabase, path: Path) -> None:
     addresses = {address(database)}
     seen: list[object] = []
     done = asyncio.Event()
 
     async def read() -> None:
         while not done.is_set():
-            seen.append(await word(database))
+            seen.append(await read_word(database))
             addresses.add(address(database))
 
     reading = [asyncio.create_task(read()) for _ in range(4)]
@@ -151,11 +151,11 @@ async def test_refreshes_at_once_disturb_neither_one_another_nor_readers(databas
     done.set()
     await asyncio.gather(*reading)
     assert set(seen) <= {"old", "new"}
-    assert await word(database) == "new"
-    assert [is_freed(each) for each in addresses - {address(database)}] == [True] * (len(addresses) - 1)
+    assert await read_word(database) == "new"
+    assert [is_freed(old) for old in addresses - {address(database)}] == [True] * (len(addresses) - 1)
 
 
-async def test_who_connects_while_the_pool_is_replaced_keeps_no_memory(
+async def test_connection_during_pool_change_frees_its_memory(
     database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dispose = AsyncEngine.dispose
@@ -173,24 +173,22 @@ async def test_who_connects_while_the_pool_is_replaced_keeps_no_memory(
     assert is_freed(before)
 
 
-async def test_a_refresh_waits_for_the_one_before_it_which_may_have_read_less(
-    database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     read = sqlite_memory._read
 
-    def told(url: DatabaseURL, address: str) -> sqlite_memory.MemorySnapshot:
+    def record(url: DatabaseURL, address: str) -> sqlite_memory.MemorySnapshot:
         steps.append("begins")
         copy = read(url, address)
         steps.append("ends")
         return copy
 
-    monkeypatch.setattr(sqlite_memory, "_read", told)
+    monkeypatch.setattr(sqlite_memory, "_read", record)
     await asyncio.gather(*(database.refresh() for _ in range(3)))
     assert steps == ["begins", "ends"] * 3
 
 
-async def test_a_refresh_that_nobody_waits_for_is_done_all_the_same(database: MemoryDatabase, path: Path) -> None:
+async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: Path) -> None:
     write(path, "new")
     refreshing = asyncio.create_task(database.refresh())
     await asyncio.sleep(0)
@@ -198,7 +196,7 @@ async def test_a_refresh_that_nobody_waits_for_is_done_all_the_same(database: Me
     with pytest.raises(asyncio.CancelledError):
         await refreshing
     async with asyncio.timeout(10):
-        while await word(database) != "new":
+        while await read_word(database) != "new":
             await asyncio.sleep(0.01)
 
 
@@ -220,7 +218,7 @@ def empty(path: Path) -> None:
     os.truncate(path, 0)
 
 
-SPOILED: list[tuple[Callable[[Path], None], str]] = [
+DAMAGED: list[tuple[Callable[[Path], None], str]] = [
     (remove, "The file {} does not exist. Check DATABASE_URL."),
     (cut, "{} is damaged. Restore a backup."),
     (spoil, "{} is damaged. Restore a backup."),
@@ -229,38 +227,38 @@ SPOILED: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "line"), SPOILED, ids=["missing", "cut", "spoiled", "text", "empty"])
-async def test_a_file_that_cannot_be_used_leaves_what_was_read_before(
+@pytest.mark.parametrize(("change", "line"), DAMAGED, ids=["missing", "cut", "spoiled", "text", "empty"])
+async def test_failed_refresh_keeps_the_old_snapshot(
     database: MemoryDatabase, path: Path, change: Callable[[Path], None], line: str
 ) -> None:
     before = address(database)
     change(path)
-    with pytest.raises(OperatorError) as refusal:
+    with pytest.raises(OperatorError) as error:
         await database.refresh()
-    assert str(refusal.value) == line.format(path)
-    assert (address(database), await word(database)) == (before, "old")
-    fresh = opened(path)
+    assert str(error.value) == line.format(path)
+    assert (address(database), await read_word(database)) == (before, "old")
+    fresh = open_memory(path)
     with pytest.raises(OperatorError):
         await fresh.setup()
     await fresh.dispose()
 
 
-async def test_a_file_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_memory, "MAX_FILE_BYTES", 4096)
     with pytest.raises(OperatorError, match=r"larger than the .* in memory\. Use sqlite:///"):
-        await opened(path).setup()
+        await open_memory(path).setup()
 
 
-async def test_what_another_process_is_writing_is_not_waited_for(database: MemoryDatabase, path: Path) -> None:
+async def test_refresh_ignores_uncommitted_changes(database: MemoryDatabase, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("UPDATE fact SET word = 'committed'")
         other.execute("BEGIN IMMEDIATE")
         other.execute("UPDATE fact SET word = 'not yet'")
         await database.refresh()
-    assert await word(database) == "committed"
+    assert await read_word(database) == "committed"
 
 
-async def test_a_file_that_is_locked_is_not_waited_for_without_end(
+async def test_refresh_of_locked_file_times_out(
     database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_memory, "LOCK_TIMEOUT_SECONDS", 0.01)
@@ -269,31 +267,31 @@ async def test_a_file_that_is_locked_is_not_waited_for_without_end(
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OperatorError, match="is locked by another process"):
             await database.refresh()
-    assert await word(database) == "old"
+    assert await read_word(database) == "old"
 
 
-async def test_a_file_in_a_folder_that_cannot_be_written_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_file_in_read_only_folder_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    database = opened(path)
+    database = open_memory(path)
     await database.setup()
-    assert await word(database) == "old"
-    assert content(path.parent) == [path], "no log was made beside it"
+    assert await read_word(database) == "old"
+    assert content(path.parent) == [path]
     await database.dispose()
 
 
-async def test_a_ping_before_it_is_read_looks_at_the_file(path: Path) -> None:
-    database = opened(path)
+async def test_ping_before_setup_checks_the_file(path: Path) -> None:
+    database = open_memory(path)
     await database.ping()
     remove(path)
     assert await database.failures(1) == {"writer": f"The file {path} does not exist. Check DATABASE_URL."}
-    with pytest.raises(OperatorError, match="has not been read into memory"):
-        await word(database)
+    with pytest.raises(OperatorError, match="is not in memory yet"):
+        await read_word(database)
 
 
-async def test_disposing_frees_the_memory_and_can_be_repeated(path: Path) -> None:
-    database = opened(path)
+async def test_dispose_frees_memory(path: Path) -> None:
+    database = open_memory(path)
     await database.setup()
-    assert await word(database) == "old"
+    assert await read_word(database) == "old"
     first = address(database)
     await database.dispose()
     await database.dispose()
@@ -301,7 +299,7 @@ async def test_disposing_frees_the_memory_and_can_be_repeated(path: Path) -> Non
 
 
 @pytest.mark.database("sqlite")
-async def test_a_site_that_only_reads_says_so_to_who_wants_more(database_url: str) -> None:
+async def test_read_only_site_refuses_writes(database_url: str) -> None:
     app = create_app(settings_for(database_url.replace("sqlite:", "sqlite+memory:")))
     browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
     async with app.router.lifespan_context(app), browser:
@@ -312,11 +310,11 @@ async def test_a_site_that_only_reads_says_so_to_who_wants_more(database_url: st
     assert "This site is read-only" in answer.text
 
 
-async def test_the_guides_second_database_serves_a_route(path: Path) -> None:
+async def test_guide_example_of_memory_database(path: Path) -> None:
     guide = (PROJECT / "docs/databases.md").read_text(encoding="utf-8").partition("\n## In memory\n")[2]
     code = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)[0]
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - the guide's own
+    exec(code, names)  # noqa: S102 - code of the guide
     names["FACTS"] = f"sqlite+memory:///{path}"
     app = FastAPI(lifespan=names["lifespan"])
     app.include_router(names["router"])
@@ -329,14 +327,14 @@ async def test_the_guides_second_database_serves_a_route(path: Path) -> None:
         assert (await browser.get("/api/facts")).json() == ["new"]
 
 
-async def test_a_session_is_an_ordinary_one(database: MemoryDatabase) -> None:
+async def test_session_supports_streams(database: MemoryDatabase) -> None:
     async with database.reader() as session:
         assert isinstance(session, AsyncSession)
         result = await session.stream(WORD)
         assert [row.word async for row in result] == ["old"]
 
 
-async def test_rows_without_a_session_are_those_of_the_newest_copy(path: Path, database: MemoryDatabase) -> None:
+async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabase) -> None:
     before = await asyncio.gather(*(database.rows("SELECT word, :one AS one FROM fact", {"one": 1}) for _ in range(5)))
     address_before = address(database)
     write(path, "new")
@@ -348,9 +346,7 @@ async def test_rows_without_a_session_are_those_of_the_newest_copy(path: Path, d
     assert is_freed(address_before)
 
 
-async def test_what_reads_rows_during_a_refresh_ends_on_the_old_copy_and_frees_it(
-    path: Path, database: MemoryDatabase
-) -> None:
+async def test_rows_during_refresh_use_the_old_snapshot(path: Path, database: MemoryDatabase) -> None:
     with database._borrow() as connection:
         before = address(database)
         write(path, "new")
@@ -361,7 +357,7 @@ async def test_what_reads_rows_during_a_refresh_ends_on_the_old_copy_and_frees_i
     assert is_freed(before)
 
 
-async def test_rows_are_only_read(database: MemoryDatabase) -> None:
+async def test_rows_cannot_write(database: MemoryDatabase) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         await database.rows("DELETE FROM fact RETURNING word", {})
-    assert await word(database) == "old"
+    assert await read_word(database) == "old"

@@ -1,4 +1,4 @@
-"""What visitors get while a SQLite file cannot be used, and right afterwards."""
+"""Responses while a SQLite file is unusable, and after it recovers."""
 
 import asyncio
 import logging
@@ -58,18 +58,18 @@ async def write_something(visitor: AsyncClient) -> int:
 
 async def insert(visitor: AsyncClient) -> int:
     statement = "INSERT INTO things SELECT zeroblob(50000)"
-    answer = await visitor.post("/api/write", params={"statement": statement})
-    assert answer.status_code in (200, 507) or answer.headers["retry-after"] == "2"
-    return answer.status_code
+    response = await visitor.post("/api/write", params={"statement": statement})
+    assert response.status_code in (200, 507) or response.headers["retry-after"] == "2"
+    return response.status_code
 
 
-async def test_a_file_that_another_process_writes_is_503_until_it_is_free(
+async def test_locked_file_is_503_until_it_is_free(
     visitor: AsyncClient, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert set(await asyncio.gather(insert(visitor), insert(visitor))) == {503}
-        assert (await visitor.get("/health")).status_code == 200, "the site still reads"
+        assert (await visitor.get("/health")).status_code == 200
     assert await insert(visitor) == 200
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
         f"database unavailable: {path} is locked by another process. Stop it or wait, then try again."
@@ -81,7 +81,7 @@ async def test_full_disk_is_507_until_there_is_room(visitor: AsyncClient, app: F
         async with app.state.database.writer() as session:
             await session.execute(text(f"PRAGMA max_page_count = {pages}"))
 
-    await allow("1")  # which SQLite takes for as many as there are
+    await allow("1")  # SQLite raises it to the current size
     assert await insert(visitor) == 507
     count = {"statement": "SELECT count(*) FROM things"}
     assert (await visitor.get("/api/read", params=count)).json() == "1"
@@ -90,7 +90,7 @@ async def test_full_disk_is_507_until_there_is_room(visitor: AsyncClient, app: F
     assert (await visitor.get("/api/read", params=count)).json() == "2"
 
 
-async def test_a_file_that_cannot_be_written_is_503_until_it_can(visitor: AsyncClient, app: FastAPI) -> None:
+async def test_read_only_file_is_503_until_writable(visitor: AsyncClient, app: FastAPI) -> None:
     async def set_read_only(state: str) -> None:
         async with app.state.database.engine.connect() as connection:
             raw = await connection.get_raw_connection()
@@ -102,50 +102,46 @@ async def test_a_file_that_cannot_be_written_is_503_until_it_can(visitor: AsyncC
     assert await insert(visitor) == 200
 
 
-# Endless unless it is interrupted; if that fails, a minute is enough to see it.
+# Endless unless interrupted. If that fails, it ends after about a minute.
 ENDLESS = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT max(i) FROM n"
 
 
-async def test_a_cancelled_request_ends_its_statement_and_returns_its_connection(
-    visitor: AsyncClient, app: FastAPI
-) -> None:
+async def test_cancelled_request_returns_its_connection(visitor: AsyncClient, app: FastAPI) -> None:
     database = app.state.database
     for method, path, engine in (
         ("GET", "/api/read", database.reading_engine),
         ("POST", "/api/write", database.engine),
     ):
-        asking = asyncio.create_task(visitor.request(method, path, params={"statement": ENDLESS}))
+        request = asyncio.create_task(visitor.request(method, path, params={"statement": ENDLESS}))
         async with asyncio.timeout(10):
             while not engine.pool.checkedout():
                 await asyncio.sleep(0)
-        asking.cancel()
-        await asyncio.wait({asking}, timeout=20)
-        assert asking.cancelled()
+        request.cancel()
+        await asyncio.wait({request}, timeout=20)
+        assert request.cancelled()
         assert engine.pool.checkedout() == 0
     assert await insert(visitor) == 200
 
 
 @pytest.mark.parametrize(
-    ("place", "words"), [(0, "is not a SQLite database"), (4096, "is damaged")], ids=["head", "body"]
+    ("offset", "message"), [(0, "is not a SQLite database"), (4096, "is damaged")], ids=["head", "body"]
 )
-async def test_a_damaged_file_is_503_and_the_log_says_so(
-    path: Path, settings: Settings, place: int, words: str, caplog: pytest.LogCaptureFixture
+async def test_damaged_file_is_503_and_logged(
+    path: Path, settings: Settings, offset: int, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with path.open("r+b") as file:
-        file.seek(place)
+        file.seek(offset)
         file.write(b"\xaa" * 50_000)
     app = create_app(settings)
     client = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
     async with app.router.lifespan_context(app), client:
-        answer = await client.post("/accounts/login", data={"email": "a@example.com", "password": "a long password"})
-    assert answer.status_code == 503
-    assert f"database unavailable: {path} {words}" in caplog.text
+        response = await client.post("/accounts/login", data={"email": "a@example.com", "password": "a long password"})
+    assert response.status_code == 503
+    assert f"database unavailable: {path} {message}" in caplog.text
 
 
-async def test_who_is_cancelled_again_and_again_leaves_no_lock_behind(
-    database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As the scopes of anyio do it to a stream whose visitor goes."""
+async def test_repeated_cancellation_leaves_no_lock(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    # anyio cancels a stream repeatedly when its client disconnects.
     async with database.writer() as session:
         await session.execute(text("CREATE TABLE thing (id INTEGER)"))
 
@@ -168,13 +164,13 @@ async def test_who_is_cancelled_again_and_again_leaves_no_lock_behind(
         await asyncio.gather(*map(cut, range(0, 200, 10)))
     await write()
     async with asyncio.timeout(10):
-        while asyncio.all_tasks() - before:  # closes that are under way come to their end
+        while asyncio.all_tasks() - before:  # closing in the background
             await asyncio.sleep(0.01)
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool that counts
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_a_new_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_file_waits_for_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new.db"
     with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path)) as second:
         first.execute("BEGIN IMMEDIATE")
@@ -185,7 +181,7 @@ def test_a_new_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path, m
         assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_new_file_that_stays_locked_is_given_up(tmp_path: Path) -> None:
+def test_new_file_that_stays_locked_fails(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path)) as second:
         first.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""One statement past SQLAlchemy's connection says and refuses what it says and refuses by way of it."""
+"""Statements run by the adapter behave like those of SQLAlchemy's connection."""
 
 import asyncio
 import gc
@@ -50,29 +50,29 @@ ONE: Select[tuple[int]] = select(literal_column("1"))
 
 
 async def fetch(database: Database, statement: Executable, values: Mapping[str, Any]) -> Any:
-    """By the adapter alone, which wants somebody to have connected."""
+    """Fetch with the adapter after a first connection."""
     async with database.reading_engine.connect():
         pass
     return await statement_adapter.fetch(database.reading_engine.sync_engine, statement, values)
 
 
-async def test_values_are_those_of_a_connection(database: Database) -> None:
-    for name, (kind, value) in VALUES.items():
-        statement = select(bindparam("given", type_=kind).label("given"))
+async def test_values_equal_those_of_a_connection(database: Database) -> None:
+    for name, (type_, value) in VALUES.items():
+        statement = select(bindparam("value", type_=type_).label("value"))
         async with database.reading_engine.connect() as connection:
-            (usual,) = (await connection.execute(statement, {"given": value})).all()
-        assert [tuple(row) for row in await fetch(database, statement, {"given": value})] == [tuple(usual)], name
+            (usual,) = (await connection.execute(statement, {"value": value})).all()
+        assert [tuple(row) for row in await fetch(database, statement, {"value": value})] == [tuple(usual)], name
 
 
 @pytest.mark.database("sqlite")
-async def test_statements_that_are_alike_have_values_of_their_own(database: Database) -> None:
+async def test_equal_statements_keep_their_literal_values(database: Database) -> None:
     await make_user(database, "ada@example.com")
     for email, count in (("ada@example.com", 1), ("bob@example.com", 0)):
         statement = select(func.count()).select_from(User).where(col(User.email) == email)
         assert [tuple(row) for row in await fetch(database, statement, {})] == [(count,)]
 
 
-async def test_what_it_does_not_know_goes_the_usual_way(database: Database) -> None:
+async def test_unsupported_statement_uses_the_public_api(database: Database) -> None:
     user = await make_user(database)
     listed = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
     assert await fetch(database, listed, {"ids": [user.id]}) is None
@@ -80,7 +80,7 @@ async def test_what_it_does_not_know_goes_the_usual_way(database: Database) -> N
     assert await database.lookup(listed, {"ids": [user.id]}) == (user.id,)
 
 
-async def test_the_first_statement_of_all_goes_the_usual_way(settings: Settings) -> None:
+async def test_first_statement_uses_the_public_api(settings: Settings) -> None:
     database = open_database(settings)
     assert await statement_adapter.fetch(database.reading_engine.sync_engine, ONE, {}) is None
     assert await database.lookup(ONE, {}) == (1,)
@@ -92,14 +92,14 @@ async def test_the_first_statement_of_all_goes_the_usual_way(settings: Settings)
 @pytest.mark.database("sqlite")
 async def test_finished_statement_is_freed(database: Database) -> None:
     compiled: dict[Any, Any] = {}
-    database.reading_engine.sync_engine.update_execution_options(compiled_cache=compiled)  # not that of all tests
+    database.reading_engine.sync_engine.update_execution_options(compiled_cache=compiled)  # tests share a cache
     statement: Select[Any] = select(literal_column("1"))
     assert await fetch(database, statement, {}) is not None
-    freed = weakref.ref(statement)
+    reference = weakref.ref(statement)
     del statement
     compiled.clear()
     gc.collect(0)
-    assert freed() is None
+    assert reference() is None
 
 
 @pytest.mark.usefixtures("only_young_garbage")
@@ -108,11 +108,11 @@ async def test_statement_with_compiled_sql_is_freed(database: Database) -> None:
     statements = [select(func.count()).select_from(User).where(col(User.email) == email) for email in ("ada", "bob")]
     for statement in statements:
         assert await fetch(database, statement, {}) is not None
-    freed = weakref.ref(statement)
+    reference = weakref.ref(statement)
     del statement
     statements.pop()
     gc.collect(0)
-    assert freed() is None
+    assert reference() is None
 
 
 @pytest.mark.database("sqlite")
@@ -131,24 +131,26 @@ async def test_repeated_statement_skips_compiled_cache(database: Database) -> No
 
 
 @pytest.mark.database("sqlite")
-async def test_who_listens_to_the_engine_hears_each_statement(database: Database) -> None:
-    heard: list[str] = []
-    event.listen(database.reading_engine.sync_engine, "before_cursor_execute", lambda *given: heard.append(given[2]))
+async def test_engine_listeners_see_each_statement(database: Database) -> None:
+    executed: list[str] = []
+    event.listen(
+        database.reading_engine.sync_engine, "before_cursor_execute", lambda *arguments: executed.append(arguments[2])
+    )
     assert await fetch(database, ONE, {}) is None
     assert await database.lookup(ONE, {}) == (1,)
-    assert heard == ["SELECT 1"]
+    assert executed == ["SELECT 1"]
 
 
-async def test_what_the_database_refuses_is_sqlalchemys_error_and_the_connection_stays(database: Database) -> None:
+async def test_refused_statement_keeps_the_connection(database: Database) -> None:
     wrong: Select[Any] = select(literal_column("1")).select_from(text("nothing_of_this_name"))
-    with pytest.raises(DBAPIError, match="nothing_of_this_name") as refused:
+    with pytest.raises(DBAPIError, match="nothing_of_this_name") as error:
         await fetch(database, wrong, {})
-    assert not refused.value.connection_invalidated
-    assert is_outage(refused.value)  # tables are missing
+    assert not error.value.connection_invalidated
+    assert is_outage(error.value)  # tables are missing
     await assert_usable(database)
 
 
-async def test_who_is_cancelled_leaves_a_pool_that_works(database: Database) -> None:
+async def test_cancelled_fetch_keeps_the_pool_usable(database: Database) -> None:
     is_sqlite = database.url.url.get_backend_name() == "sqlite"
     endless = (
         "(WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT max(i) FROM n)"
@@ -165,12 +167,12 @@ async def test_who_is_cancelled_leaves_a_pool_that_works(database: Database) -> 
 
 
 @pytest.mark.database("postgresql")
-async def test_a_connection_that_is_cut_is_not_used_again(database: Database) -> None:
+async def test_lost_connection_is_not_reused(database: Database) -> None:
     end = select(func.pg_terminate_backend(func.pg_backend_pid()))
-    with pytest.raises(DBAPIError) as cut:
+    with pytest.raises(DBAPIError) as error:
         await fetch(database, end, {})
-    assert cut.value.connection_invalidated
-    assert is_outage(cut.value)
+    assert error.value.connection_invalidated
+    assert is_outage(error.value)
     await assert_usable(database)
 
 

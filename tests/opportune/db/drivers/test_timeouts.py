@@ -6,7 +6,7 @@ import pytest
 from opportune.runtime.timeouts import run_in_background, run_with_timeout
 
 
-async def test_work_in_time_gives_its_result_or_its_error() -> None:
+async def test_result_and_error_are_passed_on() -> None:
     async def fail() -> None:
         raise ValueError("of the work")
 
@@ -17,17 +17,17 @@ async def test_work_in_time_gives_its_result_or_its_error() -> None:
 
 @pytest.fixture
 def stubborn() -> threading.Event:
-    """A thread waits for it, which nothing can cancel."""
+    """Event that a thread waits for, which cannot be cancelled."""
     return threading.Event()
 
 
-async def test_late_work_is_left_behind(stubborn: threading.Event) -> None:
+async def test_timeout_does_not_wait_for_a_thread(stubborn: threading.Event) -> None:
     with pytest.raises(TimeoutError):
         await run_with_timeout(0, asyncio.to_thread(stubborn.wait))
     stubborn.set()
 
 
-async def test_late_work_is_cancelled() -> None:
+async def test_timed_out_work_is_cancelled() -> None:
     cancelled = asyncio.Event()
 
     async def work() -> None:
@@ -42,7 +42,7 @@ async def test_late_work_is_cancelled() -> None:
         await cancelled.wait()
 
 
-async def test_work_that_nobody_waits_for_any_more_is_left_behind_too(stubborn: threading.Event) -> None:
+async def test_cancelled_caller_does_not_wait_for_a_thread(stubborn: threading.Event) -> None:
     waiting = asyncio.create_task(run_with_timeout(10, asyncio.to_thread(stubborn.wait)))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -51,7 +51,7 @@ async def test_work_that_nobody_waits_for_any_more_is_left_behind_too(stubborn: 
     stubborn.set()
 
 
-async def test_what_is_left_is_done_and_its_error_is_nobodys() -> None:
+async def test_background_error_is_ignored() -> None:
     done = asyncio.Event()
 
     async def fail() -> None:

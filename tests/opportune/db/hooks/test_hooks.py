@@ -1,4 +1,4 @@
-"""Hooks run whichever way a row comes, changes and goes, and in the transaction of the change."""
+"""Hooks run for created, changed and deleted rows, in the transaction of the change."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -90,7 +90,7 @@ class RefusedError(Exception):
 
 
 @pytest.fixture(autouse=True)
-def _hooks_of_each_test_alone() -> Iterator[None]:
+def _temporary_hooks() -> Iterator[None]:
     with temporary_hooks():
         yield
 
@@ -103,19 +103,19 @@ async def database(database: Database) -> Database:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    """What hooks of plays are told, in order."""
-    told: list[str] = []
+def calls() -> list[str]:
+    """Calls of the hooks of plays, in order."""
+    calls: list[str] = []
 
-    def tell(moment: Any, name: str) -> None:
+    def register(decorator: Any, name: str) -> None:
         async def hook(session: AsyncSession, play: Play) -> None:
-            told.append(f"{name} {play.title}")
+            calls.append(f"{name} {play.title}")
 
-        moment(Play)(hook)
+        decorator(Play)(hook)
 
-    for moment in (before_create, after_create, before_change, after_change, before_delete, after_delete):
-        tell(moment, moment.__name__)
-    return told
+    for decorator in (before_create, after_create, before_change, after_change, before_delete, after_delete):
+        register(decorator, decorator.__name__)
+    return calls
 
 
 async def add_play(database: Database, **values: Any) -> Play:
@@ -125,79 +125,77 @@ async def add_play(database: Database, **values: Any) -> Play:
     return play
 
 
-async def test_hooks_are_told_of_a_row_that_comes_changes_and_goes(database: Database, told: list[str]) -> None:
+async def test_hooks_run_for_all_operations(database: Database, calls: list[str]) -> None:
     play = await add_play(database, title="Hamlet")
     async with database.writer() as session:
         (await session.get_one(Play, play.id)).seats = 3
     async with database.writer() as session:
         await session.delete(await session.get_one(Play, play.id))
-    moments = ["before_create", "after_create", "before_change", "after_change", "before_delete", "after_delete"]
-    assert told == [f"{moment} Hamlet" for moment in moments]
+    events = ["before_create", "after_create", "before_change", "after_change", "before_delete", "after_delete"]
+    assert calls == [f"{decorator} Hamlet" for decorator in events]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_row_that_is_added_and_changed_before_the_flush_is_one_creation(
-    database: Database, told: list[str]
-) -> None:
+async def test_new_row_that_changes_is_one_creation(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         play = Play(title="Hamlet")
         session.add(play)
-        await session.scalar(select(func.count()).select_from(Play))  # writes it by itself
+        await session.scalar(select(func.count()).select_from(Play))  # autoflush
         play.seats = 3
         await session.scalar(select(func.count()).select_from(Play))
-    assert [line for line in told if line.startswith("after")] == ["after_create Hamlet"]
+    assert [line for line in calls if line.startswith("after")] == ["after_create Hamlet"]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_row_that_comes_and_goes_before_the_flush_was_never_there(database: Database, told: list[str]) -> None:
+async def test_row_created_and_deleted_runs_no_after_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         play = Play(title="Hamlet")
         session.add(play)
         await session.scalar(select(func.count()).select_from(Play))
         await session.delete(play)
-    assert [line for line in told if line.startswith("after")] == []
+    assert [line for line in calls if line.startswith("after")] == []
 
 
 @pytest.mark.database("sqlite")
-async def test_a_row_that_is_loaded_and_given_what_it_has_is_not_changed(database: Database, told: list[str]) -> None:
+async def test_equal_value_is_not_a_change(database: Database, calls: list[str]) -> None:
     play = await add_play(database, title="Hamlet")
-    told.clear()
+    calls.clear()
     async with database.writer() as session:
         (await session.get_one(Play, play.id)).title = "Hamlet"
-    assert told == []
+    assert calls == []
 
 
 @pytest.mark.database("sqlite")
-async def test_what_changed_is_told_before_and_after(database: Database) -> None:
-    seen: list[object] = []
+async def test_changes_before_and_after_the_write(database: Database) -> None:
+    recorded: list[object] = []
 
     @before_change(Play)
     async def before(session: AsyncSession, play: Play) -> None:
-        seen.append(dict(changes(play)))
+        recorded.append(dict(changes(play)))
         play.slug = play.title.lower()
 
     @after_change(Play)
     async def after(session: AsyncSession, play: Play) -> None:
-        seen.append(dict(changes(play)))
+        recorded.append(dict(changes(play)))
 
     play = await add_play(database, title="Hamlet", slug="hamlet")
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)
         play.title, play.seats = "Lear", 0
     title, slug = Change("Hamlet", "Lear"), Change("hamlet", "lear")
-    assert seen == [{"title": title}, {"title": title, "slug": slug}]
+    assert recorded == [{"title": title}, {"title": title, "slug": slug}]
     assert changes(play) == {}
 
 
 @pytest.mark.database("sqlite")
-async def test_a_row_that_is_given_another_has_its_key_before_it_is_written(database: Database) -> None:
+async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
     keys: list[tuple[int | None, Any]] = []
 
-    async def note(_session: AsyncSession, ticket: Ticket) -> None:
+    async def record(_session: AsyncSession, ticket: Ticket) -> None:
         keys.append((ticket.play_id, changes(ticket)["play_id"].after))
 
-    before_create(Ticket)(note)
-    before_change(Ticket)(note)
+    before_create(Ticket)(record)
+    before_change(Ticket)(record)
     first, second = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
     async with database.writer() as session:
         ticket = Ticket(play=await session.get_one(Play, first))
@@ -211,12 +209,12 @@ async def test_a_row_that_is_given_another_has_its_key_before_it_is_written(data
 
 
 @pytest.mark.database("sqlite")
-async def test_changes_of_one_transaction_are_told_as_one(database: Database) -> None:
-    seen: list[object] = []
+async def test_changes_of_a_transaction_are_combined(database: Database) -> None:
+    recorded: list[object] = []
 
     @after_change(Play)
     async def after(session: AsyncSession, play: Play) -> None:
-        seen.append(dict(changes(play)))
+        recorded.append(dict(changes(play)))
 
     play = await add_play(database, title="Hamlet", seats=1)
     async with database.writer() as session:
@@ -224,27 +222,27 @@ async def test_changes_of_one_transaction_are_told_as_one(database: Database) ->
         for title, seats in (("Lear", 2), ("Macbeth", 1)):
             play.title, play.seats = title, seats
             await session.scalar(select(func.count()).select_from(Play))
-    assert seen == [{"title": Change("Hamlet", "Macbeth")}]
+    assert recorded == [{"title": Change("Hamlet", "Macbeth")}]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_many_to_many_relationship_that_changes_is_a_change_of_its_row(database: Database) -> None:
-    seen: list[object] = []
+async def test_many_to_many_change_runs_hooks(database: Database) -> None:
+    recorded: list[object] = []
 
     @after_change(Play)
     async def after(session: AsyncSession, play: Play) -> None:
-        seen.append([[tag.name for tag in tags] for tags in changes(play)["tags"]])
+        recorded.append([[tag.name for tag in tags] for tags in changes(play)["tags"]])
 
     play = await add_play(database, title="Hamlet", tags=[Tag(name="sad")])
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)
         await session.refresh(play, ["tags"])
         play.tags.append(Tag(name="long"))
-    assert seen == [[["sad"], ["sad", "long"]]]
+    assert recorded == [[["sad"], ["sad", "long"]]]
 
 
 @pytest.mark.database("sqlite")
-async def test_after_hooks_have_the_id_and_write_in_the_same_transaction(database: Database) -> None:
+async def test_after_hooks_write_in_the_same_transaction(database: Database) -> None:
     @after_create(Play)
     async def count(session: AsyncSession, play: Play) -> None:
         theatre = await session.get_one(Theatre, play.theatre_id)
@@ -265,9 +263,7 @@ async def test_after_hooks_have_the_id_and_write_in_the_same_transaction(databas
 
 
 @pytest.mark.database("sqlite")
-async def test_what_hooks_write_has_hooks_too_and_none_is_told_of_its_own_change(
-    database: Database, told: list[str]
-) -> None:
+async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[str]) -> None:
     @after_create(Theatre)
     async def open_with_hamlet(session: AsyncSession, theatre: Theatre) -> None:
         session.add(Play(title="Hamlet", theatre_id=theatre.id))
@@ -278,11 +274,11 @@ async def test_what_hooks_write_has_hooks_too_and_none_is_told_of_its_own_change
 
     async with database.writer() as session:
         session.add(Theatre(name="Globe"))
-    assert told == ["before_create Hamlet", "after_create Hamlet", "before_change Hamlet"]
+    assert calls == ["before_create Hamlet", "after_create Hamlet", "before_change Hamlet"]
 
 
 @pytest.mark.database("sqlite")
-async def test_hooks_that_add_rows_without_end_are_told_so(database: Database) -> None:
+async def test_endless_after_hooks_are_refused(database: Database) -> None:
     @after_create(Play)
     async def again(session: AsyncSession, play: Play) -> None:
         session.add(Play(title="Another"))
@@ -292,7 +288,7 @@ async def test_hooks_that_add_rows_without_end_are_told_so(database: Database) -
 
 
 @pytest.mark.database("sqlite")
-async def test_a_before_hook_that_adds_rows_without_end_is_told_so(database: Database) -> None:
+async def test_endless_before_hooks_are_refused(database: Database) -> None:
     @before_create(Play)
     async def again(session: AsyncSession, play: Play) -> None:
         session.add(Play(title="Another"))
@@ -302,7 +298,7 @@ async def test_a_before_hook_that_adds_rows_without_end_is_told_so(database: Dat
 
 
 @pytest.mark.database("sqlite")
-async def test_a_hook_that_raises_undoes_the_change(database: Database) -> None:
+async def test_raising_hook_rolls_back(database: Database) -> None:
     @before_create(Play)
     async def refuse(session: AsyncSession, play: Play) -> None:
         if not play.title:
@@ -321,8 +317,7 @@ async def test_a_hook_that_raises_undoes_the_change(database: Database) -> None:
         assert list(await session.scalars(select(col(Play.title)))) == ["Hamlet"]
 
 
-async def test_a_refused_row_leaves_a_session_that_can_be_used(database: Database) -> None:
-    """A savepoint that is undone takes along what hooks have done for it, and have asked to be done."""
+async def test_session_is_usable_after_a_refused_row(database: Database) -> None:
     done: list[str] = []
 
     @after_create(Play)
@@ -348,7 +343,7 @@ async def test_a_refused_row_leaves_a_session_that_can_be_used(database: Databas
 
 
 @pytest.mark.database("sqlite")
-async def test_hooks_are_not_told_of_what_was_rolled_back(database: Database, told: list[str]) -> None:
+async def test_rolled_back_rows_run_no_after_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         savepoint = await session.begin_nested()
         session.add(Play(title="Hamlet"))
@@ -358,22 +353,22 @@ async def test_hooks_are_not_told_of_what_was_rolled_back(database: Database, to
         await session.scalar(select(Play))
         await session.rollback()
         session.add(Play(title="Macbeth"))
-    assert [line for line in told if line.startswith("after")] == ["after_create Macbeth"]
+    assert [line for line in calls if line.startswith("after")] == ["after_create Macbeth"]
 
 
 @pytest.mark.database("sqlite")
-async def test_rows_that_a_relationship_deletes_are_told_of(database: Database, told: list[str]) -> None:
+async def test_orm_cascade_runs_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         theatre = Theatre(name="Globe", plays=[Play(title="Hamlet"), Play(title="Lear")])
         session.add(theatre)
-    told.clear()
+    calls.clear()
     async with database.writer() as session:
         theatre = await session.get_one(Theatre, theatre.id)
         await session.refresh(theatre, ["plays"])
         del theatre.plays[0]  # an orphan
     async with database.writer() as session:
         await session.delete(await session.get_one(Theatre, theatre.id))
-    assert [line for line in told if "delete" in line] == [
+    assert [line for line in calls if "delete" in line] == [
         "after_delete Hamlet",
         "before_delete Lear",
         "after_delete Lear",
@@ -381,40 +376,40 @@ async def test_rows_that_a_relationship_deletes_are_told_of(database: Database, 
 
 
 @pytest.mark.database("sqlite")
-async def test_a_row_that_a_relationship_lets_go_is_changed(database: Database, told: list[str]) -> None:
-    """Which the flush does by itself: hooks are told of it afterwards alone."""
+async def test_cleared_foreign_key_runs_change_hooks(database: Database, calls: list[str]) -> None:
+    # The flush clears the foreign key itself, so only `after_change` runs.
     async with database.writer() as session:
         session.add(theatre := Stage(name="Globe", plays=[Play(title="Hamlet")]))
-    told.clear()
+    calls.clear()
     async with database.writer() as session:
         await session.delete(await session.get_one(Stage, theatre.id))
-    assert told == ["after_change Hamlet"]
+    assert calls == ["after_change Hamlet"]
 
 
 @pytest.mark.database("sqlite")
-async def test_statements_are_not_told_of(database: Database, told: list[str]) -> None:
+async def test_statements_run_no_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         await session.execute(insert(Play).values(title="Hamlet", slug="", seats=0))
         await session.execute(update(Play).values(seats=2))
-    assert told == []
+    assert calls == []
 
 
 @pytest.mark.database("sqlite")
-async def test_a_hook_of_a_base_is_told_of_all_models_below_it(database: Database) -> None:
-    seen: list[str] = []
+async def test_hook_of_a_base_class_runs_for_subclasses(database: Database) -> None:
+    recorded: list[str] = []
 
     @after_create(Table)
     async def see(session: AsyncSession, row: Table) -> None:
-        seen.append(type(row).__name__)
+        recorded.append(type(row).__name__)
 
     assert has_hooks(Play)
     async with database.writer() as session:
         session.add(Theatre(name="Globe"))
         session.add(Tag(name="sad"))
-    assert sorted(seen) == ["Tag", "Theatre"]
+    assert sorted(recorded) == ["Tag", "Theatre"]
 
 
-def test_hooks_of_changes_leave_new_rows_alone() -> None:
+def test_change_hooks_ignore_new_rows() -> None:
     @after_change(Theatre)
     async def see(session: AsyncSession, theatre: Theatre) -> None:
         pass
@@ -437,7 +432,7 @@ def test_hooks_of_added_rows_need_a_session() -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_before_hook_reads_without_writing_its_row_and_cannot_flush(database: Database) -> None:
+async def test_before_hook_cannot_flush(database: Database) -> None:
     @before_create(Play)
     async def look(session: AsyncSession, play: Play) -> None:
         assert await session.scalar(select(func.count()).select_from(Play)) == 0
@@ -448,7 +443,7 @@ async def test_a_before_hook_reads_without_writing_its_row_and_cannot_flush(data
 
 
 @pytest.mark.database("sqlite")
-async def test_a_hook_that_commits_is_told_not_to(database: Database) -> None:
+async def test_hook_cannot_commit(database: Database) -> None:
     @after_create(Play)
     async def commit(session: AsyncSession, play: Play) -> None:
         await session.commit()
@@ -457,15 +452,15 @@ async def test_a_hook_that_commits_is_told_not_to(database: Database) -> None:
         await add_play(database, title="Hamlet")
 
 
-@pytest.mark.usefixtures("told")
-def test_rows_from_which_no_relationship_leads_to_hooks_are_committed_as_ever() -> None:
+@pytest.mark.usefixtures("calls")
+def test_related_models_may_run_hooks() -> None:
     assert [may_run_hooks(model) for model in (Play, Theatre, Tag)] == [True, True, False]
 
 
 async def hook(session: AsyncSession, play: Play) -> None: ...
 
 
-def test_a_feature_lists_hooks_and_nothing_else() -> None:
+def test_feature_with_invalid_hook_is_refused() -> None:
     after_create(Play)(hook)
     assert hook_fault("plays", [hook]) == ""
     for other, name in ((after_create, "after_create"), ("hook", "'hook'")):
@@ -473,8 +468,8 @@ def test_a_feature_lists_hooks_and_nothing_else() -> None:
         assert fault.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
 
 
-def test_what_cannot_be_a_hook_is_refused_in_a_line() -> None:
+def test_invalid_hook_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"@after_create takes a model, .* not 'Play'"):
         after_create("Play")  # type: ignore[arg-type]
-    with pytest.raises(OperatorError, match=r"test_hooks\.told: .*@after_create must be `async def` with \(session"):
-        after_create(Play)(told)
+    with pytest.raises(OperatorError, match=r"test_hooks\.calls: .*@after_create must be `async def` with \(session"):
+        after_create(Play)(calls)

@@ -1,4 +1,4 @@
-"""Fields of an Enum: their values are stored, others kept out, and their members come, go and get other names."""
+"""Enum fields: stored values, check constraints and migrations of members."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
-from sqlalchemy import Enum as NamesOfMembers
+from sqlalchemy import Enum as NativeEnum
 from sqlalchemy.exc import IntegrityError
 
 from opportune.db.migrations.connection import connect
@@ -30,7 +30,7 @@ NUMBERS = {"LOW": -1, "HIGH": 10}
 
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
-    """Two books, a draft and one that is published."""
+    """Two books: a draft and a published one."""
     return make_sample(declare_texts, "INSERT INTO library_book (status) VALUES ('draft'), ('published')")
 
 
@@ -41,17 +41,17 @@ def declare_texts(sample: SampleFeatures) -> None:
 def declare(
     sample: SampleFeatures, members: Mapping[str, Any], name: str = "status", table: str = "library_book"
 ) -> Table:
-    """A book whose status has these members, and may have had another before."""
-    kind = made("Status", members)
-    return sample.table(table, Column(name, NamesOfMembers(kind), nullable=False), Column("was", NamesOfMembers(kind)))
+    """Declare a book whose `status` and `was` have these members."""
+    enum = make_enum("Status", members)
+    return sample.table(table, Column(name, NativeEnum(enum), nullable=False), Column("was", NativeEnum(enum)))
 
 
-def made(name: str, members: Mapping[str, Any], base: Any = Enum) -> Any:
+def make_enum(name: str, members: Mapping[str, Any], base: Any = Enum) -> Any:
     return base(name, members)
 
 
 def make(sample: SampleFeatures, **renames: str) -> str:
-    """The text of the migration that is missing."""
+    """Write the missing migration and return its text."""
     sample.choices = Choices(renames)
     (name,) = sample.make()
     sample.choices.refuse_unused()
@@ -74,26 +74,26 @@ def refuses(sample: SampleFeatures, status: str) -> bool:
     return False
 
 
-def test_a_field_of_a_model_needs_nothing_but_its_type() -> None:
+def test_enum_field_has_a_check_constraint() -> None:
     table: Any = inspect(Gadget).local_table
     checks = {str(check.name) for check in table.constraints if type(check).__name__ == "CheckConstraint"}
     assert checks == {"ck_test_gadget_colour", "ck_test_gadget_lucky"}
 
 
-def test_the_values_of_members_are_stored_and_nothing_else(sample: SampleFeatures) -> None:
-    kinds: dict[str, dict[str, Any]] = {"texts": TEXTS, "numbers": NUMBERS, "nasty": NASTY, "one": {"ONLY": "one"}}
-    tables = {name: declare(sample, kinds[name], name="order", table=f"library_{name}") for name in kinds}
+def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
+    enums: dict[str, dict[str, Any]] = {"texts": TEXTS, "numbers": NUMBERS, "nasty": NASTY, "one": {"ONLY": "one"}}
+    tables = {name: declare(sample, enums[name], name="order", table=f"library_{name}") for name in enums}
     sample.make()
     sample.migrate()
     with connect(sample.settings) as connection, connection.begin():
         for name, table in tables.items():
-            kind = table.columns["order"].type.kind  # type: ignore[attr-defined]  # EnumValue's
-            connection.execute(insert(table), [{"order": member} for member in kind])
-            assert list(connection.scalars(select(table.c.order))) == list(kind)
-            first = select(table.c.order).where(table.c.order == next(iter(kind)))
-            assert list(connection.scalars(first)) == [*kind][:1]
+            enum = table.columns["order"].type.enum  # type: ignore[attr-defined]  # EnumValue
+            connection.execute(insert(table), [{"order": member} for member in enum])
+            assert list(connection.scalars(select(table.c.order))) == list(enum)
+            first = select(table.c.order).where(table.c.order == next(iter(enum)))
+            assert list(connection.scalars(first)) == [*enum][:1]
             raw = connection.scalars(text(f'SELECT "order" FROM library_{name}'))  # noqa: S608 - from above
-            assert list(raw) == list(kinds[name].values())
+            assert list(raw) == list(enums[name].values())
             assert list(connection.scalars(select(table.c.was).limit(1))) == [None]
             refuse(connection, table)
     assert sample.drafts() == []
@@ -102,7 +102,7 @@ def test_the_values_of_members_are_stored_and_nothing_else(sample: SampleFeature
 
 
 def refuse(connection: Connection, table: Table) -> None:
-    other = 7 if -1 in [member.value for member in table.c.order.type.kind] else "other"  # type: ignore[attr-defined]
+    other = 7 if -1 in [member.value for member in table.c.order.type.enum] else "other"  # type: ignore[attr-defined]
     with pytest.raises(IntegrityError, match=f"ck_{table.name}_order"), connection.begin_nested():
         connection.execute(insert(table).values(order=other))
 
@@ -113,7 +113,7 @@ def sample(empty_database_url: str, cached_engines: None, tmp_path: Path) -> Sam
 
 
 @pytest.mark.database("sqlite")
-def test_enums_of_one_name_in_two_features_are_two(sample: SampleFeatures) -> None:
+def test_features_may_use_the_same_enum_name(sample: SampleFeatures) -> None:
     declare(sample, TEXTS)
     declare(sample, NASTY, table="shop_offer")
     sample.make()
@@ -123,7 +123,7 @@ def test_enums_of_one_name_in_two_features_are_two(sample: SampleFeatures) -> No
     assert sample.drafts() == []
 
 
-def test_a_new_member_is_let_in_and_out_again(books: SampleFeatures) -> None:
+def test_new_member_is_added_and_reverted(books: SampleFeatures) -> None:
     assert refuses(books, "archived")
     declare(books, {**TEXTS, "ARCHIVED": "archived"})
     (draft,) = books.drafts()
@@ -131,7 +131,7 @@ def test_a_new_member_is_let_in_and_out_again(books: SampleFeatures) -> None:
     assert str(draft.changes[0]) == "~ Alter constraint ck_library_book_status of library_book"
     written = make(books)
     assert "\"status IN ('draft', 'published', 'archived')\"" in written
-    assert "\"status IN ('draft', 'published')\"" in written, "it goes back on either kind of database"
+    assert "\"status IN ('draft', 'published')\"" in written
     books.migrate()
     add(books, "archived")
     assert books.drafts() == []
@@ -144,7 +144,7 @@ def test_a_new_member_is_let_in_and_out_again(books: SampleFeatures) -> None:
 
 
 @pytest.mark.database("sqlite")
-def test_a_member_that_rows_have_goes_only_when_it_is_said_what_they_get(books: SampleFeatures) -> None:
+def test_removing_a_used_member_needs_a_value(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     (draft,) = books.drafts()
     assert [str(change) for change in draft.changes][-2:] == [
@@ -164,17 +164,17 @@ def test_a_member_that_rows_have_goes_only_when_it_is_said_what_they_get(books: 
 
 
 @pytest.mark.database("sqlite")
-def test_rows_may_get_another_member_in_place_of_one_that_goes(books: SampleFeatures) -> None:
+def test_rows_of_a_removed_member_get_another(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     make(books, **{"book.status.published": "draft", "book.was.published": "draft"})
     books.migrate()
     assert statuses(books) == ["draft", "draft"]
     books.migrate("library", "1")
-    assert statuses(books) == ["draft", "draft"], "what they had nobody knows any more"
+    assert statuses(books) == ["draft", "draft"]
 
 
 @pytest.mark.database("sqlite")
-def test_a_renamed_member_keeps_its_rows_there_and_back(books: SampleFeatures) -> None:
+def test_renamed_member_keeps_its_rows(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "it's 50% live"})
     make(books, **{"status.published": "it's 50% live", "was.published": "it's 50% live"})
     books.migrate()
@@ -184,8 +184,8 @@ def test_a_renamed_member_keeps_its_rows_there_and_back(books: SampleFeatures) -
     assert statuses(books) == ["draft", "published"]
 
 
-@pytest.mark.database("postgresql")  # whose constraints keep their names
-def test_table_column_and_member_may_be_renamed_at_once(books: SampleFeatures) -> None:
+@pytest.mark.database("postgresql")  # constraints keep their names
+def test_table_column_and_member_are_renamed_together(books: SampleFeatures) -> None:
     books.metadata.clear()
     declare(books, {"DRAFT": "draft", "LIVE": "live"}, name="state", table="library_volume")
     make(
@@ -200,17 +200,17 @@ def test_table_column_and_member_may_be_renamed_at_once(books: SampleFeatures) -
 
 
 @pytest.mark.database("sqlite")
-def test_somebody_is_asked_whether_a_member_was_renamed(books: SampleFeatures) -> None:
+def test_prompt_asks_about_renamed_member(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "live"})
-    asked: list[str] = []
+    questions: list[str] = []
 
-    def answer(question: str) -> bool:
-        asked.append(question)
+    def confirm(question: str) -> bool:
+        questions.append(question)
         return "status" in question
 
-    books.choices = Choices(confirm=answer)
+    books.choices = Choices(confirm=confirm)
     books.make()
-    assert asked == [
+    assert questions == [
         "Was 'published' of book.status renamed to 'live'?",
         "Was 'published' of book.was renamed to 'live'?",
     ]
@@ -218,8 +218,8 @@ def test_somebody_is_asked_whether_a_member_was_renamed(books: SampleFeatures) -
     assert statuses(books) == ["draft", "live"]
 
 
-@pytest.mark.database("postgresql")  # which has types of its own, and says a list of values in other words
-def test_the_order_of_members_is_nobodys_business_and_the_database_has_no_type_of_them(books: SampleFeatures) -> None:
+@pytest.mark.database("postgresql")  # PostgreSQL has enum types and rewrites check constraints
+def test_order_of_members_does_not_matter(books: SampleFeatures) -> None:
     declare(books, dict(reversed(TEXTS.items())))
     assert books.drafts() == []
     with connect(books.settings) as connection:
@@ -227,7 +227,7 @@ def test_the_order_of_members_is_nobodys_business_and_the_database_has_no_type_o
 
 
 @pytest.mark.database("sqlite")
-def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: SampleFeatures) -> None:
+def test_column_becomes_enum_and_text_again(books: SampleFeatures) -> None:
     books.table("library_book", Column("status", String(64), nullable=False), Column("was", String(64)))
     assert "batch_op.drop_constraint(" in make(books)
     books.migrate()
@@ -242,15 +242,15 @@ def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: SampleFeat
     assert refuses(books, "else")
 
 
-def test_a_column_that_holds_the_names_of_members_gets_their_values(sample: SampleFeatures) -> None:
-    kind = made("Status", TEXTS)
-    sample.metadata = MetaData()  # without what makes them values
-    sample.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
+def test_stored_names_become_values(sample: SampleFeatures) -> None:
+    enum = make_enum("Status", TEXTS)
+    sample.metadata = MetaData()  # without storing values
+    sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
     sample.make()
     sample.migrate()
     sample.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
     sample.metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    sample.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
+    sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
     make(sample)
     sample.migrate()
     assert statuses(sample) == ["draft", "published"]
@@ -259,10 +259,10 @@ def test_a_column_that_holds_the_names_of_members_gets_their_values(sample: Samp
 
 
 @pytest.mark.database("sqlite")
-def test_a_new_field_of_an_enum_comes_with_its_default(books: SampleFeatures) -> None:
-    kind = made("Mood", {"GOOD": "good", "BAD": "it's bad"})
+def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
+    enum = make_enum("Mood", {"GOOD": "good", "BAD": "it's bad"})
     others = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]
-    books.table("library_book", *others, Column("mood", NamesOfMembers(kind), nullable=False, default=kind.BAD))
+    books.table("library_book", *others, Column("mood", NativeEnum(enum), nullable=False, default=enum.BAD))
     make(books)
     books.migrate()
     assert books.execute("SELECT mood FROM library_book") == [("it's bad",), ("it's bad",)]
@@ -271,9 +271,7 @@ def test_a_new_field_of_an_enum_comes_with_its_default(books: SampleFeatures) ->
     assert statuses(books) == ["draft", "published"]
 
 
-def test_a_migration_that_one_kind_of_database_has_suggested_runs_on_the_other(
-    sample: SampleFeatures, databases: Databases, database_kind: str
-) -> None:
+def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases: Databases, database_kind: str) -> None:
     declare(sample, NASTY)
     sample.make()
     sample.migrate()
@@ -281,27 +279,27 @@ def test_a_migration_that_one_kind_of_database_has_suggested_runs_on_the_other(
         declare(sample, members)
         sample.make() if members is not NUMBERS else sample.metadata.clear()
         sample.migrate()
-    sample.make()  # drops the table, and makes it again on the way back
+    sample.make()  # drops the table; the downgrade creates it again
     sample.migrate()
     other = "sqlite" if database_kind == "postgresql" else "postgresql"
-    there = replace(sample, settings=settings_for(databases.missing(other)))
-    there.migrate()
+    other_sample = replace(sample, settings=settings_for(databases.missing(other)))
+    other_sample.migrate()
     for target in ("2", "1", "zero"):
-        there.migrate("library", target)
-    assert there.migrate()
+        other_sample.migrate("library", target)
+    assert other_sample.migrate()
 
 
-def test_flags_combine_and_have_no_list_of_values() -> None:
+def test_flags_have_no_check_constraint() -> None:
     table = Table(
         "t",
         MetaData(naming_convention=NAMING_CONVENTION),
-        Column("f", NamesOfMembers(made("F", {"A": 1, "B": 2}, Flag))),
+        Column("f", NativeEnum(make_enum("F", {"A": 1, "B": 2}, Flag))),
     )
     assert not [check for check in table.constraints if type(check).__name__ == "CheckConstraint"]
 
 
 @pytest.mark.parametrize("values", [(1, "one"), (1.5, 2.5), (None, "x"), (":word", "x"), (True, False)])
-def test_members_that_cannot_be_stored_are_one_line(values: tuple[Any, ...]) -> None:
-    kind = made("Odd", {f"M{number}": value for number, value in enumerate(values)})
+def test_unsupported_members_are_refused(values: tuple[Any, ...]) -> None:
+    enum = make_enum("Odd", {f"M{number}": value for number, value in enumerate(values)})
     with pytest.raises(TypeError, match="The members of Odd cannot be stored"):
-        Table("t", MetaData(naming_convention=NAMING_CONVENTION), Column("f", NamesOfMembers(kind)))
+        Table("t", MetaData(naming_convention=NAMING_CONVENTION), Column("f", NativeEnum(enum)))

@@ -1,4 +1,4 @@
-"""Where a feature names a field of a model."""
+"""Places in a feature that name a field of a model."""
 
 import importlib
 from pathlib import Path
@@ -44,11 +44,11 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_usages_are_found_in_all_files_of_the_feature(book: Any) -> None:
-    places = [usage.rpartition("/")[2] for usage in find_usages(book, "price")]
-    assert places == ["admin.py:2", "admin.py:5", "admin.py:6", "demo.py:1", "service.py:3", "service.py:4"]
+    locations = [usage.rpartition("/")[2] for usage in find_usages(book, "price")]
+    assert locations == ["admin.py:2", "admin.py:5", "admin.py:6", "demo.py:1", "service.py:3", "service.py:4"]
 
 
-def test_usages_of_other_models_are_left_out(book: Any) -> None:
+def test_usages_of_other_models_are_ignored(book: Any) -> None:
     assert not any("service.py:8" in usage for usage in find_usages(book, "price"))
 
 

@@ -1,4 +1,4 @@
-"""What a table of the site has by itself."""
+"""Columns of models."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,11 +10,11 @@ from opportune.schemas.annotations import Stored
 from opportune.text import Text
 
 
-def test_a_foreign_key_has_as_many_bits_as_the_id_that_it_points_at() -> None:
+def test_foreign_key_has_the_type_of_the_id() -> None:
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     columns = {"author_id": Integer, "size": Integer, "code": SmallInteger}
     keys = {"author_id": [ForeignKey("author.id")], "code": [ForeignKey("code.id")]}
-    table = Table("book", metadata, *(Column(name, kind, *keys.get(name, ())) for name, kind in columns.items()))
+    table = Table("book", metadata, *(Column(name, type_, *keys.get(name, ())) for name, type_ in columns.items()))
     assert [type(column.type) for column in table.columns] == [BigInteger, Integer, SmallInteger]
 
 
@@ -38,7 +38,7 @@ class Thing(Model, table=True):
     notes: Text = Field("", max_length=2000, index=True)
 
 
-class OfItsOwnKeys(ModelBase, table=True):
+class CompositeKey(ModelBase, table=True):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     __tablename__ = "test_own_keys"
 
@@ -47,8 +47,8 @@ class OfItsOwnKeys(ModelBase, table=True):
     words: list[str] = Field(default_factory=list)
 
 
-def test_a_column_has_the_type_that_its_annotation_stands_for() -> None:
-    for name, kind, nullable in (
+def test_column_type_follows_the_annotation() -> None:
+    for name, type_, nullable in (
         ("ratio", "NUMERIC(8, 3)", False),
         ("best", "NUMERIC(8, 3)", True),
         ("rough", "INTEGER", False),
@@ -62,11 +62,11 @@ def test_a_column_has_the_type_that_its_annotation_stands_for() -> None:
         ("notes", "VARCHAR(2000)", False),
     ):
         column = Thing.metadata.tables["test_thing"].columns[name]
-        assert (str(column.type), column.nullable) == (kind, nullable), name
+        assert (str(column.type), column.nullable) == (type_, nullable), name
 
 
-def test_a_table_with_keys_of_its_own_has_the_types_too() -> None:
-    columns = OfItsOwnKeys.metadata.tables["test_own_keys"].columns
+def test_column_types_without_id_column() -> None:
+    columns = CompositeKey.metadata.tables["test_own_keys"].columns
     assert {column.name: str(column.type) for column in columns} == {
         "left": "INTEGER",
         "right": "INTEGER",

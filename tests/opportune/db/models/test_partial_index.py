@@ -15,14 +15,14 @@ LOANS = Table(
 )
 
 
-@pytest.mark.parametrize("kind", [sqlite.dialect, postgresql.dialect])
-def test_both_databases_are_told_the_condition(kind: type[Dialect]) -> None:
+@pytest.mark.parametrize("dialect", [sqlite.dialect, postgresql.dialect])
+def test_partial_index_has_its_condition(dialect: type[Dialect]) -> None:
     (index,) = LOANS.indexes
-    made = str(CreateIndex(index).compile(dialect=kind()))
-    assert made == "CREATE UNIQUE INDEX uq_running ON library_loan (copy_id) WHERE returned_at IS NULL"
+    sql = str(CreateIndex(index).compile(dialect=dialect()))
+    assert sql == "CREATE UNIQUE INDEX uq_running ON library_loan (copy_id) WHERE returned_at IS NULL"
 
 
-def test_a_copy_of_its_table_has_it_too() -> None:
+def test_copied_table_keeps_the_partial_index() -> None:
     (index,) = LOANS.to_metadata(MetaData()).indexes
     assert str(index.dialect_kwargs["sqlite_where"]) == str(index.dialect_kwargs["postgresql_where"])
     assert str(index.dialect_kwargs["sqlite_where"]) == "returned_at IS NULL"

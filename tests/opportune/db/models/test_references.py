@@ -1,4 +1,4 @@
-"""Fields of schemas that name rows."""
+"""Schema fields that hold ids of rows."""
 
 from typing import Annotated, Any
 
@@ -9,27 +9,27 @@ from opportune.accounts.models import User
 from opportune.db import MAX_ID, Reference
 from opportune.db.models.references import reference_of
 
-KINDS: list[tuple[Any, Any]] = [(int, 1), (int | None, None), (int | None, 2), (list[int], [1, MAX_ID])]
+TYPES: list[tuple[Any, Any]] = [(int, 1), (int | None, None), (int | None, 2), (list[int], [1, MAX_ID])]
 
 
-def test_a_field_takes_the_number_of_a_row_and_says_of_which_table() -> None:
-    for kind, value in KINDS:
-        model = create_model("Asked", one=(Annotated[kind, Reference(User)], ...))
-        assert model(one=value).model_dump() == {"one": value}, kind
-        assert reference_of(model.model_fields["one"]) == Reference(User), kind
+def test_reference_accepts_row_ids() -> None:
+    for type_, value in TYPES:
+        model = create_model("Sample", ids=(Annotated[type_, Reference(User)], ...))
+        assert model(ids=value).model_dump() == {"ids": value}, type_
+        assert reference_of(model.model_fields["ids"]) == Reference(User), type_
 
 
 @pytest.mark.parametrize("number", [0, -1, MAX_ID + 1, "words"])
-@pytest.mark.parametrize("kind", [int, int | None, list[int]])
-def test_numbers_that_no_row_can_have_are_refused(kind: Any, number: Any) -> None:
+@pytest.mark.parametrize("type_", [int, int | None, list[int]])
+def test_impossible_ids_are_refused(type_: Any, number: Any) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(Annotated[kind, Reference(User)]).validate_python([number] if kind == list[int] else number)
+        TypeAdapter(Annotated[type_, Reference(User)]).validate_python([number] if type_ == list[int] else number)
 
 
-@pytest.mark.parametrize("kind", [Annotated[int, Reference(User)] | None, list[Annotated[int, Reference(User)]]])
-def test_it_is_found_inside_another_annotation(kind: Any) -> None:
-    assert reference_of(create_model("Asked", one=(kind, None)).model_fields["one"]) == Reference(User)
+@pytest.mark.parametrize("type_", [Annotated[int, Reference(User)] | None, list[Annotated[int, Reference(User)]]])
+def test_nested_reference_is_found(type_: Any) -> None:
+    assert reference_of(create_model("Sample", ids=(type_, None)).model_fields["ids"]) == Reference(User)
 
 
-def test_a_plain_field_refers_to_nothing() -> None:
-    assert reference_of(create_model("Asked", one=(int, ...)).model_fields["one"]) is None
+def test_plain_field_has_no_reference() -> None:
+    assert reference_of(create_model("Sample", ids=(int, ...)).model_fields["ids"]) is None

@@ -1,4 +1,4 @@
-"""Deleting many rows: in small transactions, between which others write."""
+"""Deletion of many rows in short transactions."""
 
 import asyncio
 import itertools
@@ -17,12 +17,12 @@ from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches
 from opportune.testing.factories import make_user
 
-over = col(Attempt.ends_at) <= utc_now()
-"""When these tests began."""
+expired = col(Attempt.ends_at) <= utc_now()
+"""Ended before the tests started."""
 
 
 @pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "DELETE_BATCH_ROWS", 2)
     monkeypatch.setattr(batches, "MAX_LOOKED_UP_IDS", 4)
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 3)
@@ -30,83 +30,81 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def commits(database: Database) -> Iterator[list[None]]:
-    counted = list[None]()
+    committed = list[None]()
 
-    def note(_: object) -> None:
-        counted.append(None)
+    def record(_: object) -> None:
+        committed.append(None)
 
-    event.listen(database.engine.sync_engine, "commit", note)
-    yield counted
-    event.remove(database.engine.sync_engine, "commit", note)
+    event.listen(database.engine.sync_engine, "commit", record)
+    yield committed
+    event.remove(database.engine.sync_engine, "commit", record)
 
 
 async def add_attempts(database: Database, hours: int, number: int) -> None:
     async with database.writer() as session:
         ends_at = utc_now() + timedelta(hours=hours)
-        session.add_all(Attempt(key=f"{hours} {each}", ends_at=ends_at) for each in range(number))
+        session.add_all(Attempt(key=f"{hours} {number}", ends_at=ends_at) for number in range(number))
 
 
 async def add_sessions(database: Database, user: User, number: int) -> None:
     async with database.writer() as session:
         session.add_all(
-            Session(user_id=user.id, token_hash=f"{user.id} {each}", expires_at=utc_now()) for each in range(number)
+            Session(user_id=user.id, token_hash=f"{user.id} {number}", expires_at=utc_now()) for number in range(number)
         )
 
 
-async def count(database: Database, kind: type[Attempt | Session]) -> int:
+async def count(database: Database, model: type[Attempt | Session]) -> int:
     async with database.reader() as session:
-        return await session.scalar(select(func.count()).select_from(kind)) or 0
+        return await session.scalar(select(func.count()).select_from(model)) or 0
 
 
-async def test_many_rows_go_in_small_transactions_and_the_others_stay(database: Database) -> None:
+async def test_rows_are_deleted_in_batches(database: Database) -> None:
     await add_attempts(database, -1, 7)
     await add_attempts(database, 1, 3)
-    with commits(database) as counted:
-        assert await delete_in_batches(database, Attempt, over) == 7
-    assert len(counted) == 4
+    with commits(database) as committed:
+        assert await delete_in_batches(database, Attempt, expired) == 7
+    assert len(committed) == 4
     assert await count(database, Attempt) == 3
 
 
-async def test_others_write_between_two_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def meanwhile(_seconds: float) -> None:
+async def test_other_writers_run_between_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def write(_seconds: float) -> None:
         async with asyncio.timeout(10):
             await add_attempts(database, next(hours), 1)
 
     hours = itertools.count(1)
     await add_attempts(database, -1, 5)
-    monkeypatch.setattr("opportune.db.queries.batches.asyncio.sleep", meanwhile)
-    await delete_in_batches(database, Attempt, over)
+    monkeypatch.setattr("opportune.db.queries.batches.asyncio.sleep", write)
+    await delete_in_batches(database, Attempt, expired)
     monkeypatch.undo()
     assert await count(database, Attempt) == 3
 
 
 @pytest.mark.database("postgresql")  # SQLite locks no rows
-async def test_a_row_that_is_in_use_is_left_for_the_next_time(database: Database) -> None:
+async def test_locked_row_is_skipped(database: Database) -> None:
     await add_attempts(database, -1, 3)
     async with database.writer() as session:
-        await session.execute(select(Attempt).where(over).limit(1).with_for_update())
-        assert await delete_in_batches(database, Attempt, over) == 2
-    assert await delete_in_batches(database, Attempt, over) == 1
+        await session.execute(select(Attempt).where(expired).limit(1).with_for_update())
+        assert await delete_in_batches(database, Attempt, expired) == 2
+    assert await delete_in_batches(database, Attempt, expired) == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_of_much_that_goes_with_a_row_most_goes_before_it_in_small_transactions(database: Database) -> None:
+async def test_many_dependent_rows_are_deleted_first(database: Database) -> None:
     leaving, staying, poor = [await make_user(database) for _ in range(3)]
     for user, number in ((leaving, 5), (staying, 5), (poor, 3)):
         await add_sessions(database, user, number)
-    with commits(database) as counted:
+    with commits(database) as committed:
         await delete_dependents_in_batches(database, User, leaving.id)
         await delete_dependents_in_batches(database, User, poor.id)
-    assert len(counted) == 3
+    assert len(committed) == 3
     async with database.reader() as session:
-        kept = (await session.scalars(select(col(Session.user_id)))).all()
-    assert sorted(kept) == [staying.id] * 5 + [poor.id] * 3
+        user_ids = (await session.scalars(select(col(Session.user_id)))).all()
+    assert sorted(user_ids) == [staying.id] * 5 + [poor.id] * 3
 
 
 @pytest.mark.database("sqlite")
-async def test_nothing_goes_before_a_row_whose_deletion_could_be_refused(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     user = await make_user(database)
     await add_sessions(database, user, 5)
     (key,) = batches._table(Session).c.user_id.foreign_keys

@@ -33,16 +33,16 @@ async def emails(database: Database) -> set[str]:
         return set(await session.scalars(EMAILS))
 
 
-async def test_a_context_commits_when_its_block_ends(database: Database) -> None:
+async def test_context_commits_at_the_end(database: Database) -> None:
     async with database.context() as context:
         context.writer.add(user())
         await context.writer.flush()
-        assert await emails(database) == set(), "not before"
+        assert await emails(database) == set()
     assert await emails(database) == {"a@example.com"}
 
 
 @pytest.mark.database("sqlite")
-async def test_a_context_takes_everything_back_when_its_block_raises(database: Database) -> None:
+async def test_context_rolls_back_after_an_error(database: Database) -> None:
     async def fail() -> None:
         async with database.context() as context:
             context.writer.add(user())
@@ -54,7 +54,7 @@ async def test_a_context_takes_everything_back_when_its_block_raises(database: D
     assert await emails(database) == set()
 
 
-async def test_a_commit_that_fails_is_told_and_leaves_clean_connections(database: Database) -> None:
+async def test_failed_commit_leaves_clean_connections(database: Database) -> None:
     await write(database, "a@example.com")
 
     with pytest.raises(IntegrityError):
@@ -65,7 +65,7 @@ async def test_a_commit_that_fails_is_told_and_leaves_clean_connections(database
     assert await emails(database) == {"a@example.com", "b@example.com"}
 
 
-async def test_its_reader_does_not_see_what_its_writer_writes(database: Database) -> None:
+async def test_reader_does_not_see_the_writers_changes(database: Database) -> None:
     async with database.context() as context:
         context.writer.add(user())
         await context.writer.flush()
@@ -73,30 +73,30 @@ async def test_its_reader_does_not_see_what_its_writer_writes(database: Database
         assert await context.writer.scalar(select(func.count()).select_from(User)) == 1
 
 
-async def test_its_snapshot_is_of_when_it_began_and_not_of_the_first_question(database: Database) -> None:
+async def test_snapshot_is_taken_when_the_context_opens(database: Database) -> None:
     async with database.context() as context:
         await write(database, "other@example.com")
         assert (await context.reader.scalars(EMAILS)).all() == []
 
 
-async def test_it_keeps_no_writer_waiting_before_it_writes(database: Database) -> None:
+async def test_idle_writer_does_not_block_others(database: Database) -> None:
     async with asyncio.timeout(3), database.context() as context:
         await write(database, "other@example.com")
         context.writer.add(user("mine@example.com"))
     assert await emails(database) == {"other@example.com", "mine@example.com"}
 
 
-async def test_its_reader_cannot_write(database: Database) -> None:
-    kinds: list[type[ReadonlyContext]] = [Context, ReadonlyContext]
-    for kind in kinds:
+async def test_context_reader_cannot_write(database: Database) -> None:
+    types: list[type[ReadonlyContext]] = [Context, ReadonlyContext]
+    for type_ in types:
         for statement in ("UPDATE accounts_user SET email = 'x'", "CREATE TABLE x (a int)"):
-            async with kind(database) as context:
+            async with type_(database) as context:
                 with pytest.raises(DBAPIError):
                     await context.reader.execute(text(statement))
 
 
 @pytest.mark.database("sqlite")
-async def test_its_reader_cannot_write_rows_either(database: Database) -> None:
+async def test_context_reader_cannot_flush_rows(database: Database) -> None:
     async with database.context() as context:
         context.reader.add(user())
         with pytest.raises(DBAPIError):
@@ -104,14 +104,14 @@ async def test_its_reader_cannot_write_rows_either(database: Database) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_context_that_only_reads_has_no_writer(database: Database) -> None:
+async def test_readonly_context_has_no_writer(database: Database) -> None:
     async with ReadonlyContext(database) as context:
         assert await context.reader.scalar(select(func.count()).select_from(User)) == 0
         assert not hasattr(context, "writer")
 
 
 @pytest.mark.database("sqlite")
-async def test_another_task_gets_no_session_of_it(database: Database) -> None:
+async def test_another_task_cannot_use_the_context(database: Database) -> None:
     async def write_elsewhere(context: Context) -> None:
         context.writer.add(user())
 
@@ -123,7 +123,7 @@ async def test_another_task_gets_no_session_of_it(database: Database) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_after_its_end_there_is_no_session(database: Database) -> None:
+async def test_closed_context_has_no_sessions(database: Database) -> None:
     context = database.context()
     with pytest.raises(RuntimeError, match="not open"):
         _ = context.reader
@@ -134,7 +134,7 @@ async def test_after_its_end_there_is_no_session(database: Database) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_it_can_be_opened_again_and_not_twice_at_once(database: Database) -> None:
+async def test_context_can_be_reopened(database: Database) -> None:
     context = database.context()
     async with context:
         with pytest.raises(RuntimeError, match="already open"):
@@ -146,7 +146,7 @@ async def test_it_can_be_opened_again_and_not_twice_at_once(database: Database) 
 
 
 @pytest.mark.database("sqlite")
-async def test_of_two_tasks_that_open_it_at_once_the_second_is_refused(database: Database) -> None:
+async def test_second_task_cannot_open_the_context(database: Database) -> None:
     context = database.context()
 
     async def write() -> None:
@@ -157,11 +157,11 @@ async def test_of_two_tasks_that_open_it_at_once_the_second_is_refused(database:
     assert first is None
     assert isinstance(second, RuntimeError)
     assert len(await emails(database)) == 1
-    assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # it is one that counts
+    assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue pool
 
 
 @pytest.mark.database("sqlite")
-async def test_extras_are_given_by_a_call(database: Database) -> None:
+async def test_call_passes_parameters(database: Database) -> None:
     async with Greeting(database)("Ada") as greeting:
         assert greeting.name == "Ada"
         assert await greeting.reader.scalar(select(func.count()).select_from(User)) == 0

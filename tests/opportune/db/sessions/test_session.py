@@ -21,7 +21,7 @@ async def get_agent(user_agent: Annotated[str, Header()] = "") -> str:
 
 
 class Registration(Context):
-    """A context with what a route's parameters say."""
+    """Context with route parameters."""
 
     email: str
     agent: str
@@ -35,7 +35,7 @@ class Registration(Context):
 
 @pytest.fixture
 async def visitors(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """A site with three routes more."""
+    """Site with test routes."""
 
     @app.post("/api/write")
     async def write(session: WriteSession) -> dict[str, bool]:
@@ -55,19 +55,19 @@ async def visitors(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_what_a_request_writes_is_there_when_it_is_answered(visitors: AsyncClient) -> None:
+async def test_commit_happens_before_the_response(visitors: AsyncClient) -> None:
     assert (await visitors.post("/api/write")).status_code == 200
     assert (await visitors.get("/api/count")).json() == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_a_request_that_fails_leaves_nothing(visitors: AsyncClient) -> None:
+async def test_failed_request_is_rolled_back(visitors: AsyncClient) -> None:
     assert (await visitors.post("/api/fail")).status_code == 500
     assert (await visitors.get("/api/count")).json() == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_a_commit_that_fails_is_an_error_and_not_a_success(visitors: AsyncClient) -> None:
+async def test_failed_commit_is_an_error_response(visitors: AsyncClient) -> None:
     def refuse(_: SyncSession) -> None:
         raise RuntimeError("the disk went away")
 
@@ -81,7 +81,7 @@ async def test_a_commit_that_fails_is_an_error_and_not_a_success(visitors: Async
     assert (await visitors.get("/api/count")).json() == 0
 
 
-async def test_a_row_that_is_there_already_is_a_conflict(visitors: AsyncClient) -> None:
+async def test_duplicate_row_is_a_conflict(visitors: AsyncClient) -> None:
     await visitors.post("/api/write")
     response = await visitors.post("/api/write")
     assert response.status_code == 409
@@ -89,7 +89,7 @@ async def test_a_row_that_is_there_already_is_a_conflict(visitors: AsyncClient) 
 
 
 @pytest.mark.database("sqlite")
-async def test_one_request_gets_one_session(app: FastAPI, client: AsyncClient) -> None:
+async def test_request_has_a_single_session(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/api/same")
     async def same(first: WriteSession, second: WriteSession) -> bool:
         return first is second
@@ -99,7 +99,7 @@ async def test_one_request_gets_one_session(app: FastAPI, client: AsyncClient) -
 
 @pytest.fixture
 async def contexts(app: FastAPI, visitors: AsyncClient) -> AsyncClient:
-    """Routes more, that take contexts."""
+    """Site with routes that take contexts."""
 
     @app.post("/api/before-and-after")
     async def both(context: RWCtx) -> list[int | None]:
@@ -125,38 +125,38 @@ async def contexts(app: FastAPI, visitors: AsyncClient) -> AsyncClient:
     return visitors
 
 
-async def test_a_context_reads_what_was_there_and_commits_before_the_answer(contexts: AsyncClient) -> None:
+async def test_context_dependency_reads_and_commits(contexts: AsyncClient) -> None:
     assert (await contexts.post("/api/before-and-after")).json() == [0, 1]
     assert (await contexts.get("/api/count-readonly")).json() == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_a_context_of_a_request_that_fails_leaves_nothing(contexts: AsyncClient) -> None:
+async def test_context_of_failed_request_is_rolled_back(contexts: AsyncClient) -> None:
     assert (await contexts.post("/api/broken")).status_code == 500
     assert (await contexts.get("/api/count-readonly")).json() == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_a_commit_of_a_context_that_fails_is_a_conflict(contexts: AsyncClient) -> None:
+async def test_failed_commit_of_a_context_is_a_conflict(contexts: AsyncClient) -> None:
     await contexts.post("/api/before-and-after")
     assert (await contexts.post("/api/registration?email=a@example.com")).status_code == 409
 
 
 @pytest.mark.database("sqlite")
-async def test_the_extras_of_a_context_are_parameters_of_the_route(contexts: AsyncClient) -> None:
-    answer = await contexts.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
-    assert (answer.status_code, answer.json()) == (200, "a browser")
+async def test_context_parameters_become_route_parameters(contexts: AsyncClient) -> None:
+    response = await contexts.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
+    assert (response.status_code, response.json()) == (200, "a browser")
     assert (await contexts.get("/api/count-readonly")).json() == 1
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("query", ["", "?email=a-much-too-long-address@example.com"])
-async def test_extras_that_are_not_valid_open_nothing(contexts: AsyncClient, query: str) -> None:
+async def test_invalid_context_parameters_are_422(contexts: AsyncClient, query: str) -> None:
     assert (await contexts.post(f"/api/registration{query}")).status_code == 422
     assert (await contexts.get("/api/count-readonly")).json() == 0
 
 
-def test_the_openapi_document_shows_extras_and_no_database() -> None:
+def test_openapi_lists_context_parameters() -> None:
     app = FastAPI()
 
     @app.post("/")
@@ -168,9 +168,7 @@ def test_the_openapi_document_shows_extras_and_no_database() -> None:
     ]
 
 
-async def test_a_database_without_tables_is_unavailable_and_the_log_says_what_to_do(
-    empty_database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unmigrated_database_is_503_and_logged(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings_for(empty_database_url))
     async with (
         app.router.lifespan_context(app),
@@ -182,11 +180,11 @@ async def test_a_database_without_tables_is_unavailable_and_the_log_says_what_to
 
 
 @pytest.mark.database("sqlite")
-async def test_the_guides_example_of_a_context_works(app: FastAPI, client: AsyncClient) -> None:
+async def test_guide_example_of_a_context(app: FastAPI, client: AsyncClient) -> None:
     guide = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
     section = guide.partition("\n## Readers and writers\n")[2]
     names: dict[str, Any] = {}
-    exec(section.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 - code of ours
+    exec(section.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 - code of the guide
     app.include_router(names["router"])
 
     assert (await client.post("/api/invite?email=a@example.com")).json() == 0
