@@ -25,15 +25,15 @@ ADA = {"name": "Ada", "email": "ada@example.com"}
 def make_event(make: Make) -> MakeEvent:
     async def make_event(slug: str = "tea", *, days: float = 7, **fields: Any) -> Event:
         start = utc_now() + timedelta(days)
-        given = {"title": slug.capitalize(), "starts_at": start, "ends_at": start + timedelta(hours=1), **fields}
-        return await make(Event, slug=slug, **given)
+        values = {"title": slug.capitalize(), "starts_at": start, "ends_at": start + timedelta(hours=1), **fields}
+        return await make(Event, slug=slug, **values)
 
     return make_event
 
 
 @pytest.fixture
 async def tea(make_event: MakeEvent) -> Event:
-    """An event in a week."""
+    """Event in a week."""
     return await make_event(description="Bring **cups**.", link="https://meet.example.com/tea", capacity=3)
 
 
@@ -57,12 +57,12 @@ async def add_registration(database: Database, event: Event, name: str = "Ada", 
 
 
 def picture(size: tuple[int, int] = (1200, 900), **options: Any) -> bytes:
-    """As a camera makes it."""
+    """Return a JPEG like that of a camera."""
     return testing.picture(size, "JPEG", **options)
 
 
 def photo(content: bytes = b"", name: str = "../../ada.jpg") -> dict[str, Any]:
-    """A form's file, as httpx sends it."""
+    """Return the file of a form for httpx."""
     return {"photo": upload(name, content or picture(), "image/jpeg")}
 
 
@@ -72,8 +72,8 @@ def files_in(settings: Settings) -> list[Path]:
 
 
 def cancel_link(email: EmailMessage) -> str:
-    """The path and query of the link in an e-mail."""
-    address = next(word for word in email.text.split() if "/cancel?" in word)
-    parts = urlsplit(address)
+    """Return path and query of the cancel link in an e-mail."""
+    url = next(word for word in email.text.split() if "/cancel?" in word)
+    parts = urlsplit(url)
     assert parse_qs(parts.query)["token"]
     return f"{parts.path}?{parts.query}"

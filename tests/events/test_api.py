@@ -12,7 +12,7 @@ from opportune.db import Database
 from opportune.testing import RecordedJobs, grant, make_user, signed_in_client
 from tests.events.conftest import ADA, MakeEvent, add_registration, cancel_link, registrations
 
-# What differs between the databases is marked `on_both`.
+# `on_both` marks behaviour that may differ between databases.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -34,32 +34,30 @@ INVALID: list[Any] = [
 ]
 
 
-async def test_events_are_listed_for_anybody(client: AsyncClient, make_event: MakeEvent) -> None:
+async def test_anonymous_user_lists_events(client: AsyncClient, make_event: MakeEvent) -> None:
     for slug, days in [("tea", 1), ("cake", 2), ("soup", -3)]:
         await make_event(slug, days=days)
 
-    answer = (await client.get(f"{EVENTS}?size=1&page=2")).json()
+    response = (await client.get(f"{EVENTS}?size=1&page=2")).json()
 
-    assert ([event["slug"] for event in answer["items"]], answer["total"], answer["pages"]) == (["cake"], 2, 2)
+    assert ([event["slug"] for event in response["items"]], response["total"], response["pages"]) == (["cake"], 2, 2)
     assert [event["slug"] for event in (await client.get(f"{EVENTS}?when=past")).json()["items"]] == ["soup"]
     for query in ("when=never", "page=0", "size=101", "q=%00", "nonsense=1"):
         assert (await client.get(f"{EVENTS}?{query}")).status_code == 422, query
 
 
-async def test_an_event_tells_nobody_its_link_nor_who_comes(
-    client: AsyncClient, database: Database, tea: Event
-) -> None:
+async def test_event_hides_link_and_attendees(client: AsyncClient, database: Database, tea: Event) -> None:
     await add_registration(database, tea)
 
-    answer = await client.get(f"{EVENTS}/tea")
+    response = await client.get(f"{EVENTS}/tea")
 
-    assert answer.json().items() >= {"title": "Tea", "is_online": True, "seats_left": 2, "closed": ""}.items()
-    assert "meet.example.com" not in answer.text
-    assert "ada" not in answer.text.lower()
+    assert response.json().items() >= {"title": "Tea", "is_online": True, "seats_left": 2, "closed": ""}.items()
+    assert "meet.example.com" not in response.text
+    assert "ada" not in response.text.lower()
     assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 401
 
 
-async def test_who_comes_is_for_those_who_may_list_attendees(
+async def test_attendees_need_the_permission_to_list(
     app: FastAPI, database: Database, tea: Event, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("cake"), "Eve")
@@ -71,13 +69,13 @@ async def test_who_comes_is_for_those_who_may_list_attendees(
     async with signed_in_client(app, visitor) as client:
         assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 403
     async with signed_in_client(app, doorkeeper) as client:
-        answer = await client.get(f"{EVENTS}/tea/registrations")
-        assert [person["name"] for person in answer.json()["items"]] == ["Ada", "bob"]
+        response = await client.get(f"{EVENTS}/tea/registrations")
+        assert [person["name"] for person in response.json()["items"]] == ["Ada", "bob"]
         assert (await client.get(f"{EVENTS}/tea/registrations?size=0")).status_code == 422
         assert (await client.get(f"{EVENTS}/nothing/registrations")).status_code == 404
 
 
-async def test_what_is_not_there_is_not_found(
+async def test_missing_and_draft_events_are_not_found(
     client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent
 ) -> None:
     await make_event("draft", is_published=False)
@@ -87,13 +85,13 @@ async def test_what_is_not_there_is_not_found(
         assert (await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)).status_code == 404, slug
 
 
-async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
+async def test_response_hides_existing_registration(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
-    answers = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
+    responses = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [202, 202]
-    assert answers[0].json() == answers[1].json()
+    assert [response.status_code for response in responses] == [202, 202]
+    assert responses[0].json() == responses[1].json()
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
     assert [email.subject for email in recorded_jobs.outbox] == [
         "You are registered: Tea",
@@ -104,13 +102,13 @@ async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
     assert all(cancel_link(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)
 
 
-async def test_an_invalid_registration_is_refused(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:
+async def test_invalid_registration_is_refused(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:
     for body in INVALID:
         assert (await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code == 422, body
     assert recorded_jobs.calls == []
 
 
-async def test_nobody_decides_over_what_is_the_staffs(
+async def test_staff_fields_are_ignored(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     sent = {**ADA, "group": "speakers", "is_present": True, "notes": "important", "photo": "events/x.jpg", "id": 99}
@@ -121,19 +119,19 @@ async def test_nobody_decides_over_what_is_the_staffs(
     assert ada.id != 99
 
 
-async def test_what_is_closed_is_a_conflict(
+async def test_closed_event_is_a_conflict(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("full", capacity=1), "Bob")
     await make_event("begun", days=-0.01)
 
-    for slug, words in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
-        answer = await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)
-        assert (answer.status_code, answer.json()["detail"]) == (409, words)
+    for slug, message in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
+        response = await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)
+        assert (response.status_code, response.json()["detail"]) == (409, message)
     assert recorded_jobs.calls == []
 
 
-async def test_one_mailbox_is_not_filled_and_one_visitor_does_not_take_all_seats(
+async def test_registrations_are_rate_limited(
     client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 8)
@@ -145,6 +143,6 @@ async def test_one_mailbox_is_not_filled_and_one_visitor_does_not_take_all_seats
 
     assert await post(lambda _: "ada@example.com", 6) == [202] * 5 + [429]
     assert await post(lambda number: f"guest{number}@example.com", 3) == [202] * 2 + [429]
-    refused = await client.post(f"{EVENTS}/tea/registrations", json=ADA)
-    assert 0 < int(refused.headers["Retry-After"]) <= 3600
-    assert "Try again in" in refused.json()["detail"]
+    response = await client.post(f"{EVENTS}/tea/registrations", json=ADA)
+    assert 0 < int(response.headers["Retry-After"]) <= 3600
+    assert "Try again in" in response.json()["detail"]

@@ -1,4 +1,4 @@
-"""A visitor's way from the list to a seat, in Chromium."""
+"""Registration in Chromium, from the list of events."""
 
 import re
 from pathlib import Path
@@ -12,15 +12,14 @@ from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import too_large
 from tests.events.conftest import MakeEvent, picture, registrations
 
-# What is looked at is the browser's part: one kind is enough.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_visitor_finds_an_event_and_registers_with_a_photo(
+async def test_visitor_finds_event_and_registers(
     page: Page, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
 ) -> None:
-    words = {"place": "P" * 150, "summary": "S" * 200, "description": "```python\nimport tea\n```"}
-    await make_event("tea", title="Tea for all", capacity=3, **words)
+    texts = {"place": "P" * 150, "summary": "S" * 200, "description": "```python\nimport tea\n```"}
+    await make_event("tea", title="Tea for all", capacity=3, **texts)
     await make_event("soup")
     good, bad = tmp_path / "me.jpg", tmp_path / "page.jpg"
     good.write_bytes(picture())
@@ -31,7 +30,7 @@ async def test_a_visitor_finds_an_event_and_registers_with_a_photo(
     await expect(page.get_by_text("Soup")).to_have_count(0)
     await page.get_by_role("link", name="Tea for all").click()
     await expect(page.locator(".markdown pre")).to_have_text("import tea")
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "words without a blank break"
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "texts without a blank break"
 
     await page.get_by_label("Name").fill("Ada")
     await page.get_by_label("E-mail").fill("ada@example.com")

@@ -6,7 +6,7 @@ from tests.events.conftest import MakeEvent
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_the_landing_page_shows_the_next_events(client: AsyncClient, make_event: MakeEvent) -> None:
+async def test_landing_page_shows_next_events(client: AsyncClient, make_event: MakeEvent) -> None:
     await make_event(title="Tea & <cake>")
     await make_event("draft", title="A draft", is_published=False)
 
@@ -17,5 +17,5 @@ async def test_the_landing_page_shows_the_next_events(client: AsyncClient, make_
     assert "A draft" not in text
 
 
-async def test_without_events_there_is_no_card(client: AsyncClient) -> None:
+async def test_no_card_without_events(client: AsyncClient) -> None:
     assert "Next events" not in (await client.get("/")).text

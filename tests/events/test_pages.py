@@ -26,13 +26,13 @@ from tests.events.conftest import (
     registrations,
 )
 
-# The API asks the same of both kinds.
+# The tests of the API cover both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
-async def test_the_list_shows_what_comes_and_apart_what_was(client: AsyncClient, make_event: MakeEvent) -> None:
+async def test_list_separates_upcoming_and_past_events(client: AsyncClient, make_event: MakeEvent) -> None:
     await make_event("tea", title="Tea & <Cake>", place="Mill Lane")
     await make_event("soup", days=-3)
 
@@ -53,7 +53,7 @@ async def test_list_page_refuses_unknown_parameter(client: AsyncClient) -> None:
     assert "nonsense" in page.text
 
 
-async def test_the_list_is_searched_sorted_and_paged(client: AsyncClient, make_event: MakeEvent) -> None:
+async def test_list_is_searched_sorted_and_paginated(client: AsyncClient, make_event: MakeEvent) -> None:
     for number, slug in enumerate(("tea-b", "tea-a", "soup"), start=1):
         await make_event(slug, days=number)
 
@@ -66,19 +66,17 @@ async def test_the_list_is_searched_sorted_and_paged(client: AsyncClient, make_e
     assert (await client.get("/events?sort=capacity")).status_code == 422
 
 
-async def test_an_error_stands_beside_its_field_what_was_typed_stays_and_no_photo_is_needed(
-    client: AsyncClient, tea: Event, recorded_jobs: RecordedJobs
-) -> None:
+async def test_invalid_form_keeps_the_values(client: AsyncClient, tea: Event, recorded_jobs: RecordedJobs) -> None:
     assert (await client.get("/events?q=t", headers=HTMX)).text.lstrip().startswith('<section id="found"')
 
     sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}
 
-    answer = await client.post("/events/tea", data=sent)
+    response = await client.post("/events/tea", data=sent)
 
-    assert answer.status_code == 422
-    assert 'value="&lt;Ada&gt;"' in answer.text
-    assert "Milk\nand sugar?</textarea>" in answer.text
-    assert 'id="email-error"' in answer.text
+    assert response.status_code == 422
+    assert 'value="&lt;Ada&gt;"' in response.text
+    assert "Milk\nand sugar?</textarea>" in response.text
+    assert 'id="email-error"' in response.text
     part = await client.post("/events/tea", data=sent, headers=HTMX)
     assert part.text.lstrip().startswith("<form")
     assert recorded_jobs.calls == []
@@ -87,9 +85,7 @@ async def test_an_error_stands_beside_its_field_what_was_typed_stays_and_no_phot
     assert recorded_jobs.names == ["mail.send"]
 
 
-async def test_an_event_is_shown_with_safe_markdown_and_without_its_link(
-    client: AsyncClient, make_event: MakeEvent
-) -> None:
+async def test_event_page_renders_safe_markdown(client: AsyncClient, make_event: MakeEvent) -> None:
     await make_event(description="**Cups**\n\n<script>alert(1)</script>", link="https://meet.example.com/tea")
 
     page = (await client.get("/events/tea")).text
@@ -100,17 +96,17 @@ async def test_an_event_is_shown_with_safe_markdown_and_without_its_link(
     assert "meet.example.com" not in page
 
 
-async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
+async def test_markdown_is_rendered_in_a_thread(
     client: AsyncClient, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
     render_piece = markdown.render_piece
 
-    def recorded(piece: MarkdownPiece) -> Markup:
+    def record(piece: MarkdownPiece) -> Markup:
         threads.append(threading.current_thread())
         return render_piece(piece)
 
-    monkeypatch.setattr(markdown, "render_piece", recorded)
+    monkeypatch.setattr(markdown, "render_piece", record)
     await make_event(description="*Rendered but once*" + "![" * 4_000)
     for _ in range(2):
         assert "<em>Rendered but once</em>" in (await client.get("/events/tea")).text
@@ -118,32 +114,32 @@ async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
     assert threading.current_thread() not in threads
 
 
-async def test_what_is_not_there_is_not_found(
+async def test_missing_and_draft_events_are_not_found(
     client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent
 ) -> None:
     await make_event("draft", is_published=False)
 
     for slug in ("draft", "%00", "TEA"):
-        for answer in (
+        for response in (
             await client.get(f"/events/{slug}"),
             await client.post(f"/events/{slug}", data=ADA, files=photo()),
             await client.get(f"/events/{slug}/registered"),
         ):
-            assert answer.status_code == 404, slug
+            assert response.status_code == 404, slug
     assert files_in(recorded_jobs.context.settings) == []
 
 
-async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
+async def test_registration_with_photo_sends_an_email(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    answer = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
+    response = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
+    assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert "Look into your mailbox" in (await client.get("/events/tea/registered")).text
     assert "2 seats left" in (await client.get("/events/tea")).text
     (ada,) = await registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
-    assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo), "a name of ours"
+    assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo)
     (email,) = recorded_jobs.outbox
     assert "https://meet.example.com/tea" in email.text
     assert recorded_jobs.names == ["events.shrink_photo", "mail.send"]
@@ -151,83 +147,83 @@ async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
     assert (await registrations(database))[0].photo.endswith(".webp")
 
 
-async def test_who_is_registered_already_gets_the_same_page_and_an_email(
+async def test_second_registration_gets_the_same_page(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await add_registration(database, tea)
 
-    answer = await client.post("/events/tea", data={**ADA, "name": "Eve"}, files=photo())
+    response = await client.post("/events/tea", data={**ADA, "name": "Eve"}, files=photo())
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
+    assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
     assert [email.subject for email in recorded_jobs.outbox] == ["You were registered already: Tea"]
     await recorded_jobs.work()
     assert files_in(settings) == []
 
 
-async def test_what_fills_the_field_that_nobody_sees_or_comes_too_often_is_not_registered(
+async def test_bots_and_frequent_registrations_are_refused(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    answer = await client.post("/events/tea", data={**ADA, "website": "https://spam.example"}, files=photo())
+    response = await client.post("/events/tea", data={**ADA, "website": "https://spam.example"}, files=photo())
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
+    assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert (await registrations(database), recorded_jobs.calls, files_in(settings)) == ([], [], [])
 
-    answers = [await client.post("/events/tea", data=ADA) for _ in range(6)]
+    responses = [await client.post("/events/tea", data=ADA) for _ in range(6)]
 
-    assert [answer.status_code for answer in answers] == [303] * 5 + [429]
-    assert "Try again in" in answers[-1].text
-    assert 'value="ada@example.com"' in answers[-1].text
-    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert [response.status_code for response in responses] == [303] * 5 + [429]
+    assert "Try again in" in responses[-1].text
+    assert 'value="ada@example.com"' in responses[-1].text
+    assert int(responses[-1].headers["Retry-After"]) > 0
 
 
-async def test_a_closed_event_has_no_form_and_keeps_no_photo(
+async def test_closed_event_has_no_form(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("full", capacity=1), "Bob")
     await make_event("begun", days=-0.01)
 
     for slug, words in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
-        page, answer = (
+        page, response = (
             await client.get(f"/events/{slug}"),
             await client.post(f"/events/{slug}", data=ADA, files=photo()),
         )
         assert words in page.text
         assert 'name="email"' not in page.text
-        assert answer.status_code == 409
-        assert words in answer.text
+        assert response.status_code == 409
+        assert words in response.text
     assert recorded_jobs.calls == []
     assert files_in(recorded_jobs.context.settings) == []
 
 
-async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looked_at(
+async def test_rate_limit_is_checked_before_the_photo(
     client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 0)
     monkeypatch.setattr(pages, "read_form", None)
 
-    answer = await client.post("/events/tea", data=ADA, files=photo())
+    response = await client.post("/events/tea", data=ADA, files=photo())
 
-    assert answer.status_code == 429
-    assert int(answer.headers["Retry-After"]) > 0
+    assert response.status_code == 429
+    assert int(response.headers["Retry-After"]) > 0
     assert recorded_jobs.calls == []
 
 
-async def test_the_link_in_the_email_asks_first_and_then_cancels(
+async def test_cancel_link_asks_for_confirmation(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA, files=photo())
     await recorded_jobs.work()
     link = cancel_link(recorded_jobs.outbox[0])
 
-    asked = await client.get(link)
-    assert "Cancel your registration?" in asked.text
-    assert len(await registrations(database)) == 1, "a program that follows links cancels nothing"
+    page = await client.get(link)
+    assert "Cancel your registration?" in page.text
+    assert len(await registrations(database)) == 1
 
-    done = await client.post(link, follow_redirects=True)
-    (moved,) = done.history
-    assert (moved.status_code, moved.headers["location"]) == (303, f"?{moved.url.query.decode()}")
-    assert "This registration is cancelled." in done.text
+    result = await client.post(link, follow_redirects=True)
+    (redirect,) = result.history
+    assert (redirect.status_code, redirect.headers["location"]) == (303, f"?{redirect.url.query.decode()}")
+    assert "This registration is cancelled." in result.text
     assert await registrations(database) == []
     assert "3 seats left" in (await client.get("/events/tea")).text
     await recorded_jobs.work()
@@ -235,35 +231,33 @@ async def test_the_link_in_the_email_asks_first_and_then_cancels(
     assert "This registration is cancelled." in (await client.get(link)).text
 
 
-async def test_an_old_link_does_not_cancel_a_new_registration(
+async def test_old_link_does_not_cancel_a_new_registration(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA)
-    old = cancel_link(recorded_jobs.outbox[0])
-    await client.post(old)
+    old_link = cancel_link(recorded_jobs.outbox[0])
+    await client.post(old_link)
     await client.post("/events/tea", data={"name": "Bob", "email": "bob@example.com"})
 
-    await client.post(old)
+    await client.post(old_link)
 
     assert [registration.name for registration in await registrations(database)] == ["Bob"]
 
 
-async def test_nobody_cancels_with_a_link_that_is_not_ours(
+async def test_invalid_cancel_link_is_refused(
     client: AsyncClient, database: Database, settings: Settings, tea: Event
 ) -> None:
     token = make_token(settings, await add_registration(database, tea))
 
-    for wrong in ("", token[:-3], f"{token}x", "ü%00", "W10.abc"):
-        answer = await client.get(f"/events/tea/cancel?token={wrong}")
-        assert answer.status_code == 404, wrong
-        assert "not complete" in answer.text
-        assert (await client.post(f"/events/tea/cancel?token={wrong}")).status_code == 303
+    for invalid in ("", token[:-3], f"{token}x", "ü%00", "W10.abc"):
+        response = await client.get(f"/events/tea/cancel?token={invalid}")
+        assert response.status_code == 404, invalid
+        assert "not complete" in response.text
+        assert (await client.post(f"/events/tea/cancel?token={invalid}")).status_code == 303
     assert len(await registrations(database)) == 1
 
 
-async def test_a_link_outlives_a_new_secret_key_while_the_old_one_counts(
-    database: Database, settings: Settings, tea: Event
-) -> None:
+async def test_cancel_link_survives_key_rotation(database: Database, settings: Settings, tea: Event) -> None:
     ada = await add_registration(database, tea)
     newer = settings.model_copy(update={"secret_key": SecretStr("a newer key that is long enough")})
     both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
@@ -274,12 +268,12 @@ async def test_a_link_outlives_a_new_secret_key_while_the_old_one_counts(
         read_token(newer, make_token(settings, ada))
 
 
-async def test_what_has_begun_is_not_cancelled_any_more(
+async def test_started_event_cannot_be_cancelled(
     client: AsyncClient, database: Database, settings: Settings, make_event: MakeEvent
 ) -> None:
     ada = await add_registration(database, await make_event(days=-0.01))
 
-    answer = await client.post(f"/events/tea/cancel?token={make_token(settings, ada)}", follow_redirects=True)
+    response = await client.post(f"/events/tea/cancel?token={make_token(settings, ada)}", follow_redirects=True)
 
-    assert REGISTRATION_ENDED in answer.text
+    assert REGISTRATION_ENDED in response.text
     assert len(await registrations(database)) == 1

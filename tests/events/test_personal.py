@@ -11,7 +11,7 @@ ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
 
 
 @pytest.mark.database("sqlite")
-async def test_registrations_are_told_to_the_owner_of_the_email(database: Database, tea: Event) -> None:
+async def test_export_has_registrations_of_the_email(database: Database, tea: Event) -> None:
     await add_registration(database, tea, photo="events/one.webp", notes="Vegetarian")
     await add_registration(database, tea, "Bob")
     await add_registration(database, tea, "Nobody", email="")
@@ -24,9 +24,7 @@ async def test_registrations_are_told_to_the_owner_of_the_email(database: Databa
 
 
 @pytest.mark.database("sqlite")
-async def test_who_leaves_gives_the_seats_back_and_takes_the_photos_along(
-    database: Database, tea: Event, recorded_jobs: RecordedJobs
-) -> None:
+async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Event, recorded_jobs: RecordedJobs) -> None:
     await add_registration(database, tea, photo="events/one.webp")
     await add_registration(database, tea, "Bob")
     database.info["jobs"] = recorded_jobs

@@ -16,39 +16,26 @@ from opportune.storage import MissingFileError, StorageError
 from opportune.testing import RecordedJobs, make_user, signed_in_client
 from tests.events.conftest import ADA, add_registration, files_in, photo, picture, registrations
 
-# What is tested here asks little of the database: one kind is enough.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def kept(recorded_jobs: RecordedJobs, content: bytes) -> str:
+async def store(recorded_jobs: RecordedJobs, content: bytes) -> str:
     return await recorded_jobs.context.storage.save("events", "jpg", content, "image/jpeg")
 
 
 def with_metadata() -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Artist] = "Ada of Mill Lane"
-    exif[ExifTags.Base.Orientation] = 6  # lying on its side
+    exif[ExifTags.Base.Orientation] = 6  # rotated
     return picture(exif=exif)
 
 
-async def test_a_photo_becomes_small_upright_and_silent_and_those_that_nobody_needs_are_deleted(
+async def test_photo_is_shrunk_without_metadata(
     recorded_jobs: RecordedJobs, settings: Settings, tea: Event, database: Database
 ) -> None:
-    await shrink_photo.function(recorded_jobs.context, 7, await kept(recorded_jobs, picture()))
-
-    assert files_in(settings) == []
-
-    names = [await kept(recorded_jobs, picture((9, 9))) for _ in range(2)]
-    await recorded_jobs.context.storage.delete(names[0])
-
-    await delete_photos.function(recorded_jobs.context, names)
-
-    with pytest.raises(MissingFileError):
-        await recorded_jobs.context.storage.read(names[1])
-
     content = with_metadata()
     assert b"Mill Lane" in content
-    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, content))
+    ada = await add_registration(database, tea, photo=await store(recorded_jobs, content))
 
     await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
@@ -57,24 +44,40 @@ async def test_a_photo_becomes_small_upright_and_silent_and_those_that_nobody_ne
     with Image.open(BytesIO(small)) as image:
         assert (image.format, max(image.size), image.height > image.width) == ("WEBP", MAX_SIDE_PIXELS, True)
     assert b"Mill Lane" not in small
-    assert [path.name for path in files_in(settings)] == [Path(after.photo).name], "what was sent is deleted"
+    assert [path.name for path in files_in(settings)] == [Path(after.photo).name]
 
 
-async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
+async def test_photo_of_cancelled_registration_is_deleted(recorded_jobs: RecordedJobs, settings: Settings) -> None:
+    await shrink_photo.function(recorded_jobs.context, 7, await store(recorded_jobs, picture()))
+
+    assert files_in(settings) == []
+
+
+async def test_deleting_a_missing_photo_continues(recorded_jobs: RecordedJobs) -> None:
+    names = [await store(recorded_jobs, picture((9, 9))) for _ in range(2)]
+    await recorded_jobs.context.storage.delete(names[0])
+
+    await delete_photos.function(recorded_jobs.context, names)
+
+    with pytest.raises(MissingFileError):
+        await recorded_jobs.context.storage.read(names[1])
+
+
+async def test_retried_job_shrinks_a_photo_once(
     recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, picture()))
+    ada = await add_registration(database, tea, photo=await store(recorded_jobs, picture()))
     writes: list[str] = []
     direct = recorded_jobs.context.write
 
-    async def recorded(work: object, *args: object) -> object:
-        """As the engine does it: what is done is not done again, and answers as it did."""
+    async def write_once(work: object, *args: object) -> object:
+        # Like the job engine: a repeated step returns the first result.
         if not writes:
             writes.append(await direct(work, *args))  # type: ignore[arg-type]  # passed on
             raise ConnectionError
         return writes[0]
 
-    monkeypatch.setattr(recorded_jobs.context, "write", recorded)
+    monkeypatch.setattr(recorded_jobs.context, "write", write_once)
     with pytest.raises(ConnectionError):
         await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
     for _ in range(2):
@@ -84,25 +87,25 @@ async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
     assert [path.name for path in files_in(settings)] == [Path(after.photo).name]
 
 
-async def test_a_photo_whose_place_is_away_is_tried_again(
+async def test_unavailable_storage_is_retried(
     recorded_jobs: RecordedJobs, database: Database, tea: Event, tmp_path: Path
 ) -> None:
-    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, with_metadata()))
-    away = (tmp_path / "uploads").rename(tmp_path / "away")
+    ada = await add_registration(database, tea, photo=await store(recorded_jobs, with_metadata()))
+    moved = (tmp_path / "uploads").rename(tmp_path / "moved")
 
     with pytest.raises(MissingFileError):
         await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
-    away.rename(tmp_path / "uploads")
+    moved.rename(tmp_path / "uploads")
     await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
     (after,) = await registrations(database)
     assert after.photo.endswith(".webp")
 
 
-async def test_what_cannot_be_drawn_is_dropped(
+async def test_invalid_photo_is_dropped(
     recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, b"no picture"))
+    ada = await add_registration(database, tea, photo=await store(recorded_jobs, b"no picture"))
 
     await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
@@ -110,7 +113,7 @@ async def test_what_cannot_be_drawn_is_dropped(
     assert files_in(settings) == []
 
 
-async def test_a_hostile_file_or_one_that_is_too_large_is_refused_in_one_line_beside_the_field(
+async def test_invalid_upload_is_refused_at_its_field(
     client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
 ) -> None:
     page, drawing = (
@@ -118,21 +121,21 @@ async def test_a_hostile_file_or_one_that_is_too_large_is_refused_in_one_line_be
         b"<svg xmlns='http://www.w3.org/2000/svg' onload='x()'/>",
     )
     for content in (page, drawing, picture()[:2000], picture((9, 9)) + page, b"%PDF-1.7", b"\0" * 100):
-        answer = await client.post("/events/tea", data=ADA, files=photo(content))
+        response = await client.post("/events/tea", data=ADA, files=photo(content))
 
-        assert answer.status_code == 422, content[:20]
-        assert 'id="photo-error"' in answer.text
-        assert 'value="ada@example.com"' in answer.text
+        assert response.status_code == 422, content[:20]
+        assert 'id="photo-error"' in response.text
+        assert 'value="ada@example.com"' in response.text
     assert recorded_jobs.calls == []
     assert files_in(settings) == []
 
-    answer = await client.post("/events/tea", data=ADA, files=photo(b"\xff\xd8\xff" + bytes(10_000_001)))
+    response = await client.post("/events/tea", data=ADA, files=photo(b"\xff\xd8\xff" + bytes(10_000_001)))
 
-    assert answer.status_code == 422
-    assert "at most 10 MB" in answer.text
+    assert response.status_code == 422
+    assert "at most 10 MB" in response.text
 
 
-async def test_with_the_storage_down_what_was_typed_stays(
+async def test_storage_failure_keeps_the_form(
     app: FastAPI,
     client: AsyncClient,
     recorded_jobs: RecordedJobs,
@@ -144,16 +147,16 @@ async def test_with_the_storage_down_what_was_typed_stays(
         raise StorageError
 
     monkeypatch.setattr(app.state.storage, "save", fail)
-    answer = await client.post("/events/tea", data=ADA, files=photo())
+    response = await client.post("/events/tea", data=ADA, files=photo())
 
-    assert answer.status_code == 503
-    assert 'value="ada@example.com"' in answer.text
-    assert "You can also register without a photo." in answer.text
+    assert response.status_code == 503
+    assert 'value="ada@example.com"' in response.text
+    assert "You can also register without a photo." in response.text
     assert await registrations(database) == []
     assert (await client.post("/events/tea", data=ADA)).status_code == 303
 
 
-async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
+async def test_unused_photo_is_deleted_without_a_lock(
     app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted = []
@@ -164,18 +167,18 @@ async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
         deleted.append(name)
 
     monkeypatch.setattr(app.state.storage, "delete", delete)
-    answer = await client.post("/events/no-such-event", data=ADA, files=photo())
+    response = await client.post("/events/no-such-event", data=ADA, files=photo())
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert len(deleted) == 1
 
 
-async def test_staff_are_told_beside_the_form_that_the_host_will_lose_photos(
+async def test_staff_are_warned_about_ephemeral_storage(
     app: FastAPI, client: AsyncClient, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RENDER", "true")
     staff = await make_user(app.state.database, is_staff=True)
     async with signed_in_client(app, staff) as colleague:
         assert "they are lost at the next deploy" in (await colleague.get("/events/tea")).text
-        assert "they are lost" not in (await colleague.get("/events")).text, "no file is asked for here"
-    assert "they are lost" not in (await client.get("/events/tea")).text, "it is no visitor's concern"
+        assert "they are lost" not in (await colleague.get("/events")).text
+    assert "they are lost" not in (await client.get("/events/tea")).text

@@ -1,4 +1,4 @@
-"""The events are made searchable in a few lines: what docs/search.md tells."""
+"""Search of events as in docs/search.md."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from opportune.search import Searchable
 from opportune.testing.search import searchable
 
 
-async def test_events_are_searched_in_a_few_lines(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_are_searchable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     event_search = await searchable(
         database, monkeypatch, lambda: Searchable(Event, ["title", "summary", "description"], url="/events/{slug}")
     )
@@ -22,7 +22,11 @@ async def test_events_are_searched_in_a_few_lines(database: Database, monkeypatc
     async with database.writer() as session:
         session.add_all([bread, tea])
     async with database.reader() as session:
-        found = await event_search.find(session, "bre")
-        assert [(hit.row.slug, hit.url) for hit in found.items] == [("bread", "/events/bread"), ("tea", "/events/tea")]
-        assert found.items[0].name_html == "<mark>Bre</mark>ad for beginners"
+        results = await event_search.find(session, "bre")
+        hits = [(hit.row.slug, hit.url) for hit in results.items]
+        assert hits == [
+            ("bread", "/events/bread"),
+            ("tea", "/events/tea"),
+        ]
+        assert results.items[0].name_html == "<mark>Bre</mark>ad for beginners"
         assert [hit.row.slug for hit in (await event_search.find(session, "muller")).items] == ["bread"]

@@ -13,55 +13,55 @@ from opportune.errors import NotFound
 from tests.events.conftest import ADA, MakeEvent, add_registration, registrations
 
 
-async def titles(database: Database, **wanted: object) -> list[str]:
+async def titles(database: Database, **filters: object) -> list[str]:
     async with database.reader() as session:
-        page = await Events(session).find(EventFilter.model_validate(wanted))
+        page = await Events(session).find(EventFilter.model_validate(filters))
     return [event.title for event in page.items]
 
 
 async def register(database: Database, slug: str, **fields: str) -> str:
-    """What comes of it, in a word."""
+    """Return the outcome of a registration."""
     try:
         async with database.writer() as session:
-            done = await Events(session).register(slug, RegistrationCreate.model_validate({**ADA, **fields}))
+            result = await Events(session).register(slug, RegistrationCreate.model_validate({**ADA, **fields}))
     except RegistrationClosed as closed:
         return str(closed)
-    return "new" if done.is_new else "known"
+    return "new" if result.is_new else "known"
 
 
 @pytest.mark.database("postgresql")
-async def test_many_at_once_never_take_more_seats_than_there_are(database: Database, make_event: MakeEvent) -> None:
+async def test_concurrent_registrations_never_overbook(database: Database, make_event: MakeEvent) -> None:
     event = await make_event("tea", capacity=4)
 
-    people = (register(database, "tea", email=f"guest{number}@example.com") for number in range(10))
-    outcomes = Counter(await asyncio.gather(*people))
+    attendees = (register(database, "tea", email=f"guest{number}@example.com") for number in range(10))
+    outcomes = Counter(await asyncio.gather(*attendees))
 
     assert outcomes == {"new": 4, ALL_SEATS_TAKEN: 6}
     assert len(await registrations(database)) == event.capacity
 
 
 @pytest.mark.database("postgresql")
-async def test_one_address_has_one_seat_however_often_it_asks_at_once(database: Database, tea: Event) -> None:
+async def test_concurrent_registrations_take_one_seat(database: Database, tea: Event) -> None:
     outcomes = await asyncio.gather(*(register(database, "tea") for _ in range(5)))
 
     assert Counter(outcomes) == {"new": 1, "known": 4}
     assert len(await registrations(database)) == 1
 
 
-async def test_an_address_is_the_same_in_capitals(database: Database, tea: Event) -> None:
+async def test_email_is_case_insensitive(database: Database, tea: Event) -> None:
     assert await register(database, "tea", email="Ada@Example.com") == "new"
     assert await register(database, "tea", email="ada@example.COM") == "known"
 
 
 @pytest.mark.database("sqlite")
-async def test_one_address_can_come_to_two_events(database: Database, tea: Event, make_event: MakeEvent) -> None:
+async def test_email_may_register_for_two_events(database: Database, tea: Event, make_event: MakeEvent) -> None:
     await make_event("cake")
 
     assert [await register(database, slug) for slug in ("tea", "cake")] == ["new", "new"]
 
 
 @pytest.mark.database("sqlite")
-async def test_nobody_registers_for_what_has_begun_or_is_not_there(database: Database, make_event: MakeEvent) -> None:
+async def test_started_and_missing_events_are_closed(database: Database, make_event: MakeEvent) -> None:
     await make_event("running", days=-0.01)
     await make_event("draft", is_published=False)
 
@@ -72,7 +72,7 @@ async def test_nobody_registers_for_what_has_begun_or_is_not_there(database: Dat
 
 
 @pytest.mark.database("sqlite")
-async def test_the_next_event_comes_first_and_of_the_past_the_last(database: Database, make_event: MakeEvent) -> None:
+async def test_events_are_ordered_by_distance(database: Database, make_event: MakeEvent) -> None:
     for slug, days in [("later", 9), ("next", 1), ("old", -9), ("recent", -1), ("running", -0.01)]:
         await make_event(slug, days=days)
     await make_event("draft", is_published=False)
@@ -81,7 +81,7 @@ async def test_the_next_event_comes_first_and_of_the_past_the_last(database: Dat
     assert await titles(database, when="past") == ["Recent", "Old"]
 
 
-async def test_events_are_found_by_what_they_say(database: Database, make_event: MakeEvent) -> None:
+async def test_search_covers_text_fields(database: Database, make_event: MakeEvent) -> None:
     await make_event("tea", place="Room 100%")
     await make_event("cake", description="With TEA, too.")
     await make_event("soup")
@@ -92,7 +92,7 @@ async def test_events_are_found_by_what_they_say(database: Database, make_event:
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_left_is_counted_for_each_event(database: Database, make_event: MakeEvent) -> None:
+async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:
     tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
     await add_registration(database, tea, "Ada")
     for name in ("Ada", "Bob"):  # staff let one more in
@@ -108,9 +108,7 @@ async def test_what_is_left_is_counted_for_each_event(database: Database, make_e
 
 
 @pytest.mark.database("sqlite")
-async def test_who_cancels_is_told_of_the_photo_of_a_job_and_a_registration_is_found_by_number_and_moment_only(
-    database: Database, tea: Event
-) -> None:
+async def test_cancellation_returns_the_current_photo(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea, photo="events/original.jpg")
     async with database.writer() as session:
         assert await use_photo(session, ada.id, "events/original.jpg", "events/small.webp") == "events/small.webp"
@@ -119,9 +117,12 @@ async def test_who_cancels_is_told_of_the_photo_of_a_job_and_a_registration_is_f
         assert await Events(session).delete(ada) == "events/small.webp"
         assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
 
+
+@pytest.mark.database("sqlite")
+async def test_registration_is_found_by_id_and_creation_time(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea)
     async with database.reader() as session:
-        found, event = await Events(session).registration(ada.id, ada.created_at)
-        assert (found.name, event.title) == ("Ada", "Tea")
+        registration, event = await Events(session).registration(ada.id, ada.created_at)
+        assert (registration.name, event.title) == ("Ada", "Tea")
         with pytest.raises(NotFound):
             await Events(session).registration(ada.id, utc_now() + timedelta(1))

@@ -77,7 +77,7 @@ def test_ctrl_c_says_how_to_go_on(
         (["status"], "sqlite:///{folder}/none.db", "There is no index of the documentation yet. Run: "),
         (["index", "{folder}/none"], "sqlite:///{folder}/x.db", "There is no folder "),
         (["index", "{folder}"], "sqlite:///{folder}/x.db", "Pass the folder of HTML pages"),
-        (["index"], "sqlite:///{folder}/file/x.db", "cannot be made"),
+        (["index"], "sqlite:///{folder}/file/x.db", "cannot be created"),
         (["index"], "mysql://u:hidden@h/x", "PYDOCS_DATABASE_URL begins with mysql://"),
         (["index"], "postgresql://u:hidden@127.0.0.1:1/x", "No server responds at 127.0.0.1:1."),
         (["status"], "postgresql://u:hidden@127.0.0.1:1/x", "No server responds at 127.0.0.1:1."),

@@ -25,7 +25,6 @@ async def bob(database: Database) -> User:
 
 @pytest.fixture
 async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
-    """Ann's."""
     async with signed_in_client(app, ann) as client:
         yield client
 

@@ -5,7 +5,7 @@ from opportune.testing import make_user, signed_in_client
 
 
 @pytest.mark.database("sqlite")
-async def test_the_admin_calls_them_what_the_site_does(app: FastAPI) -> None:
+async def test_admin_uses_the_names_of_the_site(app: FastAPI) -> None:
     superuser = await make_user(app.state.database, is_superuser=True)
     async with signed_in_client(app, superuser) as admin:
         page = (await admin.get("/admin/todo/list")).text

@@ -14,7 +14,7 @@ from opportune.db import Database, utc_now
 from opportune.testing import make_token
 from tests.todos.conftest import MakeTodo
 
-# What differs between the databases is marked `on_both`.
+# `on_both` marks behaviour that may differ between databases.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -57,28 +57,33 @@ INVALID_FILTERS = [
     "sort=owner_id",
     "sort=--title",
 ]
-IDS_OF_NOTHING = ["1", "-1", 2**63, "milk", "%00"]
+INVALID_IDS = ["1", "-1", 2**63, "milk", "%00"]
 
 
 async def titles(browser: AsyncClient, query: str = "") -> list[str]:
-    answer = await browser.get(f"{TODOS}?{query}")
-    return [item["title"] for item in answer.json()["items"]]
+    response = await browser.get(f"{TODOS}?{query}")
+    return [item["title"] for item in response.json()["items"]]
 
 
 async def statuses(browser: AsyncClient, path: str) -> list[int]:
-    """What reading, changing and deleting are answered."""
-    answers = [await browser.get(path), await browser.patch(path, json={"done": True}), await browser.delete(path)]
-    return [answer.status_code for answer in answers]
+    """Return the statuses of reading, changing and deleting."""
+    responses = [await browser.get(path), await browser.patch(path, json={"done": True}), await browser.delete(path)]
+    return [response.status_code for response in responses]
 
 
-async def test_nobody_gets_in_without_signing_in(client: AsyncClient) -> None:
+async def test_sign_in_is_required(client: AsyncClient) -> None:
     for method, path in ROUTES:
-        answer = await client.request(method, path, json={"title": "Buy milk"} if method in ("POST", "PATCH") else None)
+        response = await client.request(
+            method, path, json={"title": "Buy milk"} if method in ("POST", "PATCH") else None
+        )
 
-        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json"), (method, path)
+        assert (response.status_code, response.headers["content-type"]) == (401, "application/problem+json"), (
+            method,
+            path,
+        )
 
 
-async def test_a_todo_is_created_and_read_back(browser: AsyncClient) -> None:
+async def test_todo_is_created_and_read(browser: AsyncClient) -> None:
     made = await browser.post(TODOS, json={"title": " Buy milk ", "notes": "2 litres", "due_on": "2026-03-10"})
     assert made.status_code == 201
 
@@ -87,22 +92,26 @@ async def test_a_todo_is_created_and_read_back(browser: AsyncClient) -> None:
     assert found.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
 
 
-async def test_what_is_invalid_or_not_there_is_refused_and_nobody_chooses_the_owner_or_the_id(
-    browser: AsyncClient, bob: User
-) -> None:
+async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
     for body in INVALID:
-        # Not json=body: httpx would not send half a character.
-        answer = await browser.post(TODOS, content=json.dumps(body), headers={"Content-Type": "application/json"})
+        # Not json=body: httpx does not send lone surrogates.
+        response = await browser.post(TODOS, content=json.dumps(body), headers={"Content-Type": "application/json"})
 
-        assert answer.status_code == 422, body
+        assert response.status_code == 422, body
     assert await titles(browser) == []
 
-    for todo_id in IDS_OF_NOTHING:
+
+async def test_missing_todo_is_not_found(browser: AsyncClient) -> None:
+    for todo_id in INVALID_IDS:
         assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
 
+
+async def test_invalid_filter_is_refused(browser: AsyncClient) -> None:
     for query in INVALID_FILTERS:
         assert (await browser.get(f"{TODOS}?{query}")).status_code == 422, query
 
+
+async def test_owner_and_id_are_ignored(browser: AsyncClient, bob: User) -> None:
     sent = {"title": "Mine", "id": 99, "owner_id": bob.id, "created_at": "2000-01-01T00:00:00Z"}
     made = (await browser.post(TODOS, json=sent)).json()
     assert made["id"] != 99
@@ -113,61 +122,63 @@ async def test_what_is_invalid_or_not_there_is_refused_and_nobody_chooses_the_ow
     assert await titles(browser) == ["Mine"]
 
 
-async def test_a_change_names_only_what_is_different_an_invalid_one_is_refused_and_what_is_deleted_is_gone(
-    browser: AsyncClient, ann: User, make_todo: MakeTodo
-) -> None:
+async def test_invalid_change_is_refused(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, "Buy milk")
 
     for body in INVALID_CHANGES:
         assert (await browser.patch(f"{TODOS}/{todo.id}", json=body)).status_code == 422, body
     assert await titles(browser) == ["Buy milk"]
 
+
+async def test_deleted_todo_is_not_found(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann)
 
     assert (await browser.delete(f"{TODOS}/{todo.id}")).status_code == 204
     assert (await browser.get(f"{TODOS}/{todo.id}")).status_code == 404
 
+
+async def test_change_keeps_omitted_fields(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
 
-    answer = await browser.patch(f"{TODOS}/{todo.id}", json={"done": True, "due_on": None})
+    response = await browser.patch(f"{TODOS}/{todo.id}", json={"done": True, "due_on": None})
 
-    assert answer.status_code == 200
-    assert answer.json()["done_at"]
-    assert answer.json().items() >= {"title": "Buy milk", "notes": "2 litres", "due_on": None}.items()
+    assert response.status_code == 200
+    assert response.json()["done_at"]
+    assert response.json().items() >= {"title": "Buy milk", "notes": "2 litres", "due_on": None}.items()
     assert (await browser.patch(f"{TODOS}/{todo.id}", json={"done": False})).json()["done_at"] is None
 
 
-async def test_another_users_todo_is_not_found(browser: AsyncClient, bob: User, make_todo: MakeTodo) -> None:
+async def test_todo_of_another_user_is_not_found(browser: AsyncClient, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob, "Secret")
 
     assert await statuses(browser, f"{TODOS}/{todo.id}") == [404, 404, 404]
     assert await titles(browser) == []
 
 
-async def test_the_list_is_filtered_and_comes_in_pages(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+async def test_list_is_filtered_and_paginated(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     today = utc_now().date()
     for days in range(5):
         await make_todo(ann, f"Day {days}", due_on=today + timedelta(days))
 
-    answer = (await browser.get(f"{TODOS}?due_on__gte={today + timedelta(1)}&size=3&page=2")).json()
+    response = (await browser.get(f"{TODOS}?due_on__gte={today + timedelta(1)}&size=3&page=2")).json()
 
-    assert [item["title"] for item in answer["items"]] == ["Day 4"]
-    assert (answer["total"], answer["page"], answer["pages"]) == (4, 2, 2)
+    assert [item["title"] for item in response["items"]] == ["Day 4"]
+    assert (response["total"], response["page"], response["pages"]) == (4, 2, 2)
     assert await titles(browser, "q=day 3") == ["Day 3"]
 
 
-async def test_overdue_is_what_was_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+async def test_overdue_todos_were_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     long_ago = utc_now().date() - timedelta(30)
     await make_todo(ann, "Late", due_on=long_ago)
     await make_todo(ann, "Late but done", due_on=long_ago, done_at=utc_now())
     await make_todo(ann, "Early", due_on=utc_now().date() + timedelta(30))
 
     assert await titles(browser, "state=overdue") == ["Late"]
-    answer = await browser.get(f"{TODOS}/statistics")
-    assert answer.json() == {"total": 3, "open": 2, "done": 1, "overdue": 1}
+    response = await browser.get(f"{TODOS}/statistics")
+    assert response.json() == {"total": 3, "open": 2, "done": 1, "overdue": 1}
 
 
-async def test_the_data_layer_can_be_replaced(app: FastAPI, client: AsyncClient) -> None:
+async def test_data_layer_can_be_overridden(app: FastAPI, client: AsyncClient) -> None:
     class Canned(Todos):
         def __init__(self) -> None: ...
 
@@ -176,12 +187,12 @@ async def test_the_data_layer_can_be_replaced(app: FastAPI, client: AsyncClient)
 
     app.dependency_overrides[reading(Todos).dependency] = Canned
 
-    answer = await client.get(f"{TODOS}/statistics")
+    response = await client.get(f"{TODOS}/statistics")
 
-    assert (answer.status_code, answer.json()["total"]) == (200, 3)
+    assert (response.status_code, response.json()["total"]) == (200, 3)
 
 
-async def test_a_token_for_reading_changes_nothing(
+async def test_token_scopes_limit_methods(
     client: AsyncClient, database: Database, make_todo: MakeTodo, ann: User
 ) -> None:
     todo = await make_todo(ann)

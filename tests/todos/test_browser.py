@@ -1,4 +1,4 @@
-"""To-dos as their owner uses them, in Chromium."""
+"""To-dos in Chromium."""
 
 from urllib.parse import urlsplit
 
@@ -8,13 +8,10 @@ from playwright.async_api import Page, expect
 
 from opportune.testing import make_user, sign_in_browser
 
-# A browser shows the same with both kinds.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_one_todo_after_another_is_added_from_the_keyboard_and_shown_whatever_was_asked_before(
-    page: Page, app: FastAPI, site: str
-) -> None:
+async def test_todos_are_added_with_the_keyboard(page: Page, app: FastAPI, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database), site)
     await page.goto("/todos?q=nothing")
     field = page.get_by_label("What is to be done?")

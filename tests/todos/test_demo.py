@@ -22,7 +22,7 @@ async def rows(database: Database) -> list[Todo]:
 
 
 @pytest.mark.database("sqlite")
-async def test_the_first_superuser_owns_the_demo(database: Database, admin: User) -> None:
+async def test_first_superuser_owns_the_demo(database: Database, admin: User) -> None:
     await make_user(database, is_superuser=True)
 
     async with database.writer() as session:
@@ -34,14 +34,14 @@ async def test_the_first_superuser_owns_the_demo(database: Database, admin: User
 
 
 @pytest.mark.database("sqlite")
-async def test_without_a_superuser_the_next_step_is_named(database: Database, ann: User) -> None:
+async def test_demo_without_superuser_names_the_next_step(database: Database, ann: User) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match="createsuperuser"):
             await load(session)
 
 
 @pytest.mark.database("sqlite")
-async def test_loading_again_adds_only_what_is_missing(database: Database, admin: User) -> None:
+async def test_second_load_adds_missing_rows(database: Database, admin: User) -> None:
     async with database.writer() as session:
         await load(session)
     async with database.writer() as session:
@@ -52,7 +52,7 @@ async def test_loading_again_adds_only_what_is_missing(database: Database, admin
 
 
 @pytest.mark.database("sqlite")
-async def test_clearing_never_takes_a_users_own(database: Database, admin: User, make_todo: MakeTodo) -> None:
+async def test_clear_keeps_rows_of_users(database: Database, admin: User, make_todo: MakeTodo) -> None:
     own = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:
         await load(session)

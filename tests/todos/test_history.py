@@ -1,4 +1,4 @@
-"""Changes of to-dos by pages, the API, jobs and tools, as the admin's history shows them."""
+"""Changes of to-dos by pages, the API, jobs and tools in the audit log."""
 
 import json
 from typing import Any

@@ -9,9 +9,7 @@ from tests.todos.conftest import MakeTodo
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_the_profile_page_counts_the_owners_open_todos(
-    browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo
-) -> None:
+async def test_profile_page_counts_open_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(ann)
     await make_todo(ann, due_on=date(2026, 1, 1))
     await make_todo(bob)
@@ -22,7 +20,7 @@ async def test_the_profile_page_counts_the_owners_open_todos(
     assert "1 overdue" in text
 
 
-async def test_it_is_there_too_when_a_form_is_shown_again(browser: AsyncClient) -> None:
-    answer = await browser.post("/accounts/profile/email", data={"email": "no address", "current_password": ""})
+async def test_panel_is_on_the_page_of_an_invalid_form(browser: AsyncClient) -> None:
+    response = await browser.post("/accounts/profile/email", data={"email": "no address", "current_password": ""})
 
-    assert (answer.status_code, "0 overdue" in answer.text) == (422, True)
+    assert (response.status_code, "0 overdue" in response.text) == (422, True)

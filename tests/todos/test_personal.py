@@ -6,13 +6,11 @@ from tests.todos.conftest import MakeTodo
 
 
 @pytest.mark.database("sqlite")
-async def test_a_persons_todos_are_told_and_nobody_elses(
-    browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo
-) -> None:
+async def test_export_has_only_own_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Buy milk", notes="two litres")
     await make_todo(bob, "Hide")
 
-    told = (await browser.get("/api/v1/users/me/export")).json()["todos"]["todo"]
+    rows = (await browser.get("/api/v1/users/me/export")).json()["todos"]["todo"]
 
-    assert [(row["title"], row["notes"]) for row in told] == [("Buy milk", "two litres")]
-    assert "owner_id" not in told[0]
+    assert [(row["title"], row["notes"]) for row in rows] == [("Buy milk", "two litres")]
+    assert "owner_id" not in rows[0]

@@ -1,4 +1,4 @@
-"""A person's to-dos are made searchable in a few lines, and nobody finds another's."""
+"""Search within the to-dos of a user."""
 
 import pytest
 from sqlalchemy import select
@@ -11,16 +11,16 @@ from opportune.testing import make_user
 from opportune.testing.search import searchable
 
 
-async def test_somebody_searches_their_own_to_dos(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_search_finds_only_own_todos(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     todo_search = await searchable(database, monkeypatch, lambda: Searchable(Todo, fields=["title", "notes"]))
     ada, bob = await make_user(database), await make_user(database)
     async with database.writer() as session:
         session.add_all([Todo(owner_id=ada.id, title="Call"), Todo(owner_id=ada.id, title="Write", notes="or call")])
         session.add(Todo(owner_id=bob.id, title="Call nobody"))
-    own = select(Todo).where(col(Todo.owner_id) == ada.id)
+    own_todos = select(Todo).where(col(Todo.owner_id) == ada.id)
     async with database.reader() as session:
-        found = await session.scalars(todo_search.search(session, "call", within=own))
-        assert [todo.title for todo in found] == ["Call", "Write"]
+        results = await session.scalars(todo_search.search(session, "call", within=own_todos))
+        assert [todo.title for todo in results] == ["Call", "Write"]
     async with database.writer() as session:
         await session.delete(await session.merge(ada))
     async with database.reader() as session:

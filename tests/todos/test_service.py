@@ -51,7 +51,7 @@ def todos(session: AsyncSession, ann: User) -> Todos:
 
 
 @pytest.fixture
-async def five(ann: User, bob: User, make_todo: MakeTodo) -> None:
+async def five_todos(ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Sleep", notes="100% rest")
     await make_todo(ann, "Pay the Rent", due_on=TODAY)
     await make_todo(ann, "Call the bank", due_on=YESTERDAY)
@@ -59,23 +59,24 @@ async def five(ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(bob, "Pay Ann", due_on=YESTERDAY)
 
 
-async def titles(todos: Todos, **wanted: object) -> list[str]:
-    page = await todos.find(TodoFilter.model_validate(wanted))
+async def titles(todos: Todos, **filters: object) -> list[str]:
+    page = await todos.find(TodoFilter.model_validate(filters))
     return [todo.title for todo in page.items]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_new_todo_is_open_and_its_owners_a_change_leaves_alone_what_it_does_not_name_and_a_deleted_one_is_gone(
-    todos: Todos, ann: User
-) -> None:
+async def test_new_todo_is_open_and_owned(todos: Todos, ann: User) -> None:
     assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
 
     todo = await todos.add(TodoCreate(title="  Buy milk ", notes="2 litres\nfresh", due_on=TOMORROW))
 
-    found = await todos.get(todo.id)
-    assert (found.title, found.notes, found.due_on) == ("Buy milk", "2 litres\nfresh", TOMORROW)
-    assert (found.owner_id, found.done_at) == (ann.id, None)
+    stored = await todos.get(todo.id)
+    assert (stored.title, stored.notes, stored.due_on) == ("Buy milk", "2 litres\nfresh", TOMORROW)
+    assert (stored.owner_id, stored.done_at) == (ann.id, None)
 
+
+@pytest.mark.database("sqlite")
+async def test_change_keeps_omitted_fields(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
     await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
@@ -84,6 +85,9 @@ async def test_a_new_todo_is_open_and_its_owners_a_change_leaves_alone_what_it_d
     await todos.change(todo.id, TodoUpdate(due_on=None))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
+
+@pytest.mark.database("sqlite")
+async def test_deleted_todo_is_not_found(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk"))
 
     await todos.delete(todo.id)
@@ -92,19 +96,21 @@ async def test_a_new_todo_is_open_and_its_owners_a_change_leaves_alone_what_it_d
         await todos.get(todo.id)
 
 
-@pytest.mark.usefixtures("five")
-async def test_open_ones_come_first_and_the_most_urgent_at_the_top(todos: Todos) -> None:
+@pytest.mark.usefixtures("five_todos")
+async def test_default_order_is_open_and_urgent_first(todos: Todos) -> None:
     assert await titles(todos) == ["Call the bank", "Pay the Rent", "Sleep", "Pay taxes"]
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.usefixtures("five")
-async def test_the_filter_narrows_the_list_which_comes_in_pages_and_statistics_count_the_owners_only(
-    todos: Todos,
-) -> None:
-    for wanted, expected in FILTERS:
-        assert await titles(todos, **wanted) == expected, wanted
+@pytest.mark.usefixtures("five_todos")
+async def test_filters(todos: Todos) -> None:
+    for filters, expected in FILTERS:
+        assert await titles(todos, **filters) == expected, filters
 
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("five_todos")
+async def test_pagination(todos: Todos) -> None:
     page = await todos.find(TodoFilter(page=2, size=3))
 
     assert [todo.title for todo in page.items] == ["Pay taxes"]
@@ -114,26 +120,32 @@ async def test_the_filter_narrows_the_list_which_comes_in_pages_and_statistics_c
 
     assert (list(page.items), page.total, page.pages) == ([], 4, 1)
 
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("five_todos")
+async def test_statistics_count_only_own_todos(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_done_twice_was_done_the_first_time_and_another_users_todo_is_not_found(
-    todos: Todos, ann: User, make_todo: MakeTodo, bob: User
-) -> None:
-    todo, theirs = await make_todo(ann, done_at=NOON), await make_todo(bob)
+async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann, done_at=NOON)
 
     assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at == NOON
     assert (await todos.change(todo.id, TodoUpdate(done=False))).done_at is None
     assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
 
-    for attempt in (todos.get(theirs.id), todos.change(theirs.id, TodoUpdate(done=True)), todos.delete(theirs.id)):
+
+@pytest.mark.database("sqlite")
+async def test_todo_of_another_user_is_not_found(todos: Todos, make_todo: MakeTodo, bob: User) -> None:
+    other = await make_todo(bob)
+    for attempt in (todos.get(other.id), todos.change(other.id, TodoUpdate(done=True)), todos.delete(other.id)):
         with pytest.raises(NotFound):
             await attempt
 
 
 @pytest.mark.database("sqlite")
-async def test_nothing_is_kept_when_the_session_is_not_committed(database: Database, ann: User) -> None:
+async def test_rollback_discards_a_new_todo(database: Database, ann: User) -> None:
     async with database.writer() as session:
         await Todos(session, ann).add(TodoCreate(title="Buy milk"))
         await session.rollback()
@@ -143,7 +155,7 @@ async def test_nothing_is_kept_when_the_session_is_not_committed(database: Datab
 
 
 @pytest.mark.database("sqlite")
-async def test_the_todos_of_a_deleted_user_go_too(session: AsyncSession, todos: Todos, ann: User) -> None:
+async def test_deleting_a_user_deletes_the_todos(session: AsyncSession, todos: Todos, ann: User) -> None:
     await todos.add(TodoCreate(title="Buy milk"))
 
     await session.execute(delete(User).where(col(User.id) == ann.id))

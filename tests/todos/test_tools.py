@@ -12,28 +12,26 @@ from tests.todos.conftest import MakeTodo
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def asked(app: FastAPI, user: User | None, name: str, /, **arguments: Any) -> tuple[str, bool]:
+async def call(app: FastAPI, user: User | None, name: str, /, **arguments: Any) -> tuple[str, bool]:
     result = await toolbox_of(app).call(ToolCall("call_0", name, json.dumps(arguments)), user)
     return result.text, result.is_error
 
 
-async def test_a_model_reads_the_to_dos_of_who_asks_it_and_of_nobody_else(
-    app: FastAPI, ann: User, bob: User, make_todo: MakeTodo
-) -> None:
+async def test_tool_lists_only_own_todos(app: FastAPI, ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Buy milk")
     await make_todo(bob, "Sell milk")
-    text, _ = await asked(app, ann, "list_todos")
+    text, _ = await call(app, ann, "list_todos")
     assert [todo["title"] for todo in json.loads(text)] == ["Buy milk"]
-    assert await asked(app, ann, "list_todos", state="done") == ("[]", False)
-    assert await asked(app, None, "list_todos") == ("The user has to sign in first.", True)
-    assert "state" in (await asked(app, ann, "list_todos", state="lost"))[0]
+    assert await call(app, ann, "list_todos", state="done") == ("[]", False)
+    assert await call(app, None, "list_todos") == ("The user has to sign in first.", True)
+    assert "state" in (await call(app, ann, "list_todos", state="lost"))[0]
 
 
-async def test_it_adds_one_when_the_person_has_allowed_it(app: FastAPI, ann: User) -> None:
+async def test_tool_adds_a_todo_after_approval(app: FastAPI, ann: User) -> None:
     assert toolbox_of(app).asks("add_todo")
     assert not toolbox_of(app).asks("list_todos")
-    assert await asked(app, ann, "add_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
-    assert "Buy milk" in (await asked(app, ann, "list_todos"))[0]
-    text, is_error = await asked(app, ann, "add_todo", todo={"title": "", "owner_id": 1})
+    assert await call(app, ann, "add_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
+    assert "Buy milk" in (await call(app, ann, "list_todos"))[0]
+    text, is_error = await call(app, ann, "add_todo", todo={"title": "", "owner_id": 1})
     assert is_error
     assert "title" in text

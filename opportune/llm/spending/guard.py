@@ -113,7 +113,7 @@ class SpendingGuard(CallGuard):
             return
         try:
             async with self.database.writer() as session:
-                await acquire_advisory_lock(session, "opllm$")  # otherwise two parallel calls could reserve the same remainder
+                await acquire_advisory_lock(session, "opllm$")  # parallel calls must not reserve the same amount
                 now = self.now()
                 totals = await ledger.read_totals(session, payer, now.date())
                 self.switch.note(is_off=totals.is_off)

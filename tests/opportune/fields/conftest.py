@@ -12,14 +12,14 @@ from tests.opportune.site_with import site_with
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a feature that has fields of every type."""
+    """Site with a feature that has fields of every type."""
     async with site_with(samples, Sample.metadata, settings) as app:
         yield app
 
 
 @pytest.fixture
 async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser in which a superuser is signed in."""
+    """Client of a superuser."""
     superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
     async with signed_in_client(app, superuser) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A model with a field of every type, and its view, which leaves everything to the types."""
+"""Model with a field of every type, and an admin view without options."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -37,7 +37,7 @@ class Status(StrEnum):
 
 
 class Sample(Model, table=True):
-    # Apart from the project's own tables, which migrations make.
+    # Separate metadata, because these tables have no migrations.
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     __tablename__ = "test_sample"
 

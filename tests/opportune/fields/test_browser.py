@@ -1,4 +1,4 @@
-"""What fields do while somebody writes, and where the browser's clock is."""
+"""Field widgets and the time zone of the browser."""
 
 import re
 
@@ -20,15 +20,15 @@ async def browser_page(app: FastAPI, page: Page, site: str) -> Page:
     return page
 
 
-async def test_a_row_is_written_with_a_slug_a_preview_and_a_time_of_ones_own(app: FastAPI, browser_page: Page) -> None:
+async def test_browser_fills_slug_preview_and_time_zone(app: FastAPI, browser_page: Page) -> None:
     page = browser_page
-    # A clock in New York, as its browser tells of it.
+    # Time zone of New York.
     await page.add_init_script(
-        "const told = Intl.DateTimeFormat.prototype.resolvedOptions;"
+        "const original = Intl.DateTimeFormat.prototype.resolvedOptions;"
         "Intl.DateTimeFormat.prototype.resolvedOptions = function () {"
-        " return { ...told.call(this), timeZone: 'America/New_York' }; };"
+        " return { ...original.call(this), timeZone: 'America/New_York' }; };"
     )
-    await page.goto("/accounts/data")  # any page tells the site where the clock is
+    await page.goto("/accounts/data")  # any page sends the time zone
     await page.goto("/admin/sample/create")
     await page.get_by_label("Its name").fill("Çay & Kek")
     await expect(page.get_by_label("Slug")).to_have_value("cay-kek")

@@ -1,4 +1,4 @@
-"""Pictures and files: kept in their sizes, shown to everybody or to nobody, and gone with their rows."""
+"""Image and file fields: renditions, access and deletion."""
 
 from io import BytesIO
 from pathlib import Path
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def storage(app: FastAPI) -> Storage:
-    found: Storage = app.state.storage
-    return found
+    storage: Storage = app.state.storage
+    return storage
 
 
 @pytest.fixture
@@ -52,9 +52,7 @@ async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
         return row
 
 
-async def test_a_picture_is_kept_small_and_anybody_may_see_it_for_ever(
-    app: FastAPI, storage: Storage, client: AsyncClient
-) -> None:
+async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
     row = await add_sample(app, cover=await picture())
     whole, thumb = await client.get(row.cover.url()), await client.get(row.cover.url("thumb"))
     assert whole.status_code == thumb.status_code == 200
@@ -64,18 +62,14 @@ async def test_a_picture_is_kept_small_and_anybody_may_see_it_for_ever(
     assert (await client.get(row.cover.url().replace("/covers/", "/covers/30/"))).status_code == 404
 
 
-async def test_a_copy_of_a_size_that_was_declared_later_is_drawn_when_somebody_asks(
-    app: FastAPI, storage: Storage, client: AsyncClient
-) -> None:
+async def test_missing_rendition_is_created_on_request(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
     row = await add_sample(app, cover=await picture())
     await storage.delete(copy_name(row.cover, 20))
     assert (await client.get(row.cover.url("thumb"))).status_code == 200
     assert await storage.read(copy_name(row.cover, 20))
 
 
-async def test_a_private_file_is_for_who_has_a_signed_address(
-    app: FastAPI, storage: Storage, client: AsyncClient
-) -> None:
+async def test_private_file_needs_a_signed_url(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
     row = await add_sample(app, contract=Upload("a.txt", b"text"))
     assert (await client.get(f"/files/{row.contract}")).status_code == 403
     assert (await client.get(await storage.url(row.contract))).content == b"text"
@@ -83,14 +77,14 @@ async def test_a_private_file_is_for_who_has_a_signed_address(
         row.contract.url()
 
 
-async def test_what_was_stored_for_a_row_that_is_not_written_goes_again(app: FastAPI, tmp_path: Path) -> None:
+async def test_failed_write_deletes_the_upload(app: FastAPI, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with stored_uploads(app.state.storage, Sample, {"cover": await picture()}):
             raise ZeroDivisionError
-    assert [each for each in (tmp_path / "uploads").rglob("*") if each.is_file()] == []
+    assert [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()] == []
 
 
-async def test_old_files_go_once_the_row_has_another_or_is_gone(app: FastAPI, jobs: RecordedJobs) -> None:
+async def test_replaced_and_deleted_files_are_removed(app: FastAPI, jobs: RecordedJobs) -> None:
     row = await add_sample(app, cover=await picture(), contract=Upload("a.txt", b"text"))
     old, contract = str(row.cover), str(row.contract)
     async with app.state.database.writer() as session:
@@ -102,7 +96,7 @@ async def test_old_files_go_once_the_row_has_another_or_is_gone(app: FastAPI, jo
     assert [call.arguments for call in jobs.calls][1:] == [([contract],)]
 
 
-async def test_a_change_that_is_undone_keeps_the_file(app: FastAPI, jobs: RecordedJobs) -> None:
+async def test_rollback_keeps_the_file(app: FastAPI, jobs: RecordedJobs) -> None:
     row = await add_sample(app, cover=await picture())
     async with app.state.database.writer() as session:
         (await session.get_one(Sample, row.id)).cover = Image("")
@@ -111,24 +105,24 @@ async def test_a_change_that_is_undone_keeps_the_file(app: FastAPI, jobs: Record
     assert jobs.calls == []
 
 
-@pytest.mark.parametrize("given", ["covers/0123456789abcdef0123456789abcdef.webp", 1, None])
-def test_a_text_from_outside_is_no_file(given: Any) -> None:
+@pytest.mark.parametrize("value", ["covers/0123456789abcdef0123456789abcdef.webp", 1, None])
+def test_text_is_not_a_file(value: Any) -> None:
     with pytest.raises(ValidationError, match=r"Please choose a file\."):
-        TypeAdapter(Image).validate_python(given)
+        TypeAdapter(Image).validate_python(value)
 
 
-async def test_what_is_no_picture_is_refused_in_a_sentence() -> None:
+async def test_invalid_image_is_refused() -> None:
     with pytest.raises(ValidationError, match="This is not a picture that we can read"):
         TypeAdapter(Image).validate_python(await picture(b"text"))
 
 
-async def test_an_api_tells_the_address_of_what_is_public(app: FastAPI) -> None:
+async def test_json_has_urls_of_public_files(app: FastAPI) -> None:
     row = await add_sample(app, cover=await picture(), contract=Upload("a.txt", b"text"))
-    told = row.model_dump(mode="json")
-    assert (told["cover"], told["contract"]) == (row.cover.url(), str(row.contract))
+    data = row.model_dump(mode="json")
+    assert (data["cover"], data["contract"]) == (row.cover.url(), str(row.contract))
     assert isinstance(row.model_dump()["cover"], Image)
 
 
-def test_a_folder_is_public_or_not() -> None:
+def test_folder_cannot_be_public_and_private() -> None:
     with pytest.raises(OperatorError, match="'contracts' are public in one field and not in another"):
         image_field("contracts")

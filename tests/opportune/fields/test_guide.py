@@ -1,4 +1,4 @@
-"""docs/fields.md is true: its model is made and used."""
+"""Tests of the examples in docs/fields.md."""
 
 import re
 from typing import Any
@@ -18,9 +18,9 @@ CODE = "".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTIL
 @pytest.fixture(scope="module")
 def guide() -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": __name__}
-    # Apart from the project's own tables, which migrations make.
-    apart = 'metadata = MetaData()\n    __tablename__ = "library_book"'
-    exec("from sqlalchemy import MetaData\n" + CODE.replace('__tablename__ = "library_book"', apart), names)  # noqa: S102 - the guide's own
+    # Separate metadata, because these tables have no migrations.
+    separate = 'metadata = MetaData()\n    __tablename__ = "library_book"'
+    exec("from sqlalchemy import MetaData\n" + CODE.replace('__tablename__ = "library_book"', separate), names)  # noqa: S102 - code of the guide
     return names
 
 
@@ -41,19 +41,19 @@ def guide() -> dict[str, Any]:
         ("printed_in", "VARCHAR(2)", "select"),
     ],
 )
-def test_the_table_of_the_guide_is_true(guide: dict[str, Any], name: str, column: str, control: str) -> None:
+def test_guide_table_matches_the_types(guide: dict[str, Any], name: str, column: str, control: str) -> None:
     book = guide["Book"]
     assert str(book.__table__.columns[name].type) == column
     assert controls_of(book)[name].type == control
 
 
-def test_a_type_of_ones_own_needs_no_more_than_an_annotation(guide: dict[str, Any]) -> None:
+def test_custom_type_needs_only_an_annotation(guide: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="an ISBN has 13 digits"):
         TypeAdapter(guide["Isbn"]).validate_python("1")
 
-    told = {"__tablename__": "guide_parcel", "metadata": MetaData(naming_convention=NAMING_CONVENTION)}
-    told |= {"__annotations__": {"weight": guide["Weight"]}, "__module__": __name__}
-    kind: Any = type(Model)
-    parcel = kind("Parcel", (Model,), told, table=True)
+    attributes = {"__tablename__": "guide_parcel", "metadata": MetaData(naming_convention=NAMING_CONVENTION)}
+    attributes |= {"__annotations__": {"weight": guide["Weight"]}, "__module__": __name__}
+    metaclass: Any = type(Model)
+    parcel = metaclass("Parcel", (Model,), attributes, table=True)
     assert str(parcel.metadata.tables["guide_parcel"].columns["weight"].type) == "NUMERIC(8, 3)"
     assert controls_of(parcel)["weight"].suffix == "kg"

@@ -1,4 +1,4 @@
-"""Slugs are made of another field, one for each row, and stay."""
+"""Slug fields."""
 
 import pytest
 from fastapi import FastAPI
@@ -26,17 +26,17 @@ async def slugs(app: FastAPI, model: type[Sample] | type[Follower] = Sample) -> 
         ("a " * 90, ("a-" * 40).strip("-")),
     ],
 )
-def test_a_title_becomes_a_part_of_an_address(text: str, slug: str) -> None:
+def test_slugify(text: str, slug: str) -> None:
     assert slugify(text) == slug
 
 
-async def test_an_empty_slug_is_made_of_the_title_with_a_number_where_it_is_taken(app: FastAPI) -> None:
-    long = "A title that is longer than thirty"
+async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
+    title_34 = "A title that is longer than thirty"
     async with app.state.database.writer() as session:
         session.add(Sample(title="One Book"))
     async with app.state.database.writer() as session:
         session.add_all(
-            Sample(title=title) for title in ("One book", "One, book!", long, long, "日本", "One book at last")
+            Sample(title=title) for title in ("One book", "One, book!", title_34, title_34, "日本", "One book at last")
         )
         session.add(Sample(title="One book", slug="my-own"))
     assert await slugs(app) == [
@@ -52,14 +52,14 @@ async def test_an_empty_slug_is_made_of_the_title_with_a_number_where_it_is_take
 
 
 @pytest.mark.database("sqlite")
-async def test_it_is_never_the_address_of_the_form_of_a_new_row(app: FastAPI) -> None:
+async def test_reserved_slug_gets_a_number(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Sample(title="New"), Sample(title="Mine", slug="new")])
     assert await slugs(app) == ["new-2", "new-3"]
 
 
 @pytest.mark.database("sqlite")
-async def test_it_stays_when_the_title_changes_and_is_made_anew_when_it_is_cleared(app: FastAPI) -> None:
+async def test_slug_stays_until_it_is_cleared(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add(Sample(title="One"))
     async with app.state.database.writer() as session:
@@ -73,7 +73,7 @@ async def test_it_stays_when_the_title_changes_and_is_made_anew_when_it_is_clear
 
 
 @pytest.mark.database("sqlite")
-async def test_one_that_follows_changes_with_the_title_unless_it_is_changed_itself(app: FastAPI) -> None:
+async def test_following_slug_changes_with_its_source(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Follower(name="One"), Follower(name="Three")])
     async with app.state.database.writer() as session:
@@ -83,7 +83,7 @@ async def test_one_that_follows_changes_with_the_title_unless_it_is_changed_itse
     assert await slugs(app, Follower) == ["two", "five"]
 
 
-async def test_old_slugs_lead_to_the_row_that_had_them_last(app: FastAPI) -> None:
+async def test_old_slug_finds_the_row(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Follower(name="One"), Follower(name="Other")])
     for name in ("Two", "Three", "Two"):
@@ -96,7 +96,7 @@ async def test_old_slugs_lead_to_the_row_that_had_them_last(app: FastAPI) -> Non
     assert [row and row.id for row in moved] == [1, 1, None, None, None, None]
 
 
-def test_a_source_that_is_no_field_is_one_line() -> None:
+def test_unknown_slug_source_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"Wrong.slug: slug_field\(…\) names 'titel'"):
 
         class Wrong(Model):

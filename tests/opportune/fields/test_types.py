@@ -1,4 +1,4 @@
-"""What each type of field takes, refuses, stores and shows."""
+"""Validation, storage and display of field types."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
-    ("name", "given", "kept", "refused", "words"),
+    ("name", "text", "stored", "invalid", "message"),
     [
         ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of the options."),
         ("size", "large", "large", "huge", "Please choose one of the options."),
@@ -56,14 +56,16 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
         ("slug", "My Title!", "my-title", "!!!", "Please use letters from a to z or digits."),
     ],
 )
-async def test_a_form_takes_and_refuses(name: str, given: str, kept: object, refused: str | None, words: str) -> None:
+async def test_form_accepts_and_refuses_values(
+    name: str, text: str, stored: object, invalid: str | None, message: str
+) -> None:
     form = Form(Sample)
-    await form.take(FormData([("title", "One"), (name, given)]))
+    await form.take(FormData([("title", "One"), (name, text)]))
     assert not form.errors
-    assert getattr(form.data, name) == kept
-    if refused is not None:
-        await form.take(FormData([("title", "One"), (name, refused)]))
-        assert form.errors == {name: words}
+    assert getattr(form.data, name) == stored
+    if invalid is not None:
+        await form.take(FormData([("title", "One"), (name, invalid)]))
+        assert form.errors == {name: message}
 
 
 STORED: dict[str, Any] = {
@@ -85,7 +87,7 @@ STORED: dict[str, Any] = {
 }
 
 
-async def test_what_is_stored_comes_back_as_it_was_and_a_list_that_is_added_to_is_stored(app: FastAPI) -> None:
+async def test_stored_values_round_trip(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add(Sample(**STORED))
     async with app.state.database.reader() as session:
@@ -99,17 +101,17 @@ async def test_what_is_stored_comes_back_as_it_was_and_a_list_that_is_added_to_i
         assert (await session.scalars(select(col(Sample.keywords)))).one() == ["one", "two", "three"]
 
 
-async def test_money_adds_up_exactly(app: FastAPI) -> None:
+async def test_money_sums_are_exact(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all(Sample(title=f"{number}", price=Decimal("0.10")) for number in range(3))
     async with app.state.database.reader() as session:
         total = await session.scalar(select(func.sum(col(Sample.price))))
-        found = await session.scalar(select(func.count()).where(col(Sample.price) == Decimal("0.10")))
-    assert (total, found) == (Decimal("0.30"), 3)
+        count = await session.scalar(select(func.count()).where(col(Sample.price) == Decimal("0.10")))
+    assert (total, count) == (Decimal("0.30"), 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "words"),
+    ("name", "type_", "message"),
     [
         ("title", "text", "Its name"),
         ("slug", "text", "Slug"),
@@ -127,12 +129,12 @@ async def test_money_adds_up_exactly(app: FastAPI) -> None:
         ("starts_at", "datetime-local", "Starts at"),
     ],
 )
-def test_a_form_asks_for_each_in_its_own_way(name: str, kind: str, words: str) -> None:
+def test_control_type_and_label(name: str, type_: str, message: str) -> None:
     control = controls_of(Sample)[name]
-    assert (control.type, control.label) == (kind, words)
+    assert (control.type, control.label) == (type_, message)
 
 
-def test_what_a_row_has_is_filled_in_as_somebody_would_write_it() -> None:
+def test_form_is_filled_from_a_row() -> None:
     form = Form(Sample, Sample(**STORED))
     assert form.value("keywords") == "one\ntwo"
     assert form.value("facts").split() == ["{", '"a":', "[", "1,", "null", "]", "}"]
@@ -141,33 +143,33 @@ def test_what_a_row_has_is_filled_in_as_somebody_would_write_it() -> None:
     assert form.field("slug").attributes["data-slug-from"] == "title"
 
 
-def test_options_of_the_type_and_of_the_field_hold_both_also_where_it_may_be_empty() -> None:
+def test_options_of_optional_types() -> None:
     assert controls_of(Sample)["discount"].attributes["step"] == "0.01"
     assert controls_of(Sample)["origin"].choices["AT"] == "Austria"
 
 
-def test_a_country_is_known_by_either_case_and_no_other_place_is() -> None:
-    class Asked(BaseModel):
+def test_country_codes_are_validated() -> None:
+    class Place(BaseModel):
         country: Annotated[str, *Sample.model_fields["country"].metadata]
 
-    assert Asked(country="at").country == "AT"
+    assert Place(country="at").country == "AT"
     with pytest.raises(ValueError, match="please enter a two-letter country code"):
-        Asked(country="EU")
+        Place(country="EU")
 
 
-def test_numbers_of_a_country_may_lack_its_code() -> None:
+def test_national_phone_numbers() -> None:
     local = TypeAdapter(Annotated[Phone, BeforeValidator(national("AT"))])
     assert local.validate_python("01 711000") == "+431711000"
     assert local.validate_python("+44 20 7946 0000") == "+442079460000"
 
 
-def test_a_currency_that_is_none_is_one_line() -> None:
+def test_invalid_currency_is_refused() -> None:
     with pytest.raises(OperatorError, match="money_field"):
         money_field("euro")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "shown"),
+    ("name", "value", "displayed"),
     [
         ("price", Decimal("1234.5"), "EUR 1,234.50"),
         ("country", "AT", "Austria"),
@@ -185,11 +187,11 @@ def test_a_currency_that_is_none_is_one_line() -> None:
         ("origin", None, None),
     ],
 )
-def test_people_read_values_in_words(name: str, value: object, shown: object) -> None:
-    assert display(Sample.model_fields[name], value) == shown
+def test_display_formats_values(name: str, value: object, displayed: object) -> None:
+    assert display(Sample.model_fields[name], value) == displayed
 
 
-def test_an_address_that_came_in_unchecked_is_text_and_no_link() -> None:
+def test_unsafe_url_is_displayed_as_text() -> None:
     info = Sample.model_fields["home"]
     assert display(info, "https://example.com").startswith("<a ")
     assert display(info, "javascript:alert(1)") == "javascript:alert(1)"

@@ -126,7 +126,7 @@ def test_what_there_is_to_know_of_an_address_is_a_note(direct: str, words: str) 
 def test_notes_are_printed_before_what_is_wrong(oppman: Oppman) -> None:
     code, out, _ = oppman("check", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name?connection_limit=1")
     assert code == 1
-    assert out.startswith("note: The option connection_limit is left out")
+    assert out.startswith("note: The option connection_limit is ignored")
     assert "opensesame" not in out
 
 

@@ -214,7 +214,7 @@ async def test_lock_timeout_of_the_role_is_503(
             await session.execute(text("LOCK TABLE accounts_user"))
             response = await impatient.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
-    assert "connections a lock for too long" in caplog.text
+    assert "held a lock for too long" in caplog.text
 
 
 async def test_cancelled_request_returns_its_connection(laboratory: AsyncClient, app: FastAPI) -> None:
