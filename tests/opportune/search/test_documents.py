@@ -36,7 +36,7 @@ PIECES = [
     piece("asyncio.gather", text="Return a future that gathers results of a dictionary."),
     piece("asyncio.get_event_loop", text="Return the event loop."),
     Piece("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read."),
-    Piece("library/intro.html", "Introduction", "section", text="MakeSample here."),
+    Piece("library/intro.html", "Introduction", "section", text="Begin here."),
     *(piece(f"many.item{number}", "data", "One of many.") for number in range(MAX_RANKED_HITS + 5)),
 ]
 HOSTILE = [

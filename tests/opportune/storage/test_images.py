@@ -109,7 +109,7 @@ async def test_every_beginning_of_a_picture_is_refused_or_drawn() -> None:
         try:
             await shrink(content[:length])
         except ImageRefusedError as refusal:
-            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some sample_cache can be drawn
+            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some beginnings can be drawn
 
 
 async def test_pictures_are_drawn_one_at_a_time_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
