@@ -1,6 +1,6 @@
-"""What the tests of a project need: its fixtures come with `opportune.testing.plugin`, and the rest is here.
+"""Helpers for the tests of a project. The fixtures are in `opportune.testing.plugin`.
 
-Each is imported when it is first asked for: the plugin is imported in processes that need none of them.
+They are imported on first use, because the plugin is also imported in processes that need none of them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Who is answered what at every address of the site.
+"""Table of the status of every address of the site for each role.
 
-`python -m opportune.testing.access` writes it down anew: each feature's with its tests, and the framework's with its
-own, where they are.
+`python -m opportune.testing.access` writes the tables: those of features beside their tests, that of the framework
+beside its own.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ from opportune.testing.sample_rows import A_WORD, ROW_ID, fill
 
 TABLE = PROJECT / "tests/opportune/security/access.txt"
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
-"""A user owns nothing, an owner every row that can have one. Staff have no grants."""
+"""Roles. A user owns no rows, an owner one row of each table. Staff have no grants."""
 TO_SIGN_IN = "sign-in"
-"""What is told by 303 to the page where that is done."""
+"""Redirects of routes that end at another page."""
 UNCHANGED = (TO_SIGN_IN, "401", "403", "404", "405")
 IN_A_LINE = {"accept": "application/json"}
-"""Has a refusal as a program gets it, which costs less than its page."""
+"""Requests JSON errors, which take less time than pages."""
 REFUSED_IN_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
 NAMED = {"identity": A_WORD, "export_type": "csv"}
@@ -51,20 +51,20 @@ NAMED = {"identity": A_WORD, "export_type": "csv"}
 Table = dict[tuple[str, str], "Line"]
 Headers = Mapping[str, str]
 Asked = tuple[str, str, str]
-"""A method, a path, and the role of who asks."""
+"""A method, a path, and the role of the client."""
 
 
 class Line(NamedTuple):
     source: str
-    """The feature, or the part of the site, that answers."""
+    """The feature or part of the site with the route."""
     method: str
     path: str
-    answers: tuple[str, ...]
+    results: tuple[str, ...]
     """A status for each role, or `sign-in`."""
 
     def __str__(self) -> str:
         return (
-            f"{self.source:9} {self.method:6} {self.path:62} {' '.join(f'{each:9}' for each in self.answers)}".rstrip()
+            f"{self.source:9} {self.method:6} {self.path:62} {' '.join(f'{each:9}' for each in self.results)}".rstrip()
         )
 
 
@@ -72,7 +72,7 @@ HEADING = Line("from", "method", "address", ROLES)
 
 
 def table_of(source: str) -> Path:
-    """Where the lines of a feature are: with its tests, if it is the project's."""
+    """Return the file with the lines of a feature, beside its tests if it belongs to the project."""
     return PROJECT / "tests" / source / TABLE.name if is_of_project(source) else TABLE
 
 
@@ -81,42 +81,42 @@ def is_of_project(source: str) -> bool:
 
 
 def read() -> Table:
-    """The tables as they are committed."""
+    """Return the committed tables."""
     files = dict.fromkeys([TABLE, *map(table_of, installed_names())])
     lines = (
         line.split() for file in files if file.exists() for line in file.read_text(encoding="utf-8").splitlines()[1:]
     )
-    return {(method, path): Line(source, method, path, tuple(answers)) for source, method, path, *answers in lines}
+    return {(method, path): Line(source, method, path, tuple(results)) for source, method, path, *results in lines}
 
 
 async def differences(template: Path, folder: Path) -> list[str]:
-    """Return the lines of the project's features that differ from their tables, also of addresses that are gone."""
+    """Return the lines of the project's features that differ from their tables, also of removed addresses."""
     file = folder / "site.db"
     copy(template, file)
     app = site_on(file)
     async with app.router.lifespan_context(app):
         try:
-            found = await walk(app, file, is_of_project)
+            rows = await walk(app, file, is_of_project)
         except OperatorError as error:
             pytest.fail(str(error), pytrace=False)
     committed = {key: line for key, line in read().items() if is_of_project(line.source)}
-    changed = [str(line) for key, line in found.items() if committed.get(key) != line]
-    return changed + [f"{line} (gone)" for key, line in committed.items() if key not in found]
+    changed = [str(line) for key, line in rows.items() if committed.get(key) != line]
+    return changed + [f"{line} (gone)" for key, line in committed.items() if key not in rows]
 
 
 async def walk(
     app: FastAPI,
     file: Path,
-    is_asked: Callable[[str], bool] = lambda _source: True,
-    answer_of: Callable[[Asked], str | None] = lambda _asked: None,
+    is_included: Callable[[str], bool] = lambda _source: True,
+    result_of: Callable[[Asked], str | None] = lambda _asked: None,
 ) -> Table:
-    """Ask the addresses of a started app that come from these, whose SQLite file has all tables and no rows.
+    """Request all addresses of a started app with an SQLite file that has all tables and no rows.
 
     Args:
         app: The site.
         file: Its database.
-        is_asked: Whether the addresses of this feature are.
-        answer_of: The answer where it need not be asked for, or nothing.
+        is_included: Return whether the addresses of this feature are requested.
+        result_of: Return a result that needs no request, or None.
     """
     people = await everyone(app)
     in_admin = people | {role: {**people[role], **IN_A_LINE} for role in REFUSED_IN_ADMIN}
@@ -126,34 +126,34 @@ async def walk(
     with closing(sqlite3.connect(file)) as watching:
         as_filled = _version(watching)
         for source, method, path in addresses(app):
-            if not is_asked(source):
+            if not is_included(source):
                 continue
-            answers = []
+            results = []
             asking = in_admin if path.startswith(ADMIN_PATH) else people
             for role in ROLES:
-                if known := answer_of((method, path, role)):
-                    answers.append(known)
+                if existing := result_of((method, path, role)):
+                    results.append(existing)
                     continue
-                answers.append(in_a_word(await send_request(app, method, example(path), asking[role])))
-                if method != "GET" and answers[-1] not in UNCHANGED and _version(watching) != as_filled:
+                results.append(status_word(await send_request(app, method, example(path), asking[role])))
+                if method != "GET" and results[-1] not in UNCHANGED and _version(watching) != as_filled:
                     copy(filled, file)
                     as_filled = _version(watching)
-            table[method, path] = Line(source, method, path, tuple(answers))
+            table[method, path] = Line(source, method, path, tuple(results))
     return table
 
 
 def _version(watching: sqlite3.Connection) -> object:
-    """Another one when somebody else has written."""
+    """Return a number that changes when another connection has written."""
     return watching.execute("PRAGMA data_version").fetchone()
 
 
 async def everyone(app: FastAPI) -> dict[str, Headers]:
-    """What the browser of each role sends."""
+    """Return the headers of the browser of each role."""
     database = app.state.database
     owner = await fill(database, app.state.features)
     people = {"owner": owner, "user": await make_user(database), "staff": await make_user(database, is_staff=True)}
     people["superuser"] = await make_user(database, is_superuser=True)
-    return {"anonymous": {}} | {role: await signed_in(app, person) for role, person in people.items()}
+    return {"anonymous": {}} | {role: await signed_in(app, user) for role, user in people.items()}
 
 
 async def signed_in(app: FastAPI, user: User) -> Headers:
@@ -162,17 +162,17 @@ async def signed_in(app: FastAPI, user: User) -> Headers:
     return {"cookie": f"{cookie_name(app.state.settings)}={token}"}
 
 
-def in_a_word(answer: Response) -> str:
-    return TO_SIGN_IN if answer.headers.get("location", "").startswith(f"{LOGIN_PATH}?") else str(answer.status)
+def status_word(result: Response) -> str:
+    return TO_SIGN_IN if result.headers.get("location", "").startswith(f"{LOGIN_PATH}?") else str(result.status)
 
 
 def addresses(app: FastAPI) -> list[tuple[str, str, str]]:
-    """Source, method and path of each, those of the admin once for every model."""
-    found: set[tuple[str, str, str]] = set()
+    """Return source, method and path of each route. Those of the admin are expanded for every model."""
+    rows: set[tuple[str, str, str]] = set()
     for row in find_rows(app.routes):
         for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY", WEBSOCKET}:
-            found.update((source, method, path) for source, path in _each_model(app, row.origin, row.path))
-    return sorted(found, key=lambda each: (each[2], each[1]))
+            rows.update((source, method, path) for source, path in _each_model(app, row.origin, row.path))
+    return sorted(rows, key=lambda each: (each[2], each[1]))
 
 
 def _each_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str]]:
@@ -185,14 +185,14 @@ def _each_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str
 
 
 def site_of(app: FastAPI) -> AdminSite:
-    """The admin: whose its endpoints are."""
+    """Return the feature of an admin endpoint."""
     mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == ADMIN_PATH)
     owners = (getattr(context.endpoint, "__self__", None) for context in iter_route_contexts(mount.routes))
     return next(owner for owner in owners if isinstance(owner, AdminSite))
 
 
 def example(path: str) -> str:
-    """The address of what `rows` makes."""
+    """Return an address with ids of the rows of `rows`."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
@@ -202,9 +202,9 @@ def example(path: str) -> str:
 
 
 def copy(source: Path, target: Path) -> None:
-    """One SQLite file over another, also under a site that has it open."""
-    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
-        read.backup(written)
+    """Copy an SQLite file over another one, which a site may have open."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as copied:
+        read.backup(copied)
 
 
 def site_on(file: Path, **settings: object) -> FastAPI:
@@ -212,16 +212,16 @@ def site_on(file: Path, **settings: object) -> FastAPI:
 
 
 def of_features() -> Iterator[BaseSettings]:
-    """The settings of features whose databases are nowhere."""
+    """Return settings of features without databases."""
     for feature in installed_features():
-        if kind := feature.settings:
-            names = [name for name in kind.model_fields if name.endswith("_database_url")]
+        if model := feature.settings:
+            names = [name for name in model.model_fields if name.endswith("_database_url")]
             nowhere: dict[str, Any] = dict.fromkeys(names, "sqlite:///./nowhere.db")
-            yield kind(**nowhere)
+            yield model(**nowhere)
 
 
 def site_at(url: str, **settings: object) -> FastAPI:
-    """It does no jobs, asks no model, and reads nothing that this machine happens to have."""
+    """Return the site without jobs, models and settings of this machine."""
     nowhere = {"llm_base_url": "http://127.0.0.1:9"}
     return create_app(settings_for(url, *of_features()).model_copy(update={"jobs": "off", **nowhere, **settings}))
 

@@ -1,4 +1,4 @@
-"""Requests in process that tell how an answer begins, also one that never ends."""
+"""In-process requests that return the start of a response, also of an endless one."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from opportune.web.errors.handlers import STATUS_MESSAGES
 
 HOST = "testserver"
 REMOTE_CLIENT = ("203.0.113.9", 50000)
-"""Whom no page takes for somebody at this machine."""
+"""Address of the client, which is not that of this machine."""
 
 
 @dataclass
@@ -32,14 +32,14 @@ class Response:
 
 
 def crashed(status: int, text: str) -> bool:
-    """Whether the site did not know what to say. 503 in words of its own is an answer: no index, no model …"""
+    """Whether the site crashed. A 503 with its own message is a valid response."""
     return status >= 500 and STATUS_MESSAGES.get(status, "") in text
 
 
 async def send_request(
     app: FastAPI, method: str, address: str, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> Response:
-    """Leave as soon as a stream has begun: its head is what is asked for."""
+    """Disconnect after the start of the response."""
     path, _, query = address.partition("?")
     sent = {"host": HOST, "content-length": str(len(body)), **(headers or {})}
     scope = {
@@ -56,21 +56,21 @@ async def send_request(
         "client": REMOTE_CLIENT,
         "server": (HOST, 80),
     }
-    answer, begun, bodies = Response(), asyncio.Event(), [body]
+    response, started, bodies = Response(), asyncio.Event(), [body]
 
     async def receive() -> Message:
         if bodies:
             return {"type": "http.request", "body": bodies.pop(), "more_body": False}
-        await begun.wait()
+        await started.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
-            answer.status = message["status"]
-            answer.headers = Headers(raw=list(message["headers"]))
+            response.status = message["status"]
+            response.headers = Headers(raw=list(message["headers"]))
         elif message["type"] == "http.response.body":
-            answer.body += message.get("body", b"")
-        begun.set()
+            response.body += message.get("body", b"")
+        started.set()
 
     await app(scope, receive, send)
-    return answer
+    return response

@@ -1,4 +1,4 @@
-"""Commands as a user at a terminal sees them: with an exit code and output."""
+"""Commands as users run them, with exit code and output."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -27,7 +27,7 @@ class Oppman(Protocol):
 
 @pytest.fixture
 def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Oppman]:
-    """Run a command in this process, under the settings that are given with it and no others."""
+    """Run a command in this process with these settings only."""
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
 
     def run(*arguments: str, **environ: str) -> Outcome:

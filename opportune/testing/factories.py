@@ -1,4 +1,4 @@
-"""Users and clients for tests, made without going through the pages."""
+"""Users and signed-in clients for tests, made without the pages."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import issue_access_token
 from opportune.db.database import Database
 
-if TYPE_CHECKING:  # only tests in a browser need it
+if TYPE_CHECKING:  # only browser tests need it
     from playwright.async_api import Page
 
 PASSWORD = "correct horse battery"
@@ -26,7 +26,7 @@ _numbers = count(1)
 
 
 async def make_user(database: Database, email: str = "", password: str = PASSWORD, **fields: Any) -> User:
-    """Store a user; `fields` are the model's."""
+    """Store a user with these fields."""
     email = email or f"user{next(_numbers)}@example.com"
     user = User(**{"email": email, "hashed_password": hashed(password), **fields})
     async with database.writer() as session:
@@ -35,7 +35,7 @@ async def make_user(database: Database, email: str = "", password: str = PASSWOR
 
 
 async def grant(database: Database, user: User, identity: str, action: str) -> Group:
-    """Put the user into a new group that may do this."""
+    """Add the user to a new group with this grant."""
     async with database.writer() as session:
         session.add(group := Group(name=f"group {next(_numbers)}"))
         await session.flush()
@@ -45,23 +45,23 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
 
 
 async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
-    """Give the client the cookie of a new session."""
+    """Add the cookie of a new session to the client."""
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
     name = cookie_name(app.state.settings)
-    for kept in [each for each in client.cookies.jar if each.name == name]:  # what the site has set has its domain
-        client.cookies.jar.clear(kept.domain, kept.path, kept.name)
+    for stored in [each for each in client.cookies.jar if each.name == name]:  # cookies of the site have its domain
+        client.cookies.jar.clear(stored.domain, stored.path, stored.name)
     client.cookies.set(name, token)
 
 
 async def make_token(database: Database, user: User, scopes: str = ALL_SCOPES) -> str:
-    """Issue a bearer token for an hour; `scopes="books:read"` for one that may be used for that alone."""
+    """Create a bearer token for an hour, optionally with scopes such as `books:read`."""
     async with database.writer() as session:
         return await issue_access_token(session, user, scopes)
 
 
 async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> None:
-    """Give Chromium the cookie of a new session."""
+    """Add the cookie of a new session to Chromium."""
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
     await page.context.add_cookies([{"name": cookie_name(app.state.settings), "value": token, "url": site}])
@@ -69,7 +69,7 @@ async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> 
 
 @asynccontextmanager
 async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncIterator[AsyncClient]:
-    """A client in which this user, or a new one, is signed in."""
+    """Return a client in which this user, or a new one, is signed in."""
     user = user or await make_user(app.state.database)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         await sign_in(client, app, user)
@@ -78,5 +78,5 @@ async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncItera
 
 @lru_cache
 def hashed(password: str) -> str:
-    """The password as it is stored, made once."""
+    """Hash of the password, computed once."""
     return hashing.password_helper.hash(password)

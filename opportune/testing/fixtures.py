@@ -1,4 +1,4 @@
-"""The fixtures of all tests. Each has a database of its own, a copy of one that the migrations have made."""
+"""Fixtures of all tests. Each test has its own database, a copy of a migrated one."""
 
 import asyncio
 import shutil
@@ -25,11 +25,11 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
-    compiled_admin_templates,
-    garbage_that_is_looked_for_seldom,
+    collect_garbage_seldom,
     run_folder,
-    servers_that_are_asked_once,
-    statements_that_are_compiled_once,
+    share_admin_templates,
+    share_compiled_statements,
+    share_server_results,
 )
 from opportune.testing.migrated_once import migrate_file
 from opportune.testing.plugin import migrate, settings_for
@@ -52,37 +52,37 @@ from opportune.testing.services.spare_databases import SpareDatabases
 __all__ = [  # fixtures too
     "browser_contexts",
     "chromium",
-    "compiled_admin_templates",
-    "garbage_that_is_looked_for_seldom",
+    "collect_garbage_seldom",
     "page",
     "plain_page",
     "run_folder",
-    "servers_that_are_asked_once",
+    "share_admin_templates",
+    "share_compiled_statements",
+    "share_server_results",
     "site",
     "site_listener",
-    "statements_that_are_compiled_once",
 ]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside() -> Iterator[None]:
+def isolated_settings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in {*setting_names(), *HOST_VARIABLES} - {"SPEEDUPS"}:  # read from the environment, once
+        for name in {*setting_names(), *HOST_VARIABLES} - {"SPEEDUPS"}:  # read from the environment once
             patch.delenv(name, raising=False)
         patch.setitem(settings_class().model_config, "env_file", None)
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _interrupts_that_arrive() -> Iterator[None]:
-    """Started with `&` or nohup we are made to ignore them, and what we start would inherit that."""
+def default_interrupts() -> Iterator[None]:
+    """Shells start background processes with SIGINT ignored, which child processes would inherit."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hashes_that_cost_little() -> Iterator[None]:
+def cheap_hashes() -> Iterator[None]:
     hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashing, "password_helper", PasswordHash((hasher,)))
@@ -97,7 +97,7 @@ def postgres_server() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """One Redis for all tests: they keep out of each other's way by names, or clear it."""
+    """One Redis for all tests, which use different keys or clear it."""
     with redis() as url:
         yield url
 
@@ -113,7 +113,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: Postgres) -> str:
-    name = f"template_{uuid4().hex}"  # the server may be another run's, too
+    name = f"template_{uuid4().hex}"  # another run may own the server
     migrate(postgres_server.create_database(name))
     return name
 
@@ -136,14 +136,14 @@ def spare_databases(
 
 @pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """Each kind that the marker `database` names: `@pytest.mark.database("sqlite")`. Without it, both."""
+    """The database of the marker: `@pytest.mark.database("sqlite")`; without it, the test runs on both."""
     kind: str = request.param
     return kind
 
 
 @pytest.fixture
 def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database without a single table."""
+    """URL of a database without tables."""
     if database_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
@@ -154,9 +154,9 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
 
 @pytest.fixture
 def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a migrated database without rows: the test runs once on each kind."""
+    """URL of a migrated database without rows."""
     if database_kind == "sqlite":
-        # On a busy machine SQLite may still be putting its files away when the test has ended.
+        # SQLite may still be writing its files after the test.
         with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch(), ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "test.db"
             shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
@@ -170,7 +170,7 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Settings of a site whose uploads go to a folder of the test."""
+    """Settings of a site with uploads in a folder of the test."""
     return settings_for(database_url).model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
 
 
@@ -178,7 +178,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = open_database(settings)
     await database.setup()
-    database.info["jobs"] = ForgottenJobs()  # `recorded_jobs` takes its place
+    database.info["jobs"] = ForgottenJobs()  # `recorded_jobs` replaces it
     yield database
     await database.dispose()
 
@@ -193,7 +193,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
-    """What the site and the test queue: recorded, and done by `await recorded_jobs.work()`."""
+    """Jobs queued by the site and the test. Run them with `await recorded_jobs.work()`."""
     recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, **app.state.services.by_name())
     database.info["jobs"] = recorded
     return recorded
@@ -201,7 +201,7 @@ def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
 
 @pytest.fixture
 def make(database: Database) -> Make:
-    """Makes rows from models: `await make(Book, title="Dune")`."""
+    """Creates rows of models: `await make(Book, title="Dune")`."""
     return Make(database)
 
 
@@ -214,19 +214,19 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def user(database: Database) -> User:
-    """Somebody with an account."""
+    """A user."""
     return await make_user(database)
 
 
 @pytest.fixture
 async def staff(database: Database) -> User:
-    """Somebody who may enter the admin, and do there what `grant(database, staff, "book", "edit")` says."""
+    """A staff user, who may open the admin. Add grants with `grant(database, staff, "book", "edit")`."""
     return await make_user(database, "staff@example.com", is_staff=True)
 
 
 @pytest.fixture
 async def superuser(database: Database) -> User:
-    """Somebody who may everything."""
+    """A superuser."""
     return await make_user(database, "root@example.com", is_superuser=True)
 
 

@@ -43,18 +43,18 @@ class CompiledStatements(dict[Any, Any]):
     def __setitem__(self, key: Any, compiled: Any) -> None:
         if len(self) > MAX_COMPILED_STATEMENTS:
             self.clear()
-        super().__setitem__(_alike(key), compiled)
+        super().__setitem__(_Shared(key), compiled)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_alike(key), default)
+        return super().get(_Shared(key), default)
 
 
-def _alike(key: tuple[Any, ...]) -> tuple[Any, ...]:
+def _Shared(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(type(part) if isinstance(part, Dialect) else part for part in key)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def statements_that_are_compiled_once() -> Iterator[None]:
+def share_compiled_statements() -> Iterator[None]:
     """Share compiled statements between the thousands of engines of a run."""
     compiled, make = CompiledStatements(), Database.__init__
 
@@ -76,36 +76,36 @@ def statements_that_are_compiled_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def servers_that_are_asked_once() -> Iterator[None]:
+def share_server_results() -> Iterator[None]:
     """Share what a dialect reads from its server between engines, which saves six queries for each."""
     with pytest.MonkeyPatch.context() as patch:
         for dialect in (DefaultDialect, PGDialect_psycopg):
-            patch.setattr(dialect, "initialize", _once_a_server(dialect.initialize))
+            patch.setattr(dialect, "initialize", _once_per_server(dialect.initialize))
         yield
 
 
-def _once_a_server(ask: Callable[[Any, Connection], None]) -> Callable[[Any, Connection], None]:
+def _once_per_server(query_server: Callable[[Any, Connection], None]) -> Callable[[Any, Connection], None]:
     """Call `ask` for the first dialect of a server, and copy its results to later ones."""
-    told: dict[Any, dict[str, Any]] = {}
+    results: dict[Any, dict[str, Any]] = {}
 
     def initialize(dialect: Any, connection: Connection) -> None:
-        isolation = getattr(dialect, "_on_connect_isolation_level", None)  # what a server calls its default by then
+        isolation = getattr(dialect, "_on_connect_isolation_level", None)  # name of the default value
         server = type(dialect), connection.engine.url._replace(database=None), isolation
-        if server in told:
-            vars(dialect).update(told[server])
+        if server in results:
+            vars(dialect).update(results[server])
             return
         before = dict(vars(dialect))
-        ask(dialect, connection)
+        query_server(dialect, connection)
         now = {
             name: value for name, value in vars(dialect).items() if isinstance(value, bool | int | str | tuple | None)
         }
-        told[server] = {name: value for name, value in now.items() if before.get(name, told) is not value}
+        results[server] = {name: value for name, value in now.items() if before.get(name, results) is not value}
 
     return initialize
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_admin_templates(run_folder: Path) -> Iterator[None]:
+def share_admin_templates(run_folder: Path) -> Iterator[None]:
     """Share the compiled templates of the admin between the sites and processes of this run."""
     folder = run_folder / "templates"
     folder.mkdir(exist_ok=True)
@@ -115,10 +115,10 @@ def compiled_admin_templates(run_folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def garbage_that_is_looked_for_seldom() -> Iterator[None]:
+def collect_garbage_seldom() -> Iterator[None]:
     """Collect garbage less often than one site needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application, "tune_gc", lambda: None)
-        # For good: with those before, all would be looked through here, and by pytest once more.
+        # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
         gc.set_threshold(*GC_THRESHOLDS)
         yield

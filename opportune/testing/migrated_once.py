@@ -1,4 +1,4 @@
-"""A migrated SQLite file, for which all processes of a run apply the migrations that they have in common once."""
+"""A migrated SQLite file. All processes of a run apply common migrations once."""
 
 import shutil
 import sqlite3
@@ -17,17 +17,17 @@ from opportune.testing.unmigrated import require_migrations
 
 
 def migrate_file(path: Path, states: Path) -> None:
-    """Apply the migrations of what is installed to a file that is not there yet.
+    """Apply the migrations of the installed features to a new file.
 
     Args:
         path: The file.
-        states: A folder of this run's. It gets what each feature's migrations have made, for the other processes: those
-            of a project that has lost or got some begin with the same.
+        states: A folder of this run for intermediate files. Other processes, such as those of a project with other
+            features, continue from the last state that they have in common.
     """
     graph = MigrationGraph(installed_names())
     after = _states(graph.ordered, states)
-    if known := next((state for state in reversed(after.values()) if state.exists()), None):
-        shutil.copyfile(known, path)
+    if common := next((state for state in reversed(after.values()) if state.exists()), None):
+        shutil.copyfile(common, path)
 
     @contextmanager
     def announce(step: Step) -> Iterator[None]:
@@ -42,9 +42,9 @@ def migrate_file(path: Path, states: Path) -> None:
 
 
 def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
-    """The file for the state after each, named by all that has led to it."""
+    """Return the file for the state after each revision, named by all revisions before it."""
     digest, states = sha256(), {}
-    for migration in migrations[:-1]:  # what follows from the code is made after the last
+    for migration in migrations[:-1]:  # the last state also contains objects that follow from the code
         digest.update(f"{migration}\n".encode() + migration.path.read_bytes())
         states[migration] = folder / f"{digest.hexdigest()}.db"
     return states
@@ -53,7 +53,7 @@ def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
 def _keep(path: Path, state: Path) -> None:
     if state.exists():
         return
-    written = state.with_name(uuid4().hex)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(written)) as target:
+    stored = state.with_name(uuid4().hex)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(stored)) as target:
         source.backup(target)
-    written.replace(state)
+    stored.replace(state)

@@ -1,6 +1,6 @@
-"""The plugin of pytest: which tests run, and the settings of their site. Fixtures are in `opportune.testing.fixtures`.
+"""The pytest plugin: selection of tests and settings of their site. Fixtures are in `opportune.testing.fixtures`.
 
-With `-n` there is a process that only hands out tests. It imports neither fixtures nor framework, and begins at once.
+With `-n` the controller process imports neither fixtures nor framework, so it starts fast.
 """
 
 import gc
@@ -28,7 +28,7 @@ PLUGINS = ("opportune.testing.fixtures", "opportune.llm.testing")
 """Modules with fixtures, imported in processes that run tests."""
 
 HYPOTHESIS = "hypothesispytest"
-"""What pytest calls its plugin."""
+"""Name of the plugin in pytest."""
 
 SLOWEST_MODULES = (
     *("test_project.py", "test_speedups.py", "test_wheel.py"),
@@ -38,7 +38,7 @@ SLOWEST_MODULES = (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
-    gc.disable()  # collecting leaves no garbage, and looking for it takes a fifth of its time
+    gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for plugin in PLUGINS:
             config.pluginmanager.import_plugin(plugin)
@@ -51,7 +51,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hypothesis imports itself for its part of the summary, which is empty where no test has: a fifth of a second."""
+    """Unregister Hypothesis' summary, whose import takes 0.2 s, if no test has used it."""
     plugins = session.config.pluginmanager
     others_run_tests = session.config.getoption("dist", "no") != "no"
     if "hypothesis" not in sys.modules and not others_run_tests and plugins.has_plugin(HYPOTHESIS):
@@ -60,7 +60,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    gc.freeze()  # pytest has just looked for what nobody has closed: it looks once more, and so does Python at its end
+    gc.freeze()  # pytest has just collected garbage; Python would do it again at exit
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -75,27 +75,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
-    # The longest come first, or one core would wait for the other at the end.
+    # The longest tests come first, so that no core waits at the end.
     items.sort(key=lambda item: item.path.name not in SLOWEST_MODULES)
 
 
 def _leave_out_other_databases(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What `oppman.py test --sqlite` and `--postgres` ask for."""
+    """Deselect tests for `oppman.py test --sqlite` and `--postgres`."""
     if only := os.environ.get(ONLY_DATABASE):
-        others = [item for item in items if _database_of(item) not in ("", only)]
-        items[:] = [item for item in items if item not in others]
-        config.hook.pytest_deselected(items=others)
+        other_databases = [item for item in items if _database_of(item) not in ("", only)]
+        items[:] = [item for item in items if item not in other_databases]
+        config.hook.pytest_deselected(items=other_databases)
 
 
 def _database_of(item: pytest.Item) -> str:
-    """The kind of database that a test is asked on; empty if it needs none."""
+    """Return the database of a test; empty if it needs none."""
     call = getattr(item, "callspec", None)
     kind: str = call.params.get("database_kind", "") if call else ""
     return kind or ("postgresql" if "postgres_server" in getattr(item, "fixturenames", ()) else "")
 
 
 def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
-    """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
+    """Return settings that read no file of the machine. Settings of features have their defaults unless given."""
     from pydantic import SecretStr
 
     from opportune.config.project import settings_class
@@ -107,7 +107,7 @@ def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
 
 @lru_cache(64)
 def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]]) -> "Settings":
-    """Read once for all tests with this environment: reading takes longer than many of them."""
+    """Read once for all tests with this environment, because reading takes longer than many tests."""
     from pydantic import SecretStr
 
     return kind(
@@ -116,7 +116,7 @@ def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]])
 
 
 def migrate(database_url: str) -> None:
-    """Apply the migrations of what is installed."""
+    """Apply the migrations of the installed features."""
     from opportune.config.project import installed_names
     from opportune.db.migrations.connection import connect
     from opportune.db.migrations.graph import MigrationGraph

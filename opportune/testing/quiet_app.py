@@ -1,4 +1,4 @@
-"""A site that does nothing that a test has not asked for: most look at no page of the admin, and queue no job."""
+"""A site that starts parts on first use, because most tests need neither the admin nor jobs."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from opportune.feature import Feature
 
 
 def quiet_app(settings: Settings, features: Sequence[Feature] | None = None) -> FastAPI:
-    """Do what `create_app` does, but wait for a job to be queued; routes and the admin are made as in production."""
+    """Call `create_app` without the worker, which starts when a job is queued."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application, "analyze", lambda _routes: None)
         app = application.create_app(settings, features)

@@ -1,4 +1,4 @@
-"""A job queue for tests: what is queued is recorded, and done when a test asks for it."""
+"""A job queue for tests that records jobs, and runs them on request."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,10 +15,10 @@ from opportune.storage import Storage
 
 
 class RecordedJobs(JobQueue):
-    """Takes the place of the queue of a database, and records what changes queue once they are committed."""
+    """Replaces the queue of a database, and records jobs after the commit that queues them."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, **services: Any) -> None:
-        """Pass the services that the jobs ask for by name, such as `llm`."""
+        """Set services that jobs request by name, such as `llm`."""
         self.calls: list[JobCall[Any]] = []
         self.keys: list[str] = []
         self.context: JobContext = DirectJobContext(
@@ -43,15 +43,15 @@ class RecordedJobs(JobQueue):
 
     @property
     def outbox(self) -> list[EmailMessage]:
-        """E-mails to be sent, in order."""
+        """Queued e-mails, in order."""
         return [EmailMessage(**call.arguments[0]) for call in self.calls if call.job.name == "mail.send"]
 
     async def run(self, call: JobCall[Any]) -> None:
-        """Do a job now, queued or not."""
+        """Run a job now, queued or not."""
         await call.job.function(self.context, *call.arguments)
 
     async def work(self) -> None:
-        """Do what is queued, but for the e-mails, which stay in the queue."""
+        """Run the queued jobs except e-mails, which stay queued."""
         queued, self.calls = self.calls, [call for call in self.calls if call.job.name == "mail.send"]
         for call in queued:
             if call.job.name != "mail.send":
@@ -59,7 +59,7 @@ class RecordedJobs(JobQueue):
 
 
 class ForgottenJobs(JobQueue):
-    """The queue of a database whose test does not ask what hooks queue."""
+    """Record the jobs of a database whose test does not use them."""
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         return ""
@@ -68,7 +68,7 @@ class ForgottenJobs(JobQueue):
 
 
 class DirectJobContext(ServicesContext):
-    """A job's context that records no steps: each one is done again."""
+    """A job context that records no steps: each one runs again."""
 
     id = "1"
     attempt = 1

@@ -1,4 +1,4 @@
-"""Rows for tests, made from their models: what a test does not care about is filled in."""
+"""Rows for tests, with generated values for unspecified fields."""
 
 import datetime
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -30,23 +30,28 @@ _numbers = count(1)
 
 
 class Make:
-    """Makes rows: `await make(Book, title="Dune")`.
+    """Creates rows: `await make(Book, title="Dune")`.
 
-    Required fields that are not given get a value of their type that the model takes, another one each time; a required
-    foreign key gets a new row, made in the same way. `author=author` is as good as `author_id=author.id`.
+    Required fields without a value get a different valid value each time. A required foreign key gets a new row.
+    `author=author` is the same as `author_id=author.id`.
     """
 
     def __init__(self, place: Database | AsyncSession) -> None:
-        """In a database each call is a transaction; in a session the rows are flushed."""
+        """A database commits each call; a session flushes the rows."""
         self._place = place
 
     async def __call__(self, model: type[M], /, **values: Any) -> M:
-        """Raises ValidationError where the model does not take the values, ValueError where none comes to mind."""
+        """Create a row.
+
+        Raises:
+            ValidationError: the model refuses a value.
+            ValueError: no valid value was found for a field.
+        """
         async with self._session() as session:
             return await _add(session, model, values)
 
     async def many(self, model: type[M], number: int, /, **values: Any) -> list[M]:
-        """So many rows; each value is that of all of them."""
+        """Create several rows with the same values."""
         async with self._session() as session:
             return [await _add(session, model, values) for _ in range(number)]
 
@@ -76,7 +81,7 @@ async def _add(session: AsyncSession, model: type[M], given: Mapping[str, Any]) 
     for name, target in targets.items():
         if name not in values and model.model_fields[name].is_required():
             values[name] = (await _add(session, target, {})).id
-    # No dict, of which SQLModel would take `items` for a relationship of that name.
+    # Not a dict, whose `items` SQLModel would use for a relationship of that name.
     sent = SimpleNamespace(**{**_defaults(model), **_filled(model, values), **values})
     row = model.model_validate(sent, from_attributes=True)
     for name, value in related.items():
@@ -102,7 +107,7 @@ def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | N
         ValueError: the field accepts none of the values for its type.
     """
     reason = "its type is none that is known here"
-    place, number = place_of(model, name), next(_numbers) if number is None else number
+    place, number = position_of(model, name), next(_numbers) if number is None else number
     for value in _candidates(name, info.annotation, _bounds(info), number, place):
         try:
             return _adapter(model, name).validate_python(value)
@@ -111,8 +116,8 @@ def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | N
     raise ValueError(f"No value for {model.__name__}.{name} comes to mind ({reason}): give one.")
 
 
-def place_of(model: type[SQLModel], name: str) -> int:
-    """Return how many required fields of the same type the model has before this one."""
+def position_of(model: type[SQLModel], name: str) -> int:
+    """Return the number of required fields of the same type before this one."""
     annotation = model.model_fields[name].annotation
     alike = [key for key, info in model.model_fields.items() if info.is_required() and info.annotation == annotation]
     return alike.index(name) if name in alike else 0
@@ -127,12 +132,12 @@ def _adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
 
 def _bounds(info: FieldInfo) -> dict[str, Any]:
     names = ("max_length", "ge", "gt", "le", "lt")
-    found = {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
-    return {name: value for name, value in found.items() if value is not None}
+    rows = {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
+    return {name: value for name, value in rows.items() if value is not None}
 
 
 def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int, place: int) -> Iterator[Any]:
-    """Values of a type, the likeliest first."""
+    """Return values of a type, most likely first."""
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     origin = get_origin(kind)
@@ -148,8 +153,8 @@ def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int, pl
     elif kind in (int, float, Decimal):
         yield from map(kind, _amounts(bounds, number))
     else:
-        yield from (make() for made, make in _OTHERS.items() if (origin or kind) is made)
-        yield from (make(place) for made, make in _INCREASING.items() if kind is made)
+        yield from (make() for row, make in _OTHERS.items() if (origin or kind) is row)
+        yield from (make(place) for row, make in _INCREASING.items() if kind is row)
 
 
 def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
@@ -193,4 +198,4 @@ _INCREASING: dict[type, Callable[[int], Any]] = {
     datetime.time: lambda place: datetime.time(9 + place % 15),
     datetime.timedelta: lambda place: datetime.timedelta(hours=1 + place),
 }
-"""Values by the place of the column, so that an end is after its start."""
+"""Return a value by the position of the column, so that an end is after its start."""

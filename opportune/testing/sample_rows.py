@@ -1,4 +1,4 @@
-"""A row in every table of the site, all of them number 1 and of one owner."""
+"""A row with the id 1 in every table of the site, all of one owner."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,12 @@ from opportune.db.models.model import Model
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.testing.factories import make_user
-from opportune.testing.rows import place_of, value_for
+from opportune.testing.rows import position_of, value_for
 
 ROW_ID = 1
 A_WORD = "x"
 WORDS = "javascript:'\"><script>alert(1)</script>"
-"""What each text says: a page that does not escape it, or links to it, runs it."""
+"""Text of each field. A page that does not escape it runs it."""
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +33,7 @@ async def fill(database: Database, features: Iterable[Feature]) -> User:
     features = list(features)
     samples = {model: values for feature in features for model, values in feature.sample_rows.items()}
     async with database.writer() as session:
-        await session.execute(delete(Group))  # those that features ship, whose members have rights
+        await session.execute(delete(Group))  # features ship these, with rights for their members
     owner = await make_user(database, "owner@example.com")
     models = {
         str(model.__tablename__): model for feature in features if _has_pages(feature) for model in feature.models
@@ -57,7 +57,7 @@ def _refusal(model: type[SQLModel], error: Exception) -> str:
 
 
 def _has_pages(feature: Feature) -> bool:
-    """Whether rows can be seen. Adopted tables may have columns that no sample value fits."""
+    """Return whether the model has pages. Adopted tables may have columns without a sample value."""
     return bool(not feature.adopts_tables or feature.pages or feature.api or feature.admin)
 
 
@@ -75,7 +75,7 @@ def _length(model: type[SQLModel], name: str) -> int | None:
 
 
 def _value(model: type[SQLModel], table: Table, name: str, field: FieldInfo) -> Any:
-    place = place_of(model, name)
+    place = position_of(model, name)
     if field.annotation is datetime:
         return LATER + timedelta(days=place)
     if field.annotation is int and (name.endswith("_id") or table.columns[name].foreign_keys):

@@ -1,4 +1,4 @@
-"""Searchable models that only one test has."""
+"""Searchable models of a single test."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,9 +14,9 @@ S = TypeVar("S", bound=Searchable[Any])
 
 
 async def searchable(database: Database, monkeypatch: pytest.MonkeyPatch, make: Callable[[], S]) -> S:
-    """What `make` makes, with its index in this database, as after `migrate`."""
+    """Return a searchable model and create its index in this database, as after `migrate`."""
     monkeypatch.setattr(models, "registered", {**models.registered})
-    made = make()
+    model = make()
     async with database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
-    return made
+    return model

@@ -1,4 +1,4 @@
-"""The statements that a database is asked meanwhile."""
+"""Statements that are sent to a database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 
 @contextmanager
 def counted_statements(*about: str) -> Iterator[list[str]]:
-    """The SQL of the statements in the block; with words, such as names of tables, of those that have one of them."""
+    """Record the SQL statements in the block, optionally those that contain one of these words, such as table names."""
     seen: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:

@@ -1,4 +1,4 @@
-"""Models without a migration: one line, before each test fails in its own way for the same reason."""
+"""One line for models without a migration, instead of an error in each test."""
 
 from collections.abc import Collection, Iterator
 
@@ -10,7 +10,7 @@ from opportune.feature import Feature
 
 
 def require_migrations(connection: Connection, names: Collection[str]) -> None:
-    """Fail where the migrations of these features, which were applied, lack a table or a column of their models."""
+    """Fail if the applied migrations of these features lack a table or a column of their models."""
     found = inspect(connection).get_multi_columns()
     columns = {table: {column["name"] for column in of_table} for (_, table), of_table in found.items()}
     for feature in (each for each in installed_features() if each.name in names):

@@ -1,11 +1,11 @@
-"""Files that tests upload, made when they are needed."""
+"""Files for uploads in tests."""
 
 from io import BytesIO
 from typing import Any
 
 
 def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", colour: str = "teal", **options: Any) -> bytes:
-    """A real picture of one colour; `options` are those of Pillow for the format."""
+    """Return a picture of one colour; `options` are those of Pillow for the format."""
     from PIL import Image
 
     target = BytesIO()
@@ -14,5 +14,5 @@ def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", colour: str = "
 
 
 def upload(name: str = "picture.png", content: bytes = b"", media_type: str = "image/png") -> tuple[str, bytes, str]:
-    """A file of a form as httpx sends it: `files={"cover": upload()}`. Without content it is a small picture."""
+    """Return a form file for httpx: `files={"cover": upload()}`. Without content it is a small picture."""
     return name, content or picture(), media_type

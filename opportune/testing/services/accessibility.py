@@ -1,4 +1,4 @@
-"""Accessibility by axe-core: a page in light and in dark, without loading it again."""
+"""Accessibility checks by axe-core, in light and dark without reloading the page."""
 
 from functools import cache
 from typing import Any
@@ -14,10 +14,10 @@ STANDARDS = {
 COLOUR_RULES = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
 SEEN: dict[str, str] = {}
-"""By theme, as JSON, the looks of texts that were found readable: rows, pages and the frames of sites repeat them."""
+"""Colours with sufficient contrast as JSON, by theme. Most pages repeat them."""
 
 LOOKED_AT: WeakSet[Page] = WeakSet()
-"""Pages that may be looked at again."""
+"""Number of pages with a prepared script."""
 
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
@@ -81,23 +81,23 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
 
 
 async def find_violations(page: Page, *, of_colours_alone: bool = False) -> list[str]:
-    """Violations that axe finds in the page that is shown, by theme. What has no colour is the same in both."""
-    await page.wait_for_load_state()  # a click may have led to it a moment ago
+    """Return the violations that axe finds in the current page, by theme."""
+    await page.wait_for_load_state()  # a click may have opened the page a moment ago
     is_dark, has_axe = await page.evaluate(STATE)
     if not has_axe:
         await page.evaluate(_script())
-        if page in LOOKED_AT:  # its next documents have axe from their start, which is less work
+        if page in LOOKED_AT:  # later documents load axe at their start, which is faster
             await page.add_init_script(_script())
     LOOKED_AT.add(page)
     first, second = ("dark", "light") if is_dark else ("light", "dark")
-    found = await _look(page, first, COLOUR_RULES if of_colours_alone else STANDARDS)
+    violations = await _look(page, first, COLOUR_RULES if of_colours_alone else STANDARDS)
     await page.emulate_media(color_scheme="light" if is_dark else "dark", reduced_motion="reduce")
-    return [*found, *await _look(page, second, COLOUR_RULES)]
+    return [*violations, *await _look(page, second, COLOUR_RULES)]
 
 
-async def _look(page: Page, theme: str, wanted: dict[str, Any]) -> list[str]:
-    found, SEEN[theme] = await page.evaluate(LOOK, {**wanted, "theme": theme, "seen": SEEN.get(theme, "[]")})
-    return [f"{theme}: {text}" for text in found]
+async def _look(page: Page, theme: str, checks: dict[str, Any]) -> list[str]:
+    violations, SEEN[theme] = await page.evaluate(LOOK, {**checks, "theme": theme, "seen": SEEN.get(theme, "[]")})
+    return [f"{theme}: {text}" for text in violations]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The site behind a real port, and Chromium to visit it."""
+"""A site on a local port, and Chromium to visit it."""
 
 import shutil
 import socket
@@ -11,20 +11,20 @@ from fastapi import FastAPI
 
 from opportune.testing.services.missing_programs import skip_for_missing
 
-if TYPE_CHECKING:  # only tests in a browser need it
+if TYPE_CHECKING:  # only browser tests need it
     from playwright.async_api import Browser, BrowserContext, Page
 
-# The first that is installed is taken. The headless shell draws no windows of its own: a quarter less work a test.
+# The first installed one is used. The headless shell draws no windows, which saves a quarter of the time.
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 FEATURES_OFF = [
-    # Pages of Chromium's own, which the address bar of each window would load: twice the work of a short test.
+    # Chromium's own pages would load for the address bar of each window, which doubles the time of a short test.
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
-    # Forms would be described to a server elsewhere.
+    # Autofill would describe forms to a server.
     "AutofillServerCommunication",
-    # What Playwright turns off that could change what a test sees: our list takes the place of its own.
+    # Defaults of Playwright that could change results; this list replaces them.
     "AvoidUnnecessaryBeforeUnloadCheckSync",
     "DestroyProfileOnBrowserClose",
     "HttpsUpgrades",
@@ -34,12 +34,12 @@ FEATURES_OFF = [
     "OptimizationHints",
     "PaintHolding",
     "PreconnectToSearch",
-    # A process that waits for another site: most tests visit one.
+    # A spare process for another site, but most tests visit one.
     "SpareRendererForSitePerProcess",
     "ThirdPartyStoragePartitioning",
 ]
 
-# A closed network and a container: nothing of its own to look up, and no sandbox for root.
+# For closed networks and containers: no lookups, and no sandbox for root.
 ARGUMENTS = [
     f"--disable-features={','.join(FEATURES_OFF)}",
     "--no-sandbox",
@@ -49,30 +49,30 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    # A page lives for seconds: compiling its scripts well costs more than it saves.
+    # Pages live for seconds, so optimising their scripts costs more than it saves.
     "--js-flags=--no-opt,--no-maglev",
-    # A page that is not yet anywhere needs no process of its own.
+    # A blank page needs no process.
     "--renderer-process-limit=1",
 ]
 
-# htmx closes a finished stream by aborting it, and says so in the console, in the words of newer and older browsers.
+# htmx closes a finished stream by aborting it. Browsers log that with different texts.
 HTMX_AT_A_STREAMS_END = ("signal is aborted without reason", "BodyStreamBuffer was aborted")
-# A refused form is a 4xx that Chromium reports too.
+# Chromium also logs the 4xx response of a refused form.
 NO_COMPLAINTS = (*HTMX_AT_A_STREAMS_END, "status of 4")
 
 
 @asynccontextmanager
 async def serve(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
-    """The address of a started application on a port of this machine. Its lifespan is the caller's."""
+    """Return the address of a started application on a local port. The caller runs its lifespan."""
     import uvicorn  # noqa: PLC0415 - as above
 
-    with listener.dup() if listener else _listening() as own:
+    with listener.dup() if listener else _listening() as local_site:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
-        await server.startup(sockets=[own])
+        await server.startup(sockets=[local_site])
         try:
-            yield _address(own)
+            yield _address(local_site)
         finally:
             await server.shutdown()
 
@@ -89,14 +89,14 @@ def _address(listener: socket.socket) -> str:
 
 @pytest.fixture(scope="session")
 def site_listener() -> Iterator[socket.socket]:
-    """One port for the sites of all tests: what Chromium keeps of one it need not fetch and compile for the next."""
+    """One port for all tests, so that Chromium reuses its cached files and compiled scripts."""
     with _listening() as listener:
         yield listener
 
 
 @pytest.fixture
 async def site(app: FastAPI, site_listener: socket.socket) -> AsyncIterator[str]:
-    """The address of the site, on each kind of database."""
+    """Address of the site, on each database."""
     async with serve(app, site_listener) as address:
         yield address
 
@@ -115,7 +115,7 @@ async def chromium() -> AsyncIterator["Browser"]:
 
 @pytest.fixture(scope="session")
 async def browser_contexts(chromium: "Browser") -> AsyncIterator[dict[bool, "BrowserContext"]]:
-    """Those that visits have had so far, by whether they run JavaScript."""
+    """Browser contexts by whether they run JavaScript."""
     contexts: dict[bool, BrowserContext] = {}
     yield contexts
     for context in contexts.values():
@@ -124,21 +124,21 @@ async def browser_contexts(chromium: "Browser") -> AsyncIterator[dict[bool, "Bro
 
 @pytest.fixture
 async def page(chromium: "Browser", browser_contexts: dict[bool, "BrowserContext"], site: str) -> AsyncIterator["Page"]:
-    """A visitor's page. The test fails if the browser's console shows an error or a refusal of the site's policy."""
+    """A page of a visitor. The test fails if the console shows an error or a violation of the security policy."""
     complaints: list[str] = []
     async with _visit(chromium, browser_contexts, site, runs_javascript=True) as page:
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
-    ours = [text for text in complaints if not any(words in text for words in NO_COMPLAINTS)]
-    assert not ours, ours
+    is_local = [text for text in complaints if not any(words in text for words in NO_COMPLAINTS)]
+    assert not is_local, is_local
 
 
 @pytest.fixture
 async def plain_page(
     chromium: "Browser", browser_contexts: dict[bool, "BrowserContext"], site: str
 ) -> AsyncIterator["Page"]:
-    """The page of a visitor whose browser runs no JavaScript, and shares nothing with that of `page`."""
+    """A page without JavaScript, which shares no state with `page`."""
     async with _visit(chromium, browser_contexts, site, runs_javascript=False) as page:
         yield page
 
@@ -147,13 +147,13 @@ async def plain_page(
 async def _visit(
     browser: "Browser", contexts: dict[bool, "BrowserContext"], site: str, *, runs_javascript: bool
 ) -> AsyncIterator["Page"]:
-    """Of former visits the browser has kept files of the site, and nothing else."""
+    """Return a page that shares only cached files with earlier visits."""
     if runs_javascript not in contexts:
-        # Without motion: a click waits until what moves has come to rest.
+        # Reduced motion, because clicks wait for animations.
         contexts[runs_javascript] = await browser.new_context(
             base_url=site, java_script_enabled=runs_javascript, reduced_motion="reduce"
         )
-        # The first stays: Chromium ends a process that has no page, and begins one for the next.
+        # The first page stays open, because Chromium ends a process without pages.
         await (await contexts[runs_javascript].new_page()).goto("/robots.txt")
     context = contexts[runs_javascript]
     page = await context.new_page()
@@ -167,7 +167,7 @@ async def _visit(
     has_own_clock = not await _has_the_machines_clock(page)
     for opened in context.pages[1:]:
         await opened.close()
-    if has_own_clock:  # a clock that a test has set is that of all pages to come
+    if has_own_clock:  # a fake clock applies to all later pages
         await contexts.pop(runs_javascript).close()
 
 
@@ -176,5 +176,5 @@ async def _has_the_machines_clock(page: "Page") -> bool:
 
     try:
         return bool(await page.evaluate("setTimeout.toString().includes('[native code]')"))
-    except Error:  # it is closed, or on its way elsewhere: nobody knows
+    except Error:  # the page is closed or navigating
         return False

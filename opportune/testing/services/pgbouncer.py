@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode, as hosting providers put before their PostgreSQL."""
+"""PgBouncer in transaction mode, as hosting providers run it."""
 
 import os
 import re
@@ -33,12 +33,12 @@ client_tls_cert_file = {certificate}
 client_tls_key_file = {key}
 """
 NO_PREPARED_STATEMENTS = "max_prepared_statements = 0\n"
-"""As many hosts' poolers are. PgBouncer knows the option from 1.21 on, and keeps no statements before."""
+"""As the poolers of many hosts. Earlier versions have no such option and keep no statements."""
 
 
 @contextmanager
 def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
-    """The URL of the same database with a pooler in between that talks only TLS and has few connections."""
+    """Return the URL of the same database through a pooler with TLS and few connections."""
     if PROGRAM is None:
         skip_for_missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseURL.parse(database_url).url
@@ -77,9 +77,9 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
 
 
 def _version() -> tuple[int, ...]:
-    said = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
-    found = re.search(r"PgBouncer (\d+)\.(\d+)", said)
-    return tuple(map(int, found.groups())) if found else ()
+    output = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
+    program = re.search(r"PgBouncer (\d+)\.(\d+)", output)
+    return tuple(map(int, program.groups())) if program else ()
 
 
 def _wait_until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:

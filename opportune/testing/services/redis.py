@@ -1,4 +1,4 @@
-"""A real Redis on a free port, without files."""
+"""Redis on a free port, without files."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def free_port() -> int:
 
 @contextmanager
 def redis(port: int | None = None) -> Iterator[str]:
-    """The address of an empty Redis."""
+    """URL of an empty Redis."""
     if PROGRAM is None:
         skip_for_missing("Redis", "apt install redis-server")
     port = port or free_port()

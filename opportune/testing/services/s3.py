@@ -1,4 +1,4 @@
-"""A real S3 server, moto's, in a thread of this process."""
+"""moto's S3 server, in a thread of this process."""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ BUCKET = "opportune"
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """Its host and port, with one bucket there."""
+    """Its host and port, with one bucket."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -26,5 +26,5 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def s3_url(s3_server: str) -> str:
-    """A STORAGE_URL of a test's own."""
+    """A STORAGE_URL for one test."""
     return f"s3://access:secret@{s3_server}/{BUCKET}/{uuid4().hex}?tls=false"

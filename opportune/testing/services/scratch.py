@@ -1,5 +1,4 @@
-"""Where the databases of tests live: in memory if the machine offers enough, since what they promise of disks is kept
-by the system and not by us, and waiting for a disk takes most of a test's time."""
+"""Folder for test databases: in memory if the machine has enough, because tests mostly wait for the disk."""
 
 import shutil
 from contextlib import suppress
@@ -8,12 +7,12 @@ from tempfile import TemporaryFile
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - folders of random names are made there
 MIN_FREE_BYTES = 1_000_000_000
-"""Bytes."""
+"""Minimum size in bytes."""
 
 
 def scratch() -> str | None:
-    """The folder for `tempfile` to use; None is its own choice."""
-    # Sandboxes and minimal containers have the folder and refuse to write there.
+    """Return the folder for `tempfile`; None for the default."""
+    # In sandboxes and minimal containers the folder may be read-only.
     with suppress(OSError), TemporaryFile(dir=SHARED_MEMORY):
         if shutil.disk_usage(SHARED_MEMORY).free > MIN_FREE_BYTES:
             return str(SHARED_MEMORY)

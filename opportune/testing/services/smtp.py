@@ -1,4 +1,4 @@
-"""A real mail server on this machine, which can be told to refuse."""
+"""A local mail server that can refuse e-mails."""
 
 import asyncio
 import ssl
@@ -19,7 +19,7 @@ USER, PASSWORD = "ada", "open sesame: 100%/@?"
 
 @dataclass
 class FakeMailServer:
-    """Handler of the server: what it replies, and what it received. `cut` hangs up in the middle of an e-mail."""
+    """Handler of the server, with its replies and received e-mails. `cut` closes the connection during an e-mail."""
 
     reply_to_recipient: str = "250 OK"
     reply_to_message: str = "250 OK"
@@ -44,9 +44,9 @@ class FakeMailServer:
         return self.reply_to_message
 
 
-def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
-    assert isinstance(given, LoginPassword)
-    right = (given.login, given.password) == (USER.encode(), PASSWORD.encode())
+def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, credentials: Any) -> AuthResult:
+    assert isinstance(credentials, LoginPassword)
+    right = (credentials.login, credentials.password) == (USER.encode(), PASSWORD.encode())
     return AuthResult(success=right, handled=False)
 
 
@@ -54,7 +54,7 @@ def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given
 async def smtp_server(
     *, certificate: tuple[Path, Path] | None = None, implicit: bool = False, has_users: bool = False
 ) -> AsyncIterator[FakeMailServer]:
-    """Listens until the block ends: with a certificate it offers STARTTLS, or speaks TLS from the first byte on."""
+    """Run the server in the block. With a certificate it offers STARTTLS, or TLS from the first byte."""
     mail_server = FakeMailServer()
     context = server_context(certificate)
     options: dict[str, Any] = {"tls_context": None if implicit else context, "enable_SMTPUTF8": True}
@@ -62,12 +62,12 @@ async def smtp_server(
         options |= {"authenticator": is_known, "auth_required": True, "auth_require_tls": False}
     loop = asyncio.get_running_loop()
 
-    def answer() -> asyncio.Protocol:
-        with warnings.catch_warnings(action="ignore"):  # of passwords without TLS: here they open nothing
+    def reply() -> asyncio.Protocol:
+        with warnings.catch_warnings(action="ignore"):  # passwords without TLS are harmless here
             protocol: asyncio.Protocol = SMTP(mail_server, hostname="localhost", loop=loop, **options)
         return protocol
 
-    server = await loop.create_server(answer, "127.0.0.1", 0, ssl=context if implicit else None)
+    server = await loop.create_server(reply, "127.0.0.1", 0, ssl=context if implicit else None)
     mail_server.port = server.sockets[0].getsockname()[1]
     async with server:
         yield mail_server

@@ -1,4 +1,4 @@
-"""Databases of PostgreSQL that tests have done with, emptied for the next one: to make one takes ten times as long."""
+"""PostgreSQL databases of finished tests, emptied for reuse: creating one takes ten times as long."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from opportune.testing.services.kept_connections import KeptConnections
 from opportune.testing.services.postgres import Postgres
 
 MAX_TABLE_BYTES = 200_000
-"""Rows that are deleted still take their place: a table beyond this would be slow for the tests that follow."""
+"""Deleted rows still take space, so larger tables would slow down later tests."""
 
 MAX_BUSY = 5
-"""Databases that a test has left connections to."""
+"""Databases with open connections of a test."""
 
-# What a database consists of, by the transactions that made it: another table, column, function or setting shows.
+# Objects of a database by the transactions that made them. A new table, column, function or setting changes it.
 CATALOGS = (
     *("pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_index", "pg_type", "pg_enum", "pg_proc"),
     *("pg_trigger", "pg_namespace", "pg_extension", "pg_ts_config", "pg_ts_dict", "pg_ts_config_map"),
@@ -44,16 +44,16 @@ MORE = (
     "SELECT 'FUNCTION ' || string_agg(oid::regprocedure::text, ', ') FROM pg_proc"
     " WHERE pronamespace = 'public'::regnamespace AND oid > %s",
 )
-"""What a test has made, which goes quicker than a database; what goes with another is asked for after it."""
+"""Drops objects that a test has made. Objects that depend on others are dropped with them."""
 NEWEST = "SELECT greatest((SELECT max(oid) FROM pg_class), (SELECT max(oid) FROM pg_proc))::bigint"
-"""What is made later has a higher number, in whichever database of the server."""
+"""Later objects have higher numbers in all databases of the server."""
 START_AGAIN = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
 SEQUENCES = """
     SELECT seqrelid::regclass::text, pg_sequence_last_value(seqrelid) FROM pg_sequence
     WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
 """
-"""Those that a migration has used, for rows that the project ships."""
-BEGINNING = "SET session_replication_role = replica; SET lock_timeout = '1s'"  # rows go without a look at their keys
+"""Sequences used by migrations for shipped rows."""
+BEGINNING = "SET session_replication_role = replica; SET lock_timeout = '1s'"  # deletes rows without foreign key checks
 
 
 class Spare(NamedTuple):
@@ -62,11 +62,11 @@ class Spare(NamedTuple):
     name: str
     connection: Connection[tuple[object, ...]]
     state: object
-    """What it consisted of before."""
+    """State before the test."""
 
 
 class SpareDatabases:
-    """Gives each test a copy of the template: one that another has left as it was but for its rows, or a new one."""
+    """Returns a copy of the template for each test: a reused database if only its rows changed, or a new one."""
 
     def __init__(self, server: Postgres, template: str, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.server, self.template = server, template
@@ -82,13 +82,13 @@ class SpareDatabases:
         self.state = _counting(*CATALOGS, *full) + sql.SQL(" UNION ALL ") + sql.SQL(ESTIMATES + " UNION ALL " + OUTSIDE)
 
     def take(self) -> str:
-        """The name of a database without rows."""
+        """Return the name of a database without rows."""
         spare = next(filter(self._is_emptied, self._free()), None) or self._new()
         self.taken[spare.name] = spare
         return spare.name
 
     def _free(self) -> Iterator[Spare]:
-        """Those that nobody is connected to, taken out; a connection that was closed takes a moment to be gone."""
+        """Remove and return the databases without connections. A closed connection takes a moment to disappear."""
         for spare in self.spares[:]:
             if self._is_free(spare):
                 self.spares.remove(spare)
@@ -101,7 +101,7 @@ class SpareDatabases:
         self.spares.append(self.taken.pop(name))
 
     def close(self) -> None:
-        """The databases go with their server."""
+        """The databases are removed with their server."""
         self.connections.close()
         for spare in (*self.spares, *self.taken.values()):
             spare.connection.close()
@@ -121,7 +121,7 @@ class SpareDatabases:
         try:
             return spare.connection.execute(OTHERS, [self.connections.pids(spare.name)]).fetchone() == (0,)
         except psycopg.Error:
-            return True  # and no use, as will be seen
+            return True  # the check below discards it
 
     def _is_emptied(self, spare: Spare) -> bool:
         if not (is_emptied := self._empty(spare)):
@@ -142,7 +142,7 @@ class SpareDatabases:
             for sequence in self.sequences:
                 connection.execute("SELECT setval(%s::regclass, %s)", sequence)
             return not any(_size(connection, table) > MAX_TABLE_BYTES for table in with_rows)
-        except psycopg.Error:  # whatever the test has done to it
+        except psycopg.Error:  # whatever the test changed
             return False
 
     def _drop_more(self, connection: Connection[tuple[object, ...]]) -> None:
@@ -162,10 +162,10 @@ def _counting(*tables: str) -> sql.Composed:
 
 def _with_rows(connection: Connection[tuple[object, ...]], tables: list[str]) -> list[str]:
     exists = sql.SQL(", ").join(sql.SQL("EXISTS (SELECT 1 FROM {})").format(sql.Identifier(name)) for name in tables)
-    found = connection.execute(sql.SQL("SELECT ") + exists).fetchone() or ()
-    return [name for name, has_rows in zip(tables, found, strict=True) if has_rows]
+    states = connection.execute(sql.SQL("SELECT ") + exists).fetchone() or ()
+    return [name for name, has_rows in zip(tables, states, strict=True) if has_rows]
 
 
 def _size(connection: Connection[tuple[object, ...]], table: str) -> int:
-    found = connection.execute("SELECT pg_relation_size(%s::regclass)", [f'"{table}"']).fetchone()
-    return int(str(found[0])) if found else 0
+    states = connection.execute("SELECT pg_relation_size(%s::regclass)", [f'"{table}"']).fetchone()
+    return int(str(states[0])) if states else 0

@@ -14,7 +14,7 @@ NOBODY_UID = 65534
 
 @contextmanager
 def unreadable(name: str, text: str = "") -> Iterator[Path]:
-    """Make a file that this process may not read. Root, who may, is nobody meanwhile."""
+    """Make a file unreadable for this process. As root, switch to another user in the block."""
     if sys.platform == "win32":
         pytest.skip("Windows keeps nobody from reading a file by its mode")
     with TemporaryDirectory() as folder:

@@ -14,8 +14,8 @@ from opportune.testing.access import (
     Asked,
     addresses,
     example,
-    in_a_word,
     read,
+    status_word,
     walk,
 )
 from opportune.testing.asgi_requests import send_request
@@ -35,20 +35,20 @@ async def test_every_address_answers_each_role_as_the_table_says(quiet: FastAPI,
     committed = read()
     of_one_model = {OF_A_MODEL.sub(rf"{ADMIN_PATH}/x\1", path): path for _, _, path in addresses(quiet)}.values()
 
-    def answer_of(asked: Asked) -> str | None:
+    def result_of(asked: Asked) -> str | None:
         method, path, role = asked
         is_in_admin = path.startswith(ADMIN_PATH)
         if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.answers:
-            return in_a_word(visit.answers[path])
+            return status_word(visit.answers[path])
         if line := committed.get((method, path)):
-            answers = dict(zip(ROLES, line.answers, strict=True))
+            answers = dict(zip(ROLES, line.results, strict=True))
             signed_in = {answer for each, answer in answers.items() if each != "anonymous"}
             is_left_out = path not in of_one_model if is_in_admin else len(signed_in) == 1
             if is_left_out and role in (("user", "owner") if is_in_admin else ("staff", "superuser")):
                 return answers[role]
         return None
 
-    found = await walk(quiet, file, answer_of=answer_of)
+    found = await walk(quiet, file, result_of=result_of)
     lines = [str(line) for key, line in found.items() if committed.get(key) != line]
     assert not lines, f"{TABLE.name} says otherwise, or nothing:\n{HEADING}\n" + "\n".join(lines)
     assert [str(line) for key, line in committed.items() if key not in found and line.source in PARTS] == [], "gone"
@@ -64,6 +64,6 @@ async def test_no_address_takes_a_method_that_it_does_not_name(quiet: FastAPI) -
         (method, address)
         for address in alike.values()
         for method in METHODS - named[address]
-        if in_a_word(await send_request(quiet, method, address, IN_A_LINE)) not in UNCHANGED
+        if status_word(await send_request(quiet, method, address, IN_A_LINE)) not in UNCHANGED
     ]
     assert taken == []

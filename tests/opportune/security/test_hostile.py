@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from opportune.accounts.models import User
 from opportune.admin.mount import ADMIN_PATH
-from opportune.testing.access import TO_SIGN_IN, Headers, example, in_a_word, signed_in
+from opportune.testing.access import TO_SIGN_IN, Headers, example, signed_in, status_word
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.sample_rows import fill
@@ -58,7 +58,7 @@ class _Person:
 
     async def send(self, sent: Sent) -> Response:
         answer = await self._ask(sent)
-        if in_a_word(answer) in (TO_SIGN_IN, "401"):
+        if status_word(answer) in (TO_SIGN_IN, "401"):
             self._headers = await signed_in(self._app, self._user)
             answer = await self._ask(sent)
         return answer
