@@ -1,4 +1,4 @@
-"""A bookshelf: books with an author, many tags and reviews, declared as their owner would, and their views."""
+"""Bookshelf: books with an author, tags and reviews, and their views."""
 
 from datetime import date
 from decimal import Decimal

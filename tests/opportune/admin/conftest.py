@@ -14,13 +14,13 @@ from tests.opportune.site_with import site_with
 
 @pytest.fixture
 def admin(superuser_client: AsyncClient) -> AsyncClient:
-    """A browser in which a superuser is signed in."""
+    """Client that is signed in as superuser."""
     return superuser_client
 
 
 @pytest.fixture
 async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with one more feature."""
+    """Site with the gadgets feature."""
     async with site_with(gadgets, Table.metadata, settings) as app:
         async with app.state.database.writer() as session:
             session.add_all([Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")])
@@ -29,21 +29,21 @@ async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def app_with_shelves(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a feature that has files and children."""
+    """Site with a feature with files and children."""
     async with site_with(shelves, Table.metadata, settings) as app:
         yield app
 
 
 @pytest.fixture
 async def app_with_bookshelf(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with books that have an author, tags and reviews."""
+    """Site with books that have an author, tags and reviews."""
     async with site_with(bookshelf, Table.metadata, settings) as app:
         yield app
 
 
 @pytest.fixture
 async def app_with_novels(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a feature that has many-to-many relationships and hooks."""
+    """Site with a feature with many-to-many relationships and hooks."""
     async with site_with(novels, Table.metadata, settings) as app:
         async with app.state.database.writer() as session:
             session.add_all([Genre(id=1, name="Crime"), Genre(id=2, name="Poetry"), Genre(id=3, name=BANNED)])

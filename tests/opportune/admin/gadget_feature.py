@@ -1,4 +1,4 @@
-"""A model with a column of every kind, and its view, which leaves everything to the defaults."""
+"""A model with a column of every type, and its view with default options."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from opportune.text import Text
 
 
 class Table(Model):
-    # Apart from the project's own tables, which migrations make.
+    # Separate from the project's tables, which migrations create.
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 

@@ -1,4 +1,4 @@
-"""Novels with many genres by a plain `Relationship(link_model=…)`, whose view has every hook, and their views."""
+"""Novels with genres by a plain `Relationship(link_model=…)`, and views with every hook."""
 
 from typing import Any
 
@@ -109,7 +109,7 @@ class NovelAdmin(AdminView, model=Novel):
     can_import = True
 
     async def before_save(self, session: AsyncSession, row: Novel, request: Request, *, is_created: bool) -> None:
-        # It has neither its number nor all that it needs, so this query must not write it.
+        # The row has no id and lacks required values, so this query must not flush it.
         titles = select(func.count()).select_from(Novel).where(col(Novel.title) == row.title)
         if row.title == "Taken" and await session.scalar(titles):
             raise ValidationRefused("There is one of this title.", "title")
@@ -126,8 +126,8 @@ class NovelAdmin(AdminView, model=Novel):
         await session.execute(delete(Copy).where(col(Copy.novel_id) == row.id))
 
     async def after_delete(self, session: AsyncSession, row: Novel, request: Request) -> None:
-        gone = await session.scalar(select(col(Novel.id)).where(col(Novel.id) == row.id)) is None
-        session.add(Copy(label=f"{row.title} is gone: {gone}"))
+        deleted = await session.scalar(select(col(Novel.id)).where(col(Novel.id) == row.id)) is None
+        session.add(Copy(label=f"{row.title} is gone: {deleted}"))
 
 
 class CopyAdmin(AdminView, model=Copy):

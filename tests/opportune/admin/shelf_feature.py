@@ -1,4 +1,4 @@
-"""A model with files, groups of fields and children, and its views."""
+"""A model with files, field groups and children, and its views."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,8 +16,8 @@ from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.admin.gadget_feature import Table
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]]) -> None:
-    """Do something after a form has been read and before it is saved."""
+def run_before_saving(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]]) -> None:
+    """Run code after a form is read and before it is saved."""
 
     @asynccontextmanager
     async def act_first(*arguments: Any) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Errors below /admin: they keep the admin's frame and lead back."""
+"""Error pages below /admin keep the admin's layout and link back."""
 
 import pytest
 from fastapi import FastAPI
@@ -28,33 +28,33 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     ],
 )
 async def test_missing_pages_keep_the_frame(admin: AsyncClient, path: str, status: int, back: str) -> None:
-    answer = await admin.get(path, headers=HTML)
-    assert answer.status_code == status
-    assert FRAME in answer.text
-    assert back in answer.text
+    response = await admin.get(path, headers=HTML)
+    assert response.status_code == status
+    assert FRAME in response.text
+    assert back in response.text
 
 
 async def test_forbidden_pages_keep_the_frame(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "can_create", False)
-    answer = await admin.get("/admin/gadget/create", headers=HTML)
-    assert answer.status_code == 403
-    assert FRAME in answer.text
-    assert 'href="/admin/gadget/list"' in answer.text
+    response = await admin.get("/admin/gadget/create", headers=HTML)
+    assert response.status_code == 403
+    assert FRAME in response.text
+    assert 'href="/admin/gadget/list"' in response.text
 
 
-async def test_a_lookup_without_its_parameters_keeps_the_frame(admin: AsyncClient) -> None:
-    answer = await admin.get("/admin/gadget/ajax/lookup", headers=HTML)
-    assert 400 <= answer.status_code < 500
-    assert FRAME in answer.text
+async def test_lookup_without_parameters_keeps_the_frame(admin: AsyncClient) -> None:
+    response = await admin.get("/admin/gadget/ajax/lookup", headers=HTML)
+    assert 400 <= response.status_code < 500
+    assert FRAME in response.text
 
 
 async def test_programs_get_problem_details(admin: AsyncClient) -> None:
-    answer = await admin.get("/admin/nothing", headers={"Accept": "application/json"})
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await admin.get("/admin/nothing", headers={"Accept": "application/json"})
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_visitors_without_a_right_to_the_admin_see_the_frame_of_the_site(app: FastAPI) -> None:
+async def test_users_without_access_see_the_frame_of_the_site(app: FastAPI) -> None:
     async with signed_in_client(app, await make_user(app.state.database)) as client:
-        answer = await client.get("/admin/gadget/list", headers=HTML)
-    assert answer.status_code == 403
-    assert FRAME not in answer.text
+        response = await client.get("/admin/gadget/list", headers=HTML)
+    assert response.status_code == 403
+    assert FRAME not in response.text

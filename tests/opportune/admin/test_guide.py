@@ -1,4 +1,4 @@
-"""docs/admin.md says what is so: its view works, its commands, settings and pages exist."""
+"""The examples, commands, settings and pages in docs/admin.md exist."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 class Shelf(SQLModel):
-    # Apart from the project's own tables, which migrations make.
+    # Separate from the project's tables, which migrations create.
     metadata = MetaData()
 
     id: int = Field(default=None, primary_key=True, sa_type=BigId)
@@ -61,21 +61,23 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @on_sqlite
-async def test_its_view_works(app: FastAPI, admin: AsyncClient) -> None:
+async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None:
     book = {"title": "Tea", "slug": "tea", "summary": "", "price": "-1", "author_id": "1"}
     assert "A price is not below zero." in (await admin.post("/admin/book/create", data=book)).text
     assert (await admin.post("/admin/book/create", data={**book, "price": "5"})).status_code == 303
     async with app.state.database.writer() as session:
         await session.execute(update(Book).values(lent_at=utc_now()))
-    answer = await admin.post("/admin/book/action/return", data={"pks": "1", "confirmed": "yes"}, follow_redirects=True)
-    assert "Book 1: here again." in answer.text
+    response = await admin.post(
+        "/admin/book/action/return", data={"pks": "1", "confirmed": "yes"}, follow_redirects=True
+    )
+    assert "Book 1: here again." in response.text
     async with app.state.database.reader() as session:
         assert (await session.get_one(Book, 1)).lent_at is None
     assert 'href="/books/tea"' in (await admin.get("/admin/book/details/1")).text
     assert "Books by day: 1 from" in (await admin.get("/admin/")).text
 
 
-def test_what_it_names_for_operations_is_there() -> None:
+def test_operations_of_the_guide_exist() -> None:
     files = [FRAMEWORK / "templates/admin/operations.html", *(FRAMEWORK / "templates").glob("*/admin_operations.html")]
     pages = "".join(file.read_text(encoding="utf-8") for file in files)
     rows = re.findall(r"^\| ([A-Z].+?) \| .+ \| (.*?)\|$", GUIDE, re.MULTILINE)[1:]
@@ -85,12 +87,12 @@ def test_what_it_names_for_operations_is_there() -> None:
         assert set(re.findall(r"`(\w+)`", commands)) <= MODULES.keys()
 
 
-def test_its_options_exist() -> None:
+def test_options_of_the_guide_exist() -> None:
     named = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
     assert len(named) > 10
     assert [name for name in named if not hasattr(AdminView, name)] == []
 
 
-def test_its_settings_and_numbers_are_those_of_the_code() -> None:
+def test_settings_and_limits_of_the_guide_exist() -> None:
     assert set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) <= {name.upper() for name in Settings.model_fields}
     assert f"at most {actions.MAX_ROWS_PER_ACTION:,}" in GUIDE

@@ -1,4 +1,4 @@
-"""The frame of the admin, and the looks of its fields."""
+"""Layout of the admin and its form fields."""
 
 import pytest
 from fastapi import FastAPI
@@ -24,7 +24,7 @@ async def test_font_awesome_is_not_loaded_without_its_icons(admin: AsyncClient) 
 async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(icons, "_added", set())  # the icon is not for the sheet of other tests
+    monkeypatch.setattr(icons, "_added", set())  # excludes the icon from the style sheet of other tests
     monkeypatch.setattr(GadgetAdmin, "icon", "fa-solid fa-gear")
     assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
 

@@ -1,4 +1,4 @@
-"""Who gets in: every address of the admin, as nobody, as a user and as a superuser."""
+"""Access to every address of the admin as visitor, user and superuser."""
 
 from itertools import product
 from typing import Any
@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 
-# Who gets in is the same on both kinds; what the pages ask is not.
+# Runs on SQLite only: access is the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 PAGES = [
@@ -41,9 +41,7 @@ NOTHING = [
 ]
 
 
-async def test_nobody_is_sent_to_the_sign_in_page_and_back_and_a_user_who_is_no_staff_is_refused(
-    client: AsyncClient, app: FastAPI
-) -> None:
+async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) -> None:
     for path in PAGES[:2] + NOTHING:
         response = await client.get(path)
         assert response.status_code == 303, path
@@ -57,15 +55,13 @@ async def test_nobody_is_sent_to_the_sign_in_page_and_back_and_a_user_who_is_no_
     assert response.status_code == 401
 
     async with signed_in_client(app) as user:
-        for path in PAGES[:2] + NOTHING:  # of what there is, the walk through all addresses asks as everybody
+        for path in PAGES[:2] + NOTHING:  # the test of all addresses requests every existing page
             response = await user.get(path)
             assert response.status_code == 403, path
             assert "for staff" in response.text, path
 
 
-async def test_a_superuser_gets_every_page_which_no_cache_keeps_by_addresses_that_are_paths(
-    admin: AsyncClient, client: AsyncClient, superuser: User
-) -> None:
+async def test_superuser_may_open_every_page(admin: AsyncClient, client: AsyncClient, superuser: User) -> None:
     for path in PAGES + DATA:
         response = await admin.get(path, follow_redirects=True)
         assert response.status_code == 200, path
@@ -86,7 +82,7 @@ async def test_a_superuser_gets_every_page_which_no_cache_keeps_by_addresses_tha
         assert '<form method="post" action="/accounts/logout">' in page.text
 
 
-async def test_nobody_and_users_change_nothing(app: FastAPI, client: AsyncClient, superuser: User) -> None:
+async def test_visitors_and_users_change_nothing(app: FastAPI, client: AsyncClient, superuser: User) -> None:
     paths = ("/admin/user/create", f"/admin/user/edit/{superuser.id}", f"/admin/user/delete?pks={superuser.id}")
     async with signed_in_client(app) as user:
         for method, path in product(("POST", "PUT", "DELETE"), paths):
@@ -94,7 +90,7 @@ async def test_nobody_and_users_change_nothing(app: FastAPI, client: AsyncClient
             assert (await user.request(method, path)).status_code == 403
 
 
-async def test_who_is_demoted_is_out_at_the_next_request(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+async def test_demoted_superuser_is_refused_immediately(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     for change in ({"is_superuser": False}, {"is_superuser": True, "is_active": False}):
         async with app.state.database.writer() as session:
             await session.execute(
@@ -109,7 +105,7 @@ async def test_who_is_demoted_is_out_at_the_next_request(app: FastAPI, admin: As
 FOREIGN = {"origin": "https://evil.example"}
 
 
-async def test_foreign_pages_change_nothing(app: FastAPI, admin: AsyncClient) -> None:
+async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClient) -> None:
     victim = await make_user(app.state.database, "victim@example.com")
     path = f"/admin/user/edit/{victim.id}"
     new = {"email": "new@example.com", "password": "correct horse battery", "save": "Save"}
@@ -131,8 +127,8 @@ async def test_foreign_pages_change_nothing(app: FastAPI, admin: AsyncClient) ->
 
 
 @pytest.mark.database("postgresql")
-async def test_every_view_of_every_feature_opens(app: FastAPI, admin: AsyncClient) -> None:
-    """On the stricter of both kinds: on SQLite the walk through all addresses opens them."""
+async def test_views_of_all_features_open(app: FastAPI, admin: AsyncClient) -> None:
+    """Runs on PostgreSQL, the stricter database; on SQLite the test of all addresses opens these pages."""
     views = [view for feature in app.state.features for view in views_of(feature) if view.is_model]
     for view in views:
         for path in ("list?search=a", "export/csv"):
@@ -140,7 +136,7 @@ async def test_every_view_of_every_feature_opens(app: FastAPI, admin: AsyncClien
             assert response.status_code == 200, (view, path)
 
 
-async def test_a_crash_is_one_page_and_tells_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_crash_reveals_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async def crash(*_: Any) -> None:
         raise RuntimeError("a secret")
 

@@ -1,4 +1,4 @@
-"""The admin is built when it is first used; in development and tests when the site starts."""
+"""The admin is built on first use; in development and tests when the site starts."""
 
 from typing import Any
 

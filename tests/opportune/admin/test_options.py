@@ -1,4 +1,4 @@
-"""Checks of the names in the options of a view."""
+"""Checks of the names in view options."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,8 +32,8 @@ MAPPINGS = {
 
 
 def view_of(model: type[Any], options: Mapping[str, Any]) -> type[AdminView]:
-    kind: Any = type(AdminView)
-    view: type[AdminView] = kind("BookAdmin", (AdminView,), dict(options), model=model)
+    metaclass: Any = type(AdminView)
+    view: type[AdminView] = metaclass("BookAdmin", (AdminView,), dict(options), model=model)
     return view
 
 

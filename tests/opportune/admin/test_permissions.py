@@ -1,4 +1,4 @@
-"""Who may do what: the addresses of a model's pages by what somebody is granted."""
+"""Access to the pages of a model by grants."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -17,7 +17,7 @@ from opportune.config.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
-# What is asked of the database is the same for all of them.
+# Runs on SQLite only: the statements are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 NEEDS = {
@@ -65,33 +65,31 @@ async def client(app_with_gadgets: FastAPI, staff: User, group: Group) -> AsyncI
 
 
 async def hold(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
-    """Let the group do this and nothing else."""
+    """Grant only these actions to the group."""
     async with app.state.database.writer() as session:
         await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
         session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
 
 
-async def ask(client: AsyncClient, request: str) -> Response:
+async def send(client: AsyncClient, request: str) -> Response:
     method, path = request.split()
     return await client.request(method, f"/admin/{path}")
 
 
 async def allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]:
-    """Those that are not refused."""
-    answers = {request: (await ask(client, request)).status_code for request in requests}
-    assert set(answers.values()) <= {200, 303, 400, 403}, answers
-    return {request for request, status in answers.items() if status != 403}
+    """Requests that are not refused."""
+    responses = {request: (await send(client, request)).status_code for request in requests}
+    assert set(responses.values()) <= {200, 303, 400, 403}, responses
+    return {request for request, status in responses.items() if status != 403}
 
 
-async def test_each_grant_opens_its_own_addresses_and_no_others(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
+async def test_grant_opens_only_its_addresses(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
     for action in dict.fromkeys(NEEDS.values()):
         await hold(app_with_gadgets, group, ("gadget", action))
         assert await allowed(client, NEEDS) == {request for request, need in NEEDS.items() if need == action}, action
 
 
-async def test_a_star_stands_for_all_actions_or_all_models_and_opens_nothing_that_is_for_superusers(
+async def test_wildcard_grants_all_actions_or_models(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
     await hold(app_with_gadgets, group, ("*", "list"))
@@ -100,7 +98,7 @@ async def test_a_star_stands_for_all_actions_or_all_models_and_opens_nothing_tha
     assert await allowed(client, NEEDS) == set(NEEDS)
 
     await hold(app_with_gadgets, group, ("gadget", "*"))
-    await client.get("/admin")  # the first request makes its routes
+    await client.get("/admin")  # the first request builds the routes
     for path in other_addresses(app_with_gadgets):
         assert (await client.get(path)).status_code == 403, path
 
@@ -111,9 +109,7 @@ async def test_a_star_stands_for_all_actions_or_all_models_and_opens_nothing_tha
     assert (await client.get("/admin/operations")).status_code == 403
 
 
-async def test_a_look_up_is_for_forms_and_for_filters_of_what_one_may_list(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
+async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
     cases = {
         (("gadget", "create"), ("maker", "list")): True,
         (("gadget", "edit"), ("maker", "list")): True,
@@ -129,17 +125,15 @@ async def test_a_look_up_is_for_forms_and_for_filters_of_what_one_may_list(
         assert bool(await allowed(client, [LOOK_UP])) == is_allowed, grants
 
 
-async def test_what_somebody_may_not_do_is_not_shown_in_lists_in_the_menu_and_on_the_first_page(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
-    # Of any two actions, one is there in one of these and the other is not.
+async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
+    # Any two actions differ in at least one of these requests.
     for actions in (
         ("details", "edit", "export"),
         ("create", "edit", "action:polish"),
         ("delete", "export", "action:polish"),
     ):
         await hold(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
-        page = (await ask(client, "GET gadget/list")).text
+        page = (await send(client, "GET gadget/list")).text
         assert {name for name, mark in BUTTONS.items() if mark in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
@@ -161,7 +155,7 @@ async def test_what_somebody_may_not_do_is_not_shown_in_lists_in_the_menu_and_on
 
 
 def other_addresses(app: FastAPI) -> list[str]:
-    """Of every view but the gadgets', by the site's own list of them; of the first every page, of others some."""
+    """Requests for all views except gadgets, from the site's routes: all of the first view, some of others."""
     mount: Any = next(route for route in app.router.routes if getattr(route, "name", "") == "admin")
     site = next(route for route in mount.routes if route.name == "list").endpoint.__self__
     identities = [view.identity for view in site.views if isinstance(view, ModelView) and view.identity != "gadget"]
@@ -173,7 +167,7 @@ def other_addresses(app: FastAPI) -> list[str]:
     ]
 
 
-async def test_grants_that_are_taken_end_at_the_next_request(
+async def test_revoked_grant_ends_with_the_next_request(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group, staff: User
 ) -> None:
     await hold(app_with_gadgets, group, ("gadget", "list"))
@@ -194,14 +188,14 @@ async def demote(session: AsyncSession, user: User) -> None:
     await session.execute(update(User).where(col(User.id) == user.id).values(is_staff=False))
 
 
-async def test_grants_without_being_staff_open_nothing(app: FastAPI) -> None:
+async def test_grants_without_staff_flag_open_nothing(app: FastAPI) -> None:
     user = await make_user(app.state.database)
     await grant(app.state.database, user, "*", "*")
     async with signed_in_client(app, user) as client:
         assert (await client.get("/admin/")).status_code == 403
 
 
-async def test_staff_without_a_second_factor_are_led_to_it_where_it_is_asked_for(settings: Settings) -> None:
+async def test_required_second_factor_is_set_up_first(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"needs_second_factor": "staff"}))
     async with app.router.lifespan_context(app):
         database = app.state.database

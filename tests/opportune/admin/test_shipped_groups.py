@@ -1,4 +1,4 @@
-"""Groups that features ship: made by `migrate`, and the owner's from then on."""
+"""Groups that features ship: created by `migrate`, then edited by the owner."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ ACTIONS = "create, delete, details, edit, export, import, list"
 
 
 class Table(SQLModel):
-    # Apart from the project's own tables, which migrations make; these are never asked.
+    # Separate from the project's tables, which migrations create; these are never queried.
     metadata = MetaData()
 
     id: int = Field(default=None, primary_key=True)
@@ -59,9 +59,7 @@ async def groups(database: Database) -> dict[str, list[str]]:
 
 
 @pytest.mark.database("sqlite")
-async def test_migrate_makes_the_groups_of_features_and_two_that_name_one_add_up(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migrate_merges_groups_of_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     films = Feature(name="films", summary="", groups={"Librarians": {"book-loan": "list"}})
     await migrate(
         database,
@@ -75,9 +73,7 @@ async def test_migrate_makes_the_groups_of_features_and_two_that_name_one_add_up
     }
 
 
-async def test_what_people_change_stays_and_what_a_new_version_adds_comes(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migrate_keeps_changed_grants_and_adds_new(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await migrate(database, monkeypatch, books({"Librarians": {"book": ["list", "edit"]}}))
     async with database.writer() as session:
         await session.execute(delete(Grant).where(col(Grant.action) == "edit"))
@@ -88,9 +84,7 @@ async def test_what_people_change_stays_and_what_a_new_version_adds_comes(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_group_that_was_renamed_or_deleted_does_not_come_again(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migrate_does_not_recreate_a_deleted_group(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = {"Librarians": {"book": ["list"]}, "Friends": {"book": ["list"]}}
     await migrate(database, monkeypatch, books(shipped))
     async with database.writer() as session:
@@ -101,9 +95,7 @@ async def test_a_group_that_was_renamed_or_deleted_does_not_come_again(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_group_that_is_there_is_taken_with_what_it_has(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migrate_extends_an_existing_group(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async with database.writer() as session:
         session.add(group := Group(name="Librarian's"))
         await session.flush()
@@ -113,8 +105,8 @@ async def test_a_group_that_is_there_is_taken_with_what_it_has(
 
 
 def test_actions_of_the_admin_can_be_granted() -> None:
-    ours = Feature(name="more", summary="", groups={"Menders": {"gadget": ["action:polish"]}})
-    assert list(Permissions([gadgets, ours]).faults()) == []
+    test_jobs = Feature(name="more", summary="", groups={"Menders": {"gadget": ["action:polish"]}})
+    assert list(Permissions([gadgets, test_jobs]).faults()) == []
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
@@ -129,9 +121,9 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_names_of_nothing_are_one_line_at_the_start_and_in_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    for given, line in FAULTS:
-        features = [*installed_features(), books(given)]
+def test_unknown_names_of_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for values, line in FAULTS:
+        features = [*installed_features(), books(values)]
         assert f"Feature('books', groups=…): Staff: {line}" in Permissions(features).faults()
     with pytest.raises(OperatorError) as refused:
         create_app(settings_for("sqlite:///unused.db"), features)
@@ -140,9 +132,7 @@ def test_names_of_nothing_are_one_line_at_the_start_and_in_check(monkeypatch: py
     assert str(refused.value) in [finding.text for finding in check.check_permissions(settings_for("sqlite:///x.db"))]
 
 
-def test_a_template_that_asks_for_what_nobody_can_be_granted_is_named_by_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_reports_unknown_permission_in_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_errors, "TEMPLATE_FOLDERS", (tmp_path, tmp_path / "none"))
     (tmp_path / "list.html").write_text(
         '{% if may("user", "list") %}\n{% if may("usr", "list") %}{% endif %}{% endif %}'

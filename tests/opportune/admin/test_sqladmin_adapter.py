@@ -1,4 +1,4 @@
-"""SQLAdmin's private names are met in one module, and the parts of the admin do not know the classes that have them."""
+"""Only one module uses private names of SQLAdmin, and no part of the admin knows the classes with them."""
 
 import re
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class PlainView(ModelView, model=Group):
 def private_names() -> set[str]:
     site = Admin(Starlette(), session_maker=None, engine=None)
     site.add_view(PlainView)
-    known = {name for thing in (site, site.views[0], ModelConverter()) for name in dir(thing)}
-    return {name for name in known if re.fullmatch(r"_[a-z]\w*", name)} | OF_ACTIONS
+    stored_user = {name for thing in (site, site.views[0], ModelConverter()) for name in dir(thing)}
+    return {name for name in stored_user if re.fullmatch(r"_[a-z]\w*", name)} | OF_ACTIONS
 
 
 def sources() -> Iterator[Path]:
@@ -34,19 +34,19 @@ def sources() -> Iterator[Path]:
     yield from (FRAMEWORK / "templates").glob("*admin/*.html")
 
 
-def test_no_other_module_and_no_template_uses_a_private_name_of_sqladmin() -> None:
+def test_only_the_adapter_uses_private_names() -> None:
     private = private_names()
     used = [(path.name, name) for path in sources() for name in PRIVATE.findall(path.read_text()) if name in private]
     assert used == []
 
 
-def test_each_private_name_that_the_adapter_uses_is_there() -> None:
-    own = set(re.findall(r"^(?:def )?(_\w+)", ADAPTER.read_text(), re.MULTILINE))
-    used = set(PRIVATE.findall(ADAPTER.read_text())) - own
+def test_private_names_of_the_adapter_exist() -> None:
+    response = set(re.findall(r"^(?:def )?(_\w+)", ADAPTER.read_text(), re.MULTILINE))
+    used = set(PRIVATE.findall(ADAPTER.read_text())) - response
     assert len(used) > 10
     assert used <= private_names()
 
 
-def test_parts_of_the_admin_import_one_another_in_no_circle() -> None:
-    parts = (path for path in sources() if path.name != "__init__.py")  # which imports what is asked for
+def test_modules_need_no_type_checking_imports() -> None:
+    parts = (path for path in sources() if path.name != "__init__.py")  # imports modules on first use
     assert [path.name for path in parts if "TYPE_CHECKING" in path.read_text()] == []

@@ -1,4 +1,4 @@
-"""`/admin/status`, and the same as JSON."""
+"""`/admin/status` as page and JSON."""
 
 import re
 from datetime import timedelta
@@ -25,26 +25,26 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 def line(page: str, part: str) -> str:
-    """The words about one part, with their hint."""
-    found = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
-    return {name: " ".join(re.sub(r"<[^>]+>", " ", words).split()) for name, words in found}[part]
+    """Text about one part, with its hint."""
+    parts = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
+    return {name: " ".join(re.sub(r"<[^>]+>", " ", words).split()) for name, words in parts}[part]
 
 
 @on_sqlite
-async def test_it_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
+async def test_status_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
     assert (await client.get("/admin/status")).status_code == 303
     async with signed_in_client(app) as user:
         assert (await user.get("/admin/status")).status_code == 403
 
 
 @on_sqlite
-async def test_a_site_that_is_well_says_so_part_by_part_and_what_is_near_its_limit_or_out_of_reach_is_told(
+async def test_status_shows_all_parts_and_their_limits(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     page = (await admin.get("/admin/status")).text
     assert "Everything works." in page
-    kind = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
-    assert re.search(rf"{kind} \d+\.\d+.* [kMG]?B", line(page, "Server"))
+    engine = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
+    assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", line(page, "Server"))
     assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", line(page, "Worker 0"))
     assert re.fullmatch(r"\d+ of \d+ in use", line(page, "Connections, reader"))
     assert re.search(r"[\d.]+ ms", line(page, "Round trip"))
@@ -68,11 +68,11 @@ async def test_a_site_that_is_well_says_so_part_by_part_and_what_is_near_its_lim
     app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
     app.state.llm.models = [model]
     page = (await admin.get("/admin/status")).text
-    assert "cannot be reached" in line(page, "127.0.0.1"), "what was chosen in the browser, too"
+    assert "cannot be reached" in line(page, "127.0.0.1"), "includes the model chosen in the browser"
 
 
 @on_sqlite
-async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: FastAPI, admin: AsyncClient) -> None:
+async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: AsyncClient) -> None:
     name, other, *_ = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
     hour_ago = utc_now() - timedelta(hours=1)
     async with app.state.database.writer() as session:
@@ -96,55 +96,53 @@ async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: Fast
     assert "send a test e-mail" in line(page, "Last e-mail failed")
     app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
     page = (await admin.get("/admin/status")).text
-    assert line(page, "Due jobs").startswith("notice: "), "where nothing runs between requests that is as it should be"
+    assert line(page, "Due jobs").startswith("notice: "), "no worker is expected here"
 
 
 @on_sqlite
-async def test_machines_read_it_as_json_with_the_metrics_token_while_the_database_is_away(settings: Settings) -> None:
-    given = {"metrics_token": SecretStr(TOKEN), "database_url": SecretStr("sqlite:////nowhere/at/all.db")}
-    app = quiet_app(settings.model_copy(update=given))
+async def test_json_status_without_a_database(settings: Settings) -> None:
+    secrets = {"metrics_token": SecretStr(TOKEN), "database_url": SecretStr("sqlite:////nowhere/at/all.db")}
+    app = quiet_app(settings.model_copy(update=secrets))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         assert (await client.get("/metrics/status")).status_code == 401
         response = await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})
-    told = response.json()
-    assert (response.status_code, told["well"]) == (503, False)
-    assert {"part": "Database", "words": "is not available", "state": "fault"}.items() <= told["groups"]["Overview"][
+    status = response.json()
+    assert (response.status_code, status["well"]) == (503, False)
+    assert {"part": "Database", "words": "is not available", "state": "fault"}.items() <= status["groups"]["Overview"][
         0
     ].items()
-    assert any(light["part"] == "Worker 0" for light in told["groups"]["Server"]), "the rest is told all the same"
+    assert any(light["part"] == "Worker 0" for light in status["groups"]["Server"]), "the other parts are still shown"
 
 
 @on_sqlite
-async def test_machines_are_told_nobodys_address(settings: Settings) -> None:
+async def test_json_status_masks_email_addresses(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
     async with app.router.lifespan_context(app):
         async with app.state.database.writer() as session:
             error = "550 <ada@example.com>: no such user"
             session.add(Job(name="mail.send", state=JobState.FAILED, ended_at=utc_now(), error=error))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-            told = (await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})).text
-    assert "550 […] no such user" in told
-    assert "ada@" not in told
+            status = (await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})).text
+    assert "550 […] no such user" in status
+    assert "ada@" not in status
 
 
 @pytest.mark.database("postgresql")
-async def test_a_replica_is_asked_how_far_it_is_behind(settings: Settings) -> None:
+async def test_lag_of_a_replica_is_shown(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"database_reader_url": settings.database_url}))
     async with app.router.lifespan_context(app):
         lights = {light.part: light.words for light in await database_lights(app)}
-    assert lights["Replica's lag"] == "is not reported", "a server that replays nobody's changes"
+    assert lights["Replica's lag"] == "is not reported", "a server without standby changes"
 
 
-def test_sizes_and_spans_are_told_as_people_read_them() -> None:
+def test_sizes_and_durations_are_readable() -> None:
     assert [sized(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
     assert [lasted(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
 
 
 @on_sqlite
 @pytest.mark.parametrize("path", ["/admin/status", "/admin/"])
-async def test_superusers_see_emails_that_the_mail_server_does_not_take(
-    app: FastAPI, admin: AsyncClient, path: str
-) -> None:
+async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: str) -> None:
     async with app.state.database.writer() as session:
         queued = utc_now() - timedelta(hours=1)
         session.add(

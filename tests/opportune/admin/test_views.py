@@ -1,4 +1,4 @@
-"""What AdminView does for any model, shown with one that has a column of every kind."""
+"""Pages of an AdminView for a model with a column of every type."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def error_of(response: Response, field: str) -> str:
 
 
 @on_both
-async def test_every_kind_of_value_is_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
+async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
     full = {
         "colour": "deep_blue",
         "state": "used",
@@ -64,21 +64,19 @@ async def test_every_kind_of_value_is_stored_and_shown(app: FastAPI, admin: Asyn
     assert gadget.seen_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
     assert (gadget.name, gadget.nickname) == ("padded", None)
     details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
-    for shown in (
+    for text in (
         "28 Feb 2026, 23:59 UTC",
         "&lt;b&gt;bold",
         '<a href="/admin/maker/details/2">100% Ltd</a>',
         "Gadget 1",
     ):
-        assert shown in details
+        assert text in details
     edit = (await admin.get(f"/admin/gadget/edit/{gadget.id}")).text
-    for shown in ('value="2026-02-28T23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
-        assert shown in edit
+    for text in ('value="2026-02-28T23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
+        assert text in edit
 
 
-async def test_an_edit_keeps_what_it_does_not_send_and_empties_what_it_sends_empty(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin, weight="1.5", nickname="nick", notes="kept")
     gadget = await only_gadget(app)
     sent = {"name": "renamed", "maker_id": "2", "nickname": ""}
@@ -109,7 +107,7 @@ INVALID = [
     ("notes", "nul \0"),
     ("story", "x" * 2001),
 ]
-LATER = [  # once the rest is right
+LATER = [  # after the other fields are valid
     ("name", "gizmo"),
     ("size", "-1"),
     ("weight", "99999999"),
@@ -120,7 +118,7 @@ LATER = [  # once the rest is right
 
 
 def at_once(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """As few forms as have each of these values, no field twice."""
+    """The fewest forms that send each of these values, each field once per form."""
     forms: list[dict[str, str]] = []
     for field, value in pairs:
         form = next((form for form in forms if field not in form), None)
@@ -130,7 +128,7 @@ def at_once(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
     return forms
 
 
-async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
+async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) -> None:
     for wrong in (*at_once(INVALID), *({field: value} for field, value in LATER)):
         response = await create(admin, **wrong)
         for field in wrong:
@@ -142,7 +140,7 @@ async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: As
 
 
 @on_both
-async def test_what_the_database_refuses_is_a_sentence_and_an_export_in_several_pieces_is_whole(
+async def test_constraint_errors_have_messages(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(admin)
@@ -150,8 +148,8 @@ async def test_what_the_database_refuses_is_a_sentence_and_an_export_in_several_
     assert "The selected entry no longer exists" in (await create(admin, name="b", maker_id="999")).text
     assert "The database does not allow this value." in (await create(admin, name="c", size="13")).text
 
-    answer = await admin.post("/admin/maker/delete?pks=1", data=YES)
-    assert answer.headers["location"] == "/admin/maker/list"
+    response = await admin.post("/admin/maker/delete?pks=1", data=YES)
+    assert response.headers["location"] == "/admin/maker/list"
     page = (await admin.get("/admin/maker/list")).text
     assert "Nothing was deleted. Something else still refers to it." in page
     assert "Acme" in page
@@ -164,9 +162,7 @@ async def test_what_the_database_refuses_is_a_sentence_and_an_export_in_several_
     assert "api_key" not in rows[0]
 
 
-async def test_a_hook_may_refuse_and_two_sites_in_one_process_keep_to_their_own_database(
-    admin: AsyncClient, app: FastAPI
-) -> None:
+async def test_hook_can_refuse_a_deletion(admin: AsyncClient, app: FastAPI) -> None:
     await create(admin, name="keep me")
     await admin.post("/admin/gadget/delete?pks=1", data=YES)
     assert "This one stays." in (await admin.get("/admin/gadget/list")).text
@@ -177,9 +173,7 @@ async def test_a_hook_may_refuse_and_two_sites_in_one_process_keep_to_their_own_
     assert (await admin.get("/admin/gadget/list")).status_code == 200
 
 
-async def test_references_are_shown_and_looked_up_by_name_and_number_and_what_only_reads_waits_for_no_writer(
-    admin: AsyncClient, app: FastAPI
-) -> None:
+async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAPI) -> None:
     await create(admin)
     page = (await admin.get("/admin/gadget/list")).text
     assert '<a href="/admin/maker/details/1">Acme</a>' in page
@@ -190,7 +184,7 @@ async def test_references_are_shown_and_looked_up_by_name_and_number_and_what_on
     assert 'data-url="/admin/gadget/ajax/lookup"' in page
     assert "Acme" not in page
 
-    for term, found in (
+    for term, results in (
         ("acm", ["Acme"]),
         ("%", ["100% Ltd"]),
         ("2", ["100% Ltd"]),
@@ -198,7 +192,7 @@ async def test_references_are_shown_and_looked_up_by_name_and_number_and_what_on
         ("", ["Acme", "100% Ltd"]),
     ):
         response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
-        assert [row["text"] for row in response.json()["results"]] == found
+        assert [row["text"] for row in response.json()["results"]] == results
 
     assert error_of(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
 
@@ -209,15 +203,13 @@ async def test_references_are_shown_and_looked_up_by_name_and_number_and_what_on
             assert (await admin.get(f"/admin/gadget/{path}")).status_code == 200, path
 
 
-async def test_without_a_script_a_form_keeps_what_a_row_points_at_or_takes_the_number_of_another(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_reference_is_entered_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin, spare_id="1")
     page = (await admin.get("/admin/gadget/edit/1")).text
     assert page.count('<option value="1" selected>Acme</option>') == 2
-    for sent, kept in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
+    for sent, stored_value in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
         await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": sent})
-        assert (await only_gadget(app)).spare_id == kept, sent
+        assert (await only_gadget(app)).spare_id == stored_value, sent
 
 
 FILTERS = [
@@ -242,7 +234,7 @@ FILTERS = [
 
 
 @on_both
-async def test_filters_follow_from_the_types_of_columns(admin: AsyncClient) -> None:
+async def test_default_filters_depend_on_column_types(admin: AsyncClient) -> None:
     await create(admin)
     more = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
     await create(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **more)
@@ -253,10 +245,10 @@ async def test_filters_follow_from_the_types_of_columns(admin: AsyncClient) -> N
     assert (await admin.get(f"/admin/gadget/list?{hostile}")).status_code == 200
 
 
-async def test_an_action_runs_by_post_alone_and_not_from_other_sites(app: FastAPI, admin: AsyncClient) -> None:
+async def test_action_needs_a_same_site_post(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin)
     address = "/admin/gadget/action/polish?pks=1"
-    # A link in a mail: the browser sends the cookie, and on plain http nothing that says where the link was.
+    # Link in a mail: the browser sends the cookie and, on plain http, no header about the origin.
     assert (await admin.get(address)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
         assert (await admin.post(address, headers=headers, data=YES)).status_code == 403
@@ -267,7 +259,7 @@ async def test_an_action_runs_by_post_alone_and_not_from_other_sites(app: FastAP
     assert (await only_gadget(app)).notes == "polished"
 
 
-async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
+async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     await create(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
     exact = {"colour": "deep_blue", "weight": "-1234.50", "made_on": "2026-02-28"}

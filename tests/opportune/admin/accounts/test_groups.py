@@ -1,4 +1,4 @@
-"""Groups and rights: who gives what to whom, and that nobody comes up by it."""
+"""Pages of groups: granting rights, and no escalation by it."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, grant, make_user, sign_in, signed_in_client
 
-# Who may do what is the same on both kinds; what is asked of the database is not.
+# Runs on SQLite only unless marked otherwise.
 pytestmark = pytest.mark.database("sqlite")
 
 NEW_PASSWORD = "an altogether new one"
@@ -24,7 +24,7 @@ ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 
 @pytest.fixture
 async def staff(app: FastAPI) -> User:
-    """Somebody who may do everything with users and groups."""
+    """Staff with all grants on users and groups."""
     user = await make_user(app.state.database, "staff@example.com", is_staff=True)
     for identity in ("user", "group"):
         await grant(app.state.database, user, identity, "*")
@@ -48,7 +48,7 @@ async def fresh(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-async def test_a_superuser_makes_a_group_and_gives_it_to_somebody(app: FastAPI, admin: AsyncClient) -> None:
+async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     sent = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
     assert (await admin.post("/admin/group/create", data=sent)).status_code == 303
@@ -70,7 +70,7 @@ async def test_a_superuser_makes_a_group_and_gives_it_to_somebody(app: FastAPI, 
         assert (await client.get("/admin/")).status_code == 403
 
 
-async def test_members_are_added_and_removed_with_the_group_too(app: FastAPI, admin: AsyncClient) -> None:
+async def test_members_are_added_and_removed(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database)
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": "user:list"})
     sent = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
@@ -82,9 +82,7 @@ async def test_members_are_added_and_removed_with_the_group_too(app: FastAPI, ad
         assert await session.scalar(select(Membership)) is None
 
 
-async def test_staff_grant_nothing_that_they_do_not_hold_leave_alone_what_is_beyond_them_and_take_over_no_member_of_it(
-    app: FastAPI, helper: AsyncClient, staff: User
-) -> None:
+async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: AsyncClient, staff: User) -> None:
     for forged in ("todo:list", "*:*", "session:delete", "nonsense"):
         response = await helper.post("/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]})
         assert response.status_code == 400, forged
@@ -112,9 +110,7 @@ async def test_staff_grant_nothing_that_they_do_not_hold_leave_alone_what_is_bey
     assert (await fresh(database, member)).hashed_password == member.hashed_password
 
 
-async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
-    app: FastAPI, helper: AsyncClient, staff: User
-) -> None:
+async def test_staff_cannot_set_privileges_of_users(app: FastAPI, helper: AsyncClient, staff: User) -> None:
     database = app.state.database
     user = await make_user(database, "user@example.com")
     page = (await helper.get(f"/admin/user/edit/{user.id}")).text
@@ -133,7 +129,7 @@ async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
     assert members == {staff.id}
 
 
-async def test_staff_touch_no_superuser_no_colleague_and_not_themselves(
+async def test_staff_cannot_change_staff_or_superusers(
     app: FastAPI, helper: AsyncClient, superuser: User, staff: User
 ) -> None:
     database = app.state.database
@@ -149,58 +145,56 @@ async def test_staff_touch_no_superuser_no_colleague_and_not_themselves(
             assert mark not in details, mark
         for action in ACTIONS:
             await helper.post(f"/admin/user/action/{action}?pks={user.id}", data={"confirmed": "yes"})
-        said = (await helper.get("/admin/user/list")).text
-        assert said.count("Only a superuser may change the account") == len(ACTIONS)
+        text = (await helper.get("/admin/user/list")).text
+        assert text.count("Only a superuser may change the account") == len(ACTIONS)
         same = await fresh(database, user)
         assert (same.email, same.is_active, same.hashed_password) == (user.email, True, user.hashed_password)
     async with signed_in_client(app, superuser) as root:
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
 
-async def test_staff_put_people_into_groups_that_may_nothing_beyond_themselves(
+async def test_staff_assign_only_groups_within_their_permissions(
     app: FastAPI, helper: AsyncClient, staff: User
 ) -> None:
     database = app.state.database
     beyond = await grant(database, await make_user(database), "team", "list")
-    mine = await grant(database, staff, "user", "list")
+    statement = await grant(database, staff, "user", "list")
     user = await make_user(database, "user@example.com")
     sent = {"email": user.email, "is_active": "y", "save": "Save"}
     edit = f"/admin/user/edit/{user.id}"
 
     page = (await helper.get(edit)).text
-    assert (f">{mine.name}</label>" in page, f">{beyond.name}</label>" in page) == (True, False)
+    assert (f">{statement.name}</label>" in page, f">{beyond.name}</label>" in page) == (True, False)
     assert (await helper.post(edit, data={**sent, "groups": str(beyond.id)})).status_code == 400
-    assert (await helper.post(edit, data={**sent, "groups": str(mine.id)})).status_code == 303
-    new = {**sent, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(mine.id)}
+    assert (await helper.post(edit, data={**sent, "groups": str(statement.id)})).status_code == 303
+    new = {**sent, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(statement.id)}
     assert (await helper.post("/admin/user/create", data={**new, "groups": str(beyond.id)})).status_code == 400
     assert (await helper.post("/admin/user/create", data=new)).status_code == 303
     async with database.reader() as session:
         members = await session.scalars(
-            select(col(User.email)).join(Membership).where(col(Membership.group_id) == mine.id)
+            select(col(User.email)).join(Membership).where(col(Membership.group_id) == statement.id)
         )
         assert set(members) == {staff.email, user.email, "new@example.com"}
-    assert (await helper.post(edit, data=sent)).status_code == 303, "who is in such a group is helped as before"
+    assert (await helper.post(edit, data=sent)).status_code == 303, "rights below the actor are changed"
     async with database.reader() as session:
         assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
 
 
-async def test_who_may_not_edit_groups_puts_nobody_into_one(app: FastAPI) -> None:
+async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) -> None:
     database = app.state.database
     support = await make_user(database, "support@example.com", is_staff=True)
-    mine = await grant(database, support, "user", "*")
+    statement = await grant(database, support, "user", "*")
     user = await make_user(database)
     async with signed_in_client(app, support) as client:
         assert 'name="groups"' not in (await client.get(f"/admin/user/edit/{user.id}")).text
-        sent = {"email": user.email, "is_active": "y", "groups": str(mine.id), "save": "Save"}
+        sent = {"email": user.email, "is_active": "y", "groups": str(statement.id), "save": "Save"}
         assert (await client.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
         assert "Permissions" not in (await client.get(f"/admin/user/details/{support.id}")).text
     async with database.reader() as session:
         assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
 
 
-async def test_a_group_s_rights_are_a_table_and_those_of_all_models_or_of_none_that_is_there_are_told(
-    app: FastAPI, admin: AsyncClient, superuser: User
-) -> None:
+async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     database = app.state.database
     group = await grant(database, await make_user(database), "user", "*")
     edit = f"/admin/group/edit/{group.id}"
@@ -210,10 +204,10 @@ async def test_a_group_s_rights_are_a_table_and_those_of_all_models_or_of_none_t
     sent = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
     assert (await admin.post(edit, data=sent)).status_code == 303
     assert await granted(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
-    shown = texts(await admin.get(f"/admin/group/details/{group.id}"))
-    assert "Users user ✓ All yes ✓ List yes" in shown
-    assert "✓ Activate" in shown
-    assert "Linked" not in shown.partition("Permissions")[2].partition("Memberships")[0], "only what it may"
+    text = texts(await admin.get(f"/admin/group/details/{group.id}"))
+    assert "Users user ✓ All yes ✓ List yes" in text
+    assert "✓ Activate" in text
+    assert "Linked" not in text.partition("Permissions")[2].partition("Memberships")[0], "only rights of the actor"
     assert (await admin.post(edit, data={**sent, "permissions": ["user:list"]})).status_code == 303
     assert await granted(database, group.name) == {"user:list"}
 
@@ -228,7 +222,7 @@ async def test_a_group_s_rights_are_a_table_and_those_of_all_models_or_of_none_t
     assert await granted(database, group.name) == {"user:list", "gone:list"}
 
 
-async def test_a_user_s_page_says_which_group_each_right_comes_from(app: FastAPI, admin: AsyncClient) -> None:
+async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     user = await make_user(database)
     address = f"/admin/user/details/{user.id}"
@@ -236,18 +230,18 @@ async def test_a_user_s_page_says_which_group_each_right_comes_from(app: FastAPI
     first = await grant(database, user, "user", "list")
     assert f"From the group {first.name}" in texts(await admin.get(address))
     second = await grant(database, user, "user", "*")
-    shown = texts(await admin.get(address))
-    assert f"1 {first.name} 2 {second.name}" in shown
-    assert f"1 2 List by {first.name}, {second.name} 2 Details by {second.name}" in shown
-    assert "is not staff" in shown
+    text = texts(await admin.get(address))
+    assert f"1 {first.name} 2 {second.name}" in text
+    assert f"1 2 List by {first.name}, {second.name} 2 Details by {second.name}" in text
+    assert "is not staff" in text
 
 
 def texts(page: Response) -> str:
-    """The words of a page, one space between them."""
+    """Text of the page with single spaces."""
     return " ".join(re.sub(r"<[^>]+>", " ", page.text).split())
 
 
-async def test_staff_help_users_without_rights(app: FastAPI, helper: AsyncClient) -> None:
+async def test_staff_may_help_users_without_permissions(app: FastAPI, helper: AsyncClient) -> None:
     database = app.state.database
     user = await make_user(database, "user@example.com", totp_secret="sealed", totp_step=7)
     async with signed_in_client(app, user) as browser:
@@ -266,12 +260,10 @@ async def test_staff_help_users_without_rights(app: FastAPI, helper: AsyncClient
     assert "sealed" not in (await helper.get(f"/admin/user/details/{user.id}")).text
 
 
-async def test_a_superuser_deactivates_several_or_none_and_a_right_that_is_taken_ends_the_sessions(
-    app: FastAPI, admin: AsyncClient, superuser: User
-) -> None:
+async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     users = [await make_user(app.state.database) for _ in range(2)]
-    mine = f"{users[0].id},{users[1].id},{superuser.id}"
-    await admin.post(f"/admin/user/action/deactivate?pks={mine}", data={"confirmed": "yes"})
+    statement = f"{users[0].id},{users[1].id},{superuser.id}"
+    await admin.post(f"/admin/user/action/deactivate?pks={statement}", data={"confirmed": "yes"})
     assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
     assert [(await fresh(app.state.database, user)).is_active for user in users] == [True, True]
     await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
@@ -287,9 +279,7 @@ async def test_a_superuser_deactivates_several_or_none_and_a_right_that_is_taken
         assert not getattr(await fresh(app.state.database, user), right)
 
 
-async def test_tokens_are_listed_and_revoked_and_their_hashes_not_shown(
-    app: FastAPI, admin: AsyncClient, superuser: User
-) -> None:
+async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     login = {"username": superuser.email, "password": PASSWORD}
     async with signed_in_client(app) as program:
         program.cookies.clear()
@@ -306,12 +296,12 @@ async def test_tokens_are_listed_and_revoked_and_their_hashes_not_shown(
 
 
 @pytest.mark.database("postgresql")
-async def test_two_superusers_who_demote_each_other_at_once_leave_one(app: FastAPI, superuser: User) -> None:
+async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser: User) -> None:
     other = await make_user(app.state.database, "other@example.com", is_superuser=True)
     async with signed_in_client(app, superuser) as one, signed_in_client(app, other) as two:
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             one.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"}),
             two.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}),
         )
-    assert 303 in {answer.status_code for answer in answers}
+    assert 303 in {response.status_code for response in responses}
     assert [(await fresh(app.state.database, user)).is_superuser for user in (superuser, other)].count(True) == 1

@@ -1,4 +1,4 @@
-"""The pages of sessions, and the look-ups and filters by the user that a session belongs to."""
+"""Pages of sessions, and filters by their user."""
 
 import pytest
 from fastapi import FastAPI
@@ -11,7 +11,7 @@ from opportune.testing.factories import make_user, signed_in_client
 
 
 @pytest.mark.database("sqlite")
-async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: AsyncClient) -> None:
+async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
         async with app.state.database.reader() as session:
@@ -23,20 +23,20 @@ async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: As
 
 
 @pytest.mark.database("sqlite")
-async def test_sessions_can_be_neither_made_nor_edited_and_look_ups_find_users_by_what_may_be_seen(
+async def test_sessions_cannot_be_created_or_edited(
     admin: AsyncClient,
 ) -> None:
     for path in ("create", "edit/1"):
         assert (await admin.get(f"/admin/session/{path}")).status_code == 403
         assert (await admin.post(f"/admin/session/{path}")).status_code == 403
 
-    for term, found in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
+    for term, results in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
         response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})
-        assert len(response.json()["results"]) == found, term
+        assert len(response.json()["results"]) == results, term
     assert (await admin.get("/admin/session/ajax/lookup?name=token_hash&term=a")).status_code == 404
 
 
-async def test_a_filter_by_reference_takes_anything(admin: AsyncClient) -> None:
+async def test_reference_filter_accepts_any_text(admin: AsyncClient) -> None:
     for value in ("abc", "-1", "9" * 30, "%00", "1e3"):
         response = await admin.get(f"/admin/session/list?user_id={value}")
         assert response.status_code == 200, value

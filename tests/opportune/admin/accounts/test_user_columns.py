@@ -1,4 +1,4 @@
-"""What features tell of a user on the user's page, and to whom."""
+"""Columns that features add to the page of a user."""
 
 import pytest
 from fastapi import FastAPI
@@ -24,7 +24,7 @@ def app(app: FastAPI) -> FastAPI:
     return app
 
 
-async def test_they_are_on_the_page_of_a_user(app: FastAPI, admin: AsyncClient) -> None:
+async def test_user_page_shows_columns_of_features(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database)
     async with signed_in_client(app, user), signed_in_client(app, user):
         page = (await admin.get(f"/admin/user/details/{user.id}")).text
@@ -32,13 +32,13 @@ async def test_they_are_on_the_page_of_a_user(app: FastAPI, admin: AsyncClient) 
     assert " UTC</dd>" in page.partition("Seen</dt>")[2]
 
 
-async def test_of_nobody_s_rows_there_is_nothing_to_tell(app: FastAPI, admin: AsyncClient) -> None:
+async def test_column_without_rows_is_zero(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database)
     page = (await admin.get(f"/admin/user/details/{user.id}")).text
     assert '<dt class="col-sm-3">Browsers</dt>\n    <dd class="col-sm-9 details-value">0</dd>' in page
 
 
-async def test_who_may_not_list_the_rows_is_told_nothing_of_them(app: FastAPI) -> None:
+async def test_columns_need_permission_to_list_their_rows(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     for action in ("list", "details"):
         await grant(app.state.database, staff, "user", action)

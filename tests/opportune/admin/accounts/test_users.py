@@ -1,4 +1,4 @@
-"""The pages of users: everything that a list, a form and an export do, on both databases."""
+"""Pages of users: list, form and export, on both databases."""
 
 import csv
 import io
@@ -31,9 +31,9 @@ async def stored(app: FastAPI, email: str) -> User | None:
     return user
 
 
-async def listed(admin: AsyncClient, **asked: str) -> list[str]:
-    """The e-mails that a list shows, in its order."""
-    response = await admin.get(f"/admin/user/list?{urlencode(asked)}")
+async def listed(admin: AsyncClient, **params: str) -> list[str]:
+    """E-mails in the order of the list."""
+    response = await admin.get(f"/admin/user/list?{urlencode(params)}")
     assert response.status_code == 200, response.text
     return re.findall(r'<td><div class="words"><div>(?:<a [^>]*>)?([^<]*@[^<]*)<', response.text)
 
@@ -43,9 +43,7 @@ async def create(admin: AsyncClient, **fields: str) -> Response:
     return await admin.post("/admin/user/create", data=values | fields)
 
 
-async def test_a_new_user_can_sign_in_with_the_password_that_was_hashed_and_that_it_was_saved_is_said_once(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) -> None:
     response = await create(admin, email="New@Example.com")
     assert (response.status_code, response.headers["location"]) == (303, "/admin/user/list")
     user = await stored(app, "new@example.com")
@@ -73,9 +71,7 @@ INVALID = [
 ]
 
 
-async def test_what_is_not_valid_stands_beside_its_field_and_what_is_no_form_is_refused(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
     for fields, message in INVALID:
         response = await create(admin, **fields)
         assert response.status_code == 400, fields
@@ -92,9 +88,7 @@ async def test_what_is_not_valid_stands_beside_its_field_and_what_is_no_form_is_
     assert (await admin.post("/admin/user/create", content=b"--x\r\nbroken", headers=headers)).status_code == 400
 
 
-async def test_an_edit_changes_the_row_and_nothing_that_is_read_only_and_takes_no_taken_e_mail(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "old@example.com")
     forged = {"created_at": "1999-01-01 00:00:00", "id": "77", "hashed_password": "forged", "password": "forged"}
     sent = {"email": "newer@example.com", "is_active": "y", "is_verified": "y", "save": "Save"}
@@ -111,14 +105,14 @@ async def test_an_edit_changes_the_row_and_nothing_that_is_read_only_and_takes_n
     assert "This value is already in use." in response.text
 
 
-async def test_a_number_that_no_user_has_is_not_found(admin: AsyncClient) -> None:
+async def test_unknown_user_is_not_found(admin: AsyncClient) -> None:
     numbers = ["999", "-1", "abc", "9" * 30, "%00", "../1"]
     pages = [("details", number) for number in numbers] + [("edit", "999"), ("password", "999")]
     for page, number in pages:
         assert (await admin.get(f"/admin/user/{page}/{number}")).status_code == 404, (page, number)
 
 
-async def test_lists_and_exports_have_what_is_filtered_and_no_formulas(app: FastAPI, admin: AsyncClient) -> None:
+async def test_list_is_filtered_and_sorted(app: FastAPI, admin: AsyncClient) -> None:
     await make_user(app.state.database, "b@example.com", is_active=False)
     await make_user(app.state.database, "a@example.com", is_verified=True)
     assert await listed(admin) == ["a@example.com", "b@example.com", "root@example.com"]
@@ -140,7 +134,7 @@ async def test_lists_and_exports_have_what_is_filtered_and_no_formulas(app: Fast
     assert (await admin.get("/admin/user/export/xml")).status_code == 404
 
 
-async def test_pages_of_a_list(app: FastAPI, admin: AsyncClient) -> None:
+async def test_list_has_pages(app: FastAPI, admin: AsyncClient) -> None:
     for number in range(30):
         await make_user(app.state.database, f"u{number:02}@example.com")
     assert "1 to 25 of 31" in (await admin.get("/admin/user/list")).text
@@ -164,12 +158,12 @@ HOSTILE = [
 
 
 @on_both
-async def test_no_address_breaks_a_list(admin: AsyncClient) -> None:
+async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> None:
     for query, status in HOSTILE:
         assert (await admin.get(f"/admin/user/list?{query}")).status_code == status, query
 
 
-async def test_no_page_and_no_export_shows_a_hash(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     paths = ["list", "create", f"edit/{superuser.id}", f"details/{superuser.id}", "export/csv", "export/json"]
     async with app.state.database.reader() as session:
         token_hash = await session.scalar(select(col(Session.token_hash)))
@@ -181,7 +175,7 @@ async def test_no_page_and_no_export_shows_a_hash(app: FastAPI, admin: AsyncClie
         assert await listed(admin, search=words) == []
 
 
-async def test_deleting_several_is_all_or_nothing_also_where_an_account_has_very_much(
+async def test_deletion_of_several_users_is_atomic(
     app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = [await make_user(app.state.database) for _ in range(2)]
@@ -194,35 +188,33 @@ async def test_deleting_several_is_all_or_nothing_also_where_an_account_has_very
     assert response.headers["location"] == "/admin/user/list?search=user"
     assert await listed(admin) == ["root@example.com"]
 
-    async def theirs(user: User) -> int:
+    async def session_count(user: User) -> int:
         async with app.state.database.reader() as session:
-            mine = select(func.count()).select_from(Session).where(col(Session.user_id) == user.id)
-            return await session.scalar(mine) or 0
+            statement = select(func.count()).select_from(Session).where(col(Session.user_id) == user.id)
+            return await session.scalar(statement) or 0
 
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
     user = await make_user(app.state.database)
     async with signed_in_client(app, user):
         await admin.post(f"/admin/user/delete?pks={user.id},{superuser.id}", data=YES)
-        assert (await theirs(user), await theirs(superuser)) == (1, 1)
+        assert (await session_count(user), await session_count(superuser)) == (1, 1)
         await admin.post(f"/admin/user/delete?pks={user.id}", data=YES)
-    assert (await theirs(user), await theirs(superuser)) == (0, 1)
+    assert (await session_count(user), await session_count(superuser)) == (0, 1)
     assert len(await listed(admin)) == 1
 
 
 @on_both
-async def test_deleting_what_is_not_there_is_refused(admin: AsyncClient) -> None:
+async def test_deletion_of_unknown_rows_is_refused(admin: AsyncClient) -> None:
     for query, status in (("pks=999", 404), ("pks=abc", 404), (f"pks={'9' * 30}", 404), ("", 303), ("pks=", 303)):
         assert (await admin.post(f"/admin/user/delete?{query}", data=YES)).status_code == status, query
     assert "Select at least one row." in (await admin.get("/admin/user/list")).text
 
 
-async def test_nobody_takes_their_own_rights_and_another_superuser_can_be_demoted(
-    app: FastAPI, admin: AsyncClient, superuser: User
-) -> None:
-    for kept in ("is_superuser", "is_active"):
-        own = await admin.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, kept: "y"})
-        assert own.status_code == 400
-        assert "You cannot remove your own permissions" in own.text
+async def test_superuser_cannot_remove_own_permissions(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    for flag in ("is_superuser", "is_active"):
+        refused = await admin.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, flag: "y"})
+        assert refused.status_code == 400
+        assert "You cannot remove your own permissions" in refused.text
         assert (await admin.get("/admin/user/export/json")).status_code == 200
     other = await make_user(app.state.database, "other@example.com", is_superuser=True)
     response = await admin.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"})
@@ -232,7 +224,7 @@ async def test_nobody_takes_their_own_rights_and_another_superuser_can_be_demote
     assert not demoted.is_superuser
 
 
-async def test_a_new_password_is_hashed_and_ends_every_session(app: FastAPI, admin: AsyncClient) -> None:
+async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
@@ -246,7 +238,7 @@ async def test_a_new_password_is_hashed_and_ends_every_session(app: FastAPI, adm
     assert "signed out everywhere" in (await admin.get("/admin/user/list")).text
 
 
-async def test_a_bad_password_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
+async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     cases: list[tuple[dict[str, str], str]] = [
         ({"password": NEW_PASSWORD, "again": PASSWORD}, "The passwords differ."),
@@ -262,9 +254,7 @@ async def test_a_bad_password_changes_nothing(app: FastAPI, admin: AsyncClient) 
     assert unchanged.hashed_password == user.hashed_password
 
 
-async def test_search_wants_every_word_takes_signs_as_they_are_and_says_where_nothing_matches(
-    admin: AsyncClient, app: FastAPI
-) -> None:
+async def test_search_matches_all_words_literally(admin: AsyncClient, app: FastAPI) -> None:
     page = (await admin.get("/admin/")).text
     assert 'href="/admin/user/list"' in page
     assert 'href="/admin/user/create"' in page

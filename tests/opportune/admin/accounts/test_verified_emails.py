@@ -1,4 +1,4 @@
-"""What is kept by e-mail is told to whoever has proved the address, and staff prove none that is not theirs."""
+"""Data stored by e-mail is shown only after the address is verified."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -24,19 +24,19 @@ FORGED = {"is_verified": "y", "is_active": "y", "save": "Save"}
 
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
-    """With a feature that keeps something by e-mail alone, as events keep registrations."""
+    """Site with a feature that stores data by e-mail, like registrations for events."""
 
-    async def read(_session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
-        return {"seats": [{"what": BY_EMAIL[person.email]}] if person.email in BY_EMAIL else []}
+    async def read(_session: AsyncSession, user: Person) -> dict[str, list[dict[str, Any]]]:
+        return {"seats": [{"what": BY_EMAIL[user.email]}] if user.email in BY_EMAIL else []}
 
-    kept = PersonalData(summary="Your seats", read=read)
-    app.state.features = [*app.state.features, replace(app.state.features[0], name="seats", personal_data=kept)]
+    stored_value = PersonalData(summary="Your seats", read=read)
+    app.state.features = [*app.state.features, replace(app.state.features[0], name="seats", personal_data=stored_value)]
     return app
 
 
 @pytest.fixture
 async def staff(site: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser of somebody who may do everything with users."""
+    """Client of staff with all grants on users."""
     user = await make_user(site.state.database, "staff@example.com", is_staff=True)
     await grant(site.state.database, user, "user", "*")
     async with signed_in_client(site, user) as client:
@@ -50,17 +50,15 @@ async def stored(site: FastAPI, email: str = STRANGER) -> User:
 
 
 async def stolen(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:
-    """What somebody with this password gets of what is kept by e-mail."""
+    """Data stored by e-mail that is shown after signing in with this password."""
     async with AsyncClient(transport=ASGITransport(site), base_url="http://testserver") as thief:
         entered = await thief.post("/accounts/login", data={"email": email, "password": password})
         assert entered.status_code == 303, entered.text
-        told: list[Any] = (await thief.get("/accounts/data/export")).json()["seats"]["seats"]
-        return told
+        recorded: list[Any] = (await thief.get("/accounts/data/export")).json()["seats"]["seats"]
+        return recorded
 
 
-async def test_staff_who_make_an_account_with_a_strangers_email_get_nothing_of_the_strangers(
-    site: FastAPI, staff: AsyncClient
-) -> None:
+async def test_account_created_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
     assert 'name="is_verified"' not in (await staff.get("/admin/user/create")).text
     sent = {**FORGED, "email": STRANGER, "password": NEW_PASSWORD}
     assert (await staff.post("/admin/user/create", data=sent)).status_code == 303
@@ -68,11 +66,9 @@ async def test_staff_who_make_an_account_with_a_strangers_email_get_nothing_of_t
     assert await stolen(site, NEW_PASSWORD) == []
 
 
-async def test_staff_who_give_a_verified_account_a_strangers_email_get_nothing_of_the_strangers(
-    site: FastAPI, staff: AsyncClient
-) -> None:
-    mine = await make_user(site.state.database, "mine@example.com", is_verified=True)
-    address = f"/admin/user/edit/{mine.id}"
+async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
+    statement = await make_user(site.state.database, "mine@example.com", is_verified=True)
+    address = f"/admin/user/edit/{statement.id}"
     assert 'name="is_verified"' not in (await staff.get(address)).text
     assert (await staff.post(address, data={**FORGED, "email": STRANGER})).status_code == 303
     assert await stolen(site, PASSWORD) == []
@@ -80,28 +76,28 @@ async def test_staff_who_give_a_verified_account_a_strangers_email_get_nothing_o
     assert not (await stored(site)).is_verified
 
 
-async def test_staff_who_know_a_password_that_they_have_set_get_nothing_by_it(
-    site: FastAPI, staff: AsyncClient
-) -> None:
+async def test_password_set_by_staff_unverifies_the_account(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
-    assert await stolen(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "it is the owner's"
+    assert await stolen(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
     sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
     assert (await staff.post(f"/admin/user/password/{owner.id}", data=sent)).status_code == 303
     assert await stolen(site, NEW_PASSWORD) == []
     assert "Verified" in (await staff.get(f"/admin/user/history/{owner.id}")).text
 
 
-async def test_what_staff_change_otherwise_leaves_the_proof_as_it_is(site: FastAPI, staff: AsyncClient) -> None:
+async def test_other_changes_by_staff_keep_verification(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
     sent = {"email": STRANGER.upper(), "save": "Save"}
     assert (await staff.post(f"/admin/user/edit/{owner.id}", data=sent)).status_code == 303
     assert ((await stored(site)).is_active, (await stored(site)).is_verified) == (False, True)
 
 
-async def test_superusers_vouch_for_an_address(site: FastAPI, admin: AsyncClient) -> None:
+async def test_superuser_can_verify_an_address(site: FastAPI, admin: AsyncClient) -> None:
     sent = {**FORGED, "email": "known@example.com", "password": NEW_PASSWORD}
     assert (await admin.post("/admin/user/create", data=sent)).status_code == 303
-    known = await stored(site, "known@example.com")
-    assert known.is_verified
-    assert (await admin.post(f"/admin/user/edit/{known.id}", data={**FORGED, "email": STRANGER})).status_code == 303
+    stored_user = await stored(site, "known@example.com")
+    assert stored_user.is_verified
+    assert (
+        await admin.post(f"/admin/user/edit/{stored_user.id}", data={**FORGED, "email": STRANGER})
+    ).status_code == 303
     assert await stolen(site, NEW_PASSWORD) == [{"what": BY_EMAIL[STRANGER]}]

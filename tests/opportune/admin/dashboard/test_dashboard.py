@@ -1,4 +1,4 @@
-"""The first page of the admin."""
+"""Dashboard of the admin."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ SIGN_UPS = Metric("Sign-ups", User.created_at)
 
 @pytest.fixture
 async def staff(app: FastAPI) -> User:
-    """Somebody who may list groups of the admin's accounts, and nothing else."""
+    """Staff who may only list groups."""
     user = await make_user(app.state.database, "staff@example.com", is_staff=True)
     async with app.state.database.writer() as session:
         group = Group(name="helpers")
@@ -40,7 +40,7 @@ async def staff(app: FastAPI) -> User:
     return user
 
 
-async def test_days_are_those_of_utc_and_the_edges_count_where_they_belong(app: FastAPI) -> None:
+async def test_chart_counts_days_in_utc(app: FastAPI) -> None:
     today = utc_now().date()
     midnight = datetime.combine(today, datetime.min.time(), UTC)
     second = timedelta(seconds=1)
@@ -55,12 +55,12 @@ async def test_days_are_those_of_utc_and_the_edges_count_where_they_belong(app: 
 
 
 @on_sqlite
-async def test_it_counts_rows_draws_what_features_declare_once_a_minute_and_tells_what_waits_failed_or_was_done(
+async def test_dashboard_has_counts_charts_jobs_and_actions(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def signed_up() -> str:
-        found = re.search(r"Sign-ups by day: (\d+)", page)
-        return found[1] if found else ""
+        results = re.search(r"Sign-ups by day: (\d+)", page)
+        return results[1] if results else ""
 
     page = (await admin.get("/admin/")).text
     assert "Recent actions" not in page
@@ -76,14 +76,14 @@ async def test_it_counts_rows_draws_what_features_declare_once_a_minute_and_tell
 
     async with app.state.database.reader() as session:
         chart = await chart_of(session, SIGN_UPS)
-    assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "nothing was before"
+    assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "no rows yet"
 
     await make_user(app.state.database)
     done = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
     async with app.state.database.writer() as session:
         session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED), done])
     page = (await admin.get("/admin/")).text
-    assert signed_up() == "1", "it was counted within this minute"
+    assert signed_up() == "1", "the count is cached for a minute"
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
     assert 'href="/admin/audit-entry/list">All actions' in page
@@ -100,9 +100,7 @@ async def test_it_counts_rows_draws_what_features_declare_once_a_minute_and_tell
 
 
 @on_sqlite
-async def test_staff_see_what_they_may_list_and_nothing_of_the_rest_and_who_may_nothing_is_told_so(
-    app: FastAPI, staff: User
-) -> None:
+async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) -> None:
     async with app.state.database.writer() as session:
         session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", title="Tea"))
     async with signed_in_client(app, staff) as client:
@@ -127,7 +125,7 @@ async def test_staff_see_what_they_may_list_and_nothing_of_the_rest_and_who_may_
         assert (await client.get("/admin/")).status_code == 403
 
 
-async def test_a_part_that_is_broken_is_named_and_the_others_are_told(app: FastAPI) -> None:
+async def test_broken_part_does_not_hide_the_others(app: FastAPI) -> None:
     changed = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
     app.state.settings = app.state.settings.model_copy(update=changed)
     async with app.state.database.writer() as session:

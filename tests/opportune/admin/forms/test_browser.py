@@ -1,4 +1,4 @@
-"""What a form of the admin does in a browser, and what keys do."""
+"""Forms and keyboard shortcuts of the admin in a browser."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from opportune.testing import picture
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.shelf_feature import Book, Shelf
 
-# A browser shows the same with both kinds.
+# Runs on SQLite only: the pages are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 
@@ -30,9 +30,7 @@ async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> 
     return page
 
 
-async def test_a_row_is_made_with_a_picture_by_a_key_and_what_is_too_large_is_refused_before_it_is_sent(
-    browser_page: Page, tmp_path: Path
-) -> None:
+async def test_image_upload_and_size_limit_in_a_browser(browser_page: Page, tmp_path: Path) -> None:
     page, plan = browser_page, tmp_path / "plan.txt"
     with plan.open("wb") as file:
         file.truncate(10_000_001)
@@ -43,24 +41,24 @@ async def test_a_row_is_made_with_a_picture_by_a_key_and_what_is_too_large_is_re
     await expect(page.get_by_role("status")).to_contain_text("“Çay & Kek” was saved.")
 
     await page.goto("/admin/shelf/details/3")
-    shown = page.locator("img.stored")
-    await expect(shown).to_be_visible()
-    await expect(shown).to_have_js_property("naturalWidth", 20)
+    text = page.locator("img.stored")
+    await expect(text).to_be_visible()
+    await expect(text).to_have_js_property("naturalWidth", 20)
     await page.keyboard.press("e")
     await page.get_by_label("Plan").set_input_files(plan)
     await expect(page.get_by_role("alert")).to_contain_text("at most 10 MB")
 
 
-async def test_unsaved_changes_are_not_lost_by_a_click_and_keys_do_what_their_list_says_but_nothing_in_fields(
+async def test_unsaved_changes_and_keyboard_shortcuts(
     browser_page: Page,
 ) -> None:
     page = browser_page
     await page.goto("/admin/shelf/edit/1")
     await page.get_by_label("Title").fill("Sonnets")
-    asked: list[str] = []
+    params: list[str] = []
 
     async def stay(dialog: Dialog) -> None:
-        asked.append(dialog.type)
+        params.append(dialog.type)
         await dialog.dismiss()
 
     page.on("dialog", stay)
@@ -69,7 +67,7 @@ async def test_unsaved_changes_are_not_lost_by_a_click_and_keys_do_what_their_li
     await expect(page.get_by_label("Title")).to_have_value("Sonnets")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("status")).to_contain_text("“Sonnets” was saved.")
-    assert asked == ["beforeunload"], "and saving asks nothing"
+    assert params == ["beforeunload"], "saving shows no warning"
     await press_keys_of_the_list(page)
 
 

@@ -1,4 +1,4 @@
-"""The "+" beside a picker: what it lacks is made in a dialog, and chosen, in a browser."""
+"""The "+" button of pickers creates a row in a dialog and selects it."""
 
 import pytest
 from fastapi import FastAPI
@@ -22,10 +22,10 @@ async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> 
     return page
 
 
-async def test_what_a_picker_lacks_is_made_in_a_dialog_and_chosen_also_in_a_dialog_within_one(
+async def test_picker_adds_rows_in_nested_dialogs(
     browser_page: Page,
 ) -> None:
-    """What is made for a picker of one takes the place of what was chosen."""
+    """A new row replaces the selection of a picker for one row."""
     page = browser_page
     await page.goto("/admin/copy/create?novel_id=1")
     await page.get_by_role("link", name="Add Novel").click()

@@ -1,4 +1,4 @@
-"""Dates typed into forms of the admin, in browsers of three languages."""
+"""Dates typed into forms of the admin, in browsers with three languages."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
 
-# A browser shows the same with both databases.
+# Runs on SQLite only: the pages are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 TYPED = {"de-DE": "02.12.2026 16:00", "en-US": "12/02/2026 04:00 PM", "ja-JP": "2026/12/02 16:00"}
@@ -28,7 +28,7 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 async def local_page(
     request: pytest.FixtureRequest, app: FastAPI, chromium: Browser, site: str, superuser: User
 ) -> AsyncIterator[Page]:
-    """The form of a new gadget, filled in but for its dates."""
+    """Form of a new gadget, filled in except for its dates."""
     context = await chromium.new_context(base_url=site, locale=request.param, timezone_id="UTC")
     page = await context.new_page()
     await sign_in_browser(page, app, superuser, site)
@@ -55,22 +55,22 @@ async def test_dates_are_stored_as_the_form_shows_them(app: FastAPI, local_page:
     assert (gadget.made_on, gadget.seen_at) == (date(2026, 12, 2), datetime(2026, 12, 2, 16, tzinfo=UTC))
 
 
-async def test_a_typed_text_is_stored_as_shown_or_not_sent(app: FastAPI, local_page: Page) -> None:
+async def test_typed_date_is_stored_as_shown(app: FastAPI, local_page: Page) -> None:
     seen_at = local_page.get_by_label("Seen at")
     await seen_at.focus()
     await local_page.keyboard.type(TYPED[await local_page.evaluate("navigator.language")])
-    shown = await seen_at.input_value()
+    text = await seen_at.input_value()
     await save(local_page)
-    if shown:
+    if text:
         await expect(local_page.get_by_role("status")).to_contain_text("was saved")
         (gadget,) = await gadgets(app)
-        assert gadget.seen_at == datetime.fromisoformat(shown).replace(tzinfo=UTC)
+        assert gadget.seen_at == datetime.fromisoformat(text).replace(tzinfo=UTC)
     else:
         await expect(seen_at).to_be_focused()
         assert await gadgets(app) == []
 
 
-async def test_half_a_date_is_not_sent(app: FastAPI, local_page: Page) -> None:
+async def test_incomplete_date_is_not_sent(app: FastAPI, local_page: Page) -> None:
     made_on = local_page.get_by_label("Made on")
     await made_on.focus()
     await local_page.keyboard.type("12")
@@ -79,7 +79,7 @@ async def test_half_a_date_is_not_sent(app: FastAPI, local_page: Page) -> None:
     assert await gadgets(app) == []
 
 
-async def test_a_row_saved_without_a_change_keeps_its_times(app: FastAPI, local_page: Page) -> None:
+async def test_unchanged_row_keeps_its_times(app: FastAPI, local_page: Page) -> None:
     async with app.state.database.writer() as session:
         session.add(Gadget(id=1, name="watch", maker_id=1, made_on=date(2026, 12, 2), seen_at=STORED_AT))
     await local_page.goto("/admin/gadget/edit/1")
@@ -91,7 +91,7 @@ async def test_a_row_saved_without_a_change_keeps_its_times(app: FastAPI, local_
     assert (gadget.made_on, gadget.seen_at) == (date(2026, 12, 2), STORED_AT)
 
 
-async def test_half_a_date_is_not_sent_without_javascript(
+async def test_incomplete_date_is_not_sent_without_javascript(
     app: FastAPI, plain_page: Page, superuser: User, site: str
 ) -> None:
     await sign_in_browser(plain_page, app, superuser, site)

@@ -1,4 +1,4 @@
-"""A form of the admin that is sent twice from a browser, while the server takes its time."""
+"""A form of the admin that is sent twice while the server is slow."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
-# A browser shows the same with both databases.
+# Runs on SQLite only: the pages are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 
@@ -24,7 +24,7 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
-    """Saving a new gadget waits until this event is set."""
+    """Saving a new gadget waits for this event."""
     may_finish, insert = asyncio.Event(), GadgetAdmin.insert_model
 
     async def insert_slowly(self: GadgetAdmin, *args: Any, **options: Any) -> Any:
@@ -46,7 +46,7 @@ async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superus
     await page.goto("/admin/gadget/create?name=clock&maker_id=1")
     sent: list[str] = []
 
-    async def stay(route: Route) -> None:  # Playwright says nothing about a page while another one is on its way
+    async def stay(route: Route) -> None:  # Playwright reports nothing about a page while another one is loading
         sent.append(route.request.post_data or "")
         await route.fulfill(status=204)
 
@@ -62,7 +62,7 @@ async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superus
     assert "save=Save" in sent[0], "the pressed button's value is sent"
 
 
-async def test_a_second_press_without_javascript_shows_the_first_result(
+async def test_second_submit_shows_the_first_result(
     app: FastAPI, plain_page: Page, superuser: User, site: str, slow: asyncio.Event
 ) -> None:
     await sign_in_browser(plain_page, app, superuser, site)

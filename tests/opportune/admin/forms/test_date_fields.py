@@ -33,7 +33,7 @@ class Appointment(Base):
 
 
 @pytest.fixture
-async def kind() -> type[AdminForm]:
+async def form_class() -> type[AdminForm]:
     form: type[AdminForm] = await get_model_form(
         Appointment,
         async_sessionmaker(),
@@ -52,63 +52,63 @@ STORED: dict[str, Any] = {
 }
 
 
-def submitted(kind: type[AdminForm], **texts: str) -> AdminForm:
-    form = kind(FormData(texts))
+def submitted(form_class: type[AdminForm], **texts: str) -> AdminForm:
+    form = form_class(FormData(texts))
     form.validate()
     return form
 
 
-def test_inputs_are_native_and_end_with_the_year_9999(kind: type[AdminForm]) -> None:
-    form = kind()
+def test_inputs_are_native_and_end_with_the_year_9999(form_class: type[AdminForm]) -> None:
+    form = form_class()
     html = [str(form[name]()) for name in STORED]
     for part, tag in zip(('type="date"', 'type="time"', *['type="datetime-local"'] * 2), html, strict=True):
         assert part in tag
     assert ['max="9999-12-31' in tag for tag in html] == [True, False, True, True]
 
 
-def test_stored_values_are_shown_with_their_seconds(kind: type[AdminForm]) -> None:
-    form = kind(obj=SimpleNamespace(**STORED))
+def test_stored_values_are_shown_with_their_seconds(form_class: type[AdminForm]) -> None:
+    form = form_class(obj=SimpleNamespace(**STORED))
     html = [str(form[name]()) for name in ("clock", "naive_at", "zoned_at")]
     for value, tag in zip(("16:00:05", *["2026-12-02T16:00:05"] * 2), html, strict=True):
         assert f'value="{value}"' in tag
         assert 'step="1"' in tag, "the seconds can be edited"
 
 
-def test_unchanged_texts_keep_fractions_of_a_second(kind: type[AdminForm]) -> None:
-    form = kind(obj=SimpleNamespace(**STORED))
+def test_unchanged_texts_keep_fractions_of_a_second(form_class: type[AdminForm]) -> None:
+    form = form_class(obj=SimpleNamespace(**STORED))
     texts = {name: form[name].text for name in STORED} | {"zoned_at.zone": "UTC"}
-    again = kind(FormData(texts), obj=SimpleNamespace(**STORED))
+    again = form_class(FormData(texts), obj=SimpleNamespace(**STORED))
     assert again.validate()
     assert {name: again[name].data for name in STORED} == STORED
 
 
-def test_another_zone_with_the_same_text_is_another_time(kind: type[AdminForm]) -> None:
+def test_another_zone_with_the_same_text_is_another_time(form_class: type[AdminForm]) -> None:
     sent = FormData({"zoned_at": "2026-12-02T16:00:05", "zoned_at.zone": "Asia/Tokyo"})
-    form = kind(sent, obj=SimpleNamespace(**STORED))
+    form = form_class(sent, obj=SimpleNamespace(**STORED))
     assert form["zoned_at"].data == datetime(2026, 12, 2, 7, 0, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2026-12-02T16:00", "2026-12-02T16:00:00", "2026-12-02 16:00", "2026-12-02 16:00:00"])
-def test_datetimes_are_read_as_browsers_and_files_write_them(kind: type[AdminForm], text: str) -> None:
-    form = submitted(kind, naive_at=text, zoned_at=text)
+def test_datetimes_of_browsers_and_files_are_read(form_class: type[AdminForm], text: str) -> None:
+    form = submitted(form_class, naive_at=text, zoned_at=text)
     assert form["naive_at"].data == datetime.fromisoformat("2026-12-02T16:00")
     assert form["zoned_at"].data == datetime(2026, 12, 2, 16, tzinfo=UTC)
 
 
-def test_a_format_of_the_owner_is_read_as_well(kind: type[AdminForm]) -> None:
-    assert submitted(kind, german_day="02.12.2026")["german_day"].data == date(2026, 12, 2)
-    assert submitted(kind, german_day="2026-12-02")["german_day"].data == date(2026, 12, 2)
+def test_custom_format_is_read(form_class: type[AdminForm]) -> None:
+    assert submitted(form_class, german_day="02.12.2026")["german_day"].data == date(2026, 12, 2)
+    assert submitted(form_class, german_day="2026-12-02")["german_day"].data == date(2026, 12, 2)
 
 
 @pytest.mark.parametrize("name", STORED)
 @pytest.mark.parametrize("text", ["02.12.2026 16:00", "12/02/2026 04:00 PM", "2026-02-30T16:00", "2026-12", "soon"])
-def test_unreadable_texts_are_refused_and_stay_in_the_field(kind: type[AdminForm], name: str, text: str) -> None:
-    form = submitted(kind, **{name: text})
+def test_unreadable_text_is_refused_and_shown(form_class: type[AdminForm], name: str, text: str) -> None:
+    form = submitted(form_class, **{name: text})
     assert form.errors[name]
     assert form[name].text == text
 
 
-def test_an_empty_field_is_empty(kind: type[AdminForm]) -> None:
-    form = submitted(kind, **dict.fromkeys(STORED, ""))
+def test_empty_field_is_none(form_class: type[AdminForm]) -> None:
+    form = submitted(form_class, **dict.fromkeys(STORED, ""))
     assert not form.errors
     assert [form[name].data for name in STORED] == [None] * 4

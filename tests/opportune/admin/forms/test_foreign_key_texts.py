@@ -1,4 +1,4 @@
-"""A foreign key that is given as a text is refused in words where it is none, by forms and by imports."""
+"""Invalid texts for a foreign key are refused with a message by forms and imports."""
 
 import json
 from html import unescape
@@ -19,32 +19,32 @@ def app(app_with_novels: FastAPI) -> FastAPI:
     return app_with_novels
 
 
-async def answers(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
-    """What a form and an import say to it, or which status they have that is no refusal."""
+async def refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
+    """Messages of the form and the import, or their status when they accept the value."""
     form = await admin.post(f"/admin/{model}/create", data=row)
     file = await admin.post(f"/admin/{model}/import", files={"file": ("rows.json", json.dumps([row]))})
     return [unescape(page.text) if page.status_code == 400 else str(page.status_code) for page in (form, file)]
 
 
-async def test_a_number_is_asked_for_where_the_key_is_one(admin: AsyncClient) -> None:
+async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
     for sent, words in {
         "Emma": NO_NUMBER,
         "0": NO_NUMBER,
         "9" * 30: NO_NUMBER,
         "7": ENTRY_MISSING,
     }.items():
-        for page in await answers(admin, "copy", {"label": "Mine", "novel_id": sent}):
+        for page in await refusals(admin, "copy", {"label": "Mine", "novel_id": sent}):
             assert words in page, sent
 
 
 @pytest.mark.database("postgresql")  # the stricter one: SQLite compares a number with a text
-async def test_a_key_that_is_a_text_or_of_a_table_without_a_model_is_looked_for(admin: AsyncClient) -> None:
+async def test_other_keys_are_checked_by_the_database(admin: AsyncClient) -> None:
     for column, sent, words in (
         ("language", "xx", ENTRY_MISSING),
         ("shelf_id", "7", ENTRY_MISSING),
         ("shelf_id", "A", "Please give a whole number."),
     ):
-        for page in await answers(admin, "novel", {"title": "Emma", column: sent}):
+        for page in await refusals(admin, "novel", {"title": "Emma", column: sent}):
             assert words in page, (column, sent)
-            assert "must be between" not in page, "what is no number is not too small for one"
+            assert "must be between" not in page, "text is not compared as a number"
     assert (await admin.post("/admin/novel/create", data={"title": "Emma", "save": "Save"})).status_code == 303

@@ -1,4 +1,4 @@
-"""What rows are called that somebody may not list: told of what is stored, and of nothing that they ask for."""
+"""Labels of rows that the user may not list: shown for stored values, never for sent ones."""
 
 from collections.abc import AsyncIterator
 from html import unescape
@@ -23,7 +23,7 @@ REFUSED = "You may not list these rows, so you cannot choose another one."
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    """With a gadget of the first maker; nobody points at the third."""
+    """Site with a gadget of the first maker; the third maker has no gadgets."""
     async with app_with_gadgets.state.database.writer() as session:
         session.add_all([Gadget(name="Anvil", maker_id=1), Maker(name=SECRET)])
     return app_with_gadgets
@@ -31,7 +31,7 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def group(app: FastAPI) -> Group:
-    """Whose member may do everything with gadgets, and nothing with makers."""
+    """Group with all grants on gadgets and none on makers."""
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
     return await grant(app.state.database, staff, "gadget", "*")
 
@@ -60,12 +60,10 @@ async def send_file(client: AsyncClient, maker_id: int) -> str:
     return unescape((await client.post("/admin/gadget/import", files={"file": ("a.csv", row)})).text)
 
 
-async def test_a_form_names_what_is_stored_and_nobody_learns_another_name_by_searching_for_it_or_pointing_at_it(
-    staff: AsyncClient, app: FastAPI
-) -> None:
-    answer = await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")
-    assert answer.status_code == 403
-    assert SECRET not in answer.text
+async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app: FastAPI) -> None:
+    response = await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")
+    assert response.status_code == 403
+    assert SECRET not in response.text
 
     stored = (await staff.get("/admin/gadget/edit/1")).text
     assert f'<option value="1" selected>{KNOWN}</option>' in stored
@@ -79,12 +77,12 @@ async def test_a_form_names_what_is_stored_and_nobody_learns_another_name_by_sea
         assert SECRET not in page.text
         assert '<option value="3" selected>3</option>' in page.text
 
-    for number in (3, 999):  # one answer, whether or not it is there
+    for number in (3, 999):  # the same response for existing and missing rows
         sent = ANVIL | {"maker_id": str(number), "name": "Other"}
         for address in ("/admin/gadget/edit/1", "/admin/gadget/create"):
-            answer = await staff.post(address, data=sent)
-            assert answer.status_code == 400
-            assert REFUSED in answer.text.split('id="error-maker_id">')[1].split("</div>")[0]
+            response = await staff.post(address, data=sent)
+            assert response.status_code == 400
+            assert REFUSED in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
         assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, number)
     assert await makers(app) == [1]
 
@@ -92,9 +90,7 @@ async def test_a_form_names_what_is_stored_and_nobody_learns_another_name_by_sea
     assert await makers(app) == [1]
 
 
-async def test_who_may_open_rows_chooses_by_number_and_who_may_list_them_searches(
-    app: FastAPI, group: Group, staff: AsyncClient
-) -> None:
+async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, group: Group, staff: AsyncClient) -> None:
     await hold(app, group, ("gadget", "*"), ("maker", "details"))
     page = (await staff.get("/admin/gadget/create?maker_id=3")).text
     assert f'<option value="3" selected>{SECRET}</option>' in page
@@ -103,11 +99,11 @@ async def test_who_may_open_rows_chooses_by_number_and_who_may_list_them_searche
     assert await makers(app) == [3]
     await hold(app, group, ("gadget", "*"), ("maker", "list"))
     assert 'data-role="select2-ajax"' in (await staff.get("/admin/gadget/edit/1")).text
-    found = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
-    assert found == [{"id": "3", "text": SECRET}]
+    results = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
+    assert results == [{"id": "3", "text": SECRET}]
 
 
-async def test_rows_that_a_view_does_not_give_are_not_named_chosen_or_imported(
+async def test_rows_outside_list_query_cannot_be_chosen(
     app: FastAPI, group: Group, staff: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def all_but_the_third(_self: Any, _request: Any) -> Select[Any]:
@@ -118,15 +114,13 @@ async def test_rows_that_a_view_does_not_give_are_not_named_chosen_or_imported(
     for page in ("create?maker_id=3", "list?maker_id=3", "ajax/lookup?name=maker_id&term=Secret"):
         assert SECRET not in (await staff.get(f"/admin/gadget/{page}")).text, page
     for number in (3, 999):
-        answer = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
-        assert (answer.status_code, "The selected entry no longer exists" in answer.text) == (400, True)
+        response = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
+        assert (response.status_code, "The selected entry no longer exists" in response.text) == (400, True)
         assert "The selected entry no longer exists" in await send_file(staff, number)
     assert await makers(app) == [1]
 
 
-async def test_who_may_only_do_something_to_rows_sees_their_numbers_and_in_the_log_the_models_that_one_may_open(
-    app: FastAPI, group: Group, staff: AsyncClient
-) -> None:
+async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group: Group, staff: AsyncClient) -> None:
     user = await make_user(app.state.database, "telltale@example.com")
     await hold(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
     for address, number, name in (
@@ -148,7 +142,7 @@ async def test_who_may_only_do_something_to_rows_sees_their_numbers_and_in_the_l
     assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)
 
 
-async def test_what_goes_along_is_counted_and_named_as_its_list_gives_it(
+async def test_deletion_names_only_listed_related_rows(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with app.state.database.writer() as session:

@@ -1,4 +1,4 @@
-"""Lines below a form with references, choices, files and many-to-many of their own; lines that are links themselves."""
+"""Inline rows with references, choices, files and many-to-many, and inline rows that are links."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def line(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
-    """Stars, critic, mood, tags and whether there is a photo."""
+    """Stars, critic, mood, tags and whether a photo exists."""
     statement = select(Review).options(load(Review.tags)).order_by(col(Review.id))
     async with app.state.database.reader(fresh=True) as session:
         return [
@@ -52,16 +52,16 @@ async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[
 BEFORE = [(4, 1, "glad", ["Epic"], False)]
 
 
-async def test_a_file_of_a_line_is_kept_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
+async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
     files = {
         "review-1-photo": ("a.png", picture(), "image/png"),
         "review-new0-photo": ("b.png", picture(), "image/png"),
         "review-99-photo": ("c.png", picture(), "image/png"),
     }
     blank = line("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
-    answer = await admin.post(EDIT, data=BOOK | line("1", FIRST) | blank, files=files)
-    assert answer.status_code == 303, answer.text
-    assert [row[-1] for row in await reviews(app)] == [True, True], "a line with nothing but a file is one"
+    response = await admin.post(EDIT, data=BOOK | line("1", FIRST) | blank, files=files)
+    assert response.status_code == 303, response.text
+    assert [row[-1] for row in await reviews(app)] == [True, True], "a line with only a file is saved"
     page = (await admin.get(EDIT)).text
     assert page.count('value="clear"') == 2
     await admin.post(EDIT, data=BOOK | line("1", FIRST | {"photo": "clear"}), files={"none": ("", b"")})
@@ -76,17 +76,15 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_a_line_has_its_references_choices_files_and_links_and_where_it_is_wrong_it_says_so_beside_its_field(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClient) -> None:
     for changes, field, words in REFUSED:
-        answer = await admin.post(EDIT, data=BOOK | line("1", FIRST | changes))
-        assert answer.status_code == 400, changes
-        assert words in answer.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
+        response = await admin.post(EDIT, data=BOOK | line("1", FIRST | changes))
+        assert response.status_code == 400, changes
+        assert words in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
         assert await reviews(app) == BEFORE, changes
 
     page = (await admin.get(EDIT)).text
-    for shown in (
+    for text in (
         '<option value="1" selected>Sigrid</option>',
         '<option value="1" selected>Epic</option>',
         '<option value="glad" selected>Glad</option>',
@@ -94,18 +92,18 @@ async def test_a_line_has_its_references_choices_files_and_links_and_where_it_is
         'data-add-for="review-new0-tags"',
         'enctype="multipart/form-data"',
     ):
-        assert shown in page, shown
+        assert text in page, text
     assert (await admin.post(EDIT, data=BOOK | line("1", FIRST))).status_code == 303
     assert await reviews(app) == BEFORE
     async with app.state.database.reader(fresh=True) as session:
-        assert (await session.scalars(select(AuditEntry))).all() == [], "what nobody changed is not told of"
+        assert (await session.scalars(select(AuditEntry))).all() == [], "unchanged rows are not logged"
     changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
     new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
     assert (await admin.post(EDIT, data=BOOK | line("1", changed) | line("new0", new))).status_code == 303
     assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 
 
-async def test_more_lines_ask_no_more_of_the_database(app: FastAPI, admin: AsyncClient) -> None:
+async def test_statement_count_is_independent_of_inline_rows(app: FastAPI, admin: AsyncClient) -> None:
     with counted_statements("test_bookshelf") as few:
         await admin.get(EDIT)
     async with app.state.database.writer() as session:
@@ -116,7 +114,7 @@ async def test_more_lines_ask_no_more_of_the_database(app: FastAPI, admin: Async
     assert len(many) == len(few)
 
 
-async def test_links_are_lines_of_either_end(app: FastAPI, admin: AsyncClient) -> None:
+async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> None:
     address, tag = "/admin/tag/edit/1", {"name": "Epic", "save": "Save"}
     linked = {"book-tag-new0-book_id": "1", "book-tag-new0-note": "of course"}
     assert (await admin.post(address, data=tag | linked)).status_code == 303

@@ -1,4 +1,4 @@
-"""Rows that are edited in the form of another."""
+"""Inline rows, edited in the form of another row."""
 
 import pytest
 from fastapi import FastAPI
@@ -9,11 +9,11 @@ from sqlmodel import col
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.lists.test_related import grant
-from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, meanwhile
+from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
 
 EDIT = "/admin/shelf/edit/1"
 SAVE = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
-# As the browser sends the lines that nobody has touched.
+# Form data of unchanged lines as the browser sends it.
 RED, BLUE = {"label-1-text": "red", "label-1-size": "1"}, {"label-2-text": "blue", "label-2-size": "2"}
 BOLD = {"label-1-is_bold": "y", "label-2-is_bold": "y"}
 BLANK = {"label-new0-text": "", "label-new0-size": "1", "label-new0-is_bold": "y"}
@@ -41,31 +41,29 @@ BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
 
 
 @pytest.mark.database("sqlite")
-async def test_lines_are_changed_deleted_and_added_with_their_row(app: FastAPI, admin: AsyncClient) -> None:
+async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold", "label-new0-size": "9"}
-    answer = await admin.post(EDIT, data={**LINES, **changes})
-    assert answer.status_code == 303, answer.text
+    response = await admin.post(EDIT, data={**LINES, **changes})
+    assert response.status_code == 303, response.text
     assert await labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
     async with app.state.database.reader() as session:
-        told = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
-        assert [(entry.action, entry.identity, entry.title) for entry in told] == [
+        recorded = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
+        assert [(entry.action, entry.identity, entry.title) for entry in recorded] == [
             ("edit", "label", "crimson"),
             ("delete", "label", "blue"),
             ("create", "label", "gold"),
-        ], "what nobody has changed is not told of"
+        ], "unchanged rows are not logged"
 
 
 @pytest.mark.database("sqlite")
-async def test_a_new_row_comes_with_its_lines(app: FastAPI, admin: AsyncClient) -> None:
+async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClient) -> None:
     new = {**SAVE, **BLANK, "title": "Plays", "label-new0-text": "gold"}
     assert (await admin.post("/admin/shelf/create", data=new)).status_code == 303
     assert await labels(app) == [*BEFORE, (3, "gold", 1, True)]
 
 
 @pytest.mark.database("sqlite")
-async def test_lines_have_the_hooks_of_their_own_view_also_when_the_transaction_is_over(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, bool]] = []
 
     async def after_change(_self: object, _data: object, label: Label, is_created: bool, _request: object) -> None:
@@ -81,7 +79,7 @@ async def test_lines_have_the_hooks_of_their_own_view_also_when_the_transaction_
     assert seen == [("crimson", False), ("blue is gone", False), ("gold", True)]
     seen.clear()
     await admin.post(EDIT, data={**LINES, **changes, "label-1-text": ""})
-    assert seen == [], "nothing was saved"
+    assert seen == [], "no row was saved"
     await admin.post("/admin/shelf/create", data={**SAVE, **BLANK, "title": "Plays", "label-new0-text": "silver"})
     assert seen == [("silver", True)]
 
@@ -94,15 +92,13 @@ REFUSED = [
 
 
 @pytest.mark.database("sqlite")
-async def test_where_a_line_is_wrong_nothing_is_saved_it_says_why_and_no_line_of_another_row_is_touched(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for changes, field, words in REFUSED:
-        answer = await admin.post(EDIT, data={**LINES, "title": "Kept", "label-2-size": "7", **changes})
-        assert answer.status_code == 400
-        assert words in answer.text.split(f'id="error-{field}">')[1].split("</div>")[0]
-        assert "Please correct the rows below." in answer.text
-        assert 'value="Kept"' in answer.text
+        response = await admin.post(EDIT, data={**LINES, "title": "Kept", "label-2-size": "7", **changes})
+        assert response.status_code == 400
+        assert words in response.text.split(f'id="error-{field}">')[1].split("</div>")[0]
+        assert "Please correct the rows below." in response.text
+        assert 'value="Kept"' in response.text
         assert await labels(app) == BEFORE
     async with app.state.database.reader() as session:
         assert (await session.get_one(Shelf, 1)).title == "Novels"
@@ -122,22 +118,22 @@ async def test_where_a_line_is_wrong_nothing_is_saved_it_says_why_and_no_line_of
 
 
 @pytest.mark.database("sqlite")
-async def test_a_line_that_moves_elsewhere_meanwhile_is_left_there(
+async def test_inline_moved_by_another_user_is_refused(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def move() -> None:
         async with app.state.database.writer() as session:
             (await session.get_one(Label, 1)).shelf_id = 2
 
-    meanwhile(monkeypatch, move)
-    answer = await admin.post(EDIT, data={**LINES, "label-1-text": "stolen"})
-    assert answer.status_code == 400
-    assert "Another user has deleted or moved this row." in answer.text
+    run_before_saving(monkeypatch, move)
+    response = await admin.post(EDIT, data={**LINES, "label-1-text": "stolen"})
+    assert response.status_code == 400
+    assert "Another user has deleted or moved this row." in response.text
     assert await labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
 
 
 @pytest.mark.database("sqlite")
-async def test_who_may_not_edit_the_lines_neither_sees_nor_sends_them(app: FastAPI) -> None:
+async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     await grant(app, user.id, "shelf", "*")
     await grant(app, user.id, "label", "list")
@@ -145,7 +141,7 @@ async def test_who_may_not_edit_the_lines_neither_sees_nor_sends_them(app: FastA
     async with signed_in_client(app, user) as staff:
         page = (await staff.get(EDIT)).text
         assert "label-1-text" not in page
-        assert 'href="/admin/label/list?shelf_id=1"' in page, "they are shown as rows that only point at it"
+        assert 'href="/admin/label/list?shelf_id=1"' in page, "shown as related rows only"
         assert (await staff.post(EDIT, data=changes)).status_code == 303
         assert await labels(app) == BEFORE
         await grant(app, user.id, "label", "edit")

@@ -1,4 +1,4 @@
-"""A plain `Relationship(link_model=…)` is chosen in the form, shown, filtered and exported, with nothing declared."""
+"""A plain `Relationship(link_model=…)` works in forms, lists, filters and exports without options."""
 
 import re
 from collections.abc import AsyncIterator
@@ -23,13 +23,13 @@ CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
 
 @pytest.fixture
 async def app(app_with_novels: FastAPI) -> FastAPI:
-    """Genre 3 is one that the view of genres gives nobody."""
+    """The view of genres hides genre 3 from everyone."""
     return app_with_novels
 
 
 @pytest.fixture
 async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Somebody who may do everything with novels, and nothing with genres."""
+    """Staff with all grants on novels and none on genres."""
     user = await make_user(app.state.database, "other@example.com", is_staff=True)
     await grant(app.state.database, user, "novel", "*")
     async with signed_in_client(app, user) as client:
@@ -38,16 +38,16 @@ async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 async def genres(app: FastAPI, novel: int = 1) -> list[int]:
     async with app.state.database.reader(fresh=True) as session:
-        mine = select(col(NovelGenre.genre_id)).where(col(NovelGenre.novel_id) == novel)
-        return list(await session.scalars(mine.order_by(col(NovelGenre.genre_id))))
+        statement = select(col(NovelGenre.genre_id)).where(col(NovelGenre.novel_id) == novel)
+        return list(await session.scalars(statement.order_by(col(NovelGenre.genre_id))))
 
 
 def error_of(page: str) -> str:
-    found = re.search(r'id="error-genres">(.*?)</div>', page)
-    return unescape(found[1]) if found else ""
+    results = re.search(r'id="error-genres">(.*?)</div>', page)
+    return unescape(results[1]) if results else ""
 
 
-async def test_rows_are_linked_unlinked_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
+async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(CREATE, data=SAGA | {"genres": ["", "2", "1"]})).status_code == 303
     assert await genres(app) == [1, 2]
     for page in ("list", "details/1"):
@@ -58,17 +58,17 @@ async def test_rows_are_linked_unlinked_shown_and_logged(app: FastAPI, admin: As
     await admin.post(EDIT, data=SAGA | {"genres": ["", "2"]})
     assert await genres(app) == [2]
     await admin.post(EDIT, data={"title": "Saga II", "save": "Save"})
-    assert await genres(app) == [2], "a form that has no such field changes nothing"
+    assert await genres(app) == [2], "a form without the field changes nothing"
     await admin.post(EDIT, data=SAGA | {"genres": ""})
     assert await genres(app) == []
     async with app.state.database.reader(fresh=True) as session:
         entries = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
-        told = [entry.changes.get("genres") for entry in entries]
-    assert told == [[[], ["Crime", "Poetry"]], [["Crime", "Poetry"], ["Poetry"]], None, [["Poetry"], []]]
+        recorded = [entry.changes.get("genres") for entry in entries]
+    assert recorded == [[[], ["Crime", "Poetry"]], [["Crime", "Poetry"], ["Poetry"]], None, [["Poetry"], []]]
     assert "Crime, Poetry" in (await admin.get("/admin/novel/history/1")).text
 
 
-async def test_rows_are_linked_with_others_of_their_own_model(app: FastAPI, admin: AsyncClient) -> None:
+async def test_rows_are_linked_within_a_model(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Reader(name="Ada"), Reader(name="Bob")])
     await admin.post("/admin/reader/create", data={"name": "Cy", "friends": ["", "1", "2"], "save": "Save"})
@@ -82,7 +82,7 @@ async def test_rows_are_linked_with_others_of_their_own_model(app: FastAPI, admi
     assert "Something else still refers to it" in (await admin.get("/admin/reader/list")).text
 
 
-async def test_links_that_need_more_than_both_rows_are_shown_and_not_chosen(app: FastAPI, admin: AsyncClient) -> None:
+async def test_links_with_more_required_columns_are_read_only(app: FastAPI, admin: AsyncClient) -> None:
     assert 'name="lent"' not in (await admin.get("/admin/reader/create")).text
     await admin.post("/admin/reader/create", data={"name": "Ada", "lent": "1", "save": "Save"})
     async with app.state.database.writer() as session:
@@ -93,11 +93,9 @@ async def test_links_that_need_more_than_both_rows_are_shown_and_not_chosen(app:
     assert 'name="lent"' not in form
 
 
-async def test_a_list_is_filtered_by_what_its_rows_are_linked_with_and_exported_with_names(
-    app: FastAPI, admin: AsyncClient
-) -> None:
-    for title, chosen in (("Both", "1,2"), ("Poems", "2"), ("None", "")):
-        await admin.post(CREATE, data=SAGA | {"title": title, "genres": chosen})
+async def test_list_is_filtered_by_linked_rows(app: FastAPI, admin: AsyncClient) -> None:
+    for title, genre_ids in (("Both", "1,2"), ("Poems", "2"), ("None", "")):
+        await admin.post(CREATE, data=SAGA | {"title": title, "genres": genre_ids})
     for query, titles in (
         ("genres=1", ["Both"]),
         ("genres=1&genres=2", ["Both", "Poems"]),
@@ -112,7 +110,7 @@ async def test_a_list_is_filtered_by_what_its_rows_are_linked_with_and_exported_
     assert 'data-url="/admin/novel/ajax/lookup"' in (await admin.get("/admin/novel/list")).text
 
 
-async def test_deleting_either_end_is_told_and_leaves_no_link_behind(app: FastAPI, admin: AsyncClient) -> None:
+async def test_deletion_removes_links(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post(CREATE, data=SAGA | {"genres": "1"})
     page = (await admin.get("/admin/novel/delete?pks=1")).text
     assert "NovelGenre" in page
@@ -122,12 +120,10 @@ async def test_deleting_either_end_is_told_and_leaves_no_link_behind(app: FastAP
     assert await genres(app) == []
 
 
-async def test_a_look_up_finds_only_rows_that_one_may_list_and_what_cannot_be_chosen_is_refused_in_words(
-    app: FastAPI, admin: AsyncClient, staff: AsyncClient
-) -> None:
+async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
     address = "/admin/novel/ajax/lookup?name=genres&term="
-    found = (await admin.get(address)).json()["results"]
-    assert [row["text"] for row in found] == ["Crime", "Poetry"]
+    results = (await admin.get(address)).json()["results"]
+    assert [row["text"] for row in results] == ["Crime", "Poetry"]
     assert (await staff.get(address)).status_code == 403
 
     offered = 'href="/admin/genre/create?_dialog=1"'
@@ -148,34 +144,32 @@ async def test_a_look_up_finds_only_rows_that_one_may_list_and_what_cannot_be_ch
         ("3", "The selected entry no longer exists."),
         (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"At most {MAX_SELECTED_ROWS} can be chosen."),
     ):
-        answer = await admin.post(CREATE, data=SAGA | {"genres": sent})
-        assert (answer.status_code, error_of(answer.text)) == (400, words), sent
-        assert BANNED not in answer.text, sent
+        response = await admin.post(CREATE, data=SAGA | {"genres": sent})
+        assert (response.status_code, error_of(response.text)) == (400, words), sent
+        assert BANNED not in response.text, sent
         async with app.state.database.reader() as session:
             assert (await session.scalars(select(Novel))).all() == [], sent
 
     async with app.state.database.writer() as session:
         await session.execute(delete(Genre).where(col(Genre.id) == 1))
-    answer = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
-    assert error_of(answer.text) == "The selected entry no longer exists."
+    response = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
+    assert error_of(response.text) == "The selected entry no longer exists."
 
 
-async def test_who_may_not_see_the_others_keeps_and_removes_but_adds_none(
-    app: FastAPI, admin: AsyncClient, staff: AsyncClient
-) -> None:
+async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
     await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
     form = (await staff.get(EDIT)).text
     assert '<option value="1" selected>Crime</option>' in form
     assert 'data-role="select2-ajax"' not in form
     await staff.post(EDIT, data=SAGA | {"genres": ["", "2"]})
     assert await genres(app) == [2]
-    answer = await staff.post(EDIT, data=SAGA | {"genres": "1,2"})
-    assert "may not list these rows" in error_of(answer.text)
-    assert "Crime" not in answer.text
+    response = await staff.post(EDIT, data=SAGA | {"genres": "1,2"})
+    assert "may not list these rows" in error_of(response.text)
+    assert "Crime" not in response.text
     assert await genres(app) == [2]
 
 
-async def test_what_was_linked_before_its_end_was_hidden_stays(app: FastAPI, admin: AsyncClient) -> None:
+async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post(CREATE, data=SAGA)
     async with app.state.database.writer() as session:
         session.add(NovelGenre(novel_id=1, genre_id=3))
@@ -183,7 +177,7 @@ async def test_what_was_linked_before_its_end_was_hidden_stays(app: FastAPI, adm
     assert await genres(app) == [1, 3]
 
 
-async def test_the_form_in_a_dialog_answers_with_what_it_made_and_only_our_own_pages_hold_it(
+async def test_dialog_form_returns_the_new_row(
     admin: AsyncClient,
 ) -> None:
     address = "/admin/genre/create?_dialog=1"
@@ -195,7 +189,7 @@ async def test_the_form_in_a_dialog_answers_with_what_it_made_and_only_our_own_p
     assert made.status_code == 201
     assert '<p data-created="4" data-title="Space &amp; &lt;Opera&gt;">' in made.text
     elsewhere = await admin.get("/admin/genre/create")
-    for answer, framing in ((form, "SAMEORIGIN"), (made, "SAMEORIGIN"), (elsewhere, "DENY")):
-        (policy,) = answer.headers.get_list("content-security-policy")
-        assert answer.headers.get_list("x-frame-options") == [framing]
+    for response, framing in ((form, "SAMEORIGIN"), (made, "SAMEORIGIN"), (elsewhere, "DENY")):
+        (policy,) = response.headers.get_list("content-security-policy")
+        assert response.headers.get_list("x-frame-options") == [framing]
         assert ("frame-ancestors 'self'" in policy) == (framing == "SAMEORIGIN")

@@ -1,4 +1,4 @@
-"""Fields that the admin makes for columns of unusual types."""
+"""Form fields for columns of unusual types."""
 
 from datetime import date, timedelta
 from enum import IntEnum
@@ -38,7 +38,7 @@ class Unusual(Model, table=True):
 
 
 @pytest.fixture
-async def kind() -> type[AdminForm]:
+async def form_class() -> type[AdminForm]:
     form: type[AdminForm] = await get_model_form(
         Unusual, async_sessionmaker(), form_class=AdminForm, form_converter=AdminConverter
     )
@@ -56,38 +56,38 @@ SENT: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_text_becomes_a_value_of_the_column(kind: type[AdminForm], name: str) -> None:
+def test_text_becomes_a_value_of_the_column(form_class: type[AdminForm], name: str) -> None:
     text, value = SENT[name]
-    form = kind(FormData({name: text}))
+    form = form_class(FormData({name: text}))
     assert (form[name].errors, form[name].data) == ((), value)
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_value_is_shown_as_it_is_sent(kind: type[AdminForm], name: str) -> None:
+def test_value_is_shown_as_it_was_sent(form_class: type[AdminForm], name: str) -> None:
     _, value = SENT[name]
-    shown = kind(data={name: value})[name].text
-    assert kind(FormData({name: shown}))[name].data == value
+    text = form_class(data={name: value})[name].text
+    assert form_class(FormData({name: text}))[name].data == value
 
 
-def test_unchanged_bytes_stay(kind: type[AdminForm]) -> None:
+def test_unchanged_bytes_are_kept(form_class: type[AdminForm]) -> None:
     stored = {"raw": b"\xff\x00"}
-    field = kind(FormData({"raw": kind(data=stored)["raw"].text}), data=stored)["raw"]
+    field = form_class(FormData({"raw": form_class(data=stored)["raw"].text}), data=stored)["raw"]
     assert field.data == stored["raw"]
     assert 'type="file"' not in str(field())
 
 
 @pytest.mark.parametrize(("name", "text"), [("levels", "[9]"), ("level", "9"), ("size", "big")])
-def test_value_that_is_no_choice_is_refused(kind: type[AdminForm], name: str, text: str) -> None:
-    form = kind(FormData({name: text}))
+def test_value_outside_choices_is_refused(form_class: type[AdminForm], name: str, text: str) -> None:
+    form = form_class(FormData({name: text}))
     assert not form.validate()
     assert form[name].errors
 
 
-def test_empty_text_is_no_choice(kind: type[AdminForm]) -> None:
-    assert kind(FormData({"level": ""}))["level"].data is None
+def test_empty_text_is_none(form_class: type[AdminForm]) -> None:
+    assert form_class(FormData({"level": ""}))["level"].data is None
 
 
-def test_number_is_no_date(kind: type[AdminForm]) -> None:
-    form = kind(FormData({"day": "1700000000"}))
+def test_number_is_refused_as_a_date(form_class: type[AdminForm]) -> None:
+    form = form_class(FormData({"day": "1700000000"}))
     assert not form.validate()
     assert form["day"].errors == ["Please give a date, such as 2026-12-31."]

@@ -1,4 +1,4 @@
-"""Texts in forms: a line or a box, and nothing lost on the way through a browser."""
+"""Text fields: one line or several, and unchanged by a browser."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from opportune.admin.forms.model_fields import AdminConverter
 from tests.opportune.admin.gadget_feature import Gadget
 
-# Both kinds store a text as it comes.
+# Runs on SQLite only: both databases store texts unchanged.
 pytestmark = pytest.mark.database("sqlite")
 
 EDIT = "/admin/gadget/edit/1"
@@ -41,9 +41,7 @@ async def boxes(admin: AsyncClient) -> set[str]:
     return set(re.findall(r'<textarea [^>]*name="(\w+)"', page))
 
 
-async def test_texts_with_room_for_lines_have_a_box_and_short_ones_a_line_unless_they_have_more(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_long_texts_have_a_textarea(app: FastAPI, admin: AsyncClient) -> None:
     await store(app, nickname="short")
     assert await boxes(admin) == {"notes", "story", "motto"}
     for text in ("two\nlines", "two\rlines"):
@@ -54,13 +52,13 @@ async def test_texts_with_room_for_lines_have_a_box_and_short_ones_a_line_unless
 
 async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
     await store(app, story="old")
-    full = "x" * 999 + "\r\n" + "x" * 1000  # as many as the column takes, if a line break counts once
+    full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
     assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
     assert (await stored(app)).story == full.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "words"),
+    ("type_", "text", "words"),
     [
         (Uuid(), "abc", "Please give a UUID"),
         (JSON(), "{", "Please write this as JSON"),
@@ -69,11 +67,11 @@ async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: Asyn
         (Interval(), "9" * 12 + " days", "Please give a span of time"),
     ],
 )
-async def test_what_is_no_such_value_is_told_in_our_words(kind: Any, text: str, words: str) -> None:
-    class Odd(declarative_base()):  # type: ignore[misc]  # made here
+async def test_invalid_value_has_a_readable_message(type_: Any, text: str, words: str) -> None:
+    class Odd(declarative_base()):  # type: ignore[misc]  # dynamic base class
         __tablename__ = "test_odd"
         id = Column(Integer, primary_key=True)
-        value = Column(kind)
+        value = Column(type_)
 
     form = (await get_model_form(Odd, async_sessionmaker(), form_converter=AdminConverter))(FormData([("value", text)]))
     assert not form.validate()

@@ -1,4 +1,4 @@
-"""Rows from files: shown first, then all or none."""
+"""Import of rows: preview first, then all rows or none."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, MakerAdmin
 
-# Files are read the same on both kinds; what the database says to their rows is not.
+# Runs on SQLite only unless marked otherwise.
 pytestmark = pytest.mark.database("sqlite")
 
 IMPORT = "/admin/gadget/import"
@@ -32,8 +32,8 @@ async def send(admin: AsyncClient, content: str | bytes, name: str = "rows.csv")
     return await admin.post(IMPORT, files={"file": (name, content)})
 
 
-async def confirm(admin: AsyncClient, shown: Response) -> Response:
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+async def confirm(admin: AsyncClient, preview: Response) -> Response:
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     return await admin.post(IMPORT, data={"sealed": sealed})
 
 
@@ -42,45 +42,47 @@ async def stored(app: FastAPI) -> list[Gadget]:
         return list(await session.scalars(select(Gadget).order_by(col(Gadget.id))))
 
 
-async def test_a_file_is_shown_and_stored_when_that_is_confirmed(app: FastAPI, admin: AsyncClient) -> None:
+async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient) -> None:
     form = (await admin.get(IMPORT)).text
     assert "CSV or JSON" in form
-    assert 'data-largest="1000000" data-too-large="Please choose a file of at most 1000 kB."' in form, "as in all forms"
-    shown = await send(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
-    assert shown.status_code == 200
-    assert "rows.csv has 2 new Gadgets." in shown.text
+    assert 'data-largest="1000000" data-too-large="Please choose a file of at most 1000 kB."' in form, (
+        "same as in forms"
+    )
+    preview = await send(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
+    assert preview.status_code == 200
+    assert "rows.csv has 2 new Gadgets." in preview.text
     assert await stored(app) == []
-    assert (await confirm(admin, shown)).headers["location"] == "/admin/gadget/list"
+    assert (await confirm(admin, preview)).headers["location"] == "/admin/gadget/list"
     assert "Imported 2 Gadgets." in (await admin.get("/admin/gadget/list")).text
     assert [(row.name, row.maker_id, row.state, row.notes) for row in await stored(app)] == [
         ("first", 1, "new", "two\nlines"),
         ("second", 2, "used", ""),
     ]
     async with app.state.database.reader() as session:
-        told = [(entry.action, entry.title) for entry in await session.scalars(select(AuditEntry))]
-    assert told.count(("import", "2 rows of rows.csv")) == 1
-    assert [action for action, _ in told].count("create") == 2
+        logged = [(entry.action, entry.title) for entry in await session.scalars(select(AuditEntry))]
+    assert logged.count(("import", "2 rows of rows.csv")) == 1
+    assert [action for action, _ in logged].count("create") == 2
 
 
-async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
+async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     values = {"name": "=formula", "maker_id": "1", "colour": "deep_blue", "state": "new", "size": "2", "spare_id": "2"}
     await admin.post("/admin/gadget/create", data=values | full | {"motto": "-1", "save": "Save"})
     (before,) = await stored(app)
-    for kind in ("csv", "json"):
-        exported = (await admin.get(f"/admin/gadget/export/{kind}")).content
+    for format_ in ("csv", "json"):
+        exported = (await admin.get(f"/admin/gadget/export/{format_}")).content
         async with app.state.database.writer() as session:
             await session.execute(delete(Gadget))
-        shown = await send(admin, exported, f"gadgets.{kind}")
-        assert "because the site sets these columns: id, created_at." in shown.text
-        await confirm(admin, shown)
+        preview = await send(admin, exported, f"gadgets.{format_}")
+        assert "because the site sets these columns: id, created_at." in preview.text
+        await confirm(admin, preview)
         (after,) = await stored(app)
-        assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"}), kind
+        assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"}), (
+            format_
+        )
 
 
-async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     good = "fine,1,red,new,2"
     lines = ["gizmo,1,red,new,2", "far,999,red,new,2", ",1,red,new,2", "c,1,green,new,2", "d,x,red,new,many"]
     page = await send(admin, "\n".join([HEADER, good, *lines]))
@@ -140,11 +142,11 @@ PYTHONS = ("invalid literal", "Exceeds the limit", "Input should", "Decimal inpu
 GARBAGE = ("abc", "1.5", "nan", "9" * 5000, "1e999999")
 
 
-async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: AsyncClient) -> None:
+async def test_unreadable_values_have_readable_messages(app: FastAPI, admin: AsyncClient) -> None:
     row = {"name": "fine", "maker_id": "1", "spare_id": "", "size": "1", "weight": "1", "made_on": "2026-01-01"}
     columns = ("maker_id", "spare_id", "size", "weight", "made_on")
     at_once = [dict.fromkeys(columns, value) for value in GARBAGE]
-    # What a model says of its fields comes once each of them could be read.
+    # Validation of the whole model runs only after each field is valid.
     alone = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
     alone += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
     for wrong in (*at_once, *alone):
@@ -158,13 +160,13 @@ async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: 
     assert not [words for words in PYTHONS if words in file.text]
 
 
-async def test_what_the_database_refuses_in_between_leaves_nothing_behind(app: FastAPI, admin: AsyncClient) -> None:
-    shown = await send(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
+async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin: AsyncClient) -> None:
+    preview = await send(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
     async with app.state.database.writer() as session:
         session.add(Gadget(name="taken", maker_id=1))
-    answer = await confirm(admin, shown)
-    assert answer.status_code == 400
-    assert "Line 3: Name: This value is already in use." in answer.text
+    response = await confirm(admin, preview)
+    assert response.status_code == 400
+    assert "Line 3: Name: This value is already in use." in response.text
     assert [row.name for row in await stored(app)] == ["taken"]
 
 
@@ -189,20 +191,18 @@ ROW = "a,1,red,new,2"
         (f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n{ROW}", "rows.csv", "This file has 4 rows. Import at most 3"),
     ],
 )
-def test_a_file_that_is_none_is_refused_in_one_sentence(content: str, name: str, words: str) -> None:
+def test_unreadable_file_is_refused(content: str, name: str, words: str) -> None:
     with pytest.raises(ValidationRefused, match=re.escape(words)):
         read_rows(name, content, max_rows=3)
 
 
-def test_semicolons_come_from_spreadsheets() -> None:
+def test_semicolons_are_read_as_delimiters() -> None:
     header, lines = read_rows("ROWS.CSV", "name;notes\nfirst;'-1\n", max_rows=1)
     assert header == ["name", "notes"]
     assert [(line.number, line.cells) for line in lines] == [(2, {"name": "first", "notes": "-1"})]
 
 
-async def test_import_is_closed_where_a_view_does_not_open_it_and_what_was_shown_to_one_is_confirmed_by_nobody_else(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"file": ("rows.csv", "name\nNew\n")}
     for path in ("maker", "user", "session"):
         assert (await admin.get(f"/admin/{path}/import")).status_code == 403
@@ -210,22 +210,22 @@ async def test_import_is_closed_where_a_view_does_not_open_it_and_what_was_shown
     assert "/admin/maker/import" not in (await admin.get("/admin/maker/list")).text
     assert (await admin.post(IMPORT, files=files, headers={"origin": "https://evil.example"})).status_code == 403
 
-    shown = await send(admin, f"{HEADER}\nfirst,1,red,new,2\n")
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    preview = await send(admin, f"{HEADER}\nfirst,1,red,new,2\n")
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     monkeypatch.setattr(MakerAdmin, "can_import", True)
     colleague = await make_user(app.state.database, is_superuser=True)
     async with signed_in_client(app, colleague) as other:
         for client, address in ((admin, "/admin/maker/import"), (other, IMPORT)):
-            answer = await client.post(address, data={"sealed": sealed})
-            assert "choose the file again" in answer.text
+            response = await client.post(address, data={"sealed": sealed})
+            assert "choose the file again" in response.text
 
 
-async def test_a_moment_that_a_file_does_not_tell_stays(app: FastAPI, admin: AsyncClient) -> None:
+async def test_import_keeps_values_missing_in_the_file(app: FastAPI, admin: AsyncClient) -> None:
     await confirm(admin, await send(admin, f"{HEADER},seen_at\nfirst,1,red,new,2,2026-02-28 23:59:59\n"))
     (before,) = await stored(app)
-    shown = await admin.post(IMPORT, files={"file": ("rows.csv", "name,size\nfirst,7\n")}, data={"update": "1"})
-    assert shown.status_code == 200, unescape(re.sub(r"<[^>]+>|\s+", " ", shown.text))
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    preview = await admin.post(IMPORT, files={"file": ("rows.csv", "name,size\nfirst,7\n")}, data={"update": "1"})
+    assert preview.status_code == 200, unescape(re.sub(r"<[^>]+>|\s+", " ", preview.text))
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     assert (await admin.post(IMPORT, data={"sealed": sealed, "update": "1"})).status_code == 303
     (after,) = await stored(app)
     assert after.size == 7

@@ -1,4 +1,4 @@
-"""Authors and tags by name in files: found or made, told before, and written as they are read."""
+"""Import and export of authors and tags by name."""
 
 import json
 import re
@@ -34,7 +34,7 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Somebody who may import books and see authors, and no more."""
+    """Staff who may only import books and list authors."""
     user = await make_user(app.state.database, "other@example.com", is_staff=True)
     for identity, action in (("book", "import"), ("book", "list"), ("author", "list")):
         await grant(app.state.database, user, identity, action)
@@ -48,18 +48,18 @@ async def send(
     return await admin.post(f"/admin/{model}/import", files={"file": (name, content)}, data=fields)
 
 
-async def confirm(admin: AsyncClient, shown: Response, **fields: str) -> Response:
-    assert shown.status_code == 200, told(shown)
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
-    return await admin.post(str(shown.url.path), data={"sealed": sealed, **fields})
+async def confirm(admin: AsyncClient, preview: Response, **fields: str) -> Response:
+    assert preview.status_code == 200, text_of(preview)
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
+    return await admin.post(str(preview.url.path), data={"sealed": sealed, **fields})
 
 
-def told(page: Response) -> str:
+def text_of(page: Response) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.text)))
 
 
 async def stored(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
-    """Of each book its title, its author, its tags and its price."""
+    """Title, author, tags and price of each book."""
     everything = select(Book).options(load(Book.author), load(Book.tags)).order_by(col(Book.id))
     async with app.state.database.reader(fresh=True) as session:
         books = (await session.scalars(everything)).all()
@@ -76,39 +76,41 @@ TWO = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
 
 
 @pytest.mark.database("sqlite")
-async def test_who_is_not_there_is_made_and_named_before(app: FastAPI, admin: AsyncClient) -> None:
+async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient) -> None:
     csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
     rows = [
         {"title": "Kristin", "slug": "k", "isbn": "1", "author": "Sigrid", "tags": ["Epic", "a|b\\c, d"], "price": 9.5},
         {"title": "Salka", "slug": "s", "isbn": "2", "author": "Halldór", "tags": ["Saga", "Epic"], "price": 0},
     ]
     for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
-        shown = await send(admin, content, name)
-        assert "has 2 new Books. Existing rows are not changed." in told(shown)
-        assert "It refers to 1 new Author, added by this import: Halldór." in told(shown)
-        assert "It refers to 1 new Tag, added by this import: Saga." in told(shown)
+        preview = await send(admin, content, name)
+        assert "has 2 new Books. Existing rows are not changed." in text_of(preview)
+        assert "It refers to 1 new Author, added by this import: Halldór." in text_of(preview)
+        assert "It refers to 1 new Tag, added by this import: Saga." in text_of(preview)
     assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
-    assert (await confirm(admin, shown)).status_code == 303
+    assert (await confirm(admin, preview)).status_code == 303
     assert await stored(app) == [ONE, TWO]
     assert (await names(app, Author), (await names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
 
 @pytest.mark.database("sqlite")
-async def test_who_is_made_has_the_hooks_of_their_own_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_created_related_rows_run_the_hooks_of_their_view(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[str, bool]] = []
 
     async def after_change(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
         seen.append((author.name, is_created))
 
     monkeypatch.setattr(AuthorAdmin, "after_model_change", after_change)
-    shown = await send(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
-    assert seen == [], "it was only looked at"
-    await confirm(admin, shown)
+    preview = await send(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
+    assert seen == [], "a preview stores nothing"
+    await confirm(admin, preview)
     assert seen == [("Jane", True)]
 
 
 @pytest.mark.database("sqlite")
-async def test_many_books_make_the_round_in_a_handful_of_statements(
+async def test_round_trip_needs_few_statements(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "EXPORT_BATCH_ROWS", 10)
@@ -129,22 +131,22 @@ async def test_many_books_make_the_round_in_a_handful_of_statements(
     assert await stored(app) == before
     assert (len(before), len(await names(app, Author))) == (25, 12)
     assert len(seen) < MAX_STATEMENTS
-    assert len(more) < 2 * MAX_STATEMENTS, "once to look, and once to store"
+    assert len(more) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
 
 
 @pytest.mark.database("sqlite")
-async def test_what_an_export_tells_by_name_is_imported(app: FastAPI, admin: AsyncClient) -> None:
+async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient) -> None:
     lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
     await confirm(admin, await send(admin, f"{HEADER}\n{lines}"))
     before = await stored(app)
     assert before[0] == ONE
-    for kind in ("csv", "json"):
-        exported = (await admin.get(f"/admin/book/export/{kind}")).content
+    for format_ in ("csv", "json"):
+        exported = (await admin.get(f"/admin/book/export/{format_}")).content
         await empty(app)
-        shown = await send(admin, exported, f"books.{kind}")
-        assert "author.country.name" in told(shown), "what a file cannot set is told"
-        await confirm(admin, shown)
-        assert await stored(app) == before, kind
+        preview = await send(admin, exported, f"books.{format_}")
+        assert "author.country.name" in text_of(preview), "ignored columns are reported"
+        await confirm(admin, preview)
+        assert await stored(app) == before, format_
 
 
 async def empty(app: FastAPI) -> None:
@@ -154,28 +156,26 @@ async def empty(app: FastAPI) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_rows_that_are_there_change_only_where_that_is_asked_and_after_it_was_shown(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:
     first = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
     await confirm(admin, await send(admin, first))
     file = "isbn,author,tags,title\n1,Halldór,Epic|Saga,Kristin\n2,Sigrid,Epic,Salka\n"
-    assert "These columns are missing: slug." in told(await send(admin, file))
-    shown = await send(admin, file, update="1")
-    words = told(shown)
+    assert "These columns are missing: slug." in text_of(await send(admin, file))
+    preview = await send(admin, file, update="1")
+    words = text_of(preview)
     assert "has 0 new Books, changes 1 and keeps 1 unchanged." in words
     assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in words
     assert "Slug" not in words.split("Changes")[1]
-    assert [row[1] for row in await stored(app)] == ["Sigrid", "Sigrid"], "only shown"
-    assert "choose the file again" in told(await confirm(admin, shown)), "nobody can leave out the box"
-    assert (await confirm(admin, shown, update="1")).status_code == 303
-    assert "Imported 0 Books, changed 1; 1 unchanged." in told(await admin.get("/admin/book/list"))
+    assert [row[1] for row in await stored(app)] == ["Sigrid", "Sigrid"], "read-only"
+    assert "choose the file again" in text_of(await confirm(admin, preview)), "the checkbox is required"
+    assert (await confirm(admin, preview, update="1")).status_code == 303
+    assert "Imported 0 Books, changed 1; 1 unchanged." in text_of(await admin.get("/admin/book/list"))
     assert [row[:3] for row in await stored(app)] == [
         ("Kristin", "Halldór", ["Epic", "Saga"]),
         ("Salka", "Sigrid", ["Epic"]),
     ]
     again = await send(admin, first.replace("Epic\n2", "\n2"))
-    assert "Line 2: Slug: This value is already in use." in told(again).replace("Isbn:", "Slug:")
+    assert "Line 2: Slug: This value is already in use." in text_of(again).replace("Isbn:", "Slug:")
 
 
 UPDATES = [
@@ -187,11 +187,13 @@ UPDATES = [
 
 
 @pytest.mark.database("sqlite")
-async def test_what_cannot_change_is_told_with_its_line(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
+async def test_invalid_updates_are_reported_with_their_line(
+    app: FastAPI, admin: AsyncClient, staff: AsyncClient
+) -> None:
     await confirm(admin, await send(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
     for file, words in UPDATES:
         page = await send(admin, file, update="1")
-        assert (page.status_code, words in told(page)) == (400, True), told(page)
+        assert (page.status_code, words in text_of(page)) == (400, True), text_of(page)
     assert 'name="update"' not in (await staff.get("/admin/book/import")).text
     assert (await send(staff, UPDATES[0][0], update="1")).status_code == 403
     assert [row[0] for row in await stored(app)] == ["Kristin"]
@@ -211,13 +213,11 @@ FAULTS = [
 
 
 @pytest.mark.database("sqlite")
-async def test_names_that_stand_for_no_one_row_and_faults_of_the_database_are_told_with_their_line(
-    app: FastAPI, admin: AsyncClient, staff: AsyncClient
-) -> None:
+async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
     for model, file, words in FAULTS:
         page = await send(admin, file, model=model)
         assert page.status_code == 400, file
-        assert words in told(page)
+        assert words in text_of(page)
         assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
 
     row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
@@ -227,20 +227,20 @@ async def test_names_that_stand_for_no_one_row_and_faults_of_the_database_are_to
     page = await send(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
     assert page.status_code == 400
     for number, (name, value) in enumerate(faults, 1):
-        assert f"Row {number}: {name.capitalize()}: Enter" in told(page), value
+        assert f"Row {number}: {name.capitalize()}: Enter" in text_of(page), value
 
-    refused = told(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
+    refused = text_of(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
     assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused
     assert "Tags: You may not list these rows, so you cannot choose another one." in refused
     assert await names(app, Author) == ["Sigrid"]
 
     page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
-    assert (page.status_code, "Line 3: Isbn: This value is already in use." in told(page)) == (400, True)
+    assert (page.status_code, "Line 3: Isbn: This value is already in use." in text_of(page)) == (400, True)
     assert (await names(app, Author), await stored(app)) == (["Sigrid"], [])
 
 
 @pytest.mark.database("sqlite")
-async def test_a_new_row_keeps_the_defaults_of_what_a_file_does_not_tell(app: FastAPI, admin: AsyncClient) -> None:
+async def test_new_row_has_defaults_for_missing_columns(app: FastAPI, admin: AsyncClient) -> None:
     await confirm(admin, await send(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
     await confirm(admin, await send(admin, "book,critic\n1,Sigrid\n", model="review"))
     async with app.state.database.reader(fresh=True) as session:
@@ -248,7 +248,7 @@ async def test_a_new_row_keeps_the_defaults_of_what_a_file_does_not_tell(app: Fa
     assert (review.stars, review.critic_id, review.mood) == (5, 1, None)
 
 
-def test_names_in_a_cell_are_as_they_were() -> None:
-    for given in ([], ["a"], ["a, b", "c"], ["a|b", "c\\", "\\|"], ["-1", "'"]):
-        assert split_names(join_names(given)) == given
+def test_names_in_a_cell_round_trip() -> None:
+    for names in ([], ["a"], ["a, b", "c"], ["a|b", "c\\", "\\|"], ["-1", "'"]):
+        assert split_names(join_names(names)) == names
     assert split_names(" a | b ||c\\") == ["a", "b", "c\\"]

@@ -1,4 +1,4 @@
-"""A list as who works with it all day uses it, and on a phone."""
+"""Lists in a browser, on a desktop and on a phone."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ TEXTS: dict[str, Any] = {
 }
 IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scrollWidth > part.clientWidth + 1)"
 
-# A browser shows the same with both kinds.
+# Runs on SQLite only: the pages are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 
@@ -33,9 +33,7 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def test_a_key_saves_back_to_the_narrow_list_with_texts_as_they_were_and_all_that_match_are_chosen_at_once(
-    app: FastAPI, page: Page, superuser: User, site: str
-) -> None:
+async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto("/admin/gadget/list?search=blue")
     await page.get_by_title("Edit").first.click()
@@ -47,7 +45,7 @@ async def test_a_key_saves_back_to_the_narrow_list_with_texts_as_they_were_and_a
         saved = (await session.scalars(select(Gadget).where(col(Gadget.name) == "blue"))).one()
     assert saved.seen_at
     assert saved.seen_at.isoformat() == "2026-11-20T16:05:00+00:00"
-    assert {name: getattr(saved, name) for name in TEXTS} == TEXTS, "a browser has not changed what nobody touched"
+    assert {name: getattr(saved, name) for name in TEXTS} == TEXTS, "the browser leaves untouched fields unchanged"
 
     await page.goto("/admin/gadget/list?colour=red&maker_id=1&maker_id=2")
     await page.locator("#select2-filter-maker_id-container").click()
@@ -76,7 +74,9 @@ async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User, site
         assert not await cell.evaluate(IS_CUT), width
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
     large = "links => links.every(link => Math.min(link.offsetWidth, link.offsetHeight) >= 24)"
-    assert await page.locator("thead a, .page-sizes > a").evaluate_all(large), "a finger hits what sorts"
+    assert await page.locator("thead a, .page-sizes > a").evaluate_all(large), (
+        "the sort link is large enough for a finger"
+    )
     await see_long_words_push_no_action_away(app, page, superuser)
 
 

@@ -1,4 +1,4 @@
-"""A list of the admin on paper."""
+"""Printed lists of the admin."""
 
 import pytest
 from fastapi import FastAPI
@@ -7,11 +7,11 @@ from playwright.async_api import Page, expect
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 
-# A browser shows the same with both databases.
+# Runs on SQLite only: the pages are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_printed_list_has_words_and_no_navigation(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+async def test_printed_list_has_no_navigation(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto("/admin/user/list")
     active = page.locator("tbody tr").first.get_by_text("Yes").first

@@ -1,4 +1,4 @@
-"""Filters by day: a day begins at midnight in the visitor's time zone, like the times in the rows."""
+"""Filters by day use the visitor's time zone, like the displayed times."""
 
 from datetime import UTC, date, datetime
 
@@ -35,7 +35,7 @@ async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fas
         ("made_on_op=today", ["early"], []),
     ],
 )
-async def test_days_begin_at_the_visitors_midnight(
+async def test_days_begin_at_midnight_of_the_visitor(
     admin: AsyncClient, query: str, in_vienna: list[str], in_utc: list[str]
 ) -> None:
     assert await names(admin, query) == in_utc
@@ -49,6 +49,6 @@ async def names(browser: AsyncClient, query: str) -> list[str]:
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-04-24"])
-async def test_any_day_can_be_asked_for(admin: AsyncClient, day: str) -> None:
-    admin.cookies.set("time_zone", "Africa/Cairo")  # whose clocks skip midnight on the last of these days
+async def test_filter_accepts_any_day(admin: AsyncClient, day: str) -> None:
+    admin.cookies.set("time_zone", "Africa/Cairo")  # the clocks of this zone skip midnight on the last of these days
     assert (await admin.get(f"/admin/gadget/list?seen_at_op=equals&seen_at={day}")).status_code == 200

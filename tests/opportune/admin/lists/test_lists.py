@@ -1,4 +1,4 @@
-"""What is done with the rows of a list: chosen, asked about, deleted with what goes along, filtered, exported."""
+"""Actions on rows of a list: select, confirm, delete with related rows, filter and export."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
-# What is asked and shown is the same on both kinds; how rows are found is not.
+# Runs on SQLite only unless marked otherwise.
 pytestmark = pytest.mark.database("sqlite")
 
 YES = {"confirmed": "yes"}
@@ -47,13 +47,11 @@ async def polished(app: FastAPI) -> list[str]:
 
 
 def hidden_pks(page: str) -> str:
-    (found,) = re.findall(r'name="pks" value="([\d,]*)"', page)
-    return str(found)
+    (results,) = re.findall(r'name="pks" value="([\d,]*)"', page)
+    return str(results)
 
 
-async def test_chosen_rows_are_named_before_anything_is_done_to_them(
-    app: FastAPI, admin: AsyncClient, gadgets: None
-) -> None:
+async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
     page = await admin.post(f"{POLISH}?size=9&size_op=less_than&page=1", data={"pk": ["1", "2"]})
     assert page.status_code == 200
     for words in ("Polish them?", "Gadget 1", "Gadget 2"):
@@ -65,11 +63,11 @@ async def test_chosen_rows_are_named_before_anything_is_done_to_them(
     await admin.post(POLISH, data={"pks": hidden_pks(page.text), **YES})
     assert await polished(app) == ["gadget 1", "gadget 2"]
     async with app.state.database.reader() as session:
-        told = (await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))).all()
-    assert {entry.row_id for entry in told} == {"1", "2"}
+        recorded = (await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))).all()
+    assert {entry.row_id for entry in recorded} == {"1", "2"}
 
 
-async def test_all_that_match_are_chosen_and_not_only_the_page(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
+async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
     address = f"{POLISH}?size=10&size_op=greater_than&page=2"
     page = (await admin.post(address, data={"all": "1", "pk": "60"})).text
     assert "for 55 Gadgets" in page
@@ -79,16 +77,16 @@ async def test_all_that_match_are_chosen_and_not_only_the_page(app: FastAPI, adm
     assert "gadget 5" not in await polished(app)
 
 
-async def test_too_many_at_once_and_none_are_refused_and_nothing_is_deleted_by_a_link_a_fetch_or_from_elsewhere(
+async def test_empty_and_too_large_selections_are_refused(
     app: FastAPI, admin: AsyncClient, gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.MAX_ROWS_PER_ACTION", 50)
     for sent in ({"all": "1", **YES}, YES):
         for act in (POLISH, "/admin/gadget/delete"):
-            answer = await admin.post(f"{act}?search=gadget", data=sent)
-            assert answer.headers["location"] == "/admin/gadget/list?search=gadget"
-    said = (await admin.get("/admin/gadget/list?search=nothing")).text
-    assert (said.count("Select at most 50 Gadgets."), said.count("Select at least one row.")) == (2, 2)
+            response = await admin.post(f"{act}?search=gadget", data=sent)
+            assert response.headers["location"] == "/admin/gadget/list?search=gadget"
+    page = (await admin.get("/admin/gadget/list?search=nothing")).text
+    assert (page.count("Select at most 50 Gadgets."), page.count("Select at least one row.")) == (2, 2)
     assert await polished(app) == []
 
     address = "/admin/gadget/delete?pks=1"
@@ -101,7 +99,7 @@ async def test_too_many_at_once_and_none_are_refused_and_nothing_is_deleted_by_a
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 60
 
 
-async def test_a_deletion_tells_what_goes_along_counted_and_what_it_leaves(app: FastAPI, admin: AsyncClient) -> None:
+async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "many@example.com")
     async with app.state.database.writer() as session:
         token = {"user_id": user.id, "name": "a program", "expires_at": utc_now(), "scopes": "*"}
@@ -110,13 +108,13 @@ async def test_a_deletion_tells_what_goes_along_counted_and_what_it_leaves(app: 
     page = unescape((await admin.get(f"/admin/user/delete?pks={user.id}")).text)
     assert "Delete 1 User? This cannot be undone." in page
     assert re.search(r"300 API tokens: ([\w ]+, ){4}[\w ]+ and 295 more", page)
-    answer = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=YES)
-    assert answer.headers["location"] == "/admin/user/list?search=many&page=1"
+    response = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=YES)
+    assert response.headers["location"] == "/admin/user/list?search=many&page=1"
     async with app.state.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
-async def test_several_choices_buckets_of_days_and_emptiness_filter(app: FastAPI, admin: AsyncClient) -> None:
+async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncClient) -> None:
     today = utc_now().replace(hour=12)
     seen = {"now": today, "before": today - timedelta(days=5), "long ago": today - timedelta(days=800)}
     async with app.state.database.writer() as session:
@@ -142,9 +140,7 @@ async def test_several_choices_buckets_of_days_and_emptiness_filter(app: FastAPI
         assert [row["name"] for row in rows] == names, query
 
 
-async def test_what_narrows_a_list_is_taken_away_one_by_one_the_last_page_is_a_click_away_and_what_is_needed_stays(
-    admin: AsyncClient, gadgets: None
-) -> None:
+async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) -> None:
     query = "search=gadget&state=new&state=used&size=3&size_op=greater_than&maker_id=1&page=2&made_on_op="
     page = unescape((await admin.get(f"/admin/gadget/list?{query}")).text)
     chips = {text: href for href, text in re.findall(r'chip" href="([^"]*)"[^>]*>([^<]*)<', page)}
@@ -168,7 +164,7 @@ async def test_what_narrows_a_list_is_taken_away_one_by_one_the_last_page_is_a_c
     assert "Yes, delete" in (await admin.get("/admin/maker/delete?pks=2")).text
 
 
-async def test_an_export_keeps_the_order_is_told_in_the_log_and_takes_a_search_of_words_and_phrases(
+async def test_export_keeps_the_order_and_is_logged(
     app: FastAPI, admin: AsyncClient, superuser: User, gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.admin.import_export.export.EXPORT_BATCH_ROWS", 2)
@@ -183,7 +179,7 @@ async def test_an_export_keeps_the_order_is_told_in_the_log_and_takes_a_search_o
     async with app.state.database.writer() as session:
         names = ("red door", "door, red", "100% red", "a_b", "axb")
         session.add_all([Gadget(name=name, maker_id=1) for name in names])
-    for words, found in (
+    for words, results in (
         ("DOOR red", ["red door", "door, red"]),
         ('"red door"', ["red door"]),
         ("0%", ["100% red"]),
@@ -191,24 +187,24 @@ async def test_an_export_keeps_the_order_is_told_in_the_log_and_takes_a_search_o
         ("/", []),
     ):
         rows = (await admin.get("/admin/gadget/export/json", params={"search": words})).json()
-        assert [row["name"] for row in rows] == found, words
+        assert [row["name"] for row in rows] == results, words
 
 
 FORMULAS = ["=1+1", " =1", "\t=1", "\r=1", "\n+1", "-1", "@sum", "\uff1d1", "\u00a0=1", "'=1", "''-1", "\tx", "\rx"]
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_no_cell_of_an_export_runs_in_a_spreadsheet_and_none_is_lost(text: str) -> None:
+def test_formulas_are_escaped_in_exports(text: str) -> None:
     assert _cell(text) == f"'{text}"
     assert unescape_formula(_cell(text)) == text
 
 
 @pytest.mark.parametrize("text", ["a=1", "'quoted'", "it's", "", "1-1", "'"])
-def test_a_harmless_cell_of_an_export_stays_as_it_is(text: str) -> None:
+def test_harmless_cell_is_not_escaped(text: str) -> None:
     assert _cell(text) == text == unescape_formula(text)
 
 
-async def test_what_is_done_to_a_list_needs_a_right_of_its_own(app: FastAPI, gadgets: None) -> None:
+async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     await grant(app.state.database, staff, "gadget", "list")
     needs = {

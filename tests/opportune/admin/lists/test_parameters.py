@@ -1,4 +1,4 @@
-"""Query parameters of lists: unknown ones are refused, and no page of the admin sends any."""
+"""Lists refuse unknown query parameters, and no page of the admin sends any."""
 
 import re
 from html import unescape
@@ -24,13 +24,13 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def test_list_names_an_unknown_parameter(admin: AsyncClient) -> None:
+async def test_unknown_parameter_is_named(admin: AsyncClient) -> None:
     page = await admin.get(f"{LIST}?stat=used&search=door", headers=HTML)
     assert (page.status_code, FRAME in page.text) == (422, True)
     assert "<dt>stat</dt>" in page.text
 
 
-async def test_error_links_to_the_list_without_it(admin: AsyncClient) -> None:
+async def test_error_links_to_the_list_without_the_parameter(admin: AsyncClient) -> None:
     page = await admin.get(f"{LIST}?stat=used&state=new&pageSize=50", headers=HTML)
     (link,) = re.findall(r'href="(\?[^"]*)"[^>]*>Open this page without it', page.text)
     assert (await admin.get(LIST + unescape(link))).status_code == 200
@@ -38,14 +38,14 @@ async def test_error_links_to_the_list_without_it(admin: AsyncClient) -> None:
 
 
 async def test_export_refuses_an_unknown_parameter(admin: AsyncClient) -> None:
-    answer = await admin.get("/admin/gadget/export/json?stat=used", headers={"Accept": "application/json"})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, ["stat"])
+    response = await admin.get("/admin/gadget/export/json?stat=used", headers={"Accept": "application/json"})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, ["stat"])
 
 
 async def test_action_on_all_rows_refuses_an_unknown_parameter(app: FastAPI, admin: AsyncClient) -> None:
     for action in ("action/polish", "delete"):
-        answer = await admin.post(f"/admin/gadget/{action}?stat=used", data={"all": "1", "confirmed": "yes"})
-        assert answer.status_code == 422, action
+        response = await admin.post(f"/admin/gadget/{action}?stat=used", data={"all": "1", "confirmed": "yes"})
+        assert response.status_code == 422, action
     async with app.state.database.reader() as session:
         unchanged = select(func.count()).select_from(Gadget).where(col(Gadget.notes) == "")
         assert await session.scalar(unchanged) == 60
@@ -56,7 +56,7 @@ async def test_tracking_parameters_are_ignored(admin: AsyncClient) -> None:
     assert (page.status_code, "1 to 25 of 60" in page.text, "that match" in page.text) == (200, True, False)
 
 
-async def test_list_knows_the_fields_of_its_own_form(admin: AsyncClient) -> None:
+async def test_list_accepts_the_fields_of_its_form(admin: AsyncClient) -> None:
     page = (await admin.get(f"{LIST}?sortBy=name&sort=desc&pageSize=50")).text
     form = page.partition('<form method="get"')[2].partition("</form>")[0]
     names = {*re.findall(r'name="([^"]+)"', form)}
@@ -64,7 +64,7 @@ async def test_list_knows_the_fields_of_its_own_form(admin: AsyncClient) -> None
     assert (await admin.get(LIST, params=dict.fromkeys(names, ""))).status_code == 200
 
 
-async def test_pages_link_to_lists_with_known_parameters(admin: AsyncClient) -> None:
+async def test_links_to_lists_have_valid_parameters(admin: AsyncClient) -> None:
     query = "search=gadget&state=new&size=0&size_op=greater_than&sortBy=name&sort=asc&page=2&pageSize=25"
     paths = ["list", "details/1", "edit/1", "import", "export/json", "create"]
     pages = [(await admin.get(f"/admin/gadget/{path}?{query}")).text for path in paths]
@@ -75,7 +75,7 @@ async def test_pages_link_to_lists_with_known_parameters(admin: AsyncClient) -> 
     assert [link for link in links if (await admin.get(link)).status_code != 200] == []
 
 
-async def test_prefilled_form_leads_back_to_the_whole_list(admin: AsyncClient) -> None:
+async def test_prefilled_form_leads_back_to_the_list(admin: AsyncClient) -> None:
     address = "/admin/gadget/create?name=Door&nickname=Dora"
     page = (await admin.get(address)).text
     assert f'href="{LIST}">Cancel</a>' in page
@@ -83,7 +83,7 @@ async def test_prefilled_form_leads_back_to_the_whole_list(admin: AsyncClient) -
     assert (await admin.post(address, data=sent)).headers["location"] == LIST
 
 
-async def test_view_names_parameters_that_it_reads_itself(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_list_parameters_are_accepted(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await admin.get(f"{LIST}?shelf=3")).status_code == 422
     monkeypatch.setattr(GadgetAdmin, "list_parameters", ("shelf",))
     assert (await admin.get(f"{LIST}?shelf=3")).status_code == 200

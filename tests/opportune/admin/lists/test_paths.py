@@ -1,4 +1,4 @@
-"""Books by what they point at: shown, sorted, searched and filtered by names and paths, in a handful of statements."""
+"""Books shown, sorted, searched and filtered by related rows, in few statements."""
 
 import re
 from decimal import Decimal
@@ -40,24 +40,22 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
 
 
 async def titles(admin: AsyncClient, query: str) -> list[str]:
-    """Those of a list, in its order."""
+    """Titles in the order of the list."""
     page = await admin.get(f"{LIST}?{query}")
     assert page.status_code == 200, query
     return re.findall(r'href="/admin/book/details/\d[^"]*">([^<]+)<', page.text)
 
 
 @pytest.mark.database("sqlite")
-async def test_a_list_shows_and_looks_up_names_at_the_ends_of_paths_and_asks_no_more_for_more_rows(
-    admin: AsyncClient, app: FastAPI
-) -> None:
+async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAPI) -> None:
     page = unescape((await admin.get(f"{LIST}?search=Kristin")).text)
     assert '<a href="/admin/author/details/1">Sigrid</a>' in page
     assert ">Norway<" in page
     assert "Author country name" in page
     assert '<a href="/admin/tag/details/1">Epic</a>, <a href="/admin/tag/details/2">Saga</a>' in page
 
-    found = (await admin.get("/admin/book/ajax/lookup?name=author.country&term=nor")).json()
-    assert found == {"results": [{"id": "1", "text": "Norway"}]}
+    results = (await admin.get("/admin/book/ajax/lookup?name=author.country&term=nor")).json()
+    assert results == {"results": [{"id": "1", "text": "Norway"}]}
     page = (await admin.get(f"{LIST}?author.country=1&author_id=1")).text
     assert "Author country: Norway" in page
     assert "Author: Sigrid" in page
@@ -74,23 +72,21 @@ async def test_a_list_shows_and_looks_up_names_at_the_ends_of_paths_and_asks_no_
     ] == "Salka"
 
 
-@pytest.mark.database("postgresql")  # the stricter one: SQLite sorts by what is not selected, and compares all types
-async def test_a_list_is_sorted_searched_and_filtered_by_paths_and_loses_no_row(
-    admin: AsyncClient, app: FastAPI
-) -> None:
-    for query, found in (
+@pytest.mark.database("postgresql")  # PostgreSQL is stricter: SQLite sorts by unselected columns and compares all types
+async def test_list_is_sorted_by_paths(admin: AsyncClient, app: FastAPI) -> None:
+    for query, results in (
         ("sortBy=author.name&sort=asc", ["Beowulf", "Salka", "Kristin", "Jenny"]),
         ("sortBy=author.name&sort=desc", ["Jenny", "Kristin", "Salka", "Beowulf"]),
         ("sortBy=price&sort=desc", ["Jenny", "Beowulf", "Salka", "Kristin"]),
     ):
-        assert await titles(admin, query) == found, query
+        assert await titles(admin, query) == results, query
     by_country = await titles(admin, "sortBy=author.country.name&sort=asc")
     assert [title for title in by_country if title != "Beowulf"] == ["Salka", "Kristin", "Jenny"]
-    assert len(by_country) == 4, "a book whose author has no country stays"
-    assert "sortBy=author.name" in (await admin.get(LIST)).text, "the head of the column sorts by the name"
+    assert len(by_country) == 4, "a book stays listed when its author has no country"
+    assert "sortBy=author.name" in (await admin.get(LIST)).text, "the column header sorts by name"
     assert (await admin.get(f"{LIST}?sortBy=author.country")).status_code == 400
 
-    for query, found in (
+    for query, results in (
         ("search=sigrid", ["Jenny", "Kristin"]),
         ("search=sigrid+jen", ["Jenny"]),
         ("author_id=1", ["Jenny", "Kristin"]),
@@ -103,7 +99,7 @@ async def test_a_list_is_sorted_searched_and_filtered_by_paths_and_loses_no_row(
         ("tags=1", ["Beowulf", "Kristin"]),
         ("tags=1&author.country=1&search=kris", ["Kristin"]),
     ):
-        if query.count("=") > 2 or query.startswith("search"):  # the same statement, and a page that takes longer
-            assert await titles(admin, query) == found, query
+        if query.count("=") > 2 or query.startswith("search"):  # the same statement, but a slower page
+            assert await titles(admin, query) == results, query
         rows = (await admin.get(f"/admin/book/export/json?{query}")).json()
-        assert sorted(row["title"] for row in rows) == sorted(found), query
+        assert sorted(row["title"] for row in rows) == sorted(results), query

@@ -1,4 +1,4 @@
-"""The rows that point at a row, on its pages."""
+"""Related rows on the pages of a row."""
 
 import re
 
@@ -26,9 +26,7 @@ async def app(app_with_shelves: FastAPI) -> FastAPI:
     return app_with_shelves
 
 
-async def test_the_newest_are_shown_and_the_rest_is_never_loaded(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_the_newest_related_rows_are_loaded(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.admin.lists.related.MAX_COUNTED_ROWS", 20)
     loaded: list[object] = []
     event.listen(Book, "load", lambda book, _: loaded.append(book))
@@ -43,14 +41,14 @@ async def test_the_newest_are_shown_and_the_rest_is_never_loaded(
     assert '<span class="badge bg-secondary-lt ms-1">0</span>' in (await admin.get("/admin/shelf/details/2")).text
 
 
-async def test_the_form_for_one_more_has_its_parent_and_leads_back_to_the_list(admin: AsyncClient) -> None:
+async def test_form_of_a_related_row_is_prefilled(admin: AsyncClient) -> None:
     address = "/admin/book/create?shelf_id=1"
     assert "Novels" in (await admin.get(address)).text
-    answer = await admin.post(address, data={"shelf_id": "1", "title": "New", "save": "Save"})
-    assert answer.headers["location"] == "/admin/book/list?shelf_id=1"
+    response = await admin.post(address, data={"shelf_id": "1", "title": "New", "save": "Save"})
+    assert response.headers["location"] == "/admin/book/list?shelf_id=1"
 
 
-async def test_only_who_may_list_them_sees_them(app: FastAPI) -> None:
+async def test_related_rows_need_permission_to_list(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     steps = ((("shelf", "details"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
     for (identity, action), sees, adds in steps:

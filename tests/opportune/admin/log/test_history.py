@@ -1,4 +1,4 @@
-"""The log of what was done in the admin, and the history of one row."""
+"""The log of changes in the admin, and the history of a row."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,7 @@ from opportune.admin.models import AuditEntry
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
-# What is told is the same on both kinds; what is asked of the database is not.
+# Runs on SQLite only unless marked otherwise.
 pytestmark = pytest.mark.database("sqlite")
 
 NEW_PASSWORD = "an altogether new one"
@@ -28,7 +28,7 @@ async def entries(app: FastAPI) -> list[AuditEntry]:
         return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
 
 
-async def test_a_row_s_life_is_told_with_what_was_before_and_after(app_with_gadgets: FastAPI) -> None:
+async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
     app = app_with_gadgets
     root = await make_user(app.state.database, "root@example.com", is_superuser=True)
     async with signed_in_client(app, root) as admin:
@@ -62,7 +62,7 @@ async def test_a_row_s_life_is_told_with_what_was_before_and_after(app_with_gadg
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
 
 
-async def test_rows_that_it_pointed_at_are_called_by_their_names_for_who_may_see_them(
+async def test_log_shows_titles_of_visible_references(
     app_with_gadgets: FastAPI,
 ) -> None:
     database = app_with_gadgets.state.database
@@ -81,13 +81,13 @@ async def test_rows_that_it_pointed_at_are_called_by_their_names_for_who_may_see
 
 
 def changed_maker(page: str) -> list[str]:
-    """What the first change of a maker says was there before and after."""
-    _, _, rest = page.partition("Maker:</span>")
-    before, _, after = re.sub("<[^>]+>", "", rest.partition("</li>")[0]).partition("became")
+    """Values before and after the first change of a maker."""
+    _, _, after_label = page.partition("Maker:</span>")
+    before, _, after = re.sub("<[^>]+>", "", after_label.partition("</li>")[0]).partition("became")
     return [before.strip(), after.strip()]
 
 
-async def test_what_is_refused_or_fails_leaves_no_entry(app_with_gadgets: FastAPI) -> None:
+async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None:
     app = app_with_gadgets
     root = await make_user(app.state.database, "root@example.com", is_superuser=True)
     async with signed_in_client(app, root) as admin:
@@ -96,13 +96,15 @@ async def test_what_is_refused_or_fails_leaves_no_entry(app_with_gadgets: FastAP
         async with app.state.database.writer() as session:
             session.add(Gadget(name="keep me", maker_id=1))
         await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
-        await admin.post("/admin/maker/delete?pks=2,1", data={"confirmed": "yes"})  # the database keeps the second
+        await admin.post(
+            "/admin/maker/delete?pks=2,1", data={"confirmed": "yes"}
+        )  # the database refuses the second one
         await admin.post(f"/admin/user/action/deactivate?pks={root.id}", data={"confirmed": "yes"})
         await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "again": "short"})
     assert await entries(app) == []
 
 
-async def test_what_a_group_may_and_whose_it_is_stand_in_the_log(app: FastAPI, admin: AsyncClient) -> None:
+async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": ["user:list"]})
     await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:edit"]})
     user = await make_user(app.state.database)
@@ -114,9 +116,7 @@ async def test_what_a_group_may_and_whose_it_is_stand_in_the_log(app: FastAPI, a
     assert "user:edit, user:list" in (await admin.get("/admin/group/history/1")).text
 
 
-async def test_nobody_changes_the_log_and_secrets_are_told_to_have_changed_and_nothing_more(
-    admin: AsyncClient, app: FastAPI
-) -> None:
+async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
     await admin.post("/admin/group/create", data={"name": "<b>Editors</b>"})
     page = (await admin.get("/admin/audit-entry/list")).text
     assert '<a href="/admin/group/history/1">&lt;b&gt;Editors&lt;/b&gt;</a>' in page
@@ -144,28 +144,28 @@ async def test_nobody_changes_the_log_and_secrets_are_told_to_have_changed_and_n
     page = (await admin.get(f"/admin/user/history/{created.row_id}")).text
     assert "Set password" in page
     assert "(not shown)" in page
-    for shown in (page, (await admin.get("/admin/audit-entry/export/json")).text):
-        assert "argon2" not in shown
+    for text in (page, (await admin.get("/admin/audit-entry/export/json")).text):
+        assert "argon2" not in text
 
 
-async def test_the_log_is_filtered_by_who_what_and_when(app: FastAPI, admin: AsyncClient) -> None:
+async def test_log_is_filtered(app: FastAPI, admin: AsyncClient) -> None:
     for name in ("First", "Second"):
         await admin.post("/admin/group/create", data={"name": name})
     await admin.post("/admin/group/delete?pks=1", data={"confirmed": "yes"})
     async with app.state.database.writer() as session:
         await session.execute(update(AuditEntry).where(col(AuditEntry.title) == "Second").values(actor="anna@x.org"))
 
-    async def found(query: str) -> list[str]:
+    async def listed(query: str) -> list[str]:
         rows = (await admin.get(f"/admin/audit-entry/export/json?{query}")).json()
         return sorted(f"{row['action']} {row['title']}" for row in rows)
 
-    assert await found("identity=group&action_op=equals&action=delete") == ["delete First"]
-    assert await found("actor_op=contains&actor=anna") == ["create Second"]
-    assert await found("identity=user") == []
-    assert await found("identity=group&at_op=today") == ["create First", "create Second", "delete First"]
+    assert await listed("identity=group&action_op=equals&action=delete") == ["delete First"]
+    assert await listed("actor_op=contains&actor=anna") == ["create Second"]
+    assert await listed("identity=user") == []
+    assert await listed("identity=group&at_op=today") == ["create First", "create Second", "delete First"]
 
 
-async def test_staff_read_only_the_history_of_what_they_may_open(app: FastAPI, admin: AsyncClient) -> None:
+async def test_staff_see_entries_of_models_they_may_open(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     await admin.post("/admin/group/create", data={"name": "Hidden"})
     victim = await make_user(database, "victim@example.com")
@@ -190,7 +190,7 @@ async def test_staff_read_only_the_history_of_what_they_may_open(app: FastAPI, a
             assert [entry.title for entry in await audit.recent(session, models, 5)] == titles
 
 
-async def test_what_is_for_superusers_no_star_shows_in_the_log(app: FastAPI, superuser: User) -> None:
+async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: User) -> None:
     database = app.state.database
     async with database.writer() as session:
         session.add(AuditEntry(actor="root@example.com", action="delete", identity="session", title="Telltale"))
@@ -204,7 +204,7 @@ async def test_what_is_for_superusers_no_star_shows_in_the_log(app: FastAPI, sup
                 assert ("Ordinary" in page, "Telltale" in page) == (True, is_told), path
 
 
-async def test_a_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
+async def test_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add_all(
             AuditEntry(actor="a@example.com", action=f"deed {number:02}", identity="user", row_id="1")
@@ -217,12 +217,14 @@ async def test_a_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> Non
     assert (await admin.get("/admin/user/history/1?before=x")).status_code == 404
 
 
-def test_values_are_told_as_json_can_hold_them_and_not_at_length() -> None:
-    told = diff_values({}, {"text": "x" * 9000, "data": b"abc", "ratio": float("nan"), "tags": ["é", 1], "no": False})
-    assert told["text"][1] == "x" * 499 + "…"
-    assert told["data"] == [None, "3 bytes"]
-    assert told["ratio"] == [None, "nan"]
-    assert told["tags"] == [None, '["é", 1]']
-    assert told["no"] == [None, False]
+def test_logged_values_are_short_json() -> None:
+    recorded = diff_values(
+        {}, {"text": "x" * 9000, "data": b"abc", "ratio": float("nan"), "tags": ["é", 1], "no": False}
+    )
+    assert recorded["text"][1] == "x" * 499 + "…"
+    assert recorded["data"] == [None, "3 bytes"]
+    assert recorded["ratio"] == [None, "nan"]
+    assert recorded["tags"] == [None, '["é", 1]']
+    assert recorded["no"] == [None, False]
     assert diff_values({"note": None}, {"note": ""}) == {}
     assert "id" not in snapshot(User(id=3, email="a@example.com", hashed_password="x"))

@@ -7,7 +7,7 @@ from tests.opportune.admin.operations.pages import CONFIRM, PAGE
 
 @pytest.fixture
 async def operator(admin: AsyncClient) -> AsyncClient:
-    """A superuser who has just confirmed the password."""
+    """Client of a superuser who has just confirmed the password."""
     response = await admin.post(f"{CONFIRM}?next={PAGE}", data={"current_password": PASSWORD})
     assert (response.status_code, response.headers["location"]) == (303, PAGE)
     return admin

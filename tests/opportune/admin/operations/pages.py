@@ -1,4 +1,4 @@
-"""Where operations are, and what they leave behind."""
+"""Addresses and effects of operations."""
 
 import re
 
@@ -31,10 +31,10 @@ async def entries(app: FastAPI) -> list[tuple[str, str]]:
         return [(row.action, row.title) for row in rows if row.identity == "operations"]
 
 
-async def said(client: AsyncClient) -> str:
-    """What the next page answers to what was done."""
-    page = (await client.get(f"{PAGE}/backups")).text  # it says it like any other, and has least to look up
-    found = re.findall(
+async def flash_messages(client: AsyncClient) -> str:
+    """Flash messages on the next page."""
+    page = (await client.get(f"{PAGE}/backups")).text  # this page is the cheapest one that shows them
+    results = re.findall(
         r'<div class="alert alert-\w+ alert-dismissible".*?<div class="text-break">(.*?)</div>', page, re.DOTALL
     )
-    return " ".join(word for text in found for word in text.split())
+    return " ".join(word for text in results for word in text.split())

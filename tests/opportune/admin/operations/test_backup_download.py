@@ -1,4 +1,4 @@
-"""Backups to download."""
+"""Download of backups."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from httpx import AsyncClient
 
 from opportune.ops.backup import scheduled
 from opportune.ops.backup.archive import open_archive
-from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
 
 
 def names_in(folder: Path) -> list[str]:
@@ -18,7 +18,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_backup_is_downloaded_whole_and_not_kept(
+async def test_backup_is_downloaded_and_deleted(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -36,7 +36,7 @@ async def test_a_backup_is_downloaded_whole_and_not_kept(
 
 
 @on_sqlite
-async def test_without_a_disk_it_is_said_what_to_do(
+async def test_backup_without_a_disk_is_refused(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_folder(_prefix: str) -> Any:
@@ -44,6 +44,6 @@ async def test_without_a_disk_it_is_said_what_to_do(
 
     monkeypatch.setattr(scheduled, "private_folder", no_folder)
     await operator.post(f"{PAGE}/backup")
-    assert "has no disk to write a backup to (Read-only file system)" in await said(operator)
+    assert "has no disk to write a backup to (Read-only file system)" in await flash_messages(operator)
     ((action, title),) = await entries(app)
     assert (action, title[:7]) == ("download-backup", "Failed:")

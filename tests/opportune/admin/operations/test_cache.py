@@ -1,4 +1,4 @@
-"""The page of the response cache."""
+"""The response cache page."""
 
 from collections.abc import AsyncIterator
 
@@ -15,20 +15,20 @@ from opportune.web.cache import Cache, cached
 from opportune.web.cache.store import CacheLookup
 from opportune.web.routing.cached_route import CachedRoute, Counts
 
-# no statement is sent here that is not sent elsewhere
+# Runs on SQLite only: the statements are tested elsewhere.
 pytestmark = pytest.mark.database("sqlite")
 
 
 @cached(60, stale=300)
-async def kept() -> str:
+async def cached_page() -> str:
     return "a page"
 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a page that is kept. Sites of tests have routes in common: router and counts are its own."""
+    """Site with a cached page. Test sites share route objects, so this one has its own router and counts."""
     router = APIRouter()
-    router.get("/kept")(kept)
+    router.get("/cached")(cached_page)
     app = quiet_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
     for route in app.router.routes:
         if isinstance(route, CachedRoute):
@@ -38,23 +38,21 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 def built(app: FastAPI) -> int:
-    """How often the page was built."""
+    """How often the page was rendered."""
     routes = [route for route in app.router.routes if isinstance(route, CachedRoute)]
-    return next(route for route in routes if route.path == "/kept").counts.built
+    return next(route for route in routes if route.path == "/cached").counts.built
 
 
-async def test_it_shows_superusers_how_often_pages_came_from_the_cache_and_before_the_first_request_no_rate(
-    admin: AsyncClient, client: AsyncClient, app: FastAPI
-) -> None:
+async def test_cache_page_shows_hit_rate_to_superusers(admin: AsyncClient, client: AsyncClient, app: FastAPI) -> None:
     assert "%" not in (await admin.get("/admin/cache")).text
 
     for _ in range(4):
-        await client.get("/kept")
+        await client.get("/cached")
 
     page = (await admin.get("/admin/cache")).text
 
     assert "75%" in page
-    assert "<code>/kept</code>" in page
+    assert "<code>/cached</code>" in page
     assert "60 s, 300 s" in page
     assert "in memory" in page
 
@@ -64,33 +62,31 @@ async def test_it_shows_superusers_how_often_pages_came_from_the_cache_and_befor
             assert (await user.request(method, "/admin/cache", data={"tag": "*"})).status_code == 403
 
 
-async def test_a_tag_is_cleared_and_nothing_else(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
+async def test_only_the_tag_is_cleared(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
     cache: Cache = app.state.cache
     before = await cache.store.find("x", ("<tag>",))
-    await client.get("/kept")
-    answer = await admin.post("/admin/cache", data={"tag": " <tag> "}, follow_redirects=True)
-    await client.get("/kept")
+    await client.get("/cached")
+    response = await admin.post("/admin/cache", data={"tag": " <tag> "}, follow_redirects=True)
+    await client.get("/cached")
 
-    assert "“&lt;tag&gt;” were cleared" in answer.text
+    assert "“&lt;tag&gt;” were cleared" in response.text
     assert await cache.store.find("x", ("<tag>",)) != before
     assert isinstance(before, CacheLookup)
     assert built(app) == 1
 
 
-async def test_everything_is_cleared_and_without_a_tag_or_by_another_site_nothing(
-    admin: AsyncClient, app: FastAPI, client: AsyncClient
-) -> None:
+async def test_cache_is_cleared(admin: AsyncClient, app: FastAPI, client: AsyncClient) -> None:
     nothing: list[dict[str, str]] = [{}, {"tag": "  "}]
     for data in nothing:
-        answer = await admin.post("/admin/cache", data=data, follow_redirects=True)
-        assert "Enter the tag" in answer.text
+        response = await admin.post("/admin/cache", data=data, follow_redirects=True)
+        assert "Enter the tag" in response.text
 
     foreign = {"origin": "https://evil.example"}
     assert (await admin.post("/admin/cache", data={"tag": "*"}, headers=foreign)).status_code == 403
 
-    await client.get("/kept")
-    answer = await admin.post("/admin/cache", data={"tag": "*"}, follow_redirects=True)
-    await client.get("/kept")
+    await client.get("/cached")
+    response = await admin.post("/admin/cache", data={"tag": "*"}, follow_redirects=True)
+    await client.get("/cached")
 
-    assert "The cache was cleared." in answer.text
+    assert "The cache was cleared." in response.text
     assert built(app) == 2

@@ -1,4 +1,4 @@
-"""Panels, operations and lights that a feature adds to the pages of the admin."""
+"""Panels, operations and status checks added by a feature."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from opportune.feature import AdminPanel, Feature, HealthLight
 from opportune.web.rendering.template_errors import missing_parts
-from tests.opportune.admin.operations.pages import PAGE, entries, said
+from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -29,13 +29,13 @@ async def hide(_request: Request) -> None:
     return None
 
 
-async def test_a_panel_is_shown_on_the_dashboard(app: FastAPI, admin: AsyncClient) -> None:
+async def test_panel_is_shown_on_the_dashboard(app: FastAPI, admin: AsyncClient) -> None:
     assert "Examine the database" not in (await admin.get("/admin/")).text
     add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, show)])
     assert "Examine the database" in (await admin.get("/admin/")).text
 
 
-async def test_a_panel_without_context_is_left_out(app: FastAPI, admin: AsyncClient) -> None:
+async def test_panel_without_context_is_hidden(app: FastAPI, admin: AsyncClient) -> None:
     add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, hide)])
     assert "Examine the database" not in (await admin.get("/admin/")).text
 
@@ -45,18 +45,18 @@ async def test_staff_see_no_panel(app: FastAPI, staff_client: AsyncClient) -> No
     assert "Examine the database" not in (await staff_client.get("/admin/")).text
 
 
-def test_a_panel_without_template_is_reported() -> None:
+def test_panel_without_template_is_reported() -> None:
     feature = Feature(name="stars", summary="", admin_panels=[AdminPanel("dashboard", "stars/none.html")])
     assert list(missing_parts([feature])) == ["Feature('stars'): the template stars/none.html does not exist."]
 
 
-async def test_an_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:
+async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:
     async def count(_session: AsyncSession, _request: Request) -> str:
         return "Counted: 7 stars."
 
     add(app, admin_operations={"count-stars": count})
     await operator.post(f"{PAGE}/do/count-stars")
-    assert await said(operator) == "Counted: 7 stars."
+    assert await flash_messages(operator) == "Counted: 7 stars."
     assert ("count-stars", "Counted: 7 stars.") in await entries(app)
 
 
@@ -64,13 +64,13 @@ async def lights(_app: FastAPI) -> list[HealthLight]:
     return [HealthLight("Stars", "all shine")]
 
 
-async def test_a_light_joins_an_existing_heading(app: FastAPI, admin: AsyncClient) -> None:
+async def test_light_joins_an_existing_heading(app: FastAPI, admin: AsyncClient) -> None:
     add(app, status={"Database": lights})
     page = (await admin.get("/admin/status")).text
     assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
 
 
-async def test_a_new_heading_comes_last(app: FastAPI, admin: AsyncClient) -> None:
+async def test_new_heading_comes_last(app: FastAPI, admin: AsyncClient) -> None:
     add(app, status={"Sky": lights})
     page = (await admin.get("/admin/status")).text
     assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.index("all shine")

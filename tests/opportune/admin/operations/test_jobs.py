@@ -12,13 +12,13 @@ pytestmark = pytest.mark.database("sqlite")
 
 LIST = "/admin/job/list"
 DETAILS = "/admin/job/details/{}"
-FAILED, RUNNING, WAITING, DONE = range(101, 105)
+FAILED, RUNNING, WAITING, DONE = range(101, 105)  # above the ids of scheduled jobs
 YES = {"confirmed": "yes"}
 
 
 @pytest.fixture
 async def rows(app: FastAPI) -> None:
-    """Of jobs that no installed feature has, so nobody does them. Their numbers are those of no scheduled one."""
+    """Jobs without a handler in any installed feature, so no worker runs them."""
     values: list[dict[str, Any]] = [
         {"name": "gone.fail", "state": JobState.FAILED, "attempt": 5, "error": "<b>Nobody</b> answers."},
         {"name": "gone.run", "state": JobState.RUNNING, "attempt": 1, "done": 3, "total": 10, "note": "thumbnails"},
@@ -35,16 +35,14 @@ async def names(admin: AsyncClient, query: str = "") -> list[str]:
     return re.findall(r"gone\.\w+", response.text)
 
 
-async def test_only_superusers_see_and_touch_jobs(app: FastAPI, client: AsyncClient) -> None:
+async def test_jobs_are_for_superusers(app: FastAPI, client: AsyncClient) -> None:
     assert (await client.get(LIST)).status_code == 303
     async with signed_in_client(app) as visitor:
         assert (await visitor.get(LIST)).status_code == 403
         assert (await visitor.post("/admin/job/action/cancel?pks=1")).status_code == 403
 
 
-async def test_the_list_tells_state_tries_progress_and_why_in_one_line_and_a_job_offers_what_its_state_allows(
-    admin: AsyncClient, rows: None
-) -> None:
+async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, rows: None) -> None:
     text = (await admin.get(LIST)).text
     assert "3 of 10: thumbnails" in text
     assert "&lt;b&gt;Nobody&lt;/b&gt; answers." in text
@@ -63,18 +61,16 @@ async def test_the_list_tells_state_tries_progress_and_why_in_one_line_and_a_job
     assert offered == [["retry"], ["cancel"], ["cancel"], []]
 
 
-async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
-    app: FastAPI, admin: AsyncClient, rows: None
-) -> None:
-    for act, said in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
+async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, rows: None) -> None:
+    for act, page in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
         response = await admin.post(f"/admin/job/action/{act}?pks={FAILED}", data=YES)
         assert (response.status_code, response.headers["location"]) == (303, LIST)
-        assert said in (await admin.get(LIST)).text
+        assert page in (await admin.get(LIST)).text
     async with app.state.database.reader() as session:
         assert (await session.get_one(Job, FAILED)).state == JobState.CANCELLED
 
 
-async def test_what_cannot_be_done_is_said_of_the_first_and_the_rest_is_done(admin: AsyncClient, rows: None) -> None:
+async def test_refused_jobs_are_reported(admin: AsyncClient, rows: None) -> None:
     await admin.post(f"/admin/job/action/cancel?pks={WAITING},{DONE},99,x,{'9' * 5000}", data=YES)
     text = (await admin.get(LIST)).text
     for line in ("1 job cancelled.", f"Job {DONE} is done. Only waiting and running jobs", "There is no job 99."):

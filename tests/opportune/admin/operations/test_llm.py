@@ -1,4 +1,4 @@
-"""What language models cost, and the switch that ends it."""
+"""Costs of language models, and the switch that turns them off."""
 
 from datetime import timedelta
 
@@ -12,42 +12,40 @@ from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.limits import Limit
 from opportune.llm.spending.models import LlmUsage
 from opportune.testing.factories import make_user
-from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
 
 LLM = "/admin/llm"
 
 
 @on_sqlite
-async def test_the_switch_is_thrown_by_a_superuser_and_written_down(
-    app: FastAPI, operator: AsyncClient, fake_llm: FakeProvider
-) -> None:
+async def test_answers_are_switched_off_and_on(app: FastAPI, operator: AsyncClient, fake_llm: FakeProvider) -> None:
     assert "Yes, switch off" in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
-    assert await said(operator) == "Answers of language models are switched off."
+    assert await flash_messages(operator) == "Answers of language models are switched off."
     page = await operator.get(PAGE)
     assert "Off since" in page.text
     assert "root@example.com" in page.text
     assert "Answers are switched off since" in (await operator.get(LLM)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
-    assert await said(operator) == "They were already off."
+    assert await flash_messages(operator) == "They were already off."
     await operator.post(f"{PAGE}/do/switch-llm-on")
-    assert await said(operator) == "Answers of language models are on again."
+    assert await flash_messages(operator) == "Answers of language models are on again."
     assert [name for name, _ in await entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
 
 
 @on_sqlite
-async def test_usage_is_shown_by_day_model_and_person_to_superusers_alone(
+async def test_usage_is_shown_by_day_model_and_user(
     app: FastAPI, superuser_client: AsyncClient, staff_client: AsyncClient, client: AsyncClient, user: User
 ) -> None:
     guard: SpendingGuard = app.state.llm.guard
     guard.limits = [*Limit.all_of(AnswersSettings(llm_max_tokens_per_month=10_000))]
     today = guard.now().date()
-    gone = await make_user(app.state.database, "gone@example.com")
+    deleted_user = await make_user(app.state.database, "gone@example.com")
     numbers = {"calls": 2, "prompt_tokens": 1_000, "completion_tokens": 500, "cost_micro": 1_234_500}
     async with app.state.database.writer() as session:
         for payer, owner, model, day in (
             ("", user.id, "Fast", today),
-            ("", gone.id, "Fast", today),
+            ("", deleted_user.id, "Fast", today),
             ("visitors", None, "Slow", today),
             ("visitor:1a2b", None, "Slow", today),
             ("site", None, "Slow", today - timedelta(days=20)),
@@ -59,11 +57,11 @@ async def test_usage_is_shown_by_day_model_and_person_to_superusers_alone(
                 LlmUsage(payer=payer, owner_id=owner, model=model, day=day, estimated_tokens=estimated, **numbers)
             )
         await session.flush()
-        await session.delete(await session.get_one(User, gone.id))
+        await session.delete(await session.get_one(User, deleted_user.id))
     page = (await superuser_client.get(LLM)).text
     for words in (user.email, "Deleted users", "Visitors", "jobs and commands", "1.23 USD", "50%"):
         assert words in page, words
-    assert page.index("Visitors") < page.index(user.email), "who have many people above them are seen, too"
+    assert page.index("Visitors") < page.index(user.email), "users with many managers are listed, too"
     assert "1a2b" not in page
     assert "gone@" not in page
     assert "Cost in USD by day: 2.46" in page or "Cost in USD by day: 2.47" in page

@@ -1,4 +1,4 @@
-"""The model that a superuser chooses in the browser."""
+"""The page for choosing a language model."""
 
 import pytest
 from fastapi import FastAPI
@@ -13,13 +13,13 @@ from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
 from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
 PAGE = "/admin/llm/provider"
-KEY = "sk-a-key-that-nobody-may-read-9876"
+KEY = "sk-secret-key-of-the-endpoint-9876"
 ANSWER = (EVENTS, text("Yes."), event(STOP), DONE)
 
 
 @pytest.fixture
 async def operator(app: FastAPI, admin: AsyncClient) -> AsyncClient:
-    """A superuser who has just confirmed the password, on a site whose settings name no model."""
+    """Client of a superuser who has just confirmed the password, on a site without a model in its settings."""
     llm = app.state.llm
     llm.follows_choice, llm.provider = True, None
     await admin.post(f"{CONFIRM}?next={PAGE}", data={"current_password": PASSWORD})
@@ -30,8 +30,8 @@ def sent(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
     return {"provider": "other", "base_url": address, "api_key": key, "model": model}
 
 
-async def asked(app: FastAPI) -> str:
-    """What another process of the site is answered now."""
+async def ask_other_process(app: FastAPI) -> str:
+    """Ask the model that another process of the site uses."""
     other = quiet_app(app.state.settings).state
     other.llm.follows_choice, other.llm.provider = True, None
     await other.llm.refresh()
@@ -44,7 +44,7 @@ async def asked(app: FastAPI) -> str:
 
 
 @on_sqlite
-async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
+async def test_working_model_is_stored_encrypted_and_removable(
     app: FastAPI, operator: AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     overview = (await operator.get("/admin/")).text
@@ -56,21 +56,21 @@ async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
     assert "https://openrouter.ai/api/v1" in page.text
 
     async with serve_endpoint(*ANSWER) as endpoint:
-        kept = await operator.post(PAGE, data=sent(endpoint.address))
-        assert (kept.status_code, kept.headers["location"]) == (303, PAGE)
+        saved = await operator.post(PAGE, data=sent(endpoint.address))
+        assert (saved.status_code, saved.headers["location"]) == (303, PAGE)
         assert f"Bearer {KEY}".encode().lower() in endpoint.headers[0].lower()
-        assert await asked(app) == "Yes."
+        assert await ask_other_process(app) == "Yes."
         assert await app.state.llm.complete("Why?") == "Yes."
         page = await operator.get(PAGE)
         assert "small at 127.0.0.1 now answers questions." in page.text
         assert "…9876" in page.text
         assert (await operator.post(PAGE, data=sent(endpoint.address, key="", model="large"))).status_code == 303
-        assert KEY.encode() in endpoint.headers[-1], "the key that is kept"
+        assert KEY.encode() in endpoint.headers[-1], "uses the stored key"
         assert app.state.llm.name == "large"
     async with database.reader() as session:
         row = (await session.scalars(select(ChosenModel))).one()
-    told = " ".join([page.text, caplog.text, row.sealed_key, str(row)])
-    assert KEY not in told
+    exposed = " ".join([page.text, caplog.text, row.sealed_key, str(row)])
+    assert KEY not in exposed
 
     assert PAGE not in (await operator.get("/admin/")).text
     assert (await operator.post(PAGE, data={"remove": "true"})).status_code == 303
@@ -80,9 +80,7 @@ async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
 
 
 @on_sqlite
-async def test_what_does_not_answer_is_not_kept_and_a_key_goes_to_no_other_address_and_not_in_the_open(
-    operator: AsyncClient, database: Database
-) -> None:
+async def test_failing_model_is_not_stored(operator: AsyncClient, database: Database) -> None:
     for status, words in (
         ("401 Unauthorized", "refused the key."),
         ("404 Not Found", "The endpoint does not know this model."),
@@ -97,6 +95,9 @@ async def test_what_does_not_answer_is_not_kept_and_a_key_goes_to_no_other_addre
         async with database.reader() as session:
             assert (await session.scalars(select(ChosenModel))).all() == [], status
 
+
+@on_sqlite
+async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient) -> None:
     refusals = {
         "Enter the address": sent("nowhere"),
         "enter the ADDRESS": sent("https://[llm.example.org/v1"),
@@ -116,7 +117,7 @@ async def test_what_does_not_answer_is_not_kept_and_a_key_goes_to_no_other_addre
 
 
 @on_sqlite
-async def test_settings_win_and_the_page_says_so(operator: AsyncClient, app: FastAPI) -> None:
+async def test_settings_override_the_chosen_model(operator: AsyncClient, app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(
         update={"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
     )
@@ -128,20 +129,20 @@ async def test_settings_win_and_the_page_says_so(operator: AsyncClient, app: Fas
 
 
 @on_sqlite
-async def test_only_superusers_who_have_confirmed_choose(
+async def test_page_needs_a_superuser_with_confirmed_password(
     client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
     for visitor, status in ((client, 303), (staff_client, 403), (superuser_client, 303)):
-        for answer in (await visitor.get(PAGE), await visitor.post(PAGE, data=sent("https://llm.example.org"))):
-            assert answer.status_code in (status, 303)
-            assert answer.headers.get("location") != PAGE
+        for response_ in (await visitor.get(PAGE), await visitor.post(PAGE, data=sent("https://llm.example.org"))):
+            assert response_.status_code in (status, 303)
+            assert response_.headers.get("location") != PAGE
 
 
 @on_sqlite
-async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(operator: AsyncClient, app: FastAPI) -> None:
+async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, app: FastAPI) -> None:
     for column, value in (
-        ("sealed_key", "of another SECRET_KEY"),
-        ("base_url", "https://of-whoever-writes-into-the-database.example/v1"),
+        ("sealed_key", "encrypted with another SECRET_KEY"),
+        ("base_url", "https://changed-in-the-database.example/v1"),
     ):
         async with serve_endpoint(*ANSWER) as endpoint:
             await operator.post(PAGE, data=sent(endpoint.address))
@@ -153,7 +154,7 @@ async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(operator: A
 
 
 @on_sqlite
-async def test_a_model_on_this_machine_that_wants_no_key_has_none_that_is_lost(operator: AsyncClient) -> None:
+async def test_local_model_needs_no_key(operator: AsyncClient) -> None:
     async with serve_endpoint(*ANSWER) as endpoint:
         assert (await operator.post(PAGE, data=sent(endpoint.address, key=""))).status_code == 303
         page = (await operator.get(PAGE)).text

@@ -1,4 +1,4 @@
-"""What is done by one button."""
+"""Operations that run on one click."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import record_run
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -27,7 +27,7 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def test_failed_jobs_are_queued_again_and_ended_ones_cleared(app: FastAPI, operator: AsyncClient) -> None:
+async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, operator: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         states = (
             JobState.FAILED,
@@ -39,12 +39,12 @@ async def test_failed_jobs_are_queued_again_and_ended_ones_cleared(app: FastAPI,
         )
         session.add_all(Job(name="gone.job", state=state, attempt=3, ended_at=utc_now()) for state in states)
     await operator.post(f"{PAGE}/do/retry-failed-jobs")
-    assert await said(operator) == "2 failed jobs queued again."
+    assert await flash_messages(operator) == "2 failed jobs queued again."
     await operator.post(f"{PAGE}/do/clear-ended-jobs")
-    assert await said(operator) == "2 ended jobs cleared."
+    assert await flash_messages(operator) == "2 ended jobs cleared."
     async with app.state.database.reader(fresh=True) as session:
-        ours = select(Job).where(col(Job.name) == "gone.job")
-        jobs = (await session.scalars(ours.order_by(col(Job.id)))).all()
+        test_jobs = select(Job).where(col(Job.name) == "gone.job")
+        jobs = (await session.scalars(test_jobs.order_by(col(Job.id)))).all()
     assert [(job.state, job.attempt) for job in jobs] == [("waiting", 0)] * 2 + [("waiting", 3), ("running", 3)]
     assert await entries(app) == [
         ("retry-failed-jobs", "2 failed jobs queued again."),
@@ -52,39 +52,39 @@ async def test_failed_jobs_are_queued_again_and_ended_ones_cleared(app: FastAPI,
     ]
 
 
-async def test_everybody_is_signed_out_but_who_does_it(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
+async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
     over, ahead = utc_now() - timedelta(seconds=1), utc_now() + timedelta(days=1)
     async with app.state.database.writer() as session:
         for number, end in enumerate((over, ahead)):
             session.add(Session(user_id=superuser.id, token_hash=f"s{number}", expires_at=end))
             session.add(ApiToken(user_id=superuser.id, token_hash=f"t{number}", name="x", expires_at=end, scopes="*"))
     await operator.post(f"{PAGE}/do/clear-expired-sessions")
-    assert await said(operator) == "2 expired sessions and tokens cleared."
+    assert await flash_messages(operator) == "2 expired sessions and tokens cleared."
     async with signed_in_client(app) as other:
         await operator.post(f"{PAGE}/do/sign-everybody-out")
         assert (await other.get("/accounts/profile")).status_code == 303
-    assert await said(operator) == "2 sessions and 1 token ended. Only this browser is signed in."
+    assert await flash_messages(operator) == "2 sessions and 1 token ended. Only this browser is signed in."
 
 
 @on_sqlite
-async def test_a_test_email_goes_or_it_is_said_why_not(
+async def test_test_email_is_sent_or_refused(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
 ) -> None:
     changed = {"mail_url": SecretStr(f"file:{tmp_path}")}
     app.state.settings = settings.model_copy(update=changed)
     await operator.post(f"{PAGE}/do/send-test-email", data={"to": "ada@example.org"})
-    assert await said(operator) == f"The e-mail to ada@example.org went to {tmp_path}."
+    assert await flash_messages(operator) == f"The e-mail to ada@example.org went to {tmp_path}."
     assert names_in(tmp_path)
     for wrong in ("", "nobody", "a@example.org\nBcc: b@example.org"):
         await operator.post(f"{PAGE}/do/send-test-email", data={"to": wrong})
-        assert "went to" not in await said(operator), wrong
+        assert "went to" not in await flash_messages(operator), wrong
     assert [title.split(":")[0] for _, title in (await entries(app))[1:]] == ["Failed"] * 3
 
 
 @on_sqlite
-async def test_the_cache_is_cleared_and_an_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClient) -> None:
+async def test_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClient) -> None:
     await operator.post(f"{PAGE}/do/clear-cache")
-    assert "cache was cleared" in await said(operator)
+    assert "cache was cleared" in await flash_messages(operator)
     assert (await operator.post(f"{PAGE}/do/reboot")).status_code == 404
     assert (await operator.get(f"{PAGE}/do/clear-cache")).status_code == 405
     assert [action for action, _ in await entries(app)] == ["clear-cache"]
@@ -92,18 +92,16 @@ async def test_the_cache_is_cleared_and_an_unknown_operation_is_not_found(app: F
 
 @job("tests.count_stars")
 async def count_stars(_run: JobContext) -> None:
-    """Work that a feature offers as a button."""
+    """Operation that a feature adds."""
 
 
-async def test_a_job_that_a_feature_offers_is_queued_by_its_button_and_the_address_for_a_cron_service_is_shown(
-    app: FastAPI, operator: AsyncClient
-) -> None:
+async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -> None:
     feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
     app.state.features = [*app.state.features, feature]
     app.state.jobs.jobs["tests.count_stars"] = count_stars
     assert 'action="/admin/operations/do/tests.count_stars"' in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/do/tests.count_stars")
-    assert await said(operator) == "Queued: Count the stars."
+    assert await flash_messages(operator) == "Queued: Count the stars."
     assert ("tests.count_stars", "Queued: Count the stars.") in await entries(app)
     assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404
 
@@ -114,12 +112,10 @@ async def test_a_job_that_a_feature_offers_is_queued_by_its_button_and_the_addre
 
 
 @on_sqlite
-async def test_backups_at_their_place_are_shown_and_one_is_made_or_rehearsed_by_a_button(
-    app: FastAPI, operator: AsyncClient, tmp_path: Path
-) -> None:
+async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient, tmp_path: Path) -> None:
     assert "BACKUP_URL is empty" in (await operator.get(f"{PAGE}/backups")).text
     await operator.post(f"{PAGE}/do/back-up-now")
-    assert (await said(operator)).startswith("BACKUP_URL is empty")
+    assert (await flash_messages(operator)).startswith("BACKUP_URL is empty")
     name = "opportune-20260101T000000Z-sqlite.zip"
     (tmp_path / name).write_text("x")
     settings = app.state.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}")})
@@ -132,7 +128,7 @@ async def test_backups_at_their_place_are_shown_and_one_is_made_or_rehearsed_by_
     assert "The last backup failed: The bucket is full." in (await operator.get(PAGE)).text
     for button in ("back-up-now", "rehearse-restore"):
         await operator.post(f"{PAGE}/do/{button}")
-        assert (await said(operator)).startswith("A ")
+        assert (await flash_messages(operator)).startswith("A ")
     async with app.state.database.reader(fresh=True) as session:
         names = (await session.scalars(select(col(Job.name)).where(col(Job.name).startswith("backups.")))).all()
     assert {*names} == {"backups.make", "backups.rehearse"}

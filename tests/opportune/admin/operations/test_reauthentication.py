@@ -1,4 +1,4 @@
-"""Who may operate the site: superusers who have just typed their password."""
+"""Operations need a superuser who has just confirmed the password."""
 
 import pyotp
 import pytest
@@ -20,7 +20,7 @@ def is_asked(location: str) -> bool:
 
 
 @on_sqlite
-async def test_staff_are_refused_whatever_they_were_granted(app: FastAPI, client: AsyncClient) -> None:
+async def test_operations_refuse_staff_with_all_grants(app: FastAPI, client: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     async with app.state.database.writer() as session:
         group = Group(name="all")
@@ -39,7 +39,7 @@ async def test_staff_are_refused_whatever_they_were_granted(app: FastAPI, client
 
 
 @on_sqlite
-async def test_who_has_not_confirmed_is_asked_and_nothing_is_done(app: FastAPI, admin: AsyncClient) -> None:
+async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncClient) -> None:
     for path in READ:
         response = await admin.get(path)
         assert (response.status_code, response.headers["location"]) == (303, f"{CONFIRM}?next={path}")
@@ -51,9 +51,9 @@ async def test_who_has_not_confirmed_is_asked_and_nothing_is_done(app: FastAPI, 
 
 
 @on_sqlite
-async def test_a_confirmation_leads_back_and_lasts_a_quarter_of_an_hour(app: FastAPI, admin: AsyncClient) -> None:
-    for asked, location in ((READ[1], READ[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
-        response = await admin.post(f"{CONFIRM}?next={asked}", data={"current_password": PASSWORD})
+async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: AsyncClient) -> None:
+    for next_url, location in ((READ[1], READ[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
+        response = await admin.post(f"{CONFIRM}?next={next_url}", data={"current_password": PASSWORD})
         assert (response.status_code, response.headers["location"]) == (303, location)
     assert (await admin.get(PAGE)).status_code == 200
     async with app.state.database.writer() as session:
@@ -62,9 +62,7 @@ async def test_a_confirmation_leads_back_and_lasts_a_quarter_of_an_hour(app: Fas
 
 
 @on_sqlite
-async def test_a_wrong_password_is_refused_in_words_and_too_many_are_not_even_looked_at(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
     for wrong in ("wrong", PASSWORD.upper()):
         response = await admin.post(CONFIRM, data={"current_password": wrong})
@@ -78,9 +76,7 @@ async def test_a_wrong_password_is_refused_in_words_and_too_many_are_not_even_lo
 
 
 @on_sqlite
-async def test_another_browser_of_the_same_person_is_asked_too_and_another_site_does_nothing(
-    app: FastAPI, operator: AsyncClient, superuser: User
-) -> None:
+async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
     async with signed_in_client(app, superuser) as other:
         assert (await other.get(PAGE)).status_code == 303
 
@@ -90,7 +86,7 @@ async def test_another_browser_of_the_same_person_is_asked_too_and_another_site_
 
 
 @on_sqlite
-async def test_who_has_a_second_factor_gives_a_code_of_it(
+async def test_confirmation_needs_the_second_factor(
     app: FastAPI, admin: AsyncClient, superuser: User, settings: Settings
 ) -> None:
     key = pyotp.random_base32()

@@ -1,4 +1,4 @@
-"""What superusers see of settings and database, and no secret."""
+"""The settings table shows no secrets."""
 
 import re
 from pathlib import Path
@@ -40,12 +40,12 @@ SECRETS = {
 }
 
 
-def test_every_setting_is_shown_and_no_secret() -> None:
-    given: dict[str, Any] = {
+def test_all_settings_are_shown_without_secrets() -> None:
+    values: dict[str, Any] = {
         name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()
     }
-    given |= {f"{name}_client_id": "known to all" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
-    rows = {row.name: row for row in displayed_settings(Settings(_env_file=None, environment="test", **given))}
+    values |= {f"{name}_client_id": "known to all" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
+    rows = {row.name: row for row in displayed_settings(Settings(_env_file=None, environment="test", **values))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}
     assert CANARY not in str(rows)
     assert (rows["SECRET_KEY"].value, rows["SECRET_KEY"].is_secret) == ("set", True)
@@ -56,15 +56,15 @@ def test_every_setting_is_shown_and_no_secret() -> None:
 
 
 @on_sqlite
-async def test_the_page_of_settings_shows_no_secret(app: FastAPI, operator: AsyncClient, settings: Settings) -> None:
-    given = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()}
-    app.state.settings = settings.model_copy(update=given)
+async def test_settings_page_shows_no_secret(app: FastAPI, operator: AsyncClient, settings: Settings) -> None:
+    values = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()}
+    app.state.settings = settings.model_copy(update=values)
     page = await operator.get(READ[1])
     assert page.status_code == 200
     assert CANARY not in page.text
 
 
-def test_those_of_features_are_shown_and_no_secret() -> None:
+def test_settings_of_features_are_shown() -> None:
     class BooksSettings(BaseSettings):
         books_key: SecretStr = SecretStr("")
         books_per_page: int = 20
@@ -77,18 +77,18 @@ def test_those_of_features_are_shown_and_no_secret() -> None:
     assert CANARY not in str(rows)
 
 
-def test_every_secret_setting_has_its_canary() -> None:
+def test_all_secret_settings_have_a_canary() -> None:
     secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
     assert secret <= SECRETS.keys()
 
 
 @pytest.mark.parametrize("wrong", [f"oracle://u:{CANARY}@host/x", f"{CANARY}", f"postgresql://u:{CANARY}@[/x"])
-def test_an_address_that_nobody_understands_is_not_shown(wrong: str) -> None:
+def test_invalid_address_is_not_shown(wrong: str) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(wrong))
     assert CANARY not in str(list(displayed_settings(settings)))
 
 
-def test_where_a_setting_comes_from_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOG_FORMAT", "json")
     (tmp_path / ".env").write_text("LLM_MODEL=small\n", encoding="utf-8")
     monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
@@ -99,13 +99,13 @@ def test_where_a_setting_comes_from_is_told(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @on_sqlite
-async def test_the_pages_show_settings_and_what_the_doctor_says(operator: AsyncClient, settings: Settings) -> None:
+async def test_pages_of_settings_and_diagnosis(operator: AsyncClient, settings: Settings) -> None:
     page = (await operator.get(READ[1])).text
     assert "<code>SECRET_KEY_FALLBACKS</code>" in page
     assert "The site accepts any Host header" in page
     assert settings.secret_key.get_secret_value() not in page
     above = page.partition('<ol class="breadcrumb">')[2].partition("</ol>")[0]
-    assert TAG.sub("", above).split() == ["Overview", "Operations"], "the way back, and nothing twice"
+    assert TAG.sub("", above).split() == ["Overview", "Operations"], "only the link back, once"
     page = (await operator.get(READ[2])).text
     assert "SQLite file" in page
     assert "first connection" in page

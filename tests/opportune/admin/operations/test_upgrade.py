@@ -1,4 +1,4 @@
-"""Migrations that are applied from a page."""
+"""Migrations applied from a page."""
 
 import shutil
 import threading
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from opportune.admin.operations import upgrade
 from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
-from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -34,7 +34,7 @@ def upgrade():
 
 @pytest.fixture
 def _one_more_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a feature that was just added."""
+    """Migrations of a feature that was just added."""
     versions = shutil.copytree(VERSIONS, tmp_path / "versions")
     (versions / "parcels").mkdir()
     (versions / "parcels" / "0001_initial.py").write_text(MIGRATION, encoding="utf-8")
@@ -46,17 +46,17 @@ def _one_more_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClient) -> None:
     assert "1 to apply" in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/upgrade")
-    assert await said(operator) == "Applied parcels.0001_initial."
+    assert await flash_messages(operator) == "Applied parcels.0001_initial."
     assert "all applied" in (await operator.get(PAGE)).text
     async with app.state.database.reader(fresh=True) as session:
         assert await session.scalar(text("SELECT count(*) FROM parcels_parcel")) == 0
     await operator.post(f"{PAGE}/upgrade")
-    assert await said(operator) == upgrade.NOTHING
+    assert await flash_messages(operator) == upgrade.NOTHING
     assert [action for action, _ in await entries(app)] == ["apply-migrations"] * 2
 
 
 @on_sqlite
-async def test_a_long_upgrade_goes_on_by_itself_and_no_second_one_begins(
+async def test_long_upgrade_runs_in_the_background(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
@@ -73,14 +73,14 @@ async def test_a_long_upgrade_goes_on_by_itself_and_no_second_one_begins(
     assert "0 done, now books.0099_slow" in page
     assert 'http-equiv="refresh"' in page
     await operator.post(f"{PAGE}/upgrade")
-    assert "already running" in await said(operator)
+    assert "already running" in await flash_messages(operator)
     go_on.set()
     await app.state.upgrade.ended()
     assert await entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
 @pytest.mark.usefixtures("_one_more_migration")
-async def test_a_failing_upgrade_is_told_in_one_line(app: FastAPI, operator: AsyncClient) -> None:
+async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         await session.execute(text("CREATE TABLE parcels_parcel (id INTEGER)"))
     await operator.post(f"{PAGE}/upgrade")
@@ -93,7 +93,7 @@ async def test_a_failing_upgrade_is_told_in_one_line(app: FastAPI, operator: Asy
 
 @on_sqlite
 @pytest.mark.usefixtures("_one_more_migration")
-async def test_a_file_that_is_no_migration_is_named(operator: AsyncClient, tmp_path: Path) -> None:
+async def test_invalid_migration_file_is_named(operator: AsyncClient, tmp_path: Path) -> None:
     (tmp_path / "versions" / "parcels" / "0002_broken.py").write_text("revision =", encoding="utf-8")
     page = await operator.get(PAGE)
     assert page.status_code == 200

@@ -37,7 +37,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser of staff who may do all with wares but see what they cost."""
+    """Client of staff who may do everything with wares except see their cost."""
     user = await make_user(app.state.database, is_staff=True)
     for identity in ("ware", "vendor"):
         for action in ACTIONS:
@@ -62,21 +62,21 @@ async def stored(app: FastAPI, name: str) -> Ware:
         return ware
 
 
-def told(response: Response) -> list[str]:
+def leaks(response: Response) -> list[str]:
     return [word for word in HIDDEN if word in response.text]
 
 
 @pytest.mark.parametrize("page", ["list", "details/1", "edit/1", "create", "import"])
-async def test_pages_show_nothing_of_hidden_fields(seller: AsyncClient, page: str) -> None:
-    shown = await seller.get(f"/admin/ware/{page}")
-    assert shown.status_code == 200
-    assert told(shown) == []
+async def test_pages_omit_hidden_fields(seller: AsyncClient, page: str) -> None:
+    response = await seller.get(f"/admin/ware/{page}")
+    assert response.status_code == 200
+    assert leaks(response) == []
 
 
-async def test_pages_show_them_to_others(buyer: AsyncClient, admin: AsyncClient) -> None:
+async def test_pages_show_all_fields_with_the_grant(buyer: AsyncClient, admin: AsyncClient) -> None:
     for client in (buyer, admin):
-        assert {"Cost", "7.00", "Buyer", "Atlantis", "Margin"} <= {*told(await client.get("/admin/ware/list"))}
-        assert {*told(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
+        assert {"Cost", "7.00", "Buyer", "Atlantis", "Margin"} <= {*leaks(await client.get("/admin/ware/list"))}
+        assert {*leaks(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
 
 
 async def test_lists_do_not_sort_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
@@ -85,43 +85,43 @@ async def test_lists_do_not_sort_by_hidden_fields(seller: AsyncClient, buyer: As
     assert (await buyer.get("/admin/ware/list?sortBy=cost")).status_code == 200
 
 
-async def test_the_default_order_skips_them(seller: AsyncClient, buyer: AsyncClient) -> None:
+async def test_default_order_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
     lists = [(await client.get("/admin/ware/list")).text for client in (seller, buyer)]
     assert [text.index(">Mug<") < text.index(">Lamp<") for text in lists] == [True, False]
 
 
-async def test_filters_by_them_are_refused(seller: AsyncClient, buyer: AsyncClient) -> None:
+async def test_filters_by_hidden_fields_are_refused(seller: AsyncClient, buyer: AsyncClient) -> None:
     for query in ("cost=7&cost_op=greater_than", "marks=77"):
         lists = [(await client.get(f"/admin/ware/list?{query}")).status_code for client in (seller, buyer)]
         assert lists == [422, 200], query
 
 
-async def test_search_skips_them(seller: AsyncClient, buyer: AsyncClient) -> None:
+async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
     lists = [(await client.get("/admin/ware/list?search=haggle")).text for client in (seller, buyer)]
     assert [">Lamp<" in text for text in lists] == [False, True]
 
 
-async def test_actions_on_all_rows_do_not_search_them(seller: AsyncClient) -> None:
-    asked = await seller.post("/admin/ware/delete?search=haggle", data={"all": "1"})
-    assert "Lamp" not in (await seller.get(asked.headers["location"])).text
+async def test_actions_on_all_rows_skip_hidden_fields(seller: AsyncClient) -> None:
+    redirect = await seller.post("/admin/ware/delete?search=haggle", data={"all": "1"})
+    assert "Lamp" not in (await seller.get(redirect.headers["location"])).text
 
 
-@pytest.mark.parametrize("kind", ["csv", "json"])
-async def test_exports_leave_them_out(seller: AsyncClient, buyer: AsyncClient, kind: str) -> None:
-    mine, all_ = [(await client.get(f"/admin/ware/export/{kind}")).text for client in (seller, buyer)]
+@pytest.mark.parametrize("format_", ["csv", "json"])
+async def test_exports_omit_hidden_fields(seller: AsyncClient, buyer: AsyncClient, format_: str) -> None:
+    seller_page, all_ = [(await client.get(f"/admin/ware/export/{format_}")).text for client in (seller, buyer)]
     words = ("cost", "7.00", "note", "Haggle", "buyer", "Atlantis", "Top")
     assert {"cost", "7.00", "note", "Haggle", "Atlantis"} <= {word for word in words if word in all_}
-    assert "Lamp" in mine
-    assert [word for word in words if word in mine] == []
+    assert "Lamp" in seller_page
+    assert [word for word in words if word in seller_page] == []
 
 
-async def test_a_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
-    shown = (await seller.get("/admin/ware/edit/1")).text
-    assert 'name="status"' not in shown
-    assert "Status" in shown
+async def test_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
+    response = (await seller.get("/admin/ware/edit/1")).text
+    assert 'name="status"' not in response
+    assert "Status" in response
 
 
-async def test_a_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
+async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1", "save": "Save"}
     assert (await seller.post("/admin/ware/edit/1", data=sent)).status_code == 303
     ware = await stored(app, "Lamp")
@@ -129,7 +129,7 @@ async def test_a_form_ignores_hidden_and_locked_values(app: FastAPI, seller: Asy
     assert values == (Decimal(5), Decimal(7), "Haggle", "new", 2)
 
 
-async def test_prefilling_does_not_set_them(app: FastAPI, seller: AsyncClient) -> None:
+async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller: AsyncClient) -> None:
     address = "/admin/ware/create?status=sold&cost=66"
     sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
     assert (await seller.post(address, data=sent)).status_code == 303
@@ -137,20 +137,20 @@ async def test_prefilling_does_not_set_them(app: FastAPI, seller: AsyncClient) -
 
 
 @pytest.mark.parametrize("name", ["cost", "note", "status", "buyer_id"])
-async def test_imports_refuse_them_by_name(seller: AsyncClient, name: str) -> None:
+async def test_imports_refuse_hidden_and_locked_fields(seller: AsyncClient, name: str) -> None:
     files = {"file": ("rows.csv", f"name,price,{name}\nPen,1,1\n")}
-    shown = await seller.post("/admin/ware/import", files=files)
-    assert shown.status_code == 400
-    assert f"These columns cannot be imported: {name}." in shown.text
+    response = await seller.post("/admin/ware/import", files=files)
+    assert response.status_code == 400
+    assert f"These columns cannot be imported: {name}." in response.text
 
 
-async def test_imports_that_change_rows_refuse_them(seller: AsyncClient) -> None:
+async def test_importing_changes_refuses_locked_fields(seller: AsyncClient) -> None:
     files = {"file": ("rows.csv", "name,status\nLamp,sold\n")}
-    shown = await seller.post("/admin/ware/import", files=files, data={"update": "1"})
-    assert "These columns cannot be imported: status." in shown.text
+    response = await seller.post("/admin/ware/import", files=files, data={"update": "1"})
+    assert "These columns cannot be imported: status." in response.text
 
 
-async def test_history_and_audit_log_leave_them_out(app: FastAPI, admin: AsyncClient, seller: AsyncClient) -> None:
+async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: AsyncClient, seller: AsyncClient) -> None:
     sent: dict[str, Any] = {
         "name": "Lamp",
         "price": "5",
@@ -163,17 +163,17 @@ async def test_history_and_audit_log_leave_them_out(app: FastAPI, admin: AsyncCl
     async with app.state.database.reader(fresh=True) as session:
         number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "edit"))).one()
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
-        mine, all_ = [(await client.get(page)) for client in (seller, admin)]
-        assert (mine.status_code, all_.status_code) == (200, 200), page
+        seller_page, all_ = [(await client.get(page)) for client in (seller, admin)]
+        assert (seller_page.status_code, all_.status_code) == (200, 200), page
         assert "66.5" in all_.text, page
-        assert [word for word in ("66.5", "Secret", "Haggle", "cost", "Cost") if word in mine.text] == [], page
-        assert "rice" in mine.text, page
+        assert [word for word in ("66.5", "Secret", "Haggle", "cost", "Cost") if word in seller_page.text] == [], page
+        assert "rice" in seller_page.text, page
 
 
 async def test_lookups_do_not_search_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
     address = "/admin/ware/ajax/lookup?name=vendor_id&term=atlantis"
-    found = [(await client.get(address)).json()["results"] for client in (seller, buyer)]
-    assert [len(each) for each in found] == [0, 1]
+    results = [(await client.get(address)).json()["results"] for client in (seller, buyer)]
+    assert [len(item) for item in results] == [0, 1]
 
 
 async def test_lookups_of_hidden_references_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
@@ -186,7 +186,7 @@ async def test_rows_by_a_hidden_reference_are_not_listed(seller: AsyncClient, bu
     assert ["Lamp" in text for text in pages] == [False, True]
 
 
-async def test_rows_edited_with_a_parent_obey_them(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
+async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
     pages = [(await client.get("/admin/vendor/edit/1")).text for client in (seller, buyer)]
     assert [("ware-1-cost" in text, "Cost" in text, "ware-1-status" in text) for text in pages] == [
         (False, False, False),

@@ -1,4 +1,4 @@
-"""A view's hooks have the transaction, and a row that is in it and filled in, before and after it is written."""
+"""Hooks run in the transaction with a complete row, before and after it is written."""
 
 import re
 from collections.abc import Iterator
@@ -33,9 +33,7 @@ async def labels(app: FastAPI) -> list[str]:
         return list(await session.scalars(select(col(Copy.label)).order_by(col(Copy.id))))
 
 
-async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_after(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
     async with app.state.database.reader() as session:
         (novel,) = await session.scalars(select(Novel))
@@ -45,13 +43,13 @@ async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_af
     assert await labels(app) == ["new: Crime", "changed: Crime, Poetry"]
 
 
-async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_beside_the_field(
+async def test_refusing_hook_rolls_back_the_change(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for status in (303, 400):
-        answer = await admin.post("/admin/novel/create", data=SAGA | {"title": "Taken"})
-        assert answer.status_code == status
-    assert "There is one of this title." in answer.text.split('id="error-title">')[1]
+        response = await admin.post("/admin/novel/create", data=SAGA | {"title": "Taken"})
+        assert response.status_code == status
+    assert "There is one of this title." in response.text.split('id="error-title">')[1]
 
     async def refuse(_self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool) -> None:
         raise ValidationRefused(f"Not {'this one' if is_created else 'so'}.")
@@ -63,7 +61,7 @@ async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_bes
         assert list(await session.scalars(select(col(Novel.title)))) == ["Taken"]
 
 
-async def test_rows_are_looked_at_before_they_are_deleted_and_gone_after(app: FastAPI, admin: AsyncClient) -> None:
+async def test_hooks_run_before_and_after_a_deletion(app: FastAPI, admin: AsyncClient) -> None:
     for title in ("Saga", "Keep"):
         await admin.post("/admin/novel/create", data=SAGA | {"title": title})
     await admin.post("/admin/novel/delete?pks=1,2", data={"confirmed": "yes"})
@@ -80,9 +78,7 @@ def hooks_of_this_test() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hooks_of_this_test")
-async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
     async def before_save(
@@ -108,21 +104,21 @@ async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
     monkeypatch.setattr(NovelAdmin, "after_save", after_save)
     assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
     assert seen == ["view, before", "model, before: somebody", "model, after: 1", "view, after"]
-    answer = await admin.post("/admin/novel/create", data=SAGA | {"title": "Refused"})
-    assert "Not this title." in answer.text.split('id="error-title">')[1]
+    response = await admin.post("/admin/novel/create", data=SAGA | {"title": "Refused"})
+    assert "Not this title." in response.text.split('id="error-title">')[1]
     file = {"file": ("rows.csv", "title\nOne\nRefused\n")}
     assert "Title: Not this title." in (await admin.post("/admin/novel/import", files=file)).text
 
 
-async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: AsyncClient) -> None:
-    shown = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+async def test_imported_rows_run_the_hooks(app: FastAPI, admin: AsyncClient) -> None:
+    text = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', text.text)
     assert await labels(app) == []
     await admin.post("/admin/novel/import", data={"sealed": sealed})
     assert await labels(app) == ["new: "] * 2
 
 
-async def test_sqladmin_s_own_hook_has_the_filled_row_in_its_transaction_and_may_change_what_is_stored(
+async def test_sqladmin_hook_can_change_values(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def shout(_self: Any, data: dict[str, Any], model: Novel, is_created: bool, _request: Request) -> None:

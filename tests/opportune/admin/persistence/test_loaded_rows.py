@@ -1,4 +1,4 @@
-"""Relationships that hooks, actions and pages of the admin can read."""
+"""Relationships are loaded for hooks, actions and pages."""
 
 from collections.abc import AsyncIterator
 
@@ -88,23 +88,23 @@ class VisitAdmin(AdminView, model=Visit):
     load = ("doctor.city",)
     seen: list[str]
 
-    def tell(self, event: str, visit: Visit) -> None:
+    def record(self, event: str, visit: Visit) -> None:
         labels = ",".join(label.name for label in visit.labels)
         type(self).seen.append(f"{event} {visit.doctor.name} {visit.doctor.city.name} {labels}".strip())
 
     async def before_save(self, session: AsyncSession, row: Visit, request: Request, *, is_created: bool) -> None:
-        self.tell("before save:", row)
+        self.record("before save:", row)
 
     async def after_save(self, session: AsyncSession, row: Visit, request: Request, *, is_created: bool) -> None:
-        self.tell("after save:", row)
+        self.record("after save:", row)
 
     async def before_delete(self, session: AsyncSession, row: Visit, request: Request) -> None:
-        self.tell("before delete:", row)
+        self.record("before delete:", row)
 
     @action("ring", "Ring")
     async def ring(self, request: Request) -> Response:
         async def ring(_session: AsyncSession, visit: Visit) -> None:
-            self.tell("ring:", visit)
+            self.record("ring:", visit)
 
         return await self.apply_to_selected(request, "ring", ring, "rung")
 
@@ -134,8 +134,8 @@ async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def seen(app: FastAPI, make: Make) -> list[str]:
-    """Two doctors in two cities, a visit to the first, and what hooks and actions read of it."""
-    assert app.state.database  # the tables are there
+    """Two doctors in two cities, a visit to the first, and the log of hooks and actions."""
+    assert app.state.database  # creates the tables
     for name, city in (("Ann", "Rome"), ("Bob", "Oslo")):
         await make(Doctor, name=name, city=await make(City, name=city))
     await make(Visit, doctor_id=1, labels=[await make(WardLabel, name="new")])
@@ -144,49 +144,49 @@ async def seen(app: FastAPI, make: Make) -> list[str]:
 
 
 async def test_action_reads_relationships(admin: AsyncClient, seen: list[str]) -> None:
-    answer = await admin.post("/admin/visit/action/ring", data={"pks": "1", "confirmed": "yes"})
+    response = await admin.post("/admin/visit/action/ring", data={"pks": "1", "confirmed": "yes"})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303
     assert seen == ["ring: Ann Rome new"]
 
 
 async def test_hooks_of_a_new_row_read_relationships(admin: AsyncClient, seen: list[str]) -> None:
-    answer = await admin.post("/admin/visit/create", data={"doctor_id": "2", "save": "Save"})
+    response = await admin.post("/admin/visit/create", data={"doctor_id": "2", "save": "Save"})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303
     assert seen == ["before save: Bob Oslo", "after save: Bob Oslo"]
 
 
 async def test_hooks_of_a_change_read_the_new_relationship(admin: AsyncClient, seen: list[str]) -> None:
-    answer = await admin.post("/admin/visit/edit/1", data={"doctor_id": "2", "save": "Save"})
+    response = await admin.post("/admin/visit/edit/1", data={"doctor_id": "2", "save": "Save"})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303
     assert seen == ["before save: Bob Oslo new", "after save: Bob Oslo new"]
 
 
 async def test_hooks_of_a_deletion_read_relationships(admin: AsyncClient, seen: list[str]) -> None:
-    answer = await admin.post("/admin/visit/delete?pks=1", data={"confirmed": "yes"})
+    response = await admin.post("/admin/visit/delete?pks=1", data={"confirmed": "yes"})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303
     assert seen == ["before delete: Ann Rome new"]
 
 
 @pytest.mark.usefixtures("seen")
 @pytest.mark.parametrize("path", ["doctor/list", "doctor/details/1", "visit/list", "visit/details/1", "city/details/1"])
-async def test_names_of_rows_read_declared_relationships(admin: AsyncClient, path: str) -> None:
-    answer = await admin.get(f"/admin/{path}")
+async def test_titles_read_loaded_relationships(admin: AsyncClient, path: str) -> None:
+    response = await admin.get(f"/admin/{path}")
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.usefixtures("seen")
 async def test_error_names_the_relationship_to_load(admin: AsyncClient) -> None:
-    answer = await admin.post(
+    response = await admin.post(
         "/admin/doctor/action/count", data={"pks": "1", "confirmed": "yes"}, headers={"Accept": "application/json"}
     )
 
-    assert answer.status_code == 500
-    assert "class DoctorAdmin(AdminView, …):\n    load = ('city', 'visits')" in answer.json()["detail"]
+    assert response.status_code == 500
+    assert "class DoctorAdmin(AdminView, …):\n    load = ('city', 'visits')" in response.json()["detail"]
 
 
 def test_load_names_relationships() -> None:

@@ -1,4 +1,4 @@
-"""The rules on rows of a data layer hold in the admin, where a view names it."""
+"""The admin applies the row rules of a view's data layer."""
 
 from collections.abc import AsyncIterator
 
@@ -21,7 +21,7 @@ HIDDEN, OF_ANOTHER, OWN = 1, 2, 3
 
 
 class Novels(Crud[Novel]):
-    """All but the hidden ones, and those that one has added to be changed."""
+    """All rows except hidden ones, and only the user's own rows for changes."""
 
     def readable(self) -> ColumnElement[bool]:
         return col(Novel.title) != "Hidden"
@@ -42,39 +42,39 @@ async def app(app_with_novels: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fast
 
 @pytest.fixture
 async def editor(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser of staff who may do everything with novels."""
+    """Client of staff with all grants on novels."""
     editor: User = await make_user(app.state.database, "ed@example.com", is_staff=True)
     await grant(app.state.database, editor, "novel", "*")
     async with signed_in_client(app, editor) as client:
         yield client
 
 
-async def test_rows_that_are_not_readable_are_not_there(editor: AsyncClient) -> None:
-    shown = (await editor.get("/admin/novel/list")).text
-    assert "Emma" in shown
-    assert "Persuasion" in shown
-    assert "Hidden" not in shown
+async def test_unreadable_rows_are_not_found(editor: AsyncClient) -> None:
+    text = (await editor.get("/admin/novel/list")).text
+    assert "Emma" in text
+    assert "Persuasion" in text
+    assert "Hidden" not in text
     assert (await editor.get(f"/admin/novel/details/{HIDDEN}")).status_code == 404
     assert (await editor.get(f"/admin/novel/edit/{HIDDEN}")).status_code == 404
 
 
-async def test_rows_that_are_not_writable_are_shown_alone(editor: AsyncClient) -> None:
+async def test_unwritable_rows_are_read_only(editor: AsyncClient) -> None:
     new = {"title": "New", "save": "Save"}
     assert (await editor.get(f"/admin/novel/details/{OF_ANOTHER}")).status_code == 200
     for number, status in ((OF_ANOTHER, 404), (OWN, 303)):
         assert (await editor.post(f"/admin/novel/edit/{number}", data=new)).status_code == status
-        gone = await editor.post(f"/admin/novel/delete?pks={number}", data={"confirmed": "yes"})
-        assert gone.status_code == status
+        deleted = await editor.post(f"/admin/novel/delete?pks={number}", data={"confirmed": "yes"})
+        assert deleted.status_code == status
     assert "Emma" in (await editor.get("/admin/novel/list")).text
 
 
-async def test_superusers_see_and_change_all(admin: AsyncClient) -> None:
+async def test_superusers_see_and_change_all_rows(admin: AsyncClient) -> None:
     assert "Hidden" in (await admin.get("/admin/novel/list")).text
     new = {"title": "New", "save": "Save"}
     assert (await admin.post(f"/admin/novel/edit/{HIDDEN}", data=new)).status_code == 303
 
 
-def test_a_data_layer_of_another_model_is_named_in_a_line() -> None:
+def test_data_layer_of_another_model_is_reported() -> None:
     class CopyAdmin(AdminView, model=Copy):
         crud = Novels
 

@@ -1,4 +1,4 @@
-"""What a right or a row was when a page was shown is asked again in the transaction that changes something."""
+"""Rights and rows are checked again in the transaction that changes data."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ from opportune.admin.persistence.transactions import session_of
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
-# Who is asked when is the same on both kinds; the locks are taken by tests of history, groups and inlines.
+# Runs on SQLite only: tests of history, groups and inlines check the locks.
 pytestmark = pytest.mark.database("sqlite")
 
 YES = {"confirmed": "yes"}
@@ -40,11 +40,11 @@ async def deeds(app: FastAPI) -> list[str]:
 
 
 async def until_it_is_changed(_self: Any, _request: Any, row: Any) -> bool:
-    """Yes for a row that is only shown, no in a transaction."""
+    """True outside a transaction, False inside one."""
     return async_object_session(row) is None
 
 
-async def test_a_right_to_a_row_is_asked_again_where_the_row_is_changed(
+async def test_permission_is_checked_again_in_the_transaction(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await admin.post("/admin/gadget/create", data=ANVIL)
@@ -58,7 +58,7 @@ async def test_a_right_to_a_row_is_asked_again_where_the_row_is_changed(
     assert await deeds(app) == ["create"]
 
 
-async def test_an_action_asks_for_each_row_and_does_all_or_nothing(
+async def test_action_checks_all_rows_and_is_atomic(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = [await make_user(app.state.database, f"{name}@example.com", is_active=False) for name in ("ann", "bob")]
@@ -78,7 +78,7 @@ async def test_an_action_asks_for_each_row_and_does_all_or_nothing(
     assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
 
 
-async def test_rows_that_a_view_does_not_give_are_neither_changed_nor_told_of(
+async def test_rows_outside_list_query_are_not_found(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await admin.post("/admin/gadget/create", data=ANVIL)
@@ -98,9 +98,7 @@ async def test_rows_that_a_view_does_not_give_are_neither_changed_nor_told_of(
     assert "(deleted)" in (await admin.get("/admin/gadget/history/1")).text
 
 
-async def test_the_log_tells_of_no_column_that_is_hidden_and_a_filter_names_nobody_whom_one_may_not_look_up(
-    app: FastAPI, admin: AsyncClient
-) -> None:
+async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"email": ["a@example.com", "b@example.com"], "totp_step": [98765, 98766]}
     async with app.state.database.writer() as session:
         session.add(AuditEntry(action="edit", identity="user", row_id="7", changes=changes))
@@ -121,7 +119,7 @@ async def test_the_log_tells_of_no_column_that_is_hidden_and_a_filter_names_nobo
         assert "Maker: Acme" in (await client.get(address)).text
 
 
-async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_before_the_row_is_whole(
+async def test_hook_of_a_new_row_can_query_the_database(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def no_more_than_one(_self: Any, data: Any, model: Any, is_created: bool, request: Any) -> None:
@@ -138,6 +136,6 @@ async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_bef
     assert await names(app) == ["Hammer"]
 
 
-def test_who_asks_for_the_transaction_when_it_is_over_is_told_so() -> None:
+def test_session_of_a_finished_transaction_is_refused() -> None:
     with pytest.raises(RuntimeError, match="before_save"):
         session_of(Gadget(name="Anvil", maker_id=1))
