@@ -1,7 +1,6 @@
-"""A small product as its owner writes it: a bookshop, made from the starter, tested there on both databases.
+"""A bookshop as an example product, made from the starter and tested on both databases.
 
-Its files are in `bookshelf/`, beside this one. What they take in lines is what the starter asks of its owner. Its tests
-migrate; `migrate` and `check` are run for the shop of `test_tutorial.py`.
+Its files are in `bookshelf/`. `migrate` and `check` are run for the shop of `test_tutorial.py`.
 """
 
 import shutil
@@ -17,14 +16,14 @@ from tests.opportune.cli.conftest import Copy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
 EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS]
-ABOUT_THE_MODEL = ("jobs.py", "hooks.py", "summary.txt")
-"""Files of what a language model does for the shop."""
+LLM_FILES = ("jobs.py", "hooks.py", "summary.txt")
+"""Files that use a language model."""
 BIO_AFTER = (
     ("models.py", '{"small": 96}, default="")\n'),
     ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'),
 )
-ASKED_DIFFERENTLY = "searched or once"
-"""Tests in which one database may answer otherwise than the other: by what it finds, and by what it refuses."""
+DATABASE_TESTS = "searched or once"
+"""Tests that may differ between the databases."""
 MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60
 
 
@@ -33,13 +32,13 @@ def lines(pattern: str) -> dict[str, int]:
 
 
 def ask_lines() -> int:
-    """Of the route that asks the model, which stands among the pages."""
+    """Return the lines of the route that asks the language model."""
     pages = (BOOKSHELF / "app/books/pages.py").read_text()
     return len(pages[pages.index('@router.post("/{slug}/ask"') :].splitlines())
 
 
 def give_users_a_bio(folder: Path) -> None:
-    """Write a line into the model and one into each schema."""
+    """Add a field to the user model and its schemas."""
     for name, *after in BIO_AFTER:
         text = (folder / name).read_text().replace("import Image, Line", "import Image, Line, Text")
         for line in after:
@@ -50,10 +49,10 @@ def give_users_a_bio(folder: Path) -> None:
 
 def test_it_is_short() -> None:
     python, templates = lines("app/books/*.py"), lines("templates/books/**/*.*")
-    of_the_model = sum(count for name, count in (python | templates).items() if name in ABOUT_THE_MODEL) + ask_lines()
-    assert of_the_model <= MAX_MODEL_LINES
-    rest = sum(count for name, count in python.items() if name not in ABOUT_THE_MODEL) - ask_lines()
-    assert rest <= MAX_PYTHON_LINES
+    llm_lines = sum(count for name, count in (python | templates).items() if name in LLM_FILES) + ask_lines()
+    assert llm_lines <= MAX_MODEL_LINES
+    other_lines = sum(count for name, count in python.items() if name not in LLM_FILES) - ask_lines()
+    assert other_lines <= MAX_PYTHON_LINES
     assert sum(templates.values()) <= MAX_TEMPLATE_LINES
 
 
@@ -70,7 +69,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
         installed = copy / "app/installed.py"
         installed.write_text(with_feature(installed.read_text(), "books"))
-        asked = ("-q", "-k", f"not postgresql or {ASKED_DIFFERENTLY}", "tests/books")
-        code, output = run("makemigrations", "&&", "pytest", *asked)
+        arguments = ("-q", "-k", f"not postgresql or {DATABASE_TESTS}", "tests/books")
+        code, output = run("makemigrations", "&&", "pytest", *arguments)
     assert code == 0, output[-5000:]
     assert " passed" in output

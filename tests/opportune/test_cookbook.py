@@ -1,4 +1,4 @@
-"""docs/cookbook.md and docs/testing.md are true: their files make a feature in a copy of the project, and it works."""
+"""Recipes of docs/cookbook.md and docs/testing.md, run in a copy of the project."""
 
 import re
 import shutil
@@ -17,12 +17,12 @@ TESTS = "tests/books/test_books.py"
 
 
 def files() -> dict[str, str]:
-    """Text by path: what several recipes say of a file is all in it."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """Return the text of each file. Parts in several recipes are joined."""
+    parts: dict[str, list[str]] = defaultdict(list)
     for guide in GUIDES:
         for name, text in FILE.findall((PROJECT / "docs" / guide).read_text(encoding="utf-8")):
-            found[name].append(text)
-    return {name: "\n".join(texts) for name, texts in found.items()}
+            parts[name].append(text)
+    return {name: "\n".join(texts) for name, texts in parts.items()}
 
 
 def test_none_touches_the_framework() -> None:
@@ -31,7 +31,7 @@ def test_none_touches_the_framework() -> None:
     assert not [name for name in names if not re.match(r"(app|templates|tests)/books/", name)]
 
 
-def test_every_recipe_works(tmp_path: Path) -> None:
+def test_recipes_work(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     install_only(copy)
     shutil.copy(PROJECT / "pyproject.toml", copy)
@@ -46,6 +46,6 @@ def test_every_recipe_works(tmp_path: Path) -> None:
     with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:
         code, output = run("makemigrations", "&&", "migrate")
         assert code == 0, output
-        # Which sees to it that the migrations are what the models say.
+        # The tests also compare migrations and models.
         output = slug_recipe.follow(copy, run, "pytest", "-q", TESTS)
     assert f"{len(re.findall(r'^(?:async )?def test_', files()[TESTS], re.MULTILINE))} passed" in output

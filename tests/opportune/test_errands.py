@@ -1,4 +1,4 @@
-"""The errands of docs/errands.md and of the examples' guides: done in a copy of the project, and tested there."""
+"""Errands of docs/errands.md and of the examples' guides, run in a copy of the project."""
 
 import re
 import shutil
@@ -12,13 +12,13 @@ from tests.opportune.cli.conftest import Copy
 
 GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
 IMPORTED = tuple(f"opportune.{name}" for name in ("db.factory", "db.migrations.runner", "fields", "web.routing"))
-"""What takes longest of what knows neither features nor users, which errands change."""
+"""Slow imports that do not depend on features and users, which errands change."""
 FEATURES = ("welcome",)
-"""What the guide says to put into `app/installed.py`."""
+"""Features that the guide adds to `app/installed.py`."""
 
 
 def diffs(guides: Sequence[Path] = GUIDES) -> Iterator[tuple[str, str]]:
-    """A file and its changes, in the order in which they are to be made."""
+    """Yield files with their changes, in order."""
     for guide in guides:
         for diff in re.findall(r"^```diff\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
             for part in re.split(r"^--- .*\n(?=\+\+\+ )", diff, flags=re.MULTILINE)[1:]:
@@ -27,12 +27,12 @@ def diffs(guides: Sequence[Path] = GUIDES) -> Iterator[tuple[str, str]]:
 
 
 def apply(changes: str, path: Path) -> None:
-    """Make the changes of a unified diff, wherever the lines stand by now."""
+    """Apply a unified diff. Line numbers are ignored."""
     text = path.read_text() if path.exists() else ""
     for hunk in re.split(r"^@@ .*\n", changes, flags=re.MULTILINE)[1:]:
         lines = hunk.splitlines(keepends=True)
         old, new = ("".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +"))
-        assert text.count(old) == 1 or not text, f"{path.name} has not these lines, or twice:\n{old}"
+        assert text.count(old) == 1 or not text, f"{path.name} must contain these lines once:\n{old}"
         text = text.replace(old, new) if old else new
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -44,12 +44,12 @@ def test_none_touches_the_framework() -> None:
     assert not [name for name in changed if name.startswith(("opportune/", "tests/opportune/"))]
 
 
-def test_all_of_them_work(tmp_path: Path) -> None:
+def test_errands_work(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
     tests = sorted({name for name, _ in diffs() if name.startswith("tests/")})
     for folder in {"tests", *(Path(name).parent.as_posix() for name in tests)}:
-        for file in (PROJECT / folder).glob("[_c]*.py"):  # what tests of the examples stand on
+        for file in (PROJECT / folder).glob("[_c]*.py"):  # fixtures of the examples' tests
             (copy / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy / folder)
     with command_server(copy, *IMPORTED) as run:

@@ -1,4 +1,4 @@
-"""docs/make-it-yours.md is true: its files are put into a project, and take the place of the framework's."""
+"""Files of docs/make-it-yours.md, which replace files of the framework."""
 
 import re
 from html import unescape
@@ -31,31 +31,31 @@ TITLES = {
     "/mailbox": f"403 Forbidden · {NAME}",
     "/api/docs": f"API · {NAME}",
 }
-SEEN = """(element, property) => {
+COLOUR_SCRIPT = """(element, property) => {
   const canvas = document.createElement("canvas").getContext("2d");
   canvas.fillStyle = getComputedStyle(element)[property];
   canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
 }"""
-"""A colour as red, green and blue."""
+"""Script that returns a colour as red, green and blue."""
 
 pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder with the guide's files, found before the framework's."""
+    """Make a project folder with the files of the guide, before those of the framework."""
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     folders = (tmp_path / "templates", PROJECT / "templates", FRAMEWORK / "templates")
-    monkeypatch.setattr(loader, "TEMPLATE_FOLDERS", folders)  # for the admin's, which is made with the site
+    monkeypatch.setattr(loader, "TEMPLATE_FOLDERS", folders)  # for the admin, which is built with the site
     for environment in (templates.environment, email_templates.environment):
         monkeypatch.setattr(environment.loader, "searchpath", [str(folder) for folder in folders])
         monkeypatch.setattr(environment, "cache", LRUCache(400))
     monkeypatch.setattr(assets, "all_directories", [tmp_path / "static", *assets.all_directories])
-    for known in ("_urls", "_digests", "_compressed"):
-        monkeypatch.setattr(assets, known, {})
+    for cache in ("_urls", "_digests", "_compressed"):
+        monkeypatch.setattr(assets, cache, {})
     return tmp_path
 
 
@@ -68,25 +68,29 @@ def title_of(page: str) -> str:
     return unescape(re.findall(r"<title>(.*?)</title>", page)[0])
 
 
-async def test_a_block_of_the_base_page_and_the_name_are_changed_on_every_page(client: AsyncClient) -> None:
+async def test_base_template_and_name_change_every_page(client: AsyncClient) -> None:
     pages = {path: (await client.get(path)).text for path in TITLES}
     assert {path: title_of(page) for path, page in pages.items()} == TITLES
     for page in (pages[path] for path in ("/accounts/login", "/accounts/register", "/nothing")):
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
-        assert '<nav class="collapse navbar-collapse" id="menu"' in page, "the rest is the framework's"
+        assert '<nav class="collapse navbar-collapse" id="menu"' in page
     assert "letter-spacing" in (await client.get(assets.url("own.css"))).text
     assert (await client.get("/api/openapi.json")).json()["info"]["title"] == NAME
 
 
-async def test_the_pages_of_a_sign_in_and_of_an_error_are_changed(client: AsyncClient) -> None:
+async def test_sign_in_and_error_pages_are_changed(client: AsyncClient) -> None:
     page = (await client.get("/accounts/login")).text
     assert page.index("Members only") < page.index('name="password"')
-    answer = await client.get("/nothing", headers={"Accept": "text/html"})
-    assert (answer.status_code, "Lost a book?" in answer.text, "Back to the start" in answer.text) == (404, True, True)
+    response = await client.get("/nothing", headers={"Accept": "text/html"})
+    assert (response.status_code, "Lost a book?" in response.text, "Back to the start" in response.text) == (
+        404,
+        True,
+        True,
+    )
 
 
-async def test_the_admins_pages_are_changed_and_have_the_name(app: FastAPI) -> None:
+async def test_admin_pages_are_changed(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_superuser=True)
     titles = {"/admin/": f"Overview · {NAME} admin", "/admin/user/list": f"Users · {NAME} admin"}
     async with signed_in_client(app, user) as browser:
@@ -95,30 +99,30 @@ async def test_the_admins_pages_are_changed_and_have_the_name(app: FastAPI) -> N
             assert (title_of(page), f'href="{assets.url("own.css")}"' in page) == (title, True)
 
 
-def test_emails_are_changed_and_have_the_colour_of_the_site(settings: Settings) -> None:
+def test_emails_are_changed(settings: Settings) -> None:
     email = render_email(settings, "ada@example.com", "mail/test", {})
     assert "Rua do Alecrim 12" in email.html
     assert "Nobody reads answers" not in email.html
     assert "background: #0f766e" in email.html
 
 
-async def test_logo_and_colours_are_one_file_each(client: AsyncClient) -> None:
+async def test_logo_and_colours_are_single_files(client: AsyncClient) -> None:
     assert (await client.get(assets.url("icon.svg"))).text == FILES["static/icon.svg"]
     assert (await client.get("/favicon.ico")).text == FILES["static/icon.svg"]
     assert (await client.get(assets.url("colours.css"))).text == FILES["static/colours.css"]
 
 
-async def test_the_colour_is_seen_on_what_is_pressed_and_followed(site: str, page: Page) -> None:
+async def test_buttons_and_links_have_the_colour(site: str, page: Page) -> None:
     await page.goto(f"{site}/accounts/login")
     button, link = page.get_by_role("button", name="Sign in"), page.get_by_role("link", name="Forgot your password?")
-    assert await button.evaluate(SEEN, "backgroundColor") == [15, 118, 110]
-    assert await link.evaluate(SEEN, "color") == [15, 118, 110]
+    assert await button.evaluate(COLOUR_SCRIPT, "backgroundColor") == [15, 118, 110]
+    assert await link.evaluate(COLOUR_SCRIPT, "color") == [15, 118, 110]
     await page.emulate_media(color_scheme="dark")
     await expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
-    assert await link.evaluate(SEEN, "color") == [94, 234, 212]
+    assert await link.evaluate(COLOUR_SCRIPT, "color") == [94, 234, 212]
 
 
-def test_emails_say_who_they_are_from(settings: Settings) -> None:
+def test_emails_name_the_site(settings: Settings) -> None:
     email = render_email(settings, "ada@example.com", "accounts/mail/register", {"token": "abc"})
     assert f">{NAME}</a>" in email.html
     assert NAME in email.text
@@ -127,19 +131,19 @@ def test_emails_say_who_they_are_from(settings: Settings) -> None:
     assert sender_address(named).display_name == "Librarian"
 
 
-def test_the_example_of_the_settings_is_a_settings_class() -> None:
+def test_settings_example_is_valid() -> None:
     names: dict[str, Any] = {}
-    exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0], names)  # noqa: S102 - the guide's own
+    exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0], names)  # noqa: S102 - code of the guide
     assert issubclass(names["Settings"], Settings)
     assert names["Settings"](_env_file=None, environment="test").site_name == NAME
 
 
-def test_its_blocks_are_those_of_the_base_page() -> None:
-    told = set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE))
-    assert told == set(re.findall(r"{% block (\w+) %}", (FRAMEWORK / "templates/base.html").read_text()))
+def test_guide_lists_the_blocks_of_the_base_template() -> None:
+    listed = set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE))
+    assert listed == set(re.findall(r"{% block (\w+) %}", (FRAMEWORK / "templates/base.html").read_text()))
 
 
-def test_its_paths_are_those_of_templates() -> None:
+def test_guide_lists_existing_templates() -> None:
     rows = re.findall(r"^\| (`[\w/]+\.html`.*?) \|", GUIDE, re.MULTILINE)
     paths = [path for row in rows for path in re.findall(r"`([\w/]+\.html)`", row)]
     assert len(paths) >= 6

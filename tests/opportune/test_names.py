@@ -1,4 +1,4 @@
-"""Public names are the words that somebody would search for, and a number's name says what it counts."""
+"""Names that developers search for, and units in the names of numbers."""
 
 import re
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ DIALECT = {
     "unfit": "invalid",
     "unproven": "wrong credential",
 }
-"""Words that nobody looks for, and what stands in their place."""
+"""Words to avoid, with their replacements."""
 
-ONCE_SAID_TOO_LITTLE = {
+TOO_GENERAL = {
     "Beginning", "Call", "Edge", "Finish", "ForeignOrigins", "Kept", "KnownHosts", "Leaving", "MailedToken",
     "Piece", "Proof", "QueuedJob", "Run", "Runs", "SiteJobs", "TooMany", "Try", "UserChange", "UserShown", "Withdrawn",
 }  # fmt: skip
-"""Names of classes that stood for another thing in each module."""
+"""Former names of classes that were too general."""
 
 FILES = {
     "agents", "asking", "attempts", "browsers", "by_mail", "chips", "circumstances", "confirming", "current", "edge",
@@ -51,7 +51,7 @@ FILES = {
     "showing", "spoiled", "stored", "subject", "sweeping", "talking", "texts", "timed", "told", "toys", "upstream",
     "waiting", "walking", "watcher", "wording",
 }  # fmt: skip
-"""What files of code and helpers of tests were called where one looked for another word."""
+"""Former names of files that were hard to find."""
 
 UNIT = re.compile(
     r"""
@@ -65,7 +65,7 @@ UNIT = re.compile(
 )
 
 CODES = {"SYNCHRONOUS_FULL", "RETRIEVAL_ROUND"}
-"""Numbers that stand for something."""
+"""Numbers that are codes, not quantities."""
 
 
 DEFINED = re.compile(
@@ -77,7 +77,7 @@ DEFINED = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
-"""A line that names something, at the top of a module or one step inside. To parse all files takes over a second."""
+"""A definition at the top level of a module or class. Parsing all files would take over a second."""
 
 NUMBER = re.compile(r"[-(]*\d[\w.]*(?:[-+*/<>() ]+\d[\w.]*)*\)*(?: +#.*)?")
 
@@ -86,7 +86,7 @@ class Name(NamedTuple):
     file: str
     name: str
     value: str = ""
-    """What the line says of it, if anything."""
+    """Assigned value as source text; may be empty."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name}"
@@ -102,41 +102,41 @@ class Name(NamedTuple):
 
 @cache
 def public_names() -> list[Name]:
-    """The files, and all that is defined at the top of a module or in a class that is."""
-    found = []
+    """Return the names of files, of top-level definitions and of members of classes."""
+    names = []
     for path in sorted(path for folder in FOLDERS for path in folder.rglob("*.py")):
         file = path.relative_to(PROJECT).as_posix()
-        found += [Name(file, path.stem), *(Name(file, *each) for each in defined(path.read_text()))]
-    return [each for each in found if not each.name.startswith("_")]
+        names += [Name(file, path.stem), *(Name(file, *definition) for definition in defined(path.read_text()))]
+    return [name for name in names if not name.name.startswith("_")]
 
 
 def defined(code: str) -> Iterator[tuple[str, str]]:
-    """Names, and what the lines say of them."""
-    around = ""
+    """Yield defined names with their assigned values."""
+    outer = ""
     for line in DEFINED.finditer(code):
         if not line["is_inside"]:
-            around = line["kind"] or ""
-        elif around != "class":
-            continue  # what only a function knows
+            outer = line["kind"] or ""
+        elif outer != "class":
+            continue  # a local variable of a function
         yield from ((name, line["value"] or "") for name in re.split(", | = ", line["name"] or line["names"]))
 
 
-def test_no_public_name_has_a_word_of_our_own() -> None:
-    found = {str(name): name.words & DIALECT.keys() for name in public_names()}
-    assert {name: [DIALECT[word] for word in words] for name, words in found.items() if words} == {}
+def test_public_names_avoid_dialect() -> None:
+    matches = {str(name): name.words & DIALECT.keys() for name in public_names()}
+    assert {name: [DIALECT[word] for word in words] for name, words in matches.items() if words} == {}
 
 
-def test_no_class_of_the_framework_has_a_name_that_said_too_little() -> None:
-    of_framework = [each for each in public_names() if each.file.startswith("opportune/") and not each.value]
-    assert [str(each) for each in of_framework if each.name in ONCE_SAID_TOO_LITTLE] == []
+def test_class_names_are_specific() -> None:
+    names = [name for name in public_names() if name.file.startswith("opportune/") and not name.value]
+    assert [str(name) for name in names if name.name in TOO_GENERAL] == []
 
 
-def test_no_file_has_a_name_that_nobody_looks_for() -> None:
+def test_file_names_are_searchable() -> None:
     files = [path for folder in (*FOLDERS, PROJECT / "tests") for path in folder.rglob("*.py")]
     assert [path for path in files if path.stem in FILES or path.parent.name in FILES] == []
 
 
-def test_people_read_of_emails_and_of_no_letters() -> None:
+def test_texts_for_users_say_email() -> None:
     folders = (FRAMEWORK / "templates", PROJECT / "templates")
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".txt")]
     assert len(files) > 50
@@ -146,7 +146,7 @@ def test_people_read_of_emails_and_of_no_letters() -> None:
     assert [name for name, text in texts.items() if re.search(r"\bletters?\b", text, re.IGNORECASE)] == []
 
 
-def test_a_numbers_name_says_its_subject_and_its_unit() -> None:
+def test_names_of_numbers_have_a_unit() -> None:
     numbers = [name for name in public_names() if name.name.isupper() and name.is_number]
     assert len(numbers) > 100
     assert [str(name) for name in numbers if not UNIT.fullmatch(name.name) and name.name not in CODES] == []
@@ -164,5 +164,5 @@ def test_a_numbers_name_says_its_subject_and_its_unit() -> None:
         ("ROWS_PER_PAGE", True),
     ],
 )
-def test_the_rule_of_units_knows_good_names_from_bad_ones(name: str, is_good: bool) -> None:
+def test_rule_for_units(name: str, is_good: bool) -> None:
     assert bool(UNIT.fullmatch(name)) is is_good

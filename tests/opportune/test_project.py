@@ -1,4 +1,4 @@
-"""House rules that no linter can state."""
+"""Rules of the project that linters cannot check."""
 
 import ast
 import os
@@ -34,28 +34,28 @@ from tests.opportune.cli.command_server import RunCommand, command_server, link
 FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
 
 NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "home")]
-"""Those whose name means nothing else: of the others only their paths and modules are looked for."""
+"""Features whose name is searched as a word. For the others, only paths and modules are searched."""
 
 IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", *OF_FRAMEWORK, f"app.{USERS}.feature")
-"""What takes longest when pages are read and tests start, and knows no feature that can be deleted."""
+"""Slow imports that do not depend on deleted features."""
 
 MIGRATE = """
 from opportune.testing.plugin import migrate
 import app.main
 migrate("sqlite:///data/new.db")
 """
-"""And builds the site, before."""
+"""Builds the site, then migrates."""
 
 CODE_FOLDERS, CODE_ENDS = ("app", "templates", "static", "tests"), (".css", ".html", ".js", ".py", ".txt")
 USER = f"{ADMIN_PATH}/user/details/1"
 FRAMEWORK = "opportune"
 THIS_FILE = Path(__file__).relative_to(PROJECT).as_posix()
 
-# Of its tests: the others know no feature, which import-linter sees to, or have some of such names.
-ASKED = tuple(f"tests/{FRAMEWORK}/{part}/" for part in ("accounts", "admin", "cli", "security"))
+# Folders of the framework's tests that are searched. Other tests use features of such names.
+SEARCHED = tuple(f"tests/{FRAMEWORK}/{part}/" for part in ("accounts", "admin", "cli", "security"))
 
 SINGULAR = "|".join(f"{name.removesuffix('s')}" for name in FEATURES)
-# Neither of a stream's events, nor what comes below an address of the framework's, as in f"{ACCOUNTS}/events".
+# Excludes events of streams, and paths below those of the framework, as in f"{ACCOUNTS}/events".
 NAMED = re.compile(
     rf'\bapp\.({SINGULAR})|(?<!\w)(?<![A-Z]\}})/({SINGULAR})s?\b|(?<![]\w]\[)"({SINGULAR})"|["\']({SINGULAR})s?/'
 )
@@ -63,11 +63,11 @@ NAMED = re.compile(
 CODE_BLOCK = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
 
-NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
+PRINT_CALL = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
 def project_files() -> list[str]:
-    """What git has, or would have, of the project. Neither git nor a clone has to be there."""
+    """Return the files that git tracks or would track. Works without git."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -77,19 +77,19 @@ def project_files() -> list[str]:
 
 
 def files_not_ignored() -> list[str]:
-    """The files that no line of .gitignore names, for those kinds of lines that are there."""
+    """Return the files that .gitignore does not match. Supports the kinds of patterns that it contains."""
     lines = [".git", *(line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines())]
-    found = []
+    names_of_files = []
     for folder, folders, files in os.walk(PROJECT):
         patterns = [line.removeprefix("/") for line in lines if not line.startswith("/") or Path(folder) == PROJECT]
         folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in patterns)]
         names = (name for name in files if not any(fnmatch(name, pattern) for pattern in patterns))
-        found += [(Path(folder) / name).relative_to(PROJECT).as_posix() for name in names]
-    return sorted(found)
+        names_of_files += [(Path(folder) / name).relative_to(PROJECT).as_posix() for name in names]
+    return sorted(names_of_files)
 
 
 def remove(feature: str, project: Path) -> None:
-    """What `oppman.py removeapp` does."""
+    """Remove a feature as `oppman.py removeapp` does."""
     removal = Removal(feature, project)
     removal.refuse()
     removal.carry_out()
@@ -97,7 +97,7 @@ def remove(feature: str, project: Path) -> None:
 
 
 class Copy:
-    """The project in another folder, without some features, and what runs tests there."""
+    """A copy of the project without some features, and a runner for its tests."""
 
     def __init__(self, folder: Path, run: RunCommand) -> None:
         self.folder = folder
@@ -105,10 +105,10 @@ class Copy:
         self.deleted: Sequence[str] = ()
 
     def delete(self, features: Sequence[str]) -> None:
-        """Let it be without these, and have all others."""
+        """Delete these features and restore all others."""
         if features != self.deleted:
             self.deleted = ()
-            put_back(self.folder)
+            restore(self.folder)
             for feature in features:
                 remove(feature, self.folder)
             self.deleted = features
@@ -117,140 +117,140 @@ class Copy:
 @pytest.fixture(scope="module")
 def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     folder = tmp_path_factory.mktemp("project")
-    put_back(folder)
+    restore(folder)
     with command_server(folder, *IMPORTED) as run:
         yield Copy(folder, run)
 
 
-def put_back(copy: Path) -> None:
-    """Give a copy of the project what it does not have (any more), and the texts that lines were taken out of."""
+def restore(copy: Path) -> None:
+    """Copy missing files of the project, and text files from which lines were removed."""
     for name in project_files():
-        is_ours = name.startswith(f"{FRAMEWORK}/")  # where nothing is written into, or taken out
-        is_text = name in (INSTALLED, ".env.example") or (name.endswith(".md") and not is_ours)
+        is_framework = name.startswith(f"{FRAMEWORK}/")  # never changed
+        is_text = name in (INSTALLED, ".env.example") or (name.endswith(".md") and not is_framework)
         if is_text or not (copy / name).exists():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            # A copy is of the same age, too, as what is compiled wants it.
-            (link if is_ours else shutil.copy2)(str(PROJECT / name), str(copy / name))
+            # Compiled files need the same modification times.
+            (link if is_framework else shutil.copy2)(str(PROJECT / name), str(copy / name))
 
 
 def run_tool(project: Path, tool: str, *arguments: str) -> None:
-    """Run a tool of this environment in another copy of the project."""
+    """Run a tool of this environment in a copy of the project."""
     command = [str(Path(sys.executable).parent / tool), *arguments]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
 def rounds() -> list[list[str]]:
-    """Features to be left out at once, so that each is once while another is there, whichever two one takes.
+    """Return groups of features to leave out, so that every feature is tested without every other one.
 
-    Each is there in other rounds than any other, and in as many: no feature's rounds are all among another's.
+    Each feature is installed in a different set of rounds, and all sets have the same size.
     """
     number = next(number for number in count(1) if comb(number, number // 2) >= len(FEATURES))
-    there = dict(zip(FEATURES, combinations(range(number), number // 2), strict=False))
-    return [[name for name in FEATURES if each not in there[name]] for each in range(number)]
+    rounds_of = dict(zip(FEATURES, combinations(range(number), number // 2), strict=False))
+    return [[name for name in FEATURES if index not in rounds_of[name]] for index in range(number)]
 
 
-def test_each_feature_is_left_out_while_each_other_one_is_there() -> None:
-    left_out = rounds()
+def test_rounds_separate_every_pair_of_features() -> None:
+    groups = rounds()
     for one, other in permutations(FEATURES, 2):
-        assert any(one in names and other not in names for names in left_out), f"{one} without {other}"
+        assert any(one in names and other not in names for names in groups), f"{one} without {other}"
 
 
 async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_path: Path) -> None:
-    """By an owner, as the framework's are in a copy without any feature: there this test is run, too."""
-    for number, left_out in enumerate(rounds()):
+    """Read all pages as owner. The test also runs in a copy without features."""
+    for number, excluded in enumerate(rounds()):
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
-        there = [feature for feature in installed_features() if feature.name not in left_out]
+        installed = [feature for feature in installed_features() if feature.name not in excluded]
         settings = settings_for(f"sqlite:///{file}", *of_features()).model_copy(update={"jobs": "off"})
-        site = create_app(settings, there)
+        site = create_app(settings, installed)
         async with site.router.lifespan_context(site):
-            people = await everyone(site)
-            answers = {
-                path: await send_request(site, "GET", example(path), people["owner"])
+            users = await everyone(site)
+            responses = {
+                path: await send_request(site, "GET", example(path), users["owner"])
                 for source, method, path in addresses(site)
                 if method == "GET" and (is_of_project(source) or not FEATURES) and not path.startswith(ADMIN_PATH)
             }
-            answers[USER] = await send_request(site, "GET", USER, people["superuser"])  # where features have a line
-        assert {path: answer.status for path, answer in answers.items() if answer.is_crash} == {}
-        own = {name for name in FEATURES if any(path.startswith(f"/{name}") for path in answers)}
-        assert (own & {*left_out}, bool(own), answers[USER].status) == (set(), bool(FEATURES), 200)
+            responses[USER] = await send_request(site, "GET", USER, users["superuser"])  # has lines of features
+        assert {path: response.status for path, response in responses.items() if response.is_crash} == {}
+        visited = {name for name in FEATURES if any(path.startswith(f"/{name}") for path in responses)}
+        assert (visited & {*excluded}, bool(visited), responses[USER].status) == (set(), bool(FEATURES), 200)
 
 
-def test_no_file_of_others_uses_a_feature() -> None:
-    """No code and no template wants its modules, tables, migrations or files, and no test its addresses and models."""
+def test_no_other_file_uses_a_feature() -> None:
+    """Other code and templates use no modules, tables or files of a feature, and other tests no addresses."""
     used = {name: list(Removal(name, PROJECT).uses()) for name in FEATURES}
     assert {name: places for name, places in used.items() if places} == {}
     files = (path for folder in CODE_FOLDERS for path in (PROJECT / folder).rglob("*.*") if path.suffix in CODE_ENDS)
     names = sorted(path.relative_to(PROJECT).as_posix() for path in files if path != PROJECT / INSTALLED)
-    assert [found for name in names for found in others_named_in(name)] == []
+    assert [match for name in names for match in other_features_in(name)] == []
 
 
-def others_named_in(name: str) -> Iterator[str]:
-    """The features that a file names by package, address, file or model, and is not of."""
-    if name.startswith(f"tests/{FRAMEWORK}/") and not name.startswith(ASKED):
+def other_features_in(name: str) -> Iterator[str]:
+    """Yield uses of features in a file that does not belong to them."""
+    if name.startswith(f"tests/{FRAMEWORK}/") and not name.startswith(SEARCHED):
         return
     owner = name.split("/")[1].removesuffix("s")
-    for found in NAMED.finditer((PROJECT / name).read_text()):
-        if owner not in found.groups():
-            yield f"{name}: {found[0]}"
+    for match in NAMED.finditer((PROJECT / name).read_text()):
+        if owner not in match.groups():
+            yield f"{name}: {match[0]}"
 
 
-def test_features_can_be_deleted_and_the_rest_goes_on(copy_of_project: Copy) -> None:
-    """Some while others stay, and all; of any two one without the other is asked above."""
+def test_project_works_after_features_are_deleted(copy_of_project: Copy) -> None:
+    """Delete half of the features, then all."""
     project, run = copy_of_project.folder, copy_of_project.run
     copy_of_project.delete(FEATURES[::2])
     assert run("-c", MIGRATE) == (0, "")
     copy_of_project.delete(FEATURES)
-    run_tool(project, "ruff", "check", INSTALLED)  # the one file of code that is another
-    run_tool(project, "lint-imports", "--no-cache")  # that others know none of them, it says of the whole project
+    run_tool(project, "ruff", "check", INSTALLED)  # the only changed code
+    run_tool(project, "lint-imports", "--no-cache")
     code, output = run("pytest", "-qx", "-k", test_pages_are_read_without_other_features.__name__, THIS_FILE)
     assert code == 0, output[-7000:]
     assert "1 passed" in output
 
 
-def test_nothing_of_a_deleted_feature_is_left(copy_of_project: Copy) -> None:
-    """What only says its name would mislead whoever reads it, though nothing breaks."""
+def test_deleted_feature_leaves_nothing(copy_of_project: Copy) -> None:
     paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in FOLDERS for name in FEATURES)
     words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
     named = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
     copy_of_project.delete(FEATURES)
     history = {"CHANGELOG.md", Path(__file__).relative_to(PROJECT).as_posix()}
     names = [name for name in project_files() if name not in history and not name.endswith((".png", ".ico", ".lock"))]
-    left = {name: path for name in names if (path := copy_of_project.folder / name).is_file()}
-    texts = {name: path.read_text().lower() for name, path in left.items()}  # in which re finds sooner than in any case
-    assert [f"{name}: {found[0]}" for name, text in texts.items() if (found := named.search(text))] == []
+    remaining = {name: path for name in names if (path := copy_of_project.folder / name).is_file()}
+    texts = {name: path.read_text().lower() for name, path in remaining.items()}  # faster than ignoring case
+    assert [f"{name}: {match[0]}" for name, text in texts.items() if (match := named.search(text))] == []
 
 
-def imported_features(code: str, own: str) -> Iterator[str]:
-    """The others than its own."""
-    others = {*FEATURES} - {own}
+def imported_features(code: str, owner: str) -> Iterator[str]:
+    """Yield imported features other than the owner."""
+    others = {*FEATURES} - {owner}
     if others.isdisjoint(re.findall(r"\bapp\.(\w+)", code)):
-        return  # and need not be parsed
+        return
     for node in ast.walk(ast.parse(code)):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         yield from (name.split(".")[1] for name in names if name.startswith("app.") and name.split(".")[1] in others)
 
 
-def owner(name: str) -> str:
-    """The feature in whose folders a file is, if there is one."""
-    return next((each for each in FEATURES if name.startswith(tuple(f"{folder}/{each}/" for folder in FOLDERS))), "")
+def owner_of(name: str) -> str:
+    """Return the feature that a file belongs to; empty for other files."""
+    folders = {feature: tuple(f"{folder}/{feature}/" for folder in FOLDERS) for feature in FEATURES}
+    return next((feature for feature in FEATURES if name.startswith(folders[feature])), "")
 
 
 def test_nothing_outside_a_feature_imports_it() -> None:
-    """So that what is left when it is deleted passes mypy, which takes too long to be run for each."""
-    others = [
+    """After a deletion, the remaining project must pass mypy, which is too slow to run here."""
+    imports = [
         (name, feature)
         for name in project_files()
         if name.endswith(".py") and name != "app/installed.py"
-        for feature in imported_features((PROJECT / name).read_text(), owner(name))
+        for feature in imported_features((PROJECT / name).read_text(), owner_of(name))
     ]
-    assert others == []
+    assert imports == []
 
 
-def test_no_test_holds_the_name_that_an_owner_changes() -> None:
-    of_the_starter = {
+def test_tests_do_not_contain_the_site_name() -> None:
+    starter_tests = {
         "tests/opportune/cli/test_main.py",
         "tests/opportune/cli/environment/test_environment.py",
         "tests/opportune/cli/project/upgrading/test_refusals.py",
@@ -259,10 +259,10 @@ def test_no_test_holds_the_name_that_an_owner_changes() -> None:
         "tests/opportune/test_project.py",
     }
     files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}
-    assert [name for name in sorted(files - of_the_starter) if "Opportune" in (PROJECT / name).read_text()] == []
+    assert [name for name in sorted(files - starter_tests) if "Opportune" in (PROJECT / name).read_text()] == []
 
 
-def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_files_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = project_files()
     assert {"oppman.py", ".gitignore", ".env.example", "tests/opportune/test_project.py"} < set(listed)
     monkeypatch.setenv("PATH", "")
@@ -270,13 +270,13 @@ def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.M
 
 
 def run_tests(copy: Copy, folder: Path, code: str, *options: str) -> tuple[int, str]:
-    """Run tests of their own with the project's configuration and these options."""
+    """Run tests with the project's configuration and these options."""
     (folder / "test_it.py").write_text(code)
     configured = ("-c", f"{PROJECT}/pyproject.toml", f"--rootdir={folder}")
     return copy.run("CI=", "pytest", *configured, *options, str(folder))
 
 
-def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: Copy) -> None:
+def test_hanging_test_is_stopped(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: Copy) -> None:
     assert float(pytestconfig.getini("faulthandler_timeout")) == 300
     waiting = "import threading\ndef test_it(): threading.Event().wait()\n"
     code, output = run_tests(copy_of_project, tmp_path, waiting, "-o", "faulthandler_timeout=0.5")
@@ -293,7 +293,7 @@ def test_it(program): skip_for_missing(program, f"apt install {program.lower()}"
 """
 
 
-def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Path, copy_of_project: Copy) -> None:
+def test_skipped_tests_are_counted_with_advice(tmp_path: Path, copy_of_project: Copy) -> None:
     _, output = run_tests(copy_of_project, tmp_path, SKIPPED, "-p", "opportune.testing.services.missing_programs")
     *_, total, first, second, last = output.splitlines()
     assert total == "3 tests were skipped:"
@@ -314,16 +314,17 @@ def test_ci_misses_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
         skip_for_missing("Redis", "apt install redis")
 
 
-def test_every_command_is_in_the_docs_with_the_same_words() -> None:
+def test_commands_are_documented() -> None:
     documented = (PROJECT / "docs/commands.md").read_text()
     assert [name for name in MODULES if f"| `{name}` | {help_line(name)} |" not in documented] == []
 
 
-def test_every_link_of_a_page_leads_to_a_file_and_a_heading_that_are_there() -> None:
+def test_links_in_docs_are_valid() -> None:
     pages = [PROJECT / name for name in project_files() if name.endswith(".md")]
     texts = {page: CODE_BLOCK.sub("", page.read_text()) for page in pages}
     headings = {
-        page: {anchor(each) for each in re.findall("^#+ (.*)", text, re.MULTILINE)} for page, text in texts.items()
+        page: {anchor(heading) for heading in re.findall("^#+ (.*)", text, re.MULTILINE)}
+        for page, text in texts.items()
     }
     dead = []
     for page, text in texts.items():
@@ -336,7 +337,7 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading_that_are_there() -> 
 
 
 def anchor(heading: str) -> str:
-    """What GitHub calls it."""
+    """Return GitHub's anchor of a heading."""
     return re.sub(r"[^\w -]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-")
 
 
@@ -344,17 +345,17 @@ def test_the_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= 130
 
 
-def test_nothing_names_an_index_or_a_path_of_a_machine() -> None:
+def test_no_file_names_an_index_or_a_machine_path() -> None:
     forbidden = re.compile(r"/(root|work|home/\w+)/|pypi\.org|pythonhosted|registry\.npmjs")
-    found = [
+    names = [
         name
         for name in project_files()
         if not name.endswith((".png", ".ico")) and forbidden.search((PROJECT / name).read_text())
     ]
-    assert found == [str(Path(__file__).relative_to(PROJECT))], "only this list of what is forbidden"
+    assert names == [str(Path(__file__).relative_to(PROJECT))]
 
 
-def test_the_locks_hold_hashes_and_no_address() -> None:
+def test_locks_have_hashes_and_no_url() -> None:
     for lock in PROJECT.glob("requirements*.lock"):
         text = lock.read_text()
         assert "://" not in text
@@ -370,14 +371,14 @@ def test_only_the_command_line_prints() -> None:
         and not name.startswith("opportune/cli/")
         and name.endswith(".py")
         and not name.endswith("/commands.py")
-        and NOT_OURS_TO_PRINT.search((PROJECT / name).read_text())
+        and PRINT_CALL.search((PROJECT / name).read_text())
     ]
     assert printing == []
 
 
-def test_no_module_is_a_drawer() -> None:
-    drawers = {"utils.py", "helpers.py", "common.py", "misc.py"}
-    assert not [name for name in project_files() if Path(name).name in drawers]
+def test_no_module_has_a_generic_name() -> None:
+    generic_names = {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert not [name for name in project_files() if Path(name).name in generic_names]
 
 
 def called(dependant: Dependant) -> Iterator[Callable[..., object]]:
@@ -387,10 +388,10 @@ def called(dependant: Dependant) -> Iterator[Callable[..., object]]:
         yield from called(dependency)
 
 
-def test_no_route_sends_a_dependency_to_a_thread() -> None:
-    # FastAPI runs what is plain `def` in a thread: a hop on each request for what is done in less time.
+def test_dependencies_of_routes_are_async() -> None:
+    # FastAPI runs plain functions in a thread, which takes longer than most of them.
     app = create_app(settings_for("sqlite:///unused.db"))
-    assert all(isinstance(route, Route | Mount) for route in app.routes), "routers in routers are not looked into"
+    assert all(isinstance(route, Route | Mount) for route in app.routes), "nested routers are not checked"
     routes = [route for route in app.routes if isinstance(route, APIRoute)]
     calls = {call for route in routes for call in called(route.dependant)}
     assert len(routes) > 20
@@ -399,4 +400,6 @@ def test_no_route_sends_a_dependency_to_a_thread() -> None:
 
 
 def is_awaited(call: Callable[..., object]) -> bool:
-    return any(iscoroutinefunction(each) or isasyncgenfunction(each) for each in (call, type(call).__call__))
+    return any(
+        iscoroutinefunction(function) or isasyncgenfunction(function) for function in (call, type(call).__call__)
+    )

@@ -26,7 +26,7 @@ def guide(folder: Path, name: str, *blocks: str) -> Path:
 
 
 def mypy(folder: Path) -> str:
-    """Check the modules of a folder; the lines in the output are those of the guides."""
+    """Check the modules of a folder. Line numbers in the output are those of the guides."""
     environment = os.environ | {"MYPYPATH": str(folder)}
     command = [sys.executable, "-m", "mypy", "--no-error-summary", "--package", PACKAGE]
     done = subprocess.run(

@@ -1,6 +1,6 @@
-"""docs/tutorial.md is true: its commands and edits make a bookshop of a new project, tested there.
+"""Commands and edits of docs/tutorial.md, which make a bookshop of a new project.
 
-What PostgreSQL answers otherwise is asked of such a shop in `test_bookshelf.py`.
+`test_bookshelf.py` runs such a shop on PostgreSQL.
 """
 
 import re
@@ -20,52 +20,52 @@ from tests.opportune.test_errands import apply, diffs
 
 TUTORIAL = PROJECT / "docs/tutorial.md"
 TEXT = TUTORIAL.read_text(encoding="utf-8")
-# What installs, serves, tests or needs a release is for the reader; tests are run below.
+# Commands that install, serve, test or need a release. The tests are run below.
 NOT_RUN = ("startproject", "quickstart", "runserver", "test", "upgrade")
 TESTS = [f"tests/books/test_{name}.py" for name in ("shop", "books", "reviews")]
-"""Of what is changed by hand; what `addmodel` writes for the others is run in `cli/scaffold/test_addmodel.py`."""
+"""Tests of edited models. `cli/scaffold/test_addmodel.py` runs the tests of generated ones."""
 WRITING = ("startapp", "addmodel")
-"""What these write, a process that has imported the project does not find."""
+"""Commands that write code, which a running process does not see."""
 
 
 def steps() -> list[list[str]]:
-    """The words of the commands after the project is there; an empty list stands for the edits.
+    """Return the commands after `startproject` as lists of words. An empty list means the edits.
 
-    Those that write no code are one step with the one before them, as a shell has them with `&&`.
+    Commands that write no code are joined with `&&`.
     """
-    found: list[list[str]] = []
-    for kind, block in re.findall(r"^```(sh|diff)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
-        if kind == "diff":
-            found += [[]] if [] not in found else []
+    steps: list[list[str]] = []
+    for language, block in re.findall(r"^```(sh|diff)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
+        if language == "diff":
+            steps += [[]] if [] not in steps else []
             continue
         lines = [shlex.split(line) for line in block.splitlines() if line.startswith("python3 oppman.py ")]
         for _, _, *words in lines:
             if words[0] in NOT_RUN:
                 continue
-            if words[0] in WRITING or not found or not found[-1] or found[-1][0] in WRITING:
-                found.append(words)
+            if words[0] in WRITING or not steps or not steps[-1] or steps[-1][0] in WRITING:
+                steps.append(words)
             else:
-                found[-1] += ["&&", *words]
-    return found
+                steps[-1] += ["&&", *words]
+    return steps
 
 
 def added(*suffixes: str) -> int:
-    """Lines that the reader writes in files of the project's own."""
+    """Return the number of lines that the reader adds to files with these suffixes."""
     changes = [text for name, text in diffs([TUTORIAL]) if name.endswith(suffixes) and not name.startswith("tests/")]
     return sum(line.startswith("+") for text in changes for line in text.splitlines())
 
 
-def test_it_counts_what_is_written_by_hand_and_touches_nothing_else() -> None:
+def test_tutorial_counts_its_lines() -> None:
     assert f"is {added('.py')} lines of Python and {added('.html')} of a template" in TEXT
     assert {name.split("/")[1] for name, _ in diffs([TUTORIAL])} == {"books"}
 
 
-def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # which a person is asked for
+def test_tutorial_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # instead of the prompt
     project = tmp_path / "bookshelf"
-    (begin,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
-    monkeypatch.setattr(history, "first_commit", lambda *_arguments: "")  # which no step needs, and takes long
-    assert main([*shlex.split(begin)[1:], str(project)]) == 0
+    (command_line,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
+    monkeypatch.setattr(history, "first_commit", lambda *_arguments: "")  # slow, and not needed
+    assert main([*shlex.split(command_line)[1:], str(project)]) == 0
     with command_server(project, *TESTING, *NEEDED_FEATURES, f"app.{USERS}.feature") as run:
         *before, last = steps()
         for words in before:
@@ -75,7 +75,7 @@ def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                 continue
             code, output = run(*words)
             assert code == 0, output
-            assert "ahead of their migrations" not in output  # as `check` would say
+            assert "ahead of their migrations" not in output  # as `check` would report
         code, output = run(*last, "&&", "pytest", "-q", "-k", "not postgresql", *TESTS)
     for task in (["check"], ["format", "--check"]):
         command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]

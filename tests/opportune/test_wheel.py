@@ -1,4 +1,4 @@
-"""The framework is a package: from its wheel alone, a project in an empty folder runs and passes its tests."""
+"""The wheel of the framework, with which a project in an empty folder runs and passes its tests."""
 
 import os
 import re
@@ -17,16 +17,16 @@ from opportune.config.project import FRAMEWORK, PROJECT
 from tests.opportune.cli.command_server import bring_compiled
 
 TIMEOUT_SECONDS = 120
-AS_THEY_ARE = ("oppman.py", "pyproject.toml", "migrations/script.py.mako", "tests/__init__.py", "tests/conftest.py")
-"""What a project has of the starter, beside `app`."""
+COPIED_FILES = ("oppman.py", "pyproject.toml", "migrations/script.py.mako", "tests/__init__.py", "tests/conftest.py")
+"""Files that a project takes from the starter."""
 
 WRITE_BOOKS = """
 from opportune.cli.main import main
 raise SystemExit(main(["startapp", "books"]) or main(["makemigrations", "books"]))
 """
-"""In one process, which takes half the time of two; `oppman.py` runs the tests."""
+"""Two commands in one process, which takes half the time."""
 PLUGINS = ("-p", "pytest_asyncio.plugin")
-"""Of those beside the wheel's: to import what only the framework's tests need takes longer than these."""
+"""Plugins in addition to those of the wheel."""
 
 OWN_FILES = {
     "app/__init__.py": "",
@@ -56,22 +56,22 @@ from opportune.testing.plugin import settings_for
 from opportune.web import assets
 
 
-async def test_the_framework_is_the_installed_one() -> None:
+async def test_framework_is_installed() -> None:
     assert "site-packages" in str(opportune.__file__)
 
 
-async def test_a_page_of_the_framework_has_the_name_and_the_frame_of_the_project(client: AsyncClient) -> None:
+async def test_page_has_name_and_template_of_the_project(client: AsyncClient) -> None:
     page = (await client.get("/accounts/login")).text
     assert "<title>Sign in · Reading Circle</title>" in page
     assert "<footer>From Lisbon</footer>" in page
 
 
-def test_the_application_of_a_project_without_a_main_is_the_frameworks() -> None:
+def test_application_without_main_is_the_default() -> None:
     site = application(settings_for("sqlite:///unused.db"))
     assert (site.title, site.state.features[-1].name) == ("Reading Circle", "books")
 
 
-async def test_files_of_both_are_served(client: AsyncClient) -> None:
+async def test_static_files_of_both_are_served(client: AsyncClient) -> None:
     for name in ("own.css", "site.css", "icon.svg"):
         assert (await client.get(assets.url(name))).status_code == 200
 """,
@@ -79,7 +79,7 @@ async def test_files_of_both_are_served(client: AsyncClient) -> None:
 
 
 def run(folder: Path, *command: str | Path) -> str:
-    """What a command says, in an environment that knows nothing of this one."""
+    """Run a command in a clean environment, and return its output."""
     environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     result = subprocess.run(
@@ -99,39 +99,39 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def python(wheel: Path, tmp_path: Path) -> Path:
-    """The Python of a fresh environment that has the wheel, and sees its dependencies where they are."""
+    """Return the Python of a new environment with the wheel. It uses the dependencies of this environment."""
     venv.create(tmp_path / "environment", symlinks=True)
     python = tmp_path / "environment/bin/python"
     run(tmp_path, uv.find_uv_bin(), "pip", "install", "--offline", "--no-cache", "--no-deps", "--python", python, wheel)
     packages = run(tmp_path, python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     bring_compiled(Path(packages))
-    for path in FRAMEWORK.rglob("*.py"):  # what is compiled is good for files of the same age and length
+    for path in FRAMEWORK.rglob("*.py"):  # compiled files need the same modification times
         shutil.copystat(path, Path(packages, path.relative_to(PROJECT)))
     return python
 
 
-def test_the_wheel_holds_the_framework_whole_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_the_framework_only(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if not name.endswith("/") and ".dist-info/" not in name}
+        names = {name for name in archive.namelist() if not name.endswith("/") and ".dist-info/" not in name}
         (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
     files = (path for path in FRAMEWORK.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    assert held == {path.relative_to(PROJECT).as_posix() for path in files}
-    assert {"opportune/py.typed", "opportune/templates/base.html", "opportune/static/site.css"} < held
+    assert names == {path.relative_to(PROJECT).as_posix() for path in files}
+    assert {"opportune/py.typed", "opportune/templates/base.html", "opportune/static/site.css"} < names
     assert f"\nVersion: {__version__}\n" in metadata
     assert "\nRequires-Dist: fastapi>=" in metadata
 
 
-def test_a_project_in_an_empty_folder_runs_on_it(python: Path, tmp_path: Path) -> None:
+def test_project_runs_on_the_wheel(python: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     for name, text in OWN_FILES.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text)
-    for name in AS_THEY_ARE:
+    for name in COPIED_FILES:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, project / name)
     assert "0001_initial.py" in run(project, python, "-c", WRITE_BOOKS)
-    asked = ("tests/test_site.py", "tests/books", "-q", "-k", "not postgresql")
-    told = run(project, python, "oppman.py", "test", *PLUGINS, *asked)
-    assert (passed := re.search(r"(\d+) passed", told)), told
+    arguments = ("tests/test_site.py", "tests/books", "-q", "-k", "not postgresql")
+    output = run(project, python, "oppman.py", "test", *PLUGINS, *arguments)
+    assert (passed := re.search(r"(\d+) passed", output)), output
     assert int(passed[1]) > 3

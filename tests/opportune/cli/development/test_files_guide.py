@@ -55,5 +55,5 @@ async def test_its_code_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*re.findall(r"\bopportune(?:\.[a-z_]+)+", GUIDE)}))
-def test_its_names_exist(name: str) -> None:
+def test_names_in_the_guide_exist(name: str) -> None:
     assert resolve_name(name)
