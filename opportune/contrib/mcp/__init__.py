@@ -1,1 +1,1 @@
-"""The site's tools for programs that speak the Model Context Protocol."""
+"""Model Context Protocol: the site's tools for other programs, and tools of other servers for the site."""

@@ -3,11 +3,11 @@ from opportune.contrib.mcp.oauth.models import McpClient
 
 
 class McpClientAdmin(AdminView, model=McpClient):
-    """To look at and to end: programs register themselves, and with one end the tokens that people gave it."""
+    """Read-only list with deletion. Programs register themselves; deleting one also deletes its tokens."""
 
     name, name_plural = "MCP program", "MCP programs"
     column_list = ("id", "name", "redirect_uris", "created_at", "used_at")
-    column_labels = {"redirect_uris": "Sends people back to", "used_at": "Last used"}
+    column_labels = {"redirect_uris": "Redirect addresses", "used_at": "Last used"}
     column_searchable_list = ("name",)
     can_create = can_edit = False
     icon, category = "ti ti-plug-connected", "Accounts"

@@ -1,4 +1,4 @@
-"""Whoever shows a token, and what they may do with it."""
+"""Caller of a tool: a user with a token and its scopes."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,14 @@ class Caller:
     user: User
     token: ApiToken
     headers: Headers = ()
-    """What the program says besides, such as which team it means."""
+    """Additional headers for tools, such as the team."""
 
     @property
     def tools(self) -> list[Tool]:
-        """Those that the token is good for; of others a program need not know."""
+        """Tools allowed by the token's scopes."""
         return list(self.toolbox.allowed(self.token.scopes).tools.values())
 
     async def call(self, call: ToolCall) -> ToolResult:
         if call.name in self.toolbox.tools and (missing := self.toolbox.missing_scopes(call.name, self.token.scopes)):
-            words = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
-            return ToolResult(words, is_error=True)
+            return ToolResult(f"This token lacks the scope {' and '.join(missing)}.", is_error=True)
         return await self.toolbox.call(call, self.user, token=self.token, headers=self.headers)

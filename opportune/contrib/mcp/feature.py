@@ -1,7 +1,7 @@
 from opportune.contrib.mcp import pages
 from opportune.contrib.mcp.oauth import (
     cleanup,
-    events,  # noqa: F401 - what can happen to accounts
+    events,  # noqa: F401 - registers account events
     routes,
 )
 from opportune.contrib.mcp.oauth import pages as oauth_pages
@@ -14,13 +14,13 @@ from opportune.feature import Feature, PersonalData
 
 mcp = Feature(
     name="mcp",
-    summary="The site's tools for the models of others, by the Model Context Protocol.",
+    summary="Tools of the site and of other servers, by the Model Context Protocol.",
     settings=McpSettings,
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
     admin="opportune.contrib.mcp.admin",
     profile_panel=profile_panel,
-    personal_data=PersonalData(summary="Programs that you have let in", owners=(McpGrant.user_id,)),
+    personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
     jobs=(cleanup.delete_expired_daily,),
     hooks=(end_tokens,),
     lifespan=listed_servers,

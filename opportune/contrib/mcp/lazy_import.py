@@ -1,4 +1,4 @@
-"""The SDK is imported when it is first needed: that takes half a second, which no start waits for."""
+"""Import the SDK on first use, because it takes half a second."""
 
 import asyncio
 import sys
@@ -6,6 +6,6 @@ from importlib import import_module
 
 
 async def load(module: str) -> None:
-    """Import a module without keeping others waiting; a plain import of it then costs nothing."""
+    """Import a module in a thread. A normal import after that is fast."""
     if module not in sys.modules:
         await asyncio.to_thread(import_module, module)

@@ -1,4 +1,4 @@
-"""`/mcp`: whoever has a token of somebody, their assistant say, lists the site's tools and has them called."""
+"""`/mcp`: list and call the site's tools with a user's token."""
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -13,20 +13,20 @@ from opportune.web.rate_limit import RateLimit
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
 NO_TOKEN = "Send a token: Authorization: Bearer …"
 
-OTHER_ORIGIN = "Pages of other sites may not send messages here."
+OTHER_ORIGIN = "Requests from pages of other sites are not allowed."
 
 router = APIRouter()
 
 
 @router.post(MCP_PATH)
-async def answer(request: Request) -> Response:
-    """One message of the protocol, answered as JSON; no state is kept between two."""
-    if _is_of_another_site(request):
+async def handle_message(request: Request) -> Response:
+    """Handle a message of the protocol. The server is stateless and responds with JSON."""
+    if _has_other_origin(request):
         raise HTTPException(403, OTHER_ORIGIN)
-    found = await _read_program(request)
-    if found is None:
+    grants = await _read_token(request)
+    if grants is None:
         raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": _challenge(request)})
-    token, user, _ = found
+    token, user, _ = grants
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
     await load("opportune.contrib.mcp.server")
     from opportune.contrib.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - the MCP library is slow
@@ -37,23 +37,23 @@ async def answer(request: Request) -> Response:
 @router.get(MCP_PATH)
 @router.delete(MCP_PATH)
 async def refuse() -> Response:
-    """There are no sessions to end, and nothing is told that was not asked for."""
+    """Refuse requests for sessions and event streams, which this server does not have."""
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
-def _is_of_another_site(request: Request) -> bool:
-    """Whether a page of another origin sends this, which the protocol has servers refuse (DNS rebinding)."""
+def _has_other_origin(request: Request) -> bool:
+    """Return True for pages of other sites. The protocol requires this check against DNS rebinding."""
     origin = request.headers.get("origin")
-    own = (request.app.state.settings.base_url, f"{request.url.scheme}://{request.url.netloc}")
-    return origin is not None and origin.lower() not in [each.lower() for each in own]
+    origins = (request.app.state.settings.base_url, f"{request.url.scheme}://{request.url.netloc}")
+    return origin is not None and origin.lower() not in [allowed.lower() for allowed in origins]
 
 
-async def _read_program(request: Request) -> tuple[ApiToken, User, Grants] | None:
-    """Whose token it is: of a program that they have let in, or one that they have made."""
+async def _read_token(request: Request) -> tuple[ApiToken, User, Grants] | None:
+    """Read the bearer token: from OAuth, or created by the user."""
     if not read_bearer_token(request):
         return None
     await load("opportune.contrib.mcp.oauth.strategy")
-    from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415 - PyJWT, which few sites want
+    from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415 - PyJWT, which few sites need
 
     state = request.app.state
     return await read_program(request, McpTokenStrategy(state.settings, state.database))

@@ -1,4 +1,4 @@
-"""Structured results: the output schema of a tool, and what it returned in that shape."""
+"""Output schemas of tools, and structured results that match them."""
 
 import inspect
 from typing import Any
@@ -10,11 +10,11 @@ from opportune.llm.tools.tool import Tool
 from opportune.llm.tools.toolbox import ToolResult
 
 RESULT = "result"
-"""The key of a result that is not an object: the protocol takes objects alone."""
+"""Key of results that are not objects, which the protocol requires."""
 
 
 def output_schema(tool: Tool) -> dict[str, Any] | None:
-    """Return the JSON Schema of what a tool returns; None if its type says nothing."""
+    """Return the JSON Schema of a tool's result, or None without a usable return type."""
     if tool.result_type is inspect.Signature.empty:
         return None
     try:
@@ -28,7 +28,7 @@ def output_schema(tool: Tool) -> dict[str, Any] | None:
 
 
 def structured_content(tool: Tool | None, result: ToolResult) -> dict[str, Any] | None:
-    """Return what a tool returned as its output schema describes it; None for errors and tools without a schema."""
+    """Return a result in the form of the output schema, or None for errors and tools without a schema."""
     schema = output_schema(tool) if tool and not result.is_error else None
     if schema is None:
         return None

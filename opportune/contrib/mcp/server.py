@@ -1,4 +1,4 @@
-"""The protocol, by its own SDK. Importing that takes half a second: nothing imports this before the first message."""
+"""Server of the protocol, using its SDK. Import this module on the first message only, because the SDK is slow."""
 
 import json
 import logging
@@ -20,20 +20,20 @@ from opportune.contrib.mcp.results import output_schema, structured_content
 from opportune.llm.providers.provider import ToolCall
 from opportune.llm.tools.toolbox import toolbox_of
 
-logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each start and end, and each message has both
+logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it logs the start and end of each message
 
-# AllowedHostsMiddleware and CsrfMiddleware have looked at Host and Origin already, and know the site's names.
-CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+# AllowedHostsMiddleware and CsrfMiddleware already check Host and Origin.
+SECURITY_SETTINGS = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 def caller_for(request: Request, user: User, token: ApiToken) -> Caller:
-    read = {name.lower().encode() for feature in request.app.state.features for name in feature.tool_headers}
-    said = [(name, value) for name, value in request.headers.raw if name in read]
-    return Caller(toolbox_of(request.app), user, token, said)
+    names = {name.lower().encode() for feature in request.app.state.features for name in feature.tool_headers}
+    headers = [(name, value) for name, value in request.headers.raw if name in names]
+    return Caller(toolbox_of(request.app), user, token, headers)
 
 
 class McpResponse(Response):
-    """Answers the message that is the body of a request."""
+    """Response to the message in the body of a request."""
 
     def __init__(self, caller: Caller, site_name: str) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class McpResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         manager = StreamableHTTPSessionManager(
-            self._server, stateless=True, json_response=True, security_settings=CHECKED_BEFORE
+            self._server, stateless=True, json_response=True, security_settings=SECURITY_SETTINGS
         )
         async with manager.run():
             await manager.handle_request(scope, receive, send)
 
 
 def server_for(caller: Caller, site_name: str) -> Server[Any]:
-    """A server that is this person's alone, for one message."""
+    """Create a server for one message of a caller."""
 
     async def list_tools(
         _context: ServerRequestContext[Any], _params: types.PaginatedRequestParams | None
@@ -56,14 +56,14 @@ def server_for(caller: Caller, site_name: str) -> Server[Any]:
         return types.ListToolsResult(
             tools=[
                 types.Tool(
-                    name=each.name,
-                    title=each.status,
-                    description=each.description,
-                    input_schema=dict(each.schema.parameters),
-                    output_schema=output_schema(each),
-                    annotations=types.ToolAnnotations(read_only_hint=not caller.toolbox.changes(each.name)),
+                    name=tool.name,
+                    title=tool.status,
+                    description=tool.description,
+                    input_schema=dict(tool.schema.parameters),
+                    output_schema=output_schema(tool),
+                    annotations=types.ToolAnnotations(read_only_hint=not caller.toolbox.changes(tool.name)),
                 )
-                for each in caller.tools
+                for tool in caller.tools
             ]
         )
 

@@ -1,4 +1,4 @@
-"""Teams: people who share rows, what each of them may, and how they come together."""
+"""Teams: groups of users with roles and invitations, who share rows."""
 
 from opportune.contrib.teams.dependencies import CurrentTeam, OptionalTeam, TeamAdmin, TeamOwner, team_role
 from opportune.contrib.teams.models import Team, TeamMember, TeamOwned, TeamRole

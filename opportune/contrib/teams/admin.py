@@ -35,7 +35,7 @@ class TeamMemberAdmin(AdminView, model=TeamMember):
 
     @staticmethod
     async def _keep_owner(session: AsyncSession, row: TeamMember, **before: Any) -> None:
-        """Refuse to take away the last active owner of a team. `before`: fields as they were before a change."""
+        """Refuse to remove the last active owner of a team. `before`: values before a change."""
         if before.get("role", row.role) != TeamRole.OWNER:
             return
         team_id = before.get("team_id", row.team_id)
@@ -44,7 +44,7 @@ class TeamMemberAdmin(AdminView, model=TeamMember):
 
 
 class TeamInvitationAdmin(AdminView, model=TeamInvitation):
-    """To look at and to withdraw: only who is in a team invites, by an e-mail."""
+    """Read-only list with deletion. Only members create invitations, because these send an e-mail."""
 
     name, name_plural = "Invitation to a team", "Invitations to teams"
     column_list = ("id", "team_id", "email", "role", "expires_at")

@@ -1,4 +1,4 @@
-"""Teams for programs, below /api/v1."""
+"""JSON API of teams."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -32,25 +32,25 @@ from opportune.pagination import Page
 from opportune.web.errors.openapi import refusals
 
 router = APIRouter(prefix="/teams", tags=["teams"])
-OF_ONE = refusals(401, 403, 404, 422)
+REFUSALS = refusals(401, 403, 404, 422)
 
 
 @router.get("")
 async def list_teams(user: CurrentUser, session: ReadSession) -> list[TeamRead]:
-    """One's own, first the one that pages show."""
+    """Return the user's teams, the current one first."""
     return await _own_teams(session, user)
 
 
 @router.post("", status_code=201)
 async def create_team(new: TeamCreate, user: CurrentUser, session: WriteSession) -> TeamRead:
-    """Make a team, and own it."""
+    """Create a team with the user as its owner."""
     team = await service.create_team(session, user, new)
     return await _read(session, team.id, user)
 
 
 @router.get("/invitations")
 async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[OwnInvitationRead]:
-    """What one is invited to by the address that one has proved."""
+    """Return the open invitations to the user's verified e-mail address."""
     return [
         OwnInvitationRead(team=team.name, **invitation.model_dump(include={"id", "role", "expires_at"}))
         for invitation, team in await invitations.find_own_invitations(session, user)
@@ -59,7 +59,7 @@ async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[
 
 @router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 403, 404, 422))
 async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> TeamRead:
-    """Join the team. Whoever is in it stays what they are."""
+    """Join the team. The role of a member does not change."""
     team = await invitations.accept(session, invitation_id, user)
     return await _read(session, team.id, user)
 
@@ -74,85 +74,84 @@ async def read_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> 
     return await _read(session, team_id, user)
 
 
-@router.patch("/{team_id}", responses=OF_ONE)
+@router.patch("/{team_id}", responses=REFUSALS)
 async def rename(team_id: RowId, changes: TeamUpdate, user: CurrentUser, session: WriteSession) -> TeamRead:
     await service.rename_team(session, team_id, user, changes.name)
     return await _read(session, team_id, user)
 
 
-@router.delete("/{team_id}", status_code=204, responses=OF_ONE)
+@router.delete("/{team_id}", status_code=204, responses=REFUSALS)
 async def delete(
-    team_id: RowId, wanted: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+    team_id: RowId, data: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> None:
-    """Delete a team with all that belongs to it, for its owners, who confirm that it is them."""
+    """Delete a team with all its rows. Only owners, who confirm their password."""
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
-    await context.manager.release()  # others write while much is deleted
-    await confirm_password(context, user, wanted.current_password)
+    await context.manager.release()  # do not block other writes
+    await confirm_password(context, user, data.current_password)
     await service.delete_team(context.session, database, team_id, user)
 
 
 @router.post("/{team_id}/switch", responses=refusals(401, 404))
 async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> TeamRead:
-    """Have pages show this team from now on. Programs name theirs in the header X-Team."""
+    """Make this team the current one in the browser. API clients send the header X-Team instead."""
     await service.switch_team(session, team_id, user)
     return await _read(session, team_id, user)
 
 
 @router.post("/{team_id}/leave", status_code=204, responses=refusals(401, 404, 422))
 async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> None:
-    """Leave a team. 422 for its only owner."""
+    """Leave a team. Returns 422 for its only owner."""
     await service.leave_team(session, team_id, user)
 
 
-@router.post("/{team_id}/hand-over", status_code=204, responses=OF_ONE)
-async def hand_over(team_id: RowId, wanted: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
-    """Make another member the owner in one's place, who confirms that it is them."""
+@router.post("/{team_id}/hand-over", status_code=204, responses=REFUSALS)
+async def hand_over(team_id: RowId, data: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
+    """Make another member the owner. The current owner confirms the password and becomes an admin."""
     team = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team
     await context.manager.release()
-    await confirm_password(context, user, wanted.current_password)
-    owner = await service.hand_over(context.session, team_id, user, wanted.email)
+    await confirm_password(context, user, data.current_password)
+    owner = await service.hand_over(context.session, team_id, user, data.email)
     send_handed_over_email(context.session, context.settings, owner, team, user)
 
 
 @router.get("/{team_id}/members", responses=refusals(401, 404, 422))
 async def list_members(
-    team_id: RowId, user: CurrentUser, session: ReadSession, wanted: Annotated[MemberFilter, Query()]
+    team_id: RowId, user: CurrentUser, session: ReadSession, data: Annotated[MemberFilter, Query()]
 ) -> Page[MemberRead]:
     await service.open_team(session, team_id, user)
-    return await service.find_members(session, team_id, user, wanted)
+    return await service.find_members(session, team_id, user, data)
 
 
-@router.patch("/{team_id}/members/{member_id}", responses=OF_ONE)
+@router.patch("/{team_id}/members/{member_id}", responses=REFUSALS)
 async def change_role(
     team_id: RowId, member_id: RowId, changes: MemberUpdate, user: AccountOwner, session: WriteSession
 ) -> MemberRead:
-    """Give a member another role, up to one's own. 422 for the only owner."""
+    """Change the role of a member, at most to one's own. Returns 422 for the only owner."""
     member = await service.change_role(session, team_id, user, member_id, changes.role)
-    person = await session.get_one(User, member.user_id)
-    return service.member_read(member, person, user)
+    return service.member_read(member, await session.get_one(User, member.user_id), user)
 
 
-@router.delete("/{team_id}/members/{member_id}", status_code=204, responses=OF_ONE)
+@router.delete("/{team_id}/members/{member_id}", status_code=204, responses=REFUSALS)
 async def remove_member(team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession) -> None:
-    """Take a member out of the team, who is no more in it than oneself. 422 for the only owner."""
+    """Remove a member with at most one's own role. Returns 422 for the only owner."""
     await service.remove_member(session, team_id, user, member_id)
 
 
-@router.get("/{team_id}/invitations", responses=OF_ONE, response_model=list[InvitationRead])
+@router.get("/{team_id}/invitations", responses=REFUSALS, response_model=list[InvitationRead])
 async def list_invitations(team_id: RowId, user: CurrentUser, session: ReadSession) -> Sequence[TeamInvitation]:
-    """Those that are open, the newest first."""
+    """Return the open invitations, newest first."""
     await service.open_team(session, team_id, user, TeamRole.ADMIN)
     return await invitations.find_invitations(session, team_id)
 
 
-@router.post("/{team_id}/invitations", status_code=201, responses=OF_ONE, response_model=InvitationRead)
+@router.post("/{team_id}/invitations", status_code=201, responses=REFUSALS, response_model=InvitationRead)
 async def invite(team_id: RowId, new: InvitationCreate, user: AccountOwner, context: AccountCtx) -> TeamInvitation:
-    """Invite an address by an e-mail, or once more: the former link ends. The role is up to one's own."""
+    """Send an invitation with at most one's own role. A new one replaces the previous one to the same address."""
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     return await invite_by_email(context, team_id, user, new)
 
 
-@router.delete("/{team_id}/invitations/{invitation_id}", status_code=204, responses=OF_ONE)
+@router.delete("/{team_id}/invitations/{invitation_id}", status_code=204, responses=REFUSALS)
 async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> None:
     await invitations.withdraw(session, team_id, user, invitation_id)
 
@@ -160,13 +159,12 @@ async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, sess
 async def _own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
     teams = (await service.read_teams(session, user)).teams
     return [
-        TeamRead(id=team.id, name=team.name, role=team.role, is_current=place == 0) for place, team in enumerate(teams)
+        TeamRead(id=team.id, name=team.name, role=team.role, is_current=index == 0) for index, team in enumerate(teams)
     ]
 
 
 async def _read(session: AsyncSession, team_id: int, user: User) -> TeamRead:
-    """A team as its member sees it. Raises NotFound."""
-    found = next((team for team in await _own_teams(session, user) if team.id == team_id), None)
-    if found is None:
-        raise NotFound
-    return found
+    for team in await _own_teams(session, user):
+        if team.id == team_id:
+            return team
+    raise NotFound

@@ -1,4 +1,4 @@
-"""Throws out invitations that are over: nobody can accept them any more."""
+"""Delete expired invitations."""
 
 from sqlmodel import col
 
@@ -10,7 +10,7 @@ from opportune.jobs import JobContext, job
 
 
 async def delete_expired(database: Database) -> int:
-    """Delete invitations that are over, and say how many."""
+    """Delete expired invitations and return their number."""
     return await delete_in_batches(database, TeamInvitation, col(TeamInvitation.expires_at) <= utc_now())
 
 

@@ -1,4 +1,4 @@
-"""The team in a route's signature: `CurrentTeam`, `OptionalTeam`, `TeamAdmin`, `TeamOwner`."""
+"""Dependencies for a route's team: `CurrentTeam`, `OptionalTeam`, `TeamAdmin`, `TeamOwner`."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -20,13 +20,13 @@ from opportune.web.routing.direct_route import of_request
 
 TEAM_HEADER = "X-Team"
 NEW_TEAM_PATH = "/teams/new"
-NO_TEAM = "You are in no team yet."
-NAME_THE_TEAM = f"You are in several teams: say which one in the header {TEAM_HEADER}, by its number."
+NO_TEAM = "You are not in a team yet."
+TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the header {TEAM_HEADER}."
 
 
 @of_request
 async def get_user_teams(request: Request) -> UserTeams:
-    """The teams of whoever sends this request, read once for it; also at `request.state.teams`."""
+    """Return the user's teams. They are read once per request and stored in `request.state.teams`."""
     if not hasattr(request.state, "teams"):
         user = await get_optional_user(request)
         request.state.teams = UserTeams()
@@ -38,32 +38,32 @@ async def get_user_teams(request: Request) -> UserTeams:
 
 
 async def get_optional_team(request: Request) -> UserTeam | None:
-    """The team that whoever sends this request is in; None for strangers and for people without one.
+    """Return the user's current team, or None for anonymous users and users without a team.
 
-    Pages know the one that they last switched to. Programs name it by its number in the header `X-Team`, which they
-    may leave out where there is but one: what their owner does in a browser changes nothing for them.
+    In the browser this is the team they last switched to. API clients send its id in the header `X-Team`, which is
+    optional for users with a single team. Switching in the browser does not affect API clients.
 
     Raises:
-        HTTPException: 404 for a team that is not theirs, 400 for a program that has to say which.
+        HTTPException: 404 for a team of other users, 400 for an API client that must send the header.
     """
-    found = await get_user_teams(request)
+    user_teams = await get_user_teams(request)
     if request.scope["path"].startswith("/api/") or request.state.token:
-        if (named := request.headers.get(TEAM_HEADER)) is not None:
-            return _named(found, named)
-        if request.state.token and len(found.teams) > 1:
-            raise HTTPException(400, NAME_THE_TEAM)
-    return found.teams[0] if found.teams else None
+        if (team_id := request.headers.get(TEAM_HEADER)) is not None:
+            return _find(user_teams, team_id)
+        if request.state.token and len(user_teams.teams) > 1:
+            raise HTTPException(400, TEAM_HEADER_NEEDED)
+    return user_teams.teams[0] if user_teams.teams else None
 
 
-def _named(found: UserTeams, number: str) -> UserTeam:
-    team = found.find(int(number)) if number.isascii() and number.isdigit() and len(number) < 20 else None
+def _find(user_teams: UserTeams, team_id: str) -> UserTeam:
+    team = user_teams.find(int(team_id)) if team_id.isascii() and team_id.isdigit() and len(team_id) < 20 else None
     if team is None:
         raise HTTPException(404)
     return team
 
 
 async def get_current_team(request: Request) -> UserTeam:
-    """The team that whoever sends this request is in. Strangers sign in first, and who has no team makes one."""
+    """Return the user's current team. Others are redirected to sign in or to create a team."""
     await get_current_user(request)
     return await get_optional_team(request) or _refuse(request)
 
@@ -73,13 +73,17 @@ def _refuse(request: Request) -> Any:
         raise HTTPException(403, NO_TEAM)
     path = f"{request.url.path}?{request.url.query}" if request.method == "GET" and not is_htmx(request) else "/"
     address = f"{NEW_TEAM_PATH}?next={quote(path)}"
-    if is_htmx(request):  # which would put that page into a part of this one
+    if is_htmx(request):  # a normal redirect would load the page into a part of this one
         raise HTTPException(403, headers={"HX-Redirect": address})
     raise HTTPException(303, headers={"Location": address})
 
 
 def team_role(role: TeamRole) -> Any:
-    """A route's need in its signature: `team: Annotated[UserTeam, team_role(TeamRole.ADMIN)]`. Others get 403."""
+    """Return a dependency on the current team with at least this role. Other members get 403.
+
+    Example:
+        team: Annotated[UserTeam, team_role(TeamRole.ADMIN)]
+    """
 
     async def permitted(request: Request) -> UserTeam:
         team = await get_current_team(request)
@@ -98,14 +102,14 @@ TeamOwner = Annotated[UserTeam, team_role(TeamRole.OWNER)]
 
 async def describe_header(
     _team: Annotated[
-        str | None, Header(alias=TEAM_HEADER, description="The number of the team; not needed by who has one")
+        str | None, Header(alias=TEAM_HEADER, description="Id of the team. Optional for users with one team.")
     ] = None,
 ) -> None:
-    """Tell the API's description of the header, which `get_optional_team` reads."""
+    """Document the header in OpenAPI. `get_optional_team` reads it."""
 
 
 async def find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> UserTeam | None:
-    """The team of a request for the data layer. Where something is written, nobody changes the role meanwhile."""
+    """Return the team of a request for CRUD. Writes lock the membership, so that its role cannot change."""
     team = await (get_current_team if required else get_optional_team)(request)
     if team is None or not writes:
         return team

@@ -1,4 +1,4 @@
-"""The e-mails of teams, counted where somebody else's words send them: nobody fills a stranger's mailbox."""
+"""E-mails of teams. Invitations have rate limits per user, team and recipient."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,29 +13,25 @@ from opportune.mail import enqueue_email, render_email
 
 
 async def invite_by_email(context: AccountContext, team_id: int, user: User, new: InvitationCreate) -> TeamInvitation:
-    """Invite an address, and write to it.
+    """Create an invitation and send it.
 
     Raises:
-        NotFound, Forbidden, FieldErrors: as `invite`.
-        TooManyRequests: this person, the team or others have asked for too many e-mails, or for too many to there.
+        NotFound, Forbidden, FieldErrors: See `invite`.
+        TooManyRequests: A rate limit of the user, the team or the recipient is exceeded.
     """
     await context.manager.release()
     await context.limiter.hit(INVITATIONS_PER_USER.by(user.id), INVITATIONS_PER_TEAM.by(team_id))
     await context.count_email(new.email)
     team, invitation, token = await invite(context.session, team_id, user, new)
-    told = {"team": team.name, "by": _name_of(user), "token": token}
-    _send(context.session, context.settings, new.email, "invitation", **told)
+    _send(context.session, context.settings, new.email, "invitation", user, team=team.name, token=token)
     return invitation
 
 
 def send_handed_over_email(session: AsyncSession, settings: Settings, to: User, team: Team, by: User) -> None:
-    _send(session, settings, to.email, "handed_over", team=team, by=_name_of(by))
+    _send(session, settings, to.email, "handed_over", by, team=team)
 
 
-def _send(session: AsyncSession, settings: Settings, to: str, template: str, **context: object) -> None:
+def _send(session: AsyncSession, settings: Settings, to: str, template: str, by: User, **context: object) -> None:
     if email_is_enabled(settings):
+        context["by"] = by.get_short_name() or by.email
         enqueue_email(session, render_email(settings, to, f"teams/mail/{template}", context))
-
-
-def _name_of(user: User) -> str:
-    return user.get_short_name() or user.email

@@ -1,9 +1,9 @@
-"""Invitations: an e-mail with a link, which whoever has proved that address accepts. The link alone proves nothing."""
+"""Invitations by e-mail. Only a user with that verified address can accept; the link alone is not enough."""
 
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -20,33 +20,36 @@ from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 INVITATIONS_PER_TEAM = RateLimit("teams.invitations_per_team", 100, 24 * HOUR_SECONDS)
 INVITATIONS_PER_USER = RateLimit("teams.invitations_per_user", 50, HOUR_SECONDS)
 MAX_OPEN_INVITATIONS = 200
-"""Of one team."""
+"""Open invitations per team."""
 
-ALREADY_MEMBER = "They are a member already."
+ALREADY_MEMBER = "This user is already a member."
 TOO_MANY_OPEN = f"{MAX_OPEN_INVITATIONS} invitations are open: withdraw some first."
 
 
 async def invite(
     session: AsyncSession, team_id: int, user: User, new: InvitationCreate
 ) -> tuple[Team, TeamInvitation, str]:
-    """Invite an address, or once more: the former link ends. Gives the team, the invitation and the link's token.
+    """Create an invitation, replacing a previous one to the same address.
+
+    Returns:
+        The team, the invitation, and the token for the link.
 
     Raises:
-        NotFound: `user` is not in the team.
-        Forbidden: they may not invite, or not to this role.
-        FieldErrors: the address is a member's, or too many invitations are open.
+        NotFound: The user is not in the team.
+        Forbidden: The user may not invite, or not with this role.
+        FieldErrors: The address belongs to a member, or too many invitations are open.
     """
     access = await lock_team(session, team_id, user, TeamRole.ADMIN)
     access.require(new.role)
     if await find_member(session, team_id, new.email):
         raise FieldErrors({"email": ALREADY_MEMBER})
-    theirs = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
-    former = await session.scalar(theirs.where(col(TeamInvitation.email) == new.email))
-    if former is None:
-        await _require_room(session, team_id)
-    else:
-        await session.delete(former)
+    of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
+    previous = await session.scalar(of_team.where(col(TeamInvitation.email) == new.email))
+    if previous:
+        await session.delete(previous)
         await session.flush()
+    elif len(await find_invitations(session, team_id)) >= MAX_OPEN_INVITATIONS:
+        raise FieldErrors({"": TOO_MANY_OPEN})
     token = secrets.token_urlsafe(32)
     invitation = TeamInvitation(
         team_id=team_id,
@@ -61,24 +64,14 @@ async def invite(
     return access.team, invitation, token
 
 
-async def _require_room(session: AsyncSession, team_id: int) -> None:
-    count = (
-        select(func.count())
-        .select_from(TeamInvitation)
-        .where(col(TeamInvitation.team_id) == team_id, TeamInvitation.is_open())
-    )
-    if (await session.scalar(count) or 0) >= MAX_OPEN_INVITATIONS:
-        raise FieldErrors({"": TOO_MANY_OPEN})
-
-
 async def find_invitations(session: AsyncSession, team_id: int) -> Sequence[TeamInvitation]:
-    """The open invitations of a team, the newest first."""
+    """Return the open invitations of a team, newest first."""
     query = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id, TeamInvitation.is_open())
     return (await session.scalars(query.order_by(col(TeamInvitation.id).desc()))).all()
 
 
 async def withdraw(session: AsyncSession, team_id: int, user: User, invitation_id: int) -> None:
-    """End an invitation. Raises NotFound and Forbidden."""
+    """Delete an invitation of a team. Raises NotFound and Forbidden."""
     access = await lock_team(session, team_id, user, TeamRole.ADMIN)
     query = select(TeamInvitation).where(
         col(TeamInvitation.id) == invitation_id, col(TeamInvitation.team_id) == team_id
@@ -92,40 +85,37 @@ async def withdraw(session: AsyncSession, team_id: int, user: User, invitation_i
 
 
 async def read_link(session: AsyncSession, token: str) -> tuple[TeamInvitation, Team] | None:
-    """What a link invites to, and whom; None where it is over, was withdrawn, or is not ours."""
+    """Return the invitation and team of a link, or None if it is invalid, expired or withdrawn."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
-    found = (
-        await session.execute(
-            query.where(col(TeamInvitation.token_hash) == hash_token(token), TeamInvitation.is_open())
-        )
-    ).first()
-    return (found[0], found[1]) if found else None
+    query = query.where(col(TeamInvitation.token_hash) == hash_token(token), TeamInvitation.is_open())
+    row = (await session.execute(query)).first()
+    return (row[0], row[1]) if row else None
 
 
 async def is_invited(session: AsyncSession, email: str) -> bool:
-    """Return whether an open invitation waits for this address."""
+    """Return True if there is an open invitation to this address."""
     query = select(exists().where(col(TeamInvitation.email) == email, TeamInvitation.is_open()))
     return bool(await session.scalar(query))
 
 
 async def find_own_invitations(session: AsyncSession, user: User) -> Sequence[tuple[TeamInvitation, Team]]:
-    """What somebody is invited to by the address that they have proved."""
+    """Return the open invitations to the user's verified address, with their teams."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
     rows = await session.execute(query.where(_is_for(user), TeamInvitation.is_open()).order_by(col(TeamInvitation.id)))
     return [(invitation, team) for invitation, team in rows]
 
 
 async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
-    """Take somebody into the team that they are invited to, and have them be in it. A member stays what they are.
+    """Add the user to the team and make it their current one. The role of a member does not change.
 
     Raises:
-        NotFound: they are not, or not any more; or who invited them may not do so any more.
-        FieldErrors: they are in too many teams, and the invitation stays.
+        NotFound: The invitation is not for the user or no longer valid, or its sender may no longer invite.
+        FieldErrors: The user is in too many teams. The invitation remains.
     """
-    mine = select(TeamInvitation).where(
+    query = select(TeamInvitation).where(
         col(TeamInvitation.id) == invitation_id, _is_for(user), TeamInvitation.is_open()
     )
-    if (invitation := await session.scalar(mine)) is None:
+    if (invitation := await session.scalar(query)) is None:
         raise NotFound
     await hold_team(session, invitation.team_id)
     team = await session.get(Team, invitation.team_id)
@@ -134,14 +124,15 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     )
     if member is None:
         await require_room(session, user)
-    gone = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
-    ended = (await session.execute(gone.returning(col(TeamInvitation.role)))).first()
-    if team is None or (ended is None and member is None):  # withdrawn meanwhile
+    used = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
+    role = await session.scalar(used.returning(col(TeamInvitation.role)))
+    if team is None:
         raise NotFound
-    if member is None and ended is not None:
-        member = TeamMember(team_id=team.id, user_id=user.id, role=ended[0])
+    if member is None:
+        if role is None:  # withdrawn by a concurrent transaction
+            raise NotFound
+        member = TeamMember(team_id=team.id, user_id=user.id, role=role)
         record_event(session, user, "team_joined", team=team.name)
-    assert member
     member.switched_at = utc_now()
     session.add(member)
     await session.flush()
@@ -149,12 +140,11 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
 
 
 async def decline(session: AsyncSession, invitation_id: int, user: User) -> None:
-    """End an invitation of one's own. Raises NotFound."""
-    mine = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_for(user))
-    if (await session.execute(mine.returning(col(TeamInvitation.id)))).first() is None:
+    """Delete an invitation to the user. Raises NotFound."""
+    declined = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_for(user))
+    if (await session.execute(declined.returning(col(TeamInvitation.id)))).first() is None:
         raise NotFound
 
 
 def _is_for(user: User) -> ColumnElement[bool]:
-    """By the address that is proved: nothing of others is there."""
     return col(TeamInvitation.email) == (user.email if user.is_verified else "")

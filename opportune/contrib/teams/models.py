@@ -1,4 +1,4 @@
-"""Teams, who is in them, and who is invited to be."""
+"""Tables of teams, members and invitations."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,17 +15,17 @@ INVITATION_LIFETIME = timedelta(days=7)
 
 
 class TeamRole(StrEnum):
-    """What somebody is in a team. Each may what the next may, and more."""
+    """Role of a team member. Each role includes the permissions of the following ones."""
 
     OWNER = "owner"
-    """Deletes the team and hands it over."""
+    """Can delete the team and hand it over."""
     ADMIN = "admin"
-    """Renames it, invites, removes, and gives roles up to their own."""
+    """Can rename the team, invite and remove members, and assign roles up to admin."""
     MEMBER = "member"
-    """Works with its rows."""
+    """Can use the rows of the team."""
 
     def includes(self, role: str) -> bool:
-        """Whether who has this role may what is asked of that one."""
+        """Return True if this role has the permissions of another one."""
         order = list(TeamRole)
         return order.index(self) <= order.index(TeamRole(role))
 
@@ -49,18 +49,18 @@ class TeamMember(Model, table=True):
     role: TeamRole
     joined_at: datetime = Field(default_factory=utc_now)
     switched_at: datetime = Field(default_factory=utc_now)
-    """When they last went to it: the team with the latest is the one that they are in."""
+    """Last time the user switched to the team. The latest one is the current team."""
 
 
 class TeamInvitation(Model, table=True):
-    """A link in somebody's mailbox. Here is only the hash of what is in it."""
+    """Invitation sent by e-mail. Only the hash of its token is stored."""
 
     __tablename__ = "teams_invitation"
     __table_args__ = (UniqueConstraint("team_id", "email"),)
 
     team_id: int = Field(foreign_key="teams_team.id", ondelete="CASCADE")
     email: str = Field(max_length=320, index=True)
-    """In lower case, as users have theirs."""
+    """Address in lower case."""
     role: TeamRole
     token_hash: str = Field(max_length=64, unique=True)
     invited_by_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
@@ -69,28 +69,32 @@ class TeamInvitation(Model, table=True):
 
     @classmethod
     def is_open(cls, now: datetime | BindParameter[datetime] | None = None) -> ColumnElement[bool]:
-        """Whether it counts: it is not over, and who sent it could do so now, whichever way they lost that."""
+        """Return a condition: not expired, and its sender is still an active member who may assign its role."""
         inviter, user = aliased(TeamMember), aliased(User)
-        may_give = (
-            and_(col(inviter.role) == giver, col(cls.role).in_([role for role in TeamRole if giver.includes(role)]))
-            for giver in TeamRole
-            if giver.includes(TeamRole.ADMIN)
+        may_assign = (
+            and_(col(inviter.role) == sender, col(cls.role).in_([role for role in TeamRole if sender.includes(role)]))
+            for sender in TeamRole
+            if sender.includes(TeamRole.ADMIN)
         )
-        could_send = (
+        may_invite = (
             select(col(inviter.id))
             .join(user, col(user.id) == col(inviter.user_id))
             .where(
                 col(inviter.team_id) == col(cls.team_id),
                 col(inviter.user_id) == col(cls.invited_by_id),
                 col(user.is_active),
-                or_(*may_give),
+                or_(*may_assign),
             )
             .correlate(cls)
         )
-        return and_(col(cls.expires_at) > (utc_now() if now is None else now), could_send.exists())
+        return and_(col(cls.expires_at) > (utc_now() if now is None else now), may_invite.exists())
 
 
 class TeamOwned(Model):
-    """A row that belongs to a team: `class Project(TeamOwned, table=True)`."""
+    """Base class of rows that belong to a team.
+
+    Example:
+        class Project(TeamOwned, table=True): ...
+    """
 
     team_id: int = Field(foreign_key="teams_team.id", ondelete="CASCADE", index=True)

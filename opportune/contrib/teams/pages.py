@@ -1,4 +1,4 @@
-"""The pages of teams: one's own, members, settings."""
+"""Pages of teams: list, members, invitations, settings."""
 
 from typing import Annotated, Any
 
@@ -34,8 +34,8 @@ from opportune.web.rendering.templates import templates
 
 TEAMS_PATH = "/teams"
 HAND_OVER, DELETE = "hand-over-", "delete-"
-"""Of ids: both forms ask for the password."""
-OTHER_NAME = "Please type the name of this team."
+"""Prefixes of element ids, because both forms have a password field."""
+WRONG_NAME = "Please type the name of this team."
 
 router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 
@@ -51,7 +51,7 @@ async def index(request: Request, user: CurrentUser, session: ReadSession) -> Re
 
 @router.get("/switcher")
 async def switcher(request: Request, _user: CurrentUser) -> Response:
-    """The current team and the menu, for pages that have not read the teams."""
+    """Render the team menu, for pages that have not loaded the teams."""
     context = {"shown_path": return_path(request).partition("?")[0]}
     page = templates.render(request, "teams/fetched_switcher.html", context)
     page.headers.update(PRIVATE_HEADERS)
@@ -67,33 +67,33 @@ async def new(request: Request, _user: CurrentUser) -> Response:
 async def create(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, TeamCreate)
     if team := await form.save(lambda new: service.create_team(session, user, new)):
-        flash(request, f"“{team.name}” is made, and you are its owner.")
+        flash(request, f"You have created “{team.name}” and are its owner.")
         return RedirectResponse(safe_redirect_path(form.value("next"), _path(team.id)), 303)
     return _show_new(request, form)
 
 
 def _show_new(request: Request, form: Form[TeamCreate]) -> Response:
-    wanted = safe_redirect_path(form.value("next") or request.query_params.get("next"), "")
-    return templates.render(request, "teams/new.html", {"form": form, "next": wanted}, form.status)
+    next_path = safe_redirect_path(form.value("next") or request.query_params.get("next"), "")
+    return templates.render(request, "teams/new.html", {"form": form, "next": next_path}, form.status)
 
 
-# Invitations, as who is invited sees them. The link changes nothing: mail programs open links by themselves.
+# Invitations for their recipients. GET changes nothing, because e-mail programs open links automatically.
 
 
 @router.get("/invitation")
 async def show_invitation(request: Request, user: OptionalUser, session: ReadSession, token: str = "") -> Response:
-    """What a link invites to. Whoever has not proved the address that it was sent to is told so."""
-    found = await invitations.read_link(session, token)
-    if found is None:
-        answer = templates.render(request, "teams/no_invitation.html", {}, 410)
+    """Show the invitation of a link. A user without its verified address gets an explanation."""
+    link = await invitations.read_link(session, token)
+    if link is None:
+        response = templates.render(request, "teams/no_invitation.html", {}, 410)
     else:
-        invitation, team = found
-        is_theirs = user is not None and user.email == invitation.email
-        context = {"invitation": invitation, "team": team, "is_theirs": is_theirs, "token": token}
-        status = 403 if user and not (is_theirs and user.is_verified) else 200
-        answer = templates.render(request, "teams/invitation.html", context, status)
-    answer.headers.update(PRIVATE_HEADERS)
-    return answer
+        invitation, team = link
+        is_recipient = user is not None and user.email == invitation.email
+        context = {"invitation": invitation, "team": team, "is_recipient": is_recipient, "token": token}
+        status = 403 if user and not (is_recipient and user.is_verified) else 200
+        response = templates.render(request, "teams/invitation.html", context, status)
+    response.headers.update(PRIVATE_HEADERS)
+    return response
 
 
 @router.post("/invitations/{invitation_id}/accept")
@@ -112,7 +112,7 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
 @router.post("/invitations/{invitation_id}/decline")
 async def decline(request: Request, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     await invitations.decline(session, invitation_id, user)
-    return _done(request, TEAMS_PATH, "The invitation is declined.")
+    return _done(request, TEAMS_PATH, "You have declined the invitation.")
 
 
 # One team
@@ -120,13 +120,13 @@ async def decline(request: Request, invitation_id: RowId, user: CurrentUser, ses
 
 @router.get("/{team_id}")
 async def members(
-    request: Request, team_id: RowId, user: CurrentUser, session: ReadSession, wanted: Annotated[MemberFilter, Query()]
+    request: Request, team_id: RowId, user: CurrentUser, session: ReadSession, query: Annotated[MemberFilter, Query()]
 ) -> Response:
     access = await service.open_team(session, team_id, user)
     context = {
-        "page": await service.find_members(session, team_id, user, wanted),
-        "wanted": wanted,
-        "filter": Form(MemberFilter, wanted, prefix=FILTER_PREFIX),
+        "page": await service.find_members(session, team_id, user, query),
+        "query": query,
+        "filter": Form(MemberFilter, query, prefix=FILTER_PREFIX),
         "roles": [role for role in TeamRole if access.member.role.includes(role)],
     }
     return _show(request, "members", access, **context)
@@ -136,7 +136,7 @@ async def members(
 async def switch(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     form = await request.form()
     team = await service.switch_team(session, team_id, user)
-    flash(request, f"You are in “{team.name}” now.")
+    flash(request, f"You have switched to “{team.name}”.")
     return RedirectResponse(safe_redirect_path(str(form.get("next", "")), _path(team_id)), 303)
 
 
@@ -147,7 +147,7 @@ async def change_role(
     form = await read_form(request, MemberUpdate)
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
-        return _refused(request, team_id, "There is no such role.")
+        return _refused(request, team_id, "This role does not exist.")
     try:
         await service.change_role(session, team_id, user, member_id, form.data.role)
     except FieldErrors as refusal:
@@ -163,7 +163,7 @@ async def remove_member(
         await service.remove_member(session, team_id, user, member_id)
     except FieldErrors as refusal:
         return _refused(request, team_id, str(refusal))
-    return _done(request, _path(team_id), "That member is removed.")
+    return _done(request, _path(team_id), "The member is removed.")
 
 
 @router.post("/{team_id}/leave")
@@ -183,7 +183,7 @@ async def list_invitations(request: Request, team_id: RowId, user: CurrentUser, 
 @router.post("/{team_id}/invitations")
 async def invite(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, InvitationCreate)
-    # Others' teams are not there, before anything is counted.
+    # Check the team before counting requests for the rate limits.
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     headers = None
     try:
@@ -193,9 +193,9 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
         invited, headers = None, refusal.headers
     if invited:
         return _done(request, f"{_path(team_id)}/invitations", f"{invited.email} is invited.")
-    answer = await _show_invitations(request, context.session, team_id, user, form)
-    answer.headers.update(headers or {})
-    return answer
+    response = await _show_invitations(request, context.session, team_id, user, form)
+    response.headers.update(headers or {})
+    return response
 
 
 @router.post("/{team_id}/invitations/{invitation_id}/withdraw")
@@ -223,10 +223,10 @@ async def rename(request: Request, team_id: RowId, user: CurrentUser, session: W
 async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, TeamHandOver, prefix=HAND_OVER)
     access = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
-    await context.manager.release()  # guesses are counted by others
-    if wanted := await reauthenticated(context, user, form):
+    await context.manager.release()  # failed attempts are counted in another transaction
+    if data := await reauthenticated(context, user, form):
         try:
-            owner = await service.hand_over(context.session, team_id, user, wanted.email)
+            owner = await service.hand_over(context.session, team_id, user, data.email)
         except FieldErrors as refusal:
             form.show(refusal)
         else:
@@ -243,9 +243,9 @@ async def delete(
     name = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team.name
     await context.manager.release()
     if form.data and form.data.name != name:
-        form.refuse(OTHER_NAME, "name")
+        form.refuse(WRONG_NAME, "name")
     if await reauthenticated(context, user, form):
-        await context.manager.release()  # others write while much is deleted
+        await context.manager.release()  # do not block other writes
         await service.delete_team(context.session, database, team_id, user)
         return _done(request, TEAMS_PATH, f"“{name}” is deleted.")
     return await _show_settings(request, context.session, team_id, user, delete=form)
@@ -257,12 +257,12 @@ async def _show_invitations(
     access = await service.open_team(session, team_id, user, TeamRole.ADMIN)
     allowed = (role.value for role in reversed(TeamRole) if access.member.role.includes(role))
     form.offer({"role": {role: role.capitalize() for role in allowed}})
-    open_ones = await invitations.find_invitations(session, team_id)
-    return _show(request, "invitations", access, form.status, form=form, invitations=open_ones)
+    open_invitations = await invitations.find_invitations(session, team_id)
+    return _show(request, "invitations", access, form.status, form=form, invitations=open_invitations)
 
 
 async def _show_settings(
-    request: Request, session: AsyncSession, team_id: int, user: User, **sent: Form[Any]
+    request: Request, session: AsyncSession, team_id: int, user: User, **submitted: Form[Any]
 ) -> Response:
     access = await service.open_team(session, team_id, user)
     forms: dict[str, Form[Any]] = {
@@ -270,25 +270,24 @@ async def _show_settings(
         "hand_over": Form(TeamHandOver, prefix=HAND_OVER),
         "delete": Form(TeamDeletion, prefix=DELETE),
     }
-    status = max((form.status for form in sent.values()), default=200)
-    return _show(request, "settings", access, status, **forms | sent)
+    status = max((form.status for form in submitted.values()), default=200)
+    return _show(request, "settings", access, status, **forms | submitted)
 
 
 def _show(request: Request, page: str, access: service.TeamAccess, status: int = 200, /, **context: Any) -> Response:
-    return templates.render(
-        request, f"teams/{page}.html", {"team": access.team, "me": access.member, **context}, status
-    )
+    context |= {"team": access.team, "me": access.member}
+    return templates.render(request, f"teams/{page}.html", context, status)
 
 
 def _path(team_id: int) -> str:
     return f"{TEAMS_PATH}/{team_id}"
 
 
-def _done(request: Request, path: str, words: str) -> Response:
-    flash(request, words)
+def _done(request: Request, path: str, message: str) -> Response:
+    flash(request, message)
     return RedirectResponse(path, 303)
 
 
-def _refused(request: Request, team_id: int, words: str) -> Response:
-    flash(request, words, "danger")
+def _refused(request: Request, team_id: int, message: str) -> Response:
+    flash(request, message, "danger")
     return RedirectResponse(_path(team_id), 303)

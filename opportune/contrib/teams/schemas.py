@@ -1,4 +1,4 @@
-"""What forms and the API send of teams, and what the API answers."""
+"""Forms, requests and responses of teams."""
 
 from datetime import datetime
 from typing import Annotated
@@ -27,7 +27,7 @@ class TeamRead(Schema):
     id: int
     name: str
     role: TeamRole
-    """What whoever asks is in it."""
+    """Role of the current user."""
     is_current: bool
 
 
@@ -63,7 +63,7 @@ class InvitationRead(Schema):
 
 
 class OwnInvitationRead(Schema):
-    """An invitation as who is invited sees it."""
+    """Invitation for its recipient."""
 
     id: int
     team: str
@@ -72,8 +72,8 @@ class OwnInvitationRead(Schema):
 
 
 class TeamHandOver(Reauthentication):
-    email: Annotated[Email, OFF] = Field(title="E-mail of the member who becomes its owner")
+    email: Annotated[Email, OFF] = Field(title="E-mail of the new owner")
 
 
 class TeamDeletion(Reauthentication):
-    name: Annotated[Line, OFF] = Field(title="The name of the team, to be sure")
+    name: Annotated[Line, OFF] = Field(title="Name of the team, to confirm")

@@ -1,4 +1,4 @@
-"""Teams for tests."""
+"""Test helper for teams."""
 
 from collections.abc import Mapping
 

@@ -1,1 +1,1 @@
-"""OAuth 2.1 for `/mcp`: programs make themselves known, and people let them in."""
+"""OAuth 2.1 for `/mcp`: programs register themselves, and users authorize them."""

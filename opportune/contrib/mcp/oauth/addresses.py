@@ -1,4 +1,4 @@
-"""Where things are: all of them at the site's public address, whatever name a request calls it by."""
+"""Public addresses of the OAuth endpoints, independent of the host of a request."""
 
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
@@ -7,7 +7,7 @@ MCP_PATH = "/mcp"
 RESOURCE_METADATA_PATH = f"/.well-known/oauth-protected-resource{MCP_PATH}"
 SERVER_METADATA_PATH = "/.well-known/oauth-authorization-server"
 OAUTH_PATH = "/accounts/oauth"
-"""Below /accounts: closed to a superuser who is signed in as somebody else."""
+"""Below /accounts, which is closed to superusers who impersonate a user."""
 
 
 def address_of(settings: Settings, path: str) -> str:
@@ -15,5 +15,5 @@ def address_of(settings: Settings, path: str) -> str:
 
 
 def is_our_resource(settings: Settings, resource: str) -> bool:
-    """Whether a token for this is one for `/mcp` here (RFC 8707)."""
+    """Return True if a resource indicator (RFC 8707) means this site's `/mcp`."""
     return resource.removesuffix("/") == address_of(settings, MCP_PATH)

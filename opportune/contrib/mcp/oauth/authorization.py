@@ -1,4 +1,4 @@
-"""What a program asks of somebody, looked at before they are asked, and the code that it gets if they let it in."""
+"""Validation of authorization requests, and authorization codes."""
 
 import re
 import secrets
@@ -17,8 +17,8 @@ from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
 from opportune.contrib.mcp.oauth.addresses import is_our_resource
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
-from opportune.contrib.mcp.oauth.redirects import find_redirect, with_answer
-from opportune.contrib.mcp.oauth.scopes import asked_scopes
+from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters
+from opportune.contrib.mcp.oauth.scopes import requested_scopes
 from opportune.db.models.model import utc_now
 
 CODE_LIFETIME = timedelta(minutes=2)
@@ -29,25 +29,25 @@ PARAMETERS = (
     *("code_challenge", "code_challenge_method"),
 )
 
-UNKNOWN_PROGRAM = "This program is not known here, or nobody has used it for long. Have it connect once more."
-UNKNOWN_REDIRECT = "This program wants you sent to where it has not registered. Nothing was allowed."
+UNKNOWN_PROGRAM = "This program is not registered here, or was not used for a long time. Connect it again."
+UNKNOWN_REDIRECT = "This program uses a redirect address that it has not registered. It was not authorized."
 
 
 class UntrustedRequest(Exception):
-    """Nobody knows whom to answer: a sentence for the person alone."""
+    """Request of an unknown program, or with an unknown redirect. The message is for the user only."""
 
 
 class RefusedRequest(Exception):
-    """A request of a known program that is wrong: OAuth's word for it, a sentence, and where the program hears it."""
+    """Invalid request of a registered program, with the redirect that reports the error to the program."""
 
-    def __init__(self, error: str, description: str, address: str) -> None:
+    def __init__(self, description: str, address: str) -> None:
         super().__init__(description)
-        self.error, self.description, self.address = error, description, address
+        self.address = address
 
 
 @dataclass(frozen=True)
 class AuthorizationRequest:
-    """What a program asks for, once it is known to be whole."""
+    """Valid request of a program."""
 
     client: McpClient
     redirect_uri: str
@@ -57,18 +57,18 @@ class AuthorizationRequest:
     scopes: list[str]
     issuer: str
 
-    def address(self, **answer: str) -> str:
-        """Where to send the person with this answer. It says who answers (RFC 9207), against mix-ups."""
+    def address(self, **parameters: str) -> str:
+        """Return the redirect with these parameters and the issuer (RFC 9207, against mix-up attacks)."""
         state = {"state": self.state} if self.state else {}
-        return with_answer(self.redirect_uri, **answer, **state, iss=self.issuer)
+        return with_parameters(self.redirect_uri, **parameters, **state, iss=self.issuer)
 
 
 async def read_request(session: AsyncSession, site: FastAPI, query: QueryParams) -> AuthorizationRequest:
-    """What the address of the page asks for.
+    """Validate the query of the authorization page.
 
     Raises:
-        UntrustedRequest: the program, or where it wants people sent, is not known.
-        RefusedRequest: anything else is wrong.
+        UntrustedRequest: The program or its redirect is unknown.
+        RefusedRequest: The request is invalid in another way.
     """
     settings: Settings = site.state.settings
     client = await find_client(session, query.get("client_id", ""))
@@ -77,59 +77,65 @@ async def read_request(session: AsyncSession, site: FastAPI, query: QueryParams)
     redirect_uri = find_redirect(client.redirect_uris, query.get("redirect_uri"))
     if redirect_uri is None:
         raise UntrustedRequest(UNKNOWN_REDIRECT)
-    asked = AuthorizationRequest(
+    authorization = AuthorizationRequest(
         client,
         redirect_uri,
         "redirect_uri" in query,
         query.get("state", ""),
         query.get("code_challenge", ""),
-        asked_scopes(site, query.get("scope")),
+        requested_scopes(site, query.get("scope")),
         site_url(settings),
     )
-    if wrong := _fault(settings, query, asked):
-        raise RefusedRequest(*wrong, asked.address(error=wrong[0], error_description=wrong[1]))
-    return asked
+    if problem := _find_problem(settings, query, authorization):
+        error, description = problem
+        raise RefusedRequest(description, authorization.address(error=error, error_description=description))
+    return authorization
 
 
-def _fault(settings: Settings, query: QueryParams, asked: AuthorizationRequest) -> tuple[str, str] | None:
+def _find_problem(
+    settings: Settings, query: QueryParams, authorization: AuthorizationRequest
+) -> tuple[str, str] | None:
+    """Return OAuth's error code and a description, or None."""
     if repeated := [name for name in PARAMETERS if len(query.getlist(name)) > 1]:
-        return "invalid_request", f"{repeated[0]} is there twice."
+        return "invalid_request", f"{repeated[0]} is repeated."
     if query.get("response_type") != "code":
-        return "unsupported_response_type", "response_type has to be code."
-    if query.get("code_challenge_method") != "S256" or not S256_CHALLENGE.fullmatch(asked.code_challenge):
-        return "invalid_request", "PKCE is needed: a code_challenge, with code_challenge_method=S256."
-    if not all(is_our_resource(settings, each) for each in query.getlist("resource")):
-        return "invalid_target", "Tokens for this resource are not given here."
-    if not asked.scopes:
-        return "invalid_scope", "There is nothing here that these scopes are good for."
+        return "unsupported_response_type", "response_type must be code."
+    if query.get("code_challenge_method") != "S256" or not S256_CHALLENGE.fullmatch(authorization.code_challenge):
+        return "invalid_request", "PKCE is required: a code_challenge with code_challenge_method=S256."
+    if not all(is_our_resource(settings, resource) for resource in query.getlist("resource")):
+        return "invalid_target", "This server has no tokens for this resource."
+    if not authorization.scopes:
+        return "invalid_scope", "No tool of this site uses these scopes."
     return None
 
 
 async def find_client(session: AsyncSession, client_id: str) -> McpClient | None:
-    if not CLIENT_ID.fullmatch(client_id):  # it may be what no database takes
+    if not CLIENT_ID.fullmatch(client_id):  # databases refuse some characters
         return None
-    found = await session.scalars(select(McpClient).where(col(McpClient.client_id) == client_id))
-    return found.first()
+    client: McpClient | None = await session.scalar(select(McpClient).where(col(McpClient.client_id) == client_id))
+    return client
 
 
-async def create_code(session: AsyncSession, asked: AuthorizationRequest, here: Session, scopes: list[str]) -> str:
-    """A code that counts once, for two minutes, in exchange for a token with these scopes.
+async def create_code(
+    session: AsyncSession, authorization: AuthorizationRequest, user_session: Session, scopes: list[str]
+) -> str:
+    """Create an authorization code that can be exchanged once, within two minutes.
 
     Raises:
-        UntrustedRequest: the program is gone by now.
+        UntrustedRequest: The program was deleted.
     """
-    client = await session.get(McpClient, asked.client.id)
+    client = await session.get(McpClient, authorization.client.id)
     if client is None:
         raise UntrustedRequest(UNKNOWN_PROGRAM)
     client.used_at, code = utc_now(), secrets.token_urlsafe(32)
     grant = McpGrant(
         client_id=client.id,
-        user_id=here.user_id,
-        session_id=here.id,
+        user_id=user_session.user_id,
+        session_id=user_session.id,
         code_hash=hash_token(code),
-        code_challenge=asked.code_challenge,
-        redirect_uri=asked.redirect_uri,
-        has_redirect_uri=asked.has_redirect_uri,
+        code_challenge=authorization.code_challenge,
+        redirect_uri=authorization.redirect_uri,
+        has_redirect_uri=authorization.has_redirect_uri,
         scopes=" ".join(scopes),
         expires_at=utc_now() + CODE_LIFETIME,
     )

@@ -1,4 +1,4 @@
-"""Throws out what is over: codes that nobody used, and programs that nobody has let in."""
+"""Delete expired codes and unused programs."""
 
 from datetime import timedelta
 
@@ -11,23 +11,24 @@ from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
 
-KEPT_UNUSED = timedelta(days=1)
-"""A program that nobody has ever let in."""
-KEPT_ABANDONED = timedelta(days=180)
-"""A program that somebody once let in, since it was last used."""
+NEVER_USED_LIFETIME = timedelta(days=1)
+"""Lifetime of a program that no user has authorized."""
+UNUSED_LIFETIME = timedelta(days=180)
+"""Lifetime of an authorized program after its last use."""
 
 
-def is_forgotten() -> ColumnElement[bool]:
-    """Whether a program is nobody's any more."""
+def is_unused() -> ColumnElement[bool]:
+    """Return a condition for programs without grants that were not used for a long time."""
     now, granted = utc_now(), select(col(McpGrant.id)).where(col(McpGrant.client_id) == col(McpClient.id))
-    unused = and_(col(McpClient.used_at).is_(None), col(McpClient.created_at) < now - KEPT_UNUSED)
-    return and_(or_(unused, col(McpClient.used_at) < now - KEPT_ABANDONED), ~granted.correlate(McpClient).exists())
+    never_used = and_(col(McpClient.used_at).is_(None), col(McpClient.created_at) < now - NEVER_USED_LIFETIME)
+    unused = col(McpClient.used_at) < now - UNUSED_LIFETIME
+    return and_(or_(never_used, unused), ~granted.correlate(McpClient).exists())
 
 
 async def delete_expired(database: Database) -> None:
-    over = and_(col(McpGrant.token_id).is_(None), col(McpGrant.expires_at) <= utc_now())
-    await delete_in_batches(database, McpGrant, over)
-    await delete_in_batches(database, McpClient, is_forgotten())
+    expired = and_(col(McpGrant.token_id).is_(None), col(McpGrant.expires_at) <= utc_now())
+    await delete_in_batches(database, McpGrant, expired)
+    await delete_in_batches(database, McpClient, is_unused())
 
 
 @job("mcp.delete_expired", schedule="37 3 * * *")

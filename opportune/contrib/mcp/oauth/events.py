@@ -1,4 +1,4 @@
-"""What programs do to an account, on the page of what happened to it."""
+"""Account events of programs."""
 
 from opportune.accounts.events.kinds import EventKind, add_event_kind
 
@@ -6,8 +6,7 @@ add_event_kind(
     EventKind(
         "program_connected",
         "{name} may use your account",
-        "You have let a program in, which may do this in your name from now on: {scopes}. It is on the page of"
-        " your profile, where you can end that.",
+        "You have allowed a program to use your account: {scopes}. You can disconnect it on your profile page.",
         icon="ti-plug-connected",
     )
 )
@@ -15,8 +14,8 @@ add_event_kind(
     EventKind(
         "program_code_reused",
         "{name} was signed out",
-        "The code that let it in was used twice: it has a mistake, or somebody else has a copy. What came of it has"
-        " ended, so let the program in again.",
+        "Its authorization code was used twice. The program may have a bug, or another program may have a copy of the"
+        " code. Its access has ended. Connect the program again.",
         icon="ti-plug-connected",
     )
 )

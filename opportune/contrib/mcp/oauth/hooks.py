@@ -9,6 +9,6 @@ from opportune.db.hooks.registry import before_delete
 
 @before_delete(McpClient)
 async def end_tokens(session: AsyncSession, client: McpClient) -> None:
-    """With a program end the tokens that it has got."""
-    got = select(col(McpGrant.token_id)).where(col(McpGrant.client_id) == client.id)
-    await session.execute(delete(ApiToken).where(col(ApiToken.id).in_(got)))
+    """Delete the tokens of a deleted program."""
+    tokens = select(col(McpGrant.token_id)).where(col(McpGrant.client_id) == client.id)
+    await session.execute(delete(ApiToken).where(col(ApiToken.id).in_(tokens)))

@@ -1,4 +1,4 @@
-"""The page on which somebody is asked whether a program may act in their name, and the end of that."""
+"""Pages to authorize and disconnect programs."""
 
 from typing import Annotated, Literal
 
@@ -41,36 +41,38 @@ class Consent(Reauthentication):
 
 
 @router.get("/authorize")
-async def ask(request: Request, user: AccountOwner, database: DatabaseDependency) -> Response:
-    """What a program wants, in words. Nobody is sent anywhere before they have said something."""
+async def show_consent(request: Request, user: AccountOwner, database: DatabaseDependency) -> Response:
+    """Show the request of a program. There is no redirect before the user's decision."""
     async with database.reader(fresh=True) as session:
         try:
-            asked = await read_request(session, request.app, request.query_params)
+            authorization = await read_request(session, request.app, request.query_params)
         except (UntrustedRequest, RefusedRequest) as refusal:
             return _refused(request, refusal)
-    return _show(request, asked, Form(Consent, {"scopes": asked.scopes}))
+    return _show(request, authorization, Form(Consent, {"scopes": authorization.scopes}))
 
 
 @router.post("/authorize")
-async def answer(request: Request, user: AccountOwner, context: AccountCtx, database: DatabaseDependency) -> Response:
-    """The request is in the address still, and is looked at again: the form says only yes, or no, and to what."""
+async def authorize(
+    request: Request, user: AccountOwner, context: AccountCtx, database: DatabaseDependency
+) -> Response:
+    """Handle the user's decision. The request is still in the query and is validated again."""
     async with database.reader(fresh=True) as session:
         try:
-            asked = await read_request(session, request.app, request.query_params)
+            authorization = await read_request(session, request.app, request.query_params)
         except (UntrustedRequest, RefusedRequest) as refusal:
             return _refused(request, refusal)
-    choices = {scope: words.label for scope, words in scope_words(request.app, asked.scopes).items()}
+    choices = {scope: words.label for scope, words in scope_words(request.app, authorization.scopes).items()}
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
-        no = asked.address(error="access_denied")
-        return _onward(request, asked, no, by_itself=not opens_an_editor(no))  # which nobody has asked for
+        denied = authorization.address(error="access_denied")
+        return _continue(request, authorization, denied, automatic=not opens_an_editor(denied))
     await context.limiter.hit(CONSENTS_PER_USER.by(user.id))
-    if given := await reauthenticated(context, user, form):
+    if consent := await reauthenticated(context, user, form):
         try:
-            return await _allow(request, context, user, asked, given)
+            return await _allow(request, context, user, authorization, consent)
         except UntrustedRequest as refusal:
             return _refused(request, refusal)
-    return _show(request, asked, form)
+    return _show(request, authorization, form)
 
 
 @router.post("/programs/{grant_id}/disconnect")
@@ -81,30 +83,33 @@ async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, conte
 
 
 async def _allow(
-    request: Request, context: AccountContext, user: User, asked: AuthorizationRequest, given: Consent
+    request: Request, context: AccountContext, user: User, authorization: AuthorizationRequest, consent: Consent
 ) -> Response:
-    if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+    if not await context.manager.is_unchanged(user):  # a concurrent change of the password ends all sessions
         raise sign_in_required(request)
-    code = await create_code(context.session, asked, request.state.session, given.scopes)
-    record_event(context, user, "program_connected", name=asked.client.name, scopes=", ".join(given.scopes))
-    return _onward(request, asked, asked.address(code=code))
+    code = await create_code(context.session, authorization, request.state.session, consent.scopes)
+    record_event(context, user, "program_connected", name=authorization.client.name, scopes=", ".join(consent.scopes))
+    return _continue(request, authorization, authorization.address(code=code))
 
 
-def _show(request: Request, asked: AuthorizationRequest, form: Form[Consent]) -> Response:
-    words = scope_words(request.app, asked.scopes)
-    shown = {"client": asked.client, "host": host_of(asked.redirect_uri), "scope_words": words, "form": form}
-    return _private(request, "authorize", shown, form.status)
+def _show(request: Request, authorization: AuthorizationRequest, form: Form[Consent]) -> Response:
+    words = scope_words(request.app, authorization.scopes)
+    host = host_of(authorization.redirect_uri)
+    context = {"client": authorization.client, "host": host, "scope_words": words, "form": form}
+    return _private(request, "authorize", context, form.status)
 
 
-def _onward(request: Request, asked: AuthorizationRequest, address: str, *, by_itself: bool = True) -> Response:
-    """A page that leads on by itself: after a form browsers go nowhere that `form-action` does not name."""
-    return _private(request, "onward", {"client": asked.client, "address": address, "by_itself": by_itself})
+def _continue(
+    request: Request, authorization: AuthorizationRequest, address: str, *, automatic: bool = True
+) -> Response:
+    """Render a page that redirects, because `form-action` forbids a redirect after a form."""
+    return _private(request, "onward", {"client": authorization.client, "address": address, "automatic": automatic})
 
 
 def _refused(request: Request, refusal: UntrustedRequest | RefusedRequest) -> Response:
-    """It leads nowhere by itself: else anybody could register where links to this site end."""
+    """Render an error without a redirect, because otherwise any program could create an open redirect."""
     address = refusal.address if isinstance(refusal, RefusedRequest) else ""
-    return _private(request, "refused", {"words": str(refusal), "address": address, "host": host_of(address)}, 400)
+    return _private(request, "refused", {"message": str(refusal), "address": address, "host": host_of(address)}, 400)
 
 
 def _private(request: Request, template: str, context: dict[str, object], status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""The programs that somebody has let in, on the page with their profile."""
+"""Connected programs of a user, for the profile page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,21 +16,17 @@ from opportune.feature import Panel
 
 
 async def connected(session: AsyncSession, user: User) -> Mapping[str, Any]:
-    """Those with a token that is not over, the newest first."""
-    joined = select(McpGrant, McpClient, ApiToken).join_from(McpGrant, McpClient).join(ApiToken)
-    mine = joined.where(col(McpGrant.user_id) == user.id, col(ApiToken.expires_at) > utc_now())
-    rows = (await session.execute(mine.order_by(col(McpGrant.id).desc()))).all()
+    """Return the programs with a valid token, newest first."""
+    query = select(McpGrant, McpClient, ApiToken).join_from(McpGrant, McpClient).join(ApiToken)
+    query = query.where(col(McpGrant.user_id) == user.id, col(ApiToken.expires_at) > utc_now())
+    rows = (await session.execute(query.order_by(col(McpGrant.id).desc()))).all()
     return {"programs": [(grant, client.name, host_of(grant.redirect_uri), token) for grant, client, token in rows]}
 
 
 async def disconnect(session: AsyncSession, user: User, grant_id: int) -> str:
-    """End what a program was let do; gives its name.
-
-    Raises:
-        NotFound: it is another's, or has ended.
-    """
-    mine = select(ApiToken).join(McpGrant).where(col(McpGrant.id) == grant_id, col(McpGrant.user_id) == user.id)
-    token = (await session.scalars(mine)).first()
+    """Delete a program's token and return the program's name. Raises NotFound."""
+    query = select(ApiToken).join(McpGrant).where(col(McpGrant.id) == grant_id, col(McpGrant.user_id) == user.id)
+    token = (await session.scalars(query)).first()
     if token is None:
         raise NotFound
     await session.delete(token)

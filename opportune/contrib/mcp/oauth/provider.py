@@ -1,4 +1,4 @@
-"""The SDK's authorization server on the site's own rows. Importing the SDK takes half a second: no start does."""
+"""Storage for the SDK's authorization server. Import this module on first use only, because the SDK is slow."""
 
 from typing import Any
 
@@ -28,18 +28,18 @@ from opportune.contrib.mcp.oauth.registration import SECRET_PURPOSE, register
 from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy
 from opportune.db.models.model import utc_now
 
-CODE_IS_OVER = TokenError("invalid_grant", "authorization code does not exist")
-TOKEN_IS_OVER = TokenError("invalid_grant", "refresh token does not exist")
+INVALID_CODE = TokenError("invalid_grant", "authorization code does not exist")
+INVALID_TOKEN = TokenError("invalid_grant", "refresh token does not exist")
 
 
 class GrantedCode(AuthorizationCode):
-    """A code with the row that it stands for."""
+    """Code with the id of its grant."""
 
     grant_id: int
 
 
 class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, AccessToken]):
-    """One request's: in its transaction, which is committed whatever the answer says."""
+    """Provider of one request. Its transaction is also committed for error responses."""
 
     def __init__(self, context: AccountContext, strategy: McpTokenStrategy) -> None:
         self.context, self.session, self.strategy = context, context.session, strategy
@@ -52,7 +52,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         return OAuthClientInformationFull(
             client_id=row.client_id,
             client_name=row.name,
-            redirect_uris=[AnyUrl(each) for each in row.redirect_uris],
+            redirect_uris=[AnyUrl(uri) for uri in row.redirect_uris],
             token_endpoint_auth_method=row.auth_method,
             client_secret=unseal(self.context.settings, SECRET_PURPOSE, sealed) if sealed else None,
         )
@@ -61,17 +61,17 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         await register(self.context, client_info)
 
     async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
-        raise AuthorizeError("server_error")  # people are asked by a page of the site
+        raise AuthorizeError("server_error")  # the site has its own page
 
     async def load_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: str
     ) -> GrantedCode | None:
-        """The code, if it is this program's; used again it ends what came of it."""
-        rows = select(McpGrant).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
-        mine = rows.where(
+        """Return the code of this program. A code that was already used ends its token."""
+        query = select(McpGrant).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
+        query = query.where(
             col(McpGrant.code_hash) == hash_token(authorization_code), col(McpClient.client_id) == client.client_id
         )
-        grant = (await self.session.scalars(mine.with_for_update(of=McpGrant))).first()
+        grant = (await self.session.scalars(query.with_for_update(of=McpGrant))).first()
         if grant is None:
             return None
         if grant.token_id is not None:
@@ -100,47 +100,47 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         grant = await self.session.get(McpGrant, authorization_code.grant_id)
         user = await self.session.get(User, grant.user_id) if grant else None
         if grant is None or user is None or not user.is_active:
-            raise CODE_IS_OVER
-        row, granted = await self.strategy.start(user, grant.scopes, client.client_name or client.client_id)
+            raise INVALID_CODE
+        row, token = await self.strategy.start(user, grant.scopes, client.client_name or client.client_id)
         grant.token_id, grant.session_id = row.id, None
-        return _answered(granted)
+        return _token_response(token)
 
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
-        """The token, used or not, if it is this program's."""
-        found = await self.strategy.find_refreshed(refresh_token)
-        if found is None or not await self._is_of(found[0], client):
+        """Return the token of this program, even if it was already used."""
+        match = await self.strategy.find_refreshed(refresh_token)
+        if match is None or not await self._is_of(match[0], client):
             return None
-        return RefreshToken(token=refresh_token, client_id=client.client_id, scopes=found[0].scopes.split())
+        return RefreshToken(token=refresh_token, client_id=client.client_id, scopes=match[0].scopes.split())
 
     async def exchange_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
     ) -> OAuthToken:
-        granted = await self.strategy.refresh(refresh_token.token, " ".join(scopes))
-        if granted is None:
-            raise TOKEN_IS_OVER
+        token = await self.strategy.refresh(refresh_token.token, " ".join(scopes))
+        if token is None:
+            raise INVALID_TOKEN
         if row := await find_client(self.session, client.client_id):
             row.used_at = utc_now()
-        return _answered(granted)
+        return _token_response(token)
 
     async def load_access_token(self, token: str) -> AccessToken | None:
-        """Not asked: `/mcp` looks at tokens itself."""
+        """Not used: `/mcp` reads tokens itself."""
         return None
 
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
         await self.strategy.destroy_token(token.token)
 
     async def end(self, client: OAuthClientInformationFull, token: str) -> None:
-        """End what a program was let do, by either of its tokens. Those of others are left alone, without a word."""
+        """Delete the grant of an access or refresh token. Tokens of other programs are ignored."""
         row = await self.strategy.find_either(token)
         if row and await self._is_of(row, client):
             await self.session.delete(row)
 
     async def _is_of(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:
-        granted = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
-        mine = granted.where(col(McpGrant.token_id) == row.id, col(McpClient.client_id) == client.client_id)
-        return await self.session.scalar(mine) is not None
+        query = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
+        query = query.where(col(McpGrant.token_id) == row.id, col(McpClient.client_id) == client.client_id)
+        return await self.session.scalar(query) is not None
 
 
-def _answered(granted: schemas.AccessToken) -> OAuthToken:
-    said: dict[str, Any] = granted.model_dump(exclude={"token_type"})
-    return OAuthToken(**said)
+def _token_response(token: schemas.AccessToken) -> OAuthToken:
+    fields: dict[str, Any] = token.model_dump(exclude={"token_type"})
+    return OAuthToken(**fields)

@@ -1,4 +1,4 @@
-"""What programs ask on their way in: who gives tokens, to be known, for a token, and to end one."""
+"""OAuth endpoints for programs: metadata, registration, tokens and revocation."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opportune.contrib.mcp.oauth.provider import Provider
 
 REGISTRATIONS = RateLimit("mcp.registrations", 60, HOUR_SECONDS)
-"""Of one address, which may be that of a service with many users."""
+"""Limit per client address, which may be a service with many users."""
 TOKEN_REQUESTS = RateLimit("mcp.token_requests", 600, storage="cache")
 MAX_REGISTRATION_BYTES = 20_000
 AUTH_METHODS = ["none", "client_secret_post", "client_secret_basic"]
@@ -35,7 +35,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(RESOURCE_METADATA_PATH)
 async def resource_metadata(request: Request) -> Response:
-    """Where tokens for `/mcp` come from (RFC 9728)."""
+    """Protected resource metadata of `/mcp` (RFC 9728)."""
     settings: Settings = request.app.state.settings
     return JSONResponse(
         {
@@ -51,7 +51,7 @@ async def resource_metadata(request: Request) -> Response:
 
 @router.get(SERVER_METADATA_PATH)
 async def server_metadata(request: Request) -> Response:
-    """How they are got (RFC 8414)."""
+    """Authorization server metadata (RFC 8414)."""
     settings: Settings = request.app.state.settings
     paths = {"authorization": "authorize", "token": "token", "registration": "register", "revocation": "revoke"}
     return JSONResponse(
@@ -85,10 +85,10 @@ async def register(request: Request, context: AccountCtx) -> Response:
 
 @router.post(f"{OAUTH_PATH}/token", dependencies=[Depends(TOKEN_REQUESTS)])
 async def token(request: Request, context: AccountCtx) -> Response:
-    """A token for a code, or for a refresh token. What was found wrong is committed too: a reused one ends others."""
-    settings = context.settings
-    if not all(is_our_resource(settings, str(each)) for each in (await request.form()).getlist("resource")):
-        return _refusal("invalid_target", "Tokens for this resource are not given here.")
+    """Exchange a code or a refresh token. Errors are also committed, because a reused token ends its grant."""
+    resources = (await request.form()).getlist("resource")
+    if not all(is_our_resource(context.settings, str(resource)) for resource in resources):
+        return _refusal("invalid_target", "This server has no tokens for this resource.")
     provider = await _provider(request, context)
     from mcp.server.auth.handlers.token import TokenHandler  # noqa: PLC0415 - see `_provider`
     from mcp.server.auth.middleware.client_auth import ClientAuthenticator  # noqa: PLC0415
@@ -100,7 +100,7 @@ async def token(request: Request, context: AccountCtx) -> Response:
 
 @router.post(f"{OAUTH_PATH}/revoke", dependencies=[Depends(TOKEN_REQUESTS)])
 async def revoke(request: Request, context: AccountCtx) -> Response:
-    """RFC 7009: 200 also where there is nothing to end. (The SDK's handler wants a secret of who has none.)"""
+    """Revoke a token (RFC 7009). Returns 200 also for unknown tokens. The SDK's handler requires a secret."""
     provider = await _provider(request, context)
     from mcp.server.auth.middleware.client_auth import (  # noqa: PLC0415 - see `_provider`
         AuthenticationError,
@@ -117,7 +117,7 @@ async def revoke(request: Request, context: AccountCtx) -> Response:
 
 async def _provider(request: Request, context: AccountContext) -> "Provider":
     await load("opportune.contrib.mcp.oauth.provider")
-    from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - the library of MCP imports slowly
+    from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - the MCP library is slow
     from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415
 
     strategy = McpTokenStrategy(context.settings, request.app.state.database, context.session)

@@ -1,4 +1,4 @@
-"""Tokens of programs that somebody has let in: for `/mcp` alone, listed and ended with their owner's others."""
+"""Tokens of programs. They only work for `/mcp`, and are listed with the user's other tokens."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,23 +12,23 @@ from opportune.db.database import Database
 
 
 class McpTokenStrategy(JwtStrategy):
-    """JWTs with refresh tokens, whatever BEARER says, by keys of their own: they open no other address of the site."""
+    """JWTs with refresh tokens, independent of BEARER, signed with a separate key so that they only work for `/mcp`."""
 
     purpose = "mcp: jwt"
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession | None = None) -> None:
-        super().__init__(settings, database, session, address_of(settings, MCP_PATH))  # type: ignore[arg-type]  # without one it only reads
+        super().__init__(settings, database, session, address_of(settings, MCP_PATH))  # type: ignore[arg-type]  # read-only without a session
 
     async def find(self, token: str) -> Found | None:
-        found = await super().find(token) if token.count(".") == 2 else None
-        if found and (claims := self._claims(token)):
-            found[0].scopes = common_scopes(found[0].scopes, str(claims["scope"]))  # it may have asked for fewer
-        return found
+        match = await super().find(token) if token.count(".") == 2 else None
+        if match and (claims := self._claims(token)):
+            match[0].scopes = common_scopes(match[0].scopes, str(claims["scope"]))  # a refresh may request fewer
+        return match
 
     async def find_either(self, token: str) -> ApiToken | None:
-        """The row of an access token, though it be over, or of a refresh token."""
+        """Return the row of an access token, even if it is expired, or of a refresh token."""
         if claims := self._claims(token, may_be_over=True):
             row = await self.session.get(ApiToken, claims["sid"])
             return row if row and matches_row(claims, row) else None
-        found = await self.find_refreshed(token)
-        return found[0] if found else None
+        match = await self.find_refreshed(token)
+        return match[0] if match else None

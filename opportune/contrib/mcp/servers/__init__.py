@@ -1,1 +1,1 @@
-"""Tools of MCP servers of others, for the site's own answers."""
+"""Tools of other MCP servers for the site's LLM answers."""

@@ -1,6 +1,6 @@
-"""Asks a server of others, by the SDK's client. Importing that takes half a second: nothing does before it is needed.
+"""Client of other MCP servers. Import this module on first use only, because the SDK is slow.
 
-It is trusted with what is sent to it, and with nothing else: what it answers is bounded in time and bytes, and data.
+Servers are not trusted: their responses are limited in time and size, and marked as data for the model.
 """
 
 import json
@@ -24,86 +24,86 @@ from opportune.llm.tools.toolbox import MAX_RESULT_LENGTH
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 25.0
-"""Below what a tool may take: who waits is told what it was."""
+"""Less than the timeout of tools, so that the user gets a specific message."""
 MAX_RESPONSE_BYTES = 2_000_000
 MAX_TOOLS_PER_SERVER = 50
 MAX_PAGES = 10
 MAX_DESCRIPTION_LENGTH = 1_000
 MAX_TITLE_LENGTH = 80
 MAX_SCHEMA_LENGTH = 10_000
-ROOM_FOR_MARKS = 500
-"""Characters of a result that are no part of what the server says."""
-LEFT_OUT = "[{} was left out.]"
+MARKUP_LENGTH = 500
+"""Characters of a result that mark the text as data."""
+OMITTED = "[{} was omitted.]"
 
 logger = logging.getLogger(__name__)
 
 
 async def list_tools(server: McpServer) -> list[RemoteTool]:
-    """What a server offers, as far as a model can be told of it.
+    """Return the usable tools of a server.
 
     Raises:
-        ServerFailed: it is away, or what it says is no list of tools.
+        ServerFailed: The server is unavailable or its response is invalid.
     """
-    found: dict[str, RemoteTool] = {}
+    tools: dict[str, RemoteTool] = {}
     async with _connected(server) as client:
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
-            for each in page.tools:
-                if tool := remote_tool(server, each):
-                    found.setdefault(tool.name, tool)
+            for definition in page.tools:
+                if tool := remote_tool(server, definition):
+                    tools.setdefault(tool.name, tool)
             cursor = page.next_cursor
-            if not cursor or len(found) >= MAX_TOOLS_PER_SERVER:
+            if not cursor or len(tools) >= MAX_TOOLS_PER_SERVER:
                 break
-    return [*found.values()][:MAX_TOOLS_PER_SERVER]
+    return [*tools.values()][:MAX_TOOLS_PER_SERVER]
 
 
 async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> str:
-    """What a tool of a server answers, marked as data.
+    """Call a tool and return its result, marked as data.
 
     Raises:
-        ServerFailed: it is away, or says that the call failed.
+        ServerFailed: The server is unavailable, or the call failed.
     """
     async with _connected(server) as client:
         result = await client.call_tool(name, arguments)
-    text = "\n\n".join(filter(None, map(_text, result.content)))[: MAX_RESULT_LENGTH - ROOM_FOR_MARKS]
-    said = f"{DATA_RULE}\n\n{as_data(f'{server.name}: {name}', text)}"
+    text = "\n\n".join(filter(None, map(_text, result.content)))[: MAX_RESULT_LENGTH - MARKUP_LENGTH]
+    data = f"{DATA_RULE}\n\n{as_data(f'{server.name}: {name}', text)}"
     if result.is_error:
-        raise ServerFailed(f"The tool failed.\n\n{said}")
-    return said
+        raise ServerFailed(f"The tool failed.\n\n{data}")
+    return data
 
 
-def remote_tool(server: McpServer, said: types.Tool) -> RemoteTool | None:
-    """None for what no model could call: a name that is too long, or arguments whose description no endpoint takes."""
-    name = f"{server.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', said.name)}"
-    if not NAME.fullmatch(name) or not _describes_arguments(said.input_schema):
+def remote_tool(server: McpServer, definition: types.Tool) -> RemoteTool | None:
+    """Return a tool, or None if models cannot call it because of its name or schema."""
+    name = f"{server.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', definition.name)}"
+    if not NAME.fullmatch(name) or not _is_valid_schema(definition.input_schema):
         return None
-    hints = said.annotations
-    only_reads = bool(hints and hints.read_only_hint)
-    title = _line(said.title or (hints and hints.title) or said.name)
+    hints = definition.annotations
+    is_read_only = bool(hints and hints.read_only_hint)
+    title = _line(definition.title or (hints and hints.title) or definition.name)
 
     async def call(**arguments: Any) -> str:
-        return await call_tool(server, said.name, arguments)
+        return await call_tool(server, definition.name, arguments)
 
     return RemoteTool(
         call,
         name,
         f"{server.name}: {title}",
-        asks=not (only_reads and server.trust_read_only),
-        told=(said.description or title)[:MAX_DESCRIPTION_LENGTH],
-        parameters=said.input_schema,
+        asks=not (is_read_only and server.trust_read_only),
+        remote_description=(definition.description or title)[:MAX_DESCRIPTION_LENGTH],
+        parameters=definition.input_schema,
     )
 
 
-def _describes_arguments(schema: dict[str, Any]) -> bool:
-    """Endpoints refuse the whole question where one tool's schema is that of no object."""
+def _is_valid_schema(schema: dict[str, Any]) -> bool:
+    """Return True for the schema of an object. LLM endpoints refuse a request with any other tool."""
     properties = schema.get("properties", {})
-    is_plain = isinstance(properties, dict) and all(isinstance(each, dict) for each in properties.values())
+    is_plain = isinstance(properties, dict) and all(isinstance(value, dict) for value in properties.values())
     return schema.get("type") == "object" and is_plain and len(json.dumps(schema)) <= MAX_SCHEMA_LENGTH
 
 
 def _line(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text[:MAX_TITLE_LENGTH]).strip()
+    return "".join(character if character.isprintable() else " " for character in text[:MAX_TITLE_LENGTH]).strip()
 
 
 def _text(block: types.ContentBlock) -> str:
@@ -111,12 +111,12 @@ def _text(block: types.ContentBlock) -> str:
         return block.text
     if isinstance(block, types.EmbeddedResource) and isinstance(block.resource, types.TextResourceContents):
         return block.resource.text
-    return LEFT_OUT.format(block.type)
+    return OMITTED.format(block.type)
 
 
 @asynccontextmanager
 async def _connected(server: McpServer) -> AsyncIterator[Client]:
-    away = f"The server {server.name} does not answer as it should."
+    failed = ServerFailed(f"The server {server.name} is unavailable or responds with errors.")
     try:
         async with (
             http_client(server) as http,
@@ -124,51 +124,51 @@ async def _connected(server: McpServer) -> AsyncIterator[Client]:
                 streamable_http_client(server.url, http_client=http), read_timeout_seconds=READ_TIMEOUT_SECONDS
             ) as client,
         ):
-            client.session.validate_tool_result = _take_as_it_is  # type: ignore[method-assign]
+            client.session.validate_tool_result = _skip_validation  # type: ignore[method-assign]
             yield client
     except (MCPError, httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
-        _tell(server, error)
-        raise ServerFailed(away) from error
+        _log_error(server, error)
+        raise failed from error
     except BaseExceptionGroup as group:
         failures, others = group.split(Exception)
         if others or failures is None:
             raise
-        _tell(server, failures)
-        raise ServerFailed(away) from group
+        _log_error(server, failures)
+        raise failed from group
 
 
-async def _take_as_it_is(name: str, result: types.CallToolResult) -> None:
-    """By the server's own schema a pattern of its choosing would be matched here, for as long as it likes."""
+async def _skip_validation(name: str, result: types.CallToolResult) -> None:
+    """Do not validate results: a server could choose a schema with a regular expression that never ends."""
 
 
-def _tell(server: McpServer, error: Exception) -> None:
-    """Why, for who runs the site: people and models read only that it was so. Words of the server's stay out of it."""
+def _log_error(server: McpServer, error: Exception) -> None:
+    """Log the type of an error for the operator, without text of the server."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     logger.warning("MCP_SERVERS: %s failed (%s)", server.name, type(error).__name__)
 
 
 def http_client(server: McpServer) -> httpx2.AsyncClient:
-    """Follows no redirect to elsewhere (the SDK sees to that), and reads so much of an answer and no more."""
+    """Return an HTTP client that limits the size of responses. The SDK prevents redirects to other hosts."""
     timeout = httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
     headers = server.sent_headers | {"Accept-Encoding": "identity"}
     return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_tls(), event_hooks={"response": [_bound]})
 
 
-@cache  # it takes twenty milliseconds
+@cache  # takes 20 ms
 def _tls() -> SSLContext:
     return httpx2.create_ssl_context()
 
 
 async def _bound(response: httpx2.Response) -> None:
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise httpx2.DecodingError("It was asked for no compression: that could unpack to anything.")
+        raise httpx2.DecodingError("Compressed responses are refused, because they can expand to any size.")
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.stream = _Bounded(response.stream)
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """The body of an answer, up to a bound."""
+    """Body of a response with a size limit."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
@@ -178,7 +178,7 @@ class _Bounded(httpx2.AsyncByteStream):
         async for chunk in self._stream:
             received += len(chunk)
             if received > MAX_RESPONSE_BYTES:
-                raise httpx2.ReadError("It says too much.")
+                raise httpx2.ReadError("The response is too large.")
             yield chunk
 
     async def aclose(self) -> None:

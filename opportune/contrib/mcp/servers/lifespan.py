@@ -1,4 +1,4 @@
-"""Knows what servers of others offer: asked beside the site as it starts, and again each hour."""
+"""List the tools of other servers after the start, and again every hour."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from opportune.runtime.tasks import cancel_and_wait
 
 LIST_INTERVAL_SECONDS = 3600.0
 RETRY_SECONDS = 60.0
-"""Where one of them did not answer."""
+"""Interval after a failure."""
 LIST_TIMEOUT_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
@@ -32,23 +32,25 @@ async def listed_servers(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _keep_listed(app: FastAPI, servers: Sequence[McpServer]) -> None:
-    known: dict[str, list[RemoteTool]] = {}
+    tools_by_server: dict[str, list[RemoteTool]] = {}
     while True:
         lists = await asyncio.gather(*map(_list, servers))
-        known |= {server.name: tools for server, tools in zip(servers, lists, strict=True) if tools is not None}
-        offer(app, "mcp", [tool for tools in known.values() for tool in tools])
+        for server, tools in zip(servers, lists, strict=True):
+            if tools is not None:
+                tools_by_server[server.name] = tools
+        offer(app, "mcp", [tool for tools in tools_by_server.values() for tool in tools])
         await asyncio.sleep(RETRY_SECONDS if None in lists else LIST_INTERVAL_SECONDS)
 
 
 async def _list(server: McpServer) -> list[RemoteTool] | None:
-    """None if it does not answer: what it offered before counts, and calls say themselves that it is away."""
+    """Return the tools of a server, or None after a failure, so that its previous tools remain."""
     await load("opportune.contrib.mcp.servers.client")
-    from opportune.contrib.mcp.servers import client  # noqa: PLC0415 - the library of MCP imports slowly
+    from opportune.contrib.mcp.servers import client  # noqa: PLC0415 - the MCP library is slow
 
     try:
         async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
             return await client.list_tools(server)
-    except Exception as error:  # noqa: BLE001 - whatever somebody else's server makes of it
-        if not isinstance(error, ServerFailed):  # that one has been told
-            logger.warning("MCP_SERVERS: %s does not tell its tools (%s)", server.name, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - other servers may cause any error
+        if not isinstance(error, ServerFailed):  # already logged
+            logger.warning("MCP_SERVERS: the tools of %s cannot be listed (%s)", server.name, type(error).__name__)
         return None

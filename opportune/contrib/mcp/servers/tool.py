@@ -1,4 +1,4 @@
-"""A tool that is no function of the site's: somebody else describes it and runs it."""
+"""Tools that are described and run by another server."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from opportune.llm.tools.tool import Tool
 
 
 class ServerFailed(HTTPException):
-    """What a server of others did not do, in words that the model reads."""
+    """Failure of another server. The message is for the model."""
 
-    def __init__(self, words: str) -> None:
-        super().__init__(424, words)
+    def __init__(self, message: str) -> None:
+        super().__init__(424, message)
 
 
 @dataclass(frozen=True, eq=False)
 class RemoteTool(Tool):
-    """It takes whatever object the model makes by its schema: its server looks whether that is right."""
+    """Tool of another server, which validates its arguments."""
 
-    told: str = ""
+    remote_description: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def description(self) -> str:
-        return self.told
+        return self.remote_description
 
     @cached_property
     def signature(self) -> inspect.Signature:

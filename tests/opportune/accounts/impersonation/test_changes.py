@@ -67,7 +67,7 @@ async def test_changes_are_listed_on_the_users_events(
     assert await event_texts(app, ada) == [
         "A superuser signed in as you, to change something",
         "A superuser, signed in as you, changed team “Changed”",
-        "You made the team Second",
+        "You created the team Second",
         "A superuser, signed in as you, created team “Second”; created team member 2",
         "The superuser left your account",
     ]

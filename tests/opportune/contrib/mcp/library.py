@@ -1,4 +1,4 @@
-"""A site with tools, for tests of how programs get at them."""
+"""Site with tools, and clients of it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult
 
 SITE = "http://testserver"
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
 
 
 async def whoami(user: CurrentUser) -> str:
-    """Tell who asks."""
+    """Return the user."""
     return user.email
 
 
@@ -52,7 +59,7 @@ LIBRARY = Feature(
 
 
 def site_of(app: FastAPI, *features: Feature) -> FastAPI:
-    """A site with these, on the database of the test."""
+    """Create a site with these features and the database of the test."""
     settings = app.state.settings.model_copy(update={"base_url": SITE})
     site = quiet_app(settings, [accounts, mcp, *features])
     site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
@@ -61,9 +68,8 @@ def site_of(app: FastAPI, *features: Feature) -> FastAPI:
 
 @asynccontextmanager
 async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
-    # Where tests are only collected, nobody waits half a second for the SDK.
-    from mcp import Client  # noqa: PLC0415 - as just said
-    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - as just said
+    from mcp import Client  # noqa: PLC0415 - the SDK is slow to import, which would delay the collection of tests
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - as above
 
     async with (
         httpx2.AsyncClient(transport=httpx2.ASGITransport(site), **http) as client_of_http,

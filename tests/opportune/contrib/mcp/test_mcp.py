@@ -1,4 +1,5 @@
-"""The site's tools by the Model Context Protocol, asked by its own SDK's client."""
+import re
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -10,68 +11,59 @@ from opportune.contrib.teams import CurrentTeam
 from opportune.db import Database
 from opportune.feature import Feature
 from opportune.features import teams
-from opportune.testing import make_team, make_token, make_user, signed_in_client
-from tests.opportune.contrib.mcp.library import LIBRARY, mcp_client, site_of, text_of
+from opportune.testing import make_team, make_token, signed_in_client
+from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, mcp_client, site_of, text_of
 
 pytestmark = pytest.mark.database("sqlite")
 
 
 async def team_name(team: CurrentTeam) -> str:
-    """Tell the team."""
+    """Return the team."""
     return team.name
-
-
-@pytest.fixture
-async def site(app: FastAPI) -> FastAPI:
-    return site_of(app, LIBRARY)
-
-
-@pytest.fixture
-async def ada(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
 
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_program_lists_the_tools_has_them_called_for_its_person_and_faults_say_nothing_of_the_inside(
-    site: FastAPI, database: Database, ada: User
-) -> None:
+async def test_tools_are_listed_and_called_for_the_user(site: FastAPI, database: Database, ada: User) -> None:
     async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
-        listed = (await client.list_tools()).tools
-        assert [(each.name, each.title, each.description) for each in listed] == [
-            ("whoami", "Tell who asks", "Tell who asks."),
+        tools = (await client.list_tools()).tools
+        assert [(tool.name, tool.title, tool.description) for tool in tools] == [
+            ("whoami", "Return the user", "Return the user."),
             ("sign_out_everywhere", "Change something", "Change something."),
             ("crash", "Crashing", "Crash."),
             ("send_message", "Send a message", "Send a message."),
         ]
-        assert [each.annotations and each.annotations.read_only_hint for each in listed] == [True, False, True, False]
+        assert [tool.annotations and tool.annotations.read_only_hint for tool in tools] == [True, False, True, False]
         assert text_of(await client.call_tool("whoami")) == "ada@example.com"
         assert text_of(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
 
-        for name, arguments, said in (
+
+async def test_errors_of_tools_contain_no_internals(site: FastAPI, database: Database, ada: User) -> None:
+    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
+        for name, arguments, message in (
             ("crash", {}, "The tool failed."),
             ("whoami", {"more": 1}, "more: Extra inputs are not permitted"),
             ("nothing", {}, "There is no tool nothing."),
         ):
             result = await client.call_tool(name, arguments)
             assert result.is_error
-            assert text_of(result).startswith(said)
+            assert text_of(result).startswith(message)
 
 
-async def test_a_token_has_the_tools_that_its_scopes_are_good_for(site: FastAPI, database: Database, ada: User) -> None:
+async def test_scopes_limit_the_tools_of_a_token(site: FastAPI, database: Database, ada: User) -> None:
     async with mcp_client(site, headers=bearer(await make_token(database, ada, "library:read"))) as client:
-        assert [each.name for each in (await client.list_tools()).tools] == ["whoami", "crash"]
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
         for name in ("sign_out_everywhere", "send_message"):
             result = await client.call_tool(name)
             assert result.is_error
-            assert text_of(result) == "This token may not do this: it lacks the scope library:write."
+            assert text_of(result) == "This token lacks the scope library:write."
     async with mcp_client(site, headers=bearer(await make_token(database, ada, "accounts:manage"))) as client:
         assert (await client.list_tools()).tools == []
 
 
-async def test_a_program_says_which_of_many_teams_it_means(app: FastAPI, database: Database, ada: User) -> None:
+async def test_header_selects_one_of_several_teams(app: FastAPI, database: Database, ada: User) -> None:
     site = site_of(app, teams, Feature(name="library", summary="", tools=[team_name]))
     team_name.__module__ = "app.library.tools"
     token = await make_token(database, ada)
@@ -80,52 +72,42 @@ async def test_a_program_says_which_of_many_teams_it_means(app: FastAPI, databas
         assert text_of(await client.call_tool("team_name")) == "Alpha"
     await make_team(database, ada, {}, name="Beta")
     async with mcp_client(site, headers=bearer(token)) as client:
-        assert "say which one in the header X-Team" in text_of(await client.call_tool("team_name"))
+        assert "in the header X-Team" in text_of(await client.call_tool("team_name"))
     async with mcp_client(site, headers=bearer(token) | {"X-Team": str(first.id)}) as client:
         assert text_of(await client.call_tool("team_name")) == "Alpha"
     async with mcp_client(site, headers=bearer(token) | {"X-Team": "999"}) as client:
         assert (await client.call_tool("team_name")).is_error
 
 
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-}
-ACCEPT = {"Accept": "application/json, text/event-stream"}
+@pytest.mark.parametrize("header", [None, "Bearer ", "Bearer nonsense", "Basic YTpi"])
+async def test_request_without_token_gets_the_metadata_address(client: AsyncClient, header: str | None) -> None:
+    headers = ACCEPT | ({"Authorization": header} if header else {})
+    response = await client.post("/mcp", json=INITIALIZE, headers=headers)
+    assert response.status_code == 401
+    url = re.search(r'resource_metadata="([^"]*)"', response.headers["WWW-Authenticate"])
+    assert url
+    metadata = (await client.get(urlsplit(url[1]).path)).json()
+    assert metadata["resource"].endswith("/mcp")
+    assert metadata["bearer_methods_supported"] == ["header"]
 
 
-async def test_who_has_no_token_is_told_where_to_learn_of_one(client: AsyncClient) -> None:
-    for header in [None, "Bearer ", "Bearer nonsense", "Basic YTpi"]:
-        headers = ACCEPT | ({"Authorization": header} if header else {})
-        answer = await client.post("/mcp", json=INITIALIZE, headers=headers)
-        assert answer.status_code == 401
-        challenge = answer.headers["WWW-Authenticate"]
-        assert "resource_metadata=" in challenge
-        address = challenge.partition('"')[2].rstrip('"')
-        told = (await client.get(address.partition("://")[2].partition("/")[2].join(("/", "")))).json()
-        assert told["resource"].endswith("/mcp")
-        assert told["bearer_methods_supported"] == ["header"]
-
-
-async def test_a_browser_that_is_signed_in_is_no_program(app: FastAPI, ada: User) -> None:
+async def test_session_cookie_is_no_token(app: FastAPI, ada: User) -> None:
     async with signed_in_client(app, ada) as browser:
         assert (await browser.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_there_is_no_session_to_listen_to_or_to_end(client: AsyncClient, method: str) -> None:
-    answer = await client.request(method, "/mcp")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+async def test_sessions_are_not_supported(client: AsyncClient, method: str) -> None:
+    response = await client.request(method, "/mcp")
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
-async def test_what_is_no_message_is_refused(client: AsyncClient, database: Database, ada: User) -> None:
+async def test_invalid_message_is_refused(client: AsyncClient, database: Database, ada: User) -> None:
     for body in (b"", b"{", b"[]", b"\xff", b'{"jsonrpc": "2.0", "method": "nothing", "id": 1}'):
         headers = {"Authorization": f"Bearer {await make_token(database, ada)}", "Content-Type": "application/json"}
-        answer = await client.post("/mcp", content=body, headers=headers | ACCEPT)
-        assert answer.status_code < 500, body
-        assert "error" in answer.json(), body
+        response = await client.post("/mcp", content=body, headers=headers | ACCEPT)
+        assert response.status_code < 500, body
+        assert "error" in response.json(), body
 
 
 async def test_too_many_messages_are_refused(
@@ -147,12 +129,12 @@ async def list_pages(book: int) -> list[int]:
     return [book, book + 1]
 
 
-async def test_results_are_structured_as_the_output_schema_says(app: FastAPI, database: Database, ada: User) -> None:
-    for each in (find_book, list_pages):
-        each.__module__ = "app.library.tools"
+async def test_structured_results_match_the_output_schema(app: FastAPI, database: Database, ada: User) -> None:
+    for function in (find_book, list_pages):
+        function.__module__ = "app.library.tools"
     site = site_of(app, Feature(name="library", summary="", tools=[find_book, list_pages]))
     async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
-        schemas = {each.name: each.output_schema for each in (await client.list_tools()).tools}
+        schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
         assert schemas["find_book"] == {"type": "object", "additionalProperties": {"type": "string"}}
         assert schemas["list_pages"]
         assert schemas["list_pages"]["properties"] == {"result": {"type": "array", "items": {"type": "integer"}}}
@@ -163,7 +145,7 @@ async def test_results_are_structured_as_the_output_schema_says(app: FastAPI, da
 @pytest.mark.parametrize(
     ("origin", "status"), [("https://evil.example", 403), ("null", 403), ("http://testserver", 200)]
 )
-async def test_message_of_another_origin_is_refused(
+async def test_message_from_another_origin_is_refused(
     site: FastAPI, database: Database, ada: User, origin: str, status: int
 ) -> None:
     headers = bearer(await make_token(database, ada)) | {"Accept": "application/json", "Origin": origin}

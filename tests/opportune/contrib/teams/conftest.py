@@ -16,26 +16,29 @@ from tests.opportune.accounts.sent_emails import settings
 __all__ = ["settings"]  # a fixture: e-mails arrive in a folder
 
 
+Clients = Mapping[str, AsyncClient]
+
+
 @dataclass(frozen=True)
 class Crew:
-    """A team with one of each role, and somebody who is in another one."""
+    """A team with one user of each role, and another team of a `stranger`."""
 
     team: Team
-    foreign: Team
-    people: Mapping[str, User]
+    other_team: Team
+    users: Mapping[str, User]
 
 
 @pytest.fixture
 async def crew(database: Database) -> Crew:
     names = (*TeamRole, "stranger")
-    people = {str(name): await make_user(database, f"{name}@example.com", is_verified=True) for name in names}
-    others = {TeamRole.ADMIN: people["admin"], TeamRole.MEMBER: people["member"]}
-    team = await make_team(database, people["owner"], others)
-    return Crew(team, await make_team(database, people["stranger"], name="Others"), people)
+    users = {str(name): await make_user(database, f"{name}@example.com", is_verified=True) for name in names}
+    members = {role: users[role] for role in (TeamRole.ADMIN, TeamRole.MEMBER)}
+    team = await make_team(database, users["owner"], members)
+    return Crew(team, await make_team(database, users["stranger"], name="Others"), users)
 
 
 @pytest.fixture
-async def clients(app: FastAPI, crew: Crew) -> AsyncIterator[Mapping[str, AsyncClient]]:
-    """A browser of each of them."""
+async def clients(app: FastAPI, crew: Crew) -> AsyncIterator[Clients]:
+    """Yield a browser of each user of the crew, by name."""
     async with AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(signed_in_client(app, user)) for name, user in crew.people.items()}
+        yield {name: await stack.enter_async_context(signed_in_client(app, user)) for name, user in crew.users.items()}

@@ -1,4 +1,4 @@
-"""What is stored of a team, for tests to look at."""
+"""Read the stored members of a team."""
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -9,7 +9,7 @@ from opportune.db.database import Database
 
 
 async def roles_in(database: Database, team: Team) -> dict[str, str]:
-    """The role of each member, by what stands before the @ of their address."""
+    """Return the role of each member by the local part of the address."""
     query = select(col(User.email), col(TeamMember.role)).join(TeamMember, col(TeamMember.user_id) == col(User.id))
     async with database.reader(fresh=True) as session:
         rows = await session.execute(query.where(col(TeamMember.team_id) == team.id))

@@ -1,4 +1,4 @@
-"""A feature of a project whose rows belong to teams, as its owner writes it."""
+"""A feature whose rows belong to teams, as in a project."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from opportune.text import Line
 
 
 class ProjectTable(TeamOwned):
-    # Apart from the project's own tables, which migrations make; that of teams is there already.
+    # Separate from the project's tables, which migrations create.
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
@@ -63,7 +63,7 @@ async def figures(team: TeamAdmin) -> str:
 
 @router.get("/greeting")
 async def greeting(team: OptionalTeam) -> str:
-    return team.name if team else "nobody's"
+    return team.name if team else "no team"
 
 
 projects = Feature(

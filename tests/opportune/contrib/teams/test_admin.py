@@ -1,4 +1,4 @@
-"""Members of teams in the admin: a superuser does not take away the last active owner by mistake."""
+"""The admin refuses to remove the last active owner of a team."""
 
 import pytest
 from httpx import AsyncClient, Response
@@ -14,14 +14,14 @@ REFUSAL = "The team would have no active owner"
 
 
 async def set_role(admin: AsyncClient, database: Database, crew: Crew, name: str, role: TeamRole) -> Response:
-    number = await member_id(database, crew.team, crew.people[name])
+    number = await member_id(database, crew.team, crew.users[name])
     times = {"joined_at": "2026-01-01T00:00", "switched_at": "2026-01-01T00:00"}
-    data = {"team_id": crew.team.id, "user_id": crew.people[name].id, "role": role.value, **times, "save": "Save"}
+    data = {"team_id": crew.team.id, "user_id": crew.users[name].id, "role": role.value, **times, "save": "Save"}
     return await admin.post(f"/admin/team-member/edit/{number}", data=data)
 
 
 async def delete(admin: AsyncClient, database: Database, crew: Crew, *names: str) -> Response:
-    numbers = [str(await member_id(database, crew.team, crew.people[name])) for name in names]
+    numbers = [str(await member_id(database, crew.team, crew.users[name])) for name in names]
     data = {"pks": ",".join(numbers), "confirmed": "yes"}
     return await admin.post("/admin/team-member/delete", data=data, follow_redirects=True)
 
@@ -32,7 +32,9 @@ async def test_last_owner_keeps_the_role(superuser_client: AsyncClient, database
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
-async def test_another_owner_frees_the_first(superuser_client: AsyncClient, database: Database, crew: Crew) -> None:
+async def test_first_of_two_owners_can_be_demoted(
+    superuser_client: AsyncClient, database: Database, crew: Crew
+) -> None:
     await set_role(superuser_client, database, crew, "member", TeamRole.OWNER)
     await set_role(superuser_client, database, crew, "owner", TeamRole.MEMBER)
     assert await roles_in(database, crew.team) == {"owner": "member", "admin": "admin", "member": "owner"}

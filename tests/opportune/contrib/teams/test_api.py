@@ -1,5 +1,3 @@
-from collections.abc import Mapping
-
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
@@ -12,46 +10,48 @@ from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.sent_emails import sent_subjects
-from tests.opportune.contrib.teams.conftest import Crew
+from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
 pytestmark = pytest.mark.database("sqlite")
 
-Clients = Mapping[str, AsyncClient]
 API = "/api/v1/teams"
 
 
 async def events_of(database: Database, user: User) -> list[tuple[str, str]]:
-    """What their page of events tells of teams, and from where it was done."""
+    """Return the text and the address of the team events of a user."""
     query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).like("team%"))
     async with database.reader() as session:
         rows = await session.scalars(query.order_by(col(AccountEvent.id)))
         return [(event_words(row), row.address) for row in rows]
 
 
-async def test_a_team_is_made_read_renamed_and_deleted(client: AsyncClient, clients: Clients) -> None:
+async def test_team_is_created_read_renamed_and_deleted(client: AsyncClient, clients: Clients) -> None:
     browser = clients["owner"]
     assert (await client.get(API)).status_code == 401
     for wrong in ({}, {"name": ""}, {"name": "a" * 101}):
         assert (await browser.post(API, json=wrong)).status_code == 422
-    made = await browser.post(API, json={"name": "Press"})
-    team = made.json()
+    created = await browser.post(API, json={"name": "Press"})
+    team = created.json()
     address = f"{API}/{team['id']}"
-    assert (made.status_code, team) == (201, {"id": team["id"], "name": "Press", "role": "owner", "is_current": True})
-    assert [each["name"] for each in (await browser.get(API)).json()] == ["Press", "Crew"]
+    assert (created.status_code, team) == (
+        201,
+        {"id": team["id"], "name": "Press", "role": "owner", "is_current": True},
+    )
+    assert [row["name"] for row in (await browser.get(API)).json()] == ["Press", "Crew"]
     assert (await browser.patch(address, json={"name": "News"})).json()["name"] == "News"
     for path, method in (("", "GET"), ("", "PATCH"), ("/members", "GET"), ("/invitations", "GET"), ("/switch", "POST")):
-        answer = await clients["stranger"].request(method, address + path, json={"name": "Mine"})
-        assert answer.status_code == 404, path
+        response = await clients["stranger"].request(method, address + path, json={"name": "Mine"})
+        assert response.status_code == 404, path
     wrong = {"current_password": "wrong"}
     assert (await browser.request("DELETE", address, json=wrong)).status_code == 422
     assert (await browser.request("DELETE", address, json={"current_password": PASSWORD})).status_code == 204
     assert (await browser.get(address)).status_code == 404
 
 
-async def test_roles_are_asked_as_on_the_pages(clients: Clients, crew: Crew, database: Database) -> None:
+async def test_roles_limit_the_routes(clients: Clients, crew: Crew, database: Database) -> None:
     address = f"{API}/{crew.team.id}"
-    numbers = {name: await member_id(database, crew.team, crew.people[name]) for name in TeamRole}
+    numbers = {name: await member_id(database, crew.team, crew.users[name]) for name in TeamRole}
     member, owner = (f"{address}/members/{numbers[role]}" for role in (TeamRole.MEMBER, TeamRole.OWNER))
     listed = (await clients["member"].get(f"{address}/members?q=admin")).json()
     assert [(row["email"], row["role"], row["is_me"]) for row in listed["items"]] == [
@@ -63,13 +63,13 @@ async def test_roles_are_asked_as_on_the_pages(clients: Clients, crew: Crew, dat
     assert (await clients["admin"].request("DELETE", address, json={"current_password": PASSWORD})).status_code == 403
     assert (await clients["admin"].patch(member, json={"role": "captain"})).status_code == 422
     assert (await clients["admin"].patch(member, json={"role": "admin"})).json()["role"] == "admin"
-    only = await clients["owner"].patch(owner, json={"role": "member"})
-    assert (only.status_code, "would have no active owner" in only.json()["detail"]) == (422, True)
+    demotion = await clients["owner"].patch(owner, json={"role": "member"})
+    assert (demotion.status_code, "would have no active owner" in demotion.json()["detail"]) == (422, True)
     assert (await clients["owner"].post(f"{address}/leave")).status_code == 422
     assert (await clients["owner"].delete(member)).status_code == 204
-    handed = {"email": "admin@example.com", "current_password": PASSWORD}
-    assert (await clients["admin"].post(f"{address}/hand-over", json=handed)).status_code == 403
-    assert (await clients["owner"].post(f"{address}/hand-over", json=handed)).status_code == 204
+    handover = {"email": "admin@example.com", "current_password": PASSWORD}
+    assert (await clients["admin"].post(f"{address}/hand-over", json=handover)).status_code == 403
+    assert (await clients["owner"].post(f"{address}/hand-over", json=handover)).status_code == 204
     assert (await clients["owner"].post(f"{address}/leave")).status_code == 204
     assert await roles_in(database, crew.team) == {"admin": "owner"}
 
@@ -87,11 +87,11 @@ async def test_invitations_are_sent_listed_accepted_and_declined(
     assert "token_hash" not in sent
     assert (await clients["owner"].get(address)).json() == [sent]
     assert (await clients["owner"].get(mine)).json() == []
-    (own,) = (await clients["stranger"].get(mine)).json()
-    assert (own["id"], own["team"], own["role"]) == (sent["id"], "Crew", "admin")
+    (received,) = (await clients["stranger"].get(mine)).json()
+    assert (received["id"], received["team"], received["role"]) == (sent["id"], "Crew", "admin")
 
-    assert (await clients["stranger"].delete(f"{mine}/{own['id']}")).status_code == 204
-    assert (await clients["stranger"].post(f"{mine}/{own['id']}/accept")).status_code == 404
+    assert (await clients["stranger"].delete(f"{mine}/{received['id']}")).status_code == 204
+    assert (await clients["stranger"].post(f"{mine}/{received['id']}/accept")).status_code == 404
     again = (await clients["admin"].post(address, json=new)).json()["id"]
     assert (await clients["owner"].post(f"{mine}/{again}/accept")).status_code == 404
     accepted = (await clients["stranger"].post(f"{mine}/{again}/accept")).json()
@@ -101,20 +101,18 @@ async def test_invitations_are_sent_listed_accepted_and_declined(
     assert (await clients["stranger"].delete(f"{address}/{third}")).status_code == 404
 
 
-async def test_what_happens_to_somebody_is_on_their_page_of_events(
-    clients: Clients, crew: Crew, database: Database
-) -> None:
-    number, address = await member_id(database, crew.team, crew.people["member"]), f"{API}/{crew.team.id}"
+async def test_events_name_changes_of_roles(clients: Clients, crew: Crew, database: Database) -> None:
+    number, address = await member_id(database, crew.team, crew.users["member"]), f"{API}/{crew.team.id}"
     await clients["owner"].patch(f"{address}/members/{number}", json={"role": "admin"})
-    handed = {"email": "member@example.com", "current_password": PASSWORD}
-    await clients["owner"].post(f"{address}/hand-over", json=handed)
+    handover = {"email": "member@example.com", "current_password": PASSWORD}
+    await clients["owner"].post(f"{address}/hand-over", json=handover)
     await clients["owner"].post(f"{address}/leave")
 
-    assert await events_of(database, crew.people["member"]) == [
-        ("owner@example.com made you admin of the team Crew", ""),
+    assert await events_of(database, crew.users["member"]) == [
+        ("owner@example.com changed your role in the team Crew to admin", ""),
         ("owner@example.com handed the team Crew over to you", ""),
     ]
-    assert [words for words, _ in await events_of(database, crew.people["owner"])] == [
+    assert [words for words, _ in await events_of(database, crew.users["owner"])] == [
         "You handed the team Crew over to member@example.com",
         "You left the team Crew",
     ]

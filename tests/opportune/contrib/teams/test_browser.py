@@ -7,11 +7,11 @@ from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.accounts.recorded_emails import settings
 
-__all__ = ["settings"]  # a fixture: the site is for any name
+__all__ = ["settings"]  # a fixture: the site accepts any host
 
 
 @pytest.mark.database("sqlite")
-async def test_every_page_names_the_current_team_and_switches(app: FastAPI, page: Page, site: str) -> None:
+async def test_menu_shows_and_switches_the_current_team(app: FastAPI, page: Page, site: str) -> None:
     owner = await make_user(app.state.database, "ann@example.com", is_verified=True)
     for name in ("Press", "Second"):
         await make_team(app.state.database, owner, name=name)

@@ -1,4 +1,4 @@
-"""The only active owner of a team is deactivated only if a superuser forces it."""
+"""The only active owner of a team can be deactivated only by force."""
 
 import asyncio
 
@@ -42,7 +42,7 @@ async def run_action(superuser: AsyncClient, name: str, *users: User) -> Respons
 
 @pytest.fixture
 async def co_owner(database: Database, crew: Crew) -> User:
-    user = crew.people["admin"]
+    user = crew.users["admin"]
     async with database.writer() as session:
         mine = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
         await session.execute(update(TeamMember).where(*mine).values(role=TeamRole.OWNER))
@@ -58,7 +58,7 @@ def _configured(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_admin_form_keeps_the_only_owner_active(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
-    owner = crew.people["owner"]
+    owner = crew.users["owner"]
     page = await superuser_client.post(f"/admin/user/edit/{owner.id}", data={"email": owner.email, "save": "Save"})
     assert (page.status_code, REFUSAL in page.text) == (400, True)
     assert await is_active(database, owner)
@@ -67,35 +67,35 @@ async def test_admin_form_keeps_the_only_owner_active(
 async def test_admin_action_keeps_the_only_owner_active(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
-    page = await run_action(superuser_client, "deactivate", crew.people["owner"])
+    page = await run_action(superuser_client, "deactivate", crew.users["owner"])
     assert REFUSAL in page.text
-    assert await is_active(database, crew.people["owner"])
+    assert await is_active(database, crew.users["owner"])
 
 
 async def test_admin_action_forces_a_deactivation(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
-    await run_action(superuser_client, "force-deactivation", crew.people["owner"])
-    assert not await is_active(database, crew.people["owner"])
+    await run_action(superuser_client, "force-deactivation", crew.users["owner"])
+    assert not await is_active(database, crew.users["owner"])
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
 async def test_all_owners_cannot_be_deactivated_in_one_action(
     superuser_client: AsyncClient, database: Database, crew: Crew, co_owner: User
 ) -> None:
-    page = await run_action(superuser_client, "deactivate", crew.people["owner"], co_owner)
+    page = await run_action(superuser_client, "deactivate", crew.users["owner"], co_owner)
     assert REFUSAL in page.text
-    assert [await is_active(database, user) for user in (crew.people["owner"], co_owner)] == [True, True]
+    assert [await is_active(database, user) for user in (crew.users["owner"], co_owner)] == [True, True]
 
 
 async def test_all_owners_cannot_be_deactivated_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
     with pytest.raises(FieldErrors, match=REFUSAL):
-        await deactivate(database, crew.people["owner"], co_owner)
+        await deactivate(database, crew.users["owner"], co_owner)
 
 
 async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
     async with database.writer() as session:
-        for user in (crew.people["owner"], co_owner):
+        for user in (crew.users["owner"], co_owner):
             await session.delete(await session.get_one(User, user.id))
         with pytest.raises(FieldErrors, match="Crew would have no active owner"):
             await session.flush()
@@ -103,35 +103,35 @@ async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, cre
 
 
 @pytest.mark.database("postgresql")
-async def test_one_of_two_owners_deactivated_together_stays(database: Database, crew: Crew, co_owner: User) -> None:
+async def test_one_of_two_concurrently_deactivated_owners_stays(database: Database, crew: Crew, co_owner: User) -> None:
     async with asyncio.timeout(30):
         results = await asyncio.gather(
-            *(deactivate(database, user) for user in (crew.people["owner"], co_owner)), return_exceptions=True
+            *(deactivate(database, user) for user in (crew.users["owner"], co_owner)), return_exceptions=True
         )
-    assert sorted(type(each).__name__ for each in results) == ["FieldErrors", "NoneType"]
+    assert sorted(type(result).__name__ for result in results) == ["FieldErrors", "NoneType"]
 
 
 @pytest.mark.usefixtures("_configured")
 async def test_command_keeps_the_only_owner_unless_forced(
     database: Database, crew: Crew, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["users", "change", crew.people["owner"].email, "--inactive"]
+    command = ["users", "change", crew.users["owner"].email, "--inactive"]
     assert await asyncio.to_thread(main, command) == 1
     assert capsys.readouterr().err.startswith(f"{REFUSAL} (")
-    assert await is_active(database, crew.people["owner"])
+    assert await is_active(database, crew.users["owner"])
     assert await asyncio.to_thread(main, [*command, "--force"]) == 0
-    assert not await is_active(database, crew.people["owner"])
+    assert not await is_active(database, crew.users["owner"])
 
 
 @pytest.mark.database("sqlite")
 async def test_one_of_two_owners_can_be_deactivated(database: Database, crew: Crew, co_owner: User) -> None:
-    await deactivate(database, crew.people["owner"])
-    assert not await is_active(database, crew.people["owner"])
+    await deactivate(database, crew.users["owner"])
+    assert not await is_active(database, crew.users["owner"])
 
 
 @pytest.mark.database("sqlite")
 async def test_owner_without_other_active_members_can_be_deactivated(database: Database, crew: Crew) -> None:
-    await deactivate(database, crew.people["stranger"])
-    await deactivate(database, crew.people["admin"], crew.people["member"])
-    await deactivate(database, crew.people["owner"])
-    assert not await is_active(database, crew.people["owner"])
+    await deactivate(database, crew.users["stranger"])
+    await deactivate(database, crew.users["admin"], crew.users["member"])
+    await deactivate(database, crew.users["owner"])
+    assert not await is_active(database, crew.users["owner"])

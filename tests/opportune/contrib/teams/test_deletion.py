@@ -1,4 +1,4 @@
-"""Deleting a team whose rows are too many for one transaction."""
+"""Deletion of a team with too many rows for one transaction."""
 
 from collections.abc import Awaitable, Callable
 from types import ModuleType
@@ -12,9 +12,8 @@ from opportune.contrib.teams.models import Team
 from opportune.db.database import Database
 from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD
-from tests.opportune.contrib.teams.conftest import Crew
+from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
-from tests.opportune.contrib.teams.test_invitations import Clients
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -30,14 +29,14 @@ async def by_page(owner: AsyncClient, team: Team) -> Response:
 
 
 @pytest.fixture(autouse=True)
-def much(monkeypatch: pytest.MonkeyPatch) -> None:
+def _batched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
 
 
 @pytest.mark.parametrize(
     ("delete", "module", "confirm"), [(by_api, api, "confirm_password"), (by_page, pages, "reauthenticated")]
 )
-async def test_who_is_no_owner_any_more_as_a_deletion_begins_deletes_nothing(
+async def test_former_owner_deletes_nothing(
     clients: Clients,
     crew: Crew,
     database: Database,
@@ -48,11 +47,11 @@ async def test_who_is_no_owner_any_more_as_a_deletion_begins_deletes_nothing(
 ) -> None:
     real = getattr(module, confirm)
 
-    async def hand_over_meanwhile(*given: Any) -> Any:
-        shown = await real(*given)
+    async def hand_over_meanwhile(*args: Any) -> Any:
+        result = await real(*args)
         async with database.writer() as session:
-            await service.hand_over(session, crew.team.id, crew.people["owner"], "admin@example.com")
-        return shown
+            await service.hand_over(session, crew.team.id, crew.users["owner"], "admin@example.com")
+        return result
 
     monkeypatch.setattr(module, confirm, hand_over_meanwhile)
 
@@ -61,7 +60,7 @@ async def test_who_is_no_owner_any_more_as_a_deletion_begins_deletes_nothing(
 
 
 @pytest.mark.parametrize(("delete", "status"), [(by_api, 204), (by_page, 303)])
-async def test_an_owner_deletes_a_team_whose_members_go_in_batches(
+async def test_team_is_deleted_in_batches(
     clients: Clients, crew: Crew, database: Database, delete: Delete, status: int
 ) -> None:
     assert (await delete(clients["owner"], crew.team)).status_code == status

@@ -1,4 +1,4 @@
-"""A team keeps an owner who can sign in: owners with a deactivated account do not count."""
+"""A team keeps at least one owner with an active account."""
 
 import pytest
 from fastapi import FastAPI
@@ -12,17 +12,17 @@ from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.sent_emails import sent_subjects
-from tests.opportune.contrib.teams.conftest import Crew
+from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
-from tests.opportune.contrib.teams.test_invitations import Clients, invite
+from tests.opportune.contrib.teams.test_invitations import invite
 
 LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.example now"
 
 
 @pytest.fixture
 async def inactive_owner(database: Database, crew: Crew) -> User:
-    """A second owner of the crew, whose account is deactivated."""
-    user = crew.people["admin"]
+    """A second owner of the crew, with a deactivated account."""
+    user = crew.users["admin"]
     async with database.writer() as session:
         await session.execute(update(User).where(col(User.id) == user.id).values(is_active=False))
         mine = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
@@ -31,7 +31,7 @@ async def inactive_owner(database: Database, crew: Crew) -> User:
 
 
 async def test_last_active_owner_cannot_leave(database: Database, crew: Crew, inactive_owner: User) -> None:
-    owner = crew.people["owner"]
+    owner = crew.users["owner"]
     number = await member_id(database, crew.team, owner)
     async with database.writer() as session:
         with pytest.raises(FieldErrors, match="no active owner"):
@@ -44,32 +44,32 @@ async def test_last_active_owner_cannot_leave(database: Database, crew: Crew, in
 async def test_last_active_owner_cannot_delete_the_account(
     clients: Clients, database: Database, crew: Crew, inactive_owner: User
 ) -> None:
-    answer = await clients["owner"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
-    assert (answer.status_code, "no active owner" in answer.text) == (409, True)
+    response = await clients["owner"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
+    assert (response.status_code, "no active owner" in response.text) == (409, True)
 
 
 async def test_inactive_owner_can_be_removed(database: Database, crew: Crew, inactive_owner: User) -> None:
     number = await member_id(database, crew.team, inactive_owner)
     async with database.writer() as session:
-        await service.remove_member(session, crew.team.id, crew.people["owner"], number)
+        await service.remove_member(session, crew.team.id, crew.users["owner"], number)
     assert await roles_in(database, crew.team) == {"owner": "owner", "member": "member"}
 
 
 @pytest.mark.database("sqlite")
-async def test_team_is_not_handed_over_to_an_inactive_member(
+async def test_team_cannot_be_handed_over_to_an_inactive_member(
     clients: Clients, database: Database, crew: Crew, inactive_owner: User
 ) -> None:
-    sent = {"email": inactive_owner.email, "current_password": PASSWORD}
-    page = await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=sent)
+    form = {"email": inactive_owner.email, "current_password": PASSWORD}
+    page = await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
     assert (page.status_code, "This account is deactivated" in page.text) == (422, True)
 
 
 @pytest.mark.database("sqlite")
-async def test_names_are_cut_in_subjects_of_emails(app: FastAPI, clients: Clients, crew: Crew) -> None:
+async def test_long_team_name_is_cut_in_email_subjects(app: FastAPI, clients: Clients, crew: Crew) -> None:
     await clients["owner"].post(f"/teams/{crew.team.id}/settings", data={"name": LONG_NAME})
     await invite(app, clients["owner"], crew)
-    sent = {"email": "member@example.com", "current_password": PASSWORD}
-    await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=sent)
+    form = {"email": "member@example.com", "current_password": PASSWORD}
+    await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
     assert [" ".join(subject.split()) for _, subject in await sent_subjects(app)] == [
         "owner@example.com invites you to URGENT: your account will be closed tod…",
         "URGENT: your account will be closed tod… is yours",

@@ -1,4 +1,4 @@
-"""Two who change one team at the same moment: on both databases, as each has its own way to let one wait."""
+"""Concurrent changes of one team. SQLite and PostgreSQL lock differently, so most tests name the database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,34 +21,34 @@ from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.testing.factories import make_user
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
-Act = Callable[[AsyncSession], Awaitable[Any]]
+Action = Callable[[AsyncSession], Awaitable[Any]]
 
 
-async def at_once(database: Database, *acts: Act) -> list[Any]:
-    """What each gives, or what it raises, when none waits for another but by locks."""
+async def run_concurrently(database: Database, *actions: Action) -> list[Any]:
+    """Run the actions in concurrent transactions and return their results or errors."""
 
-    async def run(act: Act) -> Any:
+    async def run(action: Action) -> Any:
         async with database.writer() as session:
-            return await act(session)
+            return await action(session)
 
     async with asyncio.timeout(30):
-        return await asyncio.gather(*map(run, acts), return_exceptions=True)
+        return await asyncio.gather(*map(run, actions), return_exceptions=True)
 
 
-async def people(database: Database) -> tuple[User, User]:
+async def make_users(database: Database) -> tuple[User, User]:
     return await make_user(database, "ann@example.com", is_verified=True), await make_user(
         database, "bob@example.com", is_verified=True
     )
 
 
-async def owned_by_both(database: Database, ann: User, bob: User) -> Team:
+async def make_shared_team(database: Database, ann: User, bob: User) -> Team:
     team = await make_team(database, ann)
     async with database.writer() as session:
         session.add(TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.OWNER))
     return team
 
 
-def invitation_of(team: Team, by: User, email: str, role: TeamRole) -> TeamInvitation:
+def make_invitation(team: Team, by: User, email: str, role: TeamRole) -> TeamInvitation:
     ends = utc_now() + timedelta(days=1)
     return TeamInvitation(
         team_id=team.id, email=email, role=role, token_hash=f"x{team.id}", invited_by_id=by.id, expires_at=ends
@@ -56,24 +56,22 @@ def invitation_of(team: Team, by: User, email: str, role: TeamRole) -> TeamInvit
 
 
 @pytest.mark.database("postgresql")
-async def test_of_the_last_two_owners_who_leave_at_once_one_stays(database: Database) -> None:
-    ann, bob = await people(database)
-    team = await owned_by_both(database, ann, bob)
+async def test_last_two_owners_cannot_both_leave(database: Database) -> None:
+    ann, bob = await make_users(database)
+    team = await make_shared_team(database, ann, bob)
 
-    results = await at_once(
-        database, *(lambda session, who=who: service.leave_team(session, team.id, who) for who in (ann, bob))
+    results = await run_concurrently(
+        database, *(lambda session, user=user: service.leave_team(session, team.id, user) for user in (ann, bob))
     )
 
-    assert [type(each) for each in results if isinstance(each, Exception)] == [FieldErrors]
+    assert [type(result) for result in results if isinstance(result, Exception)] == [FieldErrors]
     assert list((await roles_in(database, team)).values()) == ["owner"]
 
 
 @pytest.mark.database("postgresql")
-async def test_of_the_last_two_owners_who_go_at_once_one_stays_when_the_other_deletes_the_account(
-    database: Database,
-) -> None:
-    ann, bob = await people(database)
-    team = await owned_by_both(database, ann, bob)
+async def test_last_owners_cannot_leave_and_delete_the_account(database: Database) -> None:
+    ann, bob = await make_users(database)
+    team = await make_shared_team(database, ann, bob)
     member = await make_user(database, "cleo@example.com")
     async with database.writer() as session:
         session.add(TeamMember(team_id=team.id, user_id=member.id, role=TeamRole.MEMBER))
@@ -82,152 +80,148 @@ async def test_of_the_last_two_owners_who_go_at_once_one_stays_when_the_other_de
         await session.delete(await session.get(User, bob.id))
         await session.flush()
 
-    results = await at_once(database, lambda session: service.leave_team(session, team.id, ann), delete_bob)
+    results = await run_concurrently(database, lambda session: service.leave_team(session, team.id, ann), delete_bob)
 
-    assert [type(each) for each in results if isinstance(each, Exception)] == [FieldErrors]
+    assert [type(result) for result in results if isinstance(result, Exception)] == [FieldErrors]
     assert list((await roles_in(database, team)).values()).count("owner") == 1
 
 
 @pytest.mark.database("postgresql")
-async def test_an_invitation_that_is_accepted_twice_at_once_makes_one_member(database: Database) -> None:
-    ann, bob = await people(database)
+async def test_invitation_accepted_twice_adds_one_member(database: Database) -> None:
+    ann, bob = await make_users(database)
     team = await make_team(database, ann)
     async with database.writer() as session:
-        session.add(kept := invitation_of(team, ann, bob.email, TeamRole.ADMIN))
-    accept: Act = lambda session: invitations.accept(session, kept.id, bob)  # noqa: E731 - twice the same
+        session.add(invitation := make_invitation(team, ann, bob.email, TeamRole.ADMIN))
+    accept: Action = lambda session: invitations.accept(session, invitation.id, bob)  # noqa: E731 - used twice
 
-    results = await at_once(database, accept, accept)
+    results = await run_concurrently(database, accept, accept)
 
-    assert {type(each) for each in results} <= {Team, NotFound}
-    assert Team in {type(each) for each in results}
+    assert {type(result) for result in results} <= {Team, NotFound}
+    assert Team in {type(result) for result in results}
     assert await roles_in(database, team) == {"ann": "owner", "bob": "admin"}
 
 
 @pytest.mark.database("postgresql")
-async def test_whoever_loses_a_role_while_a_request_runs_does_nothing_with_it(database: Database) -> None:
-    ann, bob = await people(database)
-    team = await owned_by_both(database, ann, bob)
-    number, began = await member_id(database, team, bob), asyncio.Event()
+async def test_demoted_owner_cannot_finish_a_change(database: Database) -> None:
+    ann, bob = await make_users(database)
+    team = await make_shared_team(database, ann, bob)
+    bobs_id, began = await member_id(database, team, bob), asyncio.Event()
 
     async def demote(session: AsyncSession) -> None:
-        await service.change_role(session, team.id, ann, number, TeamRole.MEMBER)
+        await service.change_role(session, team.id, ann, bobs_id, TeamRole.MEMBER)
         began.set()
-        await asyncio.sleep(0)  # the other one is on its way to the lock
+        await asyncio.sleep(0)  # the other task reaches the lock
 
     async def rename(session: AsyncSession) -> None:
         await began.wait()
         await service.rename_team(session, team.id, bob, "Mine")
 
-    results = await at_once(database, demote, rename)
+    results = await run_concurrently(database, demote, rename)
 
-    assert [type(each) for each in results] == [type(None), Forbidden]
+    assert [type(result) for result in results] == [type(None), Forbidden]
     async with database.reader() as session:
         assert (await session.scalars(select(col(Team.name)))).all() == ["Crew"]
 
 
 @pytest.mark.database("postgresql")
-async def test_an_invitation_is_worthless_as_soon_as_its_inviter_is_removed(database: Database) -> None:
-    ann, bob = await people(database)
-    team = await owned_by_both(database, ann, bob)
-    second, began = await make_user(database, "cleo@example.com", is_verified=True), asyncio.Event()
+async def test_invitation_of_a_removed_member_is_refused(database: Database) -> None:
+    ann, bob = await make_users(database)
+    team = await make_shared_team(database, ann, bob)
+    cleo, began = await make_user(database, "cleo@example.com", is_verified=True), asyncio.Event()
     async with database.writer() as session:
-        session.add(kept := invitation_of(team, bob, second.email, TeamRole.OWNER))
-    number = await member_id(database, team, bob)
+        session.add(invitation := make_invitation(team, bob, cleo.email, TeamRole.OWNER))
+    bobs_id = await member_id(database, team, bob)
 
     async def remove(session: AsyncSession) -> None:
-        await service.remove_member(session, team.id, ann, number)
+        await service.remove_member(session, team.id, ann, bobs_id)
         began.set()
-        await asyncio.sleep(0)  # the other one is on its way to the lock
+        await asyncio.sleep(0)  # the other task reaches the lock
 
     async def accept(session: AsyncSession) -> None:
         await began.wait()
-        await invitations.accept(session, kept.id, second)
+        await invitations.accept(session, invitation.id, cleo)
 
-    results = await at_once(database, remove, accept)
+    results = await run_concurrently(database, remove, accept)
 
-    assert [type(each) for each in results] == [type(None), NotFound]
+    assert [type(result) for result in results] == [type(None), NotFound]
     assert await roles_in(database, team) == {"ann": "owner"}
 
 
 @pytest.mark.database("postgresql")
-async def test_nobody_comes_into_more_teams_than_they_may_by_accepting_and_making_some_at_once(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann, bob = await people(database)
+async def test_concurrent_joins_respect_the_limit_of_teams(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, bob = await make_users(database)
     monkeypatch.setattr(service, "MAX_TEAMS_PER_USER", 1)
     teams = [await make_team(database, ann), await make_team(database, ann)]
-    kept = [invitation_of(team, ann, bob.email, TeamRole.MEMBER) for team in teams]
+    invitation = [make_invitation(team, ann, bob.email, TeamRole.MEMBER) for team in teams]
     async with database.writer() as session:
-        session.add_all(kept)
+        session.add_all(invitation)
 
-    results = await at_once(
+    results = await run_concurrently(
         database,
-        lambda session: invitations.accept(session, kept[0].id, bob),
-        lambda session: invitations.accept(session, kept[1].id, bob),
+        lambda session: invitations.accept(session, invitation[0].id, bob),
+        lambda session: invitations.accept(session, invitation[1].id, bob),
         lambda session: service.create_team(session, bob, TeamCreate(name="Own")),
     )
 
-    assert sorted(type(each).__name__ for each in results) == ["FieldErrors", "FieldErrors", "Team"]
+    assert sorted(type(result).__name__ for result in results) == ["FieldErrors", "FieldErrors", "Team"]
     async with database.reader() as session:
-        of_bob = await session.scalars(select(TeamMember).where(col(TeamMember.user_id) == bob.id))
-        assert len(of_bob.all()) == 1
-        stay = (await session.scalars(select(TeamInvitation))).all()
-        assert len(stay) == sum(isinstance(each, FieldErrors) for each in results[:2])
+        memberships = await session.scalars(select(TeamMember).where(col(TeamMember.user_id) == bob.id))
+        assert len(memberships.all()) == 1
+        remaining = (await session.scalars(select(TeamInvitation))).all()
+        assert len(remaining) == sum(isinstance(result, FieldErrors) for result in results[:2])
 
 
-async def test_two_invitations_of_one_address_at_once_are_one(database: Database) -> None:
-    ann, bob = await people(database)
-    team = await owned_by_both(database, ann, bob)
+async def test_concurrent_invitations_of_one_address_are_one(database: Database) -> None:
+    ann, bob = await make_users(database)
+    team = await make_shared_team(database, ann, bob)
     new = InvitationCreate(email="new@example.com")
 
-    results = await at_once(
-        database, *(lambda session, who=who: invitations.invite(session, team.id, who, new) for who in (ann, bob))
+    results = await run_concurrently(
+        database, *(lambda session, user=user: invitations.invite(session, team.id, user, new) for user in (ann, bob))
     )
 
-    assert not [each for each in results if isinstance(each, Exception)]
+    assert not [result for result in results if isinstance(result, Exception)]
     async with database.reader() as session:
         assert len((await session.scalars(select(TeamInvitation))).all()) == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_an_invitation_of_somebody_who_has_become_a_member_changes_nothing_of_what_they_are(
-    database: Database,
-) -> None:
-    ann, bob = await people(database)
-    team = await owned_by_both(database, ann, bob)
+async def test_invitation_does_not_change_the_role_of_a_member(database: Database) -> None:
+    ann, bob = await make_users(database)
+    team = await make_shared_team(database, ann, bob)
     async with database.writer() as session:
-        session.add(kept := invitation_of(team, ann, bob.email, TeamRole.MEMBER))
+        session.add(invitation := make_invitation(team, ann, bob.email, TeamRole.MEMBER))
 
-    (result,) = await at_once(database, lambda session: invitations.accept(session, kept.id, bob))
+    (result,) = await run_concurrently(database, lambda session: invitations.accept(session, invitation.id, bob))
 
     assert isinstance(result, Team)
     assert await roles_in(database, team) == {"ann": "owner", "bob": "owner"}
 
 
 @pytest.mark.database("postgresql")
-async def test_a_team_that_is_deleted_while_a_row_of_it_is_written_waits_for_that(database: Database) -> None:
-    ann, _ = await people(database)
+async def test_deletion_waits_for_a_row_being_written(database: Database) -> None:
+    ann, _ = await make_users(database)
     team = await make_team(database, ann)
-    theirs = select(col(TeamMember.role)).where(col(TeamMember.team_id) == team.id).with_for_update(read=True)
+    lock = select(col(TeamMember.role)).where(col(TeamMember.team_id) == team.id).with_for_update(read=True)
 
-    async def remove() -> None:
+    async def delete() -> None:
         async with database.writer() as session:
             await service.delete_team(session, database, team.id, ann)
 
     async with asyncio.timeout(30):
         async with database.writer() as session:
-            await session.execute(theirs)  # as the data layer does before it writes
-            removing = asyncio.create_task(remove())
-            while not await waiting(database):
+            await session.execute(lock)  # as in the data layer before a write
+            deletion = asyncio.create_task(delete())
+            while not await has_waiting_session(database):
                 await asyncio.sleep(0.01)
-            session.add(invitation_of(team, ann, "new@example.com", TeamRole.MEMBER))
+            session.add(make_invitation(team, ann, "new@example.com", TeamRole.MEMBER))
             await session.flush()
-        await removing
+        await deletion
     assert await roles_in(database, team) == {}
 
 
-async def waiting(database: Database) -> bool:
-    """Whether somebody waits for a lock."""
+async def has_waiting_session(database: Database) -> bool:
+    """Return True if a session waits for a lock."""
     async with database.reader() as session:
-        asked = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-        return await session.scalar(asked) is not None
+        query = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return await session.scalar(query) is not None

@@ -1,4 +1,4 @@
-"""A site with REGISTRATION=invited, and invitations to teams."""
+"""Invitations to teams on a site with REGISTRATION=invited."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, newest_link, register, sent_subjects, users, with_mail
-from tests.opportune.contrib.teams.conftest import Crew
-from tests.opportune.contrib.teams.test_invitations import ADDRESS, Clients, invite
+from tests.opportune.contrib.teams.conftest import Clients, Crew
+from tests.opportune.contrib.teams.test_invitations import ADDRESS, invite
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -39,12 +39,12 @@ async def test_invited_address_registers(
 
 
 async def test_address_without_invitation_gets_no_email(app: FastAPI, client: AsyncClient) -> None:
-    answer = await register(client, STRANGER)
-    assert (answer.status_code, "Check your mail" in answer.text) == (200, True)
+    response = await register(client, STRANGER)
+    assert (response.status_code, "Check your mail" in response.text) == (200, True)
     assert await sent_subjects(app) == []
 
 
-async def test_withdrawn_invitation_ends_the_registration(
+async def test_withdrawn_invitation_cancels_the_registration(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
     await invite(app, clients["owner"], crew)
@@ -58,7 +58,7 @@ async def test_withdrawn_invitation_ends_the_registration(
     assert ADDRESS not in str(await users(database))
 
 
-async def test_page_says_that_an_invitation_is_needed(client: AsyncClient) -> None:
+async def test_registration_page_requires_an_invitation(client: AsyncClient) -> None:
     assert "You need an invitation." in (await client.get(f"{ACCOUNTS}/register")).text
     assert 'href="/accounts/register' not in (await client.get(f"{ACCOUNTS}/login")).text
 
@@ -67,11 +67,11 @@ async def test_site_without_mail_refuses_address_without_invitation(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
     await invite(app, clients["owner"], crew)
-    silent = app.state.settings.model_copy(update={"mail_url": SecretStr("console:")})
-    app.state.settings = database.info["settings"] = silent
+    without_mail = app.state.settings.model_copy(update={"mail_url": SecretStr("console:")})
+    app.state.settings = database.info["settings"] = without_mail
 
     page = await register(client, STRANGER)
     assert (page.status_code, "You need an invitation to register." in page.text) == (403, True)
-    answer = await client.post(f"{AUTH}/register", json={"email": STRANGER, "password": PASSWORD})
-    assert (answer.status_code, "invitation" in answer.json()["detail"]) == (403, True)
+    response = await client.post(f"{AUTH}/register", json={"email": STRANGER, "password": PASSWORD})
+    assert (response.status_code, "invitation" in response.json()["detail"]) == (403, True)
     assert (await register(client, ADDRESS)).status_code == 303

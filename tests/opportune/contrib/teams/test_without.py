@@ -1,4 +1,4 @@
-"""A site that does not list teams has nothing of them, and pays nothing."""
+"""A site without the teams feature."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,19 +26,19 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_there_is_no_page_no_address_and_no_switcher(user_client: AsyncClient) -> None:
+async def test_site_has_no_team_pages(user_client: AsyncClient) -> None:
     for path in ("/teams", "/teams/new", "/api/v1/teams", "/admin/team/list"):
         assert (await user_client.get(path)).status_code in (404, 403), path
     assert 'href="/teams' not in (await user_client.get("/accounts/profile")).text
     assert "teams" not in (await user_client.get("/api/v1/users/me/export")).json()
 
 
-async def test_a_page_asks_for_no_teams(app: FastAPI, user: User) -> None:
+async def test_page_runs_no_team_queries(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as browser:
         with counted_statements() as statements:
             await browser.get("/accounts/events")
     assert statements
-    assert [each for each in statements if "teams_" in each] == []
+    assert not [statement for statement in statements if "teams_" in statement]
 
 
 def test_framework_imports_no_teams_at_start() -> None:

@@ -1,0 +1,251 @@
+import re
+from html import unescape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import AnyUrl
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.accounts.models import AccountEvent, ApiToken, Session
+from opportune.contrib.mcp.oauth.models import McpGrant
+from opportune.db import Database
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.contrib.mcp.library import SITE, mcp_client, text_of
+from tests.opportune.contrib.mcp.oauth import (
+    CALLBACK,
+    authorize_url,
+    code_for,
+    connect,
+    consent,
+    query_of,
+    redirect_of,
+    refresh,
+    status_of,
+)
+
+if TYPE_CHECKING:
+    from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class Memory:
+    """Storage of the SDK's client."""
+
+    tokens: "OAuthToken | None" = None
+    client: "OAuthClientInformationFull | None" = None
+
+    async def get_tokens(self) -> "OAuthToken | None":
+        return self.tokens
+
+    async def set_tokens(self, tokens: "OAuthToken") -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> "OAuthClientInformationFull | None":
+        return self.client
+
+    async def set_client_info(self, client_info: "OAuthClientInformationFull") -> None:
+        self.client = client_info
+
+
+async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: AsyncClient) -> None:
+    from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415 - as in `mcp_client`
+    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # noqa: PLC0415 - as in `mcp_client`
+
+    callback, redirects, memory = "http://127.0.0.1:51234/callback", list[str](), Memory()
+
+    async def open_browser(url: str) -> None:
+        assert (await browser.get(url)).status_code == 200
+        redirects.append(redirect_of(await browser.post(url, data=consent("library:read"))))
+
+    async def wait_for_redirect() -> AuthorizationCodeResult:
+        redirect = redirects.pop()
+        assert redirect.startswith(f"{callback}?")
+        return AuthorizationCodeResult(**query_of(redirect))
+
+    basic: Any = {"token_endpoint_auth_method": "client_secret_basic"}
+    metadata = OAuthClientMetadata(client_name="Claude", redirect_uris=[AnyUrl(callback)], **basic)
+    auth = OAuthClientProvider(f"{SITE}/mcp", metadata, memory, open_browser, wait_for_redirect)
+    async with mcp_client(site, auth=auth) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
+        assert text_of(await client.call_tool("whoami")) == "ada@example.com"
+        first = memory.tokens
+        auth.context.token_expiry_time = 1  # expired, so the next call refreshes the token
+        assert text_of(await client.call_tool("whoami")) == "ada@example.com"
+    assert first
+    assert memory.tokens
+    assert memory.tokens.refresh_token != first.refresh_token
+    assert memory.tokens.scope == "library:read"
+
+
+async def test_connected_program_is_listed(
+    site: FastAPI, program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
+) -> None:
+    await connect(program, browser, client_id)
+    assert "Assistant" in (await browser.get("/accounts/tokens")).text
+    assert "Assistant may use your account" in (await browser.get("/accounts/events")).text
+    assert "<strong>Assistant</strong> at assistant.example" in (await browser.get("/accounts/profile")).text
+    async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
+        assert "Assistant" not in (await other.get("/accounts/profile")).text
+
+
+async def test_user_disconnects_a_program(
+    site: FastAPI, program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
+) -> None:
+    tokens = await connect(program, browser, client_id)
+    profile = (await browser.get("/accounts/profile")).text
+    action = re.search(r'action="(/accounts/oauth/programs/\d+/disconnect)"', profile)
+    assert action
+    async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
+        assert (await other.post(action[1])).status_code == 404
+    response = await browser.post(action[1])
+    assert (response.status_code, response.headers["Location"]) == (303, "/accounts/profile")
+    assert "Assistant is disconnected." in (await browser.get("/accounts/profile")).text
+    assert (await browser.post(action[1])).status_code == 404
+    assert await status_of(program, tokens["access_token"]) == 401
+    assert (await refresh(program, client_id, tokens["refresh_token"])).status_code == 400
+    async with database.reader(fresh=True) as session:
+        assert await session.scalar(select(func.count()).select_from(McpGrant)) == 0
+
+
+async def test_consent_page_describes_the_request(browser: AsyncClient, client_id: str) -> None:
+    page = await browser.get(authorize_url(client_id))
+    text = " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
+    for part in ("Assistant", "assistant.example", "ada@example.com", "Library: read what you can see", "Crashing"):
+        assert part in text
+    assert (page.headers["X-Frame-Options"], page.headers["Cache-Control"]) == ("DENY", "no-store, no-transform")
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+
+
+async def test_user_allows_fewer_scopes(program: AsyncClient, browser: AsyncClient, client_id: str) -> None:
+    assert (await connect(program, browser, client_id, "library:write"))["scope"] == "library:write"
+
+
+@pytest.mark.parametrize(
+    ("requested", "form"),
+    [
+        ("library:read", consent("library:read", "library:write")),
+        (None, consent() | {"scopes": ()}),
+        (None, consent("accounts:manage")),
+    ],
+)
+async def test_scopes_that_were_not_requested_are_refused(
+    browser: AsyncClient, client_id: str, requested: str | None, form: dict[str, Any]
+) -> None:
+    assert (await browser.post(authorize_url(client_id, scope=requested), data=form)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Referer": "https://evil.example"}],
+)
+async def test_consent_from_another_site_is_refused(
+    browser: AsyncClient, client_id: str, headers: dict[str, str]
+) -> None:
+    assert (await browser.post(authorize_url(client_id), data=consent(), headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_id": "nobody"},
+        {"client_id": "a\0b"},
+        {"client_id": None},
+        {"redirect_uri": "https://evil.example/callback"},
+        {"redirect_uri": f"{CALLBACK}/more"},
+        {"redirect_uri": f"{CALLBACK}?more"},
+        {"redirect_uri": "https://assistant.example:444/callback"},
+        {"redirect_uri": "javascript:alert(1)"},
+        {"redirect_uri": "//evil.example"},
+    ],
+)
+async def test_unknown_program_or_redirect_is_not_redirected(
+    browser: AsyncClient, client_id: str, changes: dict[str, Any]
+) -> None:
+    url = authorize_url(client_id, **changes)
+    for response in (await browser.get(url), await browser.post(url, data=consent())):
+        assert response.status_code == 400
+        assert "Location" not in response.headers
+        assert "evil" not in response.text
+        assert "http-equiv" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"resource": "https://other.example/mcp"}, "invalid_target"),
+        ({"scope": "accounts:manage"}, "invalid_scope"),
+        ({"scope": "library:read&state=other"}, "invalid_scope"),
+    ],
+)
+async def test_invalid_request_links_to_the_program_without_redirect(
+    browser: AsyncClient, client_id: str, changes: dict[str, Any], error: str
+) -> None:
+    """A redirect without a click would be an open redirect to any registered address."""
+    response = await browser.post(authorize_url(client_id, **changes), data=consent())
+    assert response.status_code == 400
+    assert "http-equiv" not in response.text
+    link = re.search(r'href="(https://assistant[^"]*)"', response.text)
+    assert link
+    query = query_of(unescape(link[1]))
+    assert (query["error"], query["state"], query["iss"]) == (error, "xyz", SITE)
+
+
+async def test_repeated_parameter_is_refused(browser: AsyncClient, client_id: str) -> None:
+    assert (await browser.get(f"{authorize_url(client_id)}&state=second")).status_code == 400
+
+
+async def test_anonymous_user_signs_in_first(program: AsyncClient, client_id: str) -> None:
+    response = await program.get(authorize_url(client_id))
+    assert response.status_code == 303
+    login = urlsplit(response.headers["Location"])
+    assert (login.path, parse_qs(login.query)["next"]) == ("/accounts/login", [authorize_url(client_id)])
+
+
+@pytest.mark.parametrize("password", ["", "wrong"])
+async def test_consent_needs_the_password(browser: AsyncClient, client_id: str, password: str) -> None:
+    response = await browser.post(authorize_url(client_id), data=consent() | {"current_password": password})
+    assert (response.status_code, "refresh" in response.text) == (422, False)
+
+
+async def test_denied_request_stores_no_grant(browser: AsyncClient, client_id: str, database: Database) -> None:
+    redirect = redirect_of(await browser.post(authorize_url(client_id), data={"decision": "deny"}))
+    assert query_of(redirect) == {"error": "access_denied", "state": "xyz", "iss": SITE}
+    async with database.reader(fresh=True) as session:
+        assert not (await session.scalars(select(McpGrant))).all()
+
+
+async def test_superuser_cannot_authorize_while_impersonating(
+    site: FastAPI, database: Database, client_id: str, ada: User
+) -> None:
+    root = await make_user(database, is_superuser=True)
+    async with signed_in_client(site, root) as admin, signed_in_client(site, ada) as impersonated:
+        async with database.writer() as session:
+            root_session, user_session = [
+                (await session.scalars(select(Session).where(col(Session.user_id) == user.id))).one()
+                for user in (root, ada)
+            ]
+            user_session.impersonator_session_id = root_session.id
+        assert (await admin.get(authorize_url(client_id))).status_code == 200
+        assert (await impersonated.get(authorize_url(client_id))).status_code == 403
+        assert (await impersonated.post(authorize_url(client_id), data=consent())).status_code == 403
+
+
+async def test_consent_is_recorded_before_there_is_a_token(
+    browser: AsyncClient, client_id: str, database: Database
+) -> None:
+    await code_for(browser, authorize_url(client_id), "library:read")
+    async with database.reader(fresh=True) as session:
+        event = (await session.scalars(select(AccountEvent).where(col(AccountEvent.kind) == "program_connected"))).one()
+        assert event.details == {"name": "Assistant", "scopes": "library:read"}
+        assert not (await session.scalars(select(ApiToken))).all()

@@ -1,0 +1,163 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from opportune.contrib.mcp.oauth import cleanup, routes
+from opportune.contrib.mcp.oauth.models import McpClient
+from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
+from opportune.db import Database
+from opportune.db.models.model import utc_now
+from tests.opportune.contrib.mcp.library import SITE
+from tests.opportune.contrib.mcp.oauth import (
+    CALLBACK,
+    OAUTH,
+    authorize_url,
+    connect,
+    consent,
+    error_of,
+    redirect_of,
+    register,
+    status_of,
+)
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def names_of_programs(database: Database) -> list[str]:
+    async with database.reader(fresh=True) as session:
+        return list(await session.scalars(select(col(McpClient.name)).order_by(col(McpClient.id))))
+
+
+async def test_metadata_describes_the_endpoints(program: AsyncClient) -> None:
+    resource = (await program.get("/.well-known/oauth-protected-resource/mcp")).json()
+    assert resource["resource"] == f"{SITE}/mcp"
+    assert resource["authorization_servers"] == [SITE]
+    assert resource["scopes_supported"] == ["library:read", "library:write"]
+    server = (await program.get("/.well-known/oauth-authorization-server")).json()
+    assert server["issuer"] == SITE
+    assert server["code_challenge_methods_supported"] == ["S256"]
+    assert {server[f"{name}_endpoint"] for name in ("authorization", "token", "registration", "revocation")} == {
+        f"{SITE}{OAUTH}/{name}" for name in ("authorize", "token", "register", "revoke")
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"redirect_uris": ["http://evil.example/callback"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": [CALLBACK, "javascript:alert(1)"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["ms-msdt:/id", "cursor:alert"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["vscode://file/etc/passwd"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["vscode://vscode.git/clone?url=https://evil.example/x"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["https://user:pass@a.example/"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": [f"{CALLBACK}#part"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": [f"https://a.example/{'a' * 1000}"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": [f"{CALLBACK}{number}" for number in range(11)]}, "invalid_redirect_uri"),
+        ({"redirect_uris": []}, "invalid_client_metadata"),
+        ({"redirect_uris": None}, "invalid_redirect_uri"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
+        ({"client_name": "a" * 30_000}, "invalid_client_metadata"),
+    ],
+)
+async def test_invalid_registration_is_refused(
+    program: AsyncClient, database: Database, options: dict[str, Any], error: str
+) -> None:
+    metadata = {"client_name": "Assistant", "redirect_uris": [CALLBACK]} | options
+    response = await program.post(f"{OAUTH}/register", json=metadata)
+    assert (response.status_code, error_of(response)) == (400, error)
+    assert await names_of_programs(database) == []
+
+
+EDITORS: dict[str, Any] = {
+    "Cursor": {
+        "redirect_uris": [
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+            "https://www.cursor.com/agents/mcp/oauth/callback",
+            "http://localhost:8787/callback",
+        ],
+        "application_type": "web",
+    },
+    "Visual Studio Code": {
+        "redirect_uris": [
+            *("https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect"),
+            *("http://localhost/", "http://127.0.0.1/", "http://localhost:33418/", "http://127.0.0.1:33418/"),
+        ],
+        "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+        "scope": "library:read",
+        "client_uri": "https://code.visualstudio.com",
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "options"), EDITORS.items(), ids=EDITORS)
+async def test_editor_registers_and_gets_its_redirect(
+    program: AsyncClient, browser: AsyncClient, name: str, options: dict[str, Any]
+) -> None:
+    registered, callback = await register(program, client_name=name, **options), options["redirect_uris"][0]
+    url = authorize_url(registered["client_id"], redirect_uri=callback)
+    assert redirect_of(await browser.post(url, data=consent())).startswith(f"{callback}?code=")
+    denied = await browser.post(url, data={"decision": "deny"})
+    assert f'href="{callback}?error=access_denied' in denied.text
+    assert ('http-equiv="refresh"' in denied.text) is callback.startswith("https:"), "a denial must not open a program"
+
+
+async def test_oldest_unused_programs_are_replaced(
+    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connect(program, browser, client_id)
+    monkeypatch.setattr("opportune.contrib.mcp.oauth.registration.MAX_UNUSED_CLIENTS", 2)
+    for number in range(4):
+        await register(program, client_name=f"Flood\u202e {number}")
+    assert await names_of_programs(database) == ["Assistant", "Flood 2", "Flood 3"]
+
+
+async def test_unused_programs_are_deleted_after_a_day(
+    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
+) -> None:
+    await connect(program, browser, client_id)
+    await register(program, client_name="Unused")
+    async with database.writer() as session:
+        await session.execute(update(McpClient).values(created_at=utc_now() - timedelta(days=2)))
+    await cleanup.delete_expired(database)
+    assert await names_of_programs(database) == ["Assistant"]
+
+
+async def test_registrations_are_limited(program: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes.REGISTRATIONS, "limit", 1)
+    await register(program)
+    assert (await program.post(f"{OAUTH}/register", json={})).status_code == 429
+
+
+async def test_invalid_token_is_named_in_the_challenge(program: AsyncClient) -> None:
+    assert await status_of(program, "nonsense") == 401
+    response = await program.post("/mcp", headers={"Authorization": "Bearer nonsense"})
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("registered", "requested", "is_allowed"),
+    [
+        ("http://127.0.0.1/cb", "http://127.0.0.1:4711/cb", True),  # RFC 8252, 7.3
+        ("http://[::1]:1/cb", "http://[::1]:2/cb", True),
+        ("http://localhost:1/cb", "http://127.0.0.1:1/cb", False),
+        ("http://localhost:1/cb", "http://localhost:1/other", False),
+        ("http://localhost:1/cb", "http://localhost.evil.example:1/cb", False),
+        ("http://localhost:1/cb", "https://localhost:1/cb", False),
+        ("http://127.0.0.1:1/", "http://127.0.0.1:2", True),
+        ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp/oauth/callback", True),
+        ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp:1/oauth/callback", False),
+        ("vscode://vscode.example/cb", "cursor://vscode.example/cb", False),
+        ("https://a.example", "https://a.example", True),
+        ("https://a.example/cb", "https://A.example/cb", True),
+        ("https://a.example/cb", "https://a.example/cb/../cb2", False),
+        ("https://a.example/cb", "https://a.example@evil.example/cb", False),
+        ("https://a.example/cb", "https://a.example\\@evil.example/cb", False),
+    ],
+)
+def test_redirect_must_match_except_for_the_local_port(registered: str, requested: str, *, is_allowed: bool) -> None:
+    assert parse_redirect(registered)
+    assert (find_redirect([registered], requested) is not None) is is_allowed
