@@ -59,7 +59,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     """Return the active user of the request, loaded once per request; also at `request.state.user`.
 
     On `request.state`, `session` is the session of the browser, or None; `token` the API token, or None; `grants` the
-    user's grants; `impersonator` the superuser who is signed in as this user, or None.
+    user's grants; `impersonator` the superuser who impersonates this user, or None.
     Pages identify users by the session cookie. Addresses below /api also accept a bearer token, which takes precedence.
     The user belongs to no database session: call `session.add(user)` in a `WriteSession` before changing it.
     """
@@ -182,7 +182,7 @@ async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
 
 
 AccountOwner = Annotated[User, Depends(get_account_owner)]
-"""The current user, but not a superuser who is signed in as them: for changes that give lasting access."""
+"""The current user, except during an impersonation: for changes that give lasting access."""
 
 
 def needs_scope(*scopes: str) -> Any:
@@ -205,7 +205,7 @@ async def get_impersonator(request: HTTPConnection) -> User | None:
 
 
 CurrentImpersonator = Annotated[User | None, Depends(get_impersonator)]
-"""The superuser who is signed in as the user of this request; None for all others."""
+"""The superuser who impersonates the user of this request, or None."""
 
 
 def account_context(request: Request, session: AsyncSession) -> AccountContext:

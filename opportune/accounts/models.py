@@ -39,7 +39,7 @@ class UserBase(Model):
 
     @property
     def has_password(self) -> bool:
-        """Whether the user has a password. After a social sign-in there is none at first."""
+        """Whether the user has a password. After a social sign-in they have none at first."""
         return bool(self.hashed_password)
 
     @property
@@ -89,7 +89,7 @@ class Session(Model, table=True):
     impersonator_session_id: int | None = Field(
         default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True
     )
-    """Session of the superuser who is signed in as this user. It ends with that session."""
+    """Session of the impersonating superuser. This session ends with it."""
     impersonator_may_write: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     """Whether that superuser may make changes."""
 

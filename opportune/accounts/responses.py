@@ -115,7 +115,7 @@ def errors_in(form: Form[Any]) -> Iterator[None]:
 async def request_email(
     request: Request, context: AccountContext, send: Callable[[AccountContext, str], Awaitable[None]], template: str
 ) -> Response:
-    """Send an e-mail to the address of the form. The response does not tell whether the address has an account."""
+    """Send an e-mail to the address of the form. The response does not reveal whether the address has an account."""
     form = await read_form(request, EmailRequest)
     if form.data:
         with errors_in(form):

@@ -21,7 +21,7 @@ STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot 
 
 
 class DeletionRefused(Refused):
-    """The account cannot be deleted; the message tells the user why."""
+    """The account cannot be deleted; the message explains why."""
 
 
 async def delete_account(context: AccountContext, database: Database, features: Sequence[Feature], user: User) -> None:

@@ -1,7 +1,7 @@
 """Sign-in by e-mail: by its link in any browser, or by its code in the browser that requested it.
 
 Only the number of attempts of a request is stored. The browser keeps the encrypted request, and a job sends the e-mail,
-so neither the response nor its time tells whether an address has an account.
+so neither the response nor its time reveals whether an address has an account.
 """
 
 import json

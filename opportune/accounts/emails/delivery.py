@@ -46,5 +46,5 @@ async def email_superusers(
 
 @job(REPORT_OUTAGE)
 async def report_mail_outage(run: JobContext, reason: str) -> None:
-    """Write to all superusers."""
+    """Send the report to all superusers."""
     await run.write(email_superusers, run.settings, "accounts/mail/outage", {"reason": reason})

@@ -1,4 +1,4 @@
-"""Records of changes by a superuser who is signed in as a user, as events of that user's account.
+"""Records of changes during an impersonation, as events of the user's account.
 
 The event is part of the transaction of the change.
 """

@@ -154,7 +154,7 @@ def _session_of(where: AccountContext | AsyncSession) -> AsyncSession:
 
 
 def _impersonator_of(where: AccountContext | AsyncSession) -> User | None:
-    """Return the superuser who is signed in as the user of the request."""
+    """Return the superuser who impersonates the user of the request."""
     request = _session_of(where).info.get(REQUEST_KEY)
     impersonator: User | None = getattr(request.state, "impersonator", None) if request else None
     return impersonator
@@ -169,5 +169,5 @@ def _client_of(where: AccountContext | AsyncSession) -> Client:
 
 @job("accounts.note_wrong_password")
 async def note_wrong_password(run: JobContext, email: str, address: str, user_agent: str) -> None:
-    """Record a wrong password if the address has an account: a job, because the response time must not tell that."""
+    """Record a wrong password if the address has an account: a job, because the response time must not reveal it."""
     await run.write(_record_wrong_password, email, Client(address, user_agent))

@@ -51,7 +51,7 @@ def may(identity: str, action: str) -> Any:
         return user
 
     needs.add((identity, action))
-    permitted.permission = (identity, action)  # type: ignore[attr-defined]  # to tell which route asks for it
+    permitted.permission = (identity, action)  # type: ignore[attr-defined]  # for the list of required permissions
     return Depends(permitted)
 
 

@@ -1,7 +1,7 @@
 """Lookup of passwords in published data breaches, by the k-anonymity protocol of Have I Been Pwned.
 
 Only the first five characters of the password's SHA-1 leave the site. The service returns every known hash that begins
-with them, padded with invented ones, so that neither the question nor the length of the response tells the password.
+with them, padded with invented ones, so that neither the question nor the length of the response reveals the password.
 """
 
 import asyncio

@@ -108,5 +108,5 @@ async def verify_password(password: str, hashed_password: str) -> tuple[bool, st
 
 
 async def verify_without_user(password: str) -> None:
-    """Take as long as `verify_password`, so that the time does not tell whether an account exists."""
+    """Take as long as `verify_password`, so that the time does not reveal whether an account exists."""
     await hash_password(password[: MAX_PASSWORD_LENGTH + 1])

@@ -26,7 +26,7 @@ _estimate_lock = threading.Lock()
 
 
 async def find_password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
-    """Return what is wrong with a new password, also where only the breach lookup knows it."""
+    """Return the problem of a new password, including known data breaches; None if it is accepted."""
     problem = await asyncio.to_thread(password_problem, password, email, settings, name)
     if problem or not settings.breached_passwords_url:
         return problem
@@ -34,7 +34,7 @@ async def find_password_problem(password: str, email: str, settings: Settings, n
 
 
 def password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
-    """Return what is wrong with a new password, as a sentence for the user.
+    """Return the problem of a new password as a sentence for the user; None if it is accepted.
 
     Takes up to 60 ms, so requests use `find_password_problem`.
     """

@@ -26,7 +26,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def register(new: UserCreate, context: AccountCtx) -> Any:
     """Create an account.
 
-    If the site sends e-mails, the response is always 202, and only the e-mail tells whether there was an account.
+    If the site sends e-mails, the response is always 202, and only the e-mail reveals whether there was an account.
     Otherwise the account is created immediately (201), or exists already (409), with a rate limit.
     """
     user = await service.register(context, new.email, new.password)

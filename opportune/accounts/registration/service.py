@@ -1,4 +1,4 @@
-"""Registration by e-mail, so that responses do not tell who has an account; without e-mails, immediately."""
+"""Registration by e-mail, so that responses do not reveal who has an account; without e-mails, immediately."""
 
 import json
 
@@ -30,7 +30,7 @@ async def register(context: AccountContext, email: str, password: str) -> User |
     """Create an account and return it, or None if the link of an e-mail creates it.
 
     If e-mails are delivered, responses and times are the same for existing accounts. Otherwise (MAIL_URL is `console:`)
-    the response tells that an address is taken; a rate limit applies.
+    the response reveals that an address is taken; a rate limit applies.
 
     Raises:
         RegistrationClosedError: registration is closed; or, without e-mails, the address has no invitation.

@@ -176,7 +176,7 @@ async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
 def _row_of(
     user: User, name: str, ceremony: Ceremony, made: "VerifiedRegistration", credential: Mapping[str, Any]
 ) -> Passkey:
-    """Raises PasskeyRefused if a value is longer than devices create."""
+    """Raises PasskeyRefused if a value is longer than those that devices create."""
     if len(made.credential_id) > MAX_CREDENTIAL_ID_BYTES or len(made.credential_public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_BELIEVED)
     transports = credential["response"].get("transports")

@@ -50,7 +50,7 @@ class Provider:
     """Used in addresses and settings."""
     label: str
     issuer: str
-    """As in its discovery document; contains `TENANT` if each tenant has its custom."""
+    """As in its discovery document; contains `TENANT` if each tenant has its own issuer."""
     client_id: str
     client_secret: str = field(repr=False)
 
@@ -75,7 +75,7 @@ def find_provider(settings: Settings, name: str) -> Provider | None:
 
 
 def callback_url(settings: Settings, provider: Provider) -> str:
-    """Return the redirect address of a provider. Each has its custom, so that none can respond for another."""
+    """Return the redirect address of a provider. Each provider has its own, so that none can respond for another."""
     return f"{site_url(settings)}{SOCIAL_PATH}/{provider.name}/callback"
 
 

@@ -231,7 +231,7 @@ def _http() -> httpx.AsyncClient:
 
 
 async def _bound(response: httpx.Response) -> None:
-    """Limit the size of a response, whatever its Content-Length says."""
+    """Limit the size of a response, independent of its Content-Length."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx.DecodingError("the answer is packed, which nobody has asked for")
     if isinstance(response.stream, httpx.AsyncByteStream):

@@ -89,7 +89,7 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
 
 
 async def _set_out(request: Request, context: AccountContext, provider: Provider, journey: Journey) -> Response:
-    """Return a page that redirects by itself, because `form-action` forbids redirects of forms to other sites."""
+    """Return a page that redirects automatically, because `form-action` forbids redirects of forms to other sites."""
     await context.limiter.hit(service.STARTS_PER_ADDRESS.by(context.client.address))
     try:
         address = await flow.address_of_provider(context.settings, provider, journey)

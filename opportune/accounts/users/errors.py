@@ -13,14 +13,14 @@ INVALID_LINK = "This link is invalid, has expired, or has been used."
 
 
 class InvalidPasswordError(FieldErrors):
-    """A new password is refused; the message tells the user why."""
+    """A new password is refused; the message explains why."""
 
     def __init__(self, message: str) -> None:
         super().__init__({"password": message})
 
 
 class RegistrationClosedError(Refused):
-    """This address may not register; the message tells the visitor what to do."""
+    """This address may not register; the message explains what to do."""
 
     status = 403
 

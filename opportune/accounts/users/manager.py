@@ -305,7 +305,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await delete_all_sessions(self.session, user)
         await delete_sign_in_methods(self.session, user)
 
-    # E-mails, sent by jobs: responses do not tell which addresses have an account
+    # E-mails, sent by jobs: responses do not reveal which addresses have an account
 
     async def forgot_password(self, user: U, request: Request | None = None) -> None:
         """Create a link to choose a new password. Raises UserInactive."""

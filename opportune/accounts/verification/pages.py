@@ -50,7 +50,7 @@ async def verify(request: Request, signed_in: OptionalUser, context: AccountCtx)
 
 
 def _account_owner(request: Request, user: User | None) -> User | None:
-    """Return the signed-in user; None for a superuser who is signed in as them."""
+    """Return the signed-in user; None during an impersonation."""
     return None if request.state.impersonator else user
 
 

@@ -176,11 +176,11 @@ async def test_registration_is_bound_to_user_and_valid_once(
         device = Authenticator()
         response = device.create(await ask(ada, "add"))
         for client in (other, other_browser):
-            form = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
-            assert (form.status_code, webauthn.NOT_OURS in form.text) == (422, True)
+            result = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
+            assert (result.status_code, webauthn.NOT_OURS in result.text) == (422, True)
         foreign = Authenticator(origin="http://evil.example").create(await ask(ada, "add"))
-        form = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
-        assert (form.status_code, webauthn.NOT_BELIEVED in form.text) == (422, True)
+        result = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
+        assert (result.status_code, webauthn.NOT_BELIEVED in result.text) == (422, True)
         assert (await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})).status_code == 200
         await confirmed(database)
         again = await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})

@@ -199,8 +199,8 @@ async def test_malformed_assertions_are_refused(
         created = json.loads(Authenticator().create(question))
         del created["credential"]["response"]["transports"]
         for response in [*false_data(created), *lying_devices(question)]:
-            form = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
-            assert form.status_code in {303, 422}, response  # bytes after a complete response are ignored
+            result = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
+            assert result.status_code in {303, 422}, response  # bytes after a complete response are ignored
 
 
 def false_data(right: dict[str, Any]) -> list[str]:

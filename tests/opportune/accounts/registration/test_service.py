@@ -95,8 +95,8 @@ async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, d
     assert responses[0].json() == responses[1].json()
     _, token = await newest_link(app)
     proof = {"token": token, "password": PASSWORD}
-    user = await client.post(f"{AUTH}/verify", json=proof)
-    assert (user.status_code, user.json()["email"]) == (200, "bob@example.com")
+    created = await client.post(f"{AUTH}/verify", json=proof)
+    assert (created.status_code, created.json()["email"]) == (200, "bob@example.com")
     assert (await client.post(f"{AUTH}/verify", json=proof)).status_code == 410
 
 

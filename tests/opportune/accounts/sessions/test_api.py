@@ -119,9 +119,9 @@ async def test_token_needs_password_name_and_lifetime(ada: AsyncClient) -> None:
 
 
 async def test_token_of_another_user_is_not_found(ada: AsyncClient, eve: AsyncClient) -> None:
-    created_token = (await make(ada)).json()["id"]
+    token_id = (await make(ada)).json()["id"]
 
-    for path in (f"{TOKENS}/{created_token}", f"{TOKENS}/{2**63}", f"{TOKENS}/{created_token + 1}"):
+    for path in (f"{TOKENS}/{token_id}", f"{TOKENS}/{2**63}", f"{TOKENS}/{token_id + 1}"):
         assert (await eve.delete(path)).status_code == 404
     assert (await eve.delete(TOKENS)).status_code == 204
     assert len((await ada.get(TOKENS)).json()) == 1

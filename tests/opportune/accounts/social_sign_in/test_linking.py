@@ -138,12 +138,12 @@ async def test_concurrent_removals_keep_one_sign_in_method(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await return_from_provider(client, provider)
-    user = (await client.get("/api/v1/users/me")).json()["id"]
+    user_id = (await client.get("/api/v1/users/me")).json()["id"]
     async with database.writer() as session:
-        session.add(LinkedAccount(user_id=user, issuer=provider.url, subject="2"))
+        session.add(LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
     first, second = await linked_ids(client)
     async with database.writer() as window:
-        await window.execute(select(User).where(col(User.id) == user).with_for_update())
+        await window.execute(select(User).where(col(User.id) == user_id).with_for_update())
         await window.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second))
         other = asyncio.create_task(remove(client, first))
         async with asyncio.timeout(10):
@@ -177,9 +177,9 @@ async def test_removed_provider_is_no_sign_in_method(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await return_from_provider(client, provider)
-    user = (await client.get("/api/v1/users/me")).json()["id"]
+    user_id = (await client.get("/api/v1/users/me")).json()["id"]
     async with database.writer() as session:
-        session.add(LinkedAccount(user_id=user, issuer="https://gone.example", subject="1"))
+        session.add(LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
     first, second = await linked_ids(client)
     assert "This is your only sign-in method." in await flash_message(client, await remove(client, first))
     assert "gone.example" in (await client.get("/accounts/profile")).text

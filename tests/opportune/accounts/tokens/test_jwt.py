@@ -93,30 +93,30 @@ async def test_foreign_tokens_are_refused(
     claims = jwt.decode(real, options={"verify_signature": False})
     key = derived_key(settings, "accounts: jwt")
 
-    def made(key: str = key, algorithm: str = "HS256", **changed: Any) -> str:
-        expected = {name: value for name, value in {**claims, **changed}.items() if value is not None}
-        return jwt.encode(expected, key, algorithm)
+    def make_jwt(key: str = key, algorithm: str = "HS256", **changed: Any) -> str:
+        payload = {name: value for name, value in {**claims, **changed}.items() if value is not None}
+        return jwt.encode(payload, key, algorithm)
 
-    assert await status(client, made()) == 200
-    change = [
-        made("another key that is long enough for it"),
-        made("", "none"),
-        made(algorithm="HS512"),
-        made(aud="fastapi-users:auth"),
-        made(aud=None),
-        made(exp=None),
-        made(exp=utc_now() - timedelta(seconds=1)),
-        made(sid=None),
-        made(sid="1"),
-        made(sid=True) if claims["sid"] != 1 else made(sid=2),
-        made(sid=2**70),
-        made(sub="999"),
-        made(sub="²"),
+    assert await status(client, make_jwt()) == 200
+    forged_tokens = [
+        make_jwt("another key that is long enough for it"),
+        make_jwt("", "none"),
+        make_jwt(algorithm="HS512"),
+        make_jwt(aud="fastapi-users:auth"),
+        make_jwt(aud=None),
+        make_jwt(exp=None),
+        make_jwt(exp=utc_now() - timedelta(seconds=1)),
+        make_jwt(sid=None),
+        make_jwt(sid="1"),
+        make_jwt(sid=True) if claims["sid"] != 1 else make_jwt(sid=2),
+        make_jwt(sid=2**70),
+        make_jwt(sub="999"),
+        make_jwt(sub="²"),
         f"{real}x",
         real.rpartition(".")[0] + ".",
         "a.b.c",
     ]
-    assert [await status(client, token) for token in change] == [401] * len(change)
+    assert [await status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
 
     ended, granted = await login(client, user), None
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})

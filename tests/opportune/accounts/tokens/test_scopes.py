@@ -98,7 +98,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
-def ask(client: AsyncClient, database: Database, user: User) -> Any:
+def request_with(client: AsyncClient, database: Database, user: User) -> Any:
     """Send a request with a token of these scopes."""
 
     async def send(scopes: str, method: str, path: str, **more: Any) -> Response:
@@ -125,69 +125,71 @@ def test_scope_includes_others(held: str, needed: str, opens: bool) -> None:
     assert has_scope(held.split(), needed) is opens
 
 
-async def test_route_requires_the_scope_of_its_feature(
-    ask: Any,
-) -> None:
-    for scopes, read, stored in [
+async def test_route_requires_the_scope_of_its_feature(request_with: Any) -> None:
+    for scopes, read_status, write_status in [
         ("books:read", 200, 403),
         ("books:write", 403, 200),
         ("read", 200, 403),
         ("write", 403, 200),
         ("stock:read stock:write", 403, 403),
     ]:
-        assert (await ask(scopes, "GET", BOOKS)).status_code == read, scopes
-        assert (await ask(scopes, "GET", f"{BOOKS}/stream")).status_code == read, scopes
-        assert (await ask(scopes, "PUT", BOOKS)).status_code == stored, scopes
-        body = await ask(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
-        assert body.status_code == stored, scopes
+        assert (await request_with(scopes, "GET", BOOKS)).status_code == read_status, scopes
+        assert (await request_with(scopes, "GET", f"{BOOKS}/stream")).status_code == read_status, scopes
+        assert (await request_with(scopes, "PUT", BOOKS)).status_code == write_status, scopes
+        upload = await request_with(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
+        assert upload.status_code == write_status, scopes
 
-    response = await ask("books:read", "PUT", BOOKS)
+    response = await request_with("books:read", "PUT", BOOKS)
     assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
     assert response.json()["detail"] == "This token may not do this: it lacks the scope books:write."
 
     for path in ("/api/nobodys", "/api/by-fastapi-users"):
-        assert (await ask("read", "GET", path)).status_code == 200, path
-        assert (await ask("books:read write", "GET", path)).status_code == 403, path
+        assert (await request_with("read", "GET", path)).status_code == 200, path
+        assert (await request_with("books:read write", "GET", path)).status_code == 403, path
 
     path = "/api/included/books"
-    assert (await ask("books:read", "GET", path)).status_code == 403
-    assert (await ask("books:read books:loan", "GET", path)).status_code == 200
+    assert (await request_with("books:read", "GET", path)).status_code == 403
+    assert (await request_with("books:read books:loan", "GET", path)).status_code == 200
 
-    assert (await ask("*", "GET", "/admin/user/list")).status_code in (303, 401)
+    assert (await request_with("*", "GET", "/admin/user/list")).status_code in (303, 401)
 
 
-async def test_token_cannot_create_a_stronger_one(ask: Any, app: FastAPI, user: User) -> None:
-    expected = {"name": "Backup", "current_password": PASSWORD}
-    usual = await ask("*", "POST", TOKENS, json=expected)
+async def test_token_cannot_create_a_stronger_one(request_with: Any) -> None:
+    form = {"name": "Backup", "current_password": PASSWORD}
+    usual = await request_with("*", "POST", TOKENS, json=form)
     assert (usual.status_code, usual.json()["scopes"]) == (201, ["read", "write"])
-    selected = await ask("accounts:manage books:read", "POST", TOKENS, json={**expected, "scopes": ["books:read"]})
+    selected = await request_with("accounts:manage books:read", "POST", TOKENS, json={**form, "scopes": ["books:read"]})
     assert (selected.status_code, selected.json()["scopes"]) == (201, ["books:read"])
-    assert (await ask("accounts:manage books:read", "POST", TOKENS, json=expected)).status_code == 403
-    assert (await ask("read write", "POST", TOKENS, json=expected)).status_code == 403
+    assert (await request_with("accounts:manage books:read", "POST", TOKENS, json=form)).status_code == 403
+    assert (await request_with("read write", "POST", TOKENS, json=form)).status_code == 403
     for wrong in ([], ["nonsense"], ["*"]):
-        assert (await ask("*", "POST", TOKENS, json={**expected, "scopes": wrong})).status_code == 422, wrong
+        assert (await request_with("*", "POST", TOKENS, json={**form, "scopes": wrong})).status_code == 422, wrong
 
-    assert (await ask("books:read", "POST", f"{BOOKS}/search")).json() == user.id
-    assert (await ask("write", "POST", f"{BOOKS}/search")).status_code == 403
+
+async def test_declared_scopes_replace_the_default(request_with: Any, app: FastAPI, user: User) -> None:
+    assert (await request_with("books:read", "POST", f"{BOOKS}/search")).json() == user.id
+    assert (await request_with("write", "POST", f"{BOOKS}/search")).status_code == 403
     for path in ("export", "native"):
-        assert (await ask("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
-        assert (await ask("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
+        assert (await request_with("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
+        assert (await request_with("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(f"{BOOKS}/export")).json() == user.id
-    assert (await ask("write", "GET", f"{BOOKS}/open")).status_code == 200, "it needs no user"
+    assert (await request_with("write", "GET", f"{BOOKS}/open")).status_code == 200, "it needs no user"
 
+
+async def test_account_needs_its_own_scope(request_with: Any) -> None:
     managing = [
         ("GET", TOKENS), ("DELETE", TOKENS), ("DELETE", f"{TOKENS}/9"), ("DELETE", ME), ("GET", f"{ME}/sessions"),
         ("POST", f"{ME}/two-factor"), ("GET", f"{ME}/export"), ("GET", f"{ME}/linked-accounts"),
     ]  # fmt: skip
     for method, path in managing:
-        assert (await ask("read write", method, path, json={})).status_code == 403, path
-        assert (await ask("accounts:manage", method, path, json={})).status_code != 403, path
-    assert (await ask("read", "GET", ME)).status_code == 200
-    assert (await ask("accounts:manage", "GET", ME)).status_code == 403
-    assert (await ask("write", "PATCH", ME, json={"display_name": "Ada"})).status_code == 200
+        assert (await request_with("read write", method, path, json={})).status_code == 403, path
+        assert (await request_with("accounts:manage", method, path, json={})).status_code != 403, path
+    assert (await request_with("read", "GET", ME)).status_code == 200
+    assert (await request_with("accounts:manage", "GET", ME)).status_code == 403
+    assert (await request_with("write", "PATCH", ME, json={"display_name": "Ada"})).status_code == 200
     for change in ({"password": "quite another one"}, {"email": "new@example.com"}):
-        response = await ask("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
+        response = await request_with("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
         assert (response.status_code, "accounts:manage" in response.text) == (403, True)
 
 
@@ -197,12 +199,12 @@ async def test_sessions_have_all_scopes(app: FastAPI, client: AsyncClient, user:
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(TOKENS)).status_code == 200
 
-    given = {"username": user.email, "password": PASSWORD, "scope": "books:read  read"}
-    granted = (await client.post(LOGIN, data=given)).json()
+    form = {"username": user.email, "password": PASSWORD, "scope": "books:read  read"}
+    granted = (await client.post(LOGIN, data=form)).json()
     assert granted["scope"] == "books:read read"
     headers = {"authorization": f"Bearer {granted['access_token']}"}
     assert (await client.put(BOOKS, headers=headers)).status_code == 403
-    unknown = await client.post(LOGIN, data={**given, "scope": "books:rade"})
+    unknown = await client.post(LOGIN, data={**form, "scope": "books:rade"})
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, ["scope"])
     assert "Unknown scope. Available scopes: read, write, " in unknown.text
 
@@ -219,21 +221,21 @@ async def test_scopes_are_selected_on_the_page(user_client: AsyncClient, client:
     assert 'value="read" checked' in page
     assert 'value="accounts:manage" checked' not in page
 
-    given = {"name": "Backup", "days": "7", "current_password": PASSWORD}
-    token = await user_client.post("/accounts/tokens", data={**given, "scopes": ["books:read", "accounts:read"]})
-    assert "<code>books:read</code> <code>accounts:read</code>" in token.text
+    form = {"name": "Backup", "days": "7", "current_password": PASSWORD}
+    created = await user_client.post("/accounts/tokens", data={**form, "scopes": ["books:read", "accounts:read"]})
+    assert "<code>books:read</code> <code>accounts:read</code>" in created.text
     for change in ({}, {"scopes": "nonsense"}):
-        assert (await user_client.post("/accounts/tokens", data={**given, **change})).status_code == 422
+        assert (await user_client.post("/accounts/tokens", data={**form, **change})).status_code == 422
 
 
-async def test_openapi_names_the_scopes(app: FastAPI, ask: Any, client: AsyncClient) -> None:
+async def test_openapi_names_the_scopes(app: FastAPI, request_with: Any, client: AsyncClient) -> None:
     guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - the guide's own
     app.include_router(names["router"], prefix="/api")
-    assert (await ask("stock:read", "POST", "/api/stock/search")).json() == []
-    refused = await ask("read write", "GET", "/api/stock/export")
+    assert (await request_with("stock:read", "POST", "/api/stock/search")).json() == []
+    refused = await request_with("read write", "GET", "/api/stock/export")
     assert f"`WWW-Authenticate: {refused.headers['www-authenticate']}`" in guide
     page = (await client.get("/api/openapi.json")).json()["components"]["securitySchemes"]
     offered = page["OAuth2PasswordBearer"]["flows"]["password"]["scopes"]

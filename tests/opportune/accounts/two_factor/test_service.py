@@ -275,14 +275,14 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
 async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Database) -> None:
     for channel in ["page", "api"]:
         user = await make_user(database)
-        other_sessions = [await make_token(database, user), await make_token(database, await make_user(database))]
+        other_tokens = [await make_token(database, user), await make_token(database, await make_user(database))]
         async with database.writer() as session:
-            other_sessions.append(await create_token(session, user, "Backup", timedelta(days=7)))
-        own_session = await make_token(database, user)
+            other_tokens.append(await create_token(session, user, "Backup", timedelta(days=7)))
+        own_token = await make_token(database, user)
         async with signed_in_client(app, user) as client:
             if channel == "api":
                 client.cookies.clear()
-                client.headers["Authorization"] = f"Bearer {own_session}"
+                client.headers["Authorization"] = f"Bearer {own_token}"
             started = (await client.post(API, json={"password": PASSWORD})).json()
             form = {"sealed": started["sealed"], "code": code_of(started["key"])}
             if channel == "page":
@@ -291,8 +291,8 @@ async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Databa
                 assert 'href="/accounts/tokens"' in page
             else:
                 assert (await client.put(API, json=form)).status_code == 200
-        assert [await is_valid(app, token) for token in other_sessions] == [False, True, True]
-        assert await is_valid(app, own_session) == (channel == "api"), "the page has shown the code"
+        assert [await is_valid(app, token) for token in other_tokens] == [False, True, True]
+        assert await is_valid(app, own_token) == (channel == "api"), "the page has shown the code"
 
 
 async def is_valid(app: FastAPI, token: str) -> bool:
