@@ -142,7 +142,7 @@ async def show(page: Page, path: str, html: str, seen: Seen, loaded: str) -> str
     return html
 
 
-async def test_pages_keep_nobody_out(page: Page, app: FastAPI, client: AsyncClient, superuser: User, site: str) -> None:
+async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClient, superuser: User, site: str) -> None:
     """Of pages that are made of the same parts one is looked at, and of those with the same frame one is loaded.
 
     What has other colours and no more is seen together, below pages with the same sheets.

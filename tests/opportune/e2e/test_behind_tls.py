@@ -23,7 +23,7 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"environment": "production"})
 
 
-async def test_a_visitor_registers_with_a_cookie_that_goes_by_https_alone(
+async def test_registration_behind_tls_sets_secure_cookie(
     chromium: Browser, site: str, tmp_path: Path
 ) -> None:
     certificate, key = make_certificate(tmp_path / "tls")

@@ -12,7 +12,7 @@ __all__ = ["app"]  # a fixture
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_question_is_a_dialog_of_the_page(page: Page) -> None:
+async def test_confirmation_is_a_dialog(page: Page) -> None:
     titles.append("Milk")
     await page.goto("/notes")
     delete, dialog = page.get_by_role("button", name="Delete all"), page.get_by_role("dialog")
@@ -28,7 +28,7 @@ async def test_question_is_a_dialog_of_the_page(page: Page) -> None:
     assert titles == ["Milk"]
 
 
-async def test_yes_sends_the_request(page: Page) -> None:
+async def test_confirmed_dialog_sends_request(page: Page) -> None:
     titles.append("Milk")
     await page.goto("/notes")
     await page.get_by_role("button", name="Delete all").click()

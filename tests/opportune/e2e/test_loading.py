@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_link_shows_that_a_page_is_loaded(page: Page, site: str) -> None:
+async def test_link_shows_loading_indicator(page: Page, site: str) -> None:
     await page.goto("/accounts/login")
     # The browser stays on its page: Playwright says nothing about a page while another one is on its way.
     await page.route("**/accounts/register", lambda route: route.fulfill(status=204))

@@ -24,7 +24,7 @@ AMONG_OTHERS = FORM.replace("</main>", '<nav aria-label="More"><a href="/more">M
         ('type="text"', 'type="email"'),
     ],
 )
-def test_other_words_icons_and_places_make_no_page_another(old: str, new: str) -> None:
+def test_text_icons_and_positions_do_not_change_key(old: str, new: str) -> None:
     assert old in FORM
     assert with_all_parts({"same": FORM.replace(old, new), "more": AMONG_OTHERS}) == {"more": Seen.ON_ITS_PAGE}
 
@@ -51,7 +51,7 @@ def test_other_words_icons_and_places_make_no_page_another(old: str, new: str) -
         ("</main>", "</main><main></main>"),
     ],
 )
-def test_what_looks_or_is_read_out_otherwise_does(old: str, new: str) -> None:
+def test_different_look_or_role_changes_key(old: str, new: str) -> None:
     assert old in FORM
     other = FORM.replace(old, new)
     assert [*with_all_parts({"other": other, "more": AMONG_OTHERS})] == ["more", "other"]
@@ -67,7 +67,7 @@ def test_what_looks_or_is_read_out_otherwise_does(old: str, new: str) -> None:
         ("<h2>New</h2>", "<h3>New</h3>", Seen.ON_ITS_PAGE),
     ],
 )
-def test_what_has_other_colours_alone_can_be_seen_on_any_page_and_what_scripts_change_once_it_is_loaded(
+def test_colours_and_script_changes_are_sampled(
     old: str, new: str, seen: Seen
 ) -> None:
     assert with_all_parts({"other": FORM.replace(old, new), "more": AMONG_OTHERS})["other"] is seen

@@ -12,7 +12,7 @@ from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_without_javascript_somebody_signs_in_gives_a_name_and_has_the_menu_of_the_admin_on_a_phone(
+async def test_visit_without_javascript_on_a_phone(
     plain_page: Page, app: FastAPI
 ) -> None:
     """That each form holds all that it needs; what forms answer is asked without a browser."""
@@ -33,7 +33,7 @@ async def test_without_javascript_somebody_signs_in_gives_a_name_and_has_the_men
     await page.wait_for_url("**/admin/user/list")
 
 
-async def test_a_switch_makes_site_and_admin_dark_and_the_menu_of_the_account_signs_out(
+async def test_dark_mode_switch_and_sign_out(
     page: Page, app: FastAPI, site: str
 ) -> None:
     user = await make_user(app.state.database, is_superuser=True)
@@ -55,7 +55,7 @@ async def test_a_switch_makes_site_and_admin_dark_and_the_menu_of_the_account_si
     await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
 
 
-async def test_a_phone_and_a_long_name_of_the_site_scroll_nothing_sideways_and_a_page_that_is_not_there_knows_who_asks(
+async def test_long_site_name_does_not_overflow_on_a_phone(
     page: Page, app: FastAPI, site: str
 ) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)

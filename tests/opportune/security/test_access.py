@@ -26,7 +26,7 @@ OF_A_MODEL = re.compile(f"{ADMIN_PATH}/[^/]+(/(?:ajax|create|delete|details|edit
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
-async def test_every_address_answers_each_role_as_the_table_says(quiet: FastAPI, file: Path, visit: Visit) -> None:
+async def test_responses_match_access_table(quiet: FastAPI, file: Path, visit: Visit) -> None:
     """A visit has read the admin as a superuser, and all else as an owner.
 
     The admin's door refuses all who are not staff: users and owners ask there for one model, staff for all. Outside the
@@ -54,7 +54,7 @@ async def test_every_address_answers_each_role_as_the_table_says(quiet: FastAPI,
     assert [str(line) for key, line in committed.items() if key not in found and line.source in PARTS] == [], "gone"
 
 
-async def test_no_address_takes_a_method_that_it_does_not_name(quiet: FastAPI) -> None:
+async def test_undeclared_methods_are_refused(quiet: FastAPI) -> None:
     """Those of the admin are asked for one model: they are of one route for all."""
     named: dict[str, set[str]] = {}
     for _, method, path in addresses(quiet):

@@ -39,7 +39,7 @@ FIT: dict[str, Any] = {
 SESSIONS = "select id, token_hash from accounts_session"
 
 
-async def test_no_request_chooses_number_owner_time_or_rights(quiet: FastAPI, file: Path) -> None:
+async def test_requests_cannot_set_id_owner_time_or_rights(quiet: FastAPI, file: Path) -> None:
     await fill(quiet.state.database, quiet.state.features)
     sender = await make_user(quiet.state.database)
     before, taken = owned(file), 0

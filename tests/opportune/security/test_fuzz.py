@@ -12,7 +12,7 @@ async def people(file: Path) -> People:
     return await people_of(site_on(file))
 
 
-def test_no_request_that_is_right_by_the_document_of_the_api_is_a_crash(people: People, file: Path) -> None:
+def test_valid_api_requests_do_not_crash(people: People, file: Path) -> None:
     """Those that are wrong are worse in `test_hostile.py`."""
     copy(file, filled := file.with_suffix(".filled"))
     site = site_on(file)

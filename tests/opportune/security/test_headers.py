@@ -53,7 +53,7 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_answers_of_every_kind_have_the_security_headers(site: FastAPI) -> None:
+async def test_all_responses_have_security_headers(site: FastAPI) -> None:
     for method, address, headers, body, status in ANSWERS:
         answer = await send_request(site, method, address, headers, body)
         kind = f"{method} {address} {headers}"

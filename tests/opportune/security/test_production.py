@@ -48,7 +48,7 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_odd_addresses_and_those_of_development_hold_nothing(site: FastAPI) -> None:
+async def test_odd_and_development_urls_are_not_found(site: FastAPI) -> None:
     for path in ODD_PATHS:
         answer = await send_request(site, "GET", path)
         assert answer.status in (303, 307, 403, 404), path
@@ -56,7 +56,7 @@ async def test_odd_addresses_and_those_of_development_hold_nothing(site: FastAPI
         assert answer.status == 404 or path.lower().startswith("/admin") or path.startswith("/files"), path
 
 
-async def test_every_cookie_is_for_this_host_by_tls_and_for_no_script(site: FastAPI) -> None:
+async def test_cookies_are_secure_http_only_and_host_bound(site: FastAPI) -> None:
     people = await everyone(site)
     user = await make_user(site.state.database)
     form = in_a_form({"email": user.email, "password": PASSWORD.replace(" ", "+")}).encode()
@@ -73,14 +73,14 @@ async def test_every_cookie_is_for_this_host_by_tls_and_for_no_script(site: Fast
         assert cookie.startswith("__Host-" if "path=/" in flags else "__Secure-"), cookie
 
 
-async def test_what_a_visitor_says_of_the_host_or_scheme_leads_nobody_astray(site: FastAPI) -> None:
+async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
     forwarded = {"x-forwarded-host": "evil.example", "forwarded": "host=evil.example", "x-host": "evil.example"}
     for address in (LOGIN_PATH, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
         answer = await send_request(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
         assert "evil.example" not in answer.text + str(answer.headers), address
 
 
-def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() -> None:
+def test_only_configured_services_are_requested() -> None:
     """No visitor names an address that this server then visits. Commands are the operator's."""
     client = re.compile(
         r"^\s*(?:import|from) (httpx|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE

@@ -54,25 +54,25 @@ def is_page(answer: Response) -> bool:
     return answer.headers.get("content-type", "").startswith("text/html")
 
 
-def test_reading_changes_nothing(visit: Visit) -> None:
+def test_get_requests_change_nothing(visit: Visit) -> None:
     """A link or a picture of another site leads a visitor's browser to any of these."""
     assert visit.after == visit.before
 
 
-def test_no_page_holds_a_script_of_its_own(pages: dict[str, Page]) -> None:
+def test_pages_have_no_inline_scripts(pages: dict[str, Page]) -> None:
     assert {path: page.scripts for path, page in pages.items() if page.scripts} == {}
 
 
-def test_no_page_holds_a_style_of_its_own_but_those_that_others_have_made(pages: dict[str, Page]) -> None:
+def test_pages_have_no_inline_styles(pages: dict[str, Page]) -> None:
     ours = {path: page for path, page in pages.items() if not path.startswith(STYLED_BY_OTHERS)}
     assert {path: page.styles for path, page in ours.items() if page.styles} == {}
 
 
-def test_no_page_fetches_anything_from_elsewhere(pages: dict[str, Page]) -> None:
+def test_pages_load_nothing_from_other_hosts(pages: dict[str, Page]) -> None:
     assert {path: page.elsewhere for path, page in pages.items() if page.elsewhere} == {}
 
 
-def test_no_answer_allows_scripts_of_others_or_of_a_page(visit: Visit) -> None:
+def test_csp_forbids_inline_and_foreign_scripts(visit: Visit) -> None:
     policies = {path: answer.headers["content-security-policy"] for path, answer in visit.answers.items()}
     loose = {
         path: policy
@@ -82,12 +82,12 @@ def test_no_answer_allows_scripts_of_others_or_of_a_page(visit: Visit) -> None:
     assert loose == {}
 
 
-def test_nothing_that_somebody_who_is_signed_in_reads_is_stored_by_caches(visit: Visit) -> None:
+def test_pages_of_users_are_not_stored(visit: Visit) -> None:
     stored = {path for path, answer in visit.answers.items() if "public" in answer.headers["cache-control"]}
     assert stored == {"/favicon.ico", "/robots.txt"} & visit.answers.keys(), "which are the same for everybody"
 
 
-def test_no_page_of_a_table_tells_a_secret(visit: Visit) -> None:
+def test_table_pages_show_no_secrets(visit: Visit) -> None:
     """`rows` and `factories` have put a hash into every column for one."""
     told = [path for path, answer in visit.answers.items() if "$argon2" in answer.text or "token_hash" in answer.text]
     assert told == []

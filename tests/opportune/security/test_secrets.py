@@ -44,7 +44,7 @@ async def crashing(file: Path) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_what_people_keep_to_themselves_is_in_no_log_and_no_answer(
+async def test_secrets_are_not_logged_or_returned(
     crashing: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A password, a token and a cookie, at addresses that take them, refuse them and fail."""
@@ -68,7 +68,7 @@ async def test_what_people_keep_to_themselves_is_in_no_log_and_no_answer(
     assert [line for line in written if CANARY in line] == []
 
 
-async def test_no_visitor_writes_lines_of_the_log(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+async def test_visitors_cannot_forge_log_lines(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
     await send_request(crashing, "GET", "/x%0d%0a2026-11-20 INFO forged%1b[2J")
     assert caplog.records
@@ -79,7 +79,7 @@ async def test_no_visitor_writes_lines_of_the_log(crashing: FastAPI, caplog: pyt
         assert len(formatter.format(record).splitlines()) == 1
 
 
-def test_what_an_older_key_signed_or_sealed_can_still_be_read_and_the_newest_writes() -> None:
+def test_fallback_keys_still_verify_and_decrypt() -> None:
     signed, sealed = signer(SITE, "a purpose").dumps(1), seal(SITE, "a purpose", "text")
     assert signer(ROTATED, "a purpose").loads(signed, max_age=9) == 1
     assert unseal(ROTATED, "a purpose", sealed) == "text"
@@ -87,7 +87,7 @@ def test_what_an_older_key_signed_or_sealed_can_still_be_read_and_the_newest_wri
     assert unseal(NEWER, "a purpose", seal(ROTATED, "a purpose", "new")) == "new"
 
 
-def test_a_browser_stays_known_when_the_key_is_replaced() -> None:
+def test_trusted_browser_survives_key_rotation() -> None:
     user, response = User(email="ada@example.com", hashed_password=""), Response()
     trusted_devices.trust_device(_asking(SITE), response, user)
     name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
@@ -103,7 +103,7 @@ def _asking(settings: Settings, headers: Mapping[str, str] = MappingProxyType({}
     return Request({"type": "http", "app": app, "headers": Headers(headers).raw})
 
 
-def test_what_a_key_signed_or_sealed_is_worth_nothing_without_it_or_for_another_purpose() -> None:
+def test_signature_of_other_key_or_purpose_is_refused() -> None:
     signed, sealed = signer(SITE, "a purpose").dumps(1), seal(SITE, "a purpose", "text")
     for settings, purpose in ((NEWER, "a purpose"), (SITE, "another")):
         assert signer(settings, purpose).loads_unsafe(signed)[0] is False

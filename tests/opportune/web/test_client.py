@@ -29,18 +29,18 @@ def request_from(host: str, sent: Sequence[tuple[str, str]] = (), header: str = 
         ("testclient", "testclient"),
     ],
 )
-def test_a_network_of_ipv6_is_one_visitor(host: str, expected: str) -> None:
+def test_ipv6_network_is_one_address(host: str, expected: str) -> None:
     assert client_address(request_from(host)) == expected
 
 
-def test_a_request_through_a_socket_has_no_address() -> None:
+def test_unix_socket_has_no_address() -> None:
     assert client_address(request_from("")) == ""
 
 
 @pytest.mark.parametrize(
     ("header", "expected"), [("", "10.0.0.1"), ("X-Real-IP", "203.0.113.7"), ("Fly-Client-IP", "10.0.0.1")]
 )
-def test_where_a_header_tells_the_address_it_is_believed_and_no_other(header: str, expected: str) -> None:
+def test_client_address_header_is_trusted(header: str, expected: str) -> None:
     sent = [("X-Real-IP", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.9")]
     assert client_address(request_from("10.0.0.1", sent, header)) == expected
 
@@ -53,12 +53,12 @@ def test_where_a_header_tells_the_address_it_is_believed_and_no_other(header: st
         (["whatever a visitor likes"], "10.0.0.1"),
     ],
 )
-def test_of_a_header_with_more_in_it_the_last_address_counts(values: list[str], expected: str) -> None:
+def test_last_address_of_header_counts(values: list[str], expected: str) -> None:
     request = request_from("10.0.0.1", [("X-Real-IP", value) for value in values], "X-Real-IP")
     assert client_address(request) == expected
 
 
-def test_what_services_get_of_a_request_is_its_address_and_its_user_agent() -> None:
+def test_client_has_address_and_user_agent() -> None:
     sent = [("User-Agent", "Firefox")]
     assert Client.of(request_from("203.0.113.7", sent)) == Client("203.0.113.7", "Firefox")
     assert Client.of(request_from("203.0.113.7")) == Client("203.0.113.7")

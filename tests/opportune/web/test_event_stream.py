@@ -56,7 +56,7 @@ async def play(stream: EventStream, visitor: Visitor, receive: Receive | None = 
         await stream(SCOPE, receive or visitor.receive, visitor.send)
 
 
-async def test_a_stream_ends_with_its_last_event_and_nothing_waits_for_the_visitor_any_more() -> None:
+async def test_stream_ends_after_last_event() -> None:
     before, visitor = asyncio.all_tasks(), Visitor()
     await play(EventStream(one_event()), visitor)
     assert visitor.body == b"data: 1\n\n"
@@ -64,7 +64,7 @@ async def test_a_stream_ends_with_its_last_event_and_nothing_waits_for_the_visit
     assert asyncio.all_tasks() == before
 
 
-async def test_who_leaves_ends_a_stream_that_is_silent() -> None:
+async def test_disconnect_ends_silent_stream() -> None:
     source, visitor = Source(), Visitor()
     async with asyncio.TaskGroup() as group:
         group.create_task(play(EventStream(source.events()), visitor))
@@ -73,14 +73,14 @@ async def test_who_leaves_ends_a_stream_that_is_silent() -> None:
     assert source.is_closed
 
 
-async def test_a_timeout_of_the_events_is_an_error_and_nobody_has_left() -> None:
+async def test_timeout_of_events_is_raised() -> None:
     source = Source(TimeoutError("of the database"))
     with pytest.raises(TimeoutError, match="of the database"):
         await play(EventStream(source.events()), Visitor())
     assert source.is_closed
 
 
-async def test_an_error_of_receive_ends_the_stream_and_is_raised() -> None:
+async def test_error_of_receive_is_raised() -> None:
     source = Source()
 
     async def receive() -> Message:
@@ -92,7 +92,7 @@ async def test_an_error_of_receive_ends_the_stream_and_is_raised() -> None:
     assert source.is_closed
 
 
-async def test_who_stops_the_request_stops_the_stream() -> None:
+async def test_cancelled_request_ends_stream() -> None:
     source = Source()
     request = asyncio.create_task(play(EventStream(source.events()), Visitor()))
     async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -103,7 +103,7 @@ async def test_who_stops_the_request_stops_the_stream() -> None:
     assert source.is_closed
 
 
-async def test_a_server_whose_send_tells_who_has_left_is_not_asked_besides() -> None:
+async def test_raising_send_needs_no_receive() -> None:
     source = Source()
 
     async def send(_message: Message) -> None:
@@ -117,7 +117,7 @@ async def test_a_server_whose_send_tells_who_has_left_is_not_asked_besides() -> 
         await EventStream(source.events())(scope, receive, send)
 
 
-async def test_background_work_follows_the_last_event() -> None:
+async def test_background_task_runs_after_last_event() -> None:
     visitor, stream, seen = Visitor(), EventStream(one_event()), list[bytes]()
 
     async def note() -> None:

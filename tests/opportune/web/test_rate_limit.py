@@ -39,7 +39,7 @@ async def counted(limiter: RateLimiter, who: str, times: int, limit: RateLimit =
 
 
 @pytest.mark.parametrize("url", ["memory:", ""])
-async def test_one_too_many_is_told_when_to_come_back(url: str) -> None:
+async def test_refusal_has_retry_after(url: str) -> None:
     limiter = limiter_at(url)
 
     assert await counted(limiter, "ada", 3) == 2
@@ -56,18 +56,18 @@ async def test_one_too_many_is_told_when_to_come_back(url: str) -> None:
     ("seconds", "words"),
     [(1, "a second"), (90, "90 seconds"), (91, "2 minutes"), (5400, "90 minutes"), (86_400, "24 hours")],
 )
-def test_the_time_left_is_told_in_the_unit_that_people_would_use(seconds: int, words: str) -> None:
+def test_retry_time_is_formatted(seconds: int, words: str) -> None:
     assert TooManyRequests(seconds).detail == f"That was too often. Try again in {words}."
 
 
-async def test_others_and_other_actions_are_counted_apart() -> None:
+async def test_subjects_and_actions_are_counted_separately() -> None:
     limiter = limiter_at("memory:")
 
     assert [await counted(limiter, who, 3) for who in ("ada", "bob")] == [2, 2]
     await limiter.hit(FOUR_TIMES.by("ada"))
 
 
-async def test_of_several_hits_none_counts_when_one_is_too_many() -> None:
+async def test_refused_hits_are_not_counted() -> None:
     limiter = limiter_at("memory:")
     await counted(limiter, "ada", 2)
 
@@ -77,7 +77,7 @@ async def test_of_several_hits_none_counts_when_one_is_too_many() -> None:
     assert await counted(limiter, "ada", 5, FOUR_TIMES) == 4
 
 
-async def test_what_is_refunded_was_never_counted_and_no_more_than_that() -> None:
+async def test_refund_undoes_hit() -> None:
     limiter = limiter_at("memory:")
     await counted(limiter, "ada", 1)
 
@@ -87,7 +87,7 @@ async def test_what_is_refunded_was_never_counted_and_no_more_than_that() -> Non
     assert await counted(limiter, "ada", 3) == 2
 
 
-async def test_each_limit_is_counted_in_its_own_storage(app: FastAPI, database: Database) -> None:
+async def test_limit_selects_storage(app: FastAPI, database: Database) -> None:
     limiter: RateLimiter = app.state.rate_limiter
     durable = RateLimit("test", 1, 100)
     await limiter.hit(durable.by("ada"), TWICE.by("ada"))
@@ -102,7 +102,7 @@ async def test_each_limit_is_counted_in_its_own_storage(app: FastAPI, database: 
 
 
 @pytest.mark.database("sqlite")
-async def test_a_limit_is_a_dependency_that_counts_each_address(app: FastAPI, client: AsyncClient) -> None:
+async def test_limit_as_dependency_counts_address(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/once", dependencies=[Depends(RateLimit("once", 1, storage="cache"))])
     async def once() -> None: ...
 
@@ -112,7 +112,7 @@ async def test_a_limit_is_a_dependency_that_counts_each_address(app: FastAPI, cl
     assert 0 < int(answers[1].headers["Retry-After"]) <= 300
 
 
-async def test_what_is_remembered_is_bounded_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counters_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_storage, "MAX_COUNTERS_IN_MEMORY", 3)
     storage = storage_at("memory:")
     limiter, once = RateLimiter({"cache": storage}), RateLimit("test", 1, 100, storage="cache")
@@ -126,7 +126,7 @@ async def test_what_is_remembered_is_bounded_and_the_oldest_is_forgotten(monkeyp
     assert await counted(limiter, "ada", 1, once) == 1
 
 
-async def test_with_redis_all_processes_count_together(redis_url: str) -> None:
+async def test_redis_shares_counters(redis_url: str) -> None:
     processes = [limiter_at(redis_url), limiter_at(redis_url)]
 
     assert [await counted(process, "ada", 3, FOUR_TIMES) for process in processes] == [3, 1]
@@ -136,7 +136,7 @@ async def test_with_redis_all_processes_count_together(redis_url: str) -> None:
         await process.close()
 
 
-async def test_without_its_redis_a_process_counts_by_itself(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unavailable_redis_falls_back_to_memory(caplog: pytest.LogCaptureFixture) -> None:
     limiter = limiter_at("redis://user:pa55word@127.0.0.1:1/0")
 
     with caplog.at_level(logging.WARNING):

@@ -79,7 +79,7 @@ async def ask(client: AsyncClient, question: str = "Is it?", **headers: str) -> 
     return response.status_code, response.text
 
 
-async def test_without_javascript_the_page_comes_again_with_the_answer_and_htmx_gets_events_that_end_with_it(
+async def test_stream_is_page_or_events(
     client: AsyncClient, script: FakeProvider
 ) -> None:
     status, html = await ask(client)
@@ -100,13 +100,13 @@ async def test_without_javascript_the_page_comes_again_with_the_answer_and_htmx_
     assert len(script.received) == 2, "an empty or too long question asks nobody"
 
 
-async def test_the_model_is_told_what_the_route_says(client: AsyncClient, script: FakeProvider) -> None:
+async def test_model_gets_prompt_of_route(client: AsyncClient, script: FakeProvider) -> None:
     await ask(client, "Who?")
     (messages,) = script.received
     assert [message.content for message in messages] == ["Answer from this book alone: Waves without a shore.", "Who?"]
 
 
-async def test_what_goes_wrong_on_the_way_is_a_sentence_below_what_has_come(
+async def test_error_is_shown_below_text(
     client: AsyncClient, script: FakeProvider
 ) -> None:
     for headers in WAYS:
@@ -116,7 +116,7 @@ async def test_what_goes_wrong_on_the_way_is_a_sentence_below_what_has_come(
         assert re.search(r'So far</p>\s*(data: )?<p class="text-danger" role="alert">The model took &lt;too&gt;', html)
 
 
-async def test_a_crash_on_the_way_is_logged_and_tells_nothing(
+async def test_crash_during_stream_is_logged(
     client: AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.state.llm.provider = model = FakeProvider()
@@ -134,13 +134,13 @@ async def test_missing_model_is_503_without_setting_names(client: AsyncClient, a
         assert "LLM_" not in html
 
 
-async def test_an_address_that_asks_too_often_waits(client: AsyncClient, script: FakeProvider) -> None:
+async def test_stream_is_rate_limited(client: AsyncClient, script: FakeProvider) -> None:
     statuses = [(await ask(client, **HTMX))[0] for _ in range(21)]
     assert statuses == [200] * 20 + [429]
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
-async def test_who_leaves_stops_the_model(app: FastAPI, script: FakeProvider, headers: dict[str, str]) -> None:
+async def test_disconnect_stops_the_model(app: FastAPI, script: FakeProvider, headers: dict[str, str]) -> None:
     script.script = ["So far", asyncio.Event()]
     sent = {"content-type": "application/x-www-form-urlencoded", **headers}
     response = await send_request(app, "POST", "/books/1/ask", sent, b"question=Who%3F")
@@ -149,7 +149,7 @@ async def test_who_leaves_stops_the_model(app: FastAPI, script: FakeProvider, he
         await script.stopped.wait()
 
 
-async def test_no_session_is_held_while_the_answer_is_written(app: FastAPI, script: FakeProvider) -> None:
+async def test_stream_holds_no_session(app: FastAPI, script: FakeProvider) -> None:
     gate = asyncio.Event()
     script.script = ["So far", gate]
     held = list[int]()
@@ -175,7 +175,7 @@ async def test_no_session_is_held_while_the_answer_is_written(app: FastAPI, scri
     assert not any(held)
 
 
-async def test_the_end_of_the_site_ends_it(client: AsyncClient, app: FastAPI, script: FakeProvider) -> None:
+async def test_shutdown_ends_stream(client: AsyncClient, app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     app.state.shutting_down.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -183,7 +183,7 @@ async def test_the_end_of_the_site_ends_it(client: AsyncClient, app: FastAPI, sc
         await script.stopped.wait()
 
 
-async def test_silence_is_broken_before_a_proxy_takes_it_for_death(
+async def test_silent_stream_sends_heartbeat(
     client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT_INTERVAL_SECONDS", 0.01)
@@ -201,7 +201,7 @@ async def test_silence_is_broken_before_a_proxy_takes_it_for_death(
         assert "So far" in (await ask(client))[1]
 
 
-async def test_in_a_browser_an_answer_grows_below_the_question_is_stopped_and_gives_way_to_the_next(
+async def test_browser_shows_and_stops_stream(
     page: Page, script: FakeProvider
 ) -> None:
     gate = asyncio.Event()

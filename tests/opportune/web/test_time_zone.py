@@ -83,7 +83,7 @@ SHOWN: list[tuple[dict[str, str], str]] = [
 ]
 
 
-async def test_a_page_has_times_of_the_browsers_zone_else_of_the_sites_and_one_that_is_kept_those_for_everybody(
+async def test_page_times_are_in_zone_of_browser(
     client: AsyncClient,
 ) -> None:
     for headers, shown in SHOWN:
@@ -92,13 +92,13 @@ async def test_a_page_has_times_of_the_browsers_zone_else_of_the_sites_and_one_t
     assert answers == ["1 Jul 2026, 17:30 IST"] * 3
 
 
-async def test_the_browser_is_told_where_the_site_is(client: AsyncClient) -> None:
+async def test_page_has_zone_of_site(client: AsyncClient) -> None:
     page = (await client.get("/nothing")).text
     assert 'data-time-zone="Asia/Kolkata"' in page
     assert "/site.js" in page
 
 
-def test_what_is_no_zone_is_none() -> None:
+def test_invalid_zone_is_ignored() -> None:
     for name in (
         "",
         "a" * 200,
@@ -110,12 +110,12 @@ def test_what_is_no_zone_is_none() -> None:
         assert find_zone(name) is None, name
 
 
-def test_a_setting_that_is_no_zone_is_one_line() -> None:
+def test_invalid_time_zone_setting_is_one_line() -> None:
     with pytest.raises(SettingsError, match="TIME_ZONE: must be the name of a time zone, such as Europe/Vienna"):
         load_settings(time_zone="Vienna")
 
 
-async def test_a_form_is_read_where_it_was_filled_in(client: AsyncClient) -> None:
+async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
     for sent, stored in (
         ({"starts_at": "2026-07-01T14:00"}, "2026-07-01T12:00:00+00:00"),
         ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "Europe/Vienna"}, "2026-07-01T12:00:00+00:00"),
@@ -136,7 +136,7 @@ async def test_a_form_is_read_where_it_was_filled_in(client: AsyncClient) -> Non
 
 @pytest.mark.usefixtures("vienna")
 @pytest.mark.parametrize("hour", [0, 1, 2])
-async def test_a_moment_that_nobody_touches_is_stored_again_as_it_was(hour: int) -> None:
+async def test_unchanged_time_is_stored_unchanged(hour: int) -> None:
     """Also in the hour that clocks show twice."""
     moment = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
     shown = Form(Meeting, Meeting(starts_at=moment)).field("starts_at")
@@ -147,14 +147,14 @@ async def test_a_moment_that_nobody_touches_is_stored_again_as_it_was(hour: int)
 
 
 @pytest.mark.usefixtures("vienna")
-async def test_a_form_that_is_shown_again_keeps_the_zone_in_which_it_was_filled_in() -> None:
+async def test_invalid_form_keeps_its_zone() -> None:
     form = Form(Meeting)
     await form.take(FormData([("starts_at", "2026-13-01T00:00"), ("starts_at.zone", "Asia/Tokyo")]))
     assert form.field("starts_at").zone == "Asia/Tokyo"
 
 
 @pytest.mark.usefixtures("vienna")
-def test_a_field_says_its_zone_to_people_and_to_the_site() -> None:
+def test_time_field_shows_and_sends_zone() -> None:
     source = '{% from "macros/forms.html" import field %}{{ field(form, "starts_at") }}'
     page = templates.environment.from_string(source).render(form=Form(Meeting, {"starts_at": NOON}))
     assert 'value="2026-07-01T14:00"' in page
@@ -163,20 +163,20 @@ def test_a_field_says_its_zone_to_people_and_to_the_site() -> None:
 
 
 @pytest.mark.usefixtures("vienna")
-def test_the_fields_of_a_query_are_in_utc() -> None:
+def test_filter_times_are_in_utc() -> None:
     shown = Form(Meeting, {"starts_at": NOON}, prefix="filter-").field("starts_at")
     assert (shown.value, shown.zone) == ("2026-07-01T12:00", "UTC")
 
 
 @pytest.mark.usefixtures("vienna")
-def test_programs_read_the_time_too() -> None:
+def test_time_element_has_machine_time() -> None:
     assert format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
     assert format_time(None) == ""
     assert zone_name(local(datetime(2026, 10, 25, 1, 30, tzinfo=UTC))) == "Europe/Vienna again"
 
 
 @pytest.mark.usefixtures("vienna")
-def test_an_e_mail_has_times_of_the_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_email_times_are_in_zone_of_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
     def render(*_: object, **__: object) -> str:

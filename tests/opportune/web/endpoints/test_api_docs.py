@@ -30,7 +30,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site: str) -> None:
+async def test_api_docs_load_nothing_from_other_hosts(page: Page, site: str) -> None:
     elsewhere: list[str] = []
     page.on(
         "request", lambda request: None if request.url.startswith((site, "data:")) else elsewhere.append(request.url)
@@ -41,7 +41,7 @@ async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site
     assert elsewhere == []
 
 
-async def test_the_pages_of_the_api_have_the_frame_and_the_theme_of_the_site(page: Page, site: str) -> None:
+async def test_api_docs_have_layout_and_theme_of_site(page: Page, site: str) -> None:
     await page.emulate_media(color_scheme="dark")
     await page.goto("/api/docs")
     await expect(page.locator("html.dark-mode")).to_have_count(1)
@@ -51,6 +51,6 @@ async def test_the_pages_of_the_api_have_the_frame_and_the_theme_of_the_site(pag
     await page.emulate_media(color_scheme="light")
 
 
-async def test_without_javascript_the_pages_of_the_api_name_the_description(plain_page: Page, site: str) -> None:
+async def test_api_docs_without_javascript_link_openapi(plain_page: Page, site: str) -> None:
     await plain_page.goto("/api/docs")
     await expect(plain_page.get_by_role("link", name="/api/openapi.json")).to_be_visible()

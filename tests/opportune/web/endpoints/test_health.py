@@ -19,7 +19,7 @@ def visitor(app: FastAPI, address: str = "http://testserver") -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app), base_url=address)
 
 
-async def test_a_healthy_site_says_so_and_hosts_may_ask_with_other_methods(client: AsyncClient) -> None:
+async def test_healthy_site_responds_to_get_head_options(client: AsyncClient) -> None:
     for path in sorted(HEALTH_PATHS):
         response = await client.get(path)
         assert (response.status_code, response.json()) == (200, {"healthy": True}), path
@@ -27,7 +27,7 @@ async def test_a_healthy_site_says_so_and_hosts_may_ask_with_other_methods(clien
             assert (await client.request(method, path)).status_code == 200, (method, path)
 
 
-async def test_hosts_may_ask_under_a_name_that_is_not_ours(settings: Settings) -> None:
+async def test_health_check_accepts_any_host_name(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"allowed_hosts": ["example.org"]}))
     async with app.router.lifespan_context(app), visitor(app, PROBE) as client:
         assert {(await client.get(path)).status_code for path in HEALTH_PATHS} == {200}
@@ -40,7 +40,7 @@ def broken_site(tmp_path: Path) -> FastAPI:
     return create_app(settings_for(f"sqlite:///{tmp_path / 'secret.db'}"))
 
 
-async def test_a_database_that_is_down_is_told_without_detail_and_no_reason_to_restart_us(
+async def test_unavailable_database_fails_health_not_liveness(
     broken_site: FastAPI,
 ) -> None:
     async with visitor(broken_site) as client:
@@ -52,7 +52,7 @@ async def test_a_database_that_is_down_is_told_without_detail_and_no_reason_to_r
             assert (await client.get(path)).status_code == 200, path
 
 
-async def test_a_site_is_ready_once_its_migrations_are_applied(empty_database_url: str) -> None:
+async def test_site_is_ready_after_migrations(empty_database_url: str) -> None:
     app = create_app(settings_for(empty_database_url))
     async with app.router.lifespan_context(app), visitor(app) as client:
         assert (await client.get("/health")).status_code == 200

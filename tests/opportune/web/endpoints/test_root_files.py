@@ -8,14 +8,14 @@ from opportune.web.rendering.static_files import assets
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_the_logo_is_the_icon_of_the_site(client: AsyncClient) -> None:
+async def test_logo_is_the_default_favicon(client: AsyncClient) -> None:
     answer = await client.get("/favicon.ico")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
     assert answer.content == (await client.get("/static/icon.svg")).content
     assert (await client.head("/favicon.ico")).status_code == 200
 
 
-async def test_a_projects_own_icon_takes_its_place(
+async def test_project_favicon_replaces_logo(
     client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "favicon.ico").write_bytes(b"\0\0\1\0")
@@ -25,14 +25,14 @@ async def test_a_projects_own_icon_takes_its_place(
     assert answer.headers["content-type"].startswith("image/")
 
 
-async def test_search_engines_are_kept_out_of_what_is_not_for_them(client: AsyncClient) -> None:
+async def test_robots_txt_excludes_private_paths(client: AsyncClient) -> None:
     answer = await client.get("/robots.txt")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
     assert {"Disallow: /accounts/", "Disallow: /admin", "Disallow: /api/"} < set(answer.text.splitlines())
 
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt"])
-async def test_they_are_asked_for_again_and_not_sent_twice(client: AsyncClient, path: str) -> None:
+async def test_root_files_are_revalidated(client: AsyncClient, path: str) -> None:
     first = await client.get(path)
     assert (first.headers["cache-control"], "set-cookie" in first.headers) == ("public, no-cache", False)
     again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})

@@ -36,7 +36,7 @@ async def faulty(settings: Settings) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_the_own_last_line_comes_first_with_its_variables_and_the_rest_is_folded(faulty: AsyncClient) -> None:
+async def test_project_line_comes_first_with_variables(faulty: AsyncClient) -> None:
     page = (await faulty.get("/shelf/upper", headers=HTML)).text
     line, rest = page.split("Traceback, with the framework")
     assert "ValueError" in line
@@ -49,7 +49,7 @@ async def test_the_own_last_line_comes_first_with_its_variables_and_the_rest_is_
     assert "<details" in line
 
 
-async def test_the_request_is_shown_without_its_secrets(faulty: AsyncClient) -> None:
+async def test_request_is_shown_without_secrets(faulty: AsyncClient) -> None:
     headers = {**HTML, "Cookie": "session=opensesame", "Authorization": "Bearer opensesame", "X-Odd": "seen"}
     page = (await faulty.get("/shelf/upper?page=2&token=opensesame", headers=headers)).text
     assert "GET http://127.0.0.1/shelf/upper?page=2" in page
@@ -57,7 +57,7 @@ async def test_the_request_is_shown_without_its_secrets(faulty: AsyncClient) -> 
     assert "opensesame" not in page.split("Traceback, with the framework")[0]
 
 
-async def test_programs_and_visitors_of_a_site_without_debug_are_told_nothing(
+async def test_details_are_hidden_without_debug(
     faulty: AsyncClient, client: AsyncClient, app: FastAPI
 ) -> None:
     problem = (await faulty.get("/shelf/upper", headers={"Accept": "application/json"})).text
@@ -65,7 +65,7 @@ async def test_programs_and_visitors_of_a_site_without_debug_are_told_nothing(
     assert (await client.get(debug_page.SAVED)).status_code == 404
 
 
-async def test_the_page_is_told_when_a_file_was_saved(faulty: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_saved_file_changes_code_version(faulty: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (await faulty.get("/shelf/upper", headers=HTML)).text
     before = (await faulty.get(debug_page.SAVED)).json()["saved"]
     assert f'data-saved="{before}"' in page
@@ -88,7 +88,7 @@ class Broken:
         raise ValueError("a row whose session is closed")
 
 
-def test_no_secret_of_the_settings_or_of_a_name_is_shown_and_no_repr_is_trusted(
+def test_secrets_are_masked_and_reprs_may_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
@@ -104,7 +104,7 @@ def test_no_secret_of_the_settings_or_of_a_name_is_shown_and_no_repr_is_trusted(
     assert report_of(error, settings).variables["row"] == "<Broken: its repr raises ValueError>"
 
 
-def test_a_frame_with_much_in_it_is_bounded() -> None:
+def test_large_frames_are_shortened() -> None:
     def crowded() -> None:
         for number in range(1):
             exec("raise ValueError(number)", {"number": number})  # noqa: S102 - a frame of no file at all

@@ -54,7 +54,7 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_people_get_a_page_programs_a_problem_and_a_statement_of_ours_that_is_wrong_is_no_outage(
+async def test_errors_are_pages_or_problem_details(
     client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = await client.get("/nothing", headers=HTML)
@@ -84,7 +84,7 @@ async def test_people_get_a_page_programs_a_problem_and_a_statement_of_ours_that
     assert "a_column_that_no_migration_made" in caplog.text
 
 
-async def test_a_crash_tells_strangers_nothing_and_the_log_everything(
+async def test_crash_is_logged_and_hidden_from_visitors(
     faulty: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path in ("/crash", "/api/crash"):
@@ -97,7 +97,7 @@ async def test_a_crash_tells_strangers_nothing_and_the_log_everything(
         assert "RuntimeError: the password is s3cret" in caplog.text
 
 
-async def test_with_debug_a_crash_shows_its_traceback(settings: Settings) -> None:
+async def test_debug_shows_traceback(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"debug": True}))
 
     @app.get("/crash")
@@ -110,7 +110,7 @@ async def test_with_debug_a_crash_shows_its_traceback(settings: Settings) -> Non
     assert "&lt;b&gt;here&lt;/b&gt;" in response.text
 
 
-async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
+async def test_unavailable_database_is_503_with_retry_after(
     faulty: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await faulty.get("/down")
@@ -119,7 +119,7 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
     assert caplog.records[-1].levelno <= logging.ERROR
 
 
-async def test_the_page_of_a_database_that_wakes_asks_again_by_itself_and_what_was_sent_is_not_sent_again(
+async def test_unavailable_page_reloads_except_after_post(
     faulty: AsyncClient,
 ) -> None:
     page = await faulty.get("/down", headers=HTML)
@@ -143,7 +143,7 @@ CAUSES = [
 ]
 
 
-async def test_the_log_tells_why_the_database_is_away(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     for words, explanation in CAUSES:
         response = await faulty.get("/down", params={"words": words})
         assert response.status_code == 503
@@ -152,7 +152,7 @@ async def test_the_log_tells_why_the_database_is_away(faulty: AsyncClient, caplo
         assert "s3cret" not in response.text + caplog.text
 
 
-async def test_a_wrong_statement_is_a_crash_what_cannot_be_stored_the_senders_fault_and_no_password_is_echoed(
+async def test_sql_errors_are_500_and_data_errors_4xx(
     faulty: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await faulty.get("/wrong")).status_code == 500

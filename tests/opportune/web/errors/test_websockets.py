@@ -163,7 +163,7 @@ async def cookie_of(app: FastAPI, user: User) -> dict[str, str]:
     return {"cookie": f"{name}={value}", "origin": OURS}
 
 
-async def test_socket_knows_its_user_path_and_query(app: FastAPI) -> None:
+async def test_socket_has_user_path_and_query(app: FastAPI) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     sent = await connect(app, "/live/echo/7?prefix=to+", "you", "me", headers=await cookie_of(app, user))
     assert [message.get("text") for message in sent[1:]] == ["7 ada@example.com to you", "7 ada@example.com to me"]
@@ -250,13 +250,13 @@ async def test_client_may_leave_a_route_that_waits(app: FastAPI) -> None:
     assert [message["type"] for message in await connect(app, "/live/endless")] == ["websocket.accept"]
 
 
-async def test_wrong_parameters_and_paths_are_refused(app: FastAPI) -> None:
+async def test_invalid_parameters_and_paths_are_refused(app: FastAPI) -> None:
     for path in ("/live/echo/x", "/live/nowhere"):
         assert (await connect(app, path))[-1]["type"] == "websocket.close"
 
 
 @pytest.mark.parametrize("path", ["/live/reads", "/live/writes"])
-async def test_session_for_the_whole_connection_is_an_error_with_advice(app: FastAPI, path: str) -> None:
+async def test_session_for_whole_connection_is_an_error(app: FastAPI, path: str) -> None:
     with pytest.raises(TypeError, match=r"would hold its database session .* `async with database\.reader\(\)`"):
         await connect(app, path)
 
@@ -269,7 +269,7 @@ async def test_bearer_token_decides_below_api(app: FastAPI) -> None:
         assert (sent[0]["type"] == "websocket.accept") is accepted
 
 
-def test_routes_lists_sockets_and_the_access_table_skips_them(app: FastAPI) -> None:
+def test_routes_command_lists_sockets(app: FastAPI) -> None:
     rows = {row.path: row.methods for row in find_rows(app.routes)}
     assert (rows["/live/users"], rows["/live"], rows["/api/v1/live/me"]) == ("WEBSOCKET", "GET", "WEBSOCKET")
     assert [path for _, _, path in addresses(app) if path.startswith("/live")] == ["/live"]

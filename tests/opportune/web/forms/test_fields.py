@@ -27,7 +27,7 @@ def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:
     return controls_of(create_model("Asked", **fields))[name]
 
 
-def test_the_type_of_a_field_tells_how_it_is_asked_for() -> None:
+def test_field_type_selects_control() -> None:
     for annotation, kind in (
         (str, "text"),
         (Line, "text"),
@@ -60,12 +60,12 @@ def test_the_type_of_a_field_tells_how_it_is_asked_for() -> None:
         assert control(annotation).type == kind, annotation
 
 
-def test_a_text_is_a_password_by_its_name() -> None:
+def test_password_field_is_detected_by_name() -> None:
     assert control(str, name="old_password").type == "password"
     assert control(bool, name="password_expires").type == "checkbox"
 
 
-def test_limits_are_told_to_the_browser() -> None:
+def test_limits_become_html_attributes() -> None:
     line = Annotated[str, Field(min_length=3, max_length=9, pattern="[a-z]+", examples=["abc"])]
     assert control(line).attributes == {"minlength": 3, "maxlength": 9, "pattern": "[a-z]+", "placeholder": "abc"}
     assert (
@@ -77,37 +77,37 @@ def test_limits_are_told_to_the_browser() -> None:
     assert control(ImageUpload).attributes["accept"] == "image/jpeg,image/png,image/webp,image/gif"
 
 
-def test_what_the_model_adds_wins() -> None:
+def test_field_options_override_defaults() -> None:
     asked = control(Annotated[Text, FieldOptions(rows=6, autocomplete="off", maxlength=5)], Field(max_length=9))
     assert asked.attributes.items() >= {"rows": 6, "autocomplete": "off", "maxlength": 5}.items()
 
 
-def test_the_label_is_the_title_or_the_name() -> None:
+def test_label_is_title_or_name() -> None:
     assert control(date, name="due_on").label == "Due on"
     named = control(str, Field(title="E-mail", description="The answer goes there."))
     assert (named.label, named.help) == ("E-mail", "The answer goes there.")
 
 
-def test_a_choice_is_shown_in_words_with_that_of_nothing_first() -> None:
+def test_choices_have_labels_with_empty_first() -> None:
     assert control(Colour).choices == {"dark_red": "Dark red"}
     assert control(bool | None).choices == {"true": "Yes", "false": "No"}
     found = control(Annotated[Literal["new", ""], FieldOptions({"": "All"})]).choices
     assert list(found.items()) == [("", "All"), ("new", "New")]
 
 
-def test_a_choice_means_the_value_that_it_stands_for() -> None:
+def test_choice_text_maps_to_value() -> None:
     assert control(Stars).values_by_text == {"1": 1}
     assert control(Literal[1, 2]).values_by_text == {"1": 1, "2": 2}
 
 
-def test_a_box_is_required_only_where_nothing_but_the_tick_is_taken() -> None:
+def test_checkbox_is_required_only_for_literal_true() -> None:
     assert not control(bool).required
     assert control(Literal[True]).required
     assert control(int).required
     assert not control(int | None, None).required
 
 
-def test_a_model_within_a_model_is_refused_by_name() -> None:
+def test_nested_model_is_refused() -> None:
     class Inner(BaseModel):
         one: int
 
@@ -115,7 +115,7 @@ def test_a_model_within_a_model_is_refused_by_name() -> None:
         control(Inner)
 
 
-def test_values_are_written_as_html_wants_them() -> None:
+def test_values_are_formatted_for_html() -> None:
     for value, text in (
         (None, ""),
         (True, "true"),

@@ -34,20 +34,20 @@ async def sent(app: FastAPI, client: AsyncClient, **fields: str) -> dict[str, ob
     return result
 
 
-async def test_a_valid_form_becomes_its_model(app: FastAPI, client: AsyncClient) -> None:
+async def test_valid_form_becomes_its_model(app: FastAPI, client: AsyncClient) -> None:
     result = await sent(app, client, subject="  Hello ", body="a\nb", unknown="x")
     assert result["data"] == {"subject": "Hello", "body": "a\nb", "password": ""}
     assert result["errors"] == {}
 
 
-async def test_a_field_that_was_left_empty_is_asked_for(app: FastAPI, client: AsyncClient) -> None:
+async def test_empty_required_field_is_an_error(app: FastAPI, client: AsyncClient) -> None:
     result = await sent(app, client, subject="", body="kept")
     assert result["data"] is None
     assert result["errors"] == {"subject": "Please fill this in."}
     assert result["values"] == {"subject": "", "body": "kept"}
 
 
-async def test_errors_are_sentences_beside_their_fields(app: FastAPI, client: AsyncClient) -> None:
+async def test_errors_are_shown_at_their_fields(app: FastAPI, client: AsyncClient) -> None:
     result = await sent(app, client, subject="x" * 21, body="a\0b")
     assert result["errors"] == {
         "subject": "Please write at most 20 characters.",
@@ -55,7 +55,7 @@ async def test_errors_are_sentences_beside_their_fields(app: FastAPI, client: As
     }
 
 
-async def test_a_password_is_never_sent_back(app: FastAPI, client: AsyncClient) -> None:
+async def test_password_is_not_sent_back(app: FastAPI, client: AsyncClient) -> None:
     result = await sent(app, client, subject="", password="hidden")
     assert "hidden" not in str(result)
 
@@ -64,7 +64,7 @@ ODD_ENCODINGS = ["unicode_escape", "idna", "undefined", "zlib", "nothing"]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_form_in_any_encoding_gets_an_answer_that_can_be_shown(app: FastAPI, client: AsyncClient) -> None:
+async def test_form_in_any_encoding_is_handled(app: FastAPI, client: AsyncClient) -> None:
     await sent(app, client)
     part = b'--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n%s\r\n--x--\r\n'
     for charset in ODD_ENCODINGS:
@@ -75,7 +75,7 @@ async def test_a_form_in_any_encoding_gets_an_answer_that_can_be_shown(app: Fast
 
 
 @pytest.mark.database("sqlite")
-async def test_more_fields_or_files_than_anybody_fills_in_are_refused(app: FastAPI, client: AsyncClient) -> None:
+async def test_too_many_fields_or_files_are_refused(app: FastAPI, client: AsyncClient) -> None:
     await sent(app, client)
     many = {f"field{number}": "x" for number in range(1_001)}
     headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -85,7 +85,7 @@ async def test_more_fields_or_files_than_anybody_fills_in_are_refused(app: FastA
     assert (answer.status_code, "Too many files" in answer.text) == (400, True)
 
 
-async def test_what_is_no_e_mail_address_is_said_in_our_words() -> None:
+async def test_invalid_email_has_short_message() -> None:
     form = Form(create_model("Reader", email=(EmailStr, ...)))
     await form.take(FormData([("email", "ada")]))
     assert form.errors == {"email": "Please give an e-mail address, such as ada@example.com."}
@@ -136,7 +136,7 @@ def file(content: bytes, name: str = "a.png") -> UploadFile:
     return UploadFile(BytesIO(content), size=len(content), filename=name, headers=Headers())
 
 
-async def test_every_kind_of_field_is_read() -> None:
+async def test_all_field_types_are_read() -> None:
     form = await taken(
         ("size", "2"),
         ("extras", "lunch"),
@@ -159,13 +159,13 @@ async def test_every_kind_of_field_is_read() -> None:
     )
 
 
-async def test_what_is_not_ticked_is_no_whatever_the_model_begins_with() -> None:
+async def test_empty_checkbox_overrides_default_true() -> None:
     data = (await taken(("agrees", "true"))).data
     assert data is not None
     assert (data.is_member, data.extras) == (False, [])
 
 
-async def test_a_wrong_field_of_any_kind_has_its_sentence() -> None:
+async def test_all_field_types_have_error_messages() -> None:
     form = await taken(
         ("size", "3"),
         ("extras", "dinner"),
@@ -190,7 +190,7 @@ async def test_a_wrong_field_of_any_kind_has_its_sentence() -> None:
     assert form.status == 422
 
 
-async def test_hostile_text_is_an_error_beside_its_field() -> None:
+async def test_hostile_text_is_a_field_error() -> None:
     for text in ("\ud800", "\0", "9" * 10_000, "-" * 10_000, "🙂"):
         form = await taken(
             ("agrees", "true"), *((name, text) for name in ("size", "group_id", "from_at", "on", "is_member"))
@@ -200,23 +200,23 @@ async def test_hostile_text_is_an_error_beside_its_field() -> None:
         form.value("on").encode()
 
 
-async def test_what_is_wrong_with_the_whole_stands_above_it() -> None:
+async def test_form_error_is_shown_above_form() -> None:
     form = await taken(("size", "2"), ("group_id", "1"), ("agrees", "true"))
     assert form.faults == ["A member of the staff has one seat."]
 
 
-async def test_what_is_wrong_with_a_hidden_field_stands_above_too() -> None:
+async def test_hidden_field_error_is_shown_above_form() -> None:
     assert (await taken(("key", "abcd"), model=Kept)).faults == ["Please write at most 3 characters."]
 
 
-async def test_a_refusal_has_its_field_and_its_status() -> None:
+async def test_refusal_sets_field_and_status() -> None:
     form = await taken(("agrees", "true"))
     assert form.status == 200
     form.refuse("All seats are taken.", "size", 409)
     assert (form.field("size").error, form.status) == ("All seats are taken.", 409)
 
 
-def test_a_form_begins_as_the_model_or_as_the_row() -> None:
+def test_initial_values_come_from_model_or_row() -> None:
     values = Form(Seat).values
     assert (values["size"], values["extras"], values["on"], values["is_member"]) == ("1", ["lunch"], "", "true")
     row = Seat(size=2, extras=[], on=date(2026, 3, 10), is_member=False, agrees=True)
@@ -225,11 +225,11 @@ def test_a_form_begins_as_the_model_or_as_the_row() -> None:
     assert Form(Seat, {"size": 2}).value("size") == "2"
 
 
-def test_a_password_never_begins_with_one() -> None:
+def test_password_has_no_initial_value() -> None:
     assert Form(Letter, Letter(subject="a", password="hidden")).values.keys() == {"subject", "body"}
 
 
-async def test_files_come_as_uploads_and_have_to_be_chosen_again() -> None:
+async def test_uploads_must_be_selected_again() -> None:
     form = await taken(
         ("one", file(b"text")), ("more", file(b"")), ("more", file(b"b")), ("photo", file(b"no picture")), model=Parcel
     )
@@ -245,14 +245,14 @@ async def test_files_come_as_uploads_and_have_to_be_chosen_again() -> None:
     assert form.errors == {"one": "Please choose a file."}
 
 
-def test_nothing_can_be_chosen_only_where_that_is_an_answer() -> None:
+def test_empty_choice_only_for_optional_fields() -> None:
     assert list(Form(Seat).field("size").choices) == ["1", "2"]
     assert list(Form(Seat, choices=GROUPS).field("group_id").choices) == ["", "1", "2"]
     assert list(Form(Chosen).field("group").choices) == ["", "a"]
     assert list(Form(Chosen, {"group": "a"}).field("group").choices) == ["a"]
 
 
-async def test_the_first_wrong_field_is_the_one_in_focus() -> None:
+async def test_first_invalid_field_has_focus() -> None:
     form = Form(Letter)
     assert form.field("body", autofocus=True).attributes["autofocus"] == ""
     await form.take(FormData([("subject", "x" * 21), ("body", "\0")]))
@@ -260,7 +260,7 @@ async def test_the_first_wrong_field_is_the_one_in_focus() -> None:
     assert "autofocus" not in form.field("body", autofocus=True).attributes
 
 
-def test_a_template_that_requires_a_field_marks_it_too() -> None:
+def test_template_can_require_a_field() -> None:
     class Asked(BaseModel):
         name: str
         note: str = ""

@@ -46,7 +46,7 @@ def enquiries(app: FastAPI, guide: SimpleNamespace) -> FastAPI:
     return app
 
 
-async def test_the_page_asks_for_every_field(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_page_has_every_field(enquiries: FastAPI, client: AsyncClient) -> None:
     page = (await client.get("/enquiries")).text
     assert '<label class="form-label required" for="name">Name</label>' in page
     assert 'autocomplete="name"' in page
@@ -57,7 +57,7 @@ async def test_the_page_asks_for_every_field(enquiries: FastAPI, client: AsyncCl
     assert 'enctype="multipart/form-data"' in page
 
 
-async def test_a_wrong_form_is_shown_again_with_what_was_typed(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_invalid_form_keeps_values(enquiries: FastAPI, client: AsyncClient) -> None:
     sent = {"name": '<"Ada">', "email": "ada", "message": "x" * 2001, "call_on": "soon", "newsletter": "true"}
     answer = await client.post("/enquiries", data=sent)
     assert answer.status_code == 422
@@ -70,7 +70,7 @@ async def test_a_wrong_form_is_shown_again_with_what_was_typed(enquiries: FastAP
     assert 'name="newsletter" checked' in answer.text
 
 
-async def test_htmx_gets_the_form_alone_or_the_way_on(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_htmx_gets_form_or_redirect(enquiries: FastAPI, client: AsyncClient) -> None:
     answer = await client.post("/enquiries", data=SENT | {"email": ""}, headers=HTMX)
     assert (answer.status_code, answer.text.lstrip()[:5]) == (422, "<form")
     answer = await client.post("/enquiries", data=SENT, headers=HTMX)
@@ -79,12 +79,12 @@ async def test_htmx_gets_the_form_alone_or_the_way_on(enquiries: FastAPI, client
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-async def test_a_form_from_another_site_is_refused(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_form_from_other_site_is_refused(enquiries: FastAPI, client: AsyncClient) -> None:
     answer = await client.post("/enquiries", data=SENT, headers={"Origin": "https://evil.example"})
     assert answer.status_code == 403
 
 
-async def test_where_files_cannot_be_kept_the_form_says_so_and_keeps_the_rest(
+async def test_storage_error_keeps_other_values(
     enquiries: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> str:
@@ -97,7 +97,7 @@ async def test_where_files_cannot_be_kept_the_form_says_so_and_keeps_the_rest(
     assert "How much\nis it?</textarea>" in answer.text
 
 
-def test_the_list_shows_its_filter_its_order_and_its_pages(guide: SimpleNamespace) -> None:
+def test_list_shows_filter_order_and_pages(guide: SimpleNamespace) -> None:
     wanted = guide.EnquiryFilter(q="<a>", sort="-name", page=2, size=5)
     html = templates.environment.get_template("enquiries/list.html").render(
         filter=Form(guide.EnquiryFilter, wanted, prefix="filter-"),
@@ -116,7 +116,7 @@ def test_the_list_shows_its_filter_its_order_and_its_pages(guide: SimpleNamespac
     assert "Page 2 of 3" in html
 
 
-async def test_in_a_browser_the_wrong_form_takes_the_place_of_the_old_one(enquiries: FastAPI, page: Page) -> None:
+async def test_browser_replaces_invalid_form(enquiries: FastAPI, page: Page) -> None:
     await page.goto("/enquiries")
     await page.locator("form[hx-post]").evaluate("form => form.noValidate = true")
     await page.evaluate("window.isTheSamePage = true")

@@ -34,14 +34,14 @@ async def sent(*fields: tuple[str, str], **choices: RowChoices) -> Form[Loan]:
     return form
 
 
-def test_few_rows_are_a_select_by_their_names() -> None:
+def test_few_rows_are_a_select() -> None:
     html = shown(Form(Loan, {"reader_id": 2}, choices={"reader_id": FEW}), "reader_id")
     assert '<option value="1">Ada &lt;b&gt;</option>' in html
     assert '<option value="2" selected>Grace</option>' in html
     assert "row-picker" not in html
 
 
-def test_many_rows_are_searched_and_one_may_be_added() -> None:
+def test_many_rows_are_a_picker() -> None:
     html = shown(Form(Loan, {"reader_id": 1}, choices={"reader_id": MANY}), "reader_id")
     assert '<row-picker data-url="/books/choices" data-name="reader_id">' in html
     assert 'href="/people/new?_dialog=1"' in html
@@ -49,7 +49,7 @@ def test_many_rows_are_searched_and_one_may_be_added() -> None:
     assert 'name="reader_id.search"' in html
 
 
-def test_none_is_offered_where_a_field_may_be_empty() -> None:
+def test_optional_field_has_empty_choice() -> None:
     form = Form(Loan, choices={"reader_id": MANY, "helper_id": FEW})
     assert '<option value="" selected>None</option>' in shown(form, "helper_id")
     assert '<option value="" selected>Choose</option>' in shown(form, "reader_id")
@@ -58,11 +58,11 @@ def test_none_is_offered_where_a_field_may_be_empty() -> None:
 @pytest.mark.parametrize(
     ("rows", "type"), [(FEW, "checkboxes"), (LETTERS, "picker"), (MANY, "picker"), (RowChoices({}), "picker")]
 )
-def test_several_of_few_rows_are_boxes_to_tick_and_of_more_a_picker(rows: RowChoices, type: str) -> None:
+def test_multiple_rows_are_checkboxes_or_picker(rows: RowChoices, type: str) -> None:
     assert Form(Loan, choices={"groups": rows}).field("groups").type == type
 
 
-def test_a_row_of_a_table_begins_with_the_rows_that_it_points_at() -> None:
+def test_initial_values_are_related_rows() -> None:
     class Row:
         reader_id = 3
         groups = [Group(id=5, name="five"), Group(id=6, name="six")]
@@ -71,34 +71,34 @@ def test_a_row_of_a_table_begins_with_the_rows_that_it_points_at() -> None:
     assert (form.chosen_ids("reader_id"), form.chosen_ids("helper_id"), form.chosen_ids("groups")) == ([3], [], [5, 6])
 
 
-async def test_what_is_chosen_becomes_numbers() -> None:
+async def test_selected_rows_become_ids() -> None:
     form = await sent(("reader_id", "2"), ("helper_id", ""), ("groups", "1"), ("groups", "2"))
     assert form.data == Loan(reader_id=2, groups=[1, 2])
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "words", str(2**63), "1.5"])
-async def test_what_no_row_can_be_is_refused_in_words(number: str) -> None:
+async def test_invalid_row_id_is_refused(number: str) -> None:
     form = await sent(("reader_id", number), ("groups", number))
     assert form.data is None
     assert set(form.errors) == {"reader_id", "groups"}
 
 
-async def test_nothing_chosen_is_asked_for() -> None:
+async def test_missing_row_is_an_error() -> None:
     assert (await sent()).errors == {"reader_id": "Please choose one."}
 
 
 @pytest.mark.parametrize(("rows", "is_taken"), [(FEW, False), (RowChoices({}), False), (MANY, True)])
-async def test_of_few_rows_no_other_is_taken(rows: RowChoices, *, is_taken: bool) -> None:
+async def test_unlisted_row_of_select_is_refused(rows: RowChoices, *, is_taken: bool) -> None:
     form = await sent(("reader_id", "7"), reader_id=rows)
     assert ("reader_id" not in form.errors) is is_taken
 
 
-async def test_a_form_that_is_shown_again_learns_what_can_be_chosen_then() -> None:
+async def test_choices_can_be_set_after_reading() -> None:
     form = await sent(("reader_id", "2"), ("groups", "x"))
     form.offer({"reader_id": FEW, "groups": LETTERS})
     assert '<option value="2" selected>Grace</option>' in shown(form, "reader_id")
 
 
-def test_a_field_without_choices_says_what_is_missing() -> None:
+def test_foreign_key_without_choices_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"Loan\.reader_id is a foreign key.*choices="):
         Form[Any](Loan).field("reader_id")

@@ -73,12 +73,12 @@ async def sent(browser: AsyncClient, **files: tuple[str, bytes, str]) -> dict[st
     return answer
 
 
-async def test_a_picture_is_taken_for_what_it_is_whatever_is_said_of_it(browser: AsyncClient) -> None:
+async def test_image_type_is_detected_from_content(browser: AsyncClient) -> None:
     answer = await sent(browser, photo=("C:\\fakepath\\me.exe", photo("PNG"), "text/html"))
     assert answer["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
 
 
-async def test_where_one_picture_is_asked_for_one_is_looked_at(
+async def test_single_field_checks_one_image(
     browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
@@ -94,7 +94,7 @@ async def test_where_one_picture_is_asked_for_one_is_looked_at(
     assert seen == [b"b.png"]
 
 
-async def test_a_field_where_nothing_was_chosen_is_left_out(browser: AsyncClient) -> None:
+async def test_empty_file_field_is_left_out(browser: AsyncClient) -> None:
     answer = await sent(browser, photo=("", b"", "application/octet-stream"))
     assert (answer["errors"], answer["files"]) == ({}, [])
 
@@ -108,33 +108,33 @@ async def test_a_field_where_nothing_was_chosen_is_left_out(browser: AsyncClient
         (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large()),
     ],
 )
-async def test_a_hostile_file_is_refused_beside_its_field_and_what_was_typed_is_kept(
+async def test_hostile_file_is_a_field_error(
     browser: AsyncClient, content: bytes, words: str
 ) -> None:
     answer = await sent(browser, photo=("a.jpg", content, "image/jpeg"))
     assert (answer["title"], answer["errors"]) == ("Ada", {"photo": words})
 
 
-async def test_a_field_for_any_file_takes_any_and_calls_it_nothing(browser: AsyncClient) -> None:
+async def test_upload_field_accepts_any_file(browser: AsyncClient) -> None:
     answer = await sent(browser, paper=("a.html", b"<html></html>", "text/html"))
     assert answer["files"] == [["a.html", "application/octet-stream", "bin", 13]]
 
 
-async def test_words_in_the_place_of_a_file_are_refused(browser: AsyncClient) -> None:
+async def test_text_instead_of_file_is_refused(browser: AsyncClient) -> None:
     response = await browser.post(PATH, data={"title": "Ada", "photo": "/etc/passwd"})
     assert response.json()["files"] == []
     with pytest.raises(ValidationError, match="Please choose a file"):
         Sent(title="Ada", photo={"filename": "x", "content": b"x"})
 
 
-async def test_only_a_form_that_takes_files_may_be_as_large_as_one(browser: AsyncClient) -> None:
+async def test_large_body_needs_a_file_form(browser: AsyncClient) -> None:
     file = ("a.bin", b"\0" * DEFAULT_MAX_UPLOAD_BYTES, "application/octet-stream")
     assert (await sent(browser, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
     assert (await browser.post("/api/words", data={"title": "Ada"}, files={"paper": file})).status_code == 413
     assert (await browser.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
 
 
-async def test_more_than_a_form_with_files_may_have_is_refused(browser: AsyncClient) -> None:
+async def test_body_over_file_limit_is_refused(browser: AsyncClient) -> None:
     file = ("a.bin", b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES), "application/octet-stream")
     assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
 
@@ -155,7 +155,7 @@ async def test_upload_limit_is_a_setting(size: int, refusal: dict[str, str]) -> 
     assert limits == ("3000000", "Please choose a file of at most 3 MB.")
 
 
-async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_interrupted_upload_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     files: list[tempfile.SpooledTemporaryFile[bytes]] = []
 
     def open_file(**options: Any) -> "tempfile.SpooledTemporaryFile[bytes]":
@@ -174,7 +174,7 @@ async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, mo
     assert [file.closed for file in files] == [True], "it has no name in any folder, and goes when it is closed"
 
 
-def test_a_name_is_shown_as_one_harmless_line() -> None:
+def test_filename_is_one_harmless_line() -> None:
     for filename, line in (
         ("../../etc/passwd", "passwd"),
         ("C:\\a\\b.jpg", "b.jpg"),

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.database("sqlite")
         ("site.example.evil.example", 400),
     ],
 )
-async def test_only_our_own_names_are_answered(settings: Settings, host: str, status: int) -> None:
+async def test_unknown_host_names_are_refused(settings: Settings, host: str, status: int) -> None:
     app = quiet_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
         assert (await client.get("/accounts/login")).status_code == status

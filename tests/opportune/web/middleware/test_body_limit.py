@@ -30,7 +30,7 @@ async def in_pieces(size: int) -> AsyncIterator[bytes]:
         yield b"1" * 100_000
 
 
-async def test_a_body_over_the_limit_is_refused_by_its_announced_length_or_counted_as_it_comes(
+async def test_body_over_limit_is_refused(
     reader: AsyncClient,
 ) -> None:
     for path in ("/api/read", "/api/parse"):
@@ -39,7 +39,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_announced_length_or_count
         assert (announced.status_code, counted.status_code) == (413, 413), path
 
 
-async def test_a_body_that_comes_unannounced_is_counted_too(app: FastAPI, reader: AsyncClient) -> None:
+async def test_unannounced_body_is_counted(app: FastAPI, reader: AsyncClient) -> None:
     async def by_http_2(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [header for header in scope["headers"] if header[0] != b"transfer-encoding"]
         await app({**scope, "http_version": "2", "headers": headers}, receive, send)
@@ -49,10 +49,10 @@ async def test_a_body_that_comes_unannounced_is_counted_too(app: FastAPI, reader
     assert response.status_code == 413
 
 
-async def test_a_body_at_the_limit_is_taken(reader: AsyncClient) -> None:
+async def test_body_at_limit_is_accepted(reader: AsyncClient) -> None:
     assert (await reader.post("/api/read", content=b"1" * MAX_BODY_BYTES)).json() == MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "9" * 30])
-async def test_a_strange_length_is_refused(reader: AsyncClient, length: str) -> None:
+async def test_invalid_content_length_is_refused(reader: AsyncClient, length: str) -> None:
     assert (await reader.post("/api/read", headers={"Content-Length": length})).status_code == 413

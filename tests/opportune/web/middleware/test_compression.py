@@ -74,7 +74,7 @@ async def visitor(shop: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-def test_what_a_browser_accepts_is_understood() -> None:
+def test_accept_encoding_is_parsed() -> None:
     for accepted, takes in (
         ("gzip", True),
         ("GZip", True),
@@ -97,7 +97,7 @@ def test_what_a_browser_accepts_is_understood() -> None:
         assert accepts_gzip(accepted) is takes, accepted
 
 
-async def test_a_page_is_the_same_compressed_and_plain_and_what_shows_a_secret_is_compressed_for_nobody(
+async def test_secret_responses_are_not_compressed(
     visitor: AsyncClient,
 ) -> None:
     packed, plain = await visitor.get("/page", headers=GZIP), await visitor.get("/page", headers=PLAIN)
@@ -147,7 +147,7 @@ KINDS = [
 KEPT = ["content-encoding/identity", "content-range/bytes 0-9/10", "accept-ranges/bytes", "cache-control/no-transform"]
 
 
-async def test_text_is_compressed_and_nothing_small_or_that_is_to_stay_as_it_is(visitor: AsyncClient) -> None:
+async def test_only_large_text_is_compressed(visitor: AsyncClient) -> None:
     for kind, is_text in KINDS:
         answer = await visitor.get(f"/typed/{kind}", headers=GZIP)
         assert (answer.headers.get("content-encoding") == "gzip") is is_text, kind
@@ -163,7 +163,7 @@ async def test_text_is_compressed_and_nothing_small_or_that_is_to_stay_as_it_is(
         assert answer.text == LONG
 
 
-async def test_errors_are_compressed_too(visitor: AsyncClient) -> None:
+async def test_errors_are_compressed(visitor: AsyncClient) -> None:
     for code in (200, 404, 500):
         answer = await visitor.get(f"/status/{code}", headers=GZIP)
         assert (answer.status_code, answer.headers["content-encoding"]) == (code, "gzip")
@@ -182,7 +182,7 @@ WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
 ]
 
 
-async def test_another_site_learns_no_length_of_what_a_browser_with_a_cookie_gets(visitor: AsyncClient) -> None:
+async def test_cross_site_request_with_cookie_is_not_compressed(visitor: AsyncClient) -> None:
     for headers, is_compressed in WITH_COOKIES:
         for path in ("/page", "/pieces"):
             answer = await visitor.get(path, headers={**GZIP, **headers})
@@ -190,7 +190,7 @@ async def test_another_site_learns_no_length_of_what_a_browser_with_a_cookie_get
             assert answer.text == LONG
 
 
-async def test_what_comes_in_pieces_is_whole_again(visitor: AsyncClient) -> None:
+async def test_compressed_stream_is_complete(visitor: AsyncClient) -> None:
     for headers, told in product((GZIP, PLAIN), (False, True)):
         answer = await visitor.get("/pieces", params={"told": told}, headers=headers)
         assert answer.text == LONG
@@ -198,7 +198,7 @@ async def test_what_comes_in_pieces_is_whole_again(visitor: AsyncClient) -> None
         assert ("content-length" in answer.headers) is (told and headers is PLAIN)
 
 
-async def test_each_event_reaches_the_visitor_before_the_next_is_made() -> None:
+async def test_compressed_events_are_sent_immediately() -> None:
     sent: list[Message] = []
     unpacked = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
@@ -223,7 +223,7 @@ async def test_each_event_reaches_the_visitor_before_the_next_is_made() -> None:
     assert not sent[-1]["more_body"]
 
 
-async def test_a_long_answer_is_compressed_beside_the_event_loop_and_what_recurs_once(
+async def test_long_response_is_compressed_in_a_thread(
     visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
@@ -242,7 +242,7 @@ async def test_a_long_answer_is_compressed_beside_the_event_loop_and_what_recurs
     assert threads == [threading.current_thread()]
 
 
-async def test_pages_and_json_of_the_site_are_compressed(client: AsyncClient) -> None:
+async def test_pages_and_json_are_compressed(client: AsyncClient) -> None:
     for path in ("/accounts/login", "/nothing", "/api/openapi.json"):
         answer = await client.get(path, headers={**GZIP, "Accept": "text/html"})
         assert answer.headers["content-encoding"] == "gzip", path

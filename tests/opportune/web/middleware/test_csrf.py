@@ -34,7 +34,7 @@ TAKEN: list[dict[str, str]] = [
 ]
 
 
-async def test_what_another_site_sends_is_refused_and_what_our_pages_and_programs_send_is_taken(
+async def test_cross_site_requests_are_refused(
     echo: AsyncClient,
 ) -> None:
     for headers in (
@@ -62,7 +62,7 @@ async def test_what_another_site_sends_is_refused_and_what_our_pages_and_program
     assert (await echo.get("/change", headers=link)).status_code == 200, "reading is open to links from anywhere"
 
 
-async def test_behind_a_proxy_that_ends_tls_the_public_address_counts(settings: Settings) -> None:
+async def test_base_url_counts_behind_tls_proxy(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://site.example") as client:
         assert (await client.post("/health", headers={"Origin": "https://site.example"})).status_code == 405
@@ -92,7 +92,7 @@ async def test_behind_a_proxy_that_ends_tls_the_public_address_counts(settings: 
         "BASE_URL has the last word",
     ],
 )
-async def test_what_is_ours_is_told_by_scheme_name_and_browser(
+async def test_same_origin_by_scheme_host_and_fetch_site(
     base_url: str, address: str, headers: dict[str, str], status: int
 ) -> None:
     async def taken(scope: Scope, receive: Receive, send: Send) -> None:

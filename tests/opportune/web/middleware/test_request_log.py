@@ -20,7 +20,7 @@ EVERYWHERE = {
 }
 
 
-async def test_every_answer_has_the_security_headers_and_a_strange_number_is_replaced(client: AsyncClient) -> None:
+async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
     for path in (
         "/accounts/login",
         "/nothing",
@@ -47,7 +47,7 @@ async def test_every_answer_has_the_security_headers_and_a_strange_number_is_rep
     assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
 
 
-async def test_strict_transport_is_asked_for_in_production_over_tls_alone(settings: Settings) -> None:
+async def test_hsts_only_in_production_over_tls(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"environment": "production"}))
     for scheme, expected in (("https", True), ("http", False)):
         async with AsyncClient(transport=ASGITransport(app), base_url=f"{scheme}://testserver") as client:
@@ -57,7 +57,7 @@ async def test_strict_transport_is_asked_for_in_production_over_tls_alone(settin
 
 @pytest.mark.parametrize("base", ["https", "http"])
 @pytest.mark.parametrize("scheme", ["https", "http"])
-async def test_strict_transport_follows_base_url(settings: Settings, base: str, scheme: str) -> None:
+async def test_hsts_follows_base_url(settings: Settings, base: str, scheme: str) -> None:
     update = {"environment": "production", "base_url": f"{base}://testserver"}
     app = create_app(settings.model_copy(update=update))
     async with AsyncClient(transport=ASGITransport(app), base_url=f"{scheme}://testserver") as client:
@@ -65,7 +65,7 @@ async def test_strict_transport_follows_base_url(settings: Settings, base: str, 
     assert ("strict-transport-security" in response.headers) is (base == "https")
 
 
-async def test_what_a_route_says_of_transport_and_number_is_not_said_twice(settings: Settings) -> None:
+async def test_headers_of_route_are_not_duplicated(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"environment": "production"}))
 
     @app.get("/own")
@@ -78,7 +78,7 @@ async def test_what_a_route_says_of_transport_and_number_is_not_said_twice(setti
     assert headers.get_list("x-request-id") == ["of-the-proxy"]
 
 
-async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
+async def test_request_id_is_in_response_and_log(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
@@ -88,7 +88,7 @@ async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
     assert "hidden" not in caplog.text, "the query may hold a token"
 
 
-async def test_what_people_who_are_signed_in_get_is_not_stored(app: FastAPI, client: AsyncClient) -> None:
+async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClient) -> None:
     async with signed_in_client(app) as browser:
         for path in ("/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"):
             assert (await browser.get(path)).headers["cache-control"] == "no-store", path
@@ -96,7 +96,7 @@ async def test_what_people_who_are_signed_in_get_is_not_stored(app: FastAPI, cli
             assert program.headers["cache-control"] == "no-store", path
 
 
-async def test_what_a_route_says_about_caches_stays(app: FastAPI) -> None:
+async def test_cache_control_of_route_is_kept(app: FastAPI) -> None:
     @app.get("/own")
     async def own(response: Response) -> None:
         response.headers["Cache-Control"] = "public, max-age=60"
@@ -110,7 +110,7 @@ async def test_what_a_route_says_about_caches_stays(app: FastAPI) -> None:
     ("path", "kind"),
     [("/accounts/login", b"application/x-www-form-urlencoded"), ("/api/v1/auth/register", b"application/json")],
 )
-async def test_who_leaves_during_the_body_is_no_error(
+async def test_disconnect_during_body_is_not_an_error(
     app: FastAPI, caplog: pytest.LogCaptureFixture, path: str, kind: bytes
 ) -> None:
     caplog.set_level(logging.INFO, "opportune")

@@ -129,14 +129,14 @@ async def stored_results(app: FastAPI) -> list[str | None]:
         return list(await session.scalars(select(Attempt.result)))  # type: ignore[call-overload]  # a column
 
 
-async def test_the_same_form_gets_the_first_result(client: AsyncClient) -> None:
+async def test_same_form_gets_first_result(client: AsyncClient) -> None:
     first, second = [await client.post("/notes", data=NOTE) for _ in range(2)]
     assert [each.status_code for each in (first, second)] == [303, 303]
     assert first.headers["location"] == second.headers["location"] == "/notes/1"
     assert titles == ["Milk"]
 
 
-async def test_the_same_form_says_again_what_was_done(client: AsyncClient) -> None:
+async def test_same_form_repeats_flash_messages(client: AsyncClient) -> None:
     for _ in range(2):
         answer = await client.post("/notes", data=NOTE)
         assert "messages=" in answer.headers["set-cookie"]
@@ -149,7 +149,7 @@ async def test_other_values_with_the_same_token_are_another_form(client: AsyncCl
     assert titles == ["Milk", "Bread"]
 
 
-async def test_a_refused_form_is_processed_again_after_correction(client: AsyncClient) -> None:
+async def test_corrected_form_is_processed(client: AsyncClient) -> None:
     for title, status in (("", 422), ("", 422), ("Milk", 303)):
         assert (await client.post("/notes", data=NOTE | {"title": title})).status_code == status
     assert titles == ["Milk"]
@@ -171,7 +171,7 @@ async def test_cached_pages_have_no_token(client: AsyncClient) -> None:
     assert "form_token" not in (await client.get("/cached-note")).text
 
 
-async def test_a_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: AsyncClient) -> None:
+async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: AsyncClient) -> None:
     first = asyncio.create_task(client.post("/slow", data=NOTE))
     while not titles:
         await asyncio.sleep(0)
@@ -187,7 +187,7 @@ async def test_a_form_sent_to_two_workers_is_processed_once(app: FastAPI, client
     assert titles == ["slow"]
 
 
-async def test_a_form_that_takes_too_long_is_not_processed_twice(
+async def test_slow_form_is_not_processed_twice(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
@@ -201,7 +201,7 @@ async def test_a_form_that_takes_too_long_is_not_processed_twice(
     assert (await first).status_code == 303
 
 
-async def test_a_form_whose_worker_died_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
+async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
     store = DatabaseSubmissions(app.state.database)
     assert await store.claim("key")
     assert not await store.claim("key")
@@ -211,7 +211,7 @@ async def test_a_form_whose_worker_died_is_processed_again(app: FastAPI, client:
     assert await store.claim("key")
 
 
-async def test_a_form_that_crashed_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
+async def test_crashed_form_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
     for _ in range(2):
         assert (await client.post("/crash", data=NOTE)).status_code == 500
     assert titles == ["crash"] * 2
@@ -219,7 +219,7 @@ async def test_a_form_that_crashed_is_processed_again(app: FastAPI, client: Asyn
 
 
 @pytest.mark.parametrize("kind", ["cookie", "page", "foreign", "danger", "repeatable"])
-async def test_results_that_must_not_be_stored_are_made_again(app: FastAPI, client: AsyncClient, kind: str) -> None:
+async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncClient, kind: str) -> None:
     for _ in range(2):
         await client.post(f"/{kind}-result", data=NOTE)
         client.cookies.clear()
@@ -227,13 +227,13 @@ async def test_results_that_must_not_be_stored_are_made_again(app: FastAPI, clie
     assert await stored_results(app) == []
 
 
-async def test_a_small_page_of_a_created_row_is_shown_again(client: AsyncClient) -> None:
+async def test_small_created_page_is_repeated(client: AsyncClient) -> None:
     answers = [await client.post("/created-result", data=NOTE) for _ in range(2)]
     assert [(each.status_code, each.text) for each in answers] == [(201, "<p data-created=1>")] * 2
     assert titles == ["created"]
 
 
-async def test_htmx_loads_the_page_again_for_the_same_form(client: AsyncClient) -> None:
+async def test_htmx_reloads_page_for_same_form(client: AsyncClient) -> None:
     htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
     first, second = [await client.post("/notes", data=NOTE, headers=htmx) for _ in range(2)]
     assert (first.text, first.headers.get("HX-Refresh")) == ("<li>Milk</li>", None)
@@ -241,7 +241,7 @@ async def test_htmx_loads_the_page_again_for_the_same_form(client: AsyncClient) 
     assert titles == ["Milk"]
 
 
-async def test_a_form_refused_for_signing_in_is_processed_afterwards(app: FastAPI, client: AsyncClient) -> None:
+async def test_form_is_processed_after_sign_in(app: FastAPI, client: AsyncClient) -> None:
     for _ in range(2):
         assert "/accounts/login" in (await client.post("/members-only", data=NOTE)).headers["location"]
     await sign_in(client, app, await make_user(app.state.database))
@@ -249,7 +249,7 @@ async def test_a_form_refused_for_signing_in_is_processed_afterwards(app: FastAP
     assert titles == ["member"]
 
 
-async def test_two_visitors_with_the_same_token_are_two_forms(client: AsyncClient) -> None:
+async def test_token_is_bound_to_visitor(client: AsyncClient) -> None:
     for visitor in ("one", "two"):
         client.cookies.set("session", visitor)
         await client.post("/notes", data=NOTE)
@@ -269,7 +269,7 @@ async def test_large_files_arrive_whole(client: AsyncClient) -> None:
     assert titles == ["Milk"]
 
 
-async def test_a_body_over_the_limit_is_refused(client: AsyncClient) -> None:
+async def test_form_over_limit_is_refused(client: AsyncClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"form_token=" + TOKEN.encode()
         for _ in range(30):

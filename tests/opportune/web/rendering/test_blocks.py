@@ -31,20 +31,20 @@ def environment() -> Environment:
         ("more", '<p>More</p><ul><li class="own">&lt;a&gt;</li></ul>'),
     ],
 )
-def test_a_block_has_what_the_page_replaces_in_it_and_nothing_else_is_run(
+def test_block_renders_overrides_only(
     environment: Environment, name: str, found: str
 ) -> None:
     assert render_block(environment, name, "found", {"rows": ["<a>"]}) == found
 
 
-def test_a_fault_tells_what_is_missing(environment: Environment) -> None:
+def test_error_in_block_names_the_cause(environment: Environment) -> None:
     with pytest.raises(UndefinedError, match="'rows' is undefined"):
         render_block(environment, "own", "found", {})
     with pytest.raises(KeyError, match="nothing"):
         render_block(environment, "own", "nothing", {})
 
 
-def test_a_template_that_has_changed_is_read_anew() -> None:
+def test_changed_template_is_reloaded() -> None:
     texts = dict(TEXTS)
     environment = Environment(loader=DictLoader(texts))  # noqa: S701 - nothing is shown
     render_block(environment, "own", "found", {"rows": []})

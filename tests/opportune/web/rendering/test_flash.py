@@ -68,7 +68,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_it_is_said_once_and_escaped(client: AsyncClient) -> None:
+async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
     answer = await client.post("/say", data={"words": "<b>Saved</b>"})
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/shown")  # the address tells nothing
@@ -79,7 +79,7 @@ async def test_it_is_said_once_and_escaped(client: AsyncClient) -> None:
     assert not client.cookies
 
 
-async def test_several_wait_for_the_same_page_in_their_order(client: AsyncClient) -> None:
+async def test_messages_keep_their_order(client: AsyncClient) -> None:
     await client.post("/say", data={"words": ["One.", "Two."]})
     await client.post("/say", data={"words": "Three."})
     await client.get("/health/live")  # shows no page
@@ -88,7 +88,7 @@ async def test_several_wait_for_the_same_page_in_their_order(client: AsyncClient
     assert page.index("One.") < page.index("Two.") < page.index("Three.")
 
 
-async def test_of_what_has_failed_nothing_is_said(client: AsyncClient) -> None:
+async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
     answer = await client.post("/fail", headers={"Accept": "text/html"})
 
     assert answer.status_code == 409
@@ -96,7 +96,7 @@ async def test_of_what_has_failed_nothing_is_said(client: AsyncClient) -> None:
     assert not client.cookies
 
 
-async def test_nobody_else_can_say_something_or_read_it(client: AsyncClient, settings: Settings) -> None:
+async def test_forged_message_cookie_is_ignored(client: AsyncClient, settings: Settings) -> None:
     cookie = (await client.post("/say", data={"words": "Saved."})).headers["set-cookie"]
     assert cookie.startswith("messages=")
     for flag in ("path=/;", "httponly", "samesite=lax", "max-age=300"):
@@ -114,7 +114,7 @@ async def test_nobody_else_can_say_something_or_read_it(client: AsyncClient, set
         assert "secure" in cookie.lower()
 
 
-async def test_what_does_not_fit_in_a_cookie_is_cut_and_the_oldest_left_out(client: AsyncClient) -> None:
+async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
     words = [f"{number} {number * 7919**130}" for number in range(100, 110)]
     answer = await client.post("/say", data={"words": words})
 
@@ -125,7 +125,7 @@ async def test_what_does_not_fit_in_a_cookie_is_cut_and_the_oldest_left_out(clie
 
 
 @pytest.mark.parametrize("path", ["/kept", "/kept-for-each"])
-async def test_a_page_that_is_kept_shows_one_visitors_message_to_that_visitor_alone(
+async def test_cached_page_has_no_message_of_other_visitor(
     app: FastAPI, client: AsyncClient, path: str
 ) -> None:
     await sign_in(client, app, await make_user(app.state.database))

@@ -31,7 +31,7 @@ def in_parts(text: str, size: int) -> Iterator[str]:
 
 @settings(deadline=None, max_examples=40)
 @given(documents, st.integers(1, 7))
-def test_an_answer_fed_in_parts_is_the_answer_rendered_whole_and_its_frozen_blocks_are_the_same_from_any_offset(
+def test_frozen_blocks_do_not_depend_on_chunks(
     text: str, size: int
 ) -> None:
     blocks, seen = MarkdownBlocks(), 0
@@ -49,7 +49,7 @@ def test_an_answer_fed_in_parts_is_the_answer_rendered_whole_and_its_frozen_bloc
 
 
 @pytest.mark.parametrize("text", VECTORS)
-def test_nothing_in_an_answer_can_act_while_it_is_written(text: str) -> None:
+def test_partial_html_is_safe(text: str) -> None:
     blocks = MarkdownBlocks()
     for part in in_parts(f"a\n\n{text}\n\nb", 1):
         blocks.feed(part)
@@ -59,7 +59,7 @@ def test_nothing_in_an_answer_can_act_while_it_is_written(text: str) -> None:
         assert_harmless(block)
 
 
-def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
+def test_finished_block_is_frozen() -> None:
     blocks = MarkdownBlocks.of("One **two**\n\nThree *fo")
     assert blocks.frozen == ["<p>One <strong>two</strong></p>\n"]
     assert blocks.open == "<p>Three *fo</p>\n"
@@ -88,7 +88,7 @@ def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
         "\u2003b",
     ],
 )
-def test_a_paragraph_that_grows_by_words_is_the_one_rendered_whole(end: str) -> None:
+def test_appended_words_equal_full_rendering(end: str) -> None:
     text = f"One *two three, and  four* 5 more: so it ends. {end} and goes on"
     blocks = MarkdownBlocks()
     for seen, letter in enumerate(text, 1):
@@ -96,7 +96,7 @@ def test_a_paragraph_that_grows_by_words_is_the_one_rendered_whole(end: str) -> 
         assert blocks.open == MarkdownBlocks.of(text[:seen]).open
 
 
-def test_a_long_open_block_is_shown_as_it_was_written() -> None:
+def test_long_open_block_is_plain_text() -> None:
     assert MarkdownBlocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8)).open.startswith("<pre>**a** &lt;b&gt;")
 
 
@@ -115,7 +115,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("text", LONG_DOCUMENTS)
-def test_a_text_is_parsed_a_few_times_whatever_its_length(text: str, parsed: list[int]) -> None:
+def test_number_of_parses_is_bounded(text: str, parsed: list[int]) -> None:
     blocks = MarkdownBlocks()
     for part in in_parts(text, 40):
         blocks.feed(part)
@@ -127,7 +127,7 @@ def test_a_text_is_parsed_a_few_times_whatever_its_length(text: str, parsed: lis
 @pytest.mark.parametrize(
     ("text", "times"), [(PROSE, 5), (FENCE, 15), (TABLE, 10), (LIST, 15), (LOOSE_LIST, 15), ("a " * 15_000, 10)]
 )
-def test_every_step_of_a_long_answer_is_shown_at_the_same_cost_per_character_and_it_ends_as_rendered_whole(
+def test_cost_per_character_is_constant(
     text: str, times: int, parsed: list[int]
 ) -> None:
     blocks = MarkdownBlocks()
@@ -140,7 +140,7 @@ def test_every_step_of_a_long_answer_is_shown_at_the_same_cost_per_character_and
     assert blocks.whole == render(text)
 
 
-def test_a_frozen_block_is_rendered_once(parsed: list[int]) -> None:
+def test_frozen_block_is_rendered_once(parsed: list[int]) -> None:
     blocks = MarkdownBlocks.of("One\n\nTwo\n\nThree")
     assert blocks.frozen
     parsed.clear()

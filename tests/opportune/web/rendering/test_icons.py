@@ -37,11 +37,11 @@ def names() -> list[str]:
     return re.findall(r"\.ti-([a-z0-9-]+) {", icons.sheet().decode())
 
 
-def test_the_icons_of_this_project_are_all_there() -> None:
+def test_icons_of_project_exist() -> None:
     assert list(icons.faults()) == []
 
 
-def test_of_the_framework_s_code_none_names_icons_but_where_they_are_looked_for() -> None:
+def test_framework_names_icons_in_scanned_files_only() -> None:
     looked_at = [folder for folder in icons.SOURCE_FOLDERS if folder.is_relative_to(FRAMEWORK)]
     looked_at += icons.SOURCE_FILES
     elsewhere = [path for path in FRAMEWORK.rglob("*.py") if not any(path.is_relative_to(each) for each in looked_at)]
@@ -50,7 +50,7 @@ def test_of_the_framework_s_code_none_names_icons_but_where_they_are_looked_for(
     assert named <= explained | declared, "what is no view and no kind of event is told by icons.add"
 
 
-def test_what_a_feature_declares_is_in_the_sheet_wherever_it_is_written(
+def test_icons_of_features_are_in_the_sheet(
     project: Path, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kinds, "KINDS", {})
@@ -68,7 +68,7 @@ def test_what_a_feature_declares_is_in_the_sheet_wherever_it_is_written(
     assert line.startswith("Tabler has no icon named fa-solid fa-user")
 
 
-def test_an_icon_is_in_the_sheet_once_it_is_written_anywhere(project: Path) -> None:
+def test_icon_in_a_file_is_in_the_sheet(project: Path) -> None:
     assert names() == ["home", "star-filled"]
     (project / "static/own.js").write_text("button.className = 'ti ti-arrow-big-up'")
     assert names() == ["arrow-big-up", "home", "star-filled"]
@@ -76,12 +76,12 @@ def test_an_icon_is_in_the_sheet_once_it_is_written_anywhere(project: Path) -> N
     assert names() == ["home", "star-filled"]
 
 
-def test_an_icon_whose_name_is_written_nowhere_is_told(project: Path) -> None:
+def test_added_icon_is_in_the_sheet(project: Path) -> None:
     icons.add("mood-happy")
     assert "mood-happy" in names()
 
 
-def test_what_tabler_does_not_have_is_told_in_one_line_and_the_others_are_shown(
+def test_unknown_icon_is_reported(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (project / "templates/page.html").write_text('<i class="ti ti-home"></i><i class="ti ti-hoem"></i>')
@@ -101,14 +101,14 @@ def test_what_tabler_does_not_have_is_told_in_one_line_and_the_others_are_shown(
         "{{ 'ti ti-' ~ name }}",
     ],
 )
-def test_a_class_that_is_put_together_is_told(project: Path, text: str) -> None:
+def test_composed_class_is_reported(project: Path, text: str) -> None:
     (project / "templates/page.html").write_text(text)
     (line,) = icons.faults()
     assert line.startswith("templates/page.html: the class of an icon is composed, so it cannot be found.")
     assert names() == ["star-filled"]
 
 
-def test_what_only_looks_like_an_icon_is_none(project: Path) -> None:
+def test_similar_text_is_not_an_icon(project: Path) -> None:
     (project / "templates/page.html").write_text(
         "<b class='multi-line ti anti-spam --ti-x'>ti-{{ link.icon }}, `ti-`</b>"
     )
@@ -116,7 +116,7 @@ def test_what_only_looks_like_an_icon_is_none(project: Path) -> None:
     assert names() == ["star-filled"]
 
 
-async def test_the_sheet_is_kept_for_a_year_and_has_another_address_when_it_changes(
+async def test_sheet_url_changes_with_content(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assets, "_urls", {})  # an address is kept for a second, also that of another test's icons
@@ -139,7 +139,7 @@ PAINTED = """name => {
 }"""
 
 
-async def test_icons_have_the_colour_of_text_even_if_forced_without_a_font_and_a_second_page_fetches_nothing_again(
+async def test_icons_have_text_colour_and_are_cached(
     page: Page,
 ) -> None:
     fetched: list[str] = []

@@ -71,14 +71,14 @@ def assert_harmless(html: str) -> None:
 
 
 @pytest.mark.parametrize("text", VECTORS)
-def test_nothing_in_a_text_can_act(text: str) -> None:
+def test_markdown_html_is_safe(text: str) -> None:
     assert_harmless(render(text))
     assert_harmless(render(f"- a\n\n  > {text}\n"))
 
 
 @settings(deadline=None, max_examples=60)
 @given(documents | st.text())
-def test_any_text_is_rendered_harmless(text: str) -> None:
+def test_random_text_is_safe(text: str) -> None:
     assert_harmless(render(text))
 
 
@@ -99,7 +99,7 @@ def test_markdown_becomes_html(text: str, html: str) -> None:
     assert str(render(text)) == html
 
 
-def test_code_has_its_colours_as_soon_as_its_fence_is_closed_and_what_takes_too_long_has_none(
+def test_closed_fence_is_highlighted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     blocks = MarkdownBlocks.of("```js\n/* a")
@@ -113,7 +113,7 @@ def test_code_has_its_colours_as_soon_as_its_fence_is_closed_and_what_takes_too_
     assert "<span" not in render(f"```js\n{code}```")
 
 
-def test_a_table_can_scroll_and_keeps_its_alignment() -> None:
+def test_table_scrolls_and_keeps_alignment() -> None:
     html = render("|a|b|\n|-|-:|\n|1|2|")
     assert html.startswith('<div class="table-responsive"><table class="table">')
     assert '<th class="text-end">b</th>' in html
@@ -128,7 +128,7 @@ def test_a_table_can_scroll_and_keeps_its_alignment() -> None:
         ("[![a](http://b)](http://c)", f'<a href="http://c" {REL}>a</a>'),
     ],
 )
-def test_an_image_becomes_a_link(text: str, html: str) -> None:
+def test_image_becomes_a_link(text: str, html: str) -> None:
     assert str(render(text)) == f"<p>{html}</p>\n"
 
 
@@ -200,32 +200,32 @@ HOSTILE_BLOCKS = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_no_text_takes_more_than_its_length_allows(unit: str) -> None:
+def test_rendering_time_is_linear(unit: str) -> None:
     third, whole = (work(unit * (length // len(unit))) for length in (250, 750))
     assert whole < 750 * 450
     assert whole < 4.5 * third, "what grows with the square of the length takes nine times as much"
 
 
 @pytest.mark.parametrize("unit", HOSTILE_BLOCKS)
-def test_no_blocks_take_more_than_their_length_allows(unit: str) -> None:
+def test_block_rendering_time_is_linear(unit: str) -> None:
     length = MAX_BLOCK_CHARS + 500  # they go on in another piece
     assert work(unit * (length // len(unit))) < length * 450
 
 
 @pytest.mark.parametrize("columns", [10, 300])
-def test_a_table_is_not_filled_up_to_more_cells_than_were_written(columns: int) -> None:
+def test_short_rows_do_not_multiply_cells(columns: int) -> None:
     table = "|a" * columns + "\n" + "|-" * columns + "\n" + "|\n" * columns
     assert work(table) < len(table) * 450
     assert render(f"- {table}\n\n> {table}").count("<td") == 0
 
 
-def test_a_table_may_leave_cells_out() -> None:
+def test_table_may_omit_cells() -> None:
     html = render("a|b|c\n-|-|-\none\ntwo|2\nthree|3|III")
     assert html.count("<td") == 9
     assert render("|a|\n|-|\n" + "b\n" * 50).count("<td") == 50
 
 
-async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
 
     def recorded(text: str) -> Markup:
@@ -243,11 +243,11 @@ async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeyp
     assert len(threads) == len(texts) + 1, "the oldest has left its room to others"
 
 
-def test_what_is_nested_too_deep_is_shown_as_it_was_written() -> None:
+def test_too_deep_nesting_is_plain_text() -> None:
     assert render(">" * 40 + "deep\n\nshallow") == Markup("<pre>{}deep\n\n</pre>\n<p>shallow</p>\n").format(">" * 40)
 
 
-async def test_long_texts_are_rendered_two_at_a_time_so_that_requests_get_a_turn() -> None:
+async def test_rendering_threads_are_limited() -> None:
     running, most, lock, both = [0], [0], threading.Lock(), threading.Barrier(2, timeout=30)
 
     def render() -> None:

@@ -36,25 +36,25 @@ def at_once(text: str) -> str:
 
 @settings(deadline=None, max_examples=60)
 @given(documents)
-def test_pieces_rendered_one_by_one_are_the_text_rendered_at_once(text: str) -> None:
+def test_joined_pieces_equal_full_rendering(text: str) -> None:
     assert render(text) == at_once(text)
 
 
 @settings(deadline=None, max_examples=60)
 @given(documents)
-def test_a_continued_fence_or_table_is_whole_again(text: str) -> None:
+def test_split_fence_or_table_is_joined(text: str) -> None:
     with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=12, MAX_FENCE_CHARS=12):
         assert render(text) == at_once(text)
 
 
 @pytest.mark.parametrize("text", LONG_DOCUMENTS)
-def test_a_long_document_is_rendered_as_if_at_once(text: str) -> None:
+def test_long_document_equals_full_rendering(text: str) -> None:
     assert render(text) == render_piece(MarkdownPiece(text))
 
 
 @settings(deadline=None, max_examples=50)
 @given(documents, st.data())
-def test_pieces_do_not_depend_on_how_the_text_was_cut(text: str, data: st.DataObject) -> None:
+def test_pieces_do_not_depend_on_chunks(text: str, data: st.DataObject) -> None:
     with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=10, MAX_FENCE_CHARS=10, MAX_LIST_CHARS=30, MAX_PIECE_CHARS=60):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
         parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
@@ -64,7 +64,7 @@ def test_pieces_do_not_depend_on_how_the_text_was_cut(text: str, data: st.DataOb
 @pytest.mark.parametrize(
     ("text", "longest"), [(FENCE, MAX_FENCE_CHARS), (TABLE, MAX_BLOCK_CHARS), (LIST, MAX_LIST_CHARS)]
 )
-def test_what_is_long_goes_on_in_another_piece(text: str, longest: int) -> None:
+def test_long_blocks_are_split(text: str, longest: int) -> None:
     pieces = split(text)
     assert all(len(piece.source) < longest + 100 for piece in pieces)
     assert [piece.continued for piece in pieces] == [False] + [True] * (len(pieces) - 1)
@@ -72,7 +72,7 @@ def test_what_is_long_goes_on_in_another_piece(text: str, longest: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 50_000, "x\n" * 20_000, "> x\n" * 10_000, "- x\n  y\n\n" + "  z\n" * 10_000])
-def test_no_piece_is_much_longer_than_the_limit(text: str) -> None:
+def test_piece_length_is_limited(text: str) -> None:
     pieces = split(text)
     assert max(len(piece.source) for piece in pieces) < 2 * MAX_PIECE_CHARS
     assert sum(piece.source.count("x") for piece in pieces) == text.count("x")
@@ -91,14 +91,14 @@ def test_no_piece_is_much_longer_than_the_limit(text: str) -> None:
         ("|a|\n|-|\n|a|\n\n", "1.5 b\n"),
     ],
 )
-def test_a_piece_ends_where_a_new_block_must_start(first: str, second: str) -> None:
+def test_piece_ends_before_certain_block_start(first: str, second: str) -> None:
     splitter = Splitter()
     splitter.feed(first + second)
     assert splitter.pieces == [MarkdownPiece(first)]
     assert splitter.open == MarkdownPiece(second, is_whole=False)
 
 
-def test_a_piece_ends_as_soon_as_the_next_block_cannot_be_mistaken() -> None:
+def test_piece_ends_with_first_certain_characters() -> None:
     splitter = Splitter()
     splitter.feed("- a\n\n*")
     assert not splitter.pieces
@@ -106,5 +106,5 @@ def test_a_piece_ends_as_soon_as_the_next_block_cannot_be_mistaken() -> None:
     assert splitter.pieces == [MarkdownPiece("- a\n\n")]
 
 
-def test_a_line_may_end_in_a_carriage_return_and_a_line_feed_of_two_parts() -> None:
+def test_crlf_may_be_split_between_chunks() -> None:
     assert split("a\r", "\n", "b\r", "\rc") == split("a\nb\n\nc")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.database("sqlite")
 STYLE = "css/tabler.min.css"
 
 
-async def test_files_of_the_project_and_of_wheels_are_served_and_what_is_no_file_here_is_not_found(
+async def test_files_of_project_and_wheels_are_served(
     client: AsyncClient,
 ) -> None:
     for name in ("site.css", STYLE, "js/tabler.min.js", "django_htmx/htmx-4.min.js", "swagger-ui.css"):
@@ -51,7 +51,7 @@ async def test_files_of_the_project_and_of_wheels_are_served_and_what_is_no_file
         assert "SECRET_KEY" not in response.text, path
 
 
-async def test_text_is_compressed_for_those_who_take_it_and_told_apart_when_it_is_asked_for_again(
+async def test_static_text_is_compressed_and_revalidated(
     client: AsyncClient,
 ) -> None:
     plain = await client.get(assets.url(STYLE), headers={"Accept-Encoding": "gzip;q=0, identity"})
@@ -81,7 +81,7 @@ async def test_text_is_compressed_for_those_who_take_it_and_told_apart_when_it_i
     assert "vary" not in whole.headers
 
 
-async def test_what_a_style_sheet_names_has_the_hash_of_its_content_too(client: AsyncClient, tmp_path: Path) -> None:
+async def test_urls_in_style_sheets_have_hashes(client: AsyncClient, tmp_path: Path) -> None:
     style = (await client.get(assets.url("css/fontawesome-all.min.css"))).text
     fonts = re.findall(r"url\([\"']?([^)\"']+woff2[^)\"']*)", style)
     assert fonts
@@ -97,7 +97,7 @@ async def test_what_a_style_sheet_names_has_the_hash_of_its_content_too(client: 
     assert own.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {kept} }}'
 
 
-def test_a_changed_file_has_another_address_a_second_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_file_gets_new_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Assets(tmp_path)
     (tmp_path / "a.css").write_text("one")
     first = own.url("a.css")
@@ -108,12 +108,12 @@ def test_a_changed_file_has_another_address_a_second_later(tmp_path: Path, monke
     assert own.url("a.css") != first
 
 
-def test_a_file_that_is_not_there_is_an_error_where_it_is_named() -> None:
+def test_missing_asset_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         assets.url("nothing.css")
 
 
-def test_every_asset_that_a_template_names_exists() -> None:
+def test_assets_of_templates_exist() -> None:
     named = {
         name
         for template in (PROJECT / "templates").rglob("*.html")

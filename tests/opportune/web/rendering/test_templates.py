@@ -5,12 +5,12 @@ from opportune.web import templates
 from opportune.web.time_zone import format_datetime
 
 
-def test_a_time_is_for_people_and_without_a_leading_zero() -> None:
+def test_time_format() -> None:
     assert format_datetime(datetime(2026, 11, 3, 9, 5, tzinfo=UTC)) == "3 Nov 2026, 09:05 UTC"
     assert format_datetime(None) == ""
 
 
-def test_a_day_and_an_amount_are_written_alike_on_pages_and_in_mails() -> None:
+def test_pages_and_mails_share_formats() -> None:
     source = '{{ day | date }} {{ moment | date }} {{ none | date }}{{ 1234.5 | money("EUR") }}'
     context = {"day": date(2026, 11, 3), "moment": datetime(2026, 11, 3, 9, 5, tzinfo=UTC), "none": None}
     for each in (templates.environment, environment):

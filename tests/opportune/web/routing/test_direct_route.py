@@ -39,7 +39,7 @@ async def ask(router: APIRouter, path: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("kind", [Router, FastRouter])
 @pytest.mark.parametrize("outer", [APIRouter, Router, FastRouter])
-async def test_a_router_around_the_sites_keeps_its_guards(kind: type[Router], outer: type[APIRouter]) -> None:
+async def test_outer_router_keeps_dependencies(kind: type[Router], outer: type[APIRouter]) -> None:
     inner, around = site(kind), outer()
     assert await ask(inner, "/books") == (200, "direct")
     around.include_router(inner, prefix="/inside", dependencies=[Depends(refuse)])
@@ -48,7 +48,7 @@ async def test_a_router_around_the_sites_keeps_its_guards(kind: type[Router], ou
 
 
 @pytest.mark.parametrize("kind", [Router, FastRouter])
-async def test_a_router_that_takes_the_sites_routes_has_its_guards_too(kind: type[Router]) -> None:
+async def test_router_with_site_routes_keeps_dependencies(kind: type[Router]) -> None:
     around = kind()
     around.include_flat(site(kind), "/inside", dependencies=[Depends(refuse)])
     assert (await ask(around, "/inside/books"))[0] == 403

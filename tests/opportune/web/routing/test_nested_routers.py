@@ -124,7 +124,7 @@ async def app(settings: Any) -> AsyncIterator[FastAPI]:
 
 
 @pytest.mark.database("sqlite")
-async def test_in_a_site_they_are_listed_described_and_want_what_others_want(
+async def test_nested_routes_have_permissions_and_openapi(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
@@ -144,7 +144,7 @@ async def test_in_a_site_they_are_listed_described_and_want_what_others_want(
         assert (await client.get(f"{api}/mine", headers=headers)).status_code == status
 
 
-def test_what_their_routes_need_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dependencies_of_nested_routes_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permissions, "needs", set())
     inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
     inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
@@ -153,5 +153,5 @@ def test_what_their_routes_need_is_looked_at(monkeypatch: pytest.MonkeyPatch) ->
     assert "/outer/inner/clear: may('shelves', 'clear'): there is no model 'shelves' in an installed feature." in faults
 
 
-def test_they_can_be_tools() -> None:
+def test_nested_routes_can_be_tools() -> None:
     assert [tool.name for tool in feature().tools] == ["list_shelves", "clear_shelves"]

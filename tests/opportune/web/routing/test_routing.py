@@ -218,7 +218,7 @@ NAMED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-async def test_a_request_is_answered_and_the_api_described_as_by_fastapi(browsers: Browsers, pair: Pair) -> None:
+async def test_responses_and_openapi_equal_fastapi(browsers: Browsers, pair: Pair) -> None:
     for method, path, status in REQUESTS:
         ours, theirs = await browsers.both(method, path)
         assert told(ours) == told(theirs), (method, path)
@@ -254,7 +254,7 @@ async def test_a_request_is_answered_and_the_api_described_as_by_fastapi(browser
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_dependencies_of_the_router_itself_come_first(way: type[Router]) -> None:
+async def test_router_dependencies_run_first(way: type[Router]) -> None:
     app = FastAPI()
     app.router = router = way(dependencies=[Depends(note_first)])
     router.include_flat(things())
@@ -285,7 +285,7 @@ def by_hand(app: FastAPI, path: str) -> None:
     app.router.routes.insert(0, APIRoute(path, answer))
 
 
-async def test_a_route_that_is_added_later_or_takes_the_place_of_another_is_found(
+async def test_route_added_later_is_found(
     pair: Pair, browsers: Browsers
 ) -> None:
     for path, add in (("/one", by_decorator), ("/two", by_router), ("/added", by_hand)):
@@ -297,7 +297,7 @@ async def test_a_route_that_is_added_later_or_takes_the_place_of_another_is_foun
     assert (await browsers.ours.get("/replaced")).status_code == 200
 
 
-async def test_a_router_that_wants_to_know_of_start_and_stop_is_told(pair: Pair) -> None:
+async def test_router_lifespan_runs(pair: Pair) -> None:
     told_of: list[str] = []
 
     @asynccontextmanager
@@ -314,7 +314,7 @@ async def test_a_router_that_wants_to_know_of_start_and_stop_is_told(pair: Pair)
     assert told_of == ["start", "stop"]
 
 
-async def test_a_route_keeps_its_options_its_cache_and_the_files_of_its_router_and_one_without_any_path_is_refused(
+async def test_included_route_keeps_options(
     pair: Pair, browsers: Browsers, tmp_path: Path
 ) -> None:
     router = APIRouter()
@@ -345,7 +345,7 @@ async def test_a_route_keeps_its_options_its_cache_and_the_files_of_its_router_a
     assert (await browsers.ours.get("/shop/")).text == "files"
 
 
-async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Browsers) -> None:
+async def test_first_matching_route_wins(pair: Pair, browsers: Browsers) -> None:
     for app in pair:
         app.get("/{rest:path}")(answer)
         app.get("/too-late")(lambda: "late")
@@ -355,7 +355,7 @@ async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Bro
     assert ours.json() == theirs.json() == 7
 
 
-async def test_a_site_below_a_path_has_the_same_routes(pair: Pair) -> None:
+async def test_root_path_keeps_routes(pair: Pair) -> None:
     answers = []
     for app in pair:
         app.get("/{rest:path}")(answer)
@@ -367,7 +367,7 @@ async def test_a_site_below_a_path_has_the_same_routes(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", [FastRouter], indirect=True)
-async def test_only_routes_that_may_match_are_asked(pair: Pair, browsers: Browsers) -> None:
+async def test_only_candidate_routes_are_matched(pair: Pair, browsers: Browsers) -> None:
     asked: list[str] = []
 
     class Asking(APIRoute):
@@ -383,7 +383,7 @@ async def test_only_routes_that_may_match_are_asked(pair: Pair, browsers: Browse
     assert asked == ["/two", "/one", "/one/{x}"]
 
 
-async def test_a_dependency_may_be_given_with_the_parameters_of_the_path(pair: Pair, browsers: Browsers) -> None:
+async def test_include_dependency_gets_path_parameters(pair: Pair, browsers: Browsers) -> None:
     async def doubled(number: int) -> int:
         return 2 * number
 
