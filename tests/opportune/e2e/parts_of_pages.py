@@ -1,4 +1,4 @@
-"""Which pages to look at: what consists of the same parts looks and reads alike, so that one page of each is enough."""
+"""Selection of pages for accessibility checks: pages of the same parts need only one check."""
 
 import re
 from collections import Counter
@@ -16,11 +16,11 @@ NO_LANDMARKS_WITHOUT_A_NAME = {"form", "section"}
 NAMES_OR_ROLES = {"aria-label", "aria-labelledby", "role"}
 FIELDS = {"input", "select", "textarea"}
 CHANGED_BY_SCRIPTS = re.compile(r"data-(?!largest|too-large)")
-"""Attributes of fields that look otherwise once the scripts of a page have run."""
+"""Attributes of fields that scripts change."""
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 NAMED_BY_CONTENT = {"a", "button", "label", "legend", "option", "summary", "th", *HEADINGS}
 PLAIN = {"dd", "div", "dt", "label", "legend", "li", "p", "span", "td", "time"}
-"""What has the colour of what it stands in, unless by a class."""
+"""Elements that inherit their colour unless a class sets it."""
 UNSEEN = {"head", "link", "meta", "noscript", "script", "title"}
 ICON = re.compile(r"ti-[\w-]+")
 
@@ -30,46 +30,46 @@ PLACE_AND_SPACE = re.compile(
     r"|list-unstyled|collapse|show|narrow|visually-hidden|stretched-link"
     r"|details-value|form-check-(label|inline)"
 )
-"""Classes that change nobody's colours."""
+"""Classes without effect on colours."""
 BARE = re.compile(
     r"card(-(body|title|table|link|actions))?|list-group(-(flush|numbered|item))?|empty(-.*)?|datagrid(-.*)?"
     r"|table(-(vcenter|sm|hover|responsive))?|breadcrumb(-item)?|navbar-nav|nav(-item)?|form-(label|check|hint|switch)"
     r"|hr-text|required|(picker|flowing|fields|all|others|permission-table)"
     r"|card-md|listed|usage|without-script"
 )
-"""Classes with which an element gives what stands in it neither ground nor colour of its own."""
+"""Classes of elements that set no colour or background for their children."""
 
 IGNORED = re.compile(
     r"hx-.*|accept|action|autocomplete|autofocus|checked|class|cols|colspan|content|download|enctype|for|form"
     r"|formaction|formmethod|formnovalidate|height|id|inputmode|list|max|maxlength|method|min|minlength|name|novalidate"
     r"|open|pattern|rel|required|rows|selected|size|spellcheck|step|target|value|width|x|y"
 )
-"""Attributes that change neither the look nor what is read out."""
+"""Attributes without effect on the look and on screen readers."""
 TYPED_INTO = {"text", "email", "password", "number", "search", "tel", "url"}
-"""Types of fields that look alike."""
+"""Field types with the same look."""
 WORDS = re.compile(r"alt|aria-label|aria-valuetext|data-.*|datetime|href|placeholder|src|srcset|title")
-"""Attributes with words of each page's own: what counts is whether there are any."""
+"""Attributes with texts, of which only the presence matters."""
 OF_COLOURS = {"aria-disabled", "aria-hidden", "disabled", "hidden", "placeholder", "style", "type"}
-"""Attributes with which a text need not be readable, or that have looks of their own."""
+"""Attributes that allow a low contrast or have a separate style."""
 REFERENCES = {"aria-controls", "aria-describedby", "aria-labelledby"}
-"""Attributes that name ids: what counts is whether these are there."""
+"""Attributes that refer to ids, of which only the existence matters."""
 
 
 class Seen(IntEnum):
-    """Where a part is seen as it is."""
+    """Where a part has to be rendered."""
 
     ANYWHERE = 0
-    """What has colours and no more."""
+    """Only colours."""
     ON_ITS_PAGE = 1
-    """How something is read out, and a field."""
+    """Accessible name or role, and fields."""
     ONCE_LOADED = 2
-    """A field that the scripts of its page change. What is an element of our own changes by itself."""
+    """A field that scripts of the page change. Custom elements change without them."""
 
 
 def with_all_parts(pages: Mapping[Key, str]) -> dict[Key, Seen]:
-    """Pages that have all parts of all pages, each with where it has to be seen for what is new on it.
+    """Return a set of pages that contains all parts, with the way to render the new parts of each.
 
-    Those that have to be loaded come first, and of these those with most that is new.
+    Pages to load come first, ordered by the number of new parts.
     """
     parts = {key: set(_parts(html)) for key, html in pages.items()}
     chosen: dict[Key, Seen] = {}
@@ -84,9 +84,9 @@ def with_all_parts(pages: Mapping[Key, str]) -> dict[Key, Seen]:
 
 
 def _parts(html: str) -> Iterator[tuple[Seen, int]]:
-    """Numbers of each element that says something: one for how it is read out, one for its looks where it stands.
+    """Return two hashes for each element: one for screen readers, one for its look in its context.
 
-    No rule of axe's asks for both.
+    No rule of axe needs both.
     """
     parser = TreeParser()
     parser.feed(html)
@@ -114,7 +114,7 @@ def _parts(html: str) -> Iterator[tuple[Seen, int]]:
             is_changed = tag in FIELDS and any(CHANGED_BY_SCRIPTS.match(name) for name in attributes)
             seen = Seen.ONCE_LOADED if is_changed else Seen.ON_ITS_PAGE
             yield seen, hash((tag, after, is_odd, *says, *compared))
-            if tag in FIELDS or (words and tag != "option"):  # axe looks at a list's field, and at no choice in it
+            if tag in FIELDS or (words and tag != "option"):  # axe checks a select, but not its options
                 of_colours = ((name, value) for name, value in compared if name in OF_COLOURS)
                 yield seen if tag in FIELDS else Seen.ANYWHERE, hash((looks, *of_colours))
             if "autocomplete" in attributes:
@@ -122,7 +122,7 @@ def _parts(html: str) -> Iterator[tuple[Seen, int]]:
 
 
 def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlElement, int]]:
-    """Each element that is seen in its order, and a number for its own looks and what it stands on."""
+    """Yield each visible element with a hash of its look and background."""
     for element in around.children:
         if not isinstance(element, str) and element.tag not in UNSEEN and element.attributes.get("type") != "hidden":
             looks = frozenset(
@@ -133,7 +133,7 @@ def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlE
 
 
 def _words(element: HtmlElement) -> str:
-    """Of a link, a button or a heading all that it says, of others what stands before their first part."""
+    """Return the whole text of links, buttons and headings, and the leading text of other elements."""
     if element.tag in NAMED_BY_CONTENT:
         return _all_words(element)
     first = next(iter(element.children), "")

@@ -1,4 +1,4 @@
-"""In light and in dark axe finds nothing on pages that links lead to, nor on those of accounts that none leads to."""
+"""axe finds no errors on linked pages and account pages, in light and dark mode."""
 
 import re
 from html import unescape
@@ -20,12 +20,12 @@ from opportune.testing.factories import make_user, sign_in_browser, signed_in_cl
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.e2e.parts_of_pages import Seen, with_all_parts
 
-# A browser shows the same with both kinds.
+# The database makes no difference in the browser.
 pytestmark = pytest.mark.database("sqlite")
 
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 NO_PAGES = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
-"""Files, e-mails in their own words, and Swagger's page, which is not ours."""
+"""Files, e-mails, and Swagger UI."""
 ALIKE = re.compile(r"/admin/(?:[\w-]+/(details|delete|history|import)\b.*|([\w-]+/)(?:edit/.*|create))")
 OF_OPERATIONS = [
     *(f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")),
@@ -66,10 +66,9 @@ SHOW = r"""(pages) => {
   document.body.replaceWith(document.adoptNode(made[0].body));
   for (const { body } of made.slice(1)) document.body.append(...body.children);
 }"""
-"""Shows one page, or of several what is new.
+"""Script that shows one page, or the new parts of several.
 
-Of what is beside each other and made of the same elements two are left: rows of a table, boxes to tick. What is around
-all pages is left out where it was there before.
+Of repeated elements, such as rows of a table, two are kept. The layout of pages is left out after the first.
 """
 AS_A_BROWSER = {"Accept": "text/html"}
 OF_STRANGERS = [
@@ -86,7 +85,7 @@ OF_STRANGERS = [
 
 @pytest.fixture
 async def superuser(app: FastAPI) -> User:
-    """Of a site with something to look at."""
+    """App with rows to show."""
     user = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
     async with app.state.database.writer() as session:
         for feature in installed_features():
@@ -96,17 +95,17 @@ async def superuser(app: FastAPI) -> User:
 
 
 async def linked(app: FastAPI, client: AsyncClient) -> dict[str, str]:
-    """One page of each kind that the links of pages lead to, from the first one and the admin's on."""
+    """Follow links from the home page and the admin, and return one page per route."""
     todo, pages = ["/", "/admin/"], {}
     seen = {kind_of(app, start) for start in todo}
     links = set(todo)
     while todo:
         address = todo.pop(0)
-        answer = await client.get(address)
-        if "text/html" not in answer.headers.get("content-type", ""):
+        response = await client.get(address)
+        if "text/html" not in response.headers.get("content-type", ""):
             continue
-        pages[address] = answer.text
-        for link in map(unescape, LINK.findall(answer.text)):
+        pages[address] = response.text
+        for link in map(unescape, LINK.findall(response.text)):
             if link in links or NO_PAGES.search(link):
                 continue
             links.add(link)
@@ -117,7 +116,7 @@ async def linked(app: FastAPI, client: AsyncClient) -> dict[str, str]:
 
 
 def kind_of(app: FastAPI, address: str) -> str:
-    """The path of its route. Of the admin the path itself: each model's list and form, but one page of other kinds."""
+    """Return the path of the route. For the admin, each list and form counts as one page."""
     path = address.partition("?")[0]
     scope = {"type": "http", "method": "GET", "path": path, "headers": []}
     for route in app.router.routes:
@@ -127,12 +126,12 @@ def kind_of(app: FastAPI, address: str) -> str:
 
 
 def in_order(html: str, seen: Seen) -> tuple[list[str], int, int]:
-    """Pages of the same sheets together, those that have to be loaded first and then those with most scripts."""
+    """Group pages by style sheets, with pages to load and pages with many scripts first."""
     return SHEET.findall(html), -seen, -len(SCRIPT.findall(html))
 
 
 async def show(page: Page, path: str, html: str, seen: Seen, loaded: str) -> str:
-    """The page that is loaded from now on: this one, or the former with this one's body, where that is the same."""
+    """Return the page to load: this one, or the previous one with the body of this one."""
     is_alike = SHEET.findall(html) == SHEET.findall(loaded) and {*SCRIPT.findall(html)} <= {*SCRIPT.findall(loaded)}
     if is_alike and seen is not Seen.ONCE_LOADED:
         await page.evaluate(SHOW, [html])
@@ -143,16 +142,16 @@ async def show(page: Page, path: str, html: str, seen: Seen, loaded: str) -> str
 
 
 async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClient, superuser: User, site: str) -> None:
-    """Of pages that are made of the same parts one is looked at, and of those with the same frame one is loaded.
+    """Check one page for each set of parts, and load one page for each layout.
 
-    What has other colours and no more is seen together, below pages with the same sheets.
+    Parts that differ only in colour are checked together, on a page with the same style sheets.
     """
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     of_strangers = [*OF_STRANGERS, f"/accounts/reset-password?token={reset}"]
     pages = {(False, path): (await client.get(path, headers=AS_A_BROWSER)).text for path in of_strangers}
     async with signed_in_client(app, superuser) as theirs:
         found = await linked(app, theirs)
-        async with app.state.database.writer() as session:  # the password was typed just now
+        async with app.state.database.writer() as session:  # a recent sign-in
             await session.execute(update(Session).values(confirmed_at=utc_now()))
         found |= {path: (await theirs.get(path)).text for path in OF_OPERATIONS}
     pages |= {(True, path): html for path, html in found.items()}
@@ -177,7 +176,7 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
         sheets = SHEET.findall(loaded)
         others = [html for html in together if SHEET.findall(html) == sheets]
         if others and (after is None or SHEET.findall(pages[after]) != sheets):
-            await page.evaluate(SHOW, ["", *others])  # with an empty one: of each what is new
+            await page.evaluate(SHOW, ["", *others])  # the empty one selects new parts
             faults += await find_violations(page, of_colours_alone=True)
             together = [html for html in together if html not in others]
     assert not together, "whose sheets another page has"

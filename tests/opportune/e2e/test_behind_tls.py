@@ -1,4 +1,4 @@
-"""The site as hosts have it: behind a proxy that ends TLS, in Chromium."""
+"""Browser test of a site behind a proxy that ends TLS."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +19,11 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Those of production, in which cookies go by HTTPS alone."""
+    """Production settings, with secure cookies."""
     return settings.model_copy(update={"environment": "production"})
 
 
-async def test_registration_behind_tls_sets_secure_cookie(
-    chromium: Browser, site: str, tmp_path: Path
-) -> None:
+async def test_registration_behind_tls_sets_secure_cookie(chromium: Browser, site: str, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path / "tls")
     rules = replace(Rules.of(HOSTS["render"]), total_seconds=None)
     front = Front(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")

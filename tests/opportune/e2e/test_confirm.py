@@ -8,7 +8,7 @@ from tests.opportune.e2e.note_page import app, titles
 
 __all__ = ["app"]  # a fixture
 
-# A browser shows the same with both databases.
+# The database makes no difference in the browser.
 pytestmark = pytest.mark.database("sqlite")
 
 

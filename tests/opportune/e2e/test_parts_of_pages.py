@@ -1,4 +1,4 @@
-"""A page is left out only if each of its parts is on another."""
+"""Selection of pages whose parts are not on another page."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_text_icons_and_positions_do_not_change_key(old: str, new: str) -> None:
     ("old", "new"),
     [
         ('class="hint"', 'class="hint pale"'),
-        ('class="hint"', 'class="hint fs-1"'),  # what is large may be paler
+        ('class="hint"', 'class="hint fs-1"'),  # large text may have less contrast
         ('class="page"', 'class="page dark"'),
         ('type="text"', 'type="date"'),
         ('autocomplete="off"', 'autocomplete="odd"'),
@@ -67,7 +67,5 @@ def test_different_look_or_role_changes_key(old: str, new: str) -> None:
         ("<h2>New</h2>", "<h3>New</h3>", Seen.ON_ITS_PAGE),
     ],
 )
-def test_colours_and_script_changes_are_sampled(
-    old: str, new: str, seen: Seen
-) -> None:
+def test_colours_and_script_changes_are_sampled(old: str, new: str, seen: Seen) -> None:
     assert with_all_parts({"other": FORM.replace(old, new), "more": AMONG_OTHERS})["other"] is seen

@@ -9,7 +9,7 @@ from tests.opportune.e2e.note_page import app, slow, titles
 
 __all__ = ["app", "slow"]  # fixtures
 
-# A browser shows the same with both databases.
+# The database makes no difference in the browser.
 pytestmark = pytest.mark.database("sqlite")
 
 

@@ -1,4 +1,4 @@
-"""What every site keeps, whichever features are deleted: accounts, admin and look, in Chromium."""
+"""Browser tests of accounts, admin and layout, which exist without example features."""
 
 import re
 
@@ -8,14 +8,12 @@ from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 
-# A browser shows the same with both kinds.
+# The database makes no difference in the browser.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_visit_without_javascript_on_a_phone(
-    plain_page: Page, app: FastAPI
-) -> None:
-    """That each form holds all that it needs; what forms answer is asked without a browser."""
+async def test_visit_without_javascript_on_a_phone(plain_page: Page, app: FastAPI) -> None:
+    """Fill in and submit a form. Other tests check responses without a browser."""
     page = plain_page
     await page.set_viewport_size({"width": 390, "height": 780})
     user = await make_user(app.state.database, is_superuser=True)
@@ -33,9 +31,7 @@ async def test_visit_without_javascript_on_a_phone(
     await page.wait_for_url("**/admin/user/list")
 
 
-async def test_dark_mode_switch_and_sign_out(
-    page: Page, app: FastAPI, site: str
-) -> None:
+async def test_dark_mode_switch_and_sign_out(page: Page, app: FastAPI, site: str) -> None:
     user = await make_user(app.state.database, is_superuser=True)
     await sign_in_browser(page, app, user, site)
     html = page.locator("html")
@@ -55,9 +51,7 @@ async def test_dark_mode_switch_and_sign_out(
     await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
 
 
-async def test_long_site_name_does_not_overflow_on_a_phone(
-    page: Page, app: FastAPI, site: str
-) -> None:
+async def test_long_site_name_does_not_overflow_on_a_phone(page: Page, app: FastAPI, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
     for path in ("/accounts/profile", "/admin/", "/nothing"):
         await page.set_viewport_size({"width": 390, "height": 780})
@@ -82,11 +76,11 @@ NAMES = """(span) => {
   span.textContent = name;
   return found;
 }"""
-"""Whether a name is shown whole, the bar stays (twice), nothing scrolls sideways and the logo is in view."""
+"""Script: is the name complete, the bar unchanged, no horizontal scrolling, and the logo visible?"""
 
 
 async def see_a_long_name_give_way(page: Page, path: str) -> None:
-    """To what is beside it."""
+    """Margin to the next element."""
     for width in (390, 1280):
         await page.set_viewport_size({"width": width, "height": 780})
         assert await page.locator(".navbar-brand span").first.evaluate(NAMES) == [True] * 5, (path, width)

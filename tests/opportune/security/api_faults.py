@@ -1,4 +1,4 @@
-"""What schemathesis makes of an API's document: requests that are right and wrong, and those that crash the site."""
+"""Fuzzing of the API with schemathesis: valid and invalid requests, and those that crash the site."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from schemathesis import Case
 
 People = Sequence[Mapping[str, str]]
-"""The headers of each who asks."""
+"""Request headers of each user."""
 
 
 def faults(
@@ -26,15 +26,15 @@ def faults(
     with_constants: bool = True,
     begin_anew: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
-    """Each request that the site could not answer, as a command, among so many for each operation.
+    """Yield each request that crashed the site, as a curl command.
 
     Args:
-        app: The site, which has not begun.
-        people: Who asks each.
-        examples: Of requests that are right, and as many that are wrong.
-        right_alone: Whether none is wrong.
-        with_constants: Whether to send what stands in the code of the site's modules, which takes long to read.
-        begin_anew: Called before each operation: some sign out who asks, who would be a stranger to the next ones.
+        app: The site, before its start.
+        people: Headers of the users that send each request.
+        examples: Number of valid requests per operation, and of invalid ones.
+        right_alone: Whether to send only valid requests.
+        with_constants: Whether to send constants from the code of the site, which are slow to read.
+        begin_anew: Called before each operation, because some operations sign the user out.
     """
     import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
     from schemathesis.core.result import Err  # noqa: PLC0415 - as above
@@ -65,7 +65,7 @@ def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int
             if crashed(response.status_code, response.text):
                 found.append(f"{response.status_code} {case.as_curl_command()}")
 
-    # The same ones each time: a suite that fails now and then teaches nobody.
+    # The same examples in each run, so that failures are reproducible.
     some = settings(
         max_examples=examples,
         derandomize=True,
@@ -74,7 +74,7 @@ def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int
         phases=[Phase.generate],
         suppress_health_check=set(HealthCheck) - {HealthCheck.filter_too_much},
     )
-    # An operation whose one parameter is any text cannot be asked wrongly: fifty tries tell, as hundreds would.
+    # An operation with one text parameter has no invalid requests, which fifty attempts show.
     with suppress(Unsatisfiable, FailedHealthCheck):
         some(given(case=cases)(send))()
     return found

@@ -10,7 +10,7 @@ from tests.opportune.security.visit import Visit, read_all
 
 @pytest.fixture
 def file(sqlite_template: Path, tmp_path: Path) -> Path:
-    """A database with all tables and no rows."""
+    """Migrated database without rows."""
     file = tmp_path / "site.db"
     copy(sqlite_template, file)
     return file
@@ -18,7 +18,7 @@ def file(sqlite_template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def quiet(file: Path) -> AsyncIterator[FastAPI]:
-    """The site on that file, doing nothing but what it is asked."""
+    """Site with that database, without background jobs."""
     app = site_on(file)
     async with app.router.lifespan_context(app):
         yield app
@@ -26,7 +26,7 @@ async def quiet(file: Path) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture(scope="session")
 async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
-    """All pages as they were read."""
+    """All pages that were visited."""
     file = tmp_path_factory.mktemp("visit") / "site.db"
     copy(sqlite_template, file)
     return await read_all(file)

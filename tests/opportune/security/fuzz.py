@@ -1,4 +1,4 @@
-"""What schemathesis makes of the API's document: `python -m tests.opportune.security.fuzz --examples 200`."""
+"""Fuzz the API with schemathesis: `python -m tests.opportune.security.fuzz --examples 200`."""
 
 import argparse
 import asyncio
@@ -17,14 +17,14 @@ from tests.opportune.security.api_faults import People, faults
 
 
 async def people_of(app: FastAPI) -> People:
-    """Somebody who owns a row of everything, and nobody. Starts and stops the app."""
+    """An owner of rows of each table, and an anonymous user. Starts and stops the app."""
     async with app.router.lifespan_context(app):
         everybody = await everyone(app)
     return everybody["owner"], everybody["anonymous"]
 
 
 def run(url: str, examples: int, say: Callable[[str], object]) -> int:
-    """Fill an empty database and ask; give the number of faults."""
+    """Fill an empty database, send requests, and return the number of crashes."""
     migrate(url)
     people = asyncio.run(people_of(site_at(url)))
     found = list(faults(site_at(url), people, examples))

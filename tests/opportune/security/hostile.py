@@ -1,4 +1,4 @@
-"""What somebody sends who means harm, made from the API's document and from the forms of the pages."""
+"""Hostile requests, generated from the OpenAPI document and the forms of pages."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from opportune.testing.access import PARAMETER, example
 
 CANARY = "canary-7f3a"
-"""Stands in every value, and in no answer that says what is wrong with it."""
+"""Marker in every value, which error messages must not contain."""
 NESTING_DEPTH = 100_000
 DIGITS = "9" * 10_000
 NUMBERS = (
@@ -29,7 +29,7 @@ NUMBERS = (
     "+1",
     "%201",
 )
-"""For an address: none of them names a row."""
+"""Path values that name no row."""
 VALUES = (
     DIGITS,
     str(2**63),
@@ -45,7 +45,7 @@ VALUES = (
     "true",
     f'"{"x" * 100_000}"',
 )
-"""JSON as it is written, valid or nearly so."""
+"""Valid and invalid JSON texts."""
 BODIES = (
     b"",
     b"null",
@@ -60,13 +60,13 @@ BODIES = (
     b'{"\\ud800": 1}',
 )
 ON_SQLITE, ON_POSTGRESQL = (str(2**63), "%ED%A0%80"), ("%00",)
-"""What must not come as far as the one, and as the other: for the fields of an address, a query or a form."""
+"""Values that the database cannot store, for paths, queries and forms."""
 VALUES_ON_SQLITE = (str(2**63), '"\\ud800"')
 VALUES_ON_POSTGRESQL = ('"\\u0000"', f'"{"x" * 100_000}"')
-"""The same for JSON; only PostgreSQL minds how long a text is."""
+"""Values for JSON. Only PostgreSQL limits the length of text."""
 WORST = (*ON_POSTGRESQL, str(2**63))
 TEXTS = (*ON_POSTGRESQL, *ON_SQLITE, DIGITS, CANARY)
-"""For the fields of a form or a query, written as in an address."""
+"""URL-encoded values of forms and queries."""
 
 
 class Sent(NamedTuple):
@@ -77,19 +77,19 @@ class Sent(NamedTuple):
 
 
 def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
-    """Every operation of the API with what is wrong in its path, its query and its body.
+    """Yield hostile requests for each operation: in the path, the query and the body.
 
-    Each is sent what a database of this kind could not take. What no operation gives to a database is sent to SQLite's
-    site alone, and one after the other takes the next of it: the same parsers read the requests of all.
+    All operations get values that the database cannot store. Values that never reach a database are sent with SQLite
+    only, each to one operation, because all operations share the parsers.
 
     Args:
-        document: What describes the API.
-        kind: Of the site's database.
+        document: The OpenAPI document.
+        kind: Database of the site.
     """
     on_sqlite = kind == "sqlite"
     texts, values = (ON_SQLITE, VALUES_ON_SQLITE) if on_sqlite else (ON_POSTGRESQL, VALUES_ON_POSTGRESQL)
     more_numbers, more_texts, more_values, more_bodies = cycle(NUMBERS), cycle(TEXTS), cycle(VALUES), cycle(BODIES[:3])
-    all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # one parser reads the JSON of all: one shows these
+    all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # all operations share the JSON parser
     for path, operations in document["paths"].items():
         for verb, operation in operations.items():
             method = verb.upper()
@@ -126,7 +126,7 @@ def in_a_form(fields: Mapping[str, str]) -> str:
 
 
 class Forms(HTMLParser):
-    """The forms of a page that change something: where each leads, and the names of its fields."""
+    """Return action and field names of the POST forms of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -27,10 +27,10 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
 async def test_responses_match_access_table(quiet: FastAPI, file: Path, visit: Visit) -> None:
-    """A visit has read the admin as a superuser, and all else as an owner.
+    """Compare responses with the access table, for each role.
 
-    The admin's door refuses all who are not staff: users and owners ask there for one model, staff for all. Outside the
-    admin staff and superusers ask where the table answers users and owners otherwise, or them.
+    The visit has read the admin as superuser and other pages as owner. Users and owners request one model of the admin.
+    Staff and superusers request other pages only where the table has different roles.
     """
     committed = read()
     of_one_model = {OF_A_MODEL.sub(rf"{ADMIN_PATH}/x\1", path): path for _, _, path in addresses(quiet)}.values()
@@ -38,8 +38,8 @@ async def test_responses_match_access_table(quiet: FastAPI, file: Path, visit: V
     def result_of(asked: Asked) -> str | None:
         method, path, role = asked
         is_in_admin = path.startswith(ADMIN_PATH)
-        if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.answers:
-            return status_word(visit.answers[path])
+        if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.responses:
+            return status_word(visit.responses[path])
         if line := committed.get((method, path)):
             answers = dict(zip(ROLES, line.results, strict=True))
             signed_in = {answer for each, answer in answers.items() if each != "anonymous"}
@@ -55,7 +55,7 @@ async def test_responses_match_access_table(quiet: FastAPI, file: Path, visit: V
 
 
 async def test_undeclared_methods_are_refused(quiet: FastAPI) -> None:
-    """Those of the admin are asked for one model: they are of one route for all."""
+    """Return the URLs, with one model of the admin because all models share the routes."""
     named: dict[str, set[str]] = {}
     for _, method, path in addresses(quiet):
         named.setdefault(example(path), set()).add(method)

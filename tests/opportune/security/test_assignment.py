@@ -13,7 +13,7 @@ from opportune.testing.sample_rows import ROW_ID, fill
 
 ELSEWHERE = 4711
 TAKE_JSON = ("/api/", "/mcp", "/accounts/oauth/register")
-"""Where these begin an address takes no form; elsewhere it takes no JSON."""
+"""Prefixes of URLs that accept JSON. Other URLs accept forms."""
 PROTECTED: dict[str, Any] = {
     "id": ELSEWHERE,
     "owner_id": ROW_ID,
@@ -26,7 +26,7 @@ PROTECTED: dict[str, Any] = {
     "totp_secret": "x",
     "created_at": "1999-01-01T00:00:00Z",
 }
-"""What nobody may choose for what they send."""
+"""Fields that requests may not set."""
 FIT: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
@@ -35,7 +35,7 @@ FIT: dict[str, Any] = {
     "password": PASSWORD,
     "current_password": PASSWORD,
 }
-"""What forms of ours ask for: with it many of them are taken."""
+"""Valid values of common form fields."""
 SESSIONS = "select id, token_hash from accounts_session"
 
 
@@ -49,14 +49,14 @@ async def test_requests_cannot_set_id_owner_time_or_rights(quiet: FastAPI, file:
     sessions: list[Any] = []
     for _, method, path in addresses(quiet):
         if method in ("POST", "PATCH", "PUT") and not path.startswith("/admin"):
-            if not sessions or asked(file, SESSIONS) != sessions:  # some addresses sign out who sends to them
+            if not sessions or asked(file, SESSIONS) != sessions:  # some requests sign the user out
                 headers = await signed_in(quiet, sender)
                 sessions = asked(file, SESSIONS)
             is_json = path.startswith(TAKE_JSON)
             kind = "application/json" if is_json else "application/x-www-form-urlencoded"
             sent = json.dumps(body).encode() if is_json else form
-            answer = await send_request(quiet, method, example(path), {**headers, "content-type": kind}, sent)
-            taken += answer.status < 400
+            response = await send_request(quiet, method, example(path), {**headers, "content-type": kind}, sent)
+            taken += response.status < 400
     assert taken > 2, "and some of them were stored"
     assert owned(file) == before
     assert (
@@ -65,7 +65,7 @@ async def test_requests_cannot_set_id_owner_time_or_rights(quiet: FastAPI, file:
 
 
 def owned(file: Path) -> dict[str, list[Any]]:
-    """By table the rows that are the owner's, or not where or when they should be."""
+    """Return rows with a changed owner, place or time, by table."""
     conditions = {"id": f"id = {ELSEWHERE}", "created_at": "created_at < '2000-01-01'", "owner_id": "owner_id = 1"}
     tables = [name for (name,) in asked(file, "select name from sqlite_master where type = 'table'")]
     found = {}

@@ -13,7 +13,7 @@ async def people(file: Path) -> People:
 
 
 def test_valid_api_requests_do_not_crash(people: People, file: Path) -> None:
-    """Those that are wrong are worse in `test_hostile.py`."""
+    """`test_hostile.py` covers invalid requests."""
     copy(file, filled := file.with_suffix(".filled"))
     site = site_on(file)
     assert list(faults(site, people, examples=1, right_alone=True, begin_anew=lambda: copy(filled, file))) == []

@@ -38,7 +38,7 @@ ANSWERS = [
 
 @pytest.fixture
 async def site(file: Path) -> AsyncIterator[FastAPI]:
-    """One that knows its name, with a crash and a stream."""
+    """Site with BASE_URL, and with routes that crash and stream."""
     app = site_on(file, base_url="http://testserver")
 
     @app.get("/crash")
@@ -55,13 +55,13 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
 
 async def test_all_responses_have_security_headers(site: FastAPI) -> None:
     for method, address, headers, body, status in ANSWERS:
-        answer = await send_request(site, method, address, headers, body)
+        response = await send_request(site, method, address, headers, body)
         kind = f"{method} {address} {headers}"
-        assert answer.status == status, kind
+        assert response.status == status, kind
         for name, value in SECURITY_HEADERS.items():
-            assert answer.headers.getlist(name) == [value], kind
-        (policy,) = answer.headers.getlist("content-security-policy")
+            assert response.headers.getlist(name) == [value], kind
+        (policy,) = response.headers.getlist("content-security-policy")
         rules = dict(rule.split(" ", 1) for rule in policy.split("; ") if " " in rule)
         assert rules["script-src"] == "'self'"
         assert [rules[name] for name in ("object-src", "base-uri", "frame-ancestors")] == ["'none'"] * 3
-        assert not {"server", "access-control-allow-origin"} & set(answer.headers.keys()), kind
+        assert not {"server", "access-control-allow-origin"} & set(response.headers.keys()), kind

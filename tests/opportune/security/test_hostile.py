@@ -12,7 +12,7 @@ from opportune.testing.sample_rows import fill
 from tests.opportune.security.hostile import CANARY, WORST, Forms, Sent, in_a_form, of_document
 from tests.opportune.security.visit import Visit
 
-# Each refuses what the other one stores: one NUL, the other a number of more than 63 bits.
+# PostgreSQL refuses NUL, and SQLite refuses numbers of more than 63 bits.
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 FORM = "application/x-www-form-urlencoded"
@@ -21,47 +21,49 @@ FORM = "application/x-www-form-urlencoded"
 async def test_hostile_values_do_not_crash_the_api(app: FastAPI) -> None:
     owner = _Person(app, await fill(app.state.database, app.state.features))
     for sent in of_document(app.openapi(), kind=app.state.database.url.kind):
-        answer = await owner.send(sent)
-        assert not answer.is_crash, (sent.method, sent.address[:99], sent.body[:99])
-        assert answer.status != 422 or CANARY not in answer.text, sent
+        response = await owner.send(sent)
+        assert not response.is_crash, (sent.method, sent.address[:99], sent.body[:99])
+        assert response.status != 422 or CANARY not in response.text, sent
 
 
 @pytest.mark.database("postgresql")
 async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> None:
     owner = await fill(app.state.database, app.state.features)
     superuser = await make_user(app.state.database, is_superuser=True)
-    await send_request(app, "GET", ADMIN_PATH, {})  # the first request makes its routes
+    await send_request(app, "GET", ADMIN_PATH, {})  # the first request creates the admin routes
     for person, in_admin in ((_Person(app, owner), False), (_Person(app, superuser), True)):
         forms = _forms_of(visit, in_admin=in_admin)
         assert forms
         for number, (address, names) in enumerate(forms.items()):
-            # NUL may be in each text; of numbers there are few, and every other form shows what reads them.
+            # NUL is sent to all forms, and large numbers to every second one.
             for text in WORST[: 1 + number % 2]:
                 body = in_a_form(dict.fromkeys(names, text)).encode()
-                answer = await person.send(Sent("POST", address, body, FORM))
-                assert not answer.is_crash, (address, names, text)
+                response = await person.send(Sent("POST", address, body, FORM))
+                assert not response.is_crash, (address, names, text)
 
 
 def _forms_of(visit: Visit, *, in_admin: bool) -> dict[str, list[str]]:
-    """By the address that they are sent to, the names of the fields of the forms on all these pages."""
-    pages = {example(path): answer for path, answer in visit.answers.items() if path.startswith(ADMIN_PATH) is in_admin}
+    """Return the field names of all forms, by their action URL."""
+    pages = {
+        example(path): response for path, response in visit.responses.items() if path.startswith(ADMIN_PATH) is in_admin
+    }
     found = ((urljoin(at, action), names) for at, page in pages.items() for action, names in Forms(page.text).found)
     return dict(found)
 
 
 class _Person:
-    """Who signs in again where a request before has signed them out."""
+    """Client that signs in again after a request has signed it out."""
 
     def __init__(self, app: FastAPI, user: User) -> None:
         self._app, self._user = app, user
         self._headers: Headers = {}
 
     async def send(self, sent: Sent) -> Response:
-        answer = await self._ask(sent)
-        if status_word(answer) in (TO_SIGN_IN, "401"):
+        response = await self._ask(sent)
+        if status_word(response) in (TO_SIGN_IN, "401"):
             self._headers = await signed_in(self._app, self._user)
-            answer = await self._ask(sent)
-        return answer
+            response = await self._ask(sent)
+        return response
 
     async def _ask(self, sent: Sent) -> Response:
         headers = {**self._headers, "content-type": sent.kind}

@@ -42,7 +42,7 @@ ODD_PATHS = [
 
 @pytest.fixture
 async def site(file: Path) -> AsyncIterator[FastAPI]:
-    """As it stands on the internet."""
+    """Site with production settings."""
     app = site_on(file, environment="production", base_url="https://testserver")
     async with app.router.lifespan_context(app):
         yield app
@@ -50,10 +50,10 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
 
 async def test_odd_and_development_urls_are_not_found(site: FastAPI) -> None:
     for path in ODD_PATHS:
-        answer = await send_request(site, "GET", path)
-        assert answer.status in (303, 307, 403, 404), path
-        assert not re.search(r"(?i)secret_key|\[tool|\[core\]|root:x|openapi", answer.text), path
-        assert answer.status == 404 or path.lower().startswith("/admin") or path.startswith("/files"), path
+        response = await send_request(site, "GET", path)
+        assert response.status in (303, 307, 403, 404), path
+        assert not re.search(r"(?i)secret_key|\[tool|\[core\]|root:x|openapi", response.text), path
+        assert response.status == 404 or path.lower().startswith("/admin") or path.startswith("/files"), path
 
 
 async def test_cookies_are_secure_http_only_and_host_bound(site: FastAPI) -> None:
@@ -69,19 +69,19 @@ async def test_cookies_are_secure_http_only_and_host_bound(site: FastAPI) -> Non
         assert {"secure", "httponly"} <= flags, cookie
         assert flags & {"samesite=lax", "samesite=strict"}, cookie
         assert not any(flag.startswith("domain") for flag in flags), cookie
-        # With this prefix browsers hold it to that; one for a part of the site has the other.
+        # __Host- needs the path /, so cookies for other paths use __Secure-.
         assert cookie.startswith("__Host-" if "path=/" in flags else "__Secure-"), cookie
 
 
 async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
     forwarded = {"x-forwarded-host": "evil.example", "forwarded": "host=evil.example", "x-host": "evil.example"}
     for address in (LOGIN_PATH, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
-        answer = await send_request(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
-        assert "evil.example" not in answer.text + str(answer.headers), address
+        response = await send_request(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
+        assert "evil.example" not in response.text + str(response.headers), address
 
 
 def test_only_configured_services_are_requested() -> None:
-    """No visitor names an address that this server then visits. Commands are the operator's."""
+    """Visitors cannot choose a URL that the server requests. Commands belong to the operator."""
     client = re.compile(
         r"^\s*(?:import|from) (httpx|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE
     )
@@ -96,10 +96,10 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/config/secrets/gcp.py",  # SECRETS_FROM
         "opportune/contrib/mcp/servers/client.py",
-        "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and what the code of a job says
+        "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/llm/providers/embeddings_client.py",
         "opportune/llm/providers/http_client.py",
         "opportune/llm/tools/web_search_client.py",
         "opportune/mail/https.py",
-        "opportune/ops/telemetry/traces/outgoing.py",  # looks on
+        "opportune/ops/telemetry/traces/outgoing.py",  # observes requests
     ]

@@ -1,4 +1,4 @@
-"""What every address answers to whoever may read all of it."""
+"""Responses of all pages to users with full read access."""
 
 import re
 from html.parser import HTMLParser
@@ -14,7 +14,7 @@ LEADS = {"href", "src", "action", "formaction", "data"}
 
 
 class Page(HTMLParser):
-    """What a page would have the browser run or fetch."""
+    """Elements that run or load something."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -45,17 +45,17 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(visit: Visit) -> dict[str, Page]:
-    found = {path: Page(answer.text) for path, answer in visit.answers.items() if is_page(answer)}
+    found = {path: Page(response.text) for path, response in visit.responses.items() if is_page(response)}
     assert len(found) > 20
     return found
 
 
-def is_page(answer: Response) -> bool:
-    return answer.headers.get("content-type", "").startswith("text/html")
+def is_page(response: Response) -> bool:
+    return response.headers.get("content-type", "").startswith("text/html")
 
 
 def test_get_requests_change_nothing(visit: Visit) -> None:
-    """A link or a picture of another site leads a visitor's browser to any of these."""
+    """Links and images of other sites can trigger any GET request."""
     assert visit.after == visit.before
 
 
@@ -73,7 +73,7 @@ def test_pages_load_nothing_from_other_hosts(pages: dict[str, Page]) -> None:
 
 
 def test_csp_forbids_inline_and_foreign_scripts(visit: Visit) -> None:
-    policies = {path: answer.headers["content-security-policy"] for path, answer in visit.answers.items()}
+    policies = {path: response.headers["content-security-policy"] for path, response in visit.responses.items()}
     loose = {
         path: policy
         for path, policy in policies.items()
@@ -83,11 +83,15 @@ def test_csp_forbids_inline_and_foreign_scripts(visit: Visit) -> None:
 
 
 def test_pages_of_users_are_not_stored(visit: Visit) -> None:
-    stored = {path for path, answer in visit.answers.items() if "public" in answer.headers["cache-control"]}
-    assert stored == {"/favicon.ico", "/robots.txt"} & visit.answers.keys(), "which are the same for everybody"
+    stored = {path for path, response in visit.responses.items() if "public" in response.headers["cache-control"]}
+    assert stored == {"/favicon.ico", "/robots.txt"} & visit.responses.keys(), "which are the same for everybody"
 
 
 def test_table_pages_show_no_secrets(visit: Visit) -> None:
-    """`rows` and `factories` have put a hash into every column for one."""
-    told = [path for path, answer in visit.answers.items() if "$argon2" in answer.text or "token_hash" in answer.text]
+    """`rows` and `factories` fill secret columns with a hash."""
+    told = [
+        path
+        for path, response in visit.responses.items()
+        if "$argon2" in response.text or "token_hash" in response.text
+    ]
     assert told == []

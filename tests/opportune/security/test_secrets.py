@@ -28,7 +28,7 @@ ROTATED = NEWER.model_copy(update={"secret_key_fallbacks": SITE.secret_key})
 
 @pytest.fixture
 async def crashing(file: Path) -> AsyncIterator[FastAPI]:
-    """A site whose every secret is a canary, with a page that fails."""
+    """Site with canary values as secrets, and a page that fails."""
     secrets = {
         name: SecretStr(CANARY)
         for name, field in Settings.model_fields.items()
@@ -44,10 +44,8 @@ async def crashing(file: Path) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_secrets_are_not_logged_or_returned(
-    crashing: FastAPI, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A password, a token and a cookie, at addresses that take them, refuse them and fail."""
+async def test_secrets_are_not_logged_or_returned(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    """Send a password, a token and a cookie to URLs that accept, refuse and crash."""
     caplog.set_level(logging.DEBUG)
     user = await make_user(crashing.state.database)
     body = {"email": user.email, "username": user.email, "password": CANARY, "current_password": CANARY}

@@ -1,4 +1,4 @@
-"""A visit to every address of the site by whoever may read all of it."""
+"""Requests to all pages of the site, by users with full read access."""
 
 import sqlite3
 from contextlib import closing
@@ -10,29 +10,29 @@ from opportune.testing.access import addresses, everyone, example, site_on
 from opportune.testing.asgi_requests import Response, send_request
 
 NOTES = {"admin_audit_entry", "accounts_event"}
-"""Who looked at what may be written down."""
+"""Tables that reading may change."""
 
 
 class Visit(NamedTuple):
-    answers: dict[str, Response]
-    """By the path of their address."""
+    responses: dict[str, Response]
+    """Responses by path."""
     before: list[str]
     after: list[str]
 
 
 async def read_all(file: Path) -> Visit:
-    """All that can be read, by an owner outside the admin and by a superuser in it; the file has no rows yet."""
+    """Read all pages: the admin as superuser, other pages as owner."""
     app = site_on(file)
     async with app.router.lifespan_context(app):
         people, before = await everyone(app), rows(file)
-        answers = {
+        responses = {
             path: await send_request(
                 app, "GET", example(path), people["superuser" if path.startswith(ADMIN_PATH) else "owner"]
             )
             for _, method, path in addresses(app)
             if method == "GET"
         }
-        return Visit(answers, before, rows(file))
+        return Visit(responses, before, rows(file))
 
 
 def rows(file: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""How event streams are sent: until their end, or until the visitor has left."""
+"""End of event streams: after the last event, or after a disconnect."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ SCOPE = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
 
 
 class Visitor:
-    """Keeps what is sent, and has left once `left` is set."""
+    """ASGI client that records messages, and disconnects when `left` is set."""
 
     def __init__(self) -> None:
         self.body = b""
@@ -29,7 +29,7 @@ class Visitor:
 
 
 class Source:
-    """Events of which the last waits for ever, unless an error is given."""
+    """Yield events, then wait forever or raise an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

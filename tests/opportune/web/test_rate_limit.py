@@ -15,7 +15,7 @@ from opportune.web.rate_limit.cache_storage import CacheStorage
 TWICE = RateLimit("test", 2, 100, storage="cache")
 FOUR_TIMES = RateLimit("more", 4, 100, storage="cache")
 NO_SESSION = cast("AsyncSession", None)
-"""What is in the database alone needs one."""
+"""Only limits in the database need one."""
 
 
 def storage_at(url: str) -> CacheStorage:
@@ -27,7 +27,7 @@ def limiter_at(url: str) -> RateLimiter:
 
 
 async def counted(limiter: RateLimiter, who: str, times: int, limit: RateLimit = TWICE) -> int:
-    """How many of so many tries were let through."""
+    """Return how many of the attempts were allowed."""
     passed = 0
     for _ in range(times):
         try:
@@ -106,10 +106,10 @@ async def test_limit_as_dependency_counts_address(app: FastAPI, client: AsyncCli
     @app.get("/once", dependencies=[Depends(RateLimit("once", 1, storage="cache"))])
     async def once() -> None: ...
 
-    answers = [await client.get("/once") for _ in range(2)]
+    responses = [await client.get("/once") for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [200, 429]
-    assert 0 < int(answers[1].headers["Retry-After"]) <= 300
+    assert [response.status_code for response in responses] == [200, 429]
+    assert 0 < int(responses[1].headers["Retry-After"]) <= 300
 
 
 async def test_counters_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

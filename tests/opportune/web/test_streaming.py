@@ -1,4 +1,4 @@
-"""Text that streams into a page, asked by the example of docs/llm.md."""
+"""Streaming of Markdown, with the example of docs/llm.md."""
 
 import asyncio
 import re
@@ -79,9 +79,7 @@ async def ask(client: AsyncClient, question: str = "Is it?", **headers: str) -> 
     return response.status_code, response.text
 
 
-async def test_stream_is_page_or_events(
-    client: AsyncClient, script: FakeProvider
-) -> None:
+async def test_stream_is_page_or_events(client: AsyncClient, script: FakeProvider) -> None:
     status, html = await ask(client)
     assert status == 200
     assert 'value="Is it?"' in html
@@ -106,9 +104,7 @@ async def test_model_gets_prompt_of_route(client: AsyncClient, script: FakeProvi
     assert [message.content for message in messages] == ["Answer from this book alone: Waves without a shore.", "Who?"]
 
 
-async def test_error_is_shown_below_text(
-    client: AsyncClient, script: FakeProvider
-) -> None:
+async def test_error_is_shown_below_text(client: AsyncClient, script: FakeProvider) -> None:
     for headers in WAYS:
         script.script = ["So far", LLMError("timeout", "The model took <too> long.")]
         status, html = await ask(client, **headers)
@@ -201,9 +197,7 @@ async def test_silent_stream_sends_heartbeat(
         assert "So far" in (await ask(client))[1]
 
 
-async def test_browser_shows_and_stops_stream(
-    page: Page, script: FakeProvider
-) -> None:
+async def test_browser_shows_and_stops_stream(page: Page, script: FakeProvider) -> None:
     gate = asyncio.Event()
     script.script = ["# Yes\n\nIt *is*", gate, " so."]
     await page.goto("/books/1")
@@ -234,7 +228,7 @@ async def stop_and_leave_what_has_come(page: Page, script: FakeProvider) -> None
 
 
 async def ask_another_question(page: Page, script: FakeProvider) -> None:
-    """Its answer takes the place of the one that is being written."""
+    """The new answer replaces the current one."""
     script.stopped.clear()
     script.script = ["First", asyncio.Event()]
     await page.get_by_role("button", name="Ask").click()

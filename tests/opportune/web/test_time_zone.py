@@ -1,4 +1,4 @@
-"""Times are shown and read where somebody is, and stored in UTC."""
+"""Times are shown and read in the visitor's zone, and stored in UTC."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -88,8 +88,8 @@ async def test_page_times_are_in_zone_of_browser(
 ) -> None:
     for headers, shown in SHOWN:
         assert (await client.get("/when", headers=headers)).text == shown, headers
-    answers = [(await client.get("/kept", headers=headers)).text for headers in (VIENNA, {}, VIENNA)]
-    assert answers == ["1 Jul 2026, 17:30 IST"] * 3
+    responses = [(await client.get("/kept", headers=headers)).text for headers in (VIENNA, {}, VIENNA)]
+    assert responses == ["1 Jul 2026, 17:30 IST"] * 3
 
 
 async def test_page_has_zone_of_site(client: AsyncClient) -> None:
@@ -137,7 +137,7 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
 @pytest.mark.usefixtures("vienna")
 @pytest.mark.parametrize("hour", [0, 1, 2])
 async def test_unchanged_time_is_stored_unchanged(hour: int) -> None:
-    """Also in the hour that clocks show twice."""
+    """This includes the repeated hour when clocks are set back."""
     moment = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
     shown = Form(Meeting, Meeting(starts_at=moment)).field("starts_at")
     again = Form(Meeting)

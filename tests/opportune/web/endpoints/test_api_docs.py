@@ -24,7 +24,7 @@ async def list_words(q: str = "") -> list[str]:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A site whose API is small: Swagger UI draws every operation of a large one."""
+    """Site with a small API, which Swagger UI renders quickly."""
     app = quiet_app(settings, [Feature(name="words", summary="Words.", api=router)])
     async with app.router.lifespan_context(app):
         yield app

@@ -36,7 +36,7 @@ async def test_health_check_accepts_any_host_name(settings: Settings) -> None:
 
 @pytest.fixture
 def broken_site(tmp_path: Path) -> FastAPI:
-    (tmp_path / "secret.db").mkdir()  # a folder, which no database can be
+    (tmp_path / "secret.db").mkdir()  # a folder is not a database
     return create_app(settings_for(f"sqlite:///{tmp_path / 'secret.db'}"))
 
 

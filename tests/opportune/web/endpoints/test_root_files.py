@@ -9,9 +9,9 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_logo_is_the_default_favicon(client: AsyncClient) -> None:
-    answer = await client.get("/favicon.ico")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
-    assert answer.content == (await client.get("/static/icon.svg")).content
+    response = await client.get("/favicon.ico")
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
+    assert response.content == (await client.get("/static/icon.svg")).content
     assert (await client.head("/favicon.ico")).status_code == 200
 
 
@@ -20,15 +20,15 @@ async def test_project_favicon_replaces_logo(
 ) -> None:
     (tmp_path / "favicon.ico").write_bytes(b"\0\0\1\0")
     monkeypatch.setattr(assets, "all_directories", [tmp_path, *assets.all_directories])
-    answer = await client.get("/favicon.ico")
-    assert answer.content == b"\0\0\1\0"
-    assert answer.headers["content-type"].startswith("image/")
+    response = await client.get("/favicon.ico")
+    assert response.content == b"\0\0\1\0"
+    assert response.headers["content-type"].startswith("image/")
 
 
 async def test_robots_txt_excludes_private_paths(client: AsyncClient) -> None:
-    answer = await client.get("/robots.txt")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-    assert {"Disallow: /accounts/", "Disallow: /admin", "Disallow: /api/"} < set(answer.text.splitlines())
+    response = await client.get("/robots.txt")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert {"Disallow: /accounts/", "Disallow: /admin", "Disallow: /api/"} < set(response.text.splitlines())
 
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt"])

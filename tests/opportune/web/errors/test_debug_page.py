@@ -1,4 +1,4 @@
-"""What who writes the site is shown of an error of their own, and what nobody is."""
+"""Content of the debug page, and masked secrets."""
 
 import re
 from collections.abc import AsyncIterator
@@ -57,9 +57,7 @@ async def test_request_is_shown_without_secrets(faulty: AsyncClient) -> None:
     assert "opensesame" not in page.split("Traceback, with the framework")[0]
 
 
-async def test_details_are_hidden_without_debug(
-    faulty: AsyncClient, client: AsyncClient, app: FastAPI
-) -> None:
+async def test_details_are_hidden_without_debug(faulty: AsyncClient, client: AsyncClient, app: FastAPI) -> None:
     problem = (await faulty.get("/shelf/upper", headers={"Accept": "application/json"})).text
     assert "Emma" not in problem
     assert (await client.get(debug_page.SAVED)).status_code == 404
@@ -99,7 +97,7 @@ def test_secrets_are_masked_and_reprs_may_fail(
     assert "$argon2" not in report.variables["text"] + report.message
     assert "sk-abcdef" not in str(report_of(caught(row=1, url="", text="sent sk-abcdef"), settings))
 
-    # What Python's own short repr catches by itself differs by its version.
+    # Python versions differ in the errors that reprlib catches.
     monkeypatch.setattr(Repr, "repr", lambda _self, value: repr(value))
     assert report_of(error, settings).variables["row"] == "<Broken: its repr raises ValueError>"
 

@@ -25,7 +25,7 @@ class SignIn(BaseModel):
 
 @pytest.fixture
 async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """A site with routes that fail in every way."""
+    """Site with routes that fail in different ways."""
 
     @app.get("/crash")
     @app.get("/api/crash")
@@ -84,9 +84,7 @@ async def test_errors_are_pages_or_problem_details(
     assert "a_column_that_no_migration_made" in caplog.text
 
 
-async def test_crash_is_logged_and_hidden_from_visitors(
-    faulty: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     for path in ("/crash", "/api/crash"):
         caplog.clear()
         response = await faulty.get(path)
@@ -152,9 +150,7 @@ async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: py
         assert "s3cret" not in response.text + caplog.text
 
 
-async def test_sql_errors_are_500_and_data_errors_4xx(
-    faulty: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_sql_errors_are_500_and_data_errors_4xx(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await faulty.get("/wrong")).status_code == 500
     assert "syntax error" in caplog.text
 

@@ -1,4 +1,4 @@
-"""What a failure teaches in development, and that it tells nothing elsewhere."""
+"""Hints for common errors, in development only."""
 
 import sys
 from collections.abc import AsyncIterator

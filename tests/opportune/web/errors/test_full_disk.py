@@ -1,4 +1,4 @@
-"""Disks that have no room left, for the database and for uploads."""
+"""Full disks, for the database and for uploads."""
 
 import errno
 import logging
@@ -29,7 +29,7 @@ resource = pytest.importorskip("resource", reason="this system has no limit on t
 
 MESSAGE = "The disk of this site is full, so nothing was saved. Please try again later."
 MAX_FILE_BYTES = 1_500_000
-"""More than the parser keeps in memory, less than what is sent."""
+"""Larger than the memory buffer of the parser, and smaller than the upload."""
 FILE = {"file": ("a.bin", bytes(3_000_000), "application/octet-stream")}
 
 
@@ -83,7 +83,7 @@ def files_in(folder: Path) -> list[Path]:
 
 @contextmanager
 def small_disk(max_bytes: int = MAX_FILE_BYTES) -> Iterator[None]:
-    """Let this process write no larger file: the system refuses with EFBIG, as Python ignores SIGXFSZ."""
+    """Limit the size of files of this process. Larger writes fail with EFBIG."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
     try:

@@ -1,4 +1,4 @@
-"""What a model says of the HTML of its fields."""
+"""Form controls of model fields."""
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal

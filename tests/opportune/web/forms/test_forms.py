@@ -23,7 +23,7 @@ class Letter(BaseModel):
 
 
 async def sent(app: FastAPI, client: AsyncClient, **fields: str) -> dict[str, object]:
-    """What a route reads of a form."""
+    """Submit a form, and return what the route reads."""
 
     @app.post("/api/letter")
     async def letter(request: Request) -> dict[str, object]:
@@ -70,8 +70,8 @@ async def test_form_in_any_encoding_is_handled(app: FastAPI, client: AsyncClient
     for charset in ODD_ENCODINGS:
         headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
         for text in (rb"\ud800" * 21, b"xn--" + b"a" * 99):
-            answer = await client.post("/api/letter", content=part % text, headers=headers)
-            assert answer.status_code in (200, 400), (charset, text)
+            response = await client.post("/api/letter", content=part % text, headers=headers)
+            assert response.status_code in (200, 400), (charset, text)
 
 
 @pytest.mark.database("sqlite")
@@ -81,8 +81,8 @@ async def test_too_many_fields_or_files_are_refused(app: FastAPI, client: AsyncC
     headers = {"content-type": "multipart/form-data; boundary=x"}
     file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n\r\n'
     assert (await client.post("/api/letter", data=many)).status_code == 400
-    answer = await client.post("/api/letter", content=file * 21 + b"--x--\r\n", headers=headers)
-    assert (answer.status_code, "Too many files" in answer.text) == (400, True)
+    response = await client.post("/api/letter", content=file * 21 + b"--x--\r\n", headers=headers)
+    assert (response.status_code, "Too many files" in response.text) == (400, True)
 
 
 async def test_invalid_email_has_short_message() -> None:

@@ -1,4 +1,4 @@
-"""docs/forms.md is true: its form and its list are put into the site and used."""
+"""The form and the list of docs/forms.md."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """What the guide's Python defines; its templates are found."""
+    """Names that the Python code of the guide defines."""
     names: dict[str, Any] = {}
     exec("".join(blocks("python")), names)  # noqa: S102 - the guide's own
     form, list_ = blocks("jinja")
@@ -59,29 +59,29 @@ async def test_page_has_every_field(enquiries: FastAPI, client: AsyncClient) -> 
 
 async def test_invalid_form_keeps_values(enquiries: FastAPI, client: AsyncClient) -> None:
     sent = {"name": '<"Ada">', "email": "ada", "message": "x" * 2001, "call_on": "soon", "newsletter": "true"}
-    answer = await client.post("/enquiries", data=sent)
-    assert answer.status_code == 422
-    assert answer.text.startswith("<!doctype html>")
-    assert 'value="&lt;&#34;Ada&#34;&gt;"' in answer.text
-    assert 'aria-invalid="true" aria-describedby="email-error email-help" autofocus=""' in answer.text
-    assert answer.text.count("autofocus") == 1
-    assert "Please write at most 2000 characters." in answer.text
-    assert "Please give a date" in answer.text
-    assert 'name="newsletter" checked' in answer.text
+    response = await client.post("/enquiries", data=sent)
+    assert response.status_code == 422
+    assert response.text.startswith("<!doctype html>")
+    assert 'value="&lt;&#34;Ada&#34;&gt;"' in response.text
+    assert 'aria-invalid="true" aria-describedby="email-error email-help" autofocus=""' in response.text
+    assert response.text.count("autofocus") == 1
+    assert "Please write at most 2000 characters." in response.text
+    assert "Please give a date" in response.text
+    assert 'name="newsletter" checked' in response.text
 
 
 async def test_htmx_gets_form_or_redirect(enquiries: FastAPI, client: AsyncClient) -> None:
-    answer = await client.post("/enquiries", data=SENT | {"email": ""}, headers=HTMX)
-    assert (answer.status_code, answer.text.lstrip()[:5]) == (422, "<form")
-    answer = await client.post("/enquiries", data=SENT, headers=HTMX)
-    assert (answer.status_code, answer.headers["HX-Redirect"]) == (200, "/")
-    answer = await client.post("/enquiries", data=SENT)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    response = await client.post("/enquiries", data=SENT | {"email": ""}, headers=HTMX)
+    assert (response.status_code, response.text.lstrip()[:5]) == (422, "<form")
+    response = await client.post("/enquiries", data=SENT, headers=HTMX)
+    assert (response.status_code, response.headers["HX-Redirect"]) == (200, "/")
+    response = await client.post("/enquiries", data=SENT)
+    assert (response.status_code, response.headers["location"]) == (303, "/")
 
 
 async def test_form_from_other_site_is_refused(enquiries: FastAPI, client: AsyncClient) -> None:
-    answer = await client.post("/enquiries", data=SENT, headers={"Origin": "https://evil.example"})
-    assert answer.status_code == 403
+    response = await client.post("/enquiries", data=SENT, headers={"Origin": "https://evil.example"})
+    assert response.status_code == 403
 
 
 async def test_storage_error_keeps_other_values(
@@ -91,10 +91,10 @@ async def test_storage_error_keeps_other_values(
         raise StorageError
 
     monkeypatch.setattr(type(enquiries.state.storage), "save", away)
-    answer = await client.post("/enquiries", data=SENT, files={"photo": ("a.jpg", photo(), "image/jpeg")})
-    assert answer.status_code == 503
-    assert f"{StorageError()} You can also send this without a photo." in answer.text
-    assert "How much\nis it?</textarea>" in answer.text
+    response = await client.post("/enquiries", data=SENT, files={"photo": ("a.jpg", photo(), "image/jpeg")})
+    assert response.status_code == 503
+    assert f"{StorageError()} You can also send this without a photo." in response.text
+    assert "How much\nis it?</textarea>" in response.text
 
 
 def test_list_shows_filter_order_and_pages(guide: SimpleNamespace) -> None:

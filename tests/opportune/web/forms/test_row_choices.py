@@ -1,4 +1,4 @@
-"""Fields of forms that point at rows."""
+"""Foreign key fields of forms."""
 
 from typing import Annotated, Any
 

@@ -78,9 +78,7 @@ async def test_image_type_is_detected_from_content(browser: AsyncClient) -> None
     assert answer["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
 
 
-async def test_single_field_checks_one_image(
-    browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_single_field_checks_one_image(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
 
     def look(content: bytes) -> str:
@@ -108,9 +106,7 @@ async def test_empty_file_field_is_left_out(browser: AsyncClient) -> None:
         (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large()),
     ],
 )
-async def test_hostile_file_is_a_field_error(
-    browser: AsyncClient, content: bytes, words: str
-) -> None:
+async def test_hostile_file_is_a_field_error(browser: AsyncClient, content: bytes, words: str) -> None:
     answer = await sent(browser, photo=("a.jpg", content, "image/jpeg"))
     assert (answer["title"], answer["errors"]) == ("Ada", {"photo": words})
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 async def reader(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """A site with a route that reads its body, and one that parses it."""
+    """Site with a route that reads the body, and one that parses it."""
 
     @app.post("/api/read")
     async def read(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""A site of a few routes behind the middleware, and the real one."""
+"""Compression of a small app and of the site."""
 
 import threading
 import zlib
@@ -121,15 +121,19 @@ async def test_secret_responses_are_not_compressed(
     assert (part.status_code, part.content) == (206, whole.content[2:10])
     assert "content-encoding" not in {**whole.headers, **part.headers}
 
-    answer = await visitor.get("/status/304", headers=GZIP)
-    assert (answer.status_code, answer.headers["etag"], answer.headers["vary"]) == (304, 'W/"a"', "Accept-Encoding")
-    assert "content-encoding" not in answer.headers
+    response = await visitor.get("/status/304", headers=GZIP)
+    assert (response.status_code, response.headers["etag"], response.headers["vary"]) == (
+        304,
+        'W/"a"',
+        "Accept-Encoding",
+    )
+    assert "content-encoding" not in response.headers
     assert (await visitor.get("/status/304", headers=PLAIN)).headers["etag"] == '"a"'
 
     (header,) = SECRET_HEADERS.items()
-    answer = await visitor.get("/said/{}/{}".format(*header), headers=GZIP)
-    assert "content-encoding" not in answer.headers
-    assert answer.headers["cache-control"] == "no-store, no-transform"
+    response = await visitor.get("/said/{}/{}".format(*header), headers=GZIP)
+    assert "content-encoding" not in response.headers
+    assert response.headers["cache-control"] == "no-store, no-transform"
 
 
 KINDS = [
@@ -149,25 +153,25 @@ KEPT = ["content-encoding/identity", "content-range/bytes 0-9/10", "accept-range
 
 async def test_only_large_text_is_compressed(visitor: AsyncClient) -> None:
     for kind, is_text in KINDS:
-        answer = await visitor.get(f"/typed/{kind}", headers=GZIP)
-        assert (answer.headers.get("content-encoding") == "gzip") is is_text, kind
-        assert ("vary" in answer.headers) is is_text, kind
-        assert answer.text == LONG
+        response = await visitor.get(f"/typed/{kind}", headers=GZIP)
+        assert (response.headers.get("content-encoding") == "gzip") is is_text, kind
+        assert ("vary" in response.headers) is is_text, kind
+        assert response.text == LONG
     for size, encoding in ((0, None), (MIN_SIZE_BYTES - 1, None), (MIN_SIZE_BYTES, "gzip")):
-        answer = await visitor.get(f"/sized/{size}", headers=GZIP)
-        assert answer.headers.get("content-encoding") == encoding, size
-        assert answer.text == "x" * size
+        response = await visitor.get(f"/sized/{size}", headers=GZIP)
+        assert response.headers.get("content-encoding") == encoding, size
+        assert response.text == "x" * size
     for said in KEPT:
-        answer = await visitor.get(f"/said/{said}", headers=GZIP)
-        assert answer.headers.get("content-encoding") in (None, "identity"), said
-        assert answer.text == LONG
+        response = await visitor.get(f"/said/{said}", headers=GZIP)
+        assert response.headers.get("content-encoding") in (None, "identity"), said
+        assert response.text == LONG
 
 
 async def test_errors_are_compressed(visitor: AsyncClient) -> None:
     for code in (200, 404, 500):
-        answer = await visitor.get(f"/status/{code}", headers=GZIP)
-        assert (answer.status_code, answer.headers["content-encoding"]) == (code, "gzip")
-        assert answer.json() == {"lines": LONG}
+        response = await visitor.get(f"/status/{code}", headers=GZIP)
+        assert (response.status_code, response.headers["content-encoding"]) == (code, "gzip")
+        assert response.json() == {"lines": LONG}
 
 
 WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
@@ -185,17 +189,17 @@ WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
 async def test_cross_site_request_with_cookie_is_not_compressed(visitor: AsyncClient) -> None:
     for headers, is_compressed in WITH_COOKIES:
         for path in ("/page", "/pieces"):
-            answer = await visitor.get(path, headers={**GZIP, **headers})
-            assert ("content-encoding" in answer.headers) is is_compressed, headers
-            assert answer.text == LONG
+            response = await visitor.get(path, headers={**GZIP, **headers})
+            assert ("content-encoding" in response.headers) is is_compressed, headers
+            assert response.text == LONG
 
 
 async def test_compressed_stream_is_complete(visitor: AsyncClient) -> None:
     for headers, told in product((GZIP, PLAIN), (False, True)):
-        answer = await visitor.get("/pieces", params={"told": told}, headers=headers)
-        assert answer.text == LONG
-        assert ("content-encoding" in answer.headers) is (headers is GZIP)
-        assert ("content-length" in answer.headers) is (told and headers is PLAIN)
+        response = await visitor.get("/pieces", params={"told": told}, headers=headers)
+        assert response.text == LONG
+        assert ("content-encoding" in response.headers) is (headers is GZIP)
+        assert ("content-length" in response.headers) is (told and headers is PLAIN)
 
 
 async def test_compressed_events_are_sent_immediately() -> None:
@@ -223,9 +227,7 @@ async def test_compressed_events_are_sent_immediately() -> None:
     assert not sent[-1]["more_body"]
 
 
-async def test_long_response_is_compressed_in_a_thread(
-    visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_long_response_is_compressed_in_a_thread(visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
     compress = zlib.compress
 
@@ -244,7 +246,7 @@ async def test_long_response_is_compressed_in_a_thread(
 
 async def test_pages_and_json_are_compressed(client: AsyncClient) -> None:
     for path in ("/accounts/login", "/nothing", "/api/openapi.json"):
-        answer = await client.get(path, headers={**GZIP, "Accept": "text/html"})
-        assert answer.headers["content-encoding"] == "gzip", path
-        assert "Accept-Encoding" in answer.headers["vary"]
-        assert "content-security-policy" in answer.headers
+        response = await client.get(path, headers={**GZIP, "Accept": "text/html"})
+        assert response.headers["content-encoding"] == "gzip", path
+        assert "Accept-Encoding" in response.headers["vary"]
+        assert "content-security-policy" in response.headers

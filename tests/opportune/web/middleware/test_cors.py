@@ -1,4 +1,4 @@
-"""CORS_ORIGINS: pages of other origins call the API with a token, and never with a visitor's cookies."""
+"""CORS_ORIGINS: pages of other origins may call the API with a token, but not with cookies."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

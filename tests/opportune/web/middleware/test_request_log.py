@@ -43,7 +43,7 @@ async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
         response = await client.get("/health/live", headers={"X-Request-ID": number})
         assert response.headers["x-request-id"] != number
 
-    """By the same browser it may be after signing in, and by others of the same cache."""
+    """Neither the browser nor a shared cache may reuse the page after sign-in."""
     assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
 
 
@@ -78,9 +78,7 @@ async def test_headers_of_route_are_not_duplicated(settings: Settings) -> None:
     assert headers.get_list("x-request-id") == ["of-the-proxy"]
 
 
-async def test_request_id_is_in_response_and_log(
-    client: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
     response = await client.get("/accounts/login?token=hidden", headers={"X-Request-ID": "from-the-proxy"})
     assert response.headers["x-request-id"] == "from-the-proxy"

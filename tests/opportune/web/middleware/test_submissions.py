@@ -1,4 +1,4 @@
-"""Forms that are sent twice, on a site with routes that store what they get."""
+"""Double submission of forms."""
 
 import asyncio
 import re
@@ -187,9 +187,7 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
     assert titles == ["slow"]
 
 
-async def test_slow_form_is_not_processed_twice(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_form_is_not_processed_twice(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
     first = asyncio.create_task(client.post("/slow", data=NOTE))
     while not titles:

@@ -1,4 +1,4 @@
-"""Texts that are hard to cut into pieces."""
+"""Texts that are difficult to split."""
 
 from hypothesis import strategies as st
 

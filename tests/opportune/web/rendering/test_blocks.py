@@ -1,4 +1,4 @@
-"""Parts of pages by themselves."""
+"""Rendering of single blocks."""
 
 import pytest
 from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
@@ -31,9 +31,7 @@ def environment() -> Environment:
         ("more", '<p>More</p><ul><li class="own">&lt;a&gt;</li></ul>'),
     ],
 )
-def test_block_renders_overrides_only(
-    environment: Environment, name: str, found: str
-) -> None:
+def test_block_renders_overrides_only(environment: Environment, name: str, found: str) -> None:
     assert render_block(environment, name, "found", {"rows": ["<a>"]}) == found
 
 

@@ -1,4 +1,4 @@
-"""What is said on the page that follows, on a site with routes that say something."""
+"""Flash messages."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -69,9 +69,9 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
-    answer = await client.post("/say", data={"words": "<b>Saved</b>"})
+    response = await client.post("/say", data={"words": "<b>Saved</b>"})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/shown")  # the address tells nothing
+    assert (response.status_code, response.headers["location"]) == (303, "/shown")  # without the message
     page = (await client.get("/shown")).text
     assert page.count("&lt;b&gt;Saved&lt;/b&gt;") == 1
     assert 'role="status"' in page
@@ -82,17 +82,17 @@ async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
 async def test_messages_keep_their_order(client: AsyncClient) -> None:
     await client.post("/say", data={"words": ["One.", "Two."]})
     await client.post("/say", data={"words": "Three."})
-    await client.get("/health/live")  # shows no page
+    await client.get("/health/live")  # renders no page
 
     page = (await client.get("/shown")).text
     assert page.index("One.") < page.index("Two.") < page.index("Three.")
 
 
 async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
-    answer = await client.post("/fail", headers={"Accept": "text/html"})
+    response = await client.post("/fail", headers={"Accept": "text/html"})
 
-    assert answer.status_code == 409
-    assert "This is done." not in answer.text
+    assert response.status_code == 409
+    assert "This is done." not in response.text
     assert not client.cookies
 
 
@@ -116,18 +116,16 @@ async def test_forged_message_cookie_is_ignored(client: AsyncClient, settings: S
 
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
     words = [f"{number} {number * 7919**130}" for number in range(100, 110)]
-    answer = await client.post("/say", data={"words": words})
+    response = await client.post("/say", data={"words": words})
 
     assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
-    page = (await client.get(answer.headers["location"])).text
+    page = (await client.get(response.headers["location"])).text
     assert words[-1][:400] in page
     assert words[0][:400] not in page
 
 
 @pytest.mark.parametrize("path", ["/kept", "/kept-for-each"])
-async def test_cached_page_has_no_message_of_other_visitor(
-    app: FastAPI, client: AsyncClient, path: str
-) -> None:
+async def test_cached_page_has_no_message_of_other_visitor(app: FastAPI, client: AsyncClient, path: str) -> None:
     await sign_in(client, app, await make_user(app.state.database))
     before = await client.get(path)
     await client.post("/say", data={"words": "For Ada alone."})
@@ -136,6 +134,6 @@ async def test_cached_page_has_no_message_of_other_visitor(
     after = await client.get(path)
     assert "For Ada alone." not in after.text
     if path == "/kept-for-each":
-        assert after.headers["build"] == before.headers["build"]  # kept as before
+        assert after.headers["build"] == before.headers["build"]  # still cached
     client.cookies.clear()
     assert "For Ada alone." not in (await client.get(path)).text

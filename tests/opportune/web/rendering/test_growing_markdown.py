@@ -31,9 +31,7 @@ def in_parts(text: str, size: int) -> Iterator[str]:
 
 @settings(deadline=None, max_examples=40)
 @given(documents, st.integers(1, 7))
-def test_frozen_blocks_do_not_depend_on_chunks(
-    text: str, size: int
-) -> None:
+def test_frozen_blocks_do_not_depend_on_chunks(text: str, size: int) -> None:
     blocks, seen = MarkdownBlocks(), 0
     for part in in_parts(text, size):
         before = list(blocks.frozen)
@@ -102,7 +100,7 @@ def test_long_open_block_is_plain_text() -> None:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The length of every text that was parsed."""
+    """Lengths of all parsed texts."""
     lengths: list[int] = []
     parse = ParserBlock.parse
 
@@ -127,9 +125,7 @@ def test_number_of_parses_is_bounded(text: str, parsed: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "times"), [(PROSE, 5), (FENCE, 15), (TABLE, 10), (LIST, 15), (LOOSE_LIST, 15), ("a " * 15_000, 10)]
 )
-def test_cost_per_character_is_constant(
-    text: str, times: int, parsed: list[int]
-) -> None:
+def test_cost_per_character_is_constant(text: str, times: int, parsed: list[int]) -> None:
     blocks = MarkdownBlocks()
     for part in in_parts(text, 100):
         blocks.feed(part)

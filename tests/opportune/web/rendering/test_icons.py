@@ -50,9 +50,7 @@ def test_framework_names_icons_in_scanned_files_only() -> None:
     assert named <= explained | declared, "what is no view and no kind of event is told by icons.add"
 
 
-def test_icons_of_features_are_in_the_sheet(
-    project: Path, app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_icons_of_features_are_in_the_sheet(project: Path, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "KINDS", {})
 
     class ShelfAdmin(BaseView):
@@ -81,9 +79,7 @@ def test_added_icon_is_in_the_sheet(project: Path) -> None:
     assert "mood-happy" in names()
 
 
-def test_unknown_icon_is_reported(
-    project: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     (project / "templates/page.html").write_text('<i class="ti ti-home"></i><i class="ti ti-hoem"></i>')
     (line,) = icons.faults()
     assert line.startswith("templates/page.html: Tabler has no icon named hoem: see https://")
@@ -116,15 +112,13 @@ def test_similar_text_is_not_an_icon(project: Path) -> None:
     assert names() == ["star-filled"]
 
 
-async def test_sheet_url_changes_with_content(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(assets, "_urls", {})  # an address is kept for a second, also that of another test's icons
+async def test_sheet_url_changes_with_content(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "_urls", {})  # URLs are cached for a second
     url = assets.url(ICONS_FILE)
-    answer = await client.get(url)
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert answer.headers["content-type"].startswith("text/css")
-    assert answer.content == icons.sheet()
+    response = await client.get(url)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["content-type"].startswith("text/css")
+    assert response.content == icons.sheet()
     monkeypatch.setattr(icons, "_added", {"mood-happy"})
     monkeypatch.setattr(assets, "_urls", {})
     assert assets.url(ICONS_FILE) != url

@@ -60,7 +60,7 @@ CLASS = re.compile(r"language-[\w+#.-]+|table|table-responsive|text-end|text-cen
 
 
 def assert_harmless(html: str) -> None:
-    """Nothing but tags and attributes that do nothing by themselves."""
+    """Assert that the HTML has only harmless tags and attributes."""
     assert "<" not in TAG.sub("", html)
     for _, tag, attributes in TAG.findall(html):
         assert tag in TAGS.split()
@@ -148,7 +148,7 @@ def test_deep_nesting_is_rendered(text: str) -> None:
 
 
 def work(text: str) -> int:
-    """The function calls that it takes to render, which do not depend on how busy the machine is."""
+    """Count the function calls of a rendering, which do not depend on the load of the machine."""
     calls = 0
 
     def count(*_: object) -> None:
@@ -208,7 +208,7 @@ def test_rendering_time_is_linear(unit: str) -> None:
 
 @pytest.mark.parametrize("unit", HOSTILE_BLOCKS)
 def test_block_rendering_time_is_linear(unit: str) -> None:
-    length = MAX_BLOCK_CHARS + 500  # they go on in another piece
+    length = MAX_BLOCK_CHARS + 500  # split into several pieces
     assert work(unit * (length // len(unit))) < length * 450
 
 

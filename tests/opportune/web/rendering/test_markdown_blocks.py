@@ -28,7 +28,7 @@ def split(*parts: str) -> list[MarkdownPiece]:
 
 
 def at_once(text: str) -> str:
-    """As one piece. Where that is nested too deep, pieces are better: they show less of it as it was written."""
+    """Render a text as one piece, for comparison."""
     html = render_piece(MarkdownPiece("".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)))
     assume(html.startswith("<pre><code") or not html.startswith("<pre>"))
     return html

@@ -86,7 +86,7 @@ async def test_urls_in_style_sheets_have_hashes(client: AsyncClient, tmp_path: P
     fonts = re.findall(r"url\([\"']?([^)\"']+woff2[^)\"']*)", style)
     assert fonts
     for font in fonts:
-        if "v4compatibility" not in font:  # which SQLAdmin does not bring
+        if "v4compatibility" not in font:  # not included in SQLAdmin
             assert (await client.get(font)).headers["cache-control"] == "public, max-age=31536000, immutable"
     (tmp_path / "own").mkdir()
     (tmp_path / "a.png").touch()

@@ -1,4 +1,4 @@
-"""Work taken off the event loop: the hashes of static files and the OpenAPI document."""
+"""Slow work in threads: hashes of static files and the OpenAPI document."""
 
 import mimetypes
 import threading

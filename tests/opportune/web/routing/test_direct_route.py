@@ -1,4 +1,4 @@
-"""Routes that answer past FastAPI never do so past what others have put before them."""
+"""Direct routes do not skip dependencies of outer routers."""
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
@@ -33,8 +33,8 @@ async def ask(router: APIRouter, path: str) -> tuple[int, str]:
     app = FastAPI()
     app.router.routes = router.routes
     async with AsyncClient(transport=ASGITransport(app), base_url="http://site") as client:
-        answer = await client.get(path)
-    return answer.status_code, answer.text
+        response = await client.get(path)
+    return response.status_code, response.text
 
 
 @pytest.mark.parametrize("kind", [Router, FastRouter])

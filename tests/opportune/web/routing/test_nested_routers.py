@@ -1,4 +1,4 @@
-"""Routers in routers, FastAPI's usual way: all that looks at routes sees theirs like any other."""
+"""Nested routers: permissions, OpenAPI and tools see their routes."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -33,7 +33,7 @@ def name_of(route: APIRoute) -> str:
 
 
 def shelves() -> APIRouter:
-    """Three floors, each with words of its own on what is in it."""
+    """Three nested routers, each with separate options."""
     books = APIRouter(prefix="/books", tags=["books"], responses={410: {"description": "Lent"}})
 
     @books.get("/{book_id}", tags=["one"], responses={404: {"description": "No such book"}})

@@ -1,4 +1,4 @@
-"""Our routers, the public way and the fast one, beside FastAPI's own: the same requests, the same answers."""
+"""Router and FastRouter respond like FastAPI's router."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -163,7 +163,7 @@ async def browsers(pair: Pair) -> AsyncIterator[Browsers]:
 
 
 def told(response: Response) -> tuple[int, str, dict[str, str]]:
-    """An answer, without what differs from run to run; the methods of `Allow` have no order."""
+    """Return the comparable parts of a response. The methods in `Allow` are sorted."""
     headers = dict(response.headers)
     headers["allow"] = " ".join(sorted(headers.get("allow", "").split(", ")))
     return response.status_code, response.text, headers
@@ -285,9 +285,7 @@ def by_hand(app: FastAPI, path: str) -> None:
     app.router.routes.insert(0, APIRoute(path, answer))
 
 
-async def test_route_added_later_is_found(
-    pair: Pair, browsers: Browsers
-) -> None:
+async def test_route_added_later_is_found(pair: Pair, browsers: Browsers) -> None:
     for path, add in (("/one", by_decorator), ("/two", by_router), ("/added", by_hand)):
         assert (await browsers.ours.get(path)).status_code == 404
         add(pair.ours, path)
@@ -314,9 +312,7 @@ async def test_router_lifespan_runs(pair: Pair) -> None:
     assert told_of == ["start", "stop"]
 
 
-async def test_included_route_keeps_options(
-    pair: Pair, browsers: Browsers, tmp_path: Path
-) -> None:
+async def test_included_route_keeps_options(pair: Pair, browsers: Browsers, tmp_path: Path) -> None:
     router = APIRouter()
     router.get("/added", include_in_schema=False)(answer)
     take(pair.ours, router)
