@@ -1,4 +1,4 @@
-// Files for a question: chosen, dropped on its page or pasted into its form, and listed with a button that takes one back.
+// Attachments of a question: files selected, dropped on the page or pasted, in a list with remove buttons.
 // <ul id="attached"></ul> … <input type="file" multiple data-attachments="#attached" data-largest="bytes">
 (() => {
   const input = document.querySelector("input[data-attachments]");
@@ -41,7 +41,7 @@
   addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
   addEventListener("drop", (event) => {
     if (!hasFiles(event)) return;
-    event.preventDefault(); // else the browser would leave for the file
+    event.preventDefault(); // otherwise the browser opens the file
     choose([...chosen, ...event.dataTransfer.files]);
   });
   document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) => {

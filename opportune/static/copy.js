@@ -1,6 +1,6 @@
-// Copying: a button on each block of code, and those of answers, whose data-copy is the address that has the text as JSON.
+// Copy buttons on code blocks and on answers, whose data-copy is the URL of the text as JSON.
 (() => {
-  if (window.copying || !navigator.clipboard) return; // browsers have it on safe connections alone
+  if (window.copying || !navigator.clipboard) return; // only available on secure connections
   window.copying = true;
   document.documentElement.dataset.copies = "";
 
@@ -16,7 +16,7 @@
     }, 2_000);
   };
 
-  const code = (pre) => { // a long one is in parts while it is written
+  const code = (pre) => { // long blocks are split while they stream
     let text = pre.querySelector("code").textContent;
     while ((pre = pre.nextElementSibling)?.matches("pre[data-continued]")) text += pre.textContent;
     return text;
@@ -31,7 +31,7 @@
     if (!button) return;
     const { copy } = button.dataset;
     try {
-      // Not the text once it is there: Safari lets nobody write to the clipboard so long after the click.
+      // A promise, because Safari does not allow writing to the clipboard long after the click.
       await (copy ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetched(copy) })])
         : navigator.clipboard.writeText(code(button.closest("pre"))));
       show(button, "Copied", "ti-check");

@@ -1,4 +1,4 @@
-// The page of an error loads itself again when a file was saved that may mend it.
+// Reload the debug page when a file is saved.
 const page = document.querySelector("[data-saved]");
 const look = async () => {
   try {
@@ -6,6 +6,6 @@ const look = async () => {
     if (saved === page.dataset.saved) return;
     if (page.dataset.method === "GET") location.reload();
     else page.querySelector("[data-again]").hidden = false;
-  } catch { /* the server is starting again */ }
+  } catch { /* the server restarts */ }
 };
 if (page) setInterval(look, 1000);

@@ -1,10 +1,9 @@
-// What somebody has begun to write is there again after a reload: <textarea data-draft="<the user's id>:<place>">, until
-// its form is sent. site.js forgets all of them when somebody signs out.
+// Keep drafts of <textarea data-draft="<user id>:<place>"> until the form is sent. site.js deletes them at sign-out.
 (() => {
   const field = document.querySelector("[data-draft]");
   const whose = `draft:${field.dataset.draft.split(":")[0]}:`, key = `draft:${field.dataset.draft}`;
   try {
-    for (const other of Object.keys(localStorage)) { // of who was here before, and has not signed out
+    for (const other of Object.keys(localStorage)) { // drafts of a former user who did not sign out
       if (other.startsWith("draft:") && !other.startsWith(whose)) localStorage.removeItem(other);
     }
     field.value ||= localStorage.getItem(key) ?? "";
@@ -15,7 +14,7 @@
     try {
       if (field.value.trim()) localStorage.setItem(key, field.value);
       else localStorage.removeItem(key);
-    } catch { /* it is full */ }
+    } catch { /* storage is full */ }
   };
   field.addEventListener("input", keep);
   const sent = () => localStorage.removeItem(key);

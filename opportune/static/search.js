@@ -1,4 +1,4 @@
-// Keys: arrows walk through the results, Enter opens one, "/" goes to the box, Escape to the box and there empties it.
+// Keys: arrows select a result, Enter opens it, "/" focuses the box, Escape focuses or clears it.
 (() => {
   const box = () => document.querySelector(".search-box input");
   const hits = () => [...document.querySelectorAll(".search-hit")];
@@ -20,11 +20,11 @@
     return true;
   };
 
-  // Only what answers the typed words is opened; before it is there, Enter asks for it at once.
+  // Enter opens a result of the current query, or sends the query immediately.
   const openFirst = () => {
     const shown = document.getElementById(box().form.dataset.results)?.dataset.query;
     if (document.activeElement !== box() || !shown || shown !== box().value.trim()) return false;
-    if (matchMedia("(pointer: coarse)").matches) box().blur(); // puts the keyboard away
+    if (matchMedia("(pointer: coarse)").matches) box().blur(); // hides the keyboard
     else hits()[0]?.click();
     return true;
   };
@@ -43,7 +43,7 @@
     if (Object.hasOwn(keys, event.key) && keys[event.key]()) event.preventDefault();
   });
 
-  // While one word is being typed the address follows; going back leads to the words before it, not to each letter.
+  // Replace the URL while the user types a word, so that the back button skips single letters.
   document.addEventListener("htmx:before:history:update", ({ detail: { history, sourceElement } }) => {
     if (!sourceElement.matches(".search-box")) return;
     const before = new URLSearchParams(location.search).get("q") ?? "";

@@ -10,23 +10,23 @@
   document.cookie = `time_zone=${wanted}; Path=/; SameSite=Lax; Max-Age=${wanted ? 31536000 : 0}${secure}`;
 })();
 
-// A whole page came where htmx asked for a part: an error, or somewhere else to go. Show it as a page.
+// htmx requested a part and received a page, such as an error or another location. Show it as a page.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   if (!/^\s*<!doctype html/i.test(ctx.text)) return;
   ctx.target = document.body;
   ctx.swap = "outerSync";
-  // The address of a form that failed is no page to load again.
+  // The URL of a failed form cannot be reloaded.
   if (!ctx.response.raw.redirected) ctx.push = ctx.replace = "false";
 });
 
-// Nothing came at all. An aborted request is none of the visitor's business.
+// No response. Aborted requests are not reported.
 const unreachable = (hidden) => { document.getElementById("unreachable").hidden = hidden; };
 document.addEventListener("htmx:error", ({ detail: { error } }) => {
   if (error instanceof TypeError) unreachable(false);
 });
 document.addEventListener("htmx:before:response", () => unreachable(true));
 
-// A question before a request is a dialog of the page. Esc and Cancel drop the request.
+// Confirm requests in a dialog. Esc and Cancel abort the request.
 document.addEventListener("htmx:confirm", (event) => {
   const { ctx, issueRequest, dropRequest } = event.detail;
   if (!ctx.confirm) return;
@@ -52,7 +52,7 @@ document.addEventListener("htmx:confirm", (event) => {
   dialog.showModal();
 });
 
-// htmx forgets a request that has replaced another: the next would not stop it, and its answer could come last.
+// htmx loses track of a request that replaced another, so the next one would not abort it.
 const newest = new WeakMap();
 document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   if (ctx.queueStrategy !== "replace") return;
@@ -60,7 +60,7 @@ document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   newest.set(ctx.sourceElement, ctx);
 });
 
-// Too large a file is refused before it is sent: the whole request would be, with all that was typed.
+// Refuse large files before sending, because the server would refuse the whole form.
 document.addEventListener("change", ({ target }) => {
   if (target.type !== "file") return;
   const { largest, tooLarge } = target.dataset;
@@ -68,7 +68,7 @@ document.addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
-// What nobody filled in makes addresses long and says nothing.
+// Leave empty fields out of URLs.
 document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } } }) => {
   if (request.method !== "GET" || !request.body) return;
   for (const [name, value] of [...request.body]) {
@@ -84,10 +84,10 @@ document.addEventListener("submit", ({ target }) => {
   } catch { /* storage is forbidden */ }
 });
 
-// Shows that the browser waits for the server: a bar above the page, and pressed buttons are disabled and busy.
+// Loading indicator: a bar above the page, and the pressed buttons are disabled and busy.
 (() => {
   const SHOW_AFTER_MS = 200;
-  const FREE_AFTER_MS = 30_000; // the server may have sent a file instead of a page, which no event tells
+  const FREE_AFTER_MS = 30_000; // downloads trigger no event
   const FREE_AFTER_DOWNLOAD_MS = 3_000;
 
   const bar = Object.assign(document.createElement("div"), { className: "loading-bar", hidden: true });
@@ -188,7 +188,7 @@ document.addEventListener("submit", ({ target }) => {
     if (ctx.request.form) enable(ctx.request.form);
   });
 
-  // The form stays on the page: what is sent next is another form to the server.
+  // The form stays on the page and gets a new token for the next submission.
   const renewToken = (form) => {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     const token = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,14 +1,14 @@
-// Light or dark: the visitor's choice, else the system's.
+// Light or dark mode: the visitor's choice, or else the system's.
 (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
-  // Signing out clears the storage: this cookie has the choice until the next page.
+  // Signing out clears the storage. This cookie keeps the choice until the next page.
   const carry = (theme, seconds) => { document.cookie = `theme=${theme}; Path=/; SameSite=Lax; Max-Age=${seconds}`; };
   let choice = document.cookie.match(/(?:^|; )theme=(dark|light)/)?.[1];
   try {
     if (choice) localStorage.setItem("theme", choice);
     else choice = localStorage.getItem("theme");
-  } catch { /* storage is forbidden: the choice lasts as long as the page */ }
+  } catch { /* storage is forbidden: the choice lasts for this page */ }
   if (choice) carry("", 0);
   const apply = () => root.setAttribute("data-bs-theme", choice || (system.matches ? "dark" : "light"));
   apply();

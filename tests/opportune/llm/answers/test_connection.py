@@ -202,7 +202,7 @@ async def fail_to_have_a_stream_at_first(page: Page, gate: asyncio.Event) -> Non
     await page.goto("/waves")
     await ask(page)
     await expect(page.get_by_text(LOST)).to_be_visible()
-    await expect(page.get_by_text("The server does not answer")).to_be_hidden()
+    await expect(page.get_by_text("The server does not respond")).to_be_hidden()
     gate.set()
     await pass_time(page, 5)
     await expect_whole_answer(page)

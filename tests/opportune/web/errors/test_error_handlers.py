@@ -123,7 +123,7 @@ async def test_unavailable_page_reloads_except_after_post(
     page = await faulty.get("/down", headers=HTML)
     assert (page.status_code, page.headers["Retry-After"]) == (503, "2")
     assert '<meta http-equiv="refresh" content="5">' in page.text
-    assert "tries again by itself" in page.text
+    assert "This page reloads every" in page.text
     for answer in (await faulty.post("/down", headers=HTML), await faulty.get("/down", headers={"HX-Request": "true"})):
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
         assert "http-equiv" not in answer.text
