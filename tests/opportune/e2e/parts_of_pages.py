@@ -72,15 +72,15 @@ def with_all_parts(pages: Mapping[Key, str]) -> dict[Key, Seen]:
     Pages to load come first, ordered by the number of new parts.
     """
     parts = {key: set(_parts(html)) for key, html in pages.items()}
-    chosen: dict[Key, Seen] = {}
+    selected: dict[Key, Seen] = {}
     while parts:
         loaded = {key: sum(seen is Seen.ONCE_LOADED for seen, _ in new) for key, new in parts.items()}
         key = max(parts, key=lambda key: (loaded[key], len(parts[key])))
         if not (new := parts.pop(key)):
             break
-        chosen[key] = max(seen for seen, _ in new)
+        selected[key] = max(seen for seen, _ in new)
         parts = {key: others - new for key, others in parts.items()}
-    return chosen
+    return selected
 
 
 def _parts(html: str) -> Iterator[tuple[Seen, int]]:
@@ -91,12 +91,12 @@ def _parts(html: str) -> Iterator[tuple[Seen, int]]:
     parser = TreeParser()
     parser.feed(html)
     parser.close()
-    found = [*_below(parser.open[0], frozenset())]
-    ids = Counter(element.attributes["id"] for element, _ in found if "id" in element.attributes)
-    labelled = {element.attributes.get("for") for element, _ in found if element.tag == "label"}
+    elements = [*_below(parser.open[0], frozenset())]
+    ids = Counter(element.attributes["id"] for element, _ in elements if "id" in element.attributes)
+    labelled = {element.attributes.get("for") for element, _ in elements if element.tag == "label"}
     landmarks: Counter[tuple[str, str | None]] = Counter()
     heading = "h0"
-    for element, looks in found:
+    for element, looks in elements:
         tag, attributes = element.tag, element.attributes
         label, words = attributes.get("aria-label"), _words(element).strip()
         landmarks[tag, label] += tag in LANDMARKS
@@ -147,7 +147,7 @@ def _all_words(element: HtmlElement) -> str:
 def _compared_attributes(attributes: Mapping[str, str], ids: Counter[str]) -> Iterator[tuple[str, str | bool]]:
     for name, value in sorted(attributes.items()):
         if name in REFERENCES:
-            yield name, all(each in ids for each in value.split())
+            yield name, all(id_ in ids for id_ in value.split())
         elif WORDS.fullmatch(name):
             yield name, bool(value.strip())
         elif name == "type":

@@ -150,18 +150,19 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     of_strangers = [*OF_STRANGERS, f"/accounts/reset-password?token={reset}"]
     pages = {(False, path): (await client.get(path, headers=AS_A_BROWSER)).text for path in of_strangers}
     async with signed_in_client(app, superuser) as theirs:
-        found = await linked(app, theirs)
+        pages_by_path = await linked(app, theirs)
         async with app.state.database.writer() as session:  # a recent sign-in
             await session.execute(update(Session).values(confirmed_at=utc_now()))
-        found |= {path: (await theirs.get(path)).text for path in OF_OPERATIONS}
-    pages |= {(True, path): html for path, html in found.items()}
+        pages_by_path |= {path: (await theirs.get(path)).text for path in OF_OPERATIONS}
+    pages |= {(True, path): html for path, html in pages_by_path.items()}
     assert len(pages) > 20
 
-    chosen = with_all_parts(pages)
+    selected = with_all_parts(pages)
     alone = sorted(
-        (key for key in chosen if chosen[key]), key=lambda key: (key[0], *in_order(pages[key], chosen[key]), key[1])
+        (key for key in selected if selected[key]),
+        key=lambda key: (key[0], *in_order(pages[key], selected[key]), key[1]),
     )
-    together = [pages[key] for key in chosen if not chosen[key]]
+    together = [pages[key] for key in selected if not selected[key]]
     faults = []
     is_signed_in, loaded = False, ""
     for key, after in zip_longest(alone, alone[1:]):
@@ -171,13 +172,13 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
             async with app.state.database.writer() as session:
                 await session.execute(update(Session).values(confirmed_at=utc_now()))
             is_signed_in = True
-        loaded = await show(page, path, pages[key], chosen[key], loaded)
+        loaded = await show(page, path, pages[key], selected[key], loaded)
         faults += [f"{path}: {text}" for text in await find_violations(page)]
         sheets = SHEET.findall(loaded)
-        others = [html for html in together if SHEET.findall(html) == sheets]
-        if others and (after is None or SHEET.findall(pages[after]) != sheets):
-            await page.evaluate(SHOW, ["", *others])  # the empty one selects new parts
+        similar = [html for html in together if SHEET.findall(html) == sheets]
+        if similar and (after is None or SHEET.findall(pages[after]) != sheets):
+            await page.evaluate(SHOW, ["", *similar])  # the empty one selects new parts
             faults += await find_violations(page, of_colours_alone=True)
-            together = [html for html in together if html not in others]
+            together = [html for html in together if html not in similar]
     assert not together, "whose sheets another page has"
     assert not faults

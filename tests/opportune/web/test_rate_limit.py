@@ -26,12 +26,12 @@ def limiter_at(url: str) -> RateLimiter:
     return RateLimiter({"cache": storage_at(url)})
 
 
-async def counted(limiter: RateLimiter, who: str, times: int, limit: RateLimit = TWICE) -> int:
+async def counted(limiter: RateLimiter, subject: str, times: int, limit: RateLimit = TWICE) -> int:
     """Return how many of the attempts were allowed."""
     passed = 0
     for _ in range(times):
         try:
-            await limiter.hit(limit.by(who))
+            await limiter.hit(limit.by(subject))
         except TooManyRequests:
             break
         passed += 1
@@ -63,7 +63,7 @@ def test_retry_time_is_formatted(seconds: int, words: str) -> None:
 async def test_subjects_and_actions_are_counted_separately() -> None:
     limiter = limiter_at("memory:")
 
-    assert [await counted(limiter, who, 3) for who in ("ada", "bob")] == [2, 2]
+    assert [await counted(limiter, subject, 3) for subject in ("ada", "bob")] == [2, 2]
     await limiter.hit(FOUR_TIMES.by("ada"))
 
 
@@ -117,8 +117,8 @@ async def test_counters_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch) -
     storage = storage_at("memory:")
     limiter, once = RateLimiter({"cache": storage}), RateLimit("test", 1, 100, storage="cache")
 
-    for who in ("ada", "bob", "cleo", "dan"):
-        assert await counted(limiter, who, 1, once) == 1
+    for subject in ("ada", "bob", "cleo", "dan"):
+        assert await counted(limiter, subject, 1, once) == 1
 
     memory: Any = storage._memory
     assert len(memory.expirations) == 3

@@ -81,14 +81,14 @@ async def test_cancelled_build_is_taken_over(shop: Shop) -> None:
         shop.open.clear()
         first = asyncio.create_task(client.get("/things"))
         await until(lambda: shop.builds == 1)
-        others = [asyncio.create_task(client.get("/things")) for _ in range(5)]
+        waiting = [asyncio.create_task(client.get("/things")) for _ in range(5)]
         await until(lambda: shop.cache.lookups == 6)
         first.cancel()
         with suppress(asyncio.CancelledError):
             await first
         await until(lambda: shop.builds == 2)
         shop.open.set()
-        responses = await asyncio.gather(*others)
+        responses = await asyncio.gather(*waiting)
 
     assert {response.status_code for response in responses} == {200}
     assert shop.builds == 2

@@ -34,8 +34,8 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
 
     @app.post("/down")
     @app.get("/down")
-    async def down(words: str = "") -> None:
-        raise OperationalError("SELECT secret", {}, Exception(f"{words} password=s3cret"))
+    async def down(cause: str = "") -> None:
+        raise OperationalError("SELECT secret", {}, Exception(f"{cause} password=s3cret"))
 
     @app.get("/wrong")
     async def wrong() -> None:
@@ -142,8 +142,8 @@ CAUSES = [
 
 
 async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
-    for words, explanation in CAUSES:
-        response = await faulty.get("/down", params={"words": words})
+    for cause, explanation in CAUSES:
+        response = await faulty.get("/down", params={"words": cause})
         assert response.status_code == 503
         assert explanation in caplog.text
         assert explanation not in response.text

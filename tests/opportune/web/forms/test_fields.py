@@ -78,8 +78,8 @@ def test_limits_become_html_attributes() -> None:
 
 
 def test_field_options_override_defaults() -> None:
-    asked = control(Annotated[Text, FieldOptions(rows=6, autocomplete="off", maxlength=5)], Field(max_length=9))
-    assert asked.attributes.items() >= {"rows": 6, "autocomplete": "off", "maxlength": 5}.items()
+    text_control = control(Annotated[Text, FieldOptions(rows=6, autocomplete="off", maxlength=5)], Field(max_length=9))
+    assert text_control.attributes.items() >= {"rows": 6, "autocomplete": "off", "maxlength": 5}.items()
 
 
 def test_label_is_title_or_name() -> None:

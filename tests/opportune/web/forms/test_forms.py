@@ -196,7 +196,7 @@ async def test_hostile_text_is_a_field_error() -> None:
             ("agrees", "true"), *((name, text) for name in ("size", "group_id", "from_at", "on", "is_member"))
         )
         assert form.errors.keys() >= {"size", "group_id", "from_at", "on", "is_member"}
-        assert all("\n" not in words and len(words) < 200 for words in form.errors.values())
+        assert all("\n" not in message and len(message) < 200 for message in form.errors.values())
         form.value("on").encode()
 
 

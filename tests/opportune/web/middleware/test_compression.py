@@ -37,8 +37,8 @@ def shop() -> FastAPI:
         return Response(LONG, media_type="text/html", headers={"ETag": '"a"', "Vary": "Cookie"})
 
     @app.get("/typed/{kind:path}")
-    async def typed(kind: str) -> Response:
-        return Response(LONG, media_type=kind)
+    async def typed(content_type: str) -> Response:
+        return Response(LONG, media_type=content_type)
 
     @app.get("/sized/{size}")
     async def sized(size: int) -> Response:
@@ -152,10 +152,10 @@ KEPT = ["content-encoding/identity", "content-range/bytes 0-9/10", "accept-range
 
 
 async def test_only_large_text_is_compressed(visitor: AsyncClient) -> None:
-    for kind, is_text in KINDS:
-        response = await visitor.get(f"/typed/{kind}", headers=GZIP)
-        assert (response.headers.get("content-encoding") == "gzip") is is_text, kind
-        assert ("vary" in response.headers) is is_text, kind
+    for content_type, is_text in KINDS:
+        response = await visitor.get(f"/typed/{content_type}", headers=GZIP)
+        assert (response.headers.get("content-encoding") == "gzip") is is_text, content_type
+        assert ("vary" in response.headers) is is_text, content_type
         assert response.text == LONG
     for size, encoding in ((0, None), (MIN_SIZE_BYTES - 1, None), (MIN_SIZE_BYTES, "gzip")):
         response = await visitor.get(f"/sized/{size}", headers=GZIP)

@@ -131,7 +131,7 @@ async def stored_results(app: FastAPI) -> list[str | None]:
 
 async def test_same_form_gets_first_result(client: AsyncClient) -> None:
     first, second = [await client.post("/notes", data=NOTE) for _ in range(2)]
-    assert [each.status_code for each in (first, second)] == [303, 303]
+    assert [item.status_code for item in (first, second)] == [303, 303]
     assert first.headers["location"] == second.headers["location"] == "/notes/1"
     assert titles == ["Milk"]
 
@@ -163,7 +163,7 @@ async def test_forms_without_a_token_are_processed_each_time(client: AsyncClient
 
 async def test_each_rendered_form_has_another_token(client: AsyncClient) -> None:
     tokens = [re.findall(r'name="form_token" value="([\w-]+)"', (await client.get("/note")).text) for _ in range(2)]
-    assert [len(each) for each in tokens] == [1, 1]
+    assert [len(item) for item in tokens] == [1, 1]
     assert tokens[0] != tokens[1]
 
 
@@ -183,7 +183,7 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
             assert not (await asyncio.wait([second], timeout=0.2))[0], "it waits for the first result"
             may_finish.set()
             answers = [await first, await second]
-    assert [each.headers["location"] for each in answers] == ["/slow/1"] * 2
+    assert [item.headers["location"] for item in answers] == ["/slow/1"] * 2
     assert titles == ["slow"]
 
 
@@ -227,7 +227,7 @@ async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncCl
 
 async def test_small_created_page_is_repeated(client: AsyncClient) -> None:
     answers = [await client.post("/created-result", data=NOTE) for _ in range(2)]
-    assert [(each.status_code, each.text) for each in answers] == [(201, "<p data-created=1>")] * 2
+    assert [(item.status_code, item.text) for item in answers] == [(201, "<p data-created=1>")] * 2
     assert titles == ["created"]
 
 

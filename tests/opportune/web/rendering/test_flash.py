@@ -23,8 +23,8 @@ builds = iter(range(1000))
 
 
 @router.post("/say")
-async def say(request: Request, words: Annotated[list[str], Form()]) -> Response:
-    for text in words:
+async def say(request: Request, texts: Annotated[list[str], Form()]) -> Response:
+    for text in texts:
         flash(request, text)
     return RedirectResponse("/shown", 303)
 
@@ -115,13 +115,13 @@ async def test_forged_message_cookie_is_ignored(client: AsyncClient, settings: S
 
 
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
-    words = [f"{number} {number * 7919**130}" for number in range(100, 110)]
-    response = await client.post("/say", data={"words": words})
+    texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]
+    response = await client.post("/say", data={"words": texts})
 
     assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
     page = (await client.get(response.headers["location"])).text
-    assert words[-1][:400] in page
-    assert words[0][:400] not in page
+    assert texts[-1][:400] in page
+    assert texts[0][:400] not in page
 
 
 @pytest.mark.parametrize("path", ["/kept", "/kept-for-each"])

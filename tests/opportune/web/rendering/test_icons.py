@@ -156,20 +156,20 @@ async def test_icons_have_text_colour_and_are_cached(
 
 async def see_what_a_second_page_fetches(page: Page) -> None:
     await page.wait_for_load_state("networkidle")
-    shown: dict[str, str] = {}
-    kept: set[str] = set()
+    request_ids: dict[str, str] = {}
+    cached_ids: set[str] = set()
     network = await page.context.new_cdp_session(page)
     await network.send("Network.enable")
 
     def note(event: dict[str, Any]) -> None:
-        shown[event["response"]["url"]] = event["requestId"]
+        request_ids[event["response"]["url"]] = event["requestId"]
         if event["response"]["fromDiskCache"]:
-            kept.add(event["requestId"])
+            cached_ids.add(event["requestId"])
 
     network.on("Network.responseReceived", note)
-    network.on("Network.requestServedFromCache", lambda event: kept.add(event["requestId"]))
+    network.on("Network.requestServedFromCache", lambda event: cached_ids.add(event["requestId"]))
     await page.goto("/accounts/register")
     await page.wait_for_load_state("networkidle")
-    of_page = [url for url in shown if "/static/" in url]
+    of_page = [url for url in request_ids if "/static/" in url]
     assert len(of_page) > 5
-    assert [url for url in of_page if "?v=" not in url or shown[url] not in kept] == []
+    assert [url for url in of_page if "?v=" not in url or request_ids[url] not in cached_ids] == []

@@ -90,22 +90,22 @@ async def test_urls_in_style_sheets_have_hashes(client: AsyncClient, tmp_path: P
             assert (await client.get(font)).headers["cache-control"] == "public, max-age=31536000, immutable"
     (tmp_path / "own").mkdir()
     (tmp_path / "a.png").touch()
-    kept = "url(b.png) url('data:image/png;a') url(https://b.example/a.png) url(/a.png) url(#a)"
-    (tmp_path / "own/a.css").write_text(f'a {{ b: url("../a.png?v1#c") url(../a.png) {kept} }}')
-    own = Assets(tmp_path)
-    png = own.url("a.png")
-    assert own.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {kept} }}'
+    unchanged = "url(b.png) url('data:image/png;a') url(https://b.example/a.png) url(/a.png) url(#a)"
+    (tmp_path / "own/a.css").write_text(f'a {{ b: url("../a.png?v1#c") url(../a.png) {unchanged} }}')
+    files = Assets(tmp_path)
+    png = files.url("a.png")
+    assert files.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {unchanged} }}'
 
 
 def test_changed_file_gets_new_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = Assets(tmp_path)
+    files = Assets(tmp_path)
     (tmp_path / "a.css").write_text("one")
-    first = own.url("a.css")
+    first = files.url("a.css")
     (tmp_path / "a.css").write_text("other")
     monkeypatch.setattr(
         "opportune.web.rendering.static_files.monotonic", lambda: time.monotonic() + CHECK_INTERVAL_SECONDS
     )
-    assert own.url("a.css") != first
+    assert files.url("a.css") != first
 
 
 def test_missing_asset_is_an_error() -> None:

@@ -117,8 +117,8 @@ def feature() -> Feature:
 
 @pytest.fixture
 async def app(settings: Any) -> AsyncIterator[FastAPI]:
-    few = [each for each in installed_features() if each.name in ("accounts", "users", "jobs")]
-    app = quiet_app(settings, [*few, feature()])
+    core = [each for each in installed_features() if each.name in ("accounts", "users", "jobs")]
+    app = quiet_app(settings, [*core, feature()])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -332,7 +332,7 @@ async def test_included_route_keeps_options(pair: Pair, browsers: Browsers, tmp_
     pair.ours.router.include_flat(router, "/api", [Depends(note_first)])
     (route,) = (route for route in pair.ours.routes if isinstance(route, CachedRoute))
     assert route.path == "/api/kept/{number}"
-    assert [each.call for each in route.dependant.dependencies] == [note_first, note_second]
+    assert [item.call for item in route.dependant.dependencies] == [note_first, note_second]
 
     (tmp_path / "index.html").write_text("files")
     router = APIRouter()
@@ -364,19 +364,19 @@ async def test_root_path_keeps_routes(pair: Pair) -> None:
 
 @pytest.mark.parametrize("pair", [FastRouter], indirect=True)
 async def test_only_candidate_routes_are_matched(pair: Pair, browsers: Browsers) -> None:
-    asked: list[str] = []
+    matched: list[str] = []
 
     class Asking(APIRoute):
         def matches(self, scope: Any) -> Any:
-            asked.append(self.path)
+            matched.append(self.path)
             return super().matches(scope)
 
     routes: list[BaseRoute] = [Asking(path, answer) for path in ("/one", "/one/{x}", "/two", "/{x}/three")]
     pair.ours.router.routes[:0] = routes
     await browsers.ours.get("/two")
-    assert asked == ["/two"]
+    assert matched == ["/two"]
     await browsers.ours.get("/one/three")
-    assert asked == ["/two", "/one", "/one/{x}"]
+    assert matched == ["/two", "/one", "/one/{x}"]
 
 
 async def test_include_dependency_gets_path_parameters(pair: Pair, browsers: Browsers) -> None:
