@@ -143,7 +143,7 @@ CAUSES = [
 
 async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     for cause, explanation in CAUSES:
-        response = await faulty.get("/down", params={"words": cause})
+        response = await faulty.get("/down", params={"cause": cause})
         assert response.status_code == 503
         assert explanation in caplog.text
         assert explanation not in response.text

@@ -69,7 +69,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
-    response = await client.post("/say", data={"words": "<b>Saved</b>"})
+    response = await client.post("/say", data={"texts": "<b>Saved</b>"})
 
     assert (response.status_code, response.headers["location"]) == (303, "/shown")  # without the message
     page = (await client.get("/shown")).text
@@ -80,8 +80,8 @@ async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
 
 
 async def test_messages_keep_their_order(client: AsyncClient) -> None:
-    await client.post("/say", data={"words": ["One.", "Two."]})
-    await client.post("/say", data={"words": "Three."})
+    await client.post("/say", data={"texts": ["One.", "Two."]})
+    await client.post("/say", data={"texts": "Three."})
     await client.get("/health/live")  # renders no page
 
     page = (await client.get("/shown")).text
@@ -97,7 +97,7 @@ async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
 
 
 async def test_forged_message_cookie_is_ignored(client: AsyncClient, settings: Settings) -> None:
-    cookie = (await client.post("/say", data={"words": "Saved."})).headers["set-cookie"]
+    cookie = (await client.post("/say", data={"texts": "Saved."})).headers["set-cookie"]
     assert cookie.startswith("messages=")
     for flag in ("path=/;", "httponly", "samesite=lax", "max-age=300"):
         assert flag in cookie.lower()
@@ -109,14 +109,14 @@ async def test_forged_message_cookie_is_ignored(client: AsyncClient, settings: S
     other = quiet_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
     other.include_router(router)
     async with AsyncClient(transport=ASGITransport(other), base_url="https://testserver") as visitor:
-        cookie = (await visitor.post("/say", data={"words": "Saved."})).headers["set-cookie"]
+        cookie = (await visitor.post("/say", data={"texts": "Saved."})).headers["set-cookie"]
         assert cookie.startswith("__Host-messages=")
         assert "secure" in cookie.lower()
 
 
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
     texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]
-    response = await client.post("/say", data={"words": texts})
+    response = await client.post("/say", data={"texts": texts})
 
     assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
     page = (await client.get(response.headers["location"])).text
@@ -128,7 +128,7 @@ async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
 async def test_cached_page_has_no_message_of_other_visitor(app: FastAPI, client: AsyncClient, path: str) -> None:
     await sign_in(client, app, await make_user(app.state.database))
     before = await client.get(path)
-    await client.post("/say", data={"words": "For Ada alone."})
+    await client.post("/say", data={"texts": "For Ada alone."})
 
     assert "For Ada alone." in (await client.get(path)).text
     after = await client.get(path)
