@@ -53,7 +53,7 @@ async def test_model_receives_files_until_conversation_is_deleted(
 
         await client.post("/chat/messages/1/edit", data={"content": "What cat is it?"})
         await read_answer(client, path)
-        assert model.received[2][-1].pictures == first[0].pictures, "another version of a question has its files"
+        assert model.received[2][-1].pictures == first[0].pictures, "an edited question keeps its files"
 
         folder = app.state.storage.folder / "attachments"
         assert len([*folder.iterdir()]) == 3

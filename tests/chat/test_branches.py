@@ -53,7 +53,7 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     assert await texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
     async with manager.database.writer() as session:
         await Chat(session, owner_id).show(other)
-    assert await texts(manager, owner_id, conversation_id) == path, "where it was left"
+    assert await texts(manager, owner_id, conversation_id) == path, "the last viewed branch is current"
 
     await ask("After two?", seen=to_two.id)  # from a page with the other branch
     assert (await texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
@@ -137,7 +137,7 @@ async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: Fake
         for path, body in ((f"{question}/edit", {"content": "x"}), (f"{answer}/retry", {}), (f"{question}/show", {})):
             assert (await stranger.post(path, json=body)).status_code == 404
             assert (await client.post(path.replace(url, f"{CONVERSATIONS}/999"), json=body)).status_code == 404
-        assert (await client.post(f"{question}/retry")).status_code == 404, "it is a question"
+        assert (await client.post(f"{question}/retry")).status_code == 404, "questions cannot be retried"
         assert (await client.post(f"{answer}/edit", json={"content": "x"})).status_code == 404
         assert (await client.post(f"{question}/edit", json={"content": ""})).status_code == 422
 

@@ -56,7 +56,7 @@ async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, use
         await expect(tab.locator("article").nth(3)).to_contain_text("Another.")
         await expect(tab.get_by_label("Send")).to_be_visible()
     await expect(page.locator(".chat-question")).to_have_text(["Question 0?", "Two?"])
-    assert await page.evaluate("window.same"), "the page was not loaded again"
+    assert await page.evaluate("window.same"), "the page was not reloaded"
     await other.get_by_label("Delete this conversation").click()
     await other.get_by_role("dialog").get_by_role("button", name="Yes").click()
     for tab in (page, other):
@@ -70,7 +70,7 @@ async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) 
     await ask(page, "Why?")
     await expect(page.get_by_role("alert").filter(has_text="took too long")).to_have_count(1)
     script.script = ["Better."]
-    async with a_late_look_at_others_changes(page):
+    async with delay_first_refresh(page):
         await page.get_by_role("button", name="Try again").click()
         await expect(page.get_by_text("Better.")).to_be_visible()
         await expect(page.get_by_label("Stop")).to_be_hidden()
@@ -80,7 +80,7 @@ async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) 
 
 
 @asynccontextmanager
-async def a_late_look_at_others_changes(page: Page) -> AsyncIterator[None]:
+async def delay_first_refresh(page: Page) -> AsyncIterator[None]:
     """A delayed response contains an older state."""
     routes, seen, late = list[Route](), asyncio.Event(), asyncio.Event()
 

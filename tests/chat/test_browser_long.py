@@ -48,7 +48,7 @@ async def test_list_scrolls_to_open_conversation(page: Page, conversations: list
         await expect(page.get_by_role("heading", name="Number 3")).to_be_in_viewport()
         await expect(page.get_by_label("Your question")).to_be_in_viewport()
         overflow = await page.evaluate("document.documentElement.scrollHeight - innerHeight")
-        assert overflow <= 0, "the page has nothing to scroll"
+        assert overflow <= 0, "the page does not scroll"
         if size == PHONE:
             await page.get_by_text("Conversations", exact=True).click()
         await expect(page.get_by_role("link", name="Number 3", exact=True)).to_be_in_viewport(ratio=1)

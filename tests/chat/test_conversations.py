@@ -80,7 +80,7 @@ async def test_pages_and_api_rename_and_api_deletes(
         assert (await client.patch(api, json={"title": "Rays"})).json()["title"] == "Rays"
         for body in ({"title": ""}, {"title": "x" * 101}):
             assert (await client.patch(api, json=body)).status_code == 422
-        assert [(await who.delete(api)).status_code for who in (stranger, client, client)] == [404, 204, 404]
+        assert [(await http.delete(api)).status_code for http in (stranger, client, client)] == [404, 204, 404]
 
 
 async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:

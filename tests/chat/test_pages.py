@@ -70,7 +70,7 @@ async def test_question_without_javascript(app: FastAPI, script: FakeProvider) -
         html = (await client.get(page)).text
     assert "&lt;b&gt;Why?&lt;/b&gt;" in html
     assert "A <em>scripted</em> answer." in html
-    assert "hx-sse:connect" not in html, "nothing runs, so nothing is to be streamed"
+    assert "hx-sse:connect" not in html, "no stream without a running answer"
 
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -94,7 +94,7 @@ async def test_reload_resumes_the_stream(app: FastAPI, script: FakeProvider) -> 
         found = re.search(r'hx-sse:connect="([^"]+)"', html)
         assert found
         assert found[1].endswith(f":{len('The first half')}")
-        assert '<meta http-equiv="refresh"' in html, "without JavaScript the page asks again"
+        assert '<meta http-equiv="refresh"' in html, "the page reloads without JavaScript"
         gate.set()
         events = (await client.get(found[1])).text
     assert "event: done" in events
@@ -242,7 +242,7 @@ async def test_long_conversation_is_read_by_links(app: FastAPI, script: FakeProv
         assert ("Answer 1." in first, "Question 2?" in first) == (True, False)
         assert "Earlier messages" not in first
         assert f'href="{page}">Newest messages<' in first
-        assert "hx-post" not in first.split('id="composer"')[1], "what is asked here is shown below the newest"
+        assert "hx-post" not in first.split('id="composer"')[1], "the form loads the newest page"
         part = (await client.get(earlier[1], headers=HTMX)).text
         assert ("Answer 1." in part, "<html" in part) == (True, False)
 

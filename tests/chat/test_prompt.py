@@ -10,7 +10,7 @@ def sent_of(messages: list[Message], question: Message, budget: int = PLENTY) ->
     return build_prompt(messages, question, budget)[0]
 
 
-def said(*texts: str) -> list[Message]:
+def messages_of(*texts: str) -> list[Message]:
     """Return questions and answers in turn."""
     return [question(i, text) if i % 2 == 0 else answer(i, text) for i, text in enumerate(texts)]
 
@@ -24,7 +24,7 @@ def answer(number: int, text: str) -> Message:
 
 
 def test_prompt_order() -> None:
-    messages = said("first", "answer", "second")
+    messages = messages_of("first", "answer", "second")
     sent = sent_of(messages, messages[2])
     assert [(turn.role, turn.content) for turn in sent] == [
         ("system", SYSTEM_PROMPT),
@@ -35,7 +35,7 @@ def test_prompt_order() -> None:
 
 
 def test_oldest_turns_are_dropped() -> None:
-    messages = said("old " * 100, "old answer " * 100, "new", "new answer", "question")
+    messages = messages_of("old " * 100, "old answer " * 100, "new", "new answer", "question")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
     assert [turn.content for turn in sent_of(messages, messages[4], budget)] == [
         SYSTEM_PROMPT,
@@ -46,28 +46,28 @@ def test_oldest_turns_are_dropped() -> None:
 
 
 def test_answer_without_its_question_is_dropped() -> None:
-    messages = said("long question " * 100, "short", "next")
+    messages = messages_of("long question " * 100, "short", "next")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 20
     assert [turn.content for turn in sent_of(messages, messages[2], budget)] == [SYSTEM_PROMPT, "next"]
 
 
 def test_question_is_always_sent() -> None:
-    (question,) = said("weighty " * 1_000)
+    (question,) = messages_of("weighty " * 1_000)
     assert sent_of([question], question, budget=10)[-1].content == question.text
 
 
 def test_prompt_of_a_retry_omits_later_messages() -> None:
-    messages = said("first", "failed", "later", "later answer")
+    messages = messages_of("first", "failed", "later", "later answer")
     assert [turn.content for turn in sent_of(messages, messages[0])] == [SYSTEM_PROMPT, "first"]
 
 
 def test_empty_answer_is_not_sent() -> None:
-    messages = said("first", "", "second")
+    messages = messages_of("first", "", "second")
     assert [turn.content for turn in sent_of(messages, messages[2])] == [SYSTEM_PROMPT, "first", "second"]
 
 
 def test_what_does_not_fit_is_said() -> None:
-    messages = said("old " * 100, "old answer " * 100, "new", "new answer", "question")
+    messages = messages_of("old " * 100, "old answer " * 100, "new", "new answer", "question")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
     words = "2 earlier messages were left out: this model does not read so much at a time."
     assert build_prompt(messages, messages[4], budget)[1] == words

@@ -59,7 +59,7 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
     await service.configure(manager, conversation, ConversationSettings(model="Fast", temperature=None))
     _, answer = await service.ask(manager, owner_id, id_, MessageCreate(content="And?"))
     assert (await wait_until_ended(manager, answer)).model == "Fast"
-    assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, "what was not sent stays"
+    assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, "unchanged"
     assert model.temperatures == [0.2, None]
     with pytest.raises(FieldErrors, match=r"There is no model Gone\. Available: Fast, Sharp"):
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))

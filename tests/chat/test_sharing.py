@@ -30,7 +30,7 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
         link = re.search(r'value="http://[^/]+(/chat/shared/[\w-]{22})"', (await ada.get("/chat/shared")).text)
         assert link
         again = (await ada.post(f"{API}/{number}/shares")).json()
-        assert again["path"] == link[1], "what is shared already has a link"
+        assert again["path"] == link[1], "sharing again returns the same link"
 
         async with app.state.database.writer() as session:  # later messages, and another branch
             chat = Chat(session, owner.id)
@@ -66,7 +66,7 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
         once_more = (await ada.post(f"{API}/{number}/shares")).json()
         assert once_more["path"] != link[1]
         await ada.post(f"/chat/{number}/delete")
-        assert (await client.get(once_more["path"])).status_code == 404, "it goes with the conversation"
+        assert (await client.get(once_more["path"])).status_code == 404, "shares are deleted with the conversation"
 
 
 @pytest.mark.database("sqlite")

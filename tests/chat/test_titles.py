@@ -51,11 +51,11 @@ async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider
         poll = re.search(r'hx-get=\\?"(/chat/\d+/title\?tries=1)', events)
         assert poll
         assert "tries=2" in (await client.get(poll[1])).text, "not yet"
-        assert (await client.get(f"{page}/title?tries=4")).text == "", "nor is it asked for ever"
+        assert (await client.get(f"{page}/title?tries=4")).text == "", "polling ends after some tries"
 
         fake_llm.script = ["Songs of whales"]
         await recorded_jobs.work()
-        assert await calls_of_people(app) == 2, "the title is counted with the answer"
+        assert await count_user_calls(app) == 2, "the title counts as a call of the user"
         assert "Why do whales sing?" in fake_llm.received[-1][-1].content
         titled = (await client.get(poll[1])).text
         assert ('hx-target="#title"' in titled, "Songs of whales" in titled) == (True, True)
@@ -63,7 +63,7 @@ async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider
 
         created = await client.post(f"{url}/messages", json={"content": "And?"})
         assert "title?tries" not in (await client.get(f"{page}/stream")).text
-        assert recorded_jobs.names == [], "only the first"
+        assert recorded_jobs.names == [], "only the first answer queues a title"
 
 
 NONSENSE: list[list[Any]] = [[TOO_LONG], ["on and on " * 50, asyncio.Event()], [llm.LLMError("timeout", "Too slow.")]]
@@ -127,10 +127,10 @@ async def test_title_in_a_shared_account_is_charged_to_the_visitor(
         await client.get(created["stream_url"])
         await recorded_jobs.work()
     assert len(fake_llm.received) == 2
-    assert await calls_of_people(app) is None
+    assert await count_user_calls(app) is None
 
 
-async def calls_of_people(app: FastAPI) -> int | None:
+async def count_user_calls(app: FastAPI) -> int | None:
     await app.state.llm.guard.flush()
     async with app.state.database.reader(fresh=True) as session:
         counted = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id).is_not(None))

@@ -44,7 +44,7 @@ async def test_search_without_javascript(client: AsyncClient, fake_search: FakeS
     assert "Nothing matches “zebra”" in (await client.get("/pydocs?q=zebra")).text
     answer = await client.get("/pydocs?q=jsno")
     assert "Nothing matches “jsno”." in answer.text
-    assert re.search(r"1 result for <strong[^>]*>json</strong>", answer.text), "what was searched instead"
+    assert re.search(r"1 result for <strong[^>]*>json</strong>", answer.text), "the corrected query is shown"
     assert 'name="q" value="jsno"' in answer.text
 
     assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"

@@ -42,42 +42,42 @@ async def sum_up(context: JobContext) -> None:
 LIBRARY = Feature(name="library", summary="Books.", pages=router, api=router, jobs=[sum_up])
 
 
-def asking(provider: Provider | None, **limits: float) -> LanguageModel:
+def llm_with(provider: Provider | None, **limits: float) -> LanguageModel:
     return LanguageModel(lambda: provider, **limits)  # type: ignore[arg-type]
 
 
 async def test_complete_joins_the_chunks() -> None:
     provider = FakeProvider("It is", " short.", Done(truncated=True))
-    assert await asking(provider).complete("A long text.") == "It is short."
+    assert await llm_with(provider).complete("A long text.") == "It is short."
 
 
 async def test_system_message_precedes_the_question() -> None:
     provider = FakeProvider("Yes.")
-    await asking(provider).complete("Is it?", system="Be short.")
+    await llm_with(provider).complete("Is it?", system="Be short.")
     assert provider.received == [[Message("system", "Be short."), Message("user", "Is it?")]]
 
 
 async def test_conversation_is_sent_unchanged() -> None:
     provider, turns = FakeProvider("Yes."), [Message("user", "Is it?"), Message("assistant", "What?")]
-    await asking(provider).complete(turns)
+    await llm_with(provider).complete(turns)
     assert provider.received == [turns]
 
 
 async def test_closing_an_answer_stops_the_model() -> None:
     provider = FakeProvider("It is", asyncio.Event())
-    async with aclosing(asking(provider).stream("Is it?")) as pieces:
+    async with aclosing(llm_with(provider).stream("Is it?")) as pieces:
         assert await anext(pieces) == "It is"
     assert provider.stopped.is_set()
 
 
 async def test_interrupted_answer_is_an_error() -> None:
     with pytest.raises(LLMError, match="Too slow"):
-        await asking(FakeProvider("It is", LLMError("timeout", "Too slow."))).complete("Is it?")
+        await llm_with(FakeProvider("It is", LLMError("timeout", "Too slow."))).complete("Is it?")
 
 
 async def test_missing_model_is_advice_for_operators() -> None:
     with pytest.raises(OperatorError) as caught:
-        asking(None).stream("Is it?")
+        llm_with(None).stream("Is it?")
     assert str(caught.value) == "No language model is set up yet."
     assert caught.value.advice.startswith("Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL")
 
@@ -85,7 +85,7 @@ async def test_missing_model_is_advice_for_operators() -> None:
 async def test_calls_beyond_the_limit_are_queued() -> None:
     gate = asyncio.Event()
     provider = FakeProvider("It is", gate)
-    llm = asking(provider, max_parallel=1)
+    llm = llm_with(provider, max_parallel=1)
     async with aclosing(llm.stream("First?")) as first:
         await anext(first)
         second = asyncio.create_task(llm.complete("Second?"))
@@ -96,7 +96,7 @@ async def test_calls_beyond_the_limit_are_queued() -> None:
 
 
 async def test_queue_has_a_timeout() -> None:
-    llm = asking(FakeProvider("It is", asyncio.Event()), max_parallel=1, queue_timeout=0.01)
+    llm = llm_with(FakeProvider("It is", asyncio.Event()), max_parallel=1, queue_timeout=0.01)
     async with aclosing(llm.stream("First?")) as first:
         await anext(first)
         with pytest.raises(LLMError, match="busy") as caught:
@@ -127,28 +127,28 @@ REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
 
 async def test_failed_call_is_retried() -> None:
     provider = FakeProvider.in_turn([REFUSED], [REFUSED], ["It is short."])
-    assert await asking(provider, retries=2).complete("A long text.") == "It is short."
+    assert await llm_with(provider, retries=2).complete("A long text.") == "It is short."
     assert len(provider.received) == 3
 
 
 @pytest.mark.parametrize(
     ("script", "attempts"),
     [
-        pytest.param([REFUSED], 3, id="to the end of its retries"),
-        pytest.param(["It is", REFUSED], 1, id="what has begun is not begun anew"),
-        pytest.param([LLMError("rate_limited", "Come back later.", retry_after=3600)], 1, id="in an hour"),
-        pytest.param([LLMError("unauthorised", "The key is refused.")], 1, id="the key is wrong"),
-        pytest.param([LLMError("timeout", "Too slow.")], 1, id="it has been waited for already"),
+        pytest.param([REFUSED], 3, id="maximum retries"),
+        pytest.param(["It is", REFUSED], 1, id="after the first chunk"),
+        pytest.param([LLMError("rate_limited", "Come back later.", retry_after=3600)], 1, id="long wait"),
+        pytest.param([LLMError("unauthorised", "The key is refused.")], 1, id="wrong key"),
+        pytest.param([LLMError("timeout", "Too slow.")], 1, id="after a timeout"),
     ],
 )
 async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
     provider = FakeProvider(*script)
     with pytest.raises(LLMError):
-        await asking(provider, retries=2).complete("A long text.")
+        await llm_with(provider, retries=2).complete("A long text.")
     assert len(provider.received) == attempts
 
 
-def choosing(*models: LlmModel, **providers: Provider) -> LanguageModel:
+def llm_with_models(*models: LlmModel, **providers: Provider) -> LanguageModel:
     """Create the models of LLM_MODELS with scripted providers."""
     llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": [*models]}))
     for name, provider in providers.items():
@@ -160,7 +160,7 @@ AT = "https://llm.example/v1"
 
 
 async def test_model_is_selected_by_name() -> None:
-    llm = choosing(
+    llm = llm_with_models(
         LlmModel(name="Fast", base_url=AT),
         LlmModel(name="Bright", base_url=AT),
         Fast=FakeProvider("Quick."),
@@ -176,7 +176,7 @@ async def test_model_is_selected_by_name() -> None:
 
 
 async def test_fallback_answers_for_a_failing_model() -> None:
-    llm = choosing(
+    llm = llm_with_models(
         LlmModel(name="Bright", base_url=AT, fallback="Fast"),
         LlmModel(name="Fast", base_url=AT, fallback="Bright"),
         Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
@@ -186,7 +186,7 @@ async def test_fallback_answers_for_a_failing_model() -> None:
 
 
 async def test_last_fallback_raises_the_error() -> None:
-    llm = choosing(
+    llm = llm_with_models(
         LlmModel(name="Bright", base_url=AT, fallback="Fast"),
         LlmModel(name="Fast", base_url=AT, fallback="Bright"),
         Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
@@ -197,7 +197,7 @@ async def test_last_fallback_raises_the_error() -> None:
 
 
 async def test_interrupted_answer_has_no_fallback() -> None:
-    llm = choosing(
+    llm = llm_with_models(
         LlmModel(name="Bright", base_url=AT, fallback="Fast"),
         LlmModel(name="Fast", base_url=AT),
         Bright=FakeProvider("It is", LLMError("interrupted", "Broke off.")),
@@ -210,7 +210,7 @@ async def test_interrupted_answer_has_no_fallback() -> None:
 
 async def test_models_share_the_parallel_limit() -> None:
     gate = asyncio.Event()
-    llm = choosing(
+    llm = llm_with_models(
         LlmModel(name="Fast", base_url=AT),
         LlmModel(name="Bright", base_url=AT),
         Fast=FakeProvider("It is", gate),

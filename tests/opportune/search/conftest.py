@@ -7,13 +7,13 @@ from tests.opportune.search.books import Book, make_tables, migrated
 
 
 @pytest.fixture
-def searchables_of_the_test(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated_searchables(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit models that a test makes searchable to its database, and keep those of the project."""
     monkeypatch.setattr(searchable, "registered", dict(searchable.registered))
 
 
 @pytest.fixture
-async def book_search(searchables_of_the_test: None, database: Database) -> Searchable[Book]:
+async def book_search(isolated_searchables: None, database: Database) -> Searchable[Book]:
     await make_tables(database)
     books = Searchable(Book, fields=["title", "summary"], url="/books/{id}")
     await migrated(database)

@@ -92,10 +92,10 @@ async def test_late_response_is_ignored_and_keys_work(page: Page, site: str, mon
     await expect(hits).to_have_text([re.compile("tide")])
     await expect(hits.locator("mark")).to_have_text("tid")
     assert page.url == f"{site}/waves?q=tid"
-    await press_keys_that_search_walk_open_and_clear(page, site)
+    await press_search_keys(page, site)
 
 
-async def press_keys_that_search_walk_open_and_clear(page: Page, site: str) -> None:
+async def press_search_keys(page: Page, site: str) -> None:
     box, hits = page.get_by_role("searchbox"), page.locator(".search-hit")
     await page.goto("/waves?q=tide")
     await page.keyboard.press("/")

@@ -41,7 +41,7 @@ class Batches:
 
 
 @pytest.fixture(autouse=True)
-def _spools_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _separate_spools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(definition, "FOLDER", tmp_path)
 
 

@@ -62,7 +62,7 @@ class Library:
 
 @pytest.fixture
 async def library(
-    searchables_of_the_test: None, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    isolated_searchables: None, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Library]:
     await make_tables(database)
     with temporary_hooks():
@@ -89,7 +89,7 @@ async def test_rows_are_found_by_meaning_after_the_job(
     assert await library.titles("zebra") == []
     request_count = len(library.endpoint.bodies)
     assert await library.titles("a  fresh loaf") == ["Baguette"]
-    assert len(library.endpoint.bodies) == request_count, "a question is asked for once"
+    assert len(library.endpoint.bodies) == request_count, "embeddings of queries are cached"
     for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
         assert await library.titles(query) == [], query
 
@@ -129,7 +129,7 @@ async def test_vectors_are_deleted_with_row_and_text(library: Library) -> None:
     assert await library.titles("loaf") == []
     sent = len(library.endpoint.texts)
     await library.jobs.run(embed_all())
-    assert library.endpoint.texts[sent:] == ["Feline"], "what has not changed is not asked for again"
+    assert library.endpoint.texts[sent:] == ["Feline"], "unchanged rows are not embedded again"
     assert await library.titles("purr") == ["Feline"]
     async with library.database.writer() as session:  # as `flush` does, after which ids restart
         everything = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
@@ -143,12 +143,12 @@ async def test_text_changed_during_embedding_is_redone(library: Library) -> None
     assert add is not None
     of_texts = add.of_texts
 
-    async def change_meanwhile(texts: list[str]) -> Any:
+    async def change_row(texts: list[str]) -> Any:
         async with library.database.writer() as session:
             await session.execute(update(Book).values(title="Cat", summary=""))
         return await of_texts(texts)
 
-    add.of_texts = change_meanwhile  # type: ignore[assignment, method-assign]
+    add.of_texts = change_row  # type: ignore[assignment, method-assign]
     await library.jobs.work()
     assert vectors.texts == ["Bread\nflour"]
     assert await library.number_of_vectors() == 0
@@ -174,7 +174,7 @@ async def test_new_model_is_used_when_complete(library: Library, changes: dict[s
     await library.jobs.work()
     library.use(**changes)
     library.endpoint.bodies.clear()
-    assert await library.titles("loaf") == ["Baguette"], "the vectors of before answer"
+    assert await library.titles("loaf") == ["Baguette"], "the old vectors are still used"
     assert [body["model"] for body in library.endpoint.bodies][-1] == "small"
     await library.jobs.run(embed_rows("test_book"))
     library.endpoint.bodies.clear()

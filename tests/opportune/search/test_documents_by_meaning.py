@@ -65,13 +65,13 @@ async def test_documents_are_found_by_meaning(
     shelf: Shelf,
 ) -> None:
     await shelf.jobs.run(embed_all())
-    assert shelf.endpoint.bodies == [], "there is no index yet"
+    assert shelf.endpoint.bodies == [], "nothing is embedded without an index"
     shelf.write(ENTRIES)
     assert await shelf.names("sailing") == []
     await shelf.jobs.run(embed_all())
     assert "Baguette\nOf the bakery." in shelf.endpoint.texts
     assert await shelf.names("sailing ship") == ["Harbour"]
-    assert await shelf.names("loaf") == ["Loaf", "Baguette"], "what is called so comes first"
+    assert await shelf.names("loaf") == ["Loaf", "Baguette"], "matches of names rank first"
     assert await shelf.names('"sailing"') == []
 
     first, *_ = await shelf.search.find_related("Where do people go sailing with their own ship?")

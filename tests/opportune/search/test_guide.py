@@ -30,7 +30,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-def example(searchables_of_the_test: None) -> Iterator[dict[str, Any]]:
+def example(isolated_searchables: None) -> Iterator[dict[str, Any]]:
     """Names defined by the modules of the guide."""
     names: dict[str, Any] = {"Book": Book, "BookFilter": SearchQuery, "Page": Page}
     with temporary_hooks():

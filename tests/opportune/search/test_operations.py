@@ -24,7 +24,7 @@ __all__ = ["oppman", "programs"]  # fixtures
 
 
 @pytest.fixture
-def people(searchables_of_the_test: None) -> Searchable[User]:
+def people(isolated_searchables: None) -> Searchable[User]:
     return Searchable(User, fields=["email"])
 
 
@@ -53,7 +53,7 @@ async def found(people: Searchable[User], url: str, query: str = "example ada") 
 
 
 def test_missing_index_is_reported_and_created(
-    oppman: Oppman, database_url: str, searchables_of_the_test: None, monkeypatch: pytest.MonkeyPatch
+    oppman: Oppman, database_url: str, isolated_searchables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Searchable(Job, fields=["name"])
     monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # of the others, each template is slow to create
@@ -61,7 +61,7 @@ def test_missing_index_is_reported_and_created(
     assert "Indexes for search, or groups, are not what the code asks for" in oppman("check").out
     assert oppman("migrate").code == 0
     assert oppman("makemigrations", "--check").code == 0
-    assert oppman("migrate", "jobs", "zero").code == 0, "it goes with its table"
+    assert oppman("migrate", "jobs", "zero").code == 0, "the index is dropped with its table"
     assert oppman("migrate").code == 0
     assert "Indexes for search" not in oppman("check").out
     with connect(settings_for(database_url)) as connection, connection.begin():

@@ -130,7 +130,7 @@ async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searcha
     assert await titles(database, book_search, "bread") == ["Bread"]
 
 
-async def test_existing_rows_are_indexed(searchables_of_the_test: None, database: Database) -> None:
+async def test_existing_rows_are_indexed(isolated_searchables: None, database: Database) -> None:
     await make_tables(database)
     await add(database, ("Bread", "flour"))
     books = Searchable(Book, fields=["title"])

@@ -23,7 +23,7 @@ async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: 
     assert (answer.prompt_tokens, answer.completion_tokens, answer.usage_estimated) == (12, 3, False)
     assert answer.finished_at is not None
     assert answer.model == "Scripted"
-    assert answer.prompt == [], "nobody needs it again"
+    assert answer.prompt == [], "the prompt of a complete answer is deleted"
 
 
 @pytest.mark.database("sqlite")
@@ -150,4 +150,4 @@ async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch)
     assert len(rendered) == 200
     await ShownAnswer.of(Answer(id=0, text="long " * 1_000, status=AnswerStatus.DONE))
     await ShownAnswer.of(answers[0])
-    assert len(rendered) == 202, "so much is kept, and no more"
+    assert len(rendered) == 202, "the cache has a maximum size"

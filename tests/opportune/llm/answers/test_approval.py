@@ -107,7 +107,7 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
         page = (await client.get(path)).text
         assert "Allow this action? Lend a book" in page
         assert "loan.book title</dt><dd>Dune &lt;1&gt;</dd>" in page
-        assert 'http-equiv="refresh"' not in page, "who reads what would be done is not interrupted"
+        assert 'http-equiv="refresh"' not in page, "a reload would interrupt reading the arguments"
         assert (await client.get(f"/api/v1{path}")).json()["tool_runs"][0]["approval"] == "waiting"
         streaming = asyncio.create_task(client.get(f"{path}/stream"))
         pressed = await client.post(
@@ -178,7 +178,7 @@ async def test_repeated_approval_elsewhere_runs_once(
     await manager.close()
     other = app.state.answers = another(app, librarian)
     await other.take_over([await found(other, answer)])
-    assert (await found(other, answer)).is_waiting, "who starts leaves it alone"
+    assert (await found(other, answer)).is_waiting, "a starting process does not take over waiting answers"
     async with signed_in_client(app, owner) as client:
         presses = [client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
         assert {each.status_code for each in await asyncio.gather(*presses)} == {303}
@@ -209,7 +209,7 @@ async def test_approval_for_the_rest_allows_waiting_calls(
     librarian.script = [wants(LOOK, LEND, LEND_TOO)]
     librarian.next_scripts = [[wants(again)], ["All yours."]]
     answer = await asked(manager, owner)
-    assert [run["result"] for run in answer.tool_runs] == [None] * 3, "nor does what asks nobody run yet"
+    assert [run["result"] for run in answer.tool_runs] == [None] * 3, "calls without approval also wait"
     await decide(manager, answer, 0)  # which needs no approval
     await decide(manager, answer, 1, yes=False)
     assert (await found(manager, answer)).is_waiting

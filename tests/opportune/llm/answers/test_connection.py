@@ -43,13 +43,13 @@ class Router:
         for connection in self._connections:
             connection.abort()
 
-    def forget(self) -> None:
+    def drop_packets(self) -> None:
         """Drop all packets of existing connections."""
         self.is_silent = True
         for connection in self._connections:
             connection.is_forgotten = True
 
-    def close_idle(self) -> None:
+    def close_connections(self) -> None:
         """Close all connections, as a server does after some seconds, or a browser after sleep."""
         for connection in self._connections:
             if not connection.is_stream:
@@ -59,7 +59,7 @@ class Router:
         upstream, to_site = await asyncio.open_connection(*self.site)
         connection = Connection(writer, to_site, is_forgotten=self.is_silent)
         self._connections.append(connection)
-        await asyncio.gather(connection.pass_on(reader, to_site), connection.pass_on(upstream, writer))
+        await asyncio.gather(connection.forward(reader, to_site), connection.forward(upstream, writer))
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Connection:
         self.to_browser.transport.abort()
         self.to_site.transport.abort()
 
-    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
                 self.is_stream |= b"/stream?" in data.partition(b"\n")[0]
@@ -151,9 +151,9 @@ async def test_silent_streams_are_reconnected(
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/stream" in request.url else None)
     await begin(page)
-    await think_long(page)
+    await wait_in_silence(page)
     assert len(requests) == 1
-    router.forget()
+    router.drop_packets()
     gate.set()
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
     await expect(page.get_by_text(LOST)).to_be_visible()
@@ -161,10 +161,10 @@ async def test_silent_streams_are_reconnected(
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may first try its old connections
     await expect_whole_answer(page)
     gate.clear()
-    await sleep_and_be_offline(page, router, gate)
+    await sleep_and_go_offline(page, router, gate)
 
 
-async def think_long(page: Page) -> None:
+async def wait_in_silence(page: Page) -> None:
     """Let more time pass than the page tolerates in silence, while the server sends pings."""
     for _ in range(3):
         await page.evaluate("document.documentElement.dataset.n = n = 0")
@@ -172,10 +172,10 @@ async def think_long(page: Page) -> None:
         await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
 
 
-async def sleep_and_be_offline(page: Page, router: Router, gate: asyncio.Event) -> None:
+async def sleep_and_go_offline(page: Page, router: Router, gate: asyncio.Event) -> None:
     await begin(page)
-    router.forget()
-    router.close_idle()
+    router.drop_packets()
+    router.close_connections()
     gate.set()
     router.is_silent = False
     await page.clock.fast_forward("10:00")
@@ -183,8 +183,8 @@ async def sleep_and_be_offline(page: Page, router: Router, gate: asyncio.Event) 
 
     gate.clear()
     await begin(page)
-    router.forget()
-    router.close_idle()
+    router.drop_packets()
+    router.close_connections()
     await page.context.set_offline(True)
     await expect(page.get_by_text(LOST)).to_be_visible()
     gate.set()
@@ -193,12 +193,12 @@ async def sleep_and_be_offline(page: Page, router: Router, gate: asyncio.Event) 
     await expect_whole_answer(page)
 
 
-async def fail_to_have_a_stream_at_first(page: Page, gate: asyncio.Event) -> None:
-    async def meet_a_proxy(route: Route) -> None:
+async def fail_first_stream(page: Page, gate: asyncio.Event) -> None:
+    async def respond_like_a_proxy(route: Route) -> None:
         await route.fulfill(status=502, body="<!doctype html><title>Bad gateway</title>", content_type="text/html")
 
     gate.clear()
-    await page.route(STREAMS, meet_a_proxy, times=1)
+    await page.route(STREAMS, respond_like_a_proxy, times=1)
     await page.goto("/waves")
     await ask(page)
     await expect(page.get_by_text(LOST)).to_be_visible()
@@ -209,19 +209,19 @@ async def fail_to_have_a_stream_at_first(page: Page, gate: asyncio.Event) -> Non
 
 
 async def test_failed_streams_are_reconnected(page: Page, router: Router, gate: asyncio.Event) -> None:
-    async def come_late(route: Route) -> None:
+    async def load_script_late(route: Route) -> None:
         await expect(page.get_by_label("Your question")).to_be_visible()
         await route.continue_()
 
     await page.goto("/waves")
-    await page.route("**/hx-sse-*", come_late)
+    await page.route("**/hx-sse-*", load_script_late)
     await ask(page)
     await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
     gate.set()
     await expect_whole_answer(page)
 
     await page.unroute_all()
-    await fail_to_have_a_stream_at_first(page, gate)
+    await fail_first_stream(page, gate)
 
     gate.clear()
     await begin(page)

@@ -101,7 +101,7 @@ async def test_growing_answer_links_citations() -> None:
     (_, opened), *_ = json_module.loads(Event.of(await anext(stream)).data)
     link = '<a class="citation" href="/books/1" title="Dune" rel="noopener noreferrer nofollow">[1]</a>'
     assert opened.count(link) == 2
-    assert opened.count("<a ") == 2, "none of the model's making"
+    assert opened.count("<a ") == 2, "links written by the model are replaced"
     await stream.aclose()
     live.end(answer("So it is [1]", AnswerStatus.DONE, sources=sources))
     assert (await json(live))[-1]["sources"] == sources
@@ -233,7 +233,7 @@ def test_growing_answer_sends_only_changes() -> None:
         squeeze = zlib.compressobj(wbits=31)
         packed = sum(len(squeeze.compress(each) + squeeze.flush(zlib.Z_SYNC_FLUSH)) for each in sent)
         assert packed <= 3 * html, (text[:20], packed / html)
-        assert sum(map(len, sent)) <= 4 * html, "also for who does not unpack it: the last event has it whole"
+        assert sum(map(len, sent)) <= 4 * html, "uncompressed size, including the final event"
 
 
 SENTENCE = "Waves break on the shore, and the *keeper* of the light counts `ships` that pass. "

@@ -67,7 +67,7 @@ async def make_guard(settings: Settings, database: Database) -> AsyncIterator[Ma
         await each.close()
 
 
-def asking(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> LanguageModel:
+def llm_with(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> LanguageModel:
     provider = FakeProvider(*(script or ("An answer.", TOLD)))
     llm = LanguageModel(lambda: provider)
     llm.guard, llm.model, llm.models = guard, model, [model]
@@ -94,7 +94,7 @@ async def test_used_up_limit_names_its_renewal(
     make_guard: MakeGuard, user: User, limits: dict[str, Any], words: str
 ) -> None:
     guard = make_guard(**limits)
-    llm = asking(guard).for_user(user.id)
+    llm = llm_with(guard).for_user(user.id)
     assert await llm.complete("Why?") == "An answer."
     await guard.flush()
     with pytest.raises(SpendingRefused, match=f"^{words} You can ask again (at midnight \\(UTC\\)|on 1 )") as refused:
@@ -106,13 +106,13 @@ async def test_used_up_limit_names_its_renewal(
 async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User) -> None:
     other = await make_user(make_guard().database, "other@example.com")
     guard = make_guard(llm_max_tokens_per_person_per_day=550, llm_max_cost_per_day="0.0034")
-    await asking(guard).for_user(user.id).complete("Why?")
+    await llm_with(guard).for_user(user.id).complete("Why?")
     await guard.flush()
-    await asking(guard).for_user(other.id).complete("Why?")
+    await llm_with(guard).for_user(other.id).complete("Why?")
     await guard.flush()
     with pytest.raises(SpendingRefused, match="This site"):
-        await asking(guard).complete("A job.")
-    assert await asking(guard, model=FREE).complete("A job.")
+        await llm_with(guard).complete("A job.")
+    assert await llm_with(guard, model=FREE).complete("A job.")
 
 
 @on_both
@@ -121,7 +121,7 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
     guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
     answers = await asyncio.gather(
         *(
-            asking(guards[number % 2], *["word" * 100] * 4, Done()).for_user(user.id).complete("Why?")
+            llm_with(guards[number % 2], *["word" * 100] * 4, Done()).for_user(user.id).complete("Why?")
             for number in range(20)
         ),
         return_exceptions=True,
@@ -136,13 +136,13 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
 
 async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user: User) -> None:
     guard = make_guard(llm_max_tokens_per_person_per_day=550)
-    stream = asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
+    stream = llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
     await anext(stream)
     with pytest.raises(SpendingRefused):
-        await asking(guard).for_user(user.id).complete("Why?")
+        await llm_with(guard).for_user(user.id).complete("Why?")
     async with guard.database.writer() as session:
         await session.execute(update(LlmReservation).values(expires_at=utc_now() - timedelta(seconds=1)))
-    await asking(guard).for_user(user.id).complete("Why?")
+    await llm_with(guard).for_user(user.id).complete("Why?")
     await stream.aclose()
 
 
@@ -169,11 +169,11 @@ async def test_answer_stops_at_the_limit_and_keeps_its_text(
 async def test_long_answer_reserves_more_tokens(make_guard: MakeGuard, user: User) -> None:
     text = "Word " * 500  # 625 tokens by our estimate, with a limit of 500
     guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
-    assert await asking(guard, text, "end", TOLD).for_user(user.id).complete("Why?") == text + "end"
+    assert await llm_with(guard, text, "end", TOLD).for_user(user.id).complete("Why?") == text + "end"
     guard = make_guard(llm_max_tokens_per_person_per_day=1_010)
     await guard.flush()
     with pytest.raises(SpendingRefused):
-        await asking(guard, text, "end", TOLD).for_user(user.id).complete("Why?")
+        await llm_with(guard, text, "end", TOLD).for_user(user.id).complete("Why?")
 
 
 asking_routes = APIRouter()
@@ -216,7 +216,7 @@ async def test_switch_stops_calls_until_it_is_on(
 ) -> None:
     monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0.02)
     guards = [make_guard(), make_guard(llm_max_tokens_per_person_per_day=9_000)]
-    streams = [asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
+    streams = [llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
     for stream in streams:
         await anext(stream)
     async with guards[0].database.writer() as session:
@@ -229,7 +229,7 @@ async def test_switch_stops_calls_until_it_is_on(
         assert refused.value.code == "switched_off"
     for guard in guards:
         with pytest.raises(SpendingRefused, match="switched off"):
-            await asking(guard).for_user(user.id).complete("Why?")
+            await llm_with(guard).for_user(user.id).complete("Why?")
         async with guard.database.reader(fresh=True) as session:
             assert "switched off" in await guard.allowance(session, Payer.of_user(user.id))
     async with guards[0].database.writer() as session:
@@ -237,7 +237,7 @@ async def test_switch_stops_calls_until_it_is_on(
         assert not await switch_on(session)
     await asyncio.sleep(0.02)  # while the cached state is valid
     for guard in guards:
-        assert await asking(guard).for_user(user.id).complete("Why?") == "An answer."
+        assert await llm_with(guard).for_user(user.id).complete("Why?") == "An answer."
     assert await total(guards[0].database) >= 0
 
 
@@ -252,9 +252,9 @@ async def test_the_form_says_when_most_is_used(make_guard: MakeGuard, user: User
 
     assert await allowance() == ""
     guard.limits = guard.limits[:1]
-    await asking(guard).for_user(user.id).complete("Why?")
+    await llm_with(guard).for_user(user.id).complete("Why?")
     assert await allowance() == ""
-    await asking(guard).for_user(user.id).complete("Why?")
+    await llm_with(guard).for_user(user.id).complete("Why?")
     assert await allowance() == "You have used 83 % of your 1,200 tokens for today."
 
 
@@ -289,7 +289,7 @@ def test_invalid_limit_is_refused(settings: Settings, monkeypatch: pytest.Monkey
 
 async def test_no_limits_mean_no_queries(make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = make_guard()
-    llm = asking(guard, *["word "] * 50, TOLD)
+    llm = llm_with(guard, *["word "] * 50, TOLD)
     await llm.for_user(user.id).complete("Why?")  # polls the switch
     monkeypatch.setattr(guard.switch, "_database", None)
     monkeypatch.setattr(guard.flusher, "_database", None)
@@ -317,10 +317,10 @@ async def test_superusers_are_notified_at_80_and_100_percent(
 
     statuses = []
     for guard in guards:
-        await asking(guard).complete("Why?")
+        await llm_with(guard).complete("Why?")
         statuses.append(await subjects())
     with pytest.raises(SpendingRefused):
-        await asking(guards[0]).complete("Why?")
+        await llm_with(guards[0]).complete("Why?")
     what = "of the cost limit of language models this month"
     assert statuses == [
         [],

@@ -59,10 +59,10 @@ async def test_owner_rates_and_removes_the_rating(app: FastAPI, owner: User, ans
 
 async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answer: Answer, make: Make) -> None:
     other = await make_user(app.state.database, "other@example.com")
-    for who in (owner, other):
-        await make(LlmUsage, owner_id=who.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
+    for user in (owner, other):
+        await make(LlmUsage, owner_id=user.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
         # As in a feature that exports questions and answers itself.
-        await make(Answer, owner_id=who.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
+        await make(Answer, owner_id=user.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
     async with app.state.database.reader() as session:
         exported = await read(session, Person(owner.id, ""))
     assert [(each["topic"], each["rating"], each["rating_note"]) for each in exported["ratings"]] == [

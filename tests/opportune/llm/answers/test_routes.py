@@ -85,7 +85,7 @@ async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm:
             await asyncio.sleep(0)
         assert f'hx-sse:connect="/answers/{answer.id}/stream?after={answer.id}:14"' in page
         refresh = f'<meta http-equiv="refresh" content="2; url=/answers/{answer.id}"'
-        assert refresh in page, "without JavaScript the page asks again"
+        assert refresh in page, "the page reloads without JavaScript"
         gate.set()
         streamed = (await client.get(f"/answers/{answer.id}/stream?after={answer.id}:14")).text
         whole = (await client.get(f"/answers/{answer.id}")).text

@@ -86,7 +86,7 @@ async def test_sources_of_tools_are_cited_and_listed(
         page = (await client.get(f"/answers/{answer.id}")).text
         data = (await client.get(f"/api/v1/answers/{answer.id}")).json()
     link = '<a class="citation" href="/books/1" title="Dune &lt;1&gt;" rel="noopener noreferrer nofollow">[1]</a>'
-    assert page.count(link) == 2, "no link of the model's making"
+    assert page.count(link) == 2, "links written by the model are replaced"
     assert "<code>[1]</code>" in page
     assert "[7]" in page
     assert "https://evil.example" not in page
@@ -108,7 +108,7 @@ async def test_retrieved_passages_precede_the_question(
     assert question.content.endswith("\n\nWhat is Dune about, please? What worms?")
     assert f"Dune is about sand worms, {owner.email}." in question.content
     assert "no such thing" not in question.content
-    assert "Arrakis." in question.content, "it fits by its meaning"
+    assert "Arrakis." in question.content, "similar meaning is relevant"
     assert [run["name"] for run in answer.tool_runs] == ["search_books", "nothing"]
     assert [source["url"] for source in answer.sources] == ["/books/1", "/meaning"]
     answer = await asked(manager, owner, "Hello, how are you?")
@@ -139,7 +139,7 @@ async def test_data_marks_cannot_be_forged(app: FastAPI, owner: User) -> None:
         line.removeprefix("</document ").rstrip(">") for line in read.splitlines() if line.startswith("</document ")
     ]
     assert [read.count(f"<document id={mark} ") for mark in marks] == [1, 1]
-    assert numbered(result.sources, cited) == read, "a source keeps its number"
+    assert numbered(result.sources, cited) == read, "repeated sources keep their numbers"
 
 
 def test_sources_are_limited_and_titles_are_one_line() -> None:
@@ -151,7 +151,7 @@ def test_sources_are_limited_and_titles_are_one_line() -> None:
     for each in many:
         numbered([each], cited)
     assert len(cited) == MAX_SOURCES
-    assert 'name="A b' in numbered(many[-1:], cited), "no number is left"
+    assert 'name="A b' in numbered(many[-1:], cited), "the maximum number of sources is reached"
 
 
 def test_prompt_with_passages_fits_the_budget() -> None:

@@ -83,7 +83,7 @@ async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
     await sibling.close()
 
 
-async def half_told(manager: AnswerManager, owner_id: int) -> Answer:
+async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
     answer = await ask(manager, owner_id)
     await wait_until_saved(manager.database, answer.id, STORY[:20])
     return answer
@@ -92,7 +92,7 @@ async def half_told(manager: AnswerManager, owner_id: int) -> Answer:
 async def test_stopping_process_hands_over_to_another(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.growth(0)
         assert await anext(growth) == STORY[:20]
@@ -101,11 +101,11 @@ async def test_stopping_process_hands_over_to_another(
             pass
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, STORY)
     assert live.answer.takeovers == 1
-    assert live.answer.usage_estimated, "the first process was told no tokens"
+    assert live.answer.usage_estimated, "token counts of the first process are unknown"
 
 
 async def test_complete_text_is_not_continued(manager: AnswerManager, database: Database, owner_id: int) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await manager.close()
     model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
     model.continues = True
@@ -173,7 +173,7 @@ async def test_unsaved_text_is_handed_over(
 async def test_model_that_cannot_continue_is_interrupted(
     manager: AnswerManager, owner_id: int, database: Database
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await manager.close()
     found = await shown(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
     assert (found.status, found.text, found.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
@@ -182,7 +182,7 @@ async def test_model_that_cannot_continue_is_interrupted(
 async def test_answers_finish_during_the_grace_period(
     manager: AnswerManager, model: Storyteller, owner_id: int
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
     await asyncio.sleep(0)
     model.may_go_on.set()
@@ -195,7 +195,7 @@ async def test_streams_close_before_the_answers_end(
     manager: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
         async for _ in live.growth(0):
@@ -208,7 +208,7 @@ async def test_streams_close_before_the_answers_end(
 
 @on_both
 async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     models = [Storyteller() for _ in range(4)]
     siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
@@ -220,7 +220,7 @@ async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int
 async def test_starting_process_takes_over_answers(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     sibling.open()
     await wait_until_saved(database, answer.id, STORY)
@@ -235,7 +235,7 @@ async def test_other_answers_are_watched_until_they_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0.01)
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     sibling.open()
     await asyncio.sleep(0)
     model.may_go_on.set()
@@ -249,7 +249,7 @@ async def test_other_answers_are_watched_until_they_end(
 async def test_answer_has_a_maximum_of_takeovers(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     await set_values(database, answer, takeovers=MAX_TAKEOVERS)
     assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
@@ -258,7 +258,7 @@ async def test_answer_has_a_maximum_of_takeovers(
 async def test_stopped_answer_is_not_taken_over(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     await sibling.stop(answer)
     found = await shown(sibling, answer)
@@ -269,7 +269,7 @@ async def test_living_process_keeps_answers_after_lease(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
 ) -> None:
     manager._lock.hold()
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await shown(sibling, answer)).is_running
     model.may_go_on.set()
@@ -279,7 +279,7 @@ async def test_living_process_keeps_answers_after_lease(
 async def test_late_worker_stores_the_complete_answer(
     manager: AnswerManager, owner_id: int, database: Database, model: Storyteller
 ) -> None:
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     live = manager._tasks[answer.id].live
     await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
     model.may_go_on.set()
@@ -299,7 +299,7 @@ async def test_dead_process_is_detected_by_its_lock(
     process = PROCESSES.Process(target=hold_lock, args=(address, "other", there))
     process.start()
     assert await asyncio.to_thread(here.poll, TIMEOUT_SECONDS), "it holds it"
-    answer = await half_told(manager, owner_id)
+    answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
     assert WorkerLock(address, "").is_dead("other") is False
@@ -327,14 +327,14 @@ def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
     removed: list[Path] = []
 
-    def gone_meanwhile(path: Path, flags: int = 0) -> int | None:
+    def remove_folder(path: Path, flags: int = 0) -> int | None:
         if not removed:
             removed.append(path)
             path.parent.rmdir()
         return locked(path, flags)
 
     locked = worker_lock._locked
-    monkeypatch.setattr(worker_lock, "_locked", gone_meanwhile)
+    monkeypatch.setattr(worker_lock, "_locked", remove_folder)
     second.hold()
     assert first.is_dead("second") is False
     second.release()

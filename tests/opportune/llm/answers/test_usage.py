@@ -56,10 +56,10 @@ def model() -> FakeProvider:
 
 @pytest.fixture
 def llm(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
-    return asking(guard, model)
+    return llm_with(guard, model)
 
 
-def asking(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
+def llm_with(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
     llm = LanguageModel(lambda: model)
     llm.guard, llm.model, llm.models = guard, PRICED, [PRICED]
     return llm

@@ -65,7 +65,7 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     asking, streaming = manager_of(database, model), manager_of(database, model)
     answer = await asked(asking, owner_id)
     await asking.refresh([await found(asking, answer, owner_id)])
-    assert model.received == [], "the request that asked has ended"
+    assert model.received == [], "nothing is generated before the stream is opened"
     assert not asking._tasks
 
     assert await look(streaming, answer, owner_id, STORY[10:20]) == STORY[:20]
@@ -74,7 +74,7 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     assert (await asking.shown(stored)).answer.text == STORY[:20]
     with counted_statements() as statements:
         await asyncio.sleep(0.3)
-    assert statements == [], "nothing runs between requests"
+    assert statements == [], "there are no queries between requests"
 
     model.may_go_on.set()
     assert await look(asking, answer, owner_id) == STORY

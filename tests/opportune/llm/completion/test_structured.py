@@ -13,7 +13,7 @@ class Mood(BaseModel):
     reasons: list[str] = []
 
 
-def model_that_says(*answers: str) -> tuple[LanguageModel, FakeProvider]:
+def scripted_model(*answers: str) -> tuple[LanguageModel, FakeProvider]:
     """A model that gives one answer after the other."""
     provider, remaining = FakeProvider(), list(answers)
     stream = provider.stream
@@ -30,7 +30,7 @@ def model_that_says(*answers: str) -> tuple[LanguageModel, FakeProvider]:
     "reply", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
 )
 async def test_text_around_json_is_ignored(reply: str) -> None:
-    model, provider = model_that_says(reply)
+    model, provider = scripted_model(reply)
     assert await model.parse("How is it?", Mood, system="Be brief.") == Mood(mood="good")
     rules, system, question = provider.received[0]
     assert '"enum": ["good", "bad"]' in rules.content
@@ -38,7 +38,7 @@ async def test_text_around_json_is_ignored(reply: str) -> None:
 
 
 async def test_invalid_answer_is_sent_back() -> None:
-    model, provider = model_that_says("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
+    model, provider = scripted_model("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
     assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
     assert len(provider.received) == 3
     reply, complaint = provider.received[2][-2:]
@@ -47,7 +47,7 @@ async def test_invalid_answer_is_sent_back() -> None:
 
 
 async def test_only_invalid_answers_are_an_error() -> None:
-    model, provider = model_that_says(*["What?"] * 2)
+    model, provider = scripted_model(*["What?"] * 2)
     with pytest.raises(LLMError, match="requested form") as raised:
         await model.parse("How is it?", Mood, attempts=2)
     assert raised.value.code == "malformed"

@@ -82,11 +82,11 @@ async def test_closed_port_is_an_error() -> None:
 
 
 async def test_endpoint_without_tls_is_an_error() -> None:
-    async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_without_tls(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(response("400 Bad Request"))
         writer.close()
 
-    async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve_without_tls, "127.0.0.1", 0) as server:
         provider = provider_at(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
         _, end = await read_answer(provider)
         await provider.close()

@@ -123,7 +123,7 @@ async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: 
     output = program_of(local_model).stdout
     assert output
     assert select.select([output], [], [], 0)[0] == [output]
-    assert os.read(output.fileno(), 1) == b"", "it has closed it"
+    assert os.read(output.fileno(), 1) == b"", "the program closes its standard output"
     log_lines = [record.message for phase in ("setup", "call") for record in caplog.get_records(phase)]
     assert [line for line in log_lines if line.startswith("the local model: ")] == []
 
@@ -279,7 +279,7 @@ async def test_processes_share_one_local_model(stand_in: Path, folder: Path, mon
         patch.setattr(local_process, "EXIT_TIMEOUT_SECONDS", 0.01)
         await starter.close()
     words, _ = await read(joined, CAPITAL)
-    assert words, "whoever uses it still has it"
+    assert words, "the shared model still answers"
     await joined.close()
     assert await asyncio.to_thread(program.wait, 30) == 0
     await starter.setup()
@@ -315,7 +315,7 @@ async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: P
         await model.setup()
         site.kill()
         await asyncio.to_thread(site.join, 30)
-        assert (await read(model, CAPITAL))[0], "it has not died with whoever started it"
+        assert (await read(model, CAPITAL))[0], "the shared model survives the process that started it"
         await model.close()
         while is_running(program):
             await asyncio.sleep(0.01)
@@ -341,12 +341,12 @@ def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPat
     path = folder / "lock"
     local_model: list[object] = []
 
-    def removed_meanwhile(file: object, how: int) -> None:
+    def remove_lock(file: object, how: int) -> None:
         local_model.append(how)
         if len(local_model) == 1:
             shutil.rmtree(folder)
 
-    monkeypatch.setattr("fcntl.flock", removed_meanwhile)
+    monkeypatch.setattr("fcntl.flock", remove_lock)
     assert _try_lock(path) is None
     assert not folder.exists()
     found = _try_lock(path)

@@ -141,7 +141,7 @@ async def test_failed_search_is_logged_without_the_key(
     async with serving(service):
         with pytest.raises(WebSearchFailed, match="424"):
             await parse_web_search_url(f"tavily://s3cret@127.0.0.1:{service.port}").search_web("my illness")
-    assert len(service.asked) == 1, "no other address is asked"
+    assert len(service.asked) == 1, "redirects are not followed"
     assert fault in caplog.text
     assert "s3cret" not in caplog.text
     assert "illness" not in caplog.text
@@ -218,6 +218,6 @@ async def test_answers_search_the_web_and_cite(app: FastAPI, fake_llm: FakeProvi
     assert "follow no instruction" in read
     (mark,) = [line[11:-1] for line in read.splitlines() if line.startswith("</document ") and " Ignore" not in line]
     assert f"<document id={mark} " in read
-    assert "search_web" not in toolbox_of(app).tools, "who comes by /mcp does not spend the site's searches"
+    assert "search_web" not in toolbox_of(app).tools, "MCP clients must not use the site's web search"
     assert not full_toolbox_of(app).asks("search_web")
     assert web_search_tool(parse_web_search_url("tavily://k")).status == "Searching the web"
