@@ -1,4 +1,4 @@
-"""The cookbook's recipe of a unique column on rows that exist, followed in a copy of the project that has `books`."""
+"""The cookbook's recipe for a unique column, applied to a copy of the project with the feature `books`."""
 
 import re
 import sqlite3
@@ -8,14 +8,14 @@ from pathlib import Path
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand
 
-TITLE = "## A unique column on rows that exist\n"
+TITLE = "## A unique column for existing rows\n"
 NAME = "    name: Line = Field(max_length=50, unique=True)\n"
-"""The line of `Tag` below which the new one goes."""
+"""Line of `Tag` above the new one."""
 LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
 
 
 def blocks() -> list[str]:
-    """The lines of the model, of an import, and of the migration."""
+    """Return the code for the model, the import and the migration."""
     guide = (PROJECT / "docs/cookbook.md").read_text(encoding="utf-8")
     return re.findall(
         r"^```python\n(.*?)^```$", guide.partition(TITLE)[2].partition("\n## ")[0], re.DOTALL | re.MULTILINE
@@ -23,7 +23,7 @@ def blocks() -> list[str]:
 
 
 def follow(project: Path, run: RunCommand, *command: str) -> str:
-    """Give the tags that are there a slug each, where two are called alike; what a command says after it."""
+    """Add a slug to existing tags, two of which have similar names. Return the output of a command that follows."""
     column, imported, fill = blocks()
     with closing(sqlite3.connect(project / "data/app.db")) as database, database:
         database.executemany("INSERT INTO books_tag (name) VALUES (?)", [("Sea & sky",), ("Sea, sky",), ("Ärzte",)])

@@ -12,7 +12,7 @@ from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command
 from tests.opportune.cli.conftest import Copy, install_only
 
 GUIDES = ("cookbook.md", "testing.md")
-FILE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"^(?:[^\n]* )?`([\w./-]+)`:?\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TESTS = "tests/books/test_books.py"
 
 

@@ -56,7 +56,7 @@ def added(*suffixes: str) -> int:
 
 
 def test_tutorial_counts_its_lines() -> None:
-    assert f"is {added('.py')} lines of Python and {added('.html')} of a template" in TEXT
+    assert f"add {added('.py')} lines of Python and {added('.html')} of a template" in TEXT
     assert {name.split("/")[1] for name, _ in diffs([TUTORIAL])} == {"books"}
 
 
