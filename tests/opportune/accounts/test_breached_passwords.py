@@ -110,22 +110,21 @@ async def test_failing_service_is_logged_and_accepts(service: BreachService, cap
     assert DIGEST[:5] not in caplog.text
 
 
-async def test_silent_service_is_given_up(
-    service: BreachService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("behaviour", "seconds", "message"), [("stalls", 0.05, "ReadTimeout"), ("trickles", 0.2, "took too long")]
+)
+async def test_slow_service_is_given_up(
+    service: BreachService,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    behaviour: str,
+    seconds: float,
+    message: str,
 ) -> None:
-    monkeypatch.setattr(breached, "BREACH_LOOKUP_SECONDS", 0.05)
-    service.stalls = True
+    monkeypatch.setattr(breached, "BREACH_LOOKUP_SECONDS", seconds)
+    setattr(service, behaviour, True)
     assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
-    assert "ReadTimeout" in caplog.text
-
-
-async def test_slow_lines_are_given_up(
-    service: BreachService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(breached, "BREACH_LOOKUP_SECONDS", 0.2)
-    service.trickles = True
-    assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
-    assert "took too long" in caplog.text
+    assert message in caplog.text
 
 
 async def test_unreachable_service_accepts(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,7 @@
 """Confirmation of the identity by an e-mailed code."""
 
-import time
 from datetime import timedelta
 
-import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
@@ -11,10 +9,10 @@ from sqlalchemy import update
 
 from opportune.accounts.email_confirmation.service import CODES_PER_USER, LIFETIME_SECONDS
 from opportune.accounts.models import Session, User
-from opportune.accounts.sign_in_methods import totp
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.email_sign_in.asked_emails import newest_code, other_code
 from tests.opportune.accounts.sent_emails import EMAIL, settings
 
@@ -121,17 +119,14 @@ async def test_wrong_codes_are_limited_per_day(
 
 
 async def test_second_factor_is_also_required(app: FastAPI, database: Database, ada: User) -> None:
-    async with database.writer() as session:
-        session.add(ada)
-        key = totp.start_setup(app.state.settings, ada).key
-        assert await totp.enable(session, app.state.settings, ada, key, pyotp.TOTP(key).now())
+    authenticator = await add_authenticator_app(database, app.state.settings, ada)
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         await client.post(PATH)
-        given = {"code": await newest_code(app)}
-        assert (await client.post(f"{PATH}/code", data=given)).status_code == 422
-        given["second_factor"] = pyotp.TOTP(key).at(time.time() + 30)
-        assert (await client.post(f"{PATH}/code", data=given)).status_code == 303
+        codes = {"code": await newest_code(app)}
+        assert (await client.post(f"{PATH}/code", data=codes)).status_code == 422
+        codes["second_factor"] = authenticator.code
+        assert (await client.post(f"{PATH}/code", data=codes)).status_code == 303
 
 
 async def test_email_confirmation_is_404_for_other_users(app: FastAPI, client: AsyncClient, database: Database) -> None:

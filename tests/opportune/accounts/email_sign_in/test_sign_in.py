@@ -1,8 +1,5 @@
 """Sign-in by link or code of an e-mail, on pages and in the API."""
 
-import time
-
-import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
@@ -10,10 +7,10 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from opportune.accounts.models import LinkedAccount, RecoveryCode, Session, User
-from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.sign_in_methods.available import signs_in_by_email
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.email_sign_in.asked_emails import (
     API,
     PATH,
@@ -30,14 +27,6 @@ from tests.opportune.accounts.sent_emails import EMAIL, ME, api_sign_in, sent_em
 __all__ = ["settings"]  # a fixture
 
 pytestmark = pytest.mark.database("sqlite")
-
-
-async def turn_on_second_factor(app: FastAPI, user: User) -> str:
-    async with app.state.database.writer() as session:
-        session.add(user)
-        key = totp.start_setup(app.state.settings, user).key
-        assert await totp.enable(session, app.state.settings, user, key, pyotp.TOTP(key).now())
-    return key
 
 
 async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -101,11 +90,11 @@ async def test_email_names_device_and_address(app: FastAPI, client: AsyncClient,
 
 async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
-    key = await turn_on_second_factor(app, user)
+    authenticator = await add_authenticator_app(database, app.state.settings, user)
     await request_email(client, next="/accounts/tokens")
     assert (await type_code(client, await newest_code(app))).headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
-    redirect = await client.post("/accounts/login/code", data={"code": pyotp.TOTP(key).at(time.time() + 30)})
+    redirect = await client.post("/accounts/login/code", data={"code": authenticator.code})
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
 
@@ -131,7 +120,7 @@ async def test_sign_in_ends_access_of_an_earlier_registrant(
 
 async def test_unverified_authenticator_app_is_removed(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
-    await turn_on_second_factor(app, user)
+    await add_authenticator_app(database, app.state.settings, user)
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=user.id, code_hash="0" * 64))
     await request_email(client)
@@ -154,13 +143,13 @@ async def test_verified_account_keeps_password_and_sessions(
 
 async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
-    key = await turn_on_second_factor(app, user)
+    authenticator = await add_authenticator_app(database, app.state.settings, user)
     requested = await client.post(API, json={"email": EMAIL})
     assert requested.status_code == 202
     data = {"request": requested.json()["request"], "code": await newest_code(app)}
     without = await client.post(f"{API}/code", json=data)
     assert (without.status_code, without.json()["detail"][:12]) == (401, "Also send a ")
-    data["second_factor"] = pyotp.TOTP(key).at(time.time() + 30)
+    data["second_factor"] = authenticator.code
     granted = await client.post(f"{API}/code", json=data)
     bearer = {"Authorization": f"Bearer {granted.json()['access_token']}"}
     assert (await client.get(ME, headers=bearer)).json()["email"] == EMAIL

@@ -1,13 +1,12 @@
 """Password reset by the link in an e-mail."""
 
-import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.accounts.sign_in_methods import totp
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
@@ -60,10 +59,7 @@ async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: Async
         ("proved@example.com", True, "/accounts/login/code"),
     ):
         user = await make_user(database, email, is_verified=is_verified)
-        async with database.writer() as session:
-            session.add(user)
-            key = totp.start_setup(app.state.settings, user).key
-            await totp.enable(session, app.state.settings, user, key, pyotp.TOTP(key).now())
+        await add_authenticator_app(database, app.state.settings, user)
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
         await reset(client, "page", (await newest_link(app))[1], NEW)
         link = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW})

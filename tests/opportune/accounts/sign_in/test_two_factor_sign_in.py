@@ -1,9 +1,7 @@
 """Sign-in with a second factor."""
 
-import time
 from collections.abc import Awaitable, Callable
 
-import pyotp
 import pytest
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select, update
@@ -12,11 +10,11 @@ from opportune.accounts.emails import signed_links
 from opportune.accounts.models import Session, User
 from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.service import CODES_PER_ACCOUNT
-from opportune.accounts.sign_in_methods import totp
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import Hit, RateLimiter
+from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_authenticator_app
 
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
@@ -24,26 +22,9 @@ LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/logi
 on_sqlite = pytest.mark.database("sqlite")
 
 
-class Owner:
-    """A user with an authenticator app."""
-
-    def __init__(self, key: str, recovery_codes: list[str]) -> None:
-        self.app, self.recovery_codes = pyotp.TOTP(key), recovery_codes
-
-    @property
-    def code(self) -> str:
-        """An unused code."""
-        return self.app.at(time.time() + 30)
-
-
 @pytest.fixture
-async def owner(database: Database, settings: Settings) -> Owner:
-    user = await make_user(database, EMAIL)
-    key = totp.start_setup(settings, user).key
-    async with database.writer() as session:
-        codes = await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
-    assert codes
-    return Owner(key, codes)
+async def authenticator(database: Database, settings: Settings) -> AuthenticatorApp:
+    return await add_authenticator_app(database, settings, await make_user(database, EMAIL))
 
 
 async def send_password(client: AsyncClient, **more: str) -> Response:
@@ -64,7 +45,9 @@ async def sessions(database: Database) -> int:
 
 
 @on_sqlite
-async def test_password_then_code_signs_in(client: AsyncClient, database: Database, owner: Owner) -> None:
+async def test_password_then_code_signs_in(
+    client: AsyncClient, database: Database, authenticator: AuthenticatorApp
+) -> None:
     first = await send_password(client, next="/accounts/tokens", remember="true")
 
     assert (first.status_code, first.headers["location"]) == (303, CODE)
@@ -72,7 +55,7 @@ async def test_password_then_code_signs_in(client: AsyncClient, database: Databa
     assert {"HttpOnly", "SameSite=lax"} <= set(first.headers["set-cookie"].split("; "))
     assert (await sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
     assert 'autocomplete="one-time-code"' in (await client.get(CODE)).text
-    second = await send_code(client, owner.code)
+    second = await send_code(client, authenticator.code)
     assert (second.status_code, second.headers["location"]) == (303, "/accounts/tokens")
     assert "Max-Age=2592000" in second.headers["set-cookie"]
     assert (await client.get("/accounts/profile")).status_code == 200
@@ -80,20 +63,20 @@ async def test_password_then_code_signs_in(client: AsyncClient, database: Databa
 
 
 @on_sqlite
-async def test_recovery_code_signs_in_once(client: AsyncClient, owner: Owner) -> None:
+async def test_recovery_code_signs_in_once(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     for status in (303, 422):
         await send_password(client)
-        assert (await send_code(client, owner.recovery_codes[0])).status_code == status
+        assert (await send_code(client, authenticator.recovery_codes[0])).status_code == status
 
 
 @on_sqlite
-@pytest.mark.usefixtures("owner")
+@pytest.mark.usefixtures("authenticator")
 async def test_code_page_needs_the_password(
-    client: AsyncClient, database: Database, settings: Settings, owner: Owner
+    client: AsyncClient, database: Database, settings: Settings, authenticator: AuthenticatorApp
 ) -> None:
     for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await stored(database))):
         client.cookies.set("pending", cookie)
-        for response in (await client.get(CODE), await send_code(client, owner.code)):
+        for response in (await client.get(CODE), await send_code(client, authenticator.code)):
             assert (response.status_code, response.headers["location"]) == (303, LOGIN)
 
     client.cookies.clear()
@@ -112,48 +95,48 @@ async def stored(database: Database) -> User:
 @pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"is_active": False}])
 @on_sqlite
 async def test_new_password_ends_the_second_step(
-    client: AsyncClient, database: Database, owner: Owner, change: dict[str, object]
+    client: AsyncClient, database: Database, authenticator: AuthenticatorApp, change: dict[str, object]
 ) -> None:
     await send_password(client)
     async with database.writer() as session:
         await session.execute(update(User).values(change))
 
-    assert (await send_code(client, owner.code)).headers["location"] == LOGIN
+    assert (await send_code(client, authenticator.code)).headers["location"] == LOGIN
     assert await sessions(database) == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_wrong_codes_are_limited(client: AsyncClient, owner: Owner) -> None:
+async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     paths: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [send_code, sign_in_program]
     await send_password(client)
     responses = [await paths[number % 2](client, "000000") for number in range(5)]
 
     assert [response.status_code for response in responses] == [422, 401] * 2 + [422]
     for path in paths:
-        response = await path(client, owner.code)
+        response = await path(client, authenticator.code)
         assert (response.status_code, "retry-after" in response.headers) == (429, True)
 
 
 @on_sqlite
-async def test_api_takes_the_code_with_the_password(client: AsyncClient, owner: Owner) -> None:
+async def test_api_takes_the_code_with_the_password(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     without, wrong = await sign_in_program(client), await sign_in_program(client, "000000")
 
     assert (without.status_code, without.json()["detail"][:13]) == (401, "Also send a `")
     assert (wrong.status_code, wrong.json()["detail"][:18]) == (401, "This code is wrong")
-    right = await sign_in_program(client, owner.code)
+    right = await sign_in_program(client, authenticator.code)
     token = right.json()["access_token"]
     assert (await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})).status_code == 200
 
 
 @on_sqlite
-async def test_second_step_redirects_to_this_site_only(client: AsyncClient, owner: Owner) -> None:
+async def test_second_step_redirects_to_this_site_only(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     await send_password(client, next="//evil.example")
 
-    assert (await send_code(client, owner.code)).headers["location"] == "/"
+    assert (await send_code(client, authenticator.code)).headers["location"] == "/"
 
 
 @on_sqlite
-@pytest.mark.usefixtures("owner")
+@pytest.mark.usefixtures("authenticator")
 async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (CODES_PER_ACCOUNT, service.PASSWORDS_PER_ACCOUNT, service.PASSWORDS_PER_ADDRESS):
         monkeypatch.setattr(limit, "limit", 2)
@@ -162,7 +145,7 @@ async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pyt
 
 @pytest.mark.database("sqlite")
 async def test_password_changed_before_the_code_is_refused(
-    client: AsyncClient, database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, database: Database, authenticator: AuthenticatorApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = RateLimiter.hit
 
@@ -174,4 +157,4 @@ async def test_password_changed_before_the_code_is_refused(
 
     monkeypatch.setattr(RateLimiter, "hit", changed_meanwhile)
 
-    assert (await sign_in_program(client, owner.code)).status_code == 401
+    assert (await sign_in_program(client, authenticator.code)).status_code == 401

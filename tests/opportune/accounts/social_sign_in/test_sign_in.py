@@ -2,16 +2,15 @@ import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
-import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from opportune.accounts.models import LinkedAccount
-from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.social_sign_in import service
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.social_sign_in.conftest import (
     flash_message,
     follow,
@@ -130,10 +129,7 @@ async def test_second_factor_is_asked_after_the_provider(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     user = await make_user(database)
-    key = totp.start_setup(app.state.settings, user).key
-    async with database.writer() as session:
-        session.add(user)
-        assert await totp.enable(session, app.state.settings, user, key, pyotp.TOTP(key).now())
+    await add_authenticator_app(database, app.state.settings, user)
     await link(database, user.id, provider)
     arrived = await return_from_provider(client, provider, next="/accounts/tokens", remember="true")
     assert arrived.headers["location"] == "/accounts/login/code"
