@@ -1,11 +1,11 @@
-"""What it costs a page to know who looks at it, and what others notice of twenty people who sign in at once.
+"""Costs of the user lookup per request, and delays for other users while twenty users sign in.
 
     .venv/bin/python -m bench.accounts [--rounds 7] [--only sqlite]
 
-One worker of the whole site. The same list of 20 rows is asked for as anybody and as somebody who is signed in, whose
-session and account are read afresh each time: at most 1.3 x the processor time. Then `/health/live` is asked every five
-milliseconds, whether or not the last answer has come, first alone and then while twenty people sign in: what is told is
-the 99th percentile of the times from when an answer was due to be asked for until it was there, at most 50 ms.
+One worker of the whole site. A list of 20 rows is requested by an anonymous and by a signed-in user, whose session and
+account are read each time: at most 1.3 x the processor time. Then `/health/live` is requested every five milliseconds,
+without waiting for the previous response, first alone and then while twenty users sign in. The 99th percentile of the
+times from the scheduled request to the response is at most 50 ms.
 """
 
 import argparse
@@ -36,17 +36,17 @@ MAX_WAIT_MS = 50.0
 REQUESTS, REQUESTS_OF_A_TEST = 600, 40
 CLIENT_CONNECTIONS = 4
 PROBE_INTERVAL_SECONDS = 0.005
-"""Seconds from one question to the next."""
+"""Seconds between two requests."""
 PROBE_TIMEOUT_SECONDS = 120
 CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 IDLE_PROBE_SECONDS = 1.5
-"""Seconds in which nobody signs in."""
+"""Seconds of probes without sign-ins."""
 
 
 @dataclass
 class Figures:
-    """Of each round."""
+    """Results by round."""
 
     microseconds: dict[str, list[float]] = field(default_factory=lambda: {"/items": [], "/items/guarded": []})
     alone: list[float] = field(default_factory=list)
@@ -74,7 +74,7 @@ def main() -> int:
 
 @contextmanager
 def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
-    """The server, and the cookie of somebody who is signed in."""
+    """Start the server and return it with the cookie of a signed-in user."""
     peer = PEERS["ours"]
     environ = environment(**peer.environ_for(url))
     cookie = run(["-m", peer.prepare], environ)
@@ -84,7 +84,7 @@ def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
 
 
 def measure(server: Server, known: Request, rounds: int, client: Executor) -> Figures:
-    """A round before the first is not counted."""
+    """Measure all rounds. A warm-up round is not counted."""
     figures, count = Figures(), REQUESTS if rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST
     for number in range(rounds + 1):
         counted = figures if number else Figures()
@@ -101,7 +101,7 @@ def measure(server: Server, known: Request, rounds: int, client: Executor) -> Fi
         counted.beside.append(percentile_99(waits_for_health(server.port, signing_in.done)))
         try:
             counted.sign_ins.append(signing_in.result())
-        except WrongAnswerError as error:  # such as 503, where the machine is far too busy
+        except WrongAnswerError as error:  # for example 503 on an overloaded machine
             sys.exit(f"Not all could sign in: {error}")
     return figures
 
@@ -117,7 +117,7 @@ def sign_ins() -> list[Request]:
 
 
 def waits_for_health(port: int, is_over: Callable[[], bool]) -> list[float]:
-    """The milliseconds that each `/health/live` takes until it is over."""
+    """Return the milliseconds of each `/health/live` request."""
     return asyncio.run(_waits(port, is_over))
 
 
@@ -129,12 +129,12 @@ async def _waits(port: int, is_over: Callable[[], bool]) -> list[float]:
     waits, asked, idle = list[float](), set[asyncio.Task[None]](), list[Connection]()
 
     async def ask(due: float) -> None:
-        # Not after the one before on its connection: a queue of our own would be told as the server's.
+        # On a free connection, because waiting in the client would count as a delay of the server.
         reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionResetError):  # one that had been idle for too long
+        except (asyncio.IncompleteReadError, ConnectionResetError):  # closed because it was idle
             await ask(due)
             return
         await reader.readexactly(int(CONTENT_LENGTH.search(head)[1]))  # type: ignore[index]  # it has one
@@ -154,7 +154,7 @@ async def _waits(port: int, is_over: Callable[[], bool]) -> list[float]:
 
 
 def show(kind: str, figures: Figures) -> list[str]:
-    """Print the table, and give a line for each limit that is exceeded."""
+    """Print the table and return a line for each exceeded limit."""
     opened, guarded = (median(took) for took in figures.microseconds.values())
     alone, beside = median(figures.alone), median(figures.beside)
     print(f"\n{kind}")

@@ -2,9 +2,9 @@
 
     .venv/bin/python -m bench.adminlist [--rounds 5] [--requests 40] [--only sqlite] [--rows 100000]
 
-Whole servers of one worker each, as in `bench.speed`. Judged is the processor time a request of the server's own
-processes: at most Django's. Told as well is how long an answer takes when one at a time is asked for, which on
-PostgreSQL is mostly the database's time, the same for both.
+Whole servers of one worker each, as in `bench.speed`. The processor time per request of the server's processes must not
+exceed Django's. The latency of single requests is printed without a limit. On PostgreSQL it is mostly the time of the
+database, which is the same for both.
 """
 
 import argparse
@@ -39,7 +39,7 @@ PAGES = {
 ROWS_PER_PAGE = 25
 
 Figures = dict[str, dict[str, list[Figure]]]
-"""Of each round, by page and site."""
+"""Results by round, page and site."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor,
     cookie = run(["-m", peer.prepare], environ)
     server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
     last = (rows + 19) // ROWS_PER_PAGE + 1
-    # The oldest rows, on the last page, are called otherwise.
+    # The oldest rows, on the last page, have other titles.
     requests = {
         page: page_request(LISTS[name] + query[name].format(last=last), cookie, "Item" if "last" in page else "Entry")
         for page, query in PAGES.items()
@@ -92,7 +92,7 @@ def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor,
 
 
 def measure(players: Sequence[Player], rounds: int, count: int) -> Figures:
-    """Before what is counted is a short round that nobody counts."""
+    """Measure all rounds after a short warm-up round."""
     figures: Figures = {page: {player.name: [] for player in players} for page in PAGES}
     for number in range(rounds + 1):
         for page in PAGES:
@@ -104,7 +104,7 @@ def measure(players: Sequence[Player], rounds: int, count: int) -> Figures:
 
 
 def show(kind: str, rows: int, figures: Figures) -> list[str]:
-    """Print the table, and give a line for each page that takes too long."""
+    """Print the table and return a line for each page that is too slow."""
     print(f"\n{kind}, {rows:,} rows, ms{'processor':>20}{'':17}{'answer':>16}")
     print(f"{'':24}{'ours':>8}{'django':>8}{'ratio':>8}   {'ours':>8}{'django':>8}{'ratio':>8}")
     slow = []

@@ -1,9 +1,9 @@
-"""What running answers cost, saved all together as we do, beside each in transactions of its own, and not at all.
+"""Costs of running LLM answers that are saved together, saved in separate transactions, or not saved.
 
     .venv/bin/python -m bench.answers [--rounds 5] [--only sqlite]
 
-One, ten and ninety answers grow at once in this process, by a word each 20 ms, for four seconds. Counted is the
-processor time of this process from the first word until the last end is stored; the database server's is not in it.
+One, ten and ninety answers run concurrently in this process, with a word each 20 ms, for four seconds. It measures the
+processor time of this process from the first word until the last answer is stored, without the database server.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DATABASES = ("sqlite", "postgresql")
 ANSWER_COUNTS = (1, 10, 90)
 WORKER = "bench"
 MAX_RATIOS = {1: 1.2, 10: 0.5, 90: 0.25}
-"""Times the processor time of transactions for each, at most; by how many answers there are."""
+"""Maximum ratio to the processor time of separate transactions, by number of answers."""
 
 
 class Talker(llm.Provider):
@@ -61,7 +61,7 @@ class Unsaved(AnswerFlusher):
 
 
 Way = Callable[[Database], Callable[[], AnswerFlusher]]
-"""Gives each answer its flusher."""
+"""Flusher per answer."""
 
 
 def together(database: Database) -> Callable[[], AnswerFlusher]:
@@ -79,7 +79,7 @@ def unsaved(database: Database) -> Callable[[], AnswerFlusher]:
 
 WAYS = {way.__name__: way for way in (together, apart, unsaved)}
 Times = dict[int, dict[str, list[float]]]
-"""Milliseconds for an answer in each round, by how many there are and how they are saved."""
+"""Milliseconds per answer in each round, by number of answers and way of saving."""
 
 
 def main() -> int:
@@ -103,7 +103,7 @@ def main() -> int:
 async def measure(url: str, rounds: int, seconds: float) -> Times:
     database = open_database(settings_for(url))
     await database.setup()
-    await once(database, together, 3, 0.3)  # what is done once only is not counted
+    await once(database, together, 3, 0.3)  # one-time work is not counted
     times: Times = {number: {name: [] for name in WAYS} for number in ANSWER_COUNTS}
     for _ in range(rounds):
         for number in ANSWER_COUNTS:

@@ -1,9 +1,9 @@
-"""Requests a second of a page from the response cache, of the same page built each time, and of a static JSON route.
+"""Requests per second of a cached page, of the same page without cache, and of a static JSON route.
 
     .venv/bin/python -m bench.cache [--rounds 7] [--requests 1000]
 
-One worker of the whole site for each place that answers are kept in, asked in turn. At least 0.6 x the JSON route is
-wanted of memory; Redis is asked over a socket each time, so that what is cleared anywhere is cleared at once.
+One worker of the whole site per cache backend, measured in turn. The memory cache must reach 0.6 x the JSON route.
+Redis needs a socket round trip per request, so that clearing the cache affects all processes immediately.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def show(where: str, cache_url: str, rounds: int, count: int) -> float:
-    """Print what was measured; how a page from the cache compares with the JSON route."""
+    """Print the results and return the ratio of the cached page to the JSON route."""
     with site(cache_url) as server:
         rates = measure(server, rounds, count)
     print(f"\n{where}, medians of {rounds} rounds\n")
@@ -62,7 +62,7 @@ def show(where: str, cache_url: str, rounds: int, count: int) -> float:
 
 
 def measure(server: Server, rounds: int, count: int) -> dict[str, float]:
-    """Requests a second of each; a round before the first is not counted."""
+    """Return the requests per second of each page. A warm-up round is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in ASKED}
     for number in range(rounds + 1):
         for name, request in ASKED.items():

@@ -1,10 +1,10 @@
-"""How many rows a second `copydb` copies between local databases, and whether its memory grows with their number.
+"""Rows per second that `copydb` copies between local databases, and its memory.
 
     .venv/bin/python -m bench.copydb [--rounds 3] [--rows 1000000]
 
-Whole processes, one for each copy, on the interpreter that runs this file; the time is that of the copy itself, with
-the comparison of both sides. The source is a SQLite file of one user's sessions, a table with three indexes. With one
-round it is a test of the benchmark, on few rows, and no judgement.
+Whole processes, one per copy, on the interpreter that runs this file. The time includes the comparison of both sides.
+The source is a SQLite file with sessions of one user, in a table with three indexes. With one round it copies few
+rows and judges nothing.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 FEW_ROWS = 5_000
 MIN_ROWS_PER_SECOND = 50_000
 MAX_MEMORY_RATIO = 1.2
-"""Of the peak memory, from a tenth of the rows to all of them."""
+"""Maximum growth of peak memory from a tenth of the rows to all rows."""
 
 COPY = """
 import json, resource, sys, time
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, float]]:
-    """Rows a second and peak memory in KiB of each kind of copy: medians."""
+    """Return the medians of rows per second and peak memory in KiB for each type of copy."""
     few, source = filled(folder / "few.db", rows // 10), filled(folder / "all.db", rows)
     tries: dict[str, list[tuple[float, float]]] = {}
     with postgres() as server:
@@ -102,7 +102,7 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, floa
 
 
 def filled(path: Path, rows: int) -> str:
-    """A migrated SQLite file with this many sessions."""
+    """Create a migrated SQLite file with this many sessions."""
     address = f"sqlite:///{path}"
     graph = MigrationGraph(installed_names())
     with connect(Settings(_env_file=None, environment="test", database_url=address)) as connection:

@@ -1,9 +1,9 @@
-"""Processor time of files in a folder and in the database, and the memory of a site that sends a large one.
+"""Processor time of files in a folder and in the database, and memory while sending a large file.
 
     .venv/bin/python -m bench.files [--rounds 5]
 
-Pictures of 100 kB and a film of 100 MB are kept and read through `opportune.storage`, the film in parts of 512 kB as
-the site sends it; memory is what the process has grown by meanwhile. No limit: these are for whoever has to choose.
+Images of 100 kB and a video of 100 MB are stored and read through `opportune.storage`, the video in chunks of 512 kB as
+the site sends it. Memory is the growth of the process. There is no limit: the figures help to choose a storage.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def migrate(settings: Settings) -> None:
 
 
 async def measure(settings: Settings, rounds: int) -> tuple[float, float, float, float]:
-    """Seconds to keep and to read a picture and to send a film, and megabytes that sending has taken."""
+    """Return seconds to store and read an image and to send a video, and megabytes used for sending."""
     database = open_database(settings)
     await database.setup()
     storage = open_storage(settings, database)

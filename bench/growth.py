@@ -1,4 +1,4 @@
-"""Memory of one worker that answers many different requests.
+"""Memory of one worker after many different requests.
 
     .venv/bin/python -m bench.growth [--rounds 10]
 
@@ -48,7 +48,7 @@ def measure(rounds: int) -> None:
 
 
 def mixed_requests(cookie: str) -> Iterator[Request]:
-    """Requests of a user who is signed in, the same in each run."""
+    """Return requests of a signed-in user, the same in each run."""
     random = Random(1)  # noqa: S311 - chance is for no secret
     while True:
         word = f"{random.random():x<20}"
@@ -65,7 +65,7 @@ def get(address: str, cookie: str, status: int) -> Request:
 
 
 def _list_query(random: Random) -> str:
-    """Filters, search words and an order, each of them or not."""
+    """Return combinations of filters, search words and order."""
     query = {
         "q": " ".join(f"{random.random()}" for _ in range(random.randint(0, 4))),
         "created_at__gte": random.choice(("", "2026-01-01T00:00:00Z")),

@@ -1,9 +1,9 @@
-"""How long `oppman.py --help` takes, beside `django-admin help` of a Django project.
+"""Time of `oppman.py --help`, compared with `django-admin help` of a Django project.
 
     .venv/bin/python -m bench.help [--rounds 11]
 
-Whole processes, one of each in turn, on the interpreter that runs this file. The project of Django's is the peer of
-other benchmarks, with what `startproject` installs.
+Whole processes, one of each in turn, on the interpreter that runs this file. The Django project is the peer of other
+benchmarks, with the applications of `startproject`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from opportune.cli.registry import MODULES
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_RATIO = 0.7
 ENOUGH_ROUNDS = 5
-"""With fewer it is a test of the benchmark, and no judgement."""
+"""With fewer rounds nothing is judged."""
 PROGRAMS = {
     "oppman.py --help": [sys.executable, str(PROJECT / "oppman.py"), "--help"],
     "django-admin help": [sys.executable, "-m", "django", "help", "--settings", "bench.peers.django_site.settings"],
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11)
     rounds = parser.parse_args().rounds
     for command in PROGRAMS.values():
-        milliseconds(command)  # compiles what has no bytecode yet
+        milliseconds(command)  # compiles missing bytecode
     measured = [{name: milliseconds(command) for name, command in PROGRAMS.items()} for _ in range(rounds)]
     medians = {name: median(one[name] for one in measured) for name in PROGRAMS}
     for name, value in medians.items():

@@ -1,10 +1,10 @@
-"""How long jobs of nothing take in one process, what its idleness costs the database, and what a crash, beside DBOS.
+"""Time of empty jobs in one process, costs of idling, and lost jobs after a crash, compared with DBOS.
 
     .venv/bin/python -m bench.jobs [--rounds 3]
 
-Whole processes, one of each in turn, each on a new database: one job is queued and done, then 1,000 are queued one by
-one while they are done, five at a time. Then nothing is to be done, and PostgreSQL counts transactions for ten seconds.
-At last processes commit changes to a SQLite file that each ask for a job, and are killed: which jobs are not there?
+Whole processes, one of each in turn, each on a new database: one job runs, then 1,000 are queued one by one while five
+run at a time. Then the process idles, and PostgreSQL counts transactions for ten seconds. Last, processes commit
+changes to a SQLite file that each queue a job, and are killed. No job may be missing.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from statistics import median
 from opportune.testing.services.postgres import Postgres, postgres
 
 MAX_SECONDS = 20.0
-"""Seconds for a thousand."""
+"""Seconds for a thousand jobs."""
 ENOUGH_ROUNDS = 3
-"""With fewer it is a test of the benchmark, and no judgement."""
+"""With fewer rounds nothing is judged."""
 PEERS = {"ours": "bench.peers.jobs.ours", "DBOS": "bench.peers.jobs.dbos_engine"}
 LATE_SECONDS = 11.0
-"""Seconds until an idle connection has told the server's statistics what it did before."""
+"""Seconds until an idle connection has reported its statistics to the server."""
 KINDS = ("SQLite", "PostgreSQL")
 numbers = count()
 
@@ -39,7 +39,7 @@ numbers = count()
 class Task:
     jobs: int
     idle: float
-    """Seconds in which transactions are counted."""
+    """Seconds for which transactions are counted."""
     kills: int
 
 
@@ -48,7 +48,7 @@ class Figure:
     seconds: float
     megabytes: float
     transactions: int
-    """In the idle time; 0 on SQLite, where nobody counts."""
+    """Transactions while idle. 0 on SQLite, which does not count them."""
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def main() -> int:
     print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle:.0f} s"))
     faults = list[str]()
     with postgres() as server, tempfile.TemporaryDirectory() as folder:
-        server.connection.execute("ALTER SYSTEM SET autovacuum = off")  # its transactions would be counted too
+        server.connection.execute("ALTER SYSTEM SET autovacuum = off")  # its transactions would also count
         server.connection.execute("SELECT pg_reload_conf()")
         for kind in KINDS:
             measured = [
@@ -100,7 +100,7 @@ def measure(peer: str, kind: str, server: Postgres, folder: Path, task: Task) ->
 
 
 def _median(figures: Sequence[Figure]) -> Figure:
-    """The worst of the transactions: one is too many."""
+    """Maximum of the rounds."""
     worst = max(one.transactions for one in figures)
     return Figure(median(one.seconds for one in figures), median(one.megabytes for one in figures), worst)
 
@@ -110,7 +110,7 @@ def _line(title: str, *cells: str) -> str:
 
 
 def lost_jobs(peer: str, folder: Path, kills: int) -> int:
-    """How many changes are without the job that they asked for."""
+    """Return the number of changes without their job."""
     file = folder / f"{peer}.db"
     for number in range(kills):
         command = [sys.executable, "-m", PEERS[peer], f"sqlite:///{file}"]

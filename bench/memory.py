@@ -1,9 +1,9 @@
-"""A SQLite file in memory, by SQLite's two ways to share it, and on disk: a list of 20 rows by its key.
+"""A SQLite database in memory, shared in two ways, and on disk: a list of 20 rows by key.
 
     .venv/bin/python -m bench.memory [--rounds 7]
 
-One process with 16 connections. At last, how many lists a second one reader gets while another's statement takes long:
-in a shared cache all wait for it.
+One process with 16 connections. Last, the lists per second of one reader while another runs a slow statement: with a
+shared cache all readers wait for it.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class SharedCache(MemoryDatabase):
 class Figure(NamedTuple):
     lists_a_second: float
     cpu: float
-    """Microseconds of the processor for each."""
+    """Microseconds of processor time per list."""
 
 
 KINDS: dict[str, tuple[type[Database], str]] = {
@@ -71,7 +71,7 @@ def example() -> Iterator[Path]:
 async def measure(path: Path, rounds: int) -> None:
     databases = {kind: await opened(kind, path) for kind in KINDS}
     figures: dict[tuple[str, int], list[Figure]] = {(kind, number): [] for kind in KINDS for number in READERS}
-    for turn in range(-1, rounds):  # the first opens connections, and is not counted
+    for turn in range(-1, rounds):  # opens connections and is not counted
         for number in READERS:
             for kind in KINDS if turn % 2 else reversed(KINDS):
                 figure = await lists(databases[kind], number, LISTS // number)
@@ -112,7 +112,7 @@ async def beside_a_long_one(database: Database) -> float:
             await session.execute(LONG)
 
     count, reading = 0, asyncio.create_task(read_long())
-    await asyncio.sleep(0.05)  # until its thread is at it
+    await asyncio.sleep(0.05)  # until its thread runs the statement
     started = time.perf_counter()
     while not reading.done():
         await lists(database, 1, 1)

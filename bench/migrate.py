@@ -2,8 +2,8 @@
 
     .venv/bin/python -m bench.migrate [--rounds 11]
 
-Whole processes, one of each in turn, on the interpreter that runs this file. The peer is what `alembic init -t async`
-makes, with as many empty migrations as the site has, and no models.
+Whole processes, one of each in turn, on the interpreter that runs this file. The peer is created by
+`alembic init -t async`, with as many empty migrations as the site has, and no models.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def measure(folder: Path, rounds: int) -> list[float]:
         ([sys.executable, "-m", "alembic", "upgrade", "head"], make_peer(folder / "peer"), environ),
     ]
     for command in tries:
-        milliseconds(*command)  # applies everything, and compiles what has no bytecode yet
+        milliseconds(*command)  # applies all migrations and compiles missing bytecode
     measured = [[milliseconds(*command) for command in tries] for _ in range(rounds)]
     return [median(column) for column in zip(*measured, strict=True)]
 

@@ -1,9 +1,9 @@
-"""Statements a second through PgBouncer: our database beside engines with the same settings written by hand.
+"""Statements per second through PgBouncer: our database compared with engines configured by hand.
 
     .venv/bin/python -m bench.pooler [--rounds 11]
 
-One process, 16 tasks, one statement a transaction, reads and inserts in turn; both ways one after the other in each
-round, and the other way round in the next. PgBouncer shares two connections to the server among all of them.
+One process, 16 tasks, one statement per transaction, reads and inserts in turn. Both run in each round, in alternating
+order. PgBouncer shares two server connections among all of them.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from opportune.testing.services.postgres import postgres
 
 MIN_RATIO = 0.95
 ENOUGH_ROUNDS = 5
-"""With fewer it is a test of the benchmark, and no judgement."""
+"""With fewer rounds nothing is judged."""
 CLIENT_TASKS = 16
 PAIRS, PAIRS_OF_A_TEST = 25, 5
 """Reads and inserts of each task in each round."""
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 async def measure(url: str, rounds: int) -> tuple[float, float]:
-    """The medians of our database and of the engines by hand."""
+    """Return the medians of our database and of the engines configured by hand."""
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
     database, peer = open_database(settings), ByHand(url, settings)
     await database.setup()
@@ -61,7 +61,7 @@ async def measure(url: str, rounds: int) -> tuple[float, float]:
     await make_table(database)
     pairs = PAIRS if rounds >= ENOUGH_ROUNDS else PAIRS_OF_A_TEST
     figures: tuple[list[float], list[float]] = ([], [])
-    for number in range(-1, rounds):  # the first opens connections, and is not counted
+    for number in range(-1, rounds):  # opens connections and is not counted
         for way in (0, 1) if number % 2 else (1, 0):
             rate = await statements_a_second(*ways[way], pairs)
             if number >= 0:
@@ -72,7 +72,7 @@ async def measure(url: str, rounds: int) -> tuple[float, float]:
 
 
 class ByHand:
-    """What somebody writes who knows all that opportune/db knows about pools and poolers."""
+    """Create engines with the same settings as opportune/db."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.engines = [

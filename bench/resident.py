@@ -2,10 +2,9 @@
 
     .venv/bin/python -m bench.resident [--rounds 3]
 
-Resident memory of the server's processes, in sum: five seconds after its first page, and at most while twenty people
-sign in at once (ours alone: Django's hashes take none). Where the system lets us make groups of processes (Linux,
-root), ours has 512 MB, as on a small machine; elsewhere it takes what it takes on a large one: nothing is judged,
-as with less than three rounds.
+Total resident memory of the server's processes: five seconds after its first page, and the maximum while twenty users
+sign in concurrently (ours only: Django's hashes need no memory). On Linux as root, a control group limits ours to
+512 MB, as on a small machine. Elsewhere, and with less than three rounds, nothing is judged.
 """
 
 import argparse
@@ -34,7 +33,7 @@ LIMIT_BYTES = 512_000_000
 SETTLE_SECONDS = 5.0
 SAMPLE_SECONDS = 0.01
 COMMANDS = {"ours": ("oppman.py", "runserver", "--no-reload", "--port", "{port}")}
-"""The site itself, command line and all; without the feature that other benchmarks compare."""
+"""Start the site with its command, without the feature of other benchmarks."""
 GROUP = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgroup/opportune-bench")
 
 
@@ -57,13 +56,13 @@ def main() -> int:
 
 
 def measure(name: str, client: Executor | None, group: Path | None) -> tuple[float, float]:
-    """MB after the first page, and at most while twenty sign in."""
+    """Return MB after the first page, and the maximum while twenty users sign in."""
     peer = PEERS[name]
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
         run(within(group, ("-m", peer.prepare)), environ)
         if client:
-            run(within(group, ("-m", "bench.peers.ours.people")), environ)  # who has their hashes from such a machine
+            run(within(group, ("-m", "bench.peers.ours.people")), environ)  # hashes of a machine of that size
         with serve(within(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
             look_at_first_page(server.port, "/" if name in COMMANDS else "/items")
             time.sleep(SETTLE_SECONDS)
@@ -72,7 +71,7 @@ def measure(name: str, client: Executor | None, group: Path | None) -> tuple[flo
 
 
 def within(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """What has Python put itself into a group before it runs with arguments."""
+    """Return a command that adds Python to a control group before it runs."""
     if group is None:
         return arguments
     code = (
@@ -104,7 +103,7 @@ def peak_while_signing_in(server: Server, client: Executor) -> float:
 
 @contextmanager
 def small_machine() -> Iterator[Path | None]:
-    """A group of processes with little memory; None where none can be made."""
+    """Create a control group with little memory. None if that is not possible."""
     for group, limit in zip(GROUP, ("memory.limit_in_bytes", "memory.max"), strict=True):
         with suppress(OSError):
             if not (group.parent / limit).exists() and not (group.parent / "cgroup.controllers").exists():

@@ -1,8 +1,8 @@
-"""How long `startapp` and `addmodel` take, in a project of their own.
+"""Time of `startapp` and `addmodel` in a new project.
 
     .venv/bin/python -m bench.scaffold [--rounds 5]
 
-Whole processes on the interpreter that runs this file, in a fresh project that `startproject` makes for each round.
+Whole processes on the interpreter that runs this file, in a new project from `startproject` for each round.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from statistics import median
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_SECONDS = 2.0
 ENOUGH_ROUNDS = 5
-"""With fewer it is a test of the benchmark, and no judgement."""
+"""With fewer rounds nothing is judged."""
 COMMANDS = {
     "startapp": ["startapp", "notes"],
     "startapp with a model": ["startapp", "blog", "Category", "name:str:50:unique"],
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def run(folder: Path, *words: str) -> tuple[float, float]:
-    """Seconds that a command takes there, and those of a processor."""
+    """Return the seconds and processor seconds of a command."""
     started, before = time.perf_counter(), os.times()
     subprocess.run([sys.executable, "oppman.py", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     after = os.times()
@@ -39,7 +39,7 @@ def measure() -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "project"
         run(PROJECT, "startproject", "Shop", "--with", "none", str(folder))
-        run(folder, "addmodel", "--help")  # compiles what has no bytecode yet
+        run(folder, "addmodel", "--help")  # compiles missing bytecode
         run(folder, "startapp", "warm", "Thing", "name:str")
         return {name: run(folder, *words) for name, words in COMMANDS.items()}
 

@@ -1,9 +1,9 @@
-"""The site's processor time a request and its requests a second, beside four other ways to write the same pages.
+"""Processor time per request and requests per second of the site and four other ways to write the same pages.
 
     .venv/bin/python -m bench.speed [--rounds 5] [--requests 400] [--only sqlite,list] [--peers ours,plain]
 
-Whole servers of one worker each, started together; each in turn is asked the same things. What is told are medians of
-the rounds. The processor time is that of a server's own processes, without the database server's and the client's.
+Whole servers of one worker each, started together, get the same requests in turn. The results are medians.
+The processor time is that of the server's processes, without the database server and the client.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from bench.harness.tasks import TASKS, Task, make_requests
 from opportune.testing.services.postgres import postgres
 
 ENOUGH_ROUNDS = 3
-"""With fewer it is a test of the benchmark, and no judgement."""
+"""With fewer rounds nothing is judged."""
 REQUESTS, REQUESTS_OF_A_TEST = 400, 20
 DATABASES = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True)
 class Player:
-    """A peer with its server running."""
+    """Peer with its running server."""
 
     name: str
     server: Server
@@ -78,7 +78,7 @@ def read_options() -> argparse.Namespace:
 
 
 def chosen(*names: str) -> Callable[[str], list[str]]:
-    """For argparse: some of these names, with commas."""
+    """Return a type for argparse: some of these names, separated by commas."""
 
     def parse(value: str) -> list[str]:
         given = value.split(",")
@@ -91,7 +91,7 @@ def chosen(*names: str) -> Callable[[str], list[str]]:
 
 @contextmanager
 def addresses(database: str, folder: Path) -> Iterator[Callable[[str], str]]:
-    """Gives the address of a new, empty database for each name."""
+    """Return the URL of a new, empty database for a name."""
     if database == "sqlite":
         yield lambda name: f"sqlite:///{folder / name}.db"
         return
@@ -108,7 +108,7 @@ def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor)
 
 
 def measure(players: Sequence[Player], tasks: Sequence[str], rounds: int, count: int) -> Figures:
-    """The figures of each round, by task and peer. Before them is a short round that nobody counts."""
+    """Return the results by round, task and peer. A short warm-up round is not counted."""
     figures: Figures = {task: {player.name: [] for player in players} for task in tasks}
     for number in range(rounds + 1):
         for task in tasks:

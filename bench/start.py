@@ -1,9 +1,9 @@
-"""How long the site takes to its first page, beside a plain FastAPI app; and the local model to its first word.
+"""Time to the first page of the site and of a plain FastAPI app, and to the first word of the local model.
 
     .venv/bin/python -m bench.start [--rounds 7]
 
 Whole processes, one of each in turn, on the interpreter that runs this file, from the start of the process to the last
-byte of the first page. Every server has a migrated database of its own; quickstart begins each time with none.
+byte of the first page. Every server has its own migrated database. Quickstart begins each time without one.
 """
 
 import argparse
@@ -28,10 +28,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 PRODUCTION = {
     "ENVIRONMENT": "production",
-    "DEBUG": "false",  # quickstart writes another one into .env
+    "DEBUG": "false",  # quickstart writes its own into .env
     "SECRET_KEY": "a key for benchmarks that opens nothing",
     "HOST": "127.0.0.1",
-    "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # production has no model of its own that would load meanwhile
+    "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # production does not load a local model
 }
 MAX_RATIO, MAX_QUICKSTART_SECONDS, MAX_FIRST_WORD_SECONDS = 2.0, 5.0, 1.0
 ENOUGH_ROUNDS = 5
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def measure(folder: Path, rounds: int) -> list[float]:
-    """The medians of our server, the plain app and quickstart."""
+    """Return the medians of our server, the plain app and quickstart."""
     copy = copy_project(folder / "copy")
     bare = {**os.environ, "PLAIN_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/plain.db"}
     bare.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -68,7 +68,7 @@ def measure(folder: Path, rounds: int) -> list[float]:
         lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], afresh(copy), bare),
     ]
     for attempt in tries:
-        attempt()  # compiles what has no bytecode yet
+        attempt()  # compiles missing bytecode
     measured = [[attempt() for attempt in tries] for _ in range(rounds)]
     return [median(column) for column in zip(*measured, strict=True)]
 
@@ -84,7 +84,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def afresh(copy: Path) -> Path:
-    """The copy as it was before its first quickstart."""
+    """Restore the copy to its state before the first quickstart."""
     (copy / ".env").unlink(missing_ok=True)
     shutil.rmtree(copy / "data", ignore_errors=True)
     return copy
@@ -117,7 +117,7 @@ def page_answers(port: int) -> bool:
 
 
 async def seconds_to_first_word() -> float:
-    """Of a model that has loaded, as it has when somebody has found the page and typed a question."""
+    """Measure a loaded model, as when a user has opened the page and typed a question."""
     provider = make_provider(Settings(_env_file=None, environment="development"))
     if provider is None:
         sys.exit("No local model is installed: python3 oppman.py quickstart does it.")

@@ -1,12 +1,11 @@
-"""What answers cost that grow before people's eyes, beside a relay that stores nothing.
+"""Costs of streamed answers, compared with a relay that stores nothing.
 
     .venv/bin/python -m bench.streams [--rounds 3] [--only sqlite]
 
-One worker of the whole site writes 500 answers by ten words a second for 20 seconds. They are looked at by 500
-programs (JSON), then by 500 pages (HTML), then by nobody; beside them 500 streams of a relay, by Starlette under
-uvicorn. Told are the processor time of a word, how long after it was said the 95th percentile came (of words that were
-said to a stream that had begun), the memory of an answer and of a viewer, and the 99th percentile of `/health/live`
-meanwhile. Each word must come, in order.
+One worker of the whole site streams 500 answers with ten words per second for 20 seconds to 500 API clients (JSON),
+then to 500 pages (HTML), then to no client. The peer is a relay with 500 streams on Starlette and uvicorn. Results
+are the processor time per word, the 95th percentile of the latency of words that were sent after the stream started,
+the memory per answer and viewer, and the 99th percentile of `/health/live`. All words must arrive in order.
 """
 
 import argparse
@@ -36,12 +35,12 @@ from bench.peers.streams.words import WORD, WORD_INTERVAL_SECONDS
 from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
 
 END_TIMEOUT_SECONDS = 30
-"""Seconds after the last word in which a stream must have ended."""
+"""Seconds after the last word in which a stream must end."""
 WAYS = ("relay", "json", "html", "nobody")
 MAX_CPU_RATIOS = {"json": 3.0, "html": 5.0}
-"""Times the relay's processor time for a word."""
+"""Maximum ratio to the relay's processor time per word."""
 MAX_ADDED_DELAY_MS = 500.0
-"""Milliseconds more than the relay's, 95th percentile: 250 until a save, the save of 500 answers, and showing them."""
+"""Maximum milliseconds above the relay's 95th percentile: 250 until a save, saving 500 answers, and rendering."""
 MAX_WAIT_MS = 50.0
 """Milliseconds for `/health/live`, 99th percentile."""
 MAX_ANSWER_KB, MAX_VIEWER_KB = 100.0, 20.0
@@ -58,14 +57,14 @@ FULL, SMALL = Size(500, 200), Size(20, 10)
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one round of one way."""
+    """Results of a round."""
 
     microseconds: float
-    """Processor time for a word."""
+    """Processor time per word."""
     delay_ms: float
     wait_ms: float
     memory_kb: float
-    """More than before, for each stream, when half of the words have come."""
+    """Growth per stream after half of the words."""
 
 
 def main() -> int:
@@ -92,7 +91,7 @@ def main() -> int:
 
 def play(way: str, url: str, size: Size, folder: Path, client: Executor) -> Figures:
     with server_of(way, url, folder) as server:
-        client.submit(look, server.port, addresses_of(way, server.port, Size(3, 2)), 2).result()  # what is done once
+        client.submit(look, server.port, addresses_of(way, server.port, Size(3, 2)), 2).result()  # one-time work
         memory, before = server.memory_kb(), server.cpu_seconds()
         paths = addresses_of(way, server.port, size)
         looking: Future[list[float]] = client.submit(look, server.port, paths, size.words)
@@ -121,7 +120,7 @@ def server_of(way: str, url: str, folder: Path) -> Iterator[Server]:
 
 
 def addresses_of(way: str, port: int, size: Size) -> list[str]:
-    """Where the streams are, whose answers have begun."""
+    """Start the answers and return the URLs of their streams."""
     if way == "relay":
         return [f"/stream?words={size.words}"] * size.streams
     connection = HTTPConnection("127.0.0.1", port, timeout=END_TIMEOUT_SECONDS)
@@ -135,10 +134,10 @@ def addresses_of(way: str, port: int, size: Size) -> list[str]:
 
 
 def look(port: int, paths: Sequence[str], words: int) -> list[float]:
-    """Milliseconds from each word's birth to its arrival, of all streams.
+    """Return the milliseconds from sending to arrival of each word of all streams.
 
     Raises:
-        ValueError: a word is missing.
+        ValueError: A word is missing.
     """
     return uvloop.run(_look(port, paths, words))
 
@@ -157,14 +156,14 @@ async def _look(port: int, paths: Sequence[str], words: int) -> list[float]:
 
 
 class Viewer(asyncio.Protocol):
-    """One connection that looks at a stream until its `done`."""
+    """Connection that reads a stream until its `done` event."""
 
     def __init__(self, path: str, delays: list[float]) -> None:
         self.path = path
         self.delays = delays
         self.seen = 0
         self.began_at = 0
-        """The microsecond at which the stream began: what was said before is no delay of it."""
+        """Microsecond at which the stream started. Earlier words do not count as delayed."""
         self.rest = b""
         self.ended = asyncio.get_running_loop().create_future()
 
@@ -177,11 +176,11 @@ class Viewer(asyncio.Protocol):
         end, self.began_at = 0, self.began_at or now
         for found in WORD.finditer(received):
             end = found.end()
-            if int(found[1]) == self.seen:  # the end of a page's stream has all of them once more
+            if int(found[1]) == self.seen:  # the last event of a page's stream repeats all words
                 self.seen += 1
                 if int(found[2]) >= self.began_at:
                     self.delays.append((now - int(found[2])) / 1000)
-        self.rest = received[max(end, len(received) - 60) :]  # a word may come in two pieces
+        self.rest = received[max(end, len(received) - 60) :]  # a word may arrive in two chunks
         if b"event: done" in received and not self.ended.done():
             self.ended.set_result(None)
             self.transport.close()

@@ -1,10 +1,10 @@
-"""The rows that mean the like: a search by meaning among many, on both databases, and how many of the nearest it finds.
+"""Semantic search among many rows on both databases: time and recall.
 
     .venv/bin/python -m bench.vectors [--rounds 15] [--rows 100000] [--dimensions 384]
 
-The vectors are of a thousand topics with noise, so that the nearest are near one another. Of SQLite it is processor
-time, of PostgreSQL what a clock on the wall says. A round is a question; for fewer than five there are 5,000 rows,
-unless other is said. No limit.
+The vectors are a thousand topics with noise, so that neighbours are close. SQLite is measured in processor time,
+PostgreSQL in wall-clock time. A round is a query. With fewer than five rounds there are 5,000 rows by default. There is
+no limit.
 """
 
 import argparse
@@ -40,9 +40,9 @@ FIELDS = Fields("test_book", {"title": "A"}, by_meaning=True)
 class Figure(NamedTuple):
     milliseconds: float
     few_milliseconds: float
-    """Among a hundred rows of one's own."""
+    """Search among the hundred rows of an owner."""
     found: float
-    """How many of the ten nearest are among the ten that it finds."""
+    """Recall: how many of the ten nearest rows are found."""
 
 
 class Corpus:

@@ -1,9 +1,9 @@
-"""Bytes that a browser fetches on a first visit, and on the pages after it.
+"""Bytes that a browser fetches on the first and on later pages.
 
     .venv/bin/python -m bench.weight [--rounds 1]
 
-Chromium with an empty cache visits the site as production serves it. What is counted are bytes on the wire, headers
-included. Nothing static is fetched twice; a page may have a script of its own.
+Chromium with an empty cache visits the site in production mode. It counts bytes on the wire, including headers. Static
+files must not be fetched twice. A page may have an additional script.
 """
 
 import argparse
@@ -26,7 +26,7 @@ MAX_FIRST_VISIT_BYTES = 130_000
 PAGES = ("/", "/", "/accounts/login", "/accounts/register")
 
 Fetched = dict[str, int]
-"""Bytes by address."""
+"""Bytes by URL."""
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ async def visit(address: str, chromium: str) -> list[Fetched]:
 
 
 def watch(network: CDPSession) -> Fetched:
-    """What is fetched from now on: not what the browser has kept."""
+    """Record requests from now on that the browser does not serve from its cache."""
     addresses: dict[str, str] = {}
     fetched: Fetched = {}
 

@@ -1,4 +1,4 @@
-"""A client that keeps connections busy: one thread, sockets that are kept alive, requests made beforehand."""
+"""Load generator: one thread, keep-alive sockets and prepared requests."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ from selectors import EVENT_READ, DefaultSelector
 from time import perf_counter
 
 ANSWER_TIMEOUT_SECONDS = 60
-"""Seconds without any answer."""
+"""Seconds without a response before an error."""
 HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
@@ -18,7 +18,7 @@ CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, and how a good answer is told from another."""
+    """Request with the expected response."""
 
     sent: bytes
     status: int
@@ -26,18 +26,18 @@ class Request:
 
 
 class WrongAnswerError(Exception):
-    """A server that fails must not win by failing quickly."""
+    """Unexpected response. A server must not win by failing quickly."""
 
 
 def drive(
     port: int, requests: Sequence[Request], count: int, connections: int, waits: list[float] | None = None
 ) -> float:
-    """Send `count` requests, these in turn, each connection its next one when it has its answer. Returns seconds.
+    """Send `count` requests in turn. Each connection sends the next one after its response. Returns seconds.
 
-    How long each answer took is added to `waits`, in seconds.
+    The latency of each response in seconds is appended to `waits`.
 
     Raises:
-        WrongAnswerError: an answer is not the expected one, or none comes.
+        WrongAnswerError: A response is unexpected or missing.
     """
     waiting = islice(cycle(requests), count)
     with DefaultSelector() as selector, ExitStack() as stack:
@@ -61,7 +61,7 @@ def drive(
 
 
 class _Client:
-    """One connection with at most one request under way."""
+    """Connection with at most one pending request."""
 
     def __init__(self, port: int, waiting: Iterator[Request], selector: DefaultSelector) -> None:
         self.port = port
@@ -70,7 +70,7 @@ class _Client:
         self.socket: socket.socket | None = None
 
     def ask(self) -> bool:
-        """Send the next request; whether there was one."""
+        """Send the next request. Returns false if there is none."""
         request = next(self.waiting, None)
         if request is None:
             self.hang_up()
@@ -94,7 +94,7 @@ class _Client:
             self.socket = None
 
     def has_answer(self) -> bool:
-        """Read what has come; whether that completes the answer."""
+        """Read available data. Returns whether the response is complete."""
         assert self.socket
         piece = self.socket.recv(262_144)
         self.received += piece

@@ -1,4 +1,4 @@
-"""Who is measured, and how each is run: as its own guide says."""
+"""Servers to compare, started as their guides recommend."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ KEY = "a key for benchmarks that opens nothing"
 @dataclass(frozen=True)
 class Peer:
     prepare: str
-    """A module that makes the tables and rows, and prints the cookie of somebody who is signed in."""
+    """Module that creates tables and rows, and prints the cookie of a signed-in user."""
     serve: tuple[str, ...]
-    """Arguments for Python; {port} is the port."""
+    """Arguments for Python. {port} is replaced."""
     environ: dict[str, str] = field(default_factory=dict)
     variable: str = "BENCH_DATABASE_URL"
-    """Tells it the address of its database."""
+    """Environment variable with the database URL."""
     drivers: dict[str, str] = field(default_factory=dict)
-    """What SQLAlchemy wants to read before the `://` of an address."""
+    """URL schemes of SQLAlchemy."""
 
     def environ_for(self, url: str) -> dict[str, str]:
         scheme, rest = url.split("://", 1)
@@ -33,7 +33,7 @@ PEERS = {
             "SECRET_KEY": KEY,
             "HOST": "127.0.0.1",
             "ALLOWED_HOSTS": "127.0.0.1",
-            "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # no model of our own loads meanwhile
+            "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # do not load the local model
         },
     ),
     "plain": Peer(

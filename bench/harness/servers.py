@@ -1,4 +1,4 @@
-"""Servers in processes of their own, and the processor time that they have used."""
+"""Servers in separate processes, and their processor time."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_SECONDS = 30
-"""Seconds in which a server must have started."""
+"""Seconds in which a server must start."""
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,22 @@ class Server:
     port: int
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process and all below it, of threads that have ended too."""
+        """Return user and system time of the process and its children, including ended threads."""
         return sum(time.clock_gettime(_cpu_clock(pid)) for pid in _family(self.pid))
 
     def memory_kb(self) -> int:
-        """Resident memory of the process itself, in units of 1,024 bytes."""
+        """Return the resident memory of the process in KiB."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
     def resident_mb(self) -> float:
-        """Resident memory of the process and all below it, in MB of 1,048,576 bytes."""
+        """Return the resident memory of the process and its children in MiB."""
         return sum(_resident_kb(pid) for pid in _family(self.pid)) / 1024
 
 
 @contextmanager
 def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> Iterator[Server]:
-    """Run `python <arguments>` until the block ends; {port} stands for a free port, PORT tells it too."""
+    """Run `python <arguments>` until the block ends. {port} and the variable PORT are a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     command = [sys.executable, *(argument.format(port=port) for argument in arguments)]
@@ -55,7 +55,7 @@ def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> It
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Run `python <arguments>` to its end and return what it printed."""
+    """Run `python <arguments>` and return its output."""
     command = [sys.executable, *arguments]
     done = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -74,14 +74,14 @@ def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: P
 
 
 def _cpu_clock(pid: int) -> int:
-    # What clock_getcpuclockid() gives for a process; Python has only the one for threads. /proc counts in 10 ms.
+    # Clock id of a process as from clock_getcpuclockid(), which Python has only for threads. /proc counts in 10 ms.
     return ~pid << 3 | 2
 
 
 def _resident_kb(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
 
@@ -89,20 +89,20 @@ def _resident_kb(pid: int) -> int:
 def _family(pid: int) -> list[int]:
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdecimal()}
     family = [pid]
-    for member in family:  # grows while it is walked
+    for member in family:  # grows during the loop
         family += [child for child, parent in parents.items() if parent == member]
     return family
 
 
 def _parent(process: Path) -> int:
     try:
-        # The second field is a name in brackets, which may hold anything.
+        # The second field is a name in parentheses, which may contain any character.
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
         return 0
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Ours with these changes, and bytecode is kept."""
+    """Return the environment with changes, with bytecode caching enabled."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**inherited, **changes}

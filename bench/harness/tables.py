@@ -1,4 +1,4 @@
-"""What was measured, and what is too much."""
+"""Tables of results, and their limits."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from bench.harness.tasks import TASKS
 @dataclass(frozen=True)
 class Figure:
     microseconds: float
-    """Of processor time, a request."""
+    """Microseconds of processor time per request."""
     rate: float
-    """Requests a second."""
+    """Requests per second."""
 
 
 Figures = dict[str, dict[str, list[Figure]]]
-"""Of each round, by task and peer."""
+"""Results by round, task and peer."""
 
 
 def excesses(database: str, figures: Figures) -> Iterator[str]:
-    """A line for each task at which ours takes too much."""
+    """Return a line for each task whose limit is exceeded."""
     for (task, peer), ratio in _ratios(figures).items():
         largest = _limit(task, peer)
         if largest is not None and ratio > largest:
@@ -64,14 +64,14 @@ def _judged(ratio: float, largest: float | None) -> str:
 
 
 def _limit(task: str, peer: str) -> float | None:
-    """How much of a peer's processor time ours may take."""
+    """Maximum ratio to a peer's processor time."""
     if task in ("rows", "add"):
         return {"plain": 0.35 if task == "rows" else 0.45, "django": 0.6 if task == "rows" else None}.get(peer)
     return {"plain": 0.5, "django": 1.0 if TASKS[task].is_page else 1.3}.get(peer)
 
 
 def _ratios(figures: Figures) -> dict[tuple[str, str], float]:
-    """Ours to each peer, by task and peer."""
+    """Ratio of our site to each peer, by task and peer."""
     medians = {
         (task, peer): median(one.microseconds for one in many)
         for task, by_peer in figures.items()

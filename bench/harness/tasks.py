@@ -1,4 +1,4 @@
-"""What every peer is asked, on the same addresses, about the same rows."""
+"""Requests to all peers, with the same URLs and rows."""
 
 import json
 import os
@@ -15,19 +15,19 @@ ITEMS: list[dict[str, Any]] = [
     {"title": f"Item {number}", "note": f"What is to be known of <{number}> & done about it", "done": number % 3 == 0}
     for number in range(1, 21)
 ]
-"""The rows of a new table; the lists show the first twenty, however many are inserted after them."""
+"""Rows of a new table. Lists show the first twenty, also after more are inserted."""
 MORE = "BENCH_MORE_ITEMS"
-"""How many rows there are besides, by the environment: for what is to be quick with many."""
+"""Environment variable with the number of additional rows."""
 BATCH_ROWS = 5_000
 
 
 def many() -> int:
-    """How many rows are wanted besides; with them, who visits may use the admin."""
+    """Return the number of additional rows. With them, the user may use the admin."""
     return int(os.environ.get(MORE, "0"))
 
 
 def more_items(at: datetime) -> Iterator[list[dict[str, Any]]]:
-    """In pieces; each row a second older than the next."""
+    """Yield batches of rows. Each row is a second older than the next."""
     count = many()
     for start in range(0, count, BATCH_ROWS):
         yield [
@@ -48,9 +48,9 @@ BROWSER = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 
 class Task:
     title: str
     asked: tuple[str, ...]
-    """Names of requests, in turn."""
+    """Names of requests, sent in turn."""
     connections: int = 4
-    """Fewer than anybody's pool has: no connection to a database is opened for one request."""
+    """Fewer than in any connection pool, so that requests open no database connection."""
     is_page: bool = False
 
 
@@ -68,19 +68,19 @@ TASKS = {
 
 
 def people(count: int = 20) -> list[str]:
-    """The e-mails of those who sign in at once."""
+    """E-mails of the users who sign in concurrently."""
     return [f"person{number}@example.com" for number in range(count)]
 
 
 def make_requests(cookie: str) -> dict[str, Request]:
-    """By name; the cookie is that of somebody who is signed in."""
+    """Return requests by name, with the cookie of a signed-in user."""
     new = json.dumps({"title": "Buy milk", "note": "Two bottles, and bread if there is any"})
     return {
         "ping": Request(_bytes("GET", "/api/v1/ping", "application/json"), 200, b'"pong"'),
         "page": Request(_bytes("GET", "/items", "text/html"), 200, b"Item 20</a>"),
         "list": Request(_bytes("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
         "insert": Request(_bytes("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
-        # Of each the way that writes least: of ours the CRUD layer. All of them count the rows as well.
+        # The shortest code of each peer; ours uses the CRUD layer. All of them also count the rows.
         "rows": Request(_bytes("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
         "table": Request(_bytes("GET", "/rows", "text/html"), 200, b"Item 20</"),
         "add": Request(_bytes("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'),

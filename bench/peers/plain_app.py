@@ -1,4 +1,4 @@
-"""A site as tutorials write it: the engine at import, a session for each request, one page with one table."""
+"""A tutorial site: an engine at import, a session per request, and one page with one table."""
 
 import os
 from collections.abc import AsyncIterator

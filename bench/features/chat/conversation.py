@@ -1,9 +1,9 @@
-"""A conversation of 2,000 messages, opened beside one of 20 and one of 50.
+"""Pages of conversations with 20, 50 and 2,000 messages.
 
     .venv/bin/python -m bench.features.chat.conversation [--rounds 15] [--only sqlite]
 
-One site in this process is asked for their pages in turn. What is told is its processor time, in milliseconds, the
-medians of the rounds; of a long conversation a page has the newest 50 messages.
+One site in this process serves the pages in turn. The results are medians of its processor time in milliseconds. A page
+shows the newest 50 messages.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from opportune.testing import make_user, sign_in
 from opportune.testing.plugin import migrate, settings_for
 
 LENGTHS = (20, 50, 2_000)
-"""Messages: few, as many as a page shows, and many."""
+"""Numbers of messages: few, a full page, and many."""
 MAX_RATIO = 1.3
-"""Times the processor time of a conversation that fills the page."""
+"""Maximum ratio to the processor time of a full page."""
 TEXT = "Waves break on the shore, and the *keeper* of the light counts `ships` that pass.\n\n- One\n- Two\n"
 
 Times = dict[int, list[float]]
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 async def measure(url: str, rounds: int) -> Times:
-    """Milliseconds of each round, by messages. Before them is a round that nobody counts."""
+    """Return milliseconds by round and number of messages. A warm-up round is not counted."""
     times: Times = {length: [] for length in LENGTHS}
     app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
     async with (
@@ -74,7 +74,7 @@ async def measure(url: str, rounds: int) -> Times:
 
 
 async def fill(database: Database, owner_id: int, length: int) -> int:
-    """A conversation of so many messages."""
+    """Create a conversation with this many messages."""
     from app.chat.models import Conversation, Message, Role  # noqa: PLC0415 - the feature may have been deleted
 
     async with database.writer() as session:
@@ -112,7 +112,7 @@ async def ask(client: AsyncClient, path: str) -> float:
 
 
 def show(kind: str, times: Mapping[int, list[float]]) -> list[str]:
-    """Print the table, and give a line for what takes too long."""
+    """Print the table and return a line for each exceeded limit."""
     middles = {length: median(each) for length, each in times.items()}
     few, full, many = middles.values()
     print(f"\n{kind}: " + ", ".join(f"{length:,} messages {middle:.1f} ms" for length, middle in middles.items()))

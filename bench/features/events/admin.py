@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.features.events.admin [--rounds 15] [--only sqlite]
 
-Two sites in this process are asked for the same pages in turn. What is told are medians of the rounds, in milliseconds.
+Two sites in this process serve the same pages in turn. The results are medians in milliseconds.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from opportune.testing import make_user, sign_in
 FEW_ROWS, MANY_ROWS = 500, 50_000
 STORED_EVENTS = 10
 MAX_RATIO = 1.3
-"""Times as long as with few; gaps below that are noise."""
+"""Maximum ratio to the time with few rows. Smaller differences are noise."""
 BATCH_ROWS = 5000
 DATABASES = ("sqlite", "postgresql")
 LIST = "/admin/registration/list"
@@ -91,7 +91,7 @@ def migrate(settings: Settings) -> None:
 
 
 async def measure(urls: Mapping[int, str], rounds: int) -> Times:
-    """Milliseconds of each round, by page and number of rows. Before them is a round that nobody counts."""
+    """Return milliseconds by round, page and number of rows. A warm-up round is not counted."""
     times: Times = {page: {rows: [] for rows in urls} for page in PAGES}
     async with AsyncExitStack() as stack:
         clients = {rows: await stack.enter_async_context(site(url, rows)) for rows, url in urls.items()}
@@ -106,7 +106,7 @@ async def measure(urls: Mapping[int, str], rounds: int) -> Times:
 
 @asynccontextmanager
 async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
-    """A browser in which a superuser of a site with so many attendees is signed in."""
+    """Return a client of a superuser on a site with this many attendees."""
     app = create_app(settings_for(url))
     async with app.router.lifespan_context(app):
         await fill(app.state.database, rows)
@@ -158,7 +158,7 @@ async def ask(client: AsyncClient, address: str) -> float:
 
 
 def show(kind: str, times: Times) -> list[str]:
-    """Print the table, and give a line for each page that takes too long."""
+    """Print the table and return a line for each page that is too slow."""
     print(f"\n{kind + ', ms':24}{FEW_ROWS:>8,}{MANY_ROWS:>8,}   ratio")
     slow = []
     for page, by_rows in times.items():

@@ -1,9 +1,9 @@
-"""A search while somebody types, beside the same on its file through plain SQLAlchemy; and how long an index takes.
+"""Search while typing, compared with plain SQLAlchemy on the same file, and the time to build an index.
 
     .venv/bin/python -m bench.features.pydocs.search [--rounds 5] [--requests 2000]
 
-Two whole servers of one worker each, with the same 20,000 entries. One client in a process of its own asks each in turn
-over 32 connections, for beginnings of names that are in the index.
+Two whole servers of one worker each, with the same 20,000 entries. A client in a separate process queries each in turn
+over 32 connections, for prefixes of names in the index.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from bench.harness.servers import Server, environment, run, serve
 CLIENT_CONNECTIONS = 32
 MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
 ENOUGH_ROUNDS = 3
-"""With fewer it is a test of the benchmark, and no judgement."""
+"""With fewer rounds nothing is judged."""
 HEAD = (
     "GET /pydocs?q={} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n"
     "HX-Request: true\r\nHX-Request-Type: partial\r\nAccept-Language: en\r\n\r\n"
@@ -38,13 +38,13 @@ HEAD = (
 @dataclass(frozen=True)
 class Figure:
     rate: float
-    """Requests a second."""
+    """Requests per second."""
     middle: float
-    """Seconds until half of the answers were there."""
+    """Median latency in seconds."""
     tail: float
-    """Seconds until all but a hundredth were."""
+    """99th percentile of the latency in seconds."""
     processor: float
-    """Seconds of it that the server took for one."""
+    """Processor seconds per request."""
 
 
 def main() -> int:
@@ -77,7 +77,7 @@ def read_options() -> argparse.Namespace:
 
 
 def indexing(folder: Path) -> float:
-    """Seconds that the command takes for Python's standard library, from nothing."""
+    """Return the seconds to index Python's standard library from scratch."""
     environ = environment(PYDOCS_DATABASE_URL=f"sqlite:///{folder / 'standard.db'}")
     started = time.perf_counter()
     run(["oppman.py", "pydocs", "index"], environ)
@@ -85,7 +85,7 @@ def indexing(folder: Path) -> float:
 
 
 def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str, list[Figure]]:
-    """The figures of each round. Before them is a short one that nobody counts."""
+    """Return the results by round. A short warm-up round is not counted."""
     index = folder / "index.db"
     names = run(["-m", "bench.features.pydocs.peer.prepare"], environment(BENCH_INDEX=str(index))).splitlines()
     with ExitStack() as stack:
@@ -117,7 +117,7 @@ def start_plain(stack: ExitStack, folder: Path, index: Path) -> Server:
 
 
 def keystrokes(names: Sequence[str], seed: int, count: int) -> list[Request]:
-    """What somebody has typed when they are somewhere in a name."""
+    """Return a prefix of a name, as typed so far."""
     random = Random(seed)  # noqa: S311 - the same in each run
     chosen = random.choices(names, k=count)
     typed = [name[: random.randint(1, len(name))] for name in chosen]
@@ -125,7 +125,7 @@ def keystrokes(names: Sequence[str], seed: int, count: int) -> list[Request]:
 
 
 def ask(port: int, asked: Sequence[Request]) -> tuple[float, float, float]:
-    """Answers a second, and the seconds until half and nearly all of them were there."""
+    """Return requests per second, and the median and 99th percentile of the latency in seconds."""
     waits: list[float] = []
     seconds = drive(port, asked, len(asked), CLIENT_CONNECTIONS, waits)
     return len(asked) / seconds, median(waits), quantiles(waits, n=100)[98]

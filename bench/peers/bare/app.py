@@ -1,7 +1,7 @@
-"""The same answers by hand: one ASGI function under uvicorn, SQL in strings, pages put together from pieces.
+"""The same responses by hand: one ASGI function under uvicorn, SQL strings, and pages made of strings.
 
-Nothing guards it: no limits, no headers of security, no log. SQLite is called inside the loop, where a writer that
-waits would stop everybody; PostgreSQL by five connections of psycopg that are never looked after.
+It has no limits, security headers or log. SQLite runs inside the event loop, where a waiting writer would block all
+requests. PostgreSQL uses five psycopg connections that are never checked.
 """
 
 import asyncio

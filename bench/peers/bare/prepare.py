@@ -1,4 +1,4 @@
-"""Makes tables and rows; prints the cookie of somebody who is signed in."""
+"""Creates tables and rows, and prints the cookie of a signed-in user."""
 
 import asyncio
 import sqlite3

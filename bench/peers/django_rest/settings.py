@@ -1,4 +1,4 @@
-"""The Django site with REST framework, whose permissions, parsers and renderers are those that it comes with."""
+"""The Django site with REST framework and its default permissions, parsers and renderers."""
 
 from bench.peers.django_site import settings as site
 from bench.peers.django_site.settings import *  # noqa: F403 - all of its settings, by their names

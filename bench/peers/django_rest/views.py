@@ -1,6 +1,6 @@
 # mypy: disable-error-code="import-untyped, misc"
 # Django and REST framework have no types.
-"""The rows as their guides write them: a generic page, and a generic list of REST framework with its serializer."""
+"""Views as in the guides: a generic page, and a generic list of REST framework with a serializer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Makes tables and rows; prints the cookie of somebody who is signed in."""
+"""Creates tables and rows, and prints the cookie of a signed-in user."""
 
 # mypy: disable-error-code="import-untyped"
 # Django has no types.
@@ -13,7 +13,7 @@ from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 
 
 def fill() -> str:
-    """The key of a session."""
+    """Return the key of a session."""
     from django.contrib.auth import (  # noqa: PLC0415 - Django's models exist after its setup
         BACKEND_SESSION_KEY,
         HASH_SESSION_KEY,

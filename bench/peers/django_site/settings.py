@@ -1,8 +1,8 @@
-"""What `django-admin startproject` writes, with the changes that its deployment guide asks for and one application.
+"""Settings of `django-admin startproject`, with the changes of its deployment guide and one application.
 
-Run by `gunicorn --threads 4`, which costs it a little less than gunicorn's own worker for one request at a time: that
-one closes each connection after its answer. Sessions are in the database, as they are by default; connections to the
-database are kept. On SQLite its file is in WAL mode as ours is.
+Run by `gunicorn --threads 4`, which costs a little less than gunicorn's synchronous worker, because that one closes
+each connection after its response. Sessions are in the database, as by default, and connections to it are persistent.
+On SQLite the file is in WAL mode, like ours.
 """
 
 import os

@@ -29,7 +29,7 @@ def items(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def rows(request: HttpRequest) -> HttpResponse:
-    """Without objects: `values()`; with their number, as the CRUD layer answers."""
+    """Return rows with `values()` instead of objects, and the total, like the CRUD layer."""
     if request.method == "POST":
         return items(request)
     names = ("id", "title", "note", "done", "created_at")

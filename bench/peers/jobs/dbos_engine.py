@@ -1,4 +1,4 @@
-"""Empty jobs on DBOS as its guide sets it up, with the arguments of `ours`."""
+"""Empty jobs on DBOS, set up as in its guide, with the arguments of `ours`."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from bench.peers.jobs.report import CHANGE, CHANGES, PARALLEL_JOBS, report
 
 QUEUE = "jobs"
 POLL_SECONDS = 0.1
-"""Seconds. With DBOS's own second the jobs wait for a poll most of the time."""
+"""Seconds between polls. With the default of one second jobs mostly wait for a poll."""
 
 
 @DBOS.workflow(name="nothing")
@@ -23,7 +23,7 @@ async def main(url: str, number: int) -> None:
     if address.get_backend_name() == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     else:
-        address = address.set(database=f"{address.database}.jobs")  # where its guide has a file of its own
+        address = address.set(database=f"{address.database}.jobs")  # the guide uses a separate file
     config = DBOSConfig(
         name="opportune",
         system_database_url=address.render_as_string(hide_password=False),
@@ -54,7 +54,7 @@ async def seconds_for(number: int) -> float:
 
 
 async def change(url: str) -> None:
-    """Commit changes, each of which asks for a job, until killed."""
+    """Commit changes that each queue a job, until killed."""
     with create_engine(url).connect() as connection:
         connection.execute(text(CHANGES))
         connection.commit()

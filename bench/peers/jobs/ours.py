@@ -1,4 +1,4 @@
-"""Empty jobs on the site's own engine: `python -m bench.peers.jobs.ours URL NUMBER`; without a number, `change`."""
+"""Empty jobs on the site's job engine: `python -m bench.peers.jobs.ours URL NUMBER`; without a number, `change`."""
 
 import asyncio
 import sys
@@ -42,13 +42,13 @@ async def seconds_for(jobs: DatabaseJobQueue, number: int) -> float:
     await jobs.finished(await jobs.enqueue(nothing()))
     started = time.perf_counter()
     queued = [await jobs.enqueue(nothing()) for _ in range(number)]
-    for each in queued[-PARALLEL_JOBS:]:  # the longest due come first
+    for each in queued[-PARALLEL_JOBS:]:  # ordered by due time
         await jobs.finished(each)
     return time.perf_counter() - started
 
 
 async def change(jobs: DatabaseJobQueue) -> None:
-    """Commit changes, each of which asks for a job, until killed."""
+    """Commit changes that each queue a job, until killed."""
     async with jobs.database.writer() as session:
         await session.execute(text(CHANGES))
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""What the peers have in common, and what they tell."""
+"""Shared code and output of the peers."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ CHANGE = "INSERT INTO change DEFAULT VALUES"
 
 
 async def report(seconds: float) -> None:
-    """Print it, and idle until somebody closes our standard input."""
+    """Print the results, and idle until standard input is closed."""
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "megabytes": megabytes}), flush=True)
     await asyncio.to_thread(sys.stdin.read)

@@ -1,7 +1,7 @@
-"""The site itself with one more feature, written as its guide says: a table, two pages, three addresses of JSON.
+"""The site with an additional feature, written as in the guide: a table, two pages and three JSON routes.
 
-All that guards the site in production is on. A feature of somebody's own would be in app/installed.py; this one is
-given to the application as it is made, so that the site has no trace of it.
+All protection of production is enabled. A feature of a project would be listed in app/installed.py. This one is passed
+to `create_app`, so that the site does not contain it.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ async def index(request: Request, session: ReadSession) -> Response:
 
 @pages.get("/guarded")
 async def guarded(request: Request, session: ReadSession, _user: CurrentUser) -> Response:
-    """The same page, for people who are signed in."""
+    """Show the same page to signed-in users."""
     return templates.render(request, "items/list.html", {"items": await first_items(session)})
 
 
@@ -107,7 +107,7 @@ class ItemPages(CrudPages[Item]):
 
 
 class FilteredItems(Crud[Item]):
-    """Every combination of filters is a statement of its own: `bench.growth`."""
+    """Each combination of filters is a separate statement, for `bench.growth`."""
 
     read_access = Access.ANYONE
     search = ("title", "note")

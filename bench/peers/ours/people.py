@@ -1,4 +1,4 @@
-"""Makes people who can sign in, with hashes as the site makes them."""
+"""Creates users with password hashes of the site."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Makes tables, rows and a session; prints the cookie of somebody who is signed in."""
+"""Creates tables, rows and a session, and prints the cookie of a signed-in user."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ def make_tables(settings: Settings) -> None:
 
 
 async def fill(settings: Settings) -> str:
-    """The token of a session."""
+    """Return the token of a session."""
     database = open_database(settings)
     await database.setup()
     async with database.writer() as session:

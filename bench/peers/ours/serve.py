@@ -1,4 +1,4 @@
-"""What `oppman.py runserver` does in production, with the benchmark's feature; all settings by the environment."""
+"""Runs the site like `oppman.py runserver` in production, with the benchmark's feature."""
 
 from opportune.cli.development import server
 from opportune.config import get_settings

@@ -3,8 +3,8 @@
 From FastAPI's own guide: a dependency with `yield` for the session, `response_model`, add + commit + refresh,
 `Jinja2Templates` with `url_for('static', …)`, the middleware that times requests. From SQLAlchemy's: one async engine
 at import with the settings it comes with, `async_sessionmaker(expire_on_commit=False)`, the ORM in its 2.0 style. From
-Starlette's: `SessionMiddleware` for who is signed in, and the user is read from the database. Left out, though many
-have them: CORS and compression. On SQLite its file is in WAL mode as ours is.
+Starlette's: `SessionMiddleware` for sign-in, with the user read from the database. CORS and compression are
+omitted. On SQLite the file is in WAL mode, like ours.
 """
 
 import os
@@ -126,7 +126,7 @@ async def read_items(session: SessionDep) -> Sequence[Item]:
 
 @app.get("/api/v1/rows", response_model=ItemsPage)
 async def read_rows(session: SessionDep) -> dict[str, object]:
-    """The same with their number, as the CRUD layer answers."""
+    """Return the rows with the total, like the CRUD layer."""
     total = await session.scalar(select(func.count()).select_from(Item))
     return {"items": await read_items(session), "total": total}
 

@@ -1,4 +1,4 @@
-"""Makes tables and rows; prints the cookie of somebody who is signed in, as Starlette's SessionMiddleware signs it."""
+"""Creates tables and rows, and prints the cookie of a signed-in user for Starlette's SessionMiddleware."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from bench.peers.plain.app import SECRET_KEY, Base, Item, User, engine, sessions
 
 
 async def fill() -> int:
-    """The number of the user."""
+    """Return the id of the user."""
     if engine.dialect.name == "sqlite":
         async with engine.connect() as connection:
             await connection.execute(text("PRAGMA journal_mode = WAL"))

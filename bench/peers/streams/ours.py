@@ -1,4 +1,4 @@
-"""The whole site in production, with a model that says a word each tenth of a second, and streams open to anybody."""
+"""The whole site in production, with a model that sends ten words per second, and public streams."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ class Talker(llm.Provider):
 
 @api.post("/answers")
 async def begin(request: Request, session: WriteSession, answers: Answers, count: int, words: int) -> list[int]:
-    """Numbers of so many answers of so many words."""
+    """Create answers with this many words and return their ids."""
     request.app.state.llm.provider = Talker()
     return [(await answers.ask(session, str(words))).id for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""A relay by hand: Starlette sends each word on as it comes. It stores nothing and forgets who leaves."""
+"""A relay on Starlette that forwards each word. It stores nothing and drops disconnected clients."""
 
 import asyncio
 import json

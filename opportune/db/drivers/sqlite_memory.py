@@ -228,11 +228,7 @@ def _copy_to_memory(file: sqlite3.Connection, address: str) -> sqlite3.Connectio
         # The header of a WAL database says so, but memory has no WAL.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "locking_mode = NORMAL"):
             memory.execute(f"PRAGMA {pragma}")
-        _check_integrity(memory)
+        if memory.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("malformed")
         stack.pop_all()
     return memory
-
-
-def _check_integrity(memory: sqlite3.Connection) -> None:
-    if memory.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("malformed")

@@ -113,7 +113,8 @@ async def write(
 
 
 def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> PreparedStatement | None:
-    if not engine.dialect.server_version_info or _has_listeners(engine) or engine._should_log_info():
+    has_listeners = engine._has_events and any(getattr(engine.dispatch, name) for name in ENGINE_EVENTS)
+    if not engine.dialect.server_version_info or has_listeners or engine._should_log_info():
         return None
     prepared = PreparedStatement(*_compile(engine, statement, names))
     return prepared if _is_plain(prepared.compiled) else None
@@ -125,10 +126,6 @@ def _parameters(prepared: PreparedStatement, values: Mapping[str, Any]) -> Any:
     for name, process in compiled._bind_processors.items():
         parameters[name] = process(parameters[name])
     return [parameters[name] for name in compiled.positiontup] if compiled.positional else parameters
-
-
-def _has_listeners(engine: Engine) -> bool:
-    return engine._has_events and any(getattr(engine.dispatch, name) for name in ENGINE_EVENTS)
 
 
 def _is_plain(compiled: Any) -> bool:

@@ -6,7 +6,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from sqlalchemy import Column, DefaultClause, Dialect
+from sqlalchemy import Column, DefaultClause
 
 from opportune.db.models.native_type import NativeType
 
@@ -31,16 +31,13 @@ def _compare(
         # Reflection omits the default of a column that owns its sequence.
         is_sequence = existing.server_default is None and (new or "").startswith("nextval(")
         return PriorityDispatchResult.STOP if is_sequence else PriorityDispatchResult.CONTINUE
-    if new is None or not _is_incomparable(model, context.dialect):
+    is_comparable = not isinstance(model.type, NativeType) and model.type.compile(context.dialect) != "JSON"
+    if new is None or is_comparable:
         return PriorityDispatchResult.CONTINUE
     if CAST.sub("", old) != CAST.sub("", new):
         operation.existing_server_default = existing.server_default
         operation.modify_server_default = model.server_default
     return PriorityDispatchResult.STOP
-
-
-def _is_incomparable(column: Column[object], dialect: Dialect) -> bool:
-    return isinstance(column.type, NativeType) or column.type.compile(dialect) == "JSON"
 
 
 def _text(column: Column[object]) -> str | None:

@@ -17,7 +17,8 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
     add rows are left to the database.
     """
     key = inspect(model).primary_key[0]
-    if session.get_bind().dialect.name != "sqlite" or (issubclass(model, Model) and _may_add_rows(model)):
+    may_add_rows = issubclass(model, Model) and any(name.startswith("before_") for name in hooks_of(model))
+    if session.get_bind().dialect.name != "sqlite" or may_add_rows:
         return
     rows = [row for row in session.new if type(row) is model and getattr(row, key.key) is None]
     if not rows:
@@ -26,7 +27,3 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
         last = await session.scalar(select(func.max(key))) or 0
     for number, row in enumerate(rows, last + 1):
         setattr(row, key.key, number)
-
-
-def _may_add_rows(model: type[Model]) -> bool:
-    return any(moment.startswith("before_") for moment in hooks_of(model))

@@ -7,6 +7,7 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.db.migrations import connection as connections
+from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.cached_engines import CachedEngines
 from tests.opportune.db.migrations.sample_features import SampleCache, SampleFeatures
 
@@ -39,6 +40,11 @@ def cached_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(connections, "postgresql_engine", engines.engine)
     yield
     engines.dispose()
+
+
+@pytest.fixture
+def sample(empty_database_url: str, cached_engines: None, tmp_path: Path) -> SampleFeatures:
+    return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
 @pytest.fixture

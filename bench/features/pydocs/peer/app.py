@@ -1,6 +1,6 @@
 """The search of pydocs on its file, through plain SQLAlchemy: FastAPI's and SQLAlchemy's own guides, under `uvicorn`.
 
-The statements, what is made of their rows and the template are the site's own, so that what differs is the rest.
+Statements, processing of rows and template are those of the site, so that only the rest differs.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Makes an index of 20,000 entries in the file that BENCH_INDEX names, and prints their names."""
+"""Creates an index of 20,000 entries in the file BENCH_INDEX, and prints their names."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ INDEX_ENTRIES = 20_000
 
 
 def pieces() -> Iterator[Piece]:
-    """Python's own, and as many of them once more under another name as are missing."""
+    """Return the entries of Python, repeated under other names to reach the number."""
     source = PythonSource()
     found = {piece.slug: piece for _, some in source.read(source.batches()) if isinstance(some, list) for piece in some}
     originals = list(found.values())[:INDEX_ENTRIES]

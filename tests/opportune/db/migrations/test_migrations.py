@@ -12,18 +12,12 @@ from opportune.db.migrations.autogenerate import refuse_unowned_tables
 from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
-from opportune.testing.plugin import settings_for
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.forked import PROCESSES
 
 on_one = pytest.mark.database("sqlite")
 """Behaviour that does not depend on the database."""
-
-
-@pytest.fixture
-def sample(empty_database_url: str, cached_engines: None, tmp_path: Path) -> SampleFeatures:
-    return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum, Flag
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,11 +104,6 @@ def refuse(connection: Connection, table: Table) -> None:
     other = 7 if -1 in [member.value for member in table.c.order.type.enum] else "other"  # type: ignore[attr-defined]
     with pytest.raises(IntegrityError, match=f"ck_{table.name}_order"), connection.begin_nested():
         connection.execute(insert(table).values(order=other))
-
-
-@pytest.fixture
-def sample(empty_database_url: str, cached_engines: None, tmp_path: Path) -> SampleFeatures:
-    return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
 @pytest.mark.database("sqlite")

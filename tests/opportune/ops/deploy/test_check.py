@@ -102,7 +102,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("heroku", {"DATABASE_URL": "postgresql://u:p@postgres/site"}, "names postgres, which the host cannot reach"),
     ("huggingface", {"DATABASE_URL": NEON}, "uses port 5432, but Hugging Face Spaces only allows 80, 443, 8080"),
     ("fly", {"DATABASE_URL": NEON.replace("require", "disable")}, "DATABASE_URL disables TLS"),
-    ("fly", {"DATABASE_URL": "prisma+postgres://accelerate.prisma-data.net/?api_key=x"}, "Prisma's own service"),
+    ("fly", {"DATABASE_URL": "prisma+postgres://accelerate.prisma-data.net/?api_key=x"}, "Prisma's service"),
     ("fly", {"DATABASE_DIRECT_URL": "https://neon.tech"}, "DATABASE_DIRECT_URL begins with https://"),
     (
         "fly",
@@ -157,7 +157,7 @@ def test_bad_setting_is_an_error(host: str, changes: Mapping[str, str], words: s
 
 WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"DATABSE_POOL_SIZE": "3"}, "Did you mean DATABASE_POOL_SIZE?"),
-    ("fly", {"DATABASE_URL": NEON.replace("123456.", "123456-pooler.")}, "set DATABASE_DIRECT_URL to the same address"),
+    ("fly", {"DATABASE_URL": NEON.replace("123456.", "123456-pooler.")}, "set DATABASE_DIRECT_URL to the same URL"),
     ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, but the smallest database of Neon allows 97"),
     ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "clients may be able to forge"),
     ("fly", {"JOBS": "off"}, "no jobs run"),
