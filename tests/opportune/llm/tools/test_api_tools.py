@@ -141,7 +141,7 @@ async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Datab
         assert [each.name for each in (await client.list_tools()).tools] == ["list_books", "read_book"]
         assert text_of(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
         refused = await client.call_tool("export_books")
-        assert text_of(refused) == "This token may not do this: it lacks the scope library:export."
+        assert "lacks the scope library:export" in text_of(refused)
 
 
 async def test_uncallable_route_is_reported_at_start(app: FastAPI) -> None:
