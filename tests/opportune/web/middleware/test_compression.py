@@ -36,7 +36,7 @@ def shop() -> FastAPI:
     async def page() -> Response:
         return Response(LONG, media_type="text/html", headers={"ETag": '"a"', "Vary": "Cookie"})
 
-    @app.get("/typed/{kind:path}")
+    @app.get("/typed/{content_type:path}")
     async def typed(content_type: str) -> Response:
         return Response(LONG, media_type=content_type)
 
