@@ -95,7 +95,7 @@ async def test_response_hides_existing_registration(
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
     assert [email.subject for email in recorded_jobs.outbox] == [
         "You are registered: Tea",
-        "You were registered already: Tea",
+        "You are already registered: Tea",
     ]
     assert {email.to for email in recorded_jobs.outbox} == {"ada@example.com"}
     assert ["has asked once more" in email.html for email in recorded_jobs.outbox] == [False, True]

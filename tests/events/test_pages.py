@@ -156,7 +156,7 @@ async def test_second_registration_gets_the_same_page(
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [email.subject for email in recorded_jobs.outbox] == ["You were registered already: Tea"]
+    assert [email.subject for email in recorded_jobs.outbox] == ["You are already registered: Tea"]
     await recorded_jobs.work()
     assert files_in(settings) == []
 
