@@ -1,4 +1,4 @@
-"""That the benchmarks of speed tell a failing server from a good one, and a slow one from a quick one."""
+"""Measurements of the speed benchmarks: failing servers, processor time, limits."""
 
 import os
 import time
@@ -19,7 +19,7 @@ ASKED = Request(b"GET /ping HTTP/1.1\r\n\r\n", 200, b"pong")
 
 @contextmanager
 def server_that_answers(*answers: bytes) -> Iterator[int]:
-    """The port of a server that takes one connection for each answer."""
+    """Port of a server that closes each connection after its response."""
 
     def serve() -> None:
         for answer in answers:
@@ -34,18 +34,18 @@ def server_that_answers(*answers: bytes) -> Iterator[int]:
         served.result()
 
 
-def test_every_request_is_answered_over_one_connection_that_is_kept() -> None:
+def test_connection_is_kept_alive() -> None:
     with server_that_answers(GOOD) as port:
         assert drive(port, [ASKED], count=1, connections=4) > 0
 
 
-def test_a_server_that_closes_its_connections_is_asked_over_new_ones() -> None:
+def test_closed_connection_is_replaced() -> None:
     closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     with server_that_answers(closing, closing, closing) as port:
         assert drive(port, [ASKED], count=3, connections=1) > 0
 
 
-def test_each_answers_time_is_told() -> None:
+def test_time_of_each_response_is_measured() -> None:
     closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     waits: list[float] = []
     with server_that_answers(closing, closing) as port:
@@ -55,12 +55,12 @@ def test_each_answers_time_is_told() -> None:
 
 
 @pytest.mark.parametrize("answer", [GOOD.replace(b"200 OK", b"500 No"), GOOD.replace(b"pong", b"oops"), b"HTTP/1.1"])
-def test_a_server_that_fails_does_not_win(answer: bytes) -> None:
+def test_wrong_status_raises(answer: bytes) -> None:
     with server_that_answers(answer) as port, pytest.raises(WrongAnswerError):
         drive(port, [ASKED], count=1, connections=1)
 
 
-def test_the_processor_time_of_a_server_is_counted() -> None:
+def test_processor_time_of_server_is_measured() -> None:
     server = Server(os.getpid(), port=0)
     before = server.cpu_seconds()
     started = time.process_time()
@@ -73,13 +73,13 @@ def figures(task: str, ours: float, **peers: float) -> dict[str, dict[str, list[
     return {task: {name: [Figure(value, 1)] for name, value in {"ours": ours, **peers}.items()}}
 
 
-def test_what_takes_more_than_its_share_of_a_peers_time_is_told() -> None:
+def test_exceeded_ratio_is_reported() -> None:
     assert list(excesses("sqlite", figures("ping", 51, plain=100, django=50, bare=1))) == [
         "Too slow: JSON ping on sqlite is 0.51 x plain (at most 0.5)."
     ]
     assert not list(excesses("sqlite", figures("ping", 50, plain=100, django=39)))
 
 
-def test_a_page_may_not_take_more_than_djangos() -> None:
+def test_page_slower_than_django_is_reported() -> None:
     assert not list(excesses("sqlite", figures("page", 100, django=100)))
     assert list(excesses("sqlite", figures("page", 101, django=100)))

@@ -1,4 +1,4 @@
-"""The files that other programs read, each by the format that these publish."""
+"""Files for other programs match their published formats."""
 
 import json
 import re
@@ -32,8 +32,8 @@ def read(name: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
-def test_it_keeps_the_published_format(name: str, schema: str) -> None:
-    # What takes long to import is imported by the process that needs it, and not by each that collects tests.
+def test_file_matches_published_format(name: str, schema: str) -> None:
+    # A slow import: only the process that runs the test needs it.
     from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
     from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
 
@@ -41,7 +41,7 @@ def test_it_keeps_the_published_format(name: str, schema: str) -> None:
     assert [error.message for error in validator_for(rules)(rules).iter_errors(read(name))] == []
 
 
-def test_git_runs_the_linters_that_the_lock_names() -> None:
+def test_pre_commit_uses_locked_linters() -> None:
     from pre_commit.clientlib import load_config  # type: ignore[import-untyped] # noqa: PLC0415 - as above
 
     config = load_config(str(PROJECT / ".pre-commit-config.yaml"))
@@ -51,7 +51,7 @@ def test_git_runs_the_linters_that_the_lock_names() -> None:
     assert {Path(hook["entry"].split()[0]).name for hook in hooks} <= known
 
 
-def test_each_python_that_the_project_takes_is_tested() -> None:
+def test_workflow_tests_each_python() -> None:
     lowest = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     tested = read(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert f">={tested[0]}" == lowest
@@ -63,7 +63,7 @@ def parts() -> set[str]:
 
 
 @pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".github/workflows/locks.yml"])
-def test_workflows_run_what_bash_understands_and_the_script_has(name: str) -> None:
+def test_workflow_steps_are_valid_bash(name: str) -> None:
     steps = [step["run"] for job in read(name)["jobs"].values() for step in job["steps"] if "run" in step]
     for step in steps:
         subprocess.run(["bash", "-n"], input=step, text=True, check=True)
@@ -71,13 +71,13 @@ def test_workflows_run_what_bash_understands_and_the_script_has(name: str) -> No
     assert any(".ci/run" in step for step in steps)
 
 
-def test_a_deployment_to_each_host_is_rehearsed_and_projects_do_without() -> None:
+def test_workflow_rehearses_each_host() -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert "deploy rehearse --all" in text
     assert "rehears" not in BLOCK.sub("", text)
 
 
-def test_setup_is_tried_with_uv_and_with_pip() -> None:
+def test_workflow_tries_uv_and_pip() -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert ".ci/run setups" in text
     assert "setups" not in BLOCK.sub("", text)
@@ -86,7 +86,7 @@ def test_setup_is_tried_with_uv_and_with_pip() -> None:
     assert set(paths) == {"$folder/uv", "$folder/pip", "$folder/uv:$PATH"}
 
 
-def test_what_compose_starts_is_what_the_settings_take() -> None:
+def test_compose_services_match_the_settings() -> None:
     services = read("compose.yaml")["services"]
     workspace = read(".devcontainer/compose.yaml")["services"]["workspace"]
     assert set(workspace["depends_on"]) == set(services)
@@ -101,7 +101,7 @@ def test_what_compose_starts_is_what_the_settings_take() -> None:
         read_addresses(settings_for("sqlite:///unused.db").model_copy(update=given))
 
 
-def test_an_editor_finds_its_container() -> None:
+def test_devcontainer_is_valid() -> None:
     folder = PROJECT / ".devcontainer"
     container = json.loads((folder / "devcontainer.json").read_text(encoding="utf-8"))
     assert all((folder / file).is_file() for file in container["dockerComposeFile"])
@@ -110,7 +110,7 @@ def test_an_editor_finds_its_container() -> None:
 
 
 def run_services(folder: Path, *there: str) -> str:
-    """What `.ci/run services` says to a user who is not root, on a machine with these programs."""
+    """Return the output of `.ci/run services` for an ordinary user on a machine with these programs."""
     for name in ("bash", "dirname"):
         (folder / name).symlink_to(shutil.which(name) or name)
     for name, code in {
@@ -127,7 +127,7 @@ def run_services(folder: Path, *there: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_script_needs_no_root_where_everything_is_there(tmp_path: Path) -> None:
+def test_script_needs_no_root_if_programs_exist(tmp_path: Path) -> None:
     assert (
         run_services(
             tmp_path, "caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server", "sqlite3", "google-chrome"
@@ -136,12 +136,12 @@ def test_the_script_needs_no_root_where_everything_is_there(tmp_path: Path) -> N
     )
 
 
-def test_the_script_names_what_is_missing_where_it_may_not_install_it(tmp_path: Path) -> None:
+def test_script_names_missing_programs(tmp_path: Path) -> None:
     said = run_services(tmp_path, "caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server")
     assert said == "Missing, and not for this user to install: sqlite3 chromium-headless-shell\n"
 
 
-def test_the_script_runs_the_parts_that_are_named(tmp_path: Path) -> None:
+def test_script_runs_the_named_parts(tmp_path: Path) -> None:
     script = tmp_path / ".ci/run"
     script.parent.mkdir()
     text = SCRIPT.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A page with a list of notes: a form that adds one, and a button that asks before it deletes all."""
+"""A page with a list of notes, a form to add one, and a button that deletes all after a confirmation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

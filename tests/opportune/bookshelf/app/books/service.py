@@ -18,7 +18,7 @@ class Tags(Crud[Tag]):
 
 
 class Books(Crud[Book]):
-    # Published books for everybody; all of them for whoever may edit.
+    # Published books for everyone, all of them for users who may edit.
     lookup = "slug"
     search = ("title", "isbn", "author.name")
     filters = ("tags", "author", "status", "price")

@@ -31,7 +31,7 @@ async def librarian(database: Database, staff: User, staff_client: AsyncClient) 
     return staff_client
 
 
-async def test_everybody_reads_what_is_published_and_nobody_else_a_draft(
+async def test_only_librarians_read_drafts(
     client: AsyncClient, user_client: AsyncClient, librarian: AsyncClient, make: Make, emma: Book
 ) -> None:
     draft = await make(Book, title="Sanditon", isbn="9780140431025", price=5, tags=[await make(Tag, name="unfinished")])
@@ -43,7 +43,7 @@ async def test_everybody_reads_what_is_published_and_nobody_else_a_draft(
     assert "Sanditon" in (await librarian.get("/books")).text
 
 
-async def test_reviews_of_a_book_that_is_withdrawn_go_with_it(
+async def test_reviews_of_withdrawn_book_are_hidden(
     user_client: AsyncClient, librarian: AsyncClient, user: User, make: Make, emma: Book
 ) -> None:
     review = await make(Review, book=emma, user_id=user.id, stars=3)
@@ -54,7 +54,7 @@ async def test_reviews_of_a_book_that_is_withdrawn_go_with_it(
     assert (await user_client.post(f"/reviews/{review.id}/edit", data=form)).status_code == 404
 
 
-async def test_a_list_is_searched_filtered_and_sorted(client: AsyncClient, make: Make, emma: Book) -> None:
+async def test_list_is_searched_filtered_and_sorted(client: AsyncClient, make: Make, emma: Book) -> None:
     await make(
         Book, title="Ulysses", isbn="9780141182803", price=20, status=Status.PUBLISHED, published_on="1922-02-02"
     )
@@ -86,7 +86,7 @@ async def test_only_librarians_write_books(
     assert (await librarian.patch("/api/v1/books/emma", json={"summary": "Mine"})).status_code == 422
 
 
-async def test_a_review_is_added_once_and_changed_by_its_author_alone(
+async def test_review_is_unique_and_owned(
     client: AsyncClient, user_client: AsyncClient, superuser_client: AsyncClient, emma: Book
 ) -> None:
     assert (await client.post("/books/emma/reviews", data={"stars": "5"})).status_code == 303
@@ -103,7 +103,7 @@ async def test_a_review_is_added_once_and_changed_by_its_author_alone(
     assert (await user_client.post(f"/reviews/{review['id']}/delete")).status_code == 303
 
 
-async def test_a_new_book_is_summed_up_whichever_way_it_comes_and_superusers_are_told(
+async def test_new_book_is_summarized(
     superuser_client: AsyncClient, recorded_jobs: RecordedJobs, fake_llm: FakeProvider, austen: Author
 ) -> None:
     fake_llm.script = ["A matchmaker errs."]
@@ -114,14 +114,14 @@ async def test_a_new_book_is_summed_up_whichever_way_it_comes_and_superusers_are
     assert "A matchmaker errs." in (await superuser_client.get("/books/emma")).text
 
 
-async def test_a_reader_asks_about_a_book(client: AsyncClient, fake_llm: FakeProvider, emma: Book) -> None:
+async def test_reader_asks_about_a_book(client: AsyncClient, fake_llm: FakeProvider, emma: Book) -> None:
     fake_llm.script = ["Yes, it *does*."]
     answer = await client.post("/books/emma/ask", data={"question": "Does it end well?"})
     assert "<em>does</em>" in answer.text
     assert "Jane Austen" in fake_llm.received[0][0].content
 
 
-async def test_books_are_imported_with_authors_and_tags_by_name(
+async def test_import_finds_authors_and_tags_by_name(
     superuser_client: AsyncClient, recorded_jobs: RecordedJobs
 ) -> None:
     text = "title,isbn,price,author,tags,status\nEmma,9780141439518,9.90,Jane Austen,novel|classic,published\n"
@@ -137,7 +137,7 @@ async def test_books_are_imported_with_authors_and_tags_by_name(
     assert recorded_jobs.names == ["books.summarise"]
 
 
-async def test_a_cover_is_shown_in_the_list(librarian: AsyncClient, austen: Author) -> None:
+async def test_list_shows_the_cover(librarian: AsyncClient, austen: Author) -> None:
     files = {"cover": ("cover.png", picture(), "image/png")}
     added = await librarian.post("/books/new", data=NEW | {"author_id": austen.id}, files=files)
     assert added.status_code == 303
@@ -145,7 +145,7 @@ async def test_a_cover_is_shown_in_the_list(librarian: AsyncClient, austen: Auth
 
 
 @pytest.mark.database("sqlite")
-async def test_a_reader_finds_a_book_and_reviews_it_without_a_reload(
+async def test_reader_reviews_a_book_without_reload(
     page: Page, app: FastAPI, site: str, user: User, emma: Book
 ) -> None:
     await sign_in_browser(page, app, user, site)
@@ -158,20 +158,18 @@ async def test_a_reader_finds_a_book_and_reviews_it_without_a_reload(
     await expect(page.get_by_role("heading", name="5.0 of 5 stars by 1")).to_be_visible()
 
 
-async def test_the_group_of_librarians_comes_with_the_code(superuser_client: AsyncClient) -> None:
+async def test_migrate_creates_the_group(superuser_client: AsyncClient) -> None:
     assert "Librarians" in (await superuser_client.get("/admin/group/list")).text
 
 
-async def test_reviews_are_their_authors_personal_data(
-    user_client: AsyncClient, user: User, make: Make, emma: Book
-) -> None:
+async def test_reviews_are_personal_data(user_client: AsyncClient, user: User, make: Make, emma: Book) -> None:
     await make(Review, book=emma, user_id=user.id, stars=3)
     (review,) = (await user_client.get("/api/v1/users/me/export")).json()["books"]["review"]
     assert review["stars"] == 3
 
 
 @pytest.mark.database("sqlite")
-async def test_readers_say_something_of_themselves(user_client: AsyncClient) -> None:
+async def test_profile_has_the_new_field(user_client: AsyncClient) -> None:
     changed = await user_client.patch("/api/v1/users/me", json={"bio": "Reads novels."})
     assert (changed.status_code, changed.json()["bio"]) == (200, "Reads novels.")
     assert "Reads novels." in (await user_client.get("/accounts/profile")).text
