@@ -85,11 +85,7 @@ async def test_missing_and_draft_events_are_not_found(
         assert (await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)).status_code == 404, slug
 
 
-<<<<<<< HEAD
 async def test_response_hides_existing_registration(
-=======
-async def test_only_the_email_reveals_a_registration(
->>>>>>> 7c50f336 (Expect the new text of the e-mail about a second registration)
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     responses = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
