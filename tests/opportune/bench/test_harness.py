@@ -49,7 +49,7 @@ def test_time_of_each_response_is_measured() -> None:
     closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     waits: list[float] = []
     with server_that_answers(closing, closing) as port:
-        seconds = drive(port, [ASKED], count=2, connections=1, times=waits)
+        seconds = drive(port, [ASKED], count=2, connections=1, waits=waits)
     assert len(waits) == 2
     assert 0 < sum(waits) <= seconds
 
