@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.scaffold.feature_removal import Removal
 from opportune.cli.scaffold.installed import with_feature
-from opportune.cli.scaffold.removal import Removal
 from opportune.config.project import PROJECT, USERS
 from tests.opportune.cli.command_server import FEATURES, TESTING, command_server
 from tests.opportune.cli.conftest import Copy

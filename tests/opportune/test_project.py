@@ -21,8 +21,8 @@ from starlette.routing import Mount, Route
 from opportune.admin.mount import ADMIN_PATH
 from opportune.application import create_app
 from opportune.cli.registry import MODULES, help_line
+from opportune.cli.scaffold.feature_removal import FOLDERS, Removal
 from opportune.cli.scaffold.installed import INSTALLED
-from opportune.cli.scaffold.removal import FOLDERS, Removal
 from opportune.config.project import PROJECT, USERS, installed_features
 from opportune.testing.access import addresses, everyone, example, is_of_project, of_features
 from opportune.testing.asgi_requests import send_request

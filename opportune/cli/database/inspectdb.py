@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from opportune.cli.database.inspection.long_strings import break_strings
 from opportune.cli.environment.entry import DEV
 from opportune.cli.output import say, warn
-from opportune.cli.scaffold.file_changes import written
+from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.startapp import name_error
 from opportune.config.project import PACKAGE, PROJECT, feature_of_table, installed_features, installed_names
@@ -177,7 +177,7 @@ def create_feature(name: str, inspected: Inspected) -> None:
     lines = inspected.code.splitlines()
     classes = [line.removeprefix("class ").partition("(")[0] for line in lines if line.startswith("class ")]
     files = feature_files(name, inspected, classes)
-    with written({**files, installed: text}, PROJECT / PACKAGE / name):
+    with write_files({**files, installed: text}, PROJECT / PACKAGE / name):
         pass
     say(f"Created {PACKAGE}/{name} with {len(classes)} models, and tests/{name}; {INSTALLED} has it. Read them, then:")
     for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):

@@ -1,4 +1,4 @@
-"""Expected responses at the addresses of a new model: its lines of `tests/NAME/access.txt`."""
+"""Lines of `tests/NAME/access.txt` for a new model: the expected response to each role."""
 
 import re
 from collections.abc import Iterator
@@ -22,81 +22,81 @@ ADMIN = {
     ("POST", "import"): "403",
     ("GET", "list"): "200",
 }
-"""Responses to a superuser; all others are refused."""
+"""Responses to a superuser. Other roles get 403."""
 
 
 def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
-    """The table with the lines of a model in their places."""
+    """Add the lines of a model to the table."""
     heading, *lines = text.splitlines() or [_line("from", "method", "address", ROLES)]
-    lines += [_line(model.feature, method, path, answers) for method, path, answers in _rows(model, by_hand=by_hand)]
-    return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_place)))
+    lines += [_line(model.feature, *row) for row in _rows(model, by_hand=by_hand)]
+    return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
-def undeletable(text: str, path: str, *, belongs_to_team: bool = False) -> str:
-    """Return the table for rows at this address that can no longer be deleted: another model points at them."""
-    return "".join(f"{_refused(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
+def undeletable(text: str, path: str, *, is_of_team: bool = False) -> str:
+    """Change the responses to deletions at this address to 422, because another model now refers to the rows."""
+    return "".join(f"{_refused(line, path, is_of_team=is_of_team)}\n" for line in text.splitlines())
 
 
 def _refused(line: str, path: str, *, belongs_to_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
     if not is_page and not re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
         return line
-    source, method, address, *answers = line.split()
+    source, method, address, *statuses = line.split()
     deleted = "303" if is_page else "204"
-    # Of a team's rows the others are answered as before they have one.
+    # Among the roles only the owner is in the team; the others never reach the row.
     changed = (
-        "422" if answer == deleted and (role == "owner" or not belongs_to_team) else answer
-        for role, answer in zip(ROLES, answers, strict=True)
+        "422" if status == deleted and (role == "owner" or not is_of_team) else status
+        for role, status in zip(ROLES, statuses, strict=True)
     )
     return _line(source, method, address, tuple(changed))
 
 
-def _line(source: str, method: str, path: str, answers: tuple[str, ...]) -> str:
-    return f"{source:9} {method:6} {path:62} {' '.join(f'{each:9}' for each in answers)}".rstrip()
+def _line(source: str, method: str, path: str, statuses: tuple[str, ...]) -> str:
+    return f"{source:9} {method:6} {path:62} {' '.join(f'{status:9}' for status in statuses)}".rstrip()
 
 
-def _place(line: str) -> tuple[str, str]:
+def _sort_key(line: str) -> tuple[str, str]:
     _, method, path, *_ = line.split()
     return path, method
 
 
 def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for (method, path), answer in ADMIN.items():
-        yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", answer)
-    pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
-    refused = "422" if any(each.is_required for each in model.fields) else "303"
-    finder = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
+    for (method, path), status in ADMIN.items():
+        yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
+    pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
+    refused = "422" if any(field.is_required for field in model.fields) else "303"
+    lookup_access = model.read if model.is_of_team or model.read == "anyone" else "signed-in"
     rows = [
         ("GET", api, "200", model.read),
         ("POST", api, "422", model.write),
-        ("GET", f"{api}/{one}", "200", model.read),
-        ("PATCH", f"{api}/{one}", "422", model.write),
-        ("DELETE", f"{api}/{one}", "204", model.write),
+        ("GET", f"{api}/{key}", "200", model.read),
+        ("PATCH", f"{api}/{key}", "422", model.write),
+        ("DELETE", f"{api}/{key}", "204", model.write),
         ("GET", pages, "200", model.read),
         ("GET", f"{pages}/new", "200", model.write),
         ("POST", f"{pages}/new", refused, model.write),
-        *([] if by_hand else [("GET", f"{pages}/new/choices", "404", finder)]),
-        ("GET", f"{pages}/{one}", "200", model.read),
-        ("GET", f"{pages}/{one}/edit", "200", model.write),
-        ("POST", f"{pages}/{one}/edit", refused, model.write),
-        ("GET", f"{pages}/{one}/delete", "200", model.write),
-        ("POST", f"{pages}/{one}/delete", "303", model.write),
+        *([] if by_hand else [("GET", f"{pages}/new/choices", "404", lookup_access)]),
+        ("GET", f"{pages}/{key}", "200", model.read),
+        ("GET", f"{pages}/{key}/edit", "200", model.write),
+        ("POST", f"{pages}/{key}/edit", refused, model.write),
+        ("GET", f"{pages}/{key}/delete", "200", model.write),
+        ("POST", f"{pages}/{key}/delete", "303", model.write),
     ]
-    for method, path, answer, access in rows:
-        yield method, path, _answers(model, method, path, answer, access)
+    for method, path, status, access in rows:
+        yield method, path, _statuses(model, method, path, status, access)
 
 
-def _answers(model: NewModel, method: str, path: str, answer: str, access: str) -> tuple[str, ...]:
-    """Responses to each role. `answer` is for those with access."""
+def _statuses(model: NewModel, method: str, path: str, allowed: str, access: str) -> tuple[str, ...]:
+    """Return the response to each role; `allowed` is the response to users with access."""
     is_api = path.startswith("/api/")
-    stranger = "401" if is_api else SIGN_IN
-    if access == "owner" and model.belongs_to_team:  # of the roles only the owner is in a team
-        teamless = "403" if is_api else "303"
-        return (stranger, teamless, answer, teamless, teamless)
-    if is_api and method in ("POST", "PATCH") and not model.belongs_to_team:  # an empty body is refused before the user
+    anonymous = "401" if is_api else SIGN_IN
+    if access == "owner" and model.is_of_team:  # among the roles only the owner is in a team
+        no_team = "403" if is_api else "303"
+        return (anonymous, no_team, allowed, no_team, no_team)
+    if is_api and method in ("POST", "PATCH") and not model.is_of_team:  # the empty body is refused before the user
         return ("422" if access == "anyone" else "401", *["422"] * 4)
     if access == "owner" and f"{{{model.key}}}" in path:
-        return (stranger, "404", answer, "404", "404")
+        return (anonymous, "404", allowed, "404", "404")
     if access == "anyone":
-        return (answer,) * 5
-    return (stranger, *["403" if access == "permitted" else answer] * 3, answer)
+        return (allowed,) * 5
+    return (anonymous, *["403" if access == "permitted" else allowed] * 3, allowed)

@@ -1,26 +1,26 @@
-"""Add a model to a feature: table, pages, API, admin, tests.
+"""Add a model to a feature: table, pages, API, admin and tests.
 
-Everything that it writes is ready to be changed.
+You can change everything that it writes.
 
 \b
-Types                            what follows them
+Types                            options of the type
 str text markdown                a length: title:str:120
 int float decimal money          min=0 max=5; digits: decimal:8,3; a currency: money:USD
 bool date datetime time
-enum                             the choices: status:enum:draft,published
+enum                             choices: status:enum:draft,published
 email url phone country
-slug                             the field that it is made of: slug:slug:title
+slug                             source field: slug:slug:title
 image file json list
-Author books.Author              cascade: the rows go with theirs
-account                          a user: customer:account; rows go with it, unless optional
-many                             the model: tags:many:Tag
-owner                            the person who adds a row, alone: owner, or user:owner
-team                             the team that they are in, alone; where teams are installed
-created_at updated_at            alone
+Author books.Author              reference to a model; cascade deletes the rows with it
+account                          any user: customer:account; deletes the rows with the user, unless optional
+many                             many-to-many, with a model: tags:many:Tag
+owner                            the user who adds the row: owner, or user:owner
+team                             the team of that user, if teams are installed
+created_at updated_at            needs no type
 
 \b
 Options      unique  index  optional  default=VALUE (also default=today, default=now)
-Without optional or default a field is required. Nothing here needs quotes in a shell.
+Fields without optional or default are required. Nothing here needs quotes in a shell.
 """
 
 from collections.abc import Sequence
@@ -34,23 +34,22 @@ from opportune.cli.scaffold.model import NewModel
 from opportune.config.project import PROJECT
 
 FIELDS_HELP = "NAME:TYPE[:OPTION]…, such as title:str:120:unique author:Author status:enum:draft,published."
-WHO = "anyone, signed-in, permitted (whom a group grants it), owner"
+LEVELS = "anyone, signed-in, permitted (by a group) or owner"
 
 Read = Annotated[
-    str, typer.Option(help=f"Who may read its rows: {WHO}. [default: owner if it has one, else permitted]")
+    str, typer.Option(help=f"Users who may read rows: {LEVELS}. [default: owner if there is one, else permitted]")
 ]
-Write = Annotated[str, typer.Option(help="Who may write them: the same.")]
-Path = Annotated[str, typer.Option(help="The address of its pages. [default: of its name, /books]")]
-Icon = Annotated[str, typer.Option(help="Of the navigation and the admin: a name of tabler.io/icons.")]
-Group = Annotated[str, typer.Option(help="A group that may do everything with its rows.")]
-Navigation = Annotated[bool, typer.Option(help="Whether the navigation leads to its pages.")]
-
-ByHand = Annotated[bool, typer.Option("--by-hand", help="Write its schemas, routes and templates out.")]
+Write = Annotated[str, typer.Option(help="Users who may write rows, with the same choices and default.")]
+Path = Annotated[str, typer.Option(help="Address of the pages. [default: the plural of the name, such as /books]")]
+Icon = Annotated[str, typer.Option(help="Icon in the navigation and the admin, from tabler.io/icons.")]
+Group = Annotated[str, typer.Option(help="Group that gets all permissions for the rows.")]
+Navigation = Annotated[bool, typer.Option(help="Add a link to the navigation.")]
+ByHand = Annotated[bool, typer.Option("--by-hand", help="Write explicit schemas, routes and templates.")]
 
 
 def command(
-    feature: Annotated[str, typer.Argument(help="The feature that it becomes a part of: a folder of app/.")],
-    name: Annotated[str, typer.Argument(help="What one row is, such as Book.")],
+    feature: Annotated[str, typer.Argument(help="Feature to extend: a folder of app/.")],
+    name: Annotated[str, typer.Argument(help="Name of the model in the singular, such as Book.")],
     fields: Annotated[list[str], typer.Argument(help=FIELDS_HELP)],
     read: Read = "",
     write: Write = "",
@@ -60,18 +59,16 @@ def command(
     navigation: Navigation = True,
     by_hand: ByHand = False,
 ) -> None:
-    model, places = add_model(
-        PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
-    )
-    say(f"{name} is in app/{feature}, with its tests and a migration.")
-    for place in places:
-        print(f"Add by hand to {place}.")
-    tell(model)
+    request = Request(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
+    model, manual_edits = add_model(PROJECT, request)
+    say(f"Added {name} to app/{feature}, with tests and a migration.")
+    for edit in manual_edits:
+        print(f"Add by hand to {edit}.")
+    print_next_steps(model)
 
 
-def tell(model: NewModel, first: Sequence[str] = ()) -> None:
-    """Print the next steps."""
+def print_next_steps(model: NewModel, first: Sequence[str] = ()) -> None:
     say("Next:")
     for step in (*first, "migrate", f"test tests/{model.feature}", "runserver"):
         say(f"  python3 oppman.py {step}")
-    say(f"Its pages are at {model.path}.")
+    say(f"The pages are at {model.path}.")

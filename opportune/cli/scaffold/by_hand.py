@@ -1,4 +1,4 @@
-"""A model whose schemas, routes and templates are written out, instead of made by the CRUD layer."""
+"""Code of `--by-hand`: explicit schemas, routes and templates instead of CRUD classes."""
 
 import re
 from pathlib import Path
@@ -12,64 +12,67 @@ from opportune.cli.scaffold.words import label
 from opportune.errors import OperatorError
 
 TEMPLATES = ("list", "detail", "form", "delete")
-PLAIN = {"str": "str", "text": "str", "markdown": "str", "email": "str", "url": "str", "phone": "str", "country": "str"}
-PLAIN |= {"slug": "str", "money": "Decimal", "list": "list[str]", "json": "dict[str, Any] | list[Any]"}
+READ_TYPES = {
+    "str": "str",
+    "text": "str",
+    "markdown": "str",
+    "email": "str",
+    "url": "str",
+    "phone": "str",
+    "country": "str",
+}
+READ_TYPES |= {"slug": "str", "money": "Decimal", "list": "list[str]", "json": "dict[str, Any] | list[Any]"}
 """Types in API responses that differ from the model's."""
-PLACES = {"int": "0", "float": "0", "decimal": "Decimal(0)", "money": "Decimal(0)"}
-PLACES |= {"date": "date.min", "datetime": "datetime.min", "time": "time.min"}
-"""Placeholders for required values that a change leaves out; they are not read."""
-SHOWN = {"markdown": " | markdown", "datetime": " | time", "created_at": " | time", "updated_at": " | time"}
+PLACEHOLDERS = {"int": "0", "float": "0", "decimal": "Decimal(0)", "money": "Decimal(0)"}
+PLACEHOLDERS |= {"date": "date.min", "datetime": "datetime.min", "time": "time.min"}
+"""Defaults of required fields in the update schema. Fields that the request omits are not written."""
+TEMPLATE_FILTERS = {"markdown": " | markdown", "datetime": " | time", "created_at": " | time", "updated_at": " | time"}
 
 
 def refuse_by_hand(model: NewModel) -> None:
-    """Raise OperatorError for what is more than rows of what somebody types."""
-    for each in model.fields:
-        if each.target or each.type in ("image", "file", "datetime"):
+    """Raise OperatorError for fields and access rules that `--by-hand` does not support."""
+    for field in model.fields:
+        if field.target or field.type in ("image", "file", "datetime"):
             raise OperatorError(
-                f"{each.name}: --by-hand writes out texts, numbers, days and choices; rows that are pointed at, files "
-                "and moments are for the CRUD layer (docs/crud.md). Leave --by-hand out."
+                f"{field.name}: --by-hand supports texts, numbers, dates and choices. References, files and times of "
+                "day with a date need the CRUD layer (docs/crud.md). Omit --by-hand."
             )
     if title_of(model.fields) is None:
-        raise OperatorError("--by-hand wants a str that says what a row is called, such as title:str.")
+        raise OperatorError("--by-hand needs a required str field as the title of a row. Add title:str.")
     if model.write == "owner" != model.read:
-        raise OperatorError("--by-hand with an owner is for rows that nobody else reads: leave --read out.")
+        raise OperatorError("--by-hand with an owner supports rows that only their owner reads. Omit --read.")
 
 
 def code_by_hand(model: NewModel, router: str) -> dict[str, str]:
-    """The modules that take the place of those of the CRUD layer, by file."""
+    """Return the modules that replace those of the CRUD layer, by file name."""
     words = _words(model, router)
     files = {name: filled(f"hand_{name}", words) for name in ("schemas.py", "dependencies.py", "pages.py", "api.py")}
     if not model.slug:
-        files = {name: _with_import(text, name, {"opportune.db": {"RowId"}}) for name, text in files.items()}
+        for name in ("pages.py", "api.py"):
+            files[name] = with_imports(files[name], {"opportune.db": {"RowId"}})
     files["pages.py"] = with_imports(files["pages.py"], {f"app.{model.feature}.models": {model.name}})
     files["schemas.py"] = with_imports(files["schemas.py"], _schema_imports(model))
     return files
 
 
-def _with_import(text: str, name: str, imports: dict[str, set[str]]) -> str:
-    return with_imports(text, imports) if name in ("pages.py", "api.py") else text
-
-
 def with_schemas(service: str, model: NewModel) -> str:
-    """The data layer with the schemas that are written out."""
-    names = [f"{model.name}{kind}" for kind in ("Create", "Update", "Read", "Filter")]
-    options = ("create_schema", "update_schema", "read_schema", "filter_schema")
-    lines = [f"    {option} = {name}" for option, name in zip(options, names, strict=True)]
-    kept = [line for line in service.rstrip().splitlines() if not line.startswith("    filters = ")]
-    text = "\n".join([*kept, *lines]) + "\n"
-    return with_imports(text, {f"app.{model.feature}.schemas": set(names)})
+    """Return the data layer with references to the explicit schemas."""
+    names = {option: f"{model.name}{option.capitalize()}" for option in ("create", "update", "read", "filter")}
+    lines = [line for line in service.rstrip().splitlines() if not line.startswith("    filters = ")]
+    lines += [f"    {option}_schema = {name}" for option, name in names.items()]
+    return with_imports("\n".join(lines) + "\n", {f"app.{model.feature}.schemas": names.values()})
 
 
 def templates_by_hand(model: NewModel, project: Path) -> dict[Path, str]:
-    """Its pages."""
+    """Return the templates of the pages, by path."""
     words, folder = _words(model, "router"), project / "templates" / model.feature
     return {folder / f"{model.thing}_{name}.html": filled(f"hand_{name}.html", words) for name in TEMPLATES}
 
 
 def _words(model: NewModel, router: str) -> dict[str, str]:
-    schemas = [each for each in model.fields if each.is_sent and each.type != "slug"]
-    required = [each for each in schemas if each.is_required]
-    sorts = as_names([each.name for each in model.fields if each.kind.is_sorted])
+    schemas = [field for field in model.fields if field.is_sent and field.type != "slug"]
+    required = [field for field in schemas if field.is_required]
+    sorts = as_names([field.name for field in model.fields if field.spec.is_sortable])
     return model.words | {
         "router": router,
         "thing": model.thing,
@@ -80,17 +83,19 @@ def _words(model: NewModel, router: str) -> dict[str, str]:
         "key_type": "str" if model.slug else "RowId",
         "list_signature": _signature(
             f"list_{model.things}",
-            f"request: Request, {model.things}: Read{model.plural}, wanted: Annotated[{model.name}Filter, Query()]",
+            f"request: Request, {model.things}: Read{model.plural}, query: Annotated[{model.name}Filter, Query()]",
         ),
         "may_change": f'{model.things}.may("edit")',
         "get": f"{model.things}.get({model.key})",
-        "create": "\n".join(f"    {each.name}: {_sent(each, default_of(each))}" for each in schemas),
-        "update": "\n".join(f"    {each.name}: {_sent(each, _place(each))}" for each in required),
-        "read": "\n".join(f"    {each.name}: {_answered(each)}" for each in model.fields if each.type not in OWNERS),
+        "create": "\n".join(f"    {field.name}: {_schema_field(field, default_of(field))}" for field in schemas),
+        "update": "\n".join(f"    {field.name}: {_schema_field(field, _placeholder(field))}" for field in required),
+        "read": "\n".join(
+            f"    {field.name}: {_read_type(field)}" for field in model.fields if field.type not in OWNERS
+        ),
         "sort": f'    sort: Annotated[str, SortBy({sorts})] = ""' if sorts else "",
         "heads": "\n".join(_head(model, name) for name in model.columns()),
         "cells": "\n".join(_cell(model, name) for name in model.columns()),
-        "fields": "\n".join(_shown(model, each) for each in model.fields if each.type not in (*OWNERS, "slug")),
+        "fields": "\n".join(_detail_row(model, field) for field in model.fields if field.type not in (*OWNERS, "slug")),
     }
 
 
@@ -100,55 +105,60 @@ def _signature(name: str, arguments: str) -> str:
 
 
 def as_names(names: list[str]) -> str:
-    """Texts with commas."""
+    """Return the names as quoted strings, separated by commas."""
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _sent(field: Field, default: str) -> str:
+def _schema_field(field: Field, default: str) -> str:
     if field.type in ("json", "list"):
-        return f"{field.kind.annotation} = Field(default_factory={field.kind.empty})"
-    is_made = default.startswith(("lambda", "utc_now"))
-    first = [f"default_factory={default}" if is_made else default] if default else []
-    more = [*limits_of(field), *title_words(field)]
+        return f"{field.spec.annotation} = Field(default_factory={field.spec.empty})"
+    is_factory = default.startswith(("lambda", "utc_now"))
+    default_arguments = [f"default_factory={default}" if is_factory else default] if default else []
+    options = [*limits_of(field), *title_words(field)]
     annotation = annotation_of(field)
-    if more or is_made:
-        return f"{annotation} = Field({', '.join([*first, *more])})"
+    if options or is_factory:
+        return f"{annotation} = Field({', '.join([*default_arguments, *options])})"
     return f"{annotation} = {default}" if default else annotation
 
 
-def _place(field: Field) -> str:
-    return f"next(iter({field.enum}))" if field.type == "enum" else PLACES.get(field.type, '""')
+def _placeholder(field: Field) -> str:
+    return f"next(iter({field.enum}))" if field.type == "enum" else PLACEHOLDERS.get(field.type, '""')
 
 
-def _answered(field: Field) -> str:
+def _read_type(field: Field) -> str:
     if field.type in STAMPS:
         return "datetime"
-    plain = PLAIN.get(field.type, annotation_of(field).removesuffix(" | None"))
-    return f"{plain} | None" if annotation_of(field).endswith(" | None") else plain
+    annotation = annotation_of(field)
+    plain = READ_TYPES.get(field.type, annotation.removesuffix(" | None"))
+    return f"{plain} | None" if annotation.endswith(" | None") else plain
 
 
 def _schema_imports(model: NewModel) -> dict[str, set[str]]:
     imports: dict[str, set[str]] = {"typing": {"Annotated"}, "pydantic": {"Field"}}
     code = filled("hand_schemas.py", _words(model, "router"))
-    for each in model.fields:
-        if each.type == "enum":
-            imports.setdefault(f"app.{model.feature}.models", set()).add(each.enum)
-        elif each.is_sent and each.type != "slug" and each.kind.module and each.kind.annotation not in ("Line", "Text"):
-            imports.setdefault(each.kind.module, set()).add(each.kind.annotation)
-    found = {"datetime": ("date", "datetime", "time"), "decimal": ("Decimal",), "typing": ("Any",)}
-    found |= {"opportune.text": ("Text",), "opportune.pagination": ("SortBy",), "opportune.db": ("utc_now",)}
-    for module, names in found.items():
+    for field in model.fields:
+        if field.type == "enum":
+            imports.setdefault(f"app.{model.feature}.models", set()).add(field.enum)
+        elif (
+            field.is_sent
+            and field.type != "slug"
+            and field.spec.module
+            and field.spec.annotation not in ("Line", "Text")
+        ):
+            imports.setdefault(field.spec.module, set()).add(field.spec.annotation)
+    optional = {"datetime": ("date", "datetime", "time"), "decimal": ("Decimal",), "typing": ("Any",)}
+    optional |= {"opportune.text": ("Text",), "opportune.pagination": ("SortBy",), "opportune.db": ("utc_now",)}
+    for module, names in optional.items():
         imports.setdefault(module, set()).update(name for name in names if re.search(rf"[:=\[ (]{name}\b(?!=)", code))
     return {module: names for module, names in imports.items() if names}
 
 
 def _field(model: NewModel, name: str) -> Field:
-    return next(each for each in model.fields if each.name == name)
+    return next(field for field in model.fields if field.name == name)
 
 
 def _label(field: Field) -> str:
-    named = next(title_words(field), "")
-    return named.removeprefix('title="').removesuffix('"') or field.label
+    return next(title_words(field), "").removeprefix('title="').removesuffix('"') or field.label
 
 
 def _value(model: NewModel, field: Field) -> str:
@@ -159,28 +169,28 @@ def _value(model: NewModel, field: Field) -> str:
         return f'{{{{ {value} | join(", ") }}}}'
     if field.type == "json":
         return f"{{{{ {value} | tojson }}}}"
-    shown = f'| money("{field.currency}")' if field.type == "money" else SHOWN.get(field.type, "").strip()
+    filters = f'| money("{field.currency}")' if field.type == "money" else TEMPLATE_FILTERS.get(field.type, "").strip()
     if annotation_of(field).endswith("None"):
-        return f'{{{{ {value} {shown} if {value} is not none else "" }}}}'.replace("  ", " ")
-    return f"{{{{ {value} {shown} }}}}".replace("  ", " ")
+        return f'{{{{ {value} {filters} if {value} is not none else "" }}}}'.replace("  ", " ")
+    return f"{{{{ {value} {filters} }}}}".replace("  ", " ")
 
 
 def _head(model: NewModel, name: str) -> str:
     field = _field(model, name)
-    if field.kind.is_sorted:
-        return f'          {{{{ sort_head(wanted, "{name}", "{_label(field)}", request.url) }}}}'
+    if field.spec.is_sortable:
+        return f'          {{{{ sort_head(query, "{name}", "{_label(field)}", request.url) }}}}'
     return f'          <th scope="col">{_label(field)}</th>'
 
 
 def _cell(model: NewModel, name: str) -> str:
     field = _field(model, name)
-    shown = _value(model, field)
+    value = _value(model, field)
     if name != model.columns()[0]:
-        return f'          <td data-label="{_label(field)}">{shown}</td>'
+        return f'          <td data-label="{_label(field)}">{value}</td>'
     address = f"{model.path}/{{{{ {model.thing}.{model.words['key']} }}}}"
-    return f'          <td class="leads" data-label="{_label(field)}"><a href="{address}">{shown}</a></td>'
+    return f'          <td class="leads" data-label="{_label(field)}"><a href="{address}">{value}</a></td>'
 
 
-def _shown(model: NewModel, field: Field) -> str:
-    shown = f'<dd class="col-sm-9 text-break">{_value(model, field)}</dd>'
-    return f'    <dt class="col-sm-3">{_label(field)}</dt>\n    {shown}'
+def _detail_row(model: NewModel, field: Field) -> str:
+    value = f'<dd class="col-sm-9 text-break">{_value(model, field)}</dd>'
+    return f'    <dt class="col-sm-3">{_label(field)}</dt>\n    {value}'

@@ -1,14 +1,14 @@
-"""The fields that somebody asks for, `title:str:120:unique`, read and checked."""
+"""Field definitions of the command line, such as `title:str:120:unique`: parsing and validation."""
 
 import builtins
 import keyword
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
-from opportune.cli.scaffold.models import ACCOUNT, KnownModel, KnownModels
+from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, FieldType
+from opportune.cli.scaffold.models import ACCOUNT, ExistingModel, ExistingModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.config.project import PACKAGE
 from opportune.db.models import columns
@@ -19,52 +19,52 @@ from opportune.runtime.suggestions import did_you_mean
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
-NUMBERS = tuple(name for name, kind in KINDS.items() if kind.is_number)
+NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
 STAMPS = ("created_at", "updated_at")
 OWNERS = ("owner", "team")
-"""Types that say whose a row is: of the person who adds it, or of the team that they are in."""
-NEVER_GIVEN = ("bool", "slug", "image", "file", "json", "list", *STAMPS)
-"""Types that nobody has to give: they begin with something."""
-TAKEN = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
-"""Names that would hide what code of a model means by them, or that SQLModel keeps for itself."""
-OF_MODELS = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
-OF_MODELS |= {kind.annotation for kind in KINDS.values()}
-"""Names in the code of models."""
-OF_LISTS = {"q", "sort", "page", "size"}
-"""Query parameters of a list besides filters."""
+"""Types that set the owner of a row: the user who adds it, or their team."""
+HAVE_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *STAMPS)
+"""Types that are never required, because they have a default."""
+RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
+"""Field names that would shadow names in a model, or that SQLModel reserves."""
+IMPORTED_NAMES = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
+IMPORTED_NAMES |= {field_type.annotation for field_type in FIELD_TYPES.values()}
+"""Class names that a models.py may import."""
+LIST_PARAMETERS = {"q", "sort", "page", "size"}
+"""Query parameters of lists that are not filters."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a model to come."""
+    """A field of a new model."""
 
     name: str
     type: str
     length: int = 0
-    """Characters of a text; 0 is no bound."""
+    """Maximum number of characters; 0 for no limit."""
     digits: tuple[int, int] = (0, 0)
     """Digits of a decimal: in total, and after the point."""
     currency: str = "EUR"
     choices: Sequence[str] = ()
     prefix: str = ""
-    """Prefix of the enum class: the model's name, if the field's alone is taken."""
+    """Prefix of the enum class: the model's name, if the field name alone is in use."""
     source: str = ""
-    """The field that a slug is made of."""
-    target: KnownModel | None = None
-    """The model that a reference points at."""
-    options: frozenset[str] = field(default_factory=frozenset)
+    """Field that the slug is derived from."""
+    target: ExistingModel | None = None
+    """Model that a reference points to."""
+    options: frozenset[str] = frozenset()
     default: str = ""
-    """As Python writes it."""
+    """Default value as Python code."""
     minimum: str = ""
     maximum: str = ""
 
     @property
-    def kind(self) -> Kind:
-        return KINDS[self.type]
+    def spec(self) -> FieldType:
+        return FIELD_TYPES[self.type]
 
     @property
     def column(self) -> str:
-        """The name in the model and the table: `author_id` for `author`."""
+        """Attribute and column name: `author_id` for `author`."""
         return f"{self.name}_id" if self.type in ("reference", *OWNERS) else self.name
 
     @property
@@ -73,7 +73,7 @@ class Field:
 
     @property
     def enum(self) -> str:
-        """The class of its choices."""
+        """Name of the enum class."""
         return f"{self.prefix}{camel(self.name)}"
 
     @property
@@ -83,17 +83,16 @@ class Field:
     @property
     def is_required(self) -> bool:
         """True if a new row needs a value."""
-        is_never = self.type in (*NEVER_GIVEN, "many", *OWNERS)
-        return not (is_never or self.is_optional or self.default)
+        return not (self.type in (*HAVE_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)
 
     @property
-    def holds(self) -> bool:
+    def prevents_deletion(self) -> bool:
         """True if the referenced row cannot be deleted while this row exists."""
         return self.type == "reference" and not self.on_delete
 
     @property
     def on_delete(self) -> str:
-        """ON DELETE of a reference; empty if the database refuses the deletion. Accounts can always be deleted."""
+        """ON DELETE action of a reference; empty to refuse the deletion. Accounts can always be deleted."""
         if "cascade" in self.options:
             return "CASCADE"
         if self.is_optional:
@@ -107,7 +106,7 @@ class Field:
 
     @property
     def is_sent(self) -> bool:
-        """True if users send a value, and the site does not set it."""
+        """True if users send the value; False if the site sets it."""
         return self.type not in (*OWNERS, *STAMPS)
 
     @property
@@ -116,206 +115,214 @@ class Field:
         return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)
 
 
-def read_fields(words: Sequence[str], feature: str, model: str, known: KnownModels) -> list[Field]:
-    """The fields that these words ask for.
+def read_fields(definitions: Sequence[str], feature: str, model: str, models: ExistingModels) -> list[Field]:
+    """Parse the field definitions of a command.
 
     Raises:
-        OperatorError: a name that cannot be, a type or an option that there is not, a model that is not there.
+        OperatorError: a name, type, option or referenced model is invalid.
     """
-    fields = [_read(word, feature, model, known) for word in words]
+    fields = [_read(definition, feature, model, models) for definition in definitions]
     if not fields:
-        raise OperatorError("A model has fields: give at least one, such as title:str (--help lists the types).")
-    names = [name for each in fields for name in {each.name, each.column}]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise OperatorError(f"Two fields are called {twice!r}: take one of them out.")
-    if len([each for each in fields if each.type in OWNERS]) > 1:
-        raise OperatorError("A row has one owner, a person or a team: take the others out.")
-    return [_with_source(each, fields) if each.type == "slug" else each for each in fields]
+        raise OperatorError("A model needs at least one field, such as title:str (--help lists the types).")
+    names = [name for field in fields for name in {field.name, field.column}]
+    if duplicate := next((name for name in names if names.count(name) > 1), None):
+        raise OperatorError(f"Two fields are called {duplicate!r}. Remove one of them.")
+    if len([field for field in fields if field.type in OWNERS]) > 1:
+        raise OperatorError("A row has one owner, a user or a team. Remove the other owner fields.")
+    return [_with_source(field, fields) if field.type == "slug" else field for field in fields]
 
 
-def _read(word: str, feature: str, model: str, known: KnownModels) -> Field:
-    name, *parts = _split(word)
+def _read(definition: str, feature: str, model: str, models: ExistingModels) -> Field:
+    name, *parts = _split(definition)
     if not parts and name in (*OWNERS, *STAMPS):
         parts = [name]
     check_name(name)
     if not parts:
-        raise OperatorError(f"{word!r} says no type: write {name}:str, or another one (--help lists them).")
-    kind, *options = parts
-    if kind == "team":
-        _check_team(word, name, known)
-    if kind[:1].isupper() or "." in kind or kind == "many":
-        return _reference(name, kind, options, feature, model, known)
-    if kind == "account":
+        raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type (--help lists them).")
+    type_, *options = parts
+    if type_ == "team":
+        _check_team(definition, name, models)
+    if type_[:1].isupper() or "." in type_ or type_ == "many":
+        return _reference(name, type_, options, feature, model, models)
+    if type_ == "account":
         return _with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
-    kind = ALIASES.get(kind, kind)
-    if kind not in KINDS or kind == "reference":
-        raise OperatorError(f"{word!r}: there is no type {kind!r}.{did_you_mean(kind, [*KINDS, 'account', *ALIASES])}")
-    if kind in STAMPS and name != kind:
-        raise OperatorError(f"{word!r}: this type is for a field of its own name. Write {kind}, or {name}:datetime.")
-    name = name.removesuffix("_id") if kind in OWNERS else name
-    is_taken = camel(name) in {model, *OF_MODELS, *known.names_in(feature)}
-    prefix = model if kind == "enum" and is_taken else ""
-    return _with_options(Field(name, kind, length=KINDS[kind].length or 0, prefix=prefix), options)
+    type_ = ALIASES.get(type_, type_)
+    if type_ not in FIELD_TYPES or type_ == "reference":
+        hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
+        raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint}")
+    if type_ in STAMPS and name != type_:
+        raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
+    name = name.removesuffix("_id") if type_ in OWNERS else name
+    is_used = camel(name) in {model, *IMPORTED_NAMES, *models.names_in(feature)}
+    prefix = model if type_ == "enum" and is_used else ""
+    return _with_options(Field(name, type_, length=FIELD_TYPES[type_].length or 0, prefix=prefix), options)
 
 
-def _check_team(word: str, name: str, known: KnownModels) -> None:
+def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
-        raise OperatorError(f"{word!r}: the field of a row's team has one name. Write team.")
-    if not known.has_teams:
+        raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
+    if not models.has_teams:
         raise OperatorError(
-            f"{word!r}: this site has no teams: add `teams` of opportune.features to {PACKAGE}/installed.py first, or "
-            "write owner, which gives a row to the person who adds it."
+            f"{definition!r}: teams are not installed. Add `teams` of opportune.features to {PACKAGE}/installed.py, or "
+            "write owner: rows then belong to the user who adds them."
         )
 
 
-def _split(word: str) -> list[str]:
-    """`status:enum(draft,published)` is `status:enum:draft,published`, and `tags:Tag[]` is `tags:many:Tag`."""
-    word = re.sub(r":([\w.]+)\[\]", r":many:\1", word)
-    return re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", word).split(":")
+def _split(definition: str) -> list[str]:
+    """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
+    definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
+    return re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a field.
+    """Validate a field name.
 
     Raises:
-        OperatorError: with the reason.
+        OperatorError: the name is invalid, reserved or sensitive.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > MAX_FIELD_LENGTH:
-        raise OperatorError(f"{name!r} is no field's name: up to {MAX_FIELD_LENGTH} small letters, digits and _.")
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in TAKEN or name.startswith("model_"):
-        raise OperatorError(f"{name!r} means something in Python or in every model: choose another name for the field.")
+        raise OperatorError(
+            f"{name!r} is not a field name. Use at most {MAX_FIELD_LENGTH} lowercase letters, digits and underscores."
+        )
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED_NAMES or name.startswith("model_"):
+        raise OperatorError(f"{name!r} is reserved by Python or SQLModel. Choose another field name.")
     if columns.is_secret(name) or columns.is_privilege(name):
         raise OperatorError(
-            f"{name!r} is by its name a secret or a right, which pages and API neither show nor write: choose another "
+            f"{name!r} looks like a secret or a privilege, which pages and API neither show nor write. Choose another "
             "name, or add the field to models.py by hand."
         )
     if hasattr(Model, name):
-        raise OperatorError(f"{name!r} means something in every model: choose another name for the field.")
+        raise OperatorError(f"{name!r} is an attribute of every model. Choose another field name.")
 
 
-def _reference(name: str, kind: str, options: list[str], feature: str, model: str, known: KnownModels) -> Field:
-    is_many = kind == "many"
+def _reference(name: str, type_: str, options: list[str], feature: str, model: str, models: ExistingModels) -> Field:
+    is_many = type_ == "many"
     if is_many and not options:
-        raise OperatorError(f"'{name}:many' says no model: write {name}:many:Tag.")
-    called, options = (options[0], options[1:]) if is_many else (kind, options)
+        raise OperatorError(f"'{name}:many' has no model. Write {name}:many:Tag.")
+    target_name, options = (options[0], options[1:]) if is_many else (type_, options)
     name = name if is_many else name.removesuffix("_id")
-    target = known.find(called, feature, model)
+    target = models.find(target_name, feature, model)
     if is_many and not target.is_local:
         raise OperatorError(
-            f"{name}: {target.name} is a model of {target.feature}, and features do not import each other: let both "
-            "models be of one feature."
+            f"{name}: {target.name} is a model of {target.feature}, and features cannot import each other. Put both "
+            "models into one feature."
         )
-    found = _with_options(Field(name, "many" if is_many else "reference", target=target), options)
-    if target.is_itself and not is_many and not found.is_optional:
-        raise OperatorError(f"{name} points at its own model: the first row has none. Write {name}:{called}:optional.")
-    if target.is_itself and is_many:
-        raise OperatorError(f"{name}: many rows of its own model are for code by hand (a table with two columns).")
-    return found
-
-
-def _with_options(found: Field, options: Sequence[str]) -> Field:
-    for option in filter(None, options):
-        found = _with_option(found, option)
-    if found.type == "enum" and not found.choices:
-        raise OperatorError(f"'{found.name}:enum' says no choices: write {found.name}:enum:draft,published.")
-    if found.minimum and found.maximum and Decimal(found.minimum) > Decimal(found.maximum):
-        raise OperatorError(f"{found.name}: no number is at least {found.minimum} and at most {found.maximum}.")
-    if found.type == "decimal" and not found.digits[0]:
-        found = replace(found, digits=(MAX_DIGITS, 2))
-    if found.length and len(found.default) > found.length and found.kind.annotation in ("Line", "Text"):
+    field = _with_options(Field(name, "many" if is_many else "reference", target=target), options)
+    if target.is_itself and not is_many and not field.is_optional:
         raise OperatorError(
-            f"{found.name}: the default has {len(found.default)} characters, more than the {found.length} of the field."
+            f"{name} refers to its own model, so the first row has no value for it. "
+            f"Write {name}:{target_name}:optional."
         )
-    if found.default and (found.type != "enum" or found.default not in found.choices):
-        found = replace(found, default=_literal(found))
-    elif found.default:
-        found = replace(found, default=f"{found.enum}.{member(found.default)}")
-    return found
+    if target.is_itself and is_many:
+        raise OperatorError(f"{name}: addmodel cannot link a model to itself. Add the link table to models.py by hand.")
+    return field
 
 
-def _with_option(found: Field, option: str) -> Field:
+def _with_options(field: Field, options: Sequence[str]) -> Field:
+    for option in filter(None, options):
+        field = _with_option(field, option)
+    if field.type == "enum" and not field.choices:
+        raise OperatorError(f"'{field.name}:enum' has no choices. Write {field.name}:enum:draft,published.")
+    if field.minimum and field.maximum and Decimal(field.minimum) > Decimal(field.maximum):
+        raise OperatorError(
+            f"{field.name}: min={field.minimum} is greater than max={field.maximum}. Change one of them."
+        )
+    if field.type == "decimal" and not field.digits[0]:
+        field = replace(field, digits=(MAX_DIGITS, 2))
+    if field.length and len(field.default) > field.length and field.spec.annotation in ("Line", "Text"):
+        raise OperatorError(
+            f"{field.name}: the default has {len(field.default)} characters, but the field allows {field.length}. "
+            "Shorten the default."
+        )
+    if field.default:
+        is_choice = field.type == "enum" and field.default in field.choices
+        field = replace(field, default=f"{field.enum}.{member(field.default)}" if is_choice else _literal(field))
+    return field
+
+
+def _with_option(field: Field, option: str) -> Field:
     name, equals, value = option.partition("=")
-    if equals and name in ("min", "max") and found.kind.is_number and re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return replace(found, minimum=value) if name == "min" else replace(found, maximum=value)
-    if name == "default" and equals and found.kind.literal:
-        return replace(found, default=value)
-    if option == "optional" and found.type in ("image", "file"):
-        return found  # which they are without it
+    is_limit = bool(equals) and name in ("min", "max") and field.spec.is_number
+    if is_limit and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return replace(field, minimum=value) if name == "min" else replace(field, maximum=value)
+    if name == "default" and equals and field.spec.literal:
+        return replace(field, default=value)
+    if option == "optional" and field.type in ("image", "file"):
+        return field  # always optional
     if option in ("unique", "index", "optional"):
-        _refuse_option(found, option)
-        return replace(found, options=found.options | {option})
-    if option == "cascade" and found.type == "reference":
-        return replace(found, options=found.options | {option})
-    if changed := _of_type(found, option):
+        _refuse_option(field, option)
+        return replace(field, options=field.options | {option})
+    if option == "cascade" and field.type == "reference":
+        return replace(field, options=field.options | {option})
+    if changed := _of_type(field, option):
         return changed
-    if equals and name in ("min", "max") and found.kind.is_number:
-        raise OperatorError(f"{found.name}: {value!r} is no number: write {name}=1.")
-    near = did_you_mean(option, [each for each in OPTIONS if each != f"{name}="])  # that one is not for this type
-    raise OperatorError(f"{found.name}: {found.type} has no option {option!r}.{near} `addmodel --help` has the table.")
+    if is_limit:
+        raise OperatorError(f"{field.name}: {value!r} is not a number. Write {name}=1.")
+    hint = did_you_mean(option, [other for other in OPTIONS if other != f"{name}="])  # this option is for other types
+    raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} See `addmodel --help`.")
 
 
-def _of_type(found: Field, option: str) -> Field | None:
-    """Apply an option of one type only: a length, digits, choices, a currency, a source."""
-    match found.type:
+def _of_type(field: Field, option: str) -> Field | None:
+    """Apply an option of a single type: a length, digits, choices, a currency, a source."""
+    match field.type:
         case "str" | "text" | "markdown" if option.isdecimal() and 0 < int(option) <= 1_000_000:
-            return replace(found, length=int(option))
+            return replace(field, length=int(option))
         case "decimal" if pair := re.fullmatch(r"(\d{1,2})[,.](\d{1,2})", option):
             digits = int(pair[1]), int(pair[2])
-            return replace(found, digits=digits) if 1 <= digits[0] <= MAX_DIGITS and digits[1] <= digits[0] else None
+            return replace(field, digits=digits) if 1 <= digits[0] <= MAX_DIGITS and digits[1] <= digits[0] else None
         case "money" if re.fullmatch("[A-Z]{3}", option):
-            return replace(found, currency=option)
+            return replace(field, currency=option)
         case "slug" if re.fullmatch("[a-z][a-z0-9_]*", option):
-            return replace(found, source=option)
-        case "enum" if not found.choices:
-            return replace(found, choices=_choices(found.name, option))
+            return replace(field, source=option)
+        case "enum" if not field.choices:
+            return replace(field, choices=_choices(field.name, option))
     return None
 
 
 def _choices(name: str, text: str) -> list[str]:
-    choices = [each.strip() for each in text.split(",") if each.strip()]
+    choices = [choice.strip() for choice in text.split(",") if choice.strip()]
     for choice in choices:
         if not re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", choice) or len(choice) > MAX_FIELD_LENGTH:
-            raise OperatorError(f"{name}: {choice!r} is no choice: small letters, digits, - and _.")
-    if len({member(each) for each in choices}) < len(choices):
-        raise OperatorError(f"{name}: two of its choices are the same.")
+            raise OperatorError(f"{name}: {choice!r} is not a choice. Use lowercase letters, digits, - and _.")
+    if len(set(map(member, choices))) < len(choices):
+        raise OperatorError(f"{name}: two choices are the same. Remove one of them.")
     return choices
 
 
 def member(choice: str) -> str:
-    """The name of a choice in its class: `not-yet` is `NOT_YET`. What every class has gets a line at its end."""
+    """Return the name of an enum member: `not-yet` is `NOT_YET`. `mro` is reserved by classes and becomes `MRO_`."""
     name = choice.upper().replace("-", "_")
     return f"{name}_" if name == "MRO" else name
 
 
-def _refuse_option(found: Field, option: str) -> None:
-    if option == "unique" and found.type in (*NEVER_GIVEN, "many", *OWNERS):
-        raise OperatorError(f"{found.name}: {found.type} cannot be unique here. Leave the option out.")
-    if option == "index" and found.type in (*NEVER_GIVEN, "many", *OWNERS, "reference", "text", "markdown"):
-        raise OperatorError(f"{found.name}: {found.type} takes no index of its own here. Leave the option out.")
-    if option == "optional" and found.type == "owner":
-        told = f"Write {found.name}:account:optional for a user that a row may lack."
-        raise OperatorError(f"{found.name}: the user who adds a row owns it. {told}")
-    if option == "optional" and not found.is_required:
-        raise OperatorError(f"{found.name}: nobody has to give it as it is. Leave `optional` out.")
+def _refuse_option(field: Field, option: str) -> None:
+    if option == "unique" and field.type in (*HAVE_DEFAULT, "many", *OWNERS):
+        raise OperatorError(f"{field.name}: {field.type} cannot be unique. Omit `unique`.")
+    if option == "index" and field.type in (*HAVE_DEFAULT, "many", *OWNERS, "reference", "text", "markdown"):
+        raise OperatorError(f"{field.name}: {field.type} cannot have an extra index. Omit `index`.")
+    if option == "optional" and field.type == "owner":
+        raise OperatorError(
+            f"{field.name}: every row has an owner, the user who adds it. "
+            f"Write {field.name}:account:optional for an optional user."
+        )
+    if option == "optional" and not field.is_required:
+        raise OperatorError(f"{field.name}: {field.type} is never required. Omit `optional`.")
 
 
-def _literal(found: Field) -> str:
-    literal = found.kind.literal
-    assert literal
+def _literal(field: Field) -> str:
+    message = f"{field.name}: {field.default!r} is not a valid default for {field.type}. Change or omit it."
+    if field.type == "enum" or not field.spec.literal:
+        raise OperatorError(message)
     try:
-        return literal(found.default) if found.type != "enum" else _refuse()
+        return field.spec.literal(field.default)
     except (ValueError, KeyError, ArithmeticError):
-        raise OperatorError(f"{found.name}: {found.default!r} is no default for {found.type}.") from None
-
-
-def _refuse() -> str:
-    raise ValueError
+        raise OperatorError(message) from None
 
 
 def _with_source(slug: Field, fields: Sequence[Field]) -> Field:
-    texts = [each.name for each in fields if each.type == "str"]
+    texts = [field.name for field in fields if field.type == "str"]
     source = slug.source or next(iter(texts), "")
     if source not in texts:
-        words = f"{source!r} is no str of this model" if source else "there is no str that it could be made of"
-        raise OperatorError(f"{slug.name}: {words}. Write {slug.name}:slug:title, with title:str.")
+        reason = f"{source!r} is not a str field of this model" if source else "the model has no str field"
+        raise OperatorError(f"{slug.name}: {reason}. Write {slug.name}:slug:title and title:str.")
     return replace(slug, source=source)

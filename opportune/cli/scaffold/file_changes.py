@@ -1,4 +1,4 @@
-"""Several files that are written all, or none of them."""
+"""Writing several files, all or none."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,41 +9,44 @@ from opportune.errors import OperatorError
 
 
 @contextmanager
-def written(texts: Mapping[Path, str], folder: Path, gone: Sequence[Path] = ()) -> Iterator[None]:
-    """Write these files, and delete others; where that, or the block, fails or is interrupted, all is as it was before.
+def write_files(texts: Mapping[Path, str], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
+    """Write and delete files, and undo it if this or the block fails or is interrupted.
 
-    The block may add files to the folder.
+    Args:
+        texts: New texts of files, by path.
+        folder: Folder to which the block may add files.
+        deleted: Files to delete.
 
     Raises:
         OperatorError: a file cannot be written.
     """
-    before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *gone)}
-    parents = [each for path in (*texts, folder / "new") for each in path.parents if not each.exists()]
-    there = {*folder.glob("*")}
+    before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *deleted)}
+    new_folders = [parent for path in (*texts, folder / "new") for parent in path.parents if not parent.exists()]
+    existing = {*folder.glob("*")}
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             newline = "\r\n" if b"\r\n" in (before[path] or b"") else "\n"
             path.write_text(text, encoding="utf-8", newline=newline)
-        for path in gone:
+        for path in deleted:
             path.unlink()
         yield
     except BaseException as error:
-        _put_back(before | dict.fromkeys({*folder.glob("*.py")} - there), parents)
+        _restore(before | dict.fromkeys({*folder.glob("*.py")} - existing), new_folders)
         if isinstance(error, OSError):
             raise OperatorError(
-                f"{error.filename} cannot be written ({error.strerror}); nothing was changed."
+                f"{error.filename} cannot be written ({error.strerror}). Nothing was changed."
             ) from error
         raise
 
 
-def _put_back(before: Mapping[Path, bytes | None], folders: list[Path]) -> None:
+def _restore(before: Mapping[Path, bytes | None], new_folders: list[Path]) -> None:
     for path, content in before.items():
         if content is not None:
-            # A file that could not be written cannot be written back, nor need it be.
+            # A file that could not be written is unchanged, and writing it again would fail.
             if not path.is_file() or path.read_bytes() != content:
                 path.write_bytes(content)
         elif path.parent.is_dir():
             path.unlink(missing_ok=True)
-    for folder in folders:
+    for folder in new_folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The text of app/installed.py with one feature more, or one less."""
+"""Edits of app/installed.py: add or remove a feature."""
 
 import ast
 
@@ -11,10 +11,10 @@ FRAMEWORK_FEATURES = "opportune.features"
 
 
 def with_feature(source: str, name: str) -> str:
-    """Add an import in its place, and an entry at the end.
+    """Add the import of a feature and its entry at the end of `INSTALLED`.
 
     Raises:
-        OperatorError: there is no tuple `INSTALLED` to change.
+        OperatorError: there is no tuple `INSTALLED`.
     """
     features, _ = _parts(source)
     lines = source.splitlines()
@@ -24,24 +24,27 @@ def with_feature(source: str, name: str) -> str:
 
 
 def without_feature(source: str, name: str) -> str:
-    """Remove a feature of the project or of the framework: its import, and its entry.
+    """Remove the import and the entry of a feature of the project or of the framework.
 
     Raises:
-        OperatorError: as above.
+        OperatorError: there is no tuple `INSTALLED`.
     """
     features, imports = _parts(source)
-    lines, removed = source.splitlines(), set()
-    kept = {node: [alias for alias in node.names if not _is_of(node, alias, name)] for node in imports}
-    for node, aliases in kept.items():
-        removed |= {alias.asname or alias.name for alias in node.names if alias not in aliases}
-    entries = _entries(lines, features)
+    lines = source.splitlines()
+    remaining = {node: [alias for alias in node.names if not _is_of(node, alias, name)] for node in imports}
+    removed = {
+        alias.asname or alias.name
+        for node, aliases in remaining.items()
+        for alias in node.names
+        if alias not in aliases
+    }
     lines[features.lineno - 1 : features.end_lineno] = [
-        line for line in entries if line.partition("#")[0].strip().rstrip(",") not in removed
+        line for line in _entries(lines, features) if line.partition("#")[0].strip().rstrip(",") not in removed
     ]
-    for node, aliases in reversed(kept.items()):
+    for node, aliases in reversed(remaining.items()):
         if len(aliases) < len(node.names):
-            rest = ast.ImportFrom(node.module, aliases, 0)
-            lines[node.lineno - 1 : node.end_lineno] = [ast.unparse(rest)] if aliases else []
+            statement = ast.unparse(ast.ImportFrom(node.module, aliases, 0))
+            lines[node.lineno - 1 : node.end_lineno] = [statement] if aliases else []
     return "\n".join(lines) + "\n"
 
 
@@ -55,13 +58,13 @@ def _parts(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
     features = next((node.value for node in tree.body if isinstance(node, ast.AnnAssign)), None)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     if not isinstance(features, ast.Tuple) or not imports:
-        raise OperatorError(f"{INSTALLED} has no INSTALLED: tuple[Feature, ...] = (...) to change.")
+        raise OperatorError(f"{INSTALLED} has no list of features. Add INSTALLED: tuple[Feature, ...] = (...).")
     return features, imports
 
 
 def _entries(lines: list[str], features: ast.Tuple) -> list[str]:
-    """Return the lines of the tuple, with an entry on each."""
-    old = lines[features.lineno - 1 : features.end_lineno]
-    if len(old) > 1:
-        return old
-    return [old[0][: features.col_offset] + "(", *(f"    {ast.unparse(entry)}," for entry in features.elts), ")"]
+    """Return the lines of the tuple, one entry per line."""
+    first, *others = lines[features.lineno - 1 : features.end_lineno]
+    if others:
+        return [first, *others]
+    return [first[: features.col_offset] + "(", *(f"    {ast.unparse(entry)}," for entry in features.elts), ")"]

@@ -1,4 +1,4 @@
-"""The code of a model: its class, and what it imports."""
+"""Code of a models.py: the model, its enums, its link tables and their imports."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,14 +9,14 @@ from opportune.cli.scaffold.words import camel, label, singular, snake
 from opportune.config.project import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
-"""Words of which every letter is a capital one where people read them."""
+"""Words written in capital letters in labels."""
 MODEL, FIELD = "sqlmodel", "opportune.fields"
 
 
 def models_module(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
-    """A `models.py` with this model, its choices and the tables between it and others."""
-    parts = [_enum(each) for each in fields if each.type == "enum"]
-    parts += [_link(each, feature, model, table) for each in fields if each.type == "many"]
+    """Return the text of a `models.py` with this model, its enums and its link tables."""
+    parts = [_enum(field) for field in fields if field.type == "enum"]
+    parts += [_link(field, feature, model, table) for field in fields if field.type == "many"]
     parts.append(_model(model, table, fields))
     imports: dict[str, set[str]] = {}
     for module, name in _imports(fields):
@@ -25,12 +25,12 @@ def models_module(feature: str, model: str, table: str, fields: Sequence[Field])
 
 
 def title_of(fields: Sequence[Field]) -> Field | None:
-    """The field that says what a row is called."""
-    return next((each for each in fields if each.type == "str" and not annotation_of(each).endswith("None")), None)
+    """Return the field that `__str__` returns: the first required `str`."""
+    return next((field for field in fields if field.type == "str" and not annotation_of(field).endswith("None")), None)
 
 
 def link_name(model: str, field: Field) -> str:
-    """The class of the table in between: `PostTag` for the field `tags`."""
+    """Return the class name of a many-to-many link table: `PostTag` for the field `tags`."""
     return f"{model}{camel(singular(field.name))}"
 
 
@@ -44,16 +44,16 @@ def _link(field: Field, feature: str, model: str, table: str) -> str:
     link = link_name(model, field)
     ends = ((snake(model), table, ""), (snake(field.target.name), field.target.table, ", index=True"))
     lines = [f"class {link}(ModelBase, table=True):", f'    __tablename__ = "{feature}_{snake(link)}"', ""]
-    for name, there, more in ends:
-        key = f'Field(foreign_key="{there}.id", primary_key=True, ondelete="CASCADE"{more})'
+    for name, target_table, index in ends:
+        key = f'Field(foreign_key="{target_table}.id", primary_key=True, ondelete="CASCADE"{index})'
         lines.append(_wrapped(f"    {name}_id: int = {key}"))
     return "\n".join(lines)
 
 
 def _model(model: str, table: str, fields: Sequence[Field]) -> str:
     lines = [f"class {model}({_base(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
-    lines += [_column(each, table) for each in fields if each.type not in ("many", "team")]
-    relations = [line for each in fields for line in _relation(each, model, fields)]
+    lines += [_column(field, table) for field in fields if field.type not in ("many", "team")]
+    relations = [line for field in fields for line in _relation(field, model, fields)]
     lines += ["", *relations] if relations else []
     if title := title_of(fields):
         lines += ["", "    def __str__(self) -> str:", f"        return self.{title.name}"]
@@ -61,9 +61,9 @@ def _model(model: str, table: str, fields: Sequence[Field]) -> str:
 
 
 def _base(fields: Sequence[Field]) -> tuple[str, str]:
-    """The module and the name of the class that it is made of."""
-    belongs_to_team = any(each.type == "team" for each in fields)
-    return ("opportune.contrib.teams", "TeamOwned") if belongs_to_team else ("opportune.db", "Model")
+    """Return the module and the name of the base class."""
+    is_of_team = any(field.type == "team" for field in fields)
+    return ("opportune.contrib.teams", "TeamOwned") if is_of_team else ("opportune.db", "Model")
 
 
 def _relation(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str]:
@@ -71,14 +71,14 @@ def _relation(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str
         link = link_name(model, field)
         yield _wrapped(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})")
     elif field.type == "reference" and field.has_relationship and field.target:
-        kind = f"{field.target.name} | None" if field.is_optional else field.target.name
-        is_one_of = [_table_of(each) for each in fields].count(field.target.table) > 1
-        column = f'sa_relationship_kwargs={{"foreign_keys": "{model}.{field.column}"}}' if is_one_of else ""
-        yield _wrapped(f"    {field.name}: {kind} = Relationship({column})")
+        annotation = f"{field.target.name} | None" if field.is_optional else field.target.name
+        is_ambiguous = [_table_of(other) for other in fields].count(field.target.table) > 1
+        column = f'sa_relationship_kwargs={{"foreign_keys": "{model}.{field.column}"}}' if is_ambiguous else ""
+        yield _wrapped(f"    {field.name}: {annotation} = Relationship({column})")
 
 
 def _table_of(field: Field) -> str:
-    """The table that a column of the model points at; empty without one."""
+    """Return the table that a foreign key refers to; empty for other columns."""
     if field.type == "owner":
         return USER_TABLE
     return field.target.table if field.type == "reference" and field.target else ""
@@ -90,7 +90,7 @@ def _column(field: Field, table: str) -> str:
 
 
 def _wrapped(line: str) -> str:
-    """As ruff wraps a call that is too long for a line."""
+    """Wrap a call that is too long for a line, as ruff does."""
     if len(line) <= MAX_LINE_LENGTH:
         return line
     head, _, arguments = line.partition("(")
@@ -98,50 +98,48 @@ def _wrapped(line: str) -> str:
 
 
 def annotation_of(field: Field) -> str:
-    """Return the annotation."""
-    plain = field.enum if field.type == "enum" else field.kind.annotation
-    may_be_none = field.is_optional and _empty(field) == "None"
-    return f"{plain} | None" if may_be_none else plain
+    name = field.enum if field.type == "enum" else field.spec.annotation
+    return f"{name} | None" if field.is_optional and _empty(field) == "None" else name
 
 
 def _empty(field: Field) -> str:
-    """Return the default of an optional field. Unique texts default to None, or two empty ones would collide."""
-    return "None" if "unique" in field.options else field.kind.empty
+    """Return the default of an optional field: None for unique texts, since two empty texts would collide."""
+    return "None" if "unique" in field.options else field.spec.empty
 
 
 def _value(field: Field, table: str) -> str:
-    """Return the value after the annotation: `Field(max_length=200)`, a plain default, or nothing."""
+    """Return the code after the annotation: `Field(max_length=200)`, a plain default, or an empty text."""
     if field.type in STAMPS:
         changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
         return f"Field(default_factory=utc_now{changes})"
     if field.type == "owner":
         return 'Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)'
     if field.type in ("json", "list"):
-        return f"Field(default_factory={field.kind.empty})"
+        return f"Field(default_factory={field.spec.empty})"
     default, options = default_of(field), [*_options(field, table)]
-    if field.kind.maker:
-        return f"{field.kind.maker}({', '.join([*_first(field, table), *_named(default), *options])})"
+    if field.spec.maker:
+        return f"{field.spec.maker}({', '.join([*_first(field, table), *_named(default), *options])})"
     if options or default.startswith(("lambda", "utc_now")):
         return f"Field({', '.join([*_named(default), *options])})"
     return default
 
 
 def _named(default: str) -> list[str]:
-    is_made = default.startswith(("lambda", "utc_now"))
-    return [f"default_factory={default}" if is_made else f"default={default}"] if default else []
+    is_factory = default.startswith(("lambda", "utc_now"))
+    return [f"default_factory={default}" if is_factory else f"default={default}"] if default else []
 
 
 def default_of(field: Field) -> str:
-    """Return its default as Python code; empty if it is required."""
+    """Return the default as Python code; empty for required fields."""
     if field.default:
         return field.default
     if field.type in ("bool", "image", "file"):
-        return field.kind.empty
+        return field.spec.empty
     return _empty(field) if field.is_optional else ""
 
 
 def _first(field: Field, table: str) -> list[str]:
-    """Return the first arguments of functions that replace `Field`."""
+    """Return the positional arguments of functions such as `slug_field`."""
     feature = table.partition("_")[0]
     return {
         "slug": [f'"{field.source}"'],
@@ -164,10 +162,10 @@ def _options(field: Field, table: str) -> Iterator[str]:
 
 
 def limits_of(field: Field) -> Iterator[str]:
-    """Yield the limits of its values."""
+    """Yield the arguments of `Field` that validate the value."""
     if field.type == "decimal":
         yield f"max_digits={field.digits[0]}, decimal_places={field.digits[1]}"
-    if field.kind.wants_text and field.is_required:
+    if field.spec.is_text and field.is_required:
         yield "min_length=1"
     if field.length:
         yield f"max_length={field.length}"
@@ -175,7 +173,7 @@ def limits_of(field: Field) -> Iterator[str]:
 
 
 def title_words(field: Field) -> Iterator[str]:
-    """The label, where capital letters are wanted that its name does not have."""
+    """Yield a `title` argument if the label contains acronyms."""
     words = label(field.name).split()
     if {word.lower() for word in words} & ACRONYMS:
         yield f'title="{" ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)}"'
@@ -183,13 +181,13 @@ def title_words(field: Field) -> Iterator[str]:
 
 def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
     yield _base(fields)
-    for field in (each for each in fields if each.type != "team"):
+    for field in (field for field in fields if field.type != "team"):
         if field.type == "enum":
             yield "enum", "StrEnum"
-        elif field.kind.module:
-            yield field.kind.module, field.kind.annotation
-        if field.kind.maker:
-            yield FIELD, field.kind.maker
+        elif field.spec.module:
+            yield field.spec.module, field.spec.annotation
+        if field.spec.maker:
+            yield FIELD, field.spec.maker
         if field.type == "many" or (field.type == "reference" and field.has_relationship):
             yield MODEL, "Relationship"
         if field.is_account:

@@ -1,4 +1,4 @@
-"""The tests of a model that is written: what is sent, what is refused, who may."""
+"""Generated tests of a new model: valid values, invalid values and access."""
 
 import re
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from opportune.cli.scaffold.model import NewModel, filled
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
-OF_PERSON = {"whose": "user", "person": "user: User", "people": "user: User, staff: User", "refused": "404"}
-OF_TEAM = {"whose": "team", "person": "team: Team", "people": "team: Team", "refused": "403", "anothers": ""}
-"""Names of owners in tests, and the responses to users who own none of the rows."""
+USER_OWNED = {"whose": "user", "person": "user: User", "people": "user: User, staff: User", "refused": "404"}
+TEAM_OWNED = {"whose": "team", "person": "team: Team", "people": "team: Team", "refused": "403", "other_owner": ""}
+"""Owner fixtures of the tests, and the status code for users who do not own the row."""
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 
 
 def tests_module(model: NewModel) -> str:
-    """The text of `tests/blog/test_posts.py`."""
+    """Return the text of a test module such as `tests/blog/test_posts.py`."""
     words = model.words | {
         "client": writer_of(model),
         "owner": model.owner.column if model.owner else "",
@@ -28,7 +28,7 @@ def tests_module(model: NewModel) -> str:
     text = filled("test_model.py", words)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
-    for target in (each.target for each in _pointing(model)):
+    for target in (field.target for field in _references(model)):
         if target and not target.is_account:
             imports.setdefault(f"app.{target.feature}.models", set()).add(target.name)
     if ": User" in text:
@@ -47,7 +47,7 @@ def _with_pytest(imports: str) -> str:
 
 
 def writer_of(model: NewModel) -> str:
-    """The client that may write."""
+    """Return the fixture of a client that may write."""
     return {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client")
 
 
@@ -56,62 +56,60 @@ def _writer(model: NewModel) -> str:
 
 
 def _team(model: NewModel, new: str) -> str:
-    """The fixture of the team that whoever writes is in, where rows are a team's, or point at such."""
-    if not (model.belongs_to_team or "team: Team" in new):
+    """Return the fixture for the writer's team, if the rows or rows they refer to belong to a team."""
+    if not (model.is_of_team or "team: Team" in new):
         return ""
-    autouse, person = "(autouse=True)" if model.belongs_to_team else "", _writer(model)
-    start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {person}: User) -> Team:"
-    return f'{start}\n    """The team that the {person} is in."""\n    return await make_team(database, {person})\n\n\n'
+    autouse, user = "(autouse=True)" if model.is_of_team else "", _writer(model)
+    start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {user}: User) -> Team:"
+    return f'{start}\n    """Team of the {user}."""\n    return await make_team(database, {user})\n\n\n'
 
 
-def _pointing(model: NewModel) -> list[Field]:
-    wanted = [each for each in model.fields if each.is_required or each.type == "many"]
-    return [each for each in wanted if each.target and not each.target.is_itself]
+def _references(model: NewModel) -> list[Field]:
+    fields = [field for field in model.fields if field.is_required or field.type == "many"]
+    return [field for field in fields if field.target and not field.target.is_itself]
 
 
 def _sent(model: NewModel) -> list[Field]:
-    """Return the fields that tests send: those that a user types."""
-    left_out = ("slug", "image", "file")
-    pointing = _pointing(model)
-    typed = [each for each in model.fields if each.is_sent and each.type not in left_out]
-    return [each for each in typed if not each.target or each in pointing]
+    """Return the fields that tests send."""
+    references = _references(model)
+    fields = [field for field in model.fields if field.is_sent and field.type not in ("slug", "image", "file")]
+    return [field for field in fields if not field.target or field in references]
 
 
 def _sample(field: Field) -> str:
     if field.type == "enum":
         return f'"{field.choices[0]}"'
     if field.target:
-        return field.kind.sample.format(target=field.name)
-    if field.kind.is_number:
+        return field.spec.sample.format(target=field.name)
+    if field.spec.is_number:
         return _number(field)
     if field.type == "str" and "isbn" in field.name:
         return '"9780141439518"'
-    text = field.kind.sample.format(label=field.label.lower(), name=field.name)
+    text = field.spec.sample.format(label=field.label.lower(), name=field.name)
     return f'"{text[1:-1][: field.length].strip()}"' if field.length else text
 
 
 def _number(field: Field) -> str:
-    """The usual one, or the nearest within the bounds."""
-    usual = field.kind.sample.strip('"')
-    least, most = (Decimal(each or usual) for each in (field.minimum, field.maximum))
-    number = str(min(max(Decimal(usual), least), most))
+    """Return the sample number of the type, moved into the limits of the field."""
+    sample = field.spec.sample.strip('"')
+    minimum, maximum = (Decimal(limit or sample) for limit in (field.minimum, field.maximum))
+    number = str(min(max(Decimal(sample), minimum), maximum))
     return number if field.type in ("int", "float") else f'"{number}"'
 
 
 def _wrong_values(field: Field) -> Iterator[str]:
-    for value in field.kind.wrong:
+    for value in field.spec.wrong:
         if value != '""' or field.is_required:
             yield value
     if field.length and field.type in ("str", "text", "markdown"):
         yield f'"a" * {field.length + 1}'
-    if field.minimum:
-        yield str(float(field.minimum) - 1) if "." in field.minimum else str(int(field.minimum) - 1)
-    if field.maximum:
-        yield str(float(field.maximum) + 1) if "." in field.maximum else str(int(field.maximum) + 1)
+    for limit, step in ((field.minimum, -1), (field.maximum, 1)):
+        if limit:
+            yield str(float(limit) + step) if "." in limit else str(int(limit) + step)
 
 
 def _wrong(model: NewModel) -> str:
-    values = [f'{{"{each.column}": {value}}}' for each in _sent(model) for value in _wrong_values(each)]
+    values = [f'{{"{field.column}": {value}}}' for field in _sent(model) for value in _wrong_values(field)]
     line = f"WRONG: list[dict[str, Any]] = [{', '.join(values)}]"
     if len(line) <= MAX_LINE_LENGTH:
         return line
@@ -120,62 +118,59 @@ def _wrong(model: NewModel) -> str:
 
 
 def _new(model: NewModel) -> str:
-    """The fixture of what is sent, with the rows that it points at."""
-    person = _writer(model)
-    made = [line for each in _pointing(model) if not each.is_account for line in _made(model, each)]
-    accounts = {each.name: f"{person}.id" for each in _pointing(model) if each.is_account}
-    values = [f'"{each.column}": {accounts.get(each.name) or _sample(each)}' for each in _sent(model)]
+    """Return the fixture `new` with valid values, and the rows that they refer to."""
+    user = _writer(model)
+    rows = [line for field in _references(model) if not field.is_account for line in _referenced_row(model, field)]
+    accounts = {field.name: f"{user}.id" for field in _references(model) if field.is_account}
+    values = [f'"{field.column}": {accounts.get(field.name) or _sample(field)}' for field in _sent(model)]
     inside = f"    return {{{', '.join(values)}}}"
     if len(inside) > MAX_LINE_LENGTH:
         inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
-    code = "\n".join([*made, inside])
-    needs = {"make": "Make", person: "User", "team": "Team", "database": "Database"}
-    # What is made may have a fixture's name, as the row of a field `team: Team` of the project's own.
-    used = "\n".join([*(line.partition(" = ")[2] or line for line in made), *accounts.values()])
-    arguments = ", ".join(f"{name}: {kind}" for name, kind in needs.items() if re.search(rf"\b{name}\b", used))
-    start = "async def" if made else "def"
-    return f'{start} new({arguments}) -> dict[str, Any]:\n    """What a form and the API send for a new one."""\n{code}'
+    code = "\n".join([*rows, inside])
+    fixtures = {"make": "Make", user: "User", "team": "Team", "database": "Database"}
+    # A row may be named like a fixture: a project's own model Team in a field `team`.
+    used = "\n".join([*(line.partition(" = ")[2] or line for line in rows), *accounts.values()])
+    arguments = ", ".join(f"{name}: {type_}" for name, type_ in fixtures.items() if re.search(rf"\b{name}\b", used))
+    start = "async def" if rows else "def"
+    return f'{start} new({arguments}) -> dict[str, Any]:\n    """Valid values of a form or an API request."""\n{code}'
 
 
-def _made(model: NewModel, field: Field) -> Iterator[str]:
-    """The row that a reference points at: one that whoever writes may see."""
+def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
+    """Yield the code that creates the row a reference points to, visible to the writer."""
     assert field.target
-    person = _writer(model)
-    if field.target.read == "permitted" and person == "user":
+    user = _writer(model)
+    if field.target.read == "permitted" and user == "user":
         yield f'    await grant(database, user, "{field.target.identity}", "list")'
-    whose = "team" if field.target.belongs_to_team else person
+    whose = "team" if field.target.is_of_team else user
     owner = f", {field.target.owner}={whose}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
 
 def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
-    """Tests of the fields that point at users: who may be chosen, and what the deletion of an account does."""
+    """Yield tests of fields that refer to users: selectable accounts, and deletion of an account."""
     if not model.accounts:
         return
     people, choices = {
         "anyone": ("user: User", "((user, 422),)"),
         "permitted": ("user: User", "((user, 201),)"),
     }.get(model.write, ("user: User, staff: User", "((staff, 422), (user, 201))"))
-    chosen = ", ".join(f'"{each.column}": account.id' for each in model.accounts)
-    yield filled("test_account.py", words | {"people": people, "choices": choices, "chosen": chosen}).strip()
+    values = ", ".join(f'"{field.column}": account.id' for field in model.accounts)
+    yield filled("test_account.py", words | {"people": people, "choices": choices, "chosen": values}).strip()
     field = model.accounts[0]
-    stays = field.on_delete == "SET NULL"
+    is_cleared = field.on_delete == "SET NULL"
     outcome = {
-        "outcome": "stay" if stays else "go_too",
-        "stored": f"stored\n    assert stored.{field.column} is None" if stays else "stored is None",
+        "outcome": "clears_its_rows" if is_cleared else "deletes_its_rows",
+        "stored": f"stored\n    assert stored.{field.column} is None" if is_cleared else "stored is None",
     }
     yield filled("test_account_deletion.py", words | outcome | {"column": field.column}).strip()
 
 
 def _access(model: NewModel, words: dict[str, str]) -> str:
-    words = words | (OF_TEAM if model.belongs_to_team else OF_PERSON | {"anothers": f", {model.owner_column}=staff.id"})
+    owner = TEAM_OWNED if model.is_of_team else USER_OWNED | {"other_owner": f", {model.owner_column}=staff.id"}
+    words = words | owner
     if model.read == "owner":
         return filled("test_own.py", words)
-    read = {"anyone": "200", "signed-in": "401", "permitted": "401"}[model.read]
-    if model.write == "owner":
-        return filled("test_owned.py", words | {"read": read})
-    write = {"anyone": "200", "signed-in": "401", "permitted": "401"}[model.write]
-    user_read, user_write = ("403" if each == "permitted" else "200" for each in (model.read, model.write))
-    return filled(
-        "test_shared.py", words | {"read": read, "write": write, "user_read": user_read, "user_write": user_write}
-    )
+    for action, access in (("read", model.read), ("write", model.write)):
+        words[action] = "200" if access == "anyone" else "401"
+        words[f"user_{action}"] = "403" if access == "permitted" else "200"
+    return filled("test_owned.py" if model.write == "owner" else "test_shared.py", words)

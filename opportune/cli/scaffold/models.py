@@ -1,4 +1,4 @@
-"""The models that there are, read from the text of the project and the framework: nothing is imported for it."""
+"""Models of the project and the framework, found by parsing their source; nothing is imported."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from opportune.cli.scaffold.source import bound_names
+from opportune.cli.scaffold.source import bound_names, read_source
 from opportune.cli.scaffold.words import snake
 from opportune.config.project import FRAMEWORK, PACKAGE, USER_TABLE
 from opportune.errors import OperatorError
@@ -20,8 +20,8 @@ TEAM_COLUMN = "team_id"
 
 
 @dataclass(frozen=True)
-class KnownModel:
-    """A table's class, or one that is about to be written."""
+class ExistingModel:
+    """A model class with a table, or the model that is being added."""
 
     name: str
     feature: str
@@ -31,10 +31,9 @@ class KnownModel:
     """True if it is in the requested feature."""
     is_itself: bool = False
     owner: str = ""
-    """The column that points at the person whose a row is."""
+    """Column that refers to the owner of a row."""
     read: str = ""
-    """Readers of its rows, from its data layer: `anyone`, `signed-in`, `owner`, `permitted`; empty without one."""
-
+    """Read access of its data layer: `anyone`, `signed-in`, `owner` or `permitted`; empty without a data layer."""
     path: str = ""
     """Address of its pages; empty without pages."""
 
@@ -49,17 +48,17 @@ class KnownModel:
 
     @property
     def identity(self) -> str:
-        """Its name in the rights of groups."""
+        """Name of the model in permissions."""
         return snake(self.name).replace("_", "-")
 
 
-ACCOUNT = KnownModel("User", "accounts", USER_TABLE, Path())
-"""The project's users. `KnownModels` does not find their class, as its base names the table."""
+ACCOUNT = ExistingModel("User", "accounts", USER_TABLE, Path())
+"""The user model. `ExistingModels` does not find it, because its base class names the table."""
 
 
 @dataclass(frozen=True)
-class KnownModels:
-    """All of them."""
+class ExistingModels:
+    """All models of a project and of the framework."""
 
     project: Path
 
@@ -68,63 +67,57 @@ class KnownModels:
         """True if the project has installed the framework's teams."""
         file = self.project / PACKAGE / "installed.py"
         imports = ast.parse(file.read_bytes()).body if file.is_file() else []
-        of_framework = [each for each in imports if isinstance(each, ast.ImportFrom) and each.module == FEATURES]
-        return any(alias.name == "teams" for each in of_framework for alias in each.names)
+        features = [node for node in imports if isinstance(node, ast.ImportFrom) and node.module == FEATURES]
+        return any(alias.name == "teams" for node in features for alias in node.names)
 
     @cached_property
-    def all(self) -> list[KnownModel]:
+    def all(self) -> list[ExistingModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
-        if not self.has_teams:  # whose names are free then
+        if not self.has_teams:  # without teams, the project may use their model names
             files.remove(FRAMEWORK / "contrib/teams/models.py")
         return [model for file in sorted(files) for model in _models_in(file)]
 
     def names_in(self, feature: str) -> set[str]:
-        """Return the names that the `models.py` of a feature defines and imports."""
+        """Return the names defined or imported in the `models.py` of a feature."""
         file = self.project / PACKAGE / feature / "models.py"
         return bound_names(ast.parse(file.read_bytes())) if file.is_file() else set()
 
-    def named(self, name: str) -> KnownModel | None:
-        """The one of this name in addresses and grants, which are small letters."""
-        return next((each for each in self.all if snake(each.name) == snake(name)), None)
+    def named(self, name: str) -> ExistingModel | None:
+        """Return the model with this name, ignoring case as addresses and permissions do."""
+        return next((model for model in self.all if snake(model.name) == snake(name)), None)
 
-    def find(self, called: str, feature: str, model: str) -> KnownModel:
-        """Resolve `Author` or `books.Author` in a feature; `model` is the new one.
+    def find(self, reference: str, feature: str, new_model: str) -> ExistingModel:
+        """Resolve a reference such as `Author` or `books.Author` from a new model of a feature.
 
         Raises:
-            OperatorError: there is none, or several are meant.
+            OperatorError: no model has this name, or several have it.
         """
-        wanted_feature, _, name = called.rpartition(".")
-        if name == model and wanted_feature in ("", feature):
-            return KnownModel(name, feature, "", Path(), is_local=True, is_itself=True)
-        fitting = [each for each in self.all if each.name == name and wanted_feature in ("", each.feature)]
-        own = [each for each in fitting if each.feature == feature]
-        if name == "User" and wanted_feature in ("", "accounts", "users"):
+        prefix, _, name = reference.rpartition(".")
+        if name == new_model and prefix in ("", feature):
+            return ExistingModel(name, feature, "", Path(), is_local=True, is_itself=True)
+        if name == "User" and prefix in ("", "accounts", "users"):
             raise OperatorError(
-                f"{called}: write NAME:account for a user that a row points at, or NAME:owner for the user who adds it."
+                f"{reference}: write NAME:account for any user, or NAME:owner for the user who adds the row."
             )
-        if len(own or fitting) > 1:
-            places = " or ".join(f"{each.feature}.{each.name}" for each in fitting)
-            raise OperatorError(f"{called}: several models are called so. Write {places}.")
-        if not fitting:
-            raise OperatorError(f"There is no model {called}.{self._near(called)}")
-        found = (own or fitting)[0]
-        return replace(found, is_local=bool(own), **_said_of(found))
+        matches = [model for model in self.all if model.name == name and prefix in ("", model.feature)]
+        local = [model for model in matches if model.feature == feature]
+        if len(local or matches) > 1:
+            choices = " or ".join(f"{model.feature}.{model.name}" for model in matches)
+            raise OperatorError(f"{reference}: several models have this name. Write {choices}.")
+        if not matches:
+            names = sorted({name for model in self.all for name in (model.name, f"{model.feature}.{model.name}")})
+            hint = did_you_mean(reference, names) or " Create it first: addmodel FEATURE MODEL FIELD…"
+            raise OperatorError(f"There is no model {reference}.{hint}")
+        model = (local or matches)[0]
+        return replace(model, is_local=bool(local), **_crud_options(model))
 
-    def _near(self, called: str) -> str:
-        names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
-        return did_you_mean(called, sorted(names)) or " Make it first: addmodel FEATURE MODEL FIELD…"
 
-
-def _models_in(file: Path) -> Iterator[KnownModel]:
-    """The classes of a file that have a table."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except SyntaxError as error:
-        where = f"{file.parent.name}/{file.name}:{error.lineno}"
-        raise OperatorError(f"{where} cannot be read ({error.msg}): mend it first.") from None
+def _models_in(file: Path) -> Iterator[ExistingModel]:
+    """Yield the classes of a file that have a table."""
+    tree = read_source(file.read_text(encoding="utf-8"), f"{file.parent.name}/{file.name}").tree
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and (table := _table_of(node)):
-            yield KnownModel(node.name, file.parent.name, table, file)
+            yield ExistingModel(node.name, file.parent.name, table, file)
 
 
 def _table_of(node: ast.ClassDef) -> str:
@@ -137,23 +130,23 @@ def _table_of(node: ast.ClassDef) -> str:
     return ""
 
 
-def _said_of(model: KnownModel) -> dict[str, Any]:
-    """Return owner, readers and address of a model, from its `class …(Crud[…])`."""
+def _crud_options(model: ExistingModel) -> dict[str, Any]:
+    """Return owner column, read access and address of a model, from its `Crud` class."""
     file = model.file.with_name("service.py")
     tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     for node in classes:
         if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
-            options = {ast.unparse(each.targets[0]): each.value for each in node.body if isinstance(each, ast.Assign)}
+            options = {ast.unparse(line.targets[0]): line.value for line in node.body if isinstance(line, ast.Assign)}
             owner, access = options.get("owner"), options.get("read_access")
             column = owner.value if isinstance(owner, ast.Constant) else ""
-            said = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""
-            access_of = said or ("owner" if column else "permitted")
-            return {"owner": column, "read": access_of, "path": _path_of(model.file.with_name("pages.py"), node.name)}
+            read = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""
+            path = _path_of(model.file.with_name("pages.py"), node.name)
+            return {"owner": column, "read": read or ("owner" if column else "permitted"), "path": path}
     return {}
 
 
 def _path_of(file: Path, crud: str) -> str:
-    """The address in `BookPages(Books, "/books")`."""
-    found = re.search(rf'\({crud}, "(/[^"]*)"', file.read_text(encoding="utf-8")) if file.is_file() else None
-    return found[1] if found else ""
+    """Return the address in code such as `BookPages(Books, "/books")`; empty without pages."""
+    match = re.search(rf'\({crud}, "(/[^"]*)"', file.read_text(encoding="utf-8")) if file.is_file() else None
+    return match[1] if match else ""

@@ -1,46 +1,45 @@
-"""Imports of a module, in ruff's order, and the merge of two modules."""
+"""Sorted imports, and the merge of two modules."""
 
 import ast
 import sys
 from collections.abc import Iterable, Mapping
 
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, is_text
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH, Source, UnexpectedStructure, bound_names, is_text
 from opportune.config.project import PACKAGE
 
-OWN = {PACKAGE, "app", "bench", "opportune", "tests"}
+FIRST_PARTY = {PACKAGE, "app", "bench", "opportune", "tests"}
 
 
 def merged(text: str, addition: str) -> str:
-    """A module with what another one imports and defines at its end.
+    """Add the imports and definitions of another module to a module.
 
     Raises:
-        NotAsExpected: one of the names stands for something else there.
+        UnexpectedStructure: the module already uses one of the names for something else.
     """
     if not text:
         return addition
     source, new = Source(text), Source(addition)
-    rest = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not is_text(node)]
-    imports = _imported(new.tree)
-    there = _imported(source.tree)
-    wanted = {name for module, names in imports.items() for name in names - there.get(module, set())}
-    if twice := ((bound_names(ast.Module(rest, [])) | wanted) & bound_names(source.tree)):
-        raise NotAsExpected(f"has a {min(twice)} already")
-    code = new.bytes[new.place(rest[0]).start :].decode().strip()
+    definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not is_text(node)]
+    imports, existing = _imported(new.tree), _imported(source.tree)
+    missing = {name for module, names in imports.items() for name in names - existing.get(module, set())}
+    if conflicts := ((bound_names(ast.Module(definitions, [])) | missing) & bound_names(source.tree)):
+        raise UnexpectedStructure(f"already has a {min(conflicts)}")
+    code = new.bytes[new.span(definitions[0]).start :].decode().strip()
     before = with_imports(text, imports).rstrip()
-    return f"{before}{_gap(before, rest[0])}{code}\n"
+    return f"{before}{_gap(before, definitions[0])}{code}\n"
 
 
 def _imported(tree: ast.Module) -> dict[str, set[str]]:
-    """Names by the module that they are imported from, under no others."""
-    found: dict[str, set[str]] = {}
+    """Return the names imported without an alias, by module."""
+    imports: dict[str, set[str]] = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
-            found.setdefault(node.module or "", set()).update(each.name for each in node.names if not each.asname)
-    return found
+            imports.setdefault(node.module or "", set()).update(alias.name for alias in node.names if not alias.asname)
+    return imports
 
 
 def _gap(before: str, first: ast.stmt) -> str:
-    """As ruff has it between what there is and what follows it."""
+    """Return the blank lines that ruff puts before an added statement."""
     if not before:
         return ""
     last = Source(before).tree.body[-1]
@@ -50,30 +49,28 @@ def _gap(before: str, first: ast.stmt) -> str:
 
 
 def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
-    """A module that imports these names by module, each in its place."""
+    """Add imports of these names, by module, in sorted order."""
     for module, names in sorted(imports.items()):
         text = _with_import(Source(text), module, set(names))
     return text
 
 
 def _with_import(source: Source, module: str, names: set[str]) -> str:
-    found = [node for node in source.tree.body if isinstance(node, ast.ImportFrom) and not node.level]
-    there = [node for node in found if node.module == module]
-    missing = names - {alias.name for node in there for alias in node.names if not alias.asname}
+    nodes = [n for n in source.tree.body if isinstance(n, ast.ImportFrom) and not n.level and n.module == module]
+    missing = names - {alias.name for node in nodes for alias in node.names if not alias.asname}
     if not missing:
         return source.text
-    return _extended(source, there[0], missing) if there else _new_import(source, module, missing)
+    return _extended(source, nodes[0], missing) if nodes else _new_import(source, module, missing)
 
 
 def _extended(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
-    place = source.place(node)
-    old = source.bytes[place.start : place.end].decode()
-    known = {alias.name if not alias.asname else f"{alias.name} as {alias.asname}" for alias in node.names}
-    if "\n" not in old:
-        return source.replaced(place.start, place.end, _statement(node.module or "", known | names)).text
+    span = source.span(node)
+    if b"\n" not in source.bytes[span.start : span.end]:
+        existing = {alias.name if not alias.asname else f"{alias.name} as {alias.asname}" for alias in node.names}
+        return source.replaced(span.start, span.end, _statement(node.module or "", existing | names)).text
     lines = {alias.lineno: alias.name for alias in node.names}
     if len(lines) < len(node.names):
-        raise NotAsExpected(f"imports of {node.module} in lines of its own")
+        raise UnexpectedStructure(f"imports several names of {node.module} on one line of a longer import")
     for name in sorted(names, key=_order, reverse=True):
         after = [line for line, other in lines.items() if _order(other) < _order(name)]
         at = source.line_start(max(after) + 1 if after else min(lines))
@@ -90,10 +87,10 @@ def _statement(module: str, names: Iterable[str]) -> str:
 
 
 def _order(name: str) -> tuple[int, str]:
-    """As ruff sorts what is imported: constants, classes, the rest."""
+    """Sort key of imported names, as in ruff: constants, classes, others."""
     name = name.partition(" ")[0]
-    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
-    return kind, name.lower()
+    group = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return group, name.lower()
 
 
 def _new_import(source: Source, module: str, names: set[str]) -> str:
@@ -116,12 +113,12 @@ def _new_import(source: Source, module: str, names: set[str]) -> str:
 
 
 def _before(source: Source, node: ast.stmt, text: str) -> str:
-    at = source.place(node).start
+    at = source.span(node).start
     return source.replaced(at, at, text).text
 
 
 def _after(source: Source, node: ast.stmt, text: str) -> str:
-    at = source.line_end(source.place(node).end)
+    at = source.line_end(source.span(node).end)
     return source.replaced(at, at, text).text
 
 
@@ -133,4 +130,4 @@ def _module_of(node: ast.stmt) -> str:
 
 def _section(module: str) -> int:
     root = module.partition(".")[0]
-    return 0 if root == "__future__" else 1 if root in sys.stdlib_module_names else 3 if root in OWN else 2
+    return 0 if root == "__future__" else 1 if root in sys.stdlib_module_names else 3 if root in FIRST_PARTY else 2

@@ -1,8 +1,9 @@
-"""Delete a feature with everything that is its own.
+"""Delete a feature.
 
-That is its folders, and its lines in installed.py, .env.example and the docs. A feature that other code uses stays.
+Deletes its folders and its lines in installed.py, .env.example and the docs. Fails if other code uses the feature.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from opportune.cli.database.migrate import command as migrate
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
-from opportune.cli.scaffold.removal import Removal
+from opportune.cli.scaffold.feature_removal import Removal
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import feature_of_revision
@@ -19,47 +20,52 @@ from opportune.errors import OperatorError
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="Its name, as in app/installed.py.")],
+    name: Annotated[str, typer.Argument(help="Name of the feature, as in app/installed.py.")],
     yes: NoInput = False,
     drop_tables: Annotated[
         bool | None,
-        typer.Option("--drop-tables/--keep-tables", help="Whether its rows go too. [default: ask; with --yes keep]"),
+        typer.Option("--drop-tables/--keep-tables", help="Drop its tables. [default: ask; keep with --yes]"),
     ] = None,
 ) -> None:
     removal = Removal(name, PROJECT)
     removal.refuse()
     tables = tables_of(name) if drop_tables is not False else []
-    tell = say if yes else print  # what a question is about is always told
-    tell(f"This goes with {name}:")
-    for line in removal.summary():
-        tell(f"  {line}")
-    if not yes and not typer.confirm("Delete it? What git does not have cannot be brought back."):
-        raise typer.Abort
+    confirm_deletion(name, removal.summary(), yes=yes)
     if tables and (drop_tables or (not yes and typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?"))):
         drop(name)
     elif tables:
-        print(f"These tables stay in the database: {', '.join(tables)}.")
+        print(f"Tables kept in the database: {', '.join(tables)}.")
     removal.carry_out()
-    say(f"{name} is deleted.")
+    say(f"Deleted {name}.")
     for line in removal.leftovers():
         print(f"  {line}")
 
 
+def confirm_deletion(name: str, summary: Iterable[str], *, yes: bool) -> None:
+    """Print what will be deleted and ask for confirmation, unless `yes` is set."""
+    write = say if yes else print  # --quiet must not hide the subject of a question
+    write(f"Deleting {name} removes:")
+    for line in summary:
+        write(f"  {line}")
+    if not yes:
+        typer.confirm("Delete it? Files that are not in git cannot be restored.", abort=True)
+
+
 def tables_of(name: str) -> list[str]:
-    """Its tables in the database that the settings name.
+    """Return the tables of a feature that exist in the database.
 
     Raises:
-        OperatorError: the database cannot be asked.
+        OperatorError: the database is not available.
     """
     try:
         models = [model for feature in installed_features() if feature.name == name for model in feature.models]
         if name not in map(feature_of_revision, recorded_revisions_of(get_settings())):
             return []
     except OperatorError as error:
-        raise OperatorError(f"{error} To delete the code alone: --keep-tables.") from error
+        raise OperatorError(f"{error} To delete only the code, add --keep-tables.") from error
     return [str(model.__tablename__) for model in models]
 
 
 def drop(name: str) -> None:
-    """Take its migrations back, the newest first."""
+    """Reverse the migrations of a feature, newest first."""
     migrate(name, "zero")

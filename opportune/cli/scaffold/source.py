@@ -1,4 +1,4 @@
-"""Changes of Python's text by the places of its syntax tree: what is not touched stays as it was written."""
+"""Edits of Python source at positions of its syntax tree. Everything else keeps its formatting and comments."""
 
 import ast
 import re
@@ -9,64 +9,63 @@ from opportune.errors import OperatorError
 MAX_LINE_LENGTH = 120
 
 
-class NotAsExpected(Exception):
-    """A file that is not written as what is to be added needs it."""
+class UnexpectedStructure(Exception):
+    """A file is written in a way that cannot be extended automatically."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """From where to where something stands, in bytes, as the tree counts."""
+class Span:
+    """Start and end of a node, as byte offsets."""
 
     start: int
     end: int
 
 
 class Source:
-    """A file's text, and where its parts are."""
+    """Text of a file and its syntax tree."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.bytes = text.encode()
         self.tree = ast.parse(text)
-        self._lines = [0, *(found.end() for found in re.finditer(rb"\n", self.bytes))]
+        self._line_starts = [0, *(newline.end() for newline in re.finditer(rb"\n", self.bytes))]
 
-    def place(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> Place:
-        return Place(self._at(node.lineno, node.col_offset), self._at(node.end_lineno or 0, node.end_col_offset or 0))
+    def span(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> Span:
+        return Span(self._at(node.lineno, node.col_offset), self._at(node.end_lineno or 0, node.end_col_offset or 0))
 
     def segment(self, node: ast.expr | ast.keyword) -> str:
-        place = self.place(node)
-        return self.bytes[place.start : place.end].decode()
+        span = self.span(node)
+        return self.bytes[span.start : span.end].decode()
 
     def replaced(self, start: int, end: int, new: str) -> "Source":
         return Source((self.bytes[:start] + new.encode() + self.bytes[end:]).decode())
 
     def line_end(self, offset: int) -> int:
-        """Return the end of the line of this byte."""
+        """Return the end of the line that contains this offset."""
         end = self.bytes.find(b"\n", offset)
         return len(self.bytes) if end < 0 else end
 
     def indent(self, offset: int) -> str:
-        """Return the indentation of the line of this byte."""
-        start = self.bytes.rfind(b"\n", 0, offset) + 1
-        found = re.match(rb"[ \t]*", self.bytes[start:])
-        return found[0].decode() if found else ""
+        """Return the indentation of the line that contains this offset."""
+        line = self.bytes[self.bytes.rfind(b"\n", 0, offset) + 1 :]
+        return line[: len(line) - len(line.lstrip(b" \t"))].decode()
 
     def line_start(self, line: int) -> int:
-        return self._lines[line - 1]
+        return self._line_starts[line - 1]
 
     def _at(self, line: int, column: int) -> int:
-        return self._lines[line - 1] + column
+        return self._line_starts[line - 1] + column
 
 
 def bound_names(tree: ast.Module) -> set[str]:
-    """Return the names that a module defines at its top level."""
+    """Return the names defined or imported at the top level of a module."""
     names: set[str] = set()
     for node in tree.body:
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 names.add(name)
             case ast.Assign(targets=targets):
-                names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+                names |= {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
             case ast.AnnAssign(target=ast.Name(id=name)):
                 names.add(name)
             case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
@@ -79,59 +78,63 @@ def is_text(node: ast.stmt) -> bool:
 
 
 def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, item: str) -> Source:
-    """A list, a mapping or a call with one entry more at its end."""
-    place, entries = source.place(display), _entries(source, display)
-    inside = source.bytes[entries[-1].end if entries else place.start : place.end - 1]
+    """Append an item to a list, tuple, dict or call."""
+    span, entries = source.span(display), _entries(source, display)
+    inside = source.bytes[entries[-1].end if entries else span.start : span.end - 1]
     if not entries:
-        return source.replaced(place.end - 1, place.end - 1, item)
+        return source.replaced(span.end - 1, span.end - 1, item)
     last, has_comma = entries[-1], inside.lstrip()[:1] == b","
-    if b"\n" not in source.bytes[place.start : place.end]:
+    if b"\n" not in source.bytes[span.start : span.end]:
         comma = last.end + inside.index(b",") + 1 if has_comma else last.end
         changed = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
-        return exploded_if_long(changed, place.start)
+        return exploded_if_long(changed, span.start)
     if not has_comma:
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
     return source.replaced(end, end, f"\n{source.indent(last.start)}{item},")
 
 
-def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Place]:
+def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Span]:
     match display:
         case ast.Dict(keys=keys, values=values):
-            ends = [source.place(value).end for value in values]
-            starts = [source.place(key or value).start for key, value in zip(keys, values, strict=True)]
-            return [Place(start, end) for start, end in zip(starts, ends, strict=True)]
+            ends = [source.span(value).end for value in values]
+            starts = [source.span(key or value).start for key, value in zip(keys, values, strict=True)]
+            return [Span(start, end) for start, end in zip(starts, ends, strict=True)]
         case ast.Call(args=args, keywords=keywords):
-            return [*map(source.place, args), *map(source.place, keywords)]
+            return [*map(source.span, args), *map(source.span, keywords)]
         case _:
-            return [source.place(each) for each in display.elts]
+            return [source.span(element) for element in display.elts]
 
 
 def exploded_if_long(source: Source, start: int) -> Source:
-    """With an entry on each line, if the line is too long: of the outermost brackets that begin on it."""
+    """Write one entry per line if the line is too long, for the outermost brackets that begin on it."""
     line_start = source.bytes.rfind(b"\n", 0, start) + 1
     if len(source.bytes[line_start : source.line_end(start)].decode()) <= MAX_LINE_LENGTH:
         return source
-    found = [
-        (source.place(node).start, node)
+    nodes = [
+        node
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.place(node).start >= line_start
+        if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.span(node).start >= line_start
     ]
-    return exploded(source, min(found, key=lambda each: each[0])[1])
+    return exploded(source, min(nodes, key=lambda node: source.span(node).start))
 
 
 def exploded(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:
-    """The same with an entry on each line."""
-    place, entries = source.place(display), _entries(source, display)
-    indent = source.indent(place.start)
-    lines = [f"{indent}    {source.bytes[each.start : each.end].decode()},\n" for each in entries]
+    """Write one entry per line."""
+    span, entries = source.span(display), _entries(source, display)
+    indent = source.indent(span.start)
+    lines = [f"{indent}    {source.bytes[entry.start : entry.end].decode()},\n" for entry in entries]
     opening = entries[0].start
-    return source.replaced(opening, place.end - 1, "\n" + "".join(lines) + indent)
+    return source.replaced(opening, span.end - 1, "\n" + "".join(lines) + indent)
 
 
-def read_source(text: str, shown: str) -> Source:
-    """Raise OperatorError for what Python cannot read."""
+def read_source(text: str, name: str) -> Source:
+    """Parse the text of a file.
+
+    Raises:
+        OperatorError: the file has a syntax error.
+    """
     try:
         return Source(text)
     except SyntaxError as error:
-        raise OperatorError(f"{shown}:{error.lineno} cannot be read ({error.msg}): mend it first.") from None
+        raise OperatorError(f"{name}:{error.lineno} has a syntax error ({error.msg}). Fix it first.") from None

@@ -1,4 +1,4 @@
-"""Names of one thing in its several spellings: `BookReview`, `book_review`, `BookReviews`, `/book-reviews`."""
+"""Conversion of names: `BookReview`, `book_review`, `BookReviews`, "Book reviews"."""
 
 import re
 
@@ -19,9 +19,9 @@ def camel(name: str) -> str:
 
 def plural(name: str) -> str:
     """Return the plural in the same spelling: `story` is `stories`, `BookReview` is `BookReviews`."""
-    *before, last = snake(name).split("_")
-    many = _plural(last)
-    return camel("_".join([*before, many])) if name[:1].isupper() else "_".join([*before, many])
+    head, separator, last = snake(name).rpartition("_")
+    result = f"{head}{separator}{_plural(last)}"
+    return camel(result) if name[:1].isupper() else result
 
 
 def _plural(word: str) -> str:
@@ -35,16 +35,16 @@ def _plural(word: str) -> str:
 
 
 def singular(name: str) -> str:
-    """Return the singular: `stories` is `story`; a word that is no plural stays."""
-    *before, last = name.split("_")
-    backwards = {many: one for one, many in IRREGULAR.items()}
-    if last in backwards:
-        last = backwards[last]
+    """Return the singular: `stories` is `story`. Other words are returned unchanged."""
+    head, separator, last = name.rpartition("_")
+    singulars = {plural: singular for singular, plural in IRREGULAR.items()}
+    if last in singulars:
+        last = singulars[last]
     elif last.endswith("ies") and last not in UNCOUNTABLE:
         last = f"{last.removesuffix('ies')}y"
     elif last not in UNCOUNTABLE and not last.endswith("ss"):
         last = last.removesuffix("es") if re.search(r"(x|z|ch|sh|ss)es$", last) else last.removesuffix("s")
-    return "_".join([*before, last])
+    return f"{head}{separator}{last}"
 
 
 def label(name: str) -> str:

@@ -13,8 +13,8 @@ from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OF_FRAMEWORK, examples
 from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.release import record_release
+from opportune.cli.scaffold.feature_removal import Removal
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
-from opportune.cli.scaffold.removal import Removal
 from opportune.config.project import PACKAGE, PROJECT
 from opportune.errors import OperatorError
 

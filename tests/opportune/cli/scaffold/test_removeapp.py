@@ -1,4 +1,4 @@
-"""What `removeapp` takes away, what it refuses, and what it asks. That a site works without, test_project.py shows."""
+"""`removeapp`: deleted files and lines, questions, refusals. test_project.py runs a site without its features."""
 
 import shutil
 from pathlib import Path
@@ -8,8 +8,8 @@ import typer
 
 from opportune.cli.main import main
 from opportune.cli.scaffold import removeapp
+from opportune.cli.scaffold.feature_removal import Removal
 from opportune.cli.scaffold.installed import without_feature
-from opportune.cli.scaffold.removal import Removal
 from opportune.errors import OperatorError
 
 FILES = {
@@ -24,7 +24,7 @@ from opportune.features import accounts
 INSTALLED: tuple[Feature, ...] = (
     accounts,
     books,
-    notes,  # a reason
+    notes,  # comment
 )
 ''',
     "app/books/feature.py": "from app.books.settings import BooksSettings\n",
@@ -42,7 +42,7 @@ INSTALLED: tuple[Feature, ...] = (
     "README.md": "# A site\n\n| Where | What |\n| --- | --- |\n| `app/books/` | books |\n| `app/notes/` | notes |\n",
     ".env.example": (
         "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n"
-        "# ===== Settings of books =====\n\n# Where.\n# BOOKS_SHELF=\n\n# BOOKS_ROWS=2\n\n"
+        "# ===== Settings of books =====\n\n# Folder.\n# BOOKS_SHELF=\n\n# BOOKS_ROWS=2\n\n"
         "# ===== Settings of notes =====\n\n# A port.\n# PORT=80\n"
     ),
     ".env": "BOOKS_SHELF=a secret\nPORT=1\n",
@@ -51,7 +51,7 @@ INSTALLED: tuple[Feature, ...] = (
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two features, as far as removeapp reads it."""
+    """A minimal project with two features."""
     write(tmp_path, FILES)
     monkeypatch.setattr(removeapp, "PROJECT", tmp_path)
     monkeypatch.setattr(removeapp, "tables_of", lambda _name: ["books_book"])
@@ -68,20 +68,22 @@ def files(project: Path) -> set[str]:
     return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *answers: bool) -> list[str]:
-    """Answer the questions in turn; what was asked is in the list."""
-    asked: list[str] = []
-    left = list(answers)
+def confirm_with(monkeypatch: pytest.MonkeyPatch, *choices: bool) -> list[str]:
+    """Answer the questions of a command in this order, and return the list that collects them."""
+    questions: list[str] = []
+    remaining = list(choices)
 
-    def confirm(question: str) -> bool:
-        asked.append(question)
-        return left.pop(0)
+    def confirm(question: str, *, abort: bool = False) -> bool:
+        questions.append(question)
+        if not (choice := remaining.pop(0)) and abort:
+            raise typer.Abort
+        return choice
 
     monkeypatch.setattr(typer, "confirm", confirm)
-    return asked
+    return questions
 
 
-def test_nothing_of_a_feature_is_left(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_removeapp_deletes_all_files_and_lines(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes"]) == 0
     out = capsys.readouterr().out
     assert files(project) == {
@@ -101,7 +103,7 @@ def test_nothing_of_a_feature_is_left(project: Path, capsys: pytest.CaptureFixtu
     )
 
 
-def test_whoever_mends_what_could_not_be_deleted_runs_it_again(
+def test_failed_removal_can_be_repeated(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(path: Path) -> None:
@@ -111,45 +113,44 @@ def test_whoever_mends_what_could_not_be_deleted_runs_it_again(
 
     delete = shutil.rmtree
     with monkeypatch.context() as patch:
-        patch.setattr("opportune.cli.scaffold.removal.shutil.rmtree", refuse)
+        patch.setattr("opportune.cli.scaffold.feature_removal.shutil.rmtree", refuse)
         assert main(["removeapp", "books", "--yes"]) == 1
-    told = "tests/books cannot be changed (Permission denied): mend that, then again.\n"
-    assert capsys.readouterr().err == told
+    assert "tests/books cannot be changed (Permission denied)." in capsys.readouterr().err
     assert main(["removeapp", "books", "--yes"]) == 0
     assert not [name for name in files(project) if "books" in name]
 
 
-def test_quiet_says_only_what_is_left_to_do(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_only_remaining_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes", "--keep-tables", "--quiet"]) == 0
-    said = ["docs/guide.md:3 still names it.", "BOOKS_SHELF in .env means nothing any more."]
-    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == said
+    lines = ["docs/guide.md:3 still mentions it.", "BOOKS_SHELF in .env is no longer used."]
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == lines
 
 
-def test_the_users_of_a_site_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_model_cannot_be_removed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(project, {"app/users/models.py": ""})
     assert main(["removeapp", "users", "--yes"]) == 1
-    assert "app/users is what the accounts of this site are made of" in capsys.readouterr().err
+    assert "app/users has the user model" in capsys.readouterr().err
     assert (project / "app/users/models.py").exists()
 
 
-def test_leftovers_are_named_without_values(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_leftovers_are_listed_without_values(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes"]) == 0
     assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
     out = capsys.readouterr().out
-    assert "docs/guide.md:3 still names it." in out
-    assert "BOOKS_SHELF in .env means nothing any more." in out
+    assert "docs/guide.md:3 still mentions it." in out
+    assert "BOOKS_SHELF in .env is no longer used." in out
     assert "a secret" not in out
 
 
-def test_it_asks_first_and_no_leaves_everything(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answering(monkeypatch, False)
+def test_declined_removal_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = confirm_with(monkeypatch, False)
     assert main(["removeapp", "books"]) == 1
-    assert len(asked) == 1
+    assert len(questions) == 1
     assert files(project) == set(FILES)
 
 
 @pytest.mark.parametrize(
-    ("words", "answers", "dropped"),
+    ("words", "choices", "dropped"),
     [
         ([], [True, True], ["books"]),
         ([], [True, False], []),
@@ -158,20 +159,20 @@ def test_it_asks_first_and_no_leaves_everything(project: Path, monkeypatch: pyte
         (["--yes", "--drop-tables"], [], ["books"]),
     ],
 )
-def test_tables_go_only_if_somebody_says_so(
-    project: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], answers: list[bool], dropped: list[str]
+def test_tables_are_dropped_only_on_request(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], choices: list[bool], dropped: list[str]
 ) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr(removeapp, "drop", seen.append)
-    asked = answering(monkeypatch, *answers)
+    calls: list[str] = []
+    monkeypatch.setattr(removeapp, "drop", calls.append)
+    questions = confirm_with(monkeypatch, *choices)
     assert main(["removeapp", "books", *words]) == 0
-    assert (seen, len(asked)) == (dropped, len(answers))
+    assert (calls, len(questions)) == (dropped, len(choices))
     assert not (project / "app/books").exists()
 
 
-def test_what_cannot_be_dropped_stays_whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_drop_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_name: str) -> None:
-        raise OperatorError("The database is away.")
+        raise OperatorError("The database is not available.")
 
     monkeypatch.setattr(removeapp, "drop", fail)
     assert main(["removeapp", "books", "--yes", "--drop-tables"]) == 1
@@ -192,24 +193,22 @@ USES = (
 )
 
 
-def test_what_other_code_uses_stays_and_the_place_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, text in USES:
-        write(project, {path: text})
-        assert main(["removeapp", "books", "--yes"]) == 1
-        assert capsys.readouterr().err == f"books is used by {path}:2: change that first.\n"
-        assert files(project) == {*FILES, path}
-        (project / path).unlink()
-        write(project, {path: FILES[path]} if path in FILES else {})
+@pytest.mark.parametrize(("path", "text"), USES)
+def test_feature_in_use_is_not_removed(project: Path, path: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write(project, {path: text})
+    assert main(["removeapp", "books", "--yes"]) == 1
+    assert f"books is used by {path}:2." in capsys.readouterr().err
+    assert files(project) == {*FILES, path}
 
 
 def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    of_starter = {
+    starter_files = {
         "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
         "tests/opportune/shelf/books/api.py": "from app.books import api\n",
     }
-    write(project, of_starter)
+    write(project, starter_files)
     assert main(["removeapp", "books", "--yes"]) == 0
-    assert {path: (project / path).read_text() for path in of_starter} == of_starter
+    assert {path: (project / path).read_text() for path in starter_files} == starter_files
     assert "docs/tutorial.md" not in capsys.readouterr().out
 
 
@@ -221,17 +220,16 @@ def test_starter_docs_lose_entries_of_an_example(project: Path, capsys: pytest.C
     )
     assert main(["removeapp", "books", "--yes"]) == 0
     assert (project / "docs/crud.md").read_text() == "\nIn app/books.\n"
-    assert "docs/crud.md:2 still names it." in capsys.readouterr().out
+    assert "docs/crud.md:2 still mentions it." in capsys.readouterr().out
 
 
 def test_framework_feature_names_its_installed_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "teams", "--yes"]) == 1
-    told = "There is no feature app/teams. teams is the framework's: all of it here is its line in app/installed.py.\n"
-    assert capsys.readouterr().err == told
+    assert "teams is a feature of the framework. Remove its line from app/installed.py." in capsys.readouterr().err
     assert files(project) == set(FILES)
 
 
-def test_what_is_no_feature_of_the_project_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_feature_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("gone", "accounts", "../app", "", "installed"):
         assert main(["removeapp", name, "--yes"]) == 1
         assert capsys.readouterr().err.startswith("There is no feature ")
@@ -243,20 +241,15 @@ def test_what_is_no_feature_of_the_project_is_one_line(project: Path, capsys: py
     [
         ("(accounts, books)", "(\n    accounts,\n)"),
         ("(books, accounts)", "(\n    accounts,\n)"),
-        ("(\n    accounts,\n    books,  # a reason\n)", "(\n    accounts,\n)"),
+        ("(\n    accounts,\n    books,  # comment\n)", "(\n    accounts,\n)"),
     ],
 )
-def test_the_list_of_features_may_be_written_in_any_way(entries: str, expected: str) -> None:
+def test_entry_is_removed_from_any_tuple_format(entries: str, expected: str) -> None:
     source = f"from app.books.feature import books\n\nINSTALLED: tuple[Feature, ...] = {entries}\n"
     assert without_feature(source, "books") == f"\nINSTALLED: tuple[Feature, ...] = {expected}\n"
 
 
-def test_a_list_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(OperatorError, match="has no INSTALLED"):
-        without_feature("INSTALLED = load()\n", "books")
-
-
-def test_a_feature_that_cannot_be_imported_can_be_deleted(project: Path) -> None:
+def test_broken_feature_can_be_removed(project: Path) -> None:
     write(project, {"app/books/feature.py": "def broken(:\n"})
     removal = Removal("books", project)
     removal.refuse()

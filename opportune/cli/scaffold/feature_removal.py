@@ -1,6 +1,5 @@
-"""Removal of a project's feature: its files, its lines in known files, and the code that uses it."""
+"""Removal of a feature from the project: its files, its lines in known files, and a search for code that uses it."""
 
-import ast
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -19,90 +18,88 @@ FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "benc
 FILES = ("docs/{}.md", "docs/images/{}.png")
 CODE = (PACKAGE, "tests", "bench", "migrations")
 FRAMEWORK_TESTS = "tests/opportune"
-"""They need no feature of the project, and have projects of their own; only the starter has them."""
+"""Tests of the framework, only in the starter. They bring their own projects and use no feature of this one."""
 EXAMPLE = ".env.example"
 AREA_MARK = "# ====="
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
-"""Start of a line that is an entry of a list or a table, or a picture."""
+"""Start of a list item, a table row or an image."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """A feature, and the folder of the project that it is in."""
+    """The files and lines to remove with a feature."""
 
     name: str
     project: Path
 
     def refuse(self) -> None:
-        """Look whether it can go.
+        """Check that the feature can be removed.
 
         Raises:
-            OperatorError: it is no feature of the project, or other code uses it.
+            OperatorError: the project has no such feature, needs it, or has code that uses it.
         """
         refuse_unknown(self.name, self.project)
         if self.name == USERS:
-            raise OperatorError(f"{PACKAGE}/{USERS} is what the accounts of this site are made of: it stays.")
-        if used := list(self.uses()):
-            more = f" and {len(used) - 3} more" if len(used) > 3 else ""
-            raise OperatorError(f"{self.name} is used by {', '.join(used[:3])}{more}: change that first.")
+            raise OperatorError(f"{PACKAGE}/{USERS} has the user model of this site and cannot be removed.")
+        if uses := list(self.uses()):
+            more = f" and {len(uses) - 3} more" if len(uses) > 3 else ""
+            raise OperatorError(f"{self.name} is used by {', '.join(uses[:3])}{more}. Remove these uses first.")
 
     def summary(self) -> Iterator[str]:
-        """Name what is deleted, an item a line."""
+        """Yield the folders, files and lines to delete."""
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-            yield f"{self._shown(path)}/ ({counted(len(files), 'file')})" if path.is_dir() else self._shown(path)
+            yield f"{self._relative(path)}/ ({counted(len(files), 'file')})" if path.is_dir() else self._relative(path)
         for path, text in self.rewritten.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
-            yield f"{counted(lines, 'line')} of {self._shown(path)}"
+            yield f"{counted(lines, 'line')} of {self._relative(path)}"
 
     def carry_out(self) -> None:
-        """Write the texts without it, then delete its files.
+        """Remove its lines from other files, then delete its own files.
 
         Raises:
-            OperatorError: a file cannot be changed; whoever runs it again goes on from there.
+            OperatorError: a file cannot be changed. Running it again continues from there.
         """
         path = self.project
         try:
             for path, text in self.rewritten.items():
                 path.write_text(text, encoding="utf-8")
-            for path in reversed(self.paths):  # its package last: without it nobody could run this again
+            for path in reversed(self.paths):  # the package last, because `refuse` needs it when this is run again
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
             raise OperatorError(
-                f"{self._shown(path)} cannot be changed ({error.strerror}): mend that, then again."
+                f"{self._relative(path)} cannot be changed ({error.strerror}). Fix this and run the command again."
             ) from error
 
     def leftovers(self) -> Iterator[str]:
-        """Yield what the user has to change: prose that names the feature, and its settings in `.env`."""
+        """Yield lines for the user to change: documentation that names the feature, and its settings in `.env`."""
         for path in self._documents:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if self._is_named_in(line):
-                    yield f"{self._shown(path)}:{number} still names it."
+                    yield f"{self._relative(path)}:{number} still mentions it."
         env = self.project / ".env"
         lines = env.read_text(encoding="utf-8", errors="replace").splitlines() if env.is_file() else []
         for line in lines:
             if (name := line.partition("=")[0].strip()) in self.settings:
-                yield f"{name} in .env means nothing any more."
+                yield f"{name} in .env is no longer used."
 
     @cached_property
     def paths(self) -> Sequence[Path]:
-        """Its folders and files."""
-        places = [f"{folder}/{self.name}" for folder in FOLDERS] + [file.format(self.name) for file in FILES]
-        return [path for place in places if (path := self.project / place).exists()]
+        """Folders and files of the feature."""
+        names = [f"{folder}/{self.name}" for folder in FOLDERS] + [file.format(self.name) for file in FILES]
+        return [path for name in names if (path := self.project / name).exists()]
 
     @cached_property
     def settings(self) -> Sequence[str]:
-        """The variables of its settings, read from the text: what is to be deleted need not work any more."""
+        """Environment variables of its settings. The file is parsed, because it may no longer be importable."""
         file = self.project / PACKAGE / self.name / "settings.py"
-        tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
-        kinds = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        fields = [node.target for kind in kinds for node in kind.body if isinstance(node, ast.AnnAssign)]
-        return [target.id.upper() for target in fields if isinstance(target, ast.Name)]
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        return [name.upper() for name in re.findall(r"^    (\w+): ", text, re.MULTILINE)]
 
     @cached_property
     def rewritten(self) -> dict[Path, str]:
-        """The texts that name it, as they will be."""
+        """New texts of the files that mention the feature."""
         changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents, self._without_entries)
         changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
         changes[self.project / EXAMPLE] = self._without_settings
@@ -110,83 +107,81 @@ class Removal:
         return {path: new for path, text in texts.items() if (new := changes[path](text)) != text}
 
     def uses(self) -> Iterator[str]:
-        """The places of other code and templates that would miss it, as `app/books/pages.py:3`."""
+        """Yield lines of other code and templates that use the feature, such as `app/books/pages.py:3`."""
         code, templates = self._patterns()
-        spared = [*self.paths, self.project / FRAMEWORK_TESTS]
+        ignored = [*self.paths, self.project / FRAMEWORK_TESTS, self.project / INSTALLED]
         files = [file for folder in CODE for file in sorted((self.project / folder).rglob("*.py"))]
-        searched = dict.fromkeys(files, code)
-        searched |= dict.fromkeys(sorted((self.project / "templates").rglob("*.*")), templates)
-        for file, pattern in searched.items():
+        patterns = dict.fromkeys(files, code)
+        patterns |= dict.fromkeys(sorted((self.project / "templates").rglob("*.*")), templates)
+        for file, pattern in patterns.items():
             text = file.read_text(encoding="utf-8", errors="replace")
-            if self.name not in text:  # which is found in a tenth of the time
+            if self.name not in text or any(file.is_relative_to(path) for path in ignored):
                 continue
-            if file == self.project / INSTALLED or any(file.is_relative_to(path) for path in spared):
-                continue
-            if found := pattern.search(text):
-                yield f"{self._shown(file)}:{text.count(chr(10), 0, found.start()) + 1}"
+            if match := pattern.search(text):
+                yield f"{self._relative(file)}:{text.count(chr(10), 0, match.start()) + 1}"
 
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
-        """Patterns of Python code and templates that use the feature."""
+        """Return patterns of Python code and of templates that use the feature."""
         package, name = re.escape(PACKAGE), re.escape(self.name)
         imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
-        pointed_at = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
-        read = rf"""(?:{{%-?\s*(?:extends|include|import|from)\s+|\basset\(\s*)["']{name}/"""
-        return re.compile(f"{imported}|{pointed_at}", re.MULTILINE), re.compile(read)
+        referenced = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
+        included = rf"""(?:{{%-?\s*(?:extends|include|import|from)\s+|\basset\(\s*)["']{name}/"""
+        return re.compile(f"{imported}|{referenced}", re.MULTILINE), re.compile(included)
 
     @cached_property
     def _names(self) -> re.Pattern[str]:
-        places = "|".join(re.escape(folder) for folder in FOLDERS)
+        folders = "|".join(re.escape(folder) for folder in FOLDERS)
         files = "|".join(re.escape(file.removeprefix("docs/").format(self.name)) for file in FILES)
         modules = "|".join(re.escape(folder.replace("/", ".")) for folder in FOLDERS)
-        return re.compile(rf"\b(?:{places})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
+        return re.compile(rf"\b(?:{folders})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
 
     def _is_named_in(self, line: str) -> bool:
-        return self.name in line and bool(self._names.search(line))  # the first takes a tenth of the time
+        return bool(self._names.search(line))
 
     @cached_property
     def _documents(self) -> list[Path]:
-        # The starter's own docs link to its examples, by their README.md; other features in them are nobody's.
+        # The starter's docs mention its examples, which have a README.md. They do not mention other features.
         readme = self.project / PACKAGE / self.name / "README.md"
         patterns = DOCS if readme.is_file() or not (self.project / FRAMEWORK_TESTS).is_dir() else DOCS[:1]
         paths = [path for pattern in patterns for path in sorted(self.project.glob(pattern))]
         return [path for path in paths if path not in self.paths]
 
     def _without_entries(self, text: str) -> str:
-        """Without the lines that stand for themselves: of lists, tables and code, and pictures."""
-        kept, in_code = [], False
+        """Return the text without list items, table rows, code lines and images that name the feature."""
+        lines, in_code = [], False
         for line in text.splitlines(keepends=True):
             in_code ^= line.startswith("```")
             if not ((in_code or ENTRY.match(line)) and self._is_named_in(line)):
-                kept.append(line)
-        return "".join(kept)
+                lines.append(line)
+        return "".join(lines)
 
     def _without_settings(self, text: str) -> str:
-        """Return the text without the feature's settings, and without the headings of emptied areas."""
+        """Return the text without the feature's settings, and without headings of empty sections."""
         ends = tuple(f"\n# {name}=" for name in self.settings)
-        kept = [each for each in text.rstrip("\n").split("\n\n") if not any(end in f"\n{each}" for end in ends)]
-        following = [*kept[1:], AREA_MARK]
-        headed = [
-            each
-            for each, after in zip(kept, following, strict=True)
-            if not (each.startswith(AREA_MARK) and after.startswith(AREA_MARK))
+        blocks = [block for block in text.rstrip("\n").split("\n\n") if not any(end in f"\n{block}" for end in ends)]
+        pairs = zip(blocks, [*blocks[1:], AREA_MARK], strict=True)
+        remaining = [
+            block
+            for block, following in pairs
+            if not block.startswith(AREA_MARK) or not following.startswith(AREA_MARK)
         ]
-        return "\n\n".join(headed) + "\n"
+        return "\n\n".join(remaining) + "\n"
 
-    def _shown(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()
 
 
 def refuse_unknown(name: str, project: Path) -> None:
-    """Look whether a feature is there.
+    """Check that the project has a feature.
 
     Raises:
-        OperatorError: it is none of the project's own.
+        OperatorError: there is no such feature in the project.
     """
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir():
         return
     folders = [path.parent.name for path in (project / PACKAGE).glob("*/feature.py")]
     if re.fullmatch(r"\w+", name) and any(FRAMEWORK.rglob(f"{name}/feature.py")):
-        hint = f" {name} is the framework's: all of it here is its line in {INSTALLED}."
+        hint = f" {name} is a feature of the framework. Remove its line from {INSTALLED}."
     else:
-        hint = did_you_mean(name, folders) or f" What is installed stands in {INSTALLED}."
+        hint = did_you_mean(name, folders) or f" {INSTALLED} lists the installed features."
     raise OperatorError(f"There is no feature {PACKAGE}/{name}.{hint}")
