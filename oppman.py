@@ -1,41 +1,41 @@
 #!/usr/bin/env python3
-"""The management command: `python3 oppman.py quickstart` sets up everything and runs the site; `--help` lists the rest.
+"""Management command. `python3 oppman.py quickstart` sets up and runs the site; `--help` lists all commands.
 
-Any Python from 3.11 on will do, in any folder: what is missing is installed into `.venv` beside this file.
+Works with any Python from 3.11 and from any folder. Missing packages are installed into `.venv` beside this file.
 """
 
 import os
 import sys
 
-# An older Python gets this far, as nothing above or below is newer syntax than it knows.
+# Older versions of Python can parse this file, and reach this check.
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit("Opportune needs Python 3.11 or newer; this is %d.%d." % sys.version_info[:2])  # noqa: UP031
 
-os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # the package of the project, beside this file
+os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # package of the project, beside this file
 
-if sys.flags.safe_path:  # `-P`, `-I` and PYTHONSAFEPATH leave out the folder of this file
-    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib takes longer to import
+if sys.flags.safe_path:  # with `-P`, `-I` and PYTHONSAFEPATH, sys.path lacks the folder of this file
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib is slow to import
 
 
 def main() -> int:
     from opportune.cli.registry import asks_for_overview, show_overview  # noqa: PLC0415 - may hold conflict markers
 
-    if asks_for_overview(sys.argv[1:]):  # needs nothing that is not there
+    if asks_for_overview(sys.argv[1:]):  # needs no packages
         return show_overview()
-    if sys.argv[1:2] == ["startproject"]:  # nor does this
-        from opportune.cli.project.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted
+    if sys.argv[1:2] == ["startproject"]:  # needs no packages either
+        from opportune.cli.project.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely needed
 
         return startproject(sys.argv[2:])
-    from opportune.cli.environment.entry import enter  # noqa: PLC0415 - takes longer than the above
+    from opportune.cli.environment.entry import enter  # noqa: PLC0415 - slower than the help
 
     enter(sys.argv[1:])
-    from opportune.cli.main import main as command_line  # noqa: PLC0415 - what it imports is there from here on
+    from opportune.cli.main import main as command_line  # noqa: PLC0415 - its packages are installed now
 
     return command_line()
 
 
 def has_conflict(path: str) -> bool:
-    from pathlib import Path  # noqa: PLC0415 - rarely wanted
+    from pathlib import Path  # noqa: PLC0415 - rarely needed
 
     return any(line.startswith("<<<<<<< ") for line in Path(path).read_text("utf-8", "replace").splitlines())
 
@@ -48,5 +48,5 @@ if __name__ == "__main__":
     except SyntaxError as error:
         if not (error.filename and has_conflict(error.filename)):
             raise
-        # This file cannot ask the framework for the other files: its own modules are among them.
-        sys.exit(f"Conflict markers in {error.filename}: keep what is right there, delete the markers, then again.")
+        # The framework cannot be imported, so this file checks for conflict markers itself.
+        sys.exit(f"Conflict markers in {error.filename}. Resolve the conflicts, delete the markers and try again.")

@@ -1,4 +1,4 @@
-"""The management command. Only the standard library is imported here: `oppman.py` runs before anything is installed."""
+"""Management commands. Imports only the standard library, because `oppman.py` runs before packages are installed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,25 @@ __getattr__ = lazy_exports(
 
 
 def call_command(name: str, *arguments: object, settings: "Settings | None" = None, **options: Any) -> str:
-    """Run a command of `oppman.py` from code, and return what it prints: `call_command("migrate", "books", plan=True)`.
+    """Run a command of `oppman.py` in this process.
 
-    An option has its long name; several values of one are a list. It runs in this process, under `settings` if they are
-    given, and an event loop that calls it stands still until it is done: `await asyncio.to_thread(call_command, …)`
-    lets others go on there. What is printed meanwhile elsewhere in the process is part of what it returns.
+    The call blocks. In an event loop write `await asyncio.to_thread(call_command, …)`.
+
+    Args:
+        name: Name of the command.
+        arguments: Positional arguments.
+        settings: Settings of the command. Default: those of the process.
+        options: Options by their long name. An option with several values takes a list.
+
+    Returns:
+        The standard output of the process while the command ran.
 
     Raises:
-        CommandError: it failed, it would have ended with another exit code than 0, or there is no such command.
+        CommandError: the command failed, had another exit code than 0, or does not exist.
         TypeError: the command has no option of that name.
+
+    Example:
+        `call_command("migrate", "books", plan=True)`
     """
     from opportune.cli.call import call  # noqa: PLC0415 - see above
 

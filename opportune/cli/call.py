@@ -1,4 +1,4 @@
-"""Commands called from code: their words made of Python's arguments, their output returned, their end an exception."""
+"""Implementation of `call_command`: converts arguments, captures output and raises errors."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from opportune.cli.main import load, run
-from opportune.cli.process import keeping_the_process
+from opportune.cli.process import forbid_exec
 from opportune.cli.registry import MODULES, command_files
 from opportune.config.settings import Settings, using_settings
 from opportune.errors import CommandError
@@ -26,14 +26,14 @@ def call(name: str, arguments: Sequence[object], settings: Settings | None, opti
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return carry_out(words, settings)
-    # A command has a loop of its own, and a thread cannot run two of them.
+        return run_captured(words, settings)
+    # Commands start an event loop, and a thread cannot run two of them.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(copy_context().run, carry_out, words, settings).result()
+        return pool.submit(copy_context().run, run_captured, words, settings).result()
 
 
 def find_command(words: Sequence[str]) -> "Command":
-    """The command that these words begin with; where it has subcommands, the one that is meant."""
+    """Return the command or subcommand that these words start with."""
     command = load(words[0])
     for word in words[1:]:
         command = getattr(command, "commands", {}).get(word, command)
@@ -41,15 +41,15 @@ def find_command(words: Sequence[str]) -> "Command":
 
 
 def options_as_words(command: "Command", options: Mapping[str, Any]) -> Iterator[str]:
-    known = {name: option for option in command.params for name in python_names(option)}
+    names = {name: option for option in command.params for name in python_names(option)}
     for name, value in options.items():
-        if name not in known:
-            raise TypeError(f"{command.name} has no option {name!r}.{did_you_mean(name, known)}")
-        yield from option_as_words(known[name], value)
+        if name not in names:
+            raise TypeError(f"{command.name} has no option {name!r}.{did_you_mean(name, names)}")
+        yield from option_as_words(names[name], value)
 
 
 def python_names(option: "Parameter") -> set[str]:
-    """`dry_run` for --dry-run, and the name that the command itself has for it."""
+    """Return the Python names of an option: `dry_run` for --dry-run, and the name of its parameter."""
     if option.param_type_name != "option":
         return set()
     return {option.name or "", *(word.lstrip("-").replace("-", "_") for word in option.opts)}
@@ -59,21 +59,21 @@ def option_as_words(option: "Parameter", value: Any) -> Iterator[str]:
     if isinstance(value, bool) and getattr(option, "is_flag", False):
         yield from (option.opts if value else option.secondary_opts)[:1]
     elif value is not None:
-        for each in value if isinstance(value, (list, tuple)) else [value]:
-            yield from (option.opts[0], str(each))
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            yield from (option.opts[0], str(item))
 
 
-def carry_out(words: list[str], settings: Settings | None) -> str:
-    """Run it in this thread.
+def run_captured(words: list[str], settings: Settings | None) -> str:
+    """Run a command in this thread and return its output.
 
     Raises:
-        CommandError: it did not end well; the error has what it printed before.
+        CommandError: the command failed. The error has its output.
     """
-    printed = BytesIO()
-    stream = TextIOWrapper(printed, encoding="utf-8", write_through=True)  # some write bytes
-    with redirect_stdout(stream), keeping_the_process(), using_settings(settings) if settings else nullcontext():
+    output = BytesIO()
+    stream = TextIOWrapper(output, encoding="utf-8", write_through=True)  # some commands write bytes
+    with redirect_stdout(stream), forbid_exec(), using_settings(settings) if settings else nullcontext():
         code, line = run(words)
-    text = printed.getvalue().decode()
+    text = output.getvalue().decode()
     if code:
-        raise CommandError(line or f"{words[0]} ended with the exit code {code}.", code, text)
+        raise CommandError(line or f"{words[0]} failed with exit code {code}.", code, text)
     return text

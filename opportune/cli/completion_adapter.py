@@ -1,7 +1,7 @@
-"""Typer's shell completion, for a program that is called `python3 oppman.py`, too.
+"""Shell completion after `python3 oppman.py`.
 
-Typer's own scripts complete after `oppman.py` alone, in zsh where it is on the PATH. They are used where a release of
-Typer keeps them elsewhere.
+Typer's scripts complete only after `oppman.py`, and in zsh only if it is on the PATH. They remain in use if a release
+of Typer no longer has this private dictionary.
 """
 
 BASH = r"""
@@ -38,7 +38,7 @@ compdef %(complete_func)s %(prog_name)s python3 python
 
 def complete_after_python() -> None:
     try:
-        from typer._completion_shared import _completion_scripts  # noqa: PLC0415 - see above
+        from typer._completion_shared import _completion_scripts  # noqa: PLC0415 - private, may be missing
     except ImportError:
         return
     _completion_scripts.update(bash=BASH, zsh=ZSH)

@@ -4,5 +4,5 @@ import asyncio
 
 
 def runner() -> asyncio.Runner:
-    """Runs coroutines on a loop that psycopg can use: not the one that Windows has by default."""
+    """Return a runner with a selector event loop, because psycopg does not support Windows' default loop."""
     return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)

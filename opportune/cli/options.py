@@ -1,11 +1,9 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from typing import Annotated
 
 import typer
 
-NoInput = Annotated[
-    bool, typer.Option("--no-input", "--yes", help="Ask nothing: confirm what is to be confirmed, else use defaults.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-NEW_PASSWORD = typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options.")
+NoInput = Annotated[bool, typer.Option("--no-input", "--yes", help="Ask no questions: confirm, and use defaults.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NEW_PASSWORD = typer.Option(envvar="NEW_PASSWORD", help="Prefer the variable, because process lists show options.")

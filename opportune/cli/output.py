@@ -1,7 +1,7 @@
 """Output of commands: lines, tables, JSON and progress.
 
-A line that was asked for is `print`ed, what was done is `say`d and `-q` leaves it out, `warn` goes to standard error,
-and `detail` is for `-v`. On a terminal tables and progress fit its width and have colours; what is piped has neither.
+Use `print` for requested output, `say` for messages that `-q` hides, `warn` for standard error, and `detail` for `-v`.
+On a terminal, tables and progress fit its width and have colours. Piped output has long lines and no colours.
 """
 
 import json
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 PIPED_WIDTH_CHARS = 100_000
-"""The width of what no terminal shows: a row is a line, for `grep`."""
+"""Width of piped tables, so that each row is one line for `grep`."""
 BYTES = "bytes"
-"""The unit that is shown as kB or MB."""
+"""Unit of progress that is shown in kB or MB."""
 BAR_AFTER_SECONDS = 1.0
 PLAIN_PROGRESS_SECONDS = 10.0
 """Interval of progress lines without a terminal."""
@@ -40,8 +40,8 @@ _level = Level.NORMAL
 
 
 def begin(level: Level = Level.NORMAL) -> None:
-    """Say as much as a command does without options."""
-    global _level  # noqa: PLW0603 - a process speaks with one voice
+    """Set the level of output, by default that of a command without options."""
+    global _level  # noqa: PLW0603 - one level per process
     _level = level
 
 
@@ -66,25 +66,25 @@ def is_verbose() -> bool:
 
 
 def say(line: str = "", end: str = "\n") -> None:
-    """Tell what was done; not with `-q`."""
+    """Print a message, unless `-q` is set."""
     if not is_quiet():
         print(line, end=end, flush=not end)
 
 
 def detail(line: str) -> None:
-    """Tell on standard error what only `-v` asks for."""
+    """Print a message to standard error if `-v` is set."""
     if is_verbose():
         print(line, file=sys.stderr)
 
 
 def warn(line: str) -> None:
-    """Tell on standard error what somebody should know."""
-    sys.stdout.flush()  # where both go into one file, it comes below what it is about
+    """Print a warning to standard error."""
+    sys.stdout.flush()  # keep the order if both go to one file
     print(styled(printable(line), "yellow", sys.stderr), file=sys.stderr)
 
 
 def print_json(data: object) -> None:
-    """Print for programs: text in UTF-8, moments and the like as their text."""
+    """Print JSON. Dates are in ISO format, and other types are converted to text."""
     print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=_text))
 
 
@@ -93,8 +93,14 @@ def _text(value: object) -> str:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Print rows in columns: on a terminal folded to its width, elsewhere a line each. `right`: those of numbers."""
-    from rich.table import Table  # noqa: PLC0415 - takes a twentieth of a second
+    """Print rows as a table.
+
+    Args:
+        headings: Headings of the columns.
+        rows: Cells of each row. On a terminal long cells are wrapped, otherwise each row is one line.
+        right: Headings of right-aligned columns, for numbers.
+    """
+    from rich.table import Table  # noqa: PLC0415 - slow to import
 
     console = _console(sys.stdout, columns() or PIPED_WIDTH_CHARS)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -109,7 +115,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ri
 
 
 def _console(stream: Any, width: int | None = None) -> "Console":
-    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.console import Console  # noqa: PLC0415 - slow to import
 
     colours = has_colours(stream)
     return Console(
@@ -128,12 +134,12 @@ def _is_utf8() -> bool:
 
 
 class Progress:
-    """Progress of a piece of work. Call `advance()`; `total` may be set when it is known."""
+    """Progress of a task. Call `advance()`; `total` can be set later."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0
-        self.started = self._told = time.monotonic()
+        self.started = self._printed_at = time.monotonic()
         self._bar: Bar | None = None
         self._lock = threading.Lock()
         self._is_over = False
@@ -142,27 +148,29 @@ class Progress:
 
     def __str__(self) -> str:
         counts = f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
-        left = self.seconds_left
-        return f"{self.label}: {counts}" + ("" if left is None else f", about {left:.0f} s left")
+        seconds = self.seconds_left
+        return f"{self.label}: {counts}" + ("" if seconds is None else f", about {seconds:.0f} s left")
 
     @property
     def seconds_left(self) -> float | None:
-        """The rest of the time, at the pace so far."""
+        """Estimated remaining seconds; None if unknown."""
         if not (self.total and self.done):
             return None
         return (time.monotonic() - self.started) / self.done * max(self.total - self.done, 0)
 
     def advance(self, count: int = 1) -> None:
-        """Count this many more as done."""
+        """Add to the number of completed units."""
         self.done += count
         if self._bar:
             self._draw()
-        elif time.monotonic() - self._told >= PLAIN_PROGRESS_SECONDS and not (is_quiet() or is_terminal(sys.stderr)):
-            self._told = time.monotonic()
+        elif time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS and not (
+            is_quiet() or is_terminal(sys.stderr)
+        ):
+            self._printed_at = time.monotonic()
             print(self, file=sys.stderr, flush=True)
 
     def describe(self, label: str) -> None:
-        """Something else is being done now."""
+        """Change the label."""
         self.label = label
         self._draw()
 
@@ -176,7 +184,7 @@ class Progress:
             self._timer.start()
 
     def wait_for_bar(self) -> None:
-        """Wait until the bar is drawn, which begins in another thread."""
+        """Wait for the thread that draws the bar."""
         self._timer.join()
 
     def stop(self) -> None:
@@ -187,8 +195,8 @@ class Progress:
                 self._bar.stop()
 
     def _show(self) -> None:
-        """Begin to draw, in a thread of its own: what is watched may not come back for long."""
-        from rich import progress  # noqa: PLC0415 - what is over in a second does without
+        """Draw the bar. Runs in a thread, because the task may block for a long time."""
+        from rich import progress  # noqa: PLC0415 - slow to import, and not needed for short tasks
 
         in_bytes = [progress.DownloadColumn()]
         counts = in_bytes if self.unit == BYTES else [progress.MofNCompleteColumn(), progress.TextColumn(self.unit)]
@@ -199,7 +207,7 @@ class Progress:
             progress.TimeElapsedColumn(),
             progress.TimeRemainingColumn(),
             console=_console(sys.stderr),
-            redirect_stdout=is_terminal(),  # or what is piped would come out on the terminal
+            redirect_stdout=is_terminal(),  # otherwise piped output would appear on the terminal
             transient=True,
         )
         with self._lock:
@@ -211,21 +219,26 @@ class Progress:
 
 @contextmanager
 def progress(label: str, total: int | None = None, unit: str = "") -> Iterator[Progress]:
-    """Show how far the block has come if it takes over a second: a bar on a terminal, else a line now and then.
+    """Show the progress of the block if it takes longer than a second, unless `-q` is set.
 
-    `total` is None where nobody knows. Nothing with `-q`.
+    A terminal shows a bar. Otherwise a line is printed every ten seconds.
+
+    Args:
+        label: Description of the task.
+        total: Total number of units, if it is known.
+        unit: Name of the units in the plural.
     """
-    shown = Progress(label, total, unit)
+    task = Progress(label, total, unit)
     if not is_quiet():
-        shown.start()
+        task.start()
     try:
-        yield shown
+        yield task
     finally:
-        shown.stop()
+        task.stop()
 
 
 @contextmanager
-def work_shown() -> Iterator[None]:
-    """Show the progress of what the block calls in the framework, such as a backup or migrations."""
+def show_work_progress() -> Iterator[None]:
+    """Show the progress that framework code in the block reports, such as that of a backup."""
     with watched_by(progress):
         yield

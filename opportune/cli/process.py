@@ -1,4 +1,4 @@
-"""Handing the process over to another program."""
+"""Replacement of the process by another program."""
 
 import os
 import subprocess
@@ -10,29 +10,29 @@ from typing import Never
 
 from opportune.errors import OperatorError
 
-_may_end_here: ContextVar[bool] = ContextVar("may_end_here", default=True)
+_exec_allowed: ContextVar[bool] = ContextVar("exec_allowed", default=True)
 
 
 @contextmanager
-def keeping_the_process() -> Iterator[None]:
-    """Refuse to hand the process over from inside the block: it has other things to do."""
-    token = _may_end_here.set(False)
+def forbid_exec() -> Iterator[None]:
+    """Prevent the block from replacing the process."""
+    token = _exec_allowed.set(False)
     try:
         yield
     finally:
-        _may_end_here.reset(token)
+        _exec_allowed.reset(token)
 
 
 def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -> Never:
-    """Go on as another program, with its exit code and its answers to signals.
+    """Replace the process by another program.
 
     Raises:
-        FileNotFoundError: there is no such program.
-        OperatorError: this was called from code.
+        FileNotFoundError: the program does not exist.
+        OperatorError: the command was called from code.
     """
-    if not _may_end_here.get():
-        raise OperatorError(f"This would go on as {command[0]}: start it as a program of its own (subprocess).")
+    if not _exec_allowed.get():
+        raise OperatorError(f"This command replaces the process with {command[0]}. Start it with subprocess instead.")
     sys.stdout.flush()
-    if sys.platform == "win32":  # where exec gives the prompt back before the program has ended
+    if sys.platform == "win32":  # exec returns to the prompt before the program ends
         sys.exit(subprocess.call(command, env=environ))
-    os.execvpe(command[0], command, environ or os.environ)  # noqa: S606 - as above
+    os.execvpe(command[0], command, environ or os.environ)  # noqa: S606 - no shell is needed

@@ -1,6 +1,6 @@
-"""Names of all commands, and the overview that `--help` shows. It imports no command and no Typer.
+"""Names of all commands, and the overview for `--help`.
 
-It works with the standard library alone, since it runs before anything is installed.
+Uses only the standard library and imports no command, because it runs before packages are installed.
 """
 
 import os
@@ -39,15 +39,15 @@ COMMANDS = {
 """Commands by family. The family `Database` is the folder `opportune/cli/database`, with a file for each command."""
 MODULES = {name: f"opportune.cli.{family.lower()}.{name}" for family, names in COMMANDS.items() for name in names}
 OPTIONS = {
-    "-q, --quiet": "Say nothing but what was asked for, and what is wrong.",
-    "-v, --verbose": "Say more; of a bug, its traceback.",
-    "--version": "Tell the release of the framework that the site stands on.",
-    "--install-completion": "Let the shell complete commands and options with Tab.",
-    "--show-completion": "Show what that would install.",
-    "-h, --help": "Show this; after a command, its options.",
+    "-q, --quiet": "Print only results and errors.",
+    "-v, --verbose": "Print more details, and the traceback of unexpected errors.",
+    "--version": "Print the version of the framework.",
+    "--install-completion": "Install completion of commands and options with Tab.",
+    "--show-completion": "Print the completion script.",
+    "-h, --help": "Print this help, or that of a command.",
 }
 COMPLETING = "_OPPMAN.PY_COMPLETE"
-"""Set by a shell that asks for completions, which come without any words."""
+"""Environment variable set by a shell that requests completions. Such a call has no arguments."""
 
 
 def asks_for_overview(arguments: list[str]) -> bool:
@@ -55,19 +55,19 @@ def asks_for_overview(arguments: list[str]) -> bool:
 
 
 def show_overview() -> int:
-    """Print the help that lists every command."""
+    """Print the help with all commands."""
     try:
         print("\n".join(overview()), flush=True)
     except BrokenPipeError:
-        return reader_left()
+        return handle_broken_pipe()
     return 0
 
 
 def overview() -> "Iterator[str]":
-    """The help that lists every command, in lines as wide as the terminal."""
+    """Yield the lines of the help with all commands, as wide as the terminal."""
     yield f"Usage: {PROGRAM} [OPTIONS] COMMAND [ARGS]..."
     yield ""
-    yield "  Run and look after your site."
+    yield "  Run and manage your site."
     features = {f"Feature {name}": commands for name, commands in feature_commands().items()}
     families = {family: {name: help_line(name) for name in names} for family, names in COMMANDS.items()}
     sections = {**families, **features, "Options": OPTIONS}
@@ -77,42 +77,42 @@ def overview() -> "Iterator[str]":
         yield ""
         yield styled(f"{heading}:", "bold")
         for name, text in entries.items():
-            first, *rest = fold(text, room)
+            first, *others = fold(text, room)
             yield f"  {styled(name, 'cyan')}{' ' * (width - len(name))}  {first}".rstrip()
-            yield from (f"{' ' * (width + 4)}{line}" for line in rest)
+            yield from (f"{' ' * (width + 4)}{line}" for line in others)
 
 
 def help_line(name: str) -> str:
-    """Return the first line of a command's file, which is its help; no command is imported."""
+    """Return the help of a command, the first line of its file, without importing it."""
     path = MODULES[name].removeprefix("opportune.cli.").replace(".", "/") + ".py"
     source = get_data("opportune.cli", path) or b""
     return source.decode().partition("\n")[0].strip('"')
 
 
-def reader_left() -> int:
-    """Nobody reads the rest (`| head`): also keep Python from complaining when it flushes at its end."""
+def handle_broken_pipe() -> int:
+    """Discard further output, so that Python reports no error when it exits. Return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 
 def feature_commands() -> dict[str, dict[str, str]]:
-    """The features with commands, each with its commands and a line on them; no feature is imported."""
+    """Return the help lines of the features' commands, by feature, without importing any."""
     files = command_files()
     if not files:
         return {}
-    from opportune.cli.feature_commands import commands_in  # noqa: PLC0415 - it parses Python, and most have none
+    from opportune.cli.feature_commands import commands_in  # noqa: PLC0415 - parses Python, not needed by most projects
 
     return {name: commands_in(name, file) for name, file in files.items()}
 
 
 def command_files() -> dict[str, str]:
-    """The file of each feature that has commands."""
+    """Return the `commands.py` of the features that have one, by feature."""
     folder = features_folder()
     files = {name: os.path.join(folder, name, "commands.py") for name in sorted(os.listdir(folder))} if folder else {}
     return {name: file for name, file in files.items() if name not in MODULES and os.path.isfile(file)}
 
 
 def features_folder() -> str:
-    """Return the folder of the project's features; empty if it has none."""
-    found = PathFinder.find_spec(os.environ.get("OPPORTUNE_PROJECT", "app"))
-    return next(iter(found.submodule_search_locations or ()), "") if found else ""
+    """Return the folder of the project's features; empty without one."""
+    spec = PathFinder.find_spec(os.environ.get("OPPORTUNE_PROJECT", "app"))
+    return next(iter(spec.submodule_search_locations or ()), "") if spec else ""

@@ -1,7 +1,4 @@
-"""The terminal that a command speaks to: how wide it is, whether it has colours, and what it must not obey.
-
-Imports next to nothing, as the help needs it before anything else.
-"""
+"""Width and colours of the terminal, and safe printing. Imports little, because the help starts with it."""
 
 import os
 import sys
@@ -10,7 +7,7 @@ CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "c
 
 
 def has_colours(stream: object = None) -> bool:
-    """Tell if a stream shows colours: a terminal does, unless NO_COLOR or TERM=dumb; FORCE_COLOR makes any."""
+    """Return True if the stream is a terminal with colours. NO_COLOR, FORCE_COLOR and TERM=dumb are respected."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -19,13 +16,13 @@ def has_colours(stream: object = None) -> bool:
 
 
 def is_terminal(stream: object = None) -> bool:
-    """Tell if a stream is a terminal; standard output by default."""
+    """Return True if the stream, by default standard output, is a terminal."""
     isatty = getattr(sys.stdout if stream is None else stream, "isatty", None)
     return bool(isatty and isatty())
 
 
 def columns() -> int:
-    """The width of the terminal; 0 where there is none, and nothing has to fit."""
+    """Return the width of the terminal; 0 without a terminal."""
     if not is_terminal():
         return 0
     try:
@@ -35,17 +32,17 @@ def columns() -> int:
 
 
 def styled(text: str, style: str, stream: object = None) -> str:
-    """The text in a style of `CODES`, where the stream shows colours."""
+    """Return the text in a style of `CODES` if the stream has colours."""
     return f"\x1b[{CODES[style]}m{text}\x1b[0m" if has_colours(stream) else text
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal obeys: names of files and words of servers may hold such."""
-    return "".join(mark if mark.isprintable() else "?" for mark in text)
+    """Replace control characters, which file names and responses of servers may contain."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def fold(text: str, width: int) -> list[str]:
-    """The words as lines of at most that width, where it is not 0."""
+    """Wrap the text into lines of at most this width; 0 for a single line."""
     lines: list[str] = []
     for word in text.split():
         if lines and (not width or len(lines[-1]) + 1 + len(word) <= width):

@@ -1,4 +1,4 @@
-"""A piece of work in one transaction on the configured database, for commands."""
+"""Transactions of commands on the configured database."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,19 +24,25 @@ R = TypeVar("R")
 
 
 def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
-    """Do the work and commit it.
+    """Run a function in a transaction on the site's database, and commit.
+
+    Args:
+        work: Async function that gets the session.
+
+    Returns:
+        The result of the function.
 
     Raises:
-        OperatorError: the database is out of reach or not migrated, or what the work itself complains about.
+        OperatorError: the database is not available or not migrated, or the function raised it.
     """
     return with_jobs(lambda _jobs, session: work(session))
 
 
 def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
-    """The same for work on the site's jobs. What it queues is done before this ends where JOBS=inline.
+    """Run a function with the job queue and a session, and commit. With JOBS=inline, its jobs then run immediately.
 
     Raises:
-        OperatorError: as above.
+        OperatorError: the database is not available or not migrated, or the function raised it.
     """
     settings = migrated_settings()
     with runner() as loop:
@@ -44,14 +50,14 @@ def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) ->
 
 
 def migrated_settings() -> Settings:
-    """The settings, where their database has every migration.
+    """Return the settings, if the database has all migrations.
 
     Raises:
-        OperatorError: it lacks some, or is out of reach.
+        OperatorError: the database is not available, or migrations are missing.
     """
     settings = get_settings()
     if pending_migrations(settings, installed_names()):
-        raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
+        raise OperatorError("The database is not migrated. Run: python3 oppman.py migrate")
     return settings
 
 
@@ -70,7 +76,7 @@ async def _do(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
-    """The site's jobs and database, without the site."""
+    """Open the job queue and the database, without the site."""
     database = open_database(settings)
     features = all_features(installed_features())
     services = open_services(settings, database, open_storage(settings, database), features)

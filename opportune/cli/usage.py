@@ -1,4 +1,4 @@
-"""Messages about a wrong command line."""
+"""Messages about wrong usage of the command line."""
 
 from collections.abc import Iterable
 
@@ -6,17 +6,17 @@ from opportune.runtime.suggestions import did_you_mean
 
 
 def no_such_option(word: str, options: Iterable[str]) -> str:
-    """`No such option: --wiht. Did you mean --with?`, or its first half where no long option is near."""
+    """Return `No such option: --wiht. Did you mean --with?`, without the hint if no option is similar."""
     long = [option.removeprefix("--") for option in options if option.startswith("--")]
     return f"No such option: {word}.{did_you_mean(word.lstrip('-'), long, prefix='--')}"
 
 
 def unknown_command(name: str, names: Iterable[str]) -> str:
-    """Return `Unknown command 'migrat'. Did you mean migrate?`, or nothing if there is such a command."""
+    """Return `Unknown command 'migrat'. Did you mean migrate?`; empty for known commands."""
     names = list(names)
     return "" if name in names else f"Unknown command {name!r}.{did_you_mean(name, names)}"
 
 
 def wrong_usage(command: str, message: str) -> str:
-    """The line for it, which ends with where to read on."""
+    """Return the error message, with a hint to the help."""
     return f"{command}: {message if message.endswith(('.', '?')) else f'{message}.'} See: python3 {command} --help"

@@ -14,7 +14,7 @@ import uv
 
 from opportune import __version__
 from opportune.config.project import FRAMEWORK, PROJECT
-from tests.opportune.cli.command_server import bring_compiled
+from tests.opportune.cli.command_server import link_bytecode
 
 TIMEOUT_SECONDS = 120
 COPIED_FILES = ("oppman.py", "pyproject.toml", "migrations/script.py.mako", "tests/__init__.py", "tests/conftest.py")
@@ -105,8 +105,8 @@ def python(wheel: Path, tmp_path: Path) -> Path:
     run(tmp_path, uv.find_uv_bin(), "pip", "install", "--offline", "--no-cache", "--no-deps", "--python", python, wheel)
     packages = run(tmp_path, python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    bring_compiled(Path(packages))
-    for path in FRAMEWORK.rglob("*.py"):  # compiled files need the same modification times
+    link_bytecode(Path(packages))
+    for path in FRAMEWORK.rglob("*.py"):  # what is compiled is good for files of the same age and length
         shutil.copystat(path, Path(packages, path.relative_to(PROJECT)))
     return python
 

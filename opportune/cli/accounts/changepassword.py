@@ -15,11 +15,11 @@ from opportune.cli.transaction import in_transaction
 
 
 def command(
-    email: Annotated[str | None, typer.Argument(help="Whose password.")] = None,
+    email: Annotated[str | None, typer.Argument(help="E-mail address of the user.")] = None,
     password: Annotated[str | None, NEW_PASSWORD] = None,
     no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "changepassword EMAIL")
     password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", find_user)
     user = in_transaction(lambda session: set_password(session, email, password))
-    say(f"{user.email} has a new password and is signed out everywhere.")
+    say(f"{user.email} has a new password and was signed out everywhere.")

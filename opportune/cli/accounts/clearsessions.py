@@ -1,6 +1,6 @@
 """Delete expired sessions and tokens, and old account events.
 
-Counts of attempts that have expired go as well.
+Also deletes expired counters of sign-in attempts.
 """
 
 from opportune.accounts.cleanup import delete_expired
@@ -10,5 +10,5 @@ from opportune.cli.transaction import with_jobs
 
 def command() -> None:
     counts = with_jobs(lambda jobs, _session: delete_expired(jobs.database, jobs.settings))
-    words = "{sessions} sessions, {tokens} tokens, {attempts} counts of attempts, {events} events of accounts"
-    say(f"Removed what is over: {words.format(**counts)}.")
+    text = "Deleted {sessions} sessions, {tokens} tokens, {attempts} attempt counters and {events} account events."
+    say(text.format(**counts))

@@ -12,14 +12,14 @@ from opportune.cli.transaction import in_transaction
 
 
 def command(
-    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail to sign in with.")] = None,
+    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail address for signing in.")] = None,
     password: Annotated[
         str | None,
-        typer.Option(envvar="SUPERUSER_PASSWORD", help="Better in the environment: lists of processes show options."),
+        typer.Option(envvar="SUPERUSER_PASSWORD", help="Prefer the variable, because process lists show options."),
     ] = None,
     no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
     password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", check_new)
     user = in_transaction(lambda session: create_superuser(session, email, password))
-    say(f"{user.email} may use the admin now.")
+    say(f"{user.email} may now use the admin.")

@@ -1,4 +1,4 @@
-"""Questions of account commands. Without a terminal a missing value is wrong usage: exit code 2."""
+"""Questions of account commands. Without a terminal, missing values are wrong usage (exit code 2)."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,11 +13,11 @@ from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 
 EmailCheck = Callable[[AsyncSession, str], Awaitable[object]]
-"""Refuses an e-mail by an OperatorError."""
+"""Raises OperatorError for an e-mail address."""
 
 
 def ask_email(no_input: bool, option: str) -> str:
-    _need_somebody(no_input, f"Say whose e-mail it is: {option}.")
+    _require_terminal(no_input, f"Enter the e-mail address: {option}.")
     while True:
         try:
             return valid_email(typer.prompt("E-mail"))
@@ -26,29 +26,26 @@ def ask_email(no_input: bool, option: str) -> str:
 
 
 def ask_password(email: str, no_input: bool, option: str, check: EmailCheck) -> str:
-    """A new password for somebody.
-
-    The check of the e-mail comes first: whoever cannot have one is not asked to think of one.
-    """
-    _need_somebody(no_input, f"Give the password: {option}.")
+    """Ask for a new password, after checking the e-mail address."""
+    _require_terminal(no_input, f"Enter the password: {option}.")
     in_transaction(lambda session: check(session, email))
     return type_password(email)
 
 
 def type_password(email: str, question: str = "Password", default: str | None = None) -> str:
-    """A password typed twice that keeps the rules; until then it asks again. The default is not asked for twice."""
+    """Ask for a valid password and its repetition until they match. The default needs no repetition."""
     while True:
         password: str = typer.prompt(question, default, hide_input=True, show_default=False)
         if password == default:
             return password
         if reason := password_problem(password, email, get_settings()):
             print(reason)
-        elif typer.prompt("The same again", hide_input=True) == password:
+        elif typer.prompt("Repeat the password", hide_input=True) == password:
             return password
         else:
-            print("These were two different passwords.")
+            print("You entered two different passwords. Try again.")
 
 
-def _need_somebody(no_input: bool, otherwise: str) -> None:
+def _require_terminal(no_input: bool, message: str) -> None:
     if no_input or not sys.stdin.isatty():
-        raise typer.BadParameter(otherwise)
+        raise typer.BadParameter(message)

@@ -24,42 +24,44 @@ from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.project import installed_features
 
 command = typer.Typer()
-command.command("password", help="Set somebody's password.")(changepassword.command)
+command.command("password", help="Set the password of a user.")(changepassword.command)
 
-SHOWN = {
+FLAG_LABELS = {
     "is_superuser": "superuser",
     "is_staff": "staff",
     "is_verified": "verified",
     "has_two_factor": "two-factor",
 }
 
-Found = tuple[User, Sequence[str]]
-Email = Annotated[str, typer.Argument(help="Whose account.", show_default=False)]
-Names = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="May be given more than once.")]
-Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="May enter the admin.")]
-Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="May do everything.")]
-Active = Annotated[bool | None, typer.Option("--active/--inactive", help="May sign in.")]
-Verified = Annotated[bool | None, typer.Option("--verified/--unverified", help="The e-mail is theirs.")]
+UserWithGroups = tuple[User, Sequence[str]]
+Email = Annotated[str, typer.Argument(help="E-mail address of the user.", show_default=False)]
+Names = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="Name of a group. Can be repeated.")]
+Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="Allow access to the admin.")]
+Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="Grant all permissions.")]
+Active = Annotated[bool | None, typer.Option("--active/--inactive", help="Allow signing in.")]
+Verified = Annotated[bool | None, typer.Option("--verified/--unverified", help="Mark the e-mail address as verified.")]
 
 
 @command.command("list")
 def list_users(
-    word: Annotated[str, typer.Argument(help="Only those with this in their e-mail.", show_default=False)] = "",
-    staff: Annotated[bool, typer.Option("--staff", help="Only staff and superusers.")] = False,
-    inactive: Annotated[bool, typer.Option("--inactive", help="Only those who cannot sign in.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
+    word: Annotated[
+        str, typer.Argument(help="List only users with this in their e-mail address.", show_default=False)
+    ] = "",
+    staff: Annotated[bool, typer.Option("--staff", help="List only staff and superusers.")] = False,
+    inactive: Annotated[bool, typer.Option("--inactive", help="List only inactive users.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of rows.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List users, the newest first."""
-    wanted = _conditions(word, staff=staff, inactive=inactive)
-    found = in_transaction(lambda session: service.list_users(session, *wanted, limit=limit))
+    """List users, newest first."""
+    conditions = _conditions(word, staff=staff, inactive=inactive)
+    users = in_transaction(lambda session: service.list_users(session, *conditions, limit=limit))
     if as_json:
-        print_json([_as_data(user, groups) for user, groups in found])
-    elif found:
-        rows = ((user.id, f"{user.created_at:%Y-%m-%d}", user.email, _remarks(user, groups)) for user, groups in found)
+        print_json([_as_data(user, groups) for user, groups in users])
+    elif users:
+        rows = ((user.id, f"{user.created_at:%Y-%m-%d}", user.email, _remarks(user, groups)) for user, groups in users)
         print_table(("ID", "SINCE", "E-MAIL", "RIGHTS"), rows, right=("ID",))
     else:
-        say("There are no such users." if wanted else "There are no users.")
+        say("No users match." if conditions else "There are no users.")
 
 
 @command.command()
@@ -73,17 +75,17 @@ def add(
     verified: Verified = None,
     join: Names = None,
 ) -> None:
-    """Add a user, who is told nothing."""
-    known = password or ask_password(email, no_input, "NEW_PASSWORD or --password", management.check_new)
-    flags = _given(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
+    """Add a user, without sending an e-mail."""
+    new_password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", management.check_new)
+    flags = _flags(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
 
-    async def work(session: AsyncSession) -> Found:
-        user = await management.add_user(session, email, known, **flags)
+    async def work(session: AsyncSession) -> UserWithGroups:
+        user = await management.add_user(session, email, new_password, **flags)
         for name in join or ():
             await service.join_group(session, user, name)
-        return await _found(session, user)
+        return await _with_groups(session, user)
 
-    _tell(in_transaction(work))
+    _print_user(in_transaction(work))
 
 
 @command.command()
@@ -94,19 +96,19 @@ def change(
     superuser: Superuser = None,
     verified: Verified = None,
     new_email: Annotated[
-        str | None, typer.Option("--email", help="Another e-mail, which is not verified unless you say so.")
+        str | None, typer.Option("--email", help="New e-mail address, unverified unless you add --verified.")
     ] = None,
     join: Names = None,
     leave: Names = None,
-    reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="The password is enough then.")] = False,
+    reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="Turn off two-factor sign-in.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Deactivate even if a feature needs the account.")] = False,
 ) -> None:
-    """Change what somebody may do, all or nothing."""
-    flags = _given(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
+    """Change a user. Either all changes are made or none."""
+    flags = _flags(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
     if not (flags or new_email or join or leave or reset_two_factor):
-        raise typer.BadParameter("Say what to change.")
+        raise typer.BadParameter("Add at least one option with a change.")
 
-    async def work(session: AsyncSession) -> Found:
+    async def work(session: AsyncSession) -> UserWithGroups:
         user = await management.find_user(session, email)
         if force:
             force_deactivation(session)
@@ -120,14 +122,14 @@ def change(
         if reset_two_factor:
             await passkeys.reset_two_factor(session, user)
             record_event(session, user, "changed_by_staff", fields="Two-factor")
-        return await _found(session, user)
+        return await _with_groups(session, user)
 
-    _tell(in_transaction(work))
+    _print_user(in_transaction(work))
 
 
 @command.command("sign-out")
 def sign_out(email: Email) -> None:
-    """End all sessions of somebody, and the tokens of their programs."""
+    """End all sessions and tokens of a user."""
 
     async def work(session: AsyncSession) -> User:
         user = await management.find_user(session, email)
@@ -135,68 +137,67 @@ def sign_out(email: Email) -> None:
         record_event(session, user, "all_sessions_ended")
         return user
 
-    say(f"{in_transaction(work).email} is signed out everywhere.")
+    say(f"{in_transaction(work).email} was signed out everywhere.")
 
 
 @command.command()
 def delete(email: Email, yes: NoInput = False) -> None:
-    """Delete somebody with all that features keep of the person. Nobody is told."""
+    """Delete a user with all personal data, without sending an e-mail."""
     if not yes:
         ask_before_deletion(in_transaction(lambda session: management.find_user(session, email)))
     features = installed_features()
     user = with_jobs(lambda jobs, session: management.delete_user(session, jobs.database, features, email))
-    say(f"{user.email} is gone, with all that was theirs.")
+    say(f"Deleted {user.email} with all personal data.")
 
 
-@command.command()
-def groups(as_json: AsJson = False) -> None:
-    """List the groups and what their members may do."""
-    found = in_transaction(service.list_groups)
+@command.command("groups")
+def list_groups(as_json: AsJson = False) -> None:
+    """List the groups and their permissions."""
+    groups = in_transaction(service.list_groups)
     if as_json:
-        print_json([{"name": name, "members": members, "grants": grants} for name, members, grants in found])
-    elif found:
-        rows = ((name, members, ", ".join(grants) or "nothing yet") for name, members, grants in found)
+        print_json([{"name": name, "members": members, "grants": grants} for name, members, grants in groups])
+    elif groups:
+        rows = ((name, members, ", ".join(grants) or "nothing yet") for name, members, grants in groups)
         print_table(("GROUP", "MEMBERS", "MAY"), rows, right=("MEMBERS",))
     else:
-        say("There are no groups. Make one in the admin.")
+        say("There are no groups. Create one in the admin.")
 
 
 def ask_before_deletion(user: User) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"Nobody can be asked whether {user.email} may be deleted: say so by --yes.")
-    typer.confirm(f"Delete {user.email} with all that is theirs? It cannot be brought back.", abort=True)
+        raise typer.BadParameter(f"Deleting {user.email} needs a confirmation. Add --yes.")
+    typer.confirm(f"Delete {user.email} with all personal data? This cannot be undone.", abort=True)
 
 
-def _given(**flags: bool | None) -> Mapping[str, bool]:
+def _flags(**flags: bool | None) -> Mapping[str, bool]:
     return {name: value for name, value in flags.items() if value is not None}
 
 
-async def _found(session: AsyncSession, user: User) -> Found:
+async def _with_groups(session: AsyncSession, user: User) -> UserWithGroups:
     await session.flush()
     return (await service.list_users(session, col(User.id) == user.id, limit=1))[0]
 
 
 def _conditions(word: str, *, staff: bool, inactive: bool) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = [col(User.email).icontains(word, autoescape=True)] if word else []
+    conditions: list[ColumnElement[bool]] = [col(User.email).icontains(word, autoescape=True)] if word else []
     if staff:
-        wanted.append(col(User.is_staff) | col(User.is_superuser))
+        conditions.append(col(User.is_staff) | col(User.is_superuser))
     if inactive:
-        wanted.append(~col(User.is_active))
-    return wanted
+        conditions.append(~col(User.is_active))
+    return conditions
 
 
-def _tell(found: Found) -> None:
-    user, groups = found
-    say(f"{user.email}: {_remarks(user, groups) or 'a user without rights'}")
+def _print_user(row: UserWithGroups) -> None:
+    user, groups = row
+    say(f"{user.email}: {_remarks(user, groups) or 'a user without permissions'}")
 
 
 def _remarks(user: User, groups: Sequence[str]) -> str:
     marks = [] if user.is_active else ["inactive"]
-    marks += [word for name, word in SHOWN.items() if getattr(user, name)]
+    marks += [word for name, word in FLAG_LABELS.items() if getattr(user, name)]
     return ", ".join([*marks, *(f"in {name}" for name in groups)])
 
 
 def _as_data(user: User, groups: Sequence[str]) -> dict[str, Any]:
-    flags = ("is_active", *SHOWN)
-    own = {name: getattr(user, name) for name in ("id", "email", *flags, "created_at")}
-    return {**own, "groups": list(groups)}
+    flags = ("is_active", *FLAG_LABELS)
+    return {name: getattr(user, name) for name in ("id", "email", *flags, "created_at")} | {"groups": list(groups)}

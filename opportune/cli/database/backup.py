@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from opportune.cli.output import print_json, print_table, say, warn, work_shown
+from opportune.cli.output import print_json, print_table, say, show_work_progress, warn
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
@@ -47,7 +47,7 @@ def command(
             raise typer.BadParameter("at BACKUP_URL it is BACKUP_KEEP that says it.", param_hint="--keep")
         send(settings)
         return
-    with work_shown():
+    with show_work_progress():
         path = create.create_backup(
             settings, MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")
         )
@@ -60,7 +60,7 @@ def send(settings: Settings) -> None:
     """Make one at BACKUP_URL, as the job does, and have it shown as the job's."""
 
     graph = MigrationGraph(installed_names())
-    with work_shown():
+    with show_work_progress():
         made = scheduled.send_backup(settings, graph, lambda line: warn(f"Notice: {line}"))
     say(f"Backed up to {BackupStore(settings).label}: {made}.")
     for old in made.superseded:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opportune.cli.output import say, warn, work_shown
+from opportune.cli.output import say, show_work_progress, warn
 from opportune.cli.terminal import is_terminal
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
@@ -55,7 +55,7 @@ def command(
     if fake or fake_initial:
         plan_of = faking(plan_of, None if fake else adopted(settings, plan_of(graph.applied(rows))))
     say(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
-    if not carry_out(settings, graph, plan_of):
+    if not apply_plan(settings, graph, plan_of):
         say("  No migrations to apply.")
 
 
@@ -118,9 +118,9 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     say(f"Forgotten: {', '.join(removed)}." if removed else "Nothing to forget.")
 
 
-def carry_out(settings: Settings, graph: MigrationGraph, plan: "Plan") -> int:
+def apply_plan(settings: Settings, graph: MigrationGraph, plan: "Plan") -> int:
     """Take the steps, telling of each, and return how many there were."""
-    with connect(settings) as connection, work_shown():
+    with connect(settings) as connection, show_work_progress():
         return run_migrations(connection, graph, plan, announced)
 
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import SecretStr
 
 from opportune.cli.options import NoInput
-from opportune.cli.output import say, work_shown
+from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
@@ -69,11 +69,11 @@ def read_identity(path: Path) -> SecretStr:
 def rehearse(settings: Settings, name: str) -> None:
     graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
     if is_file(settings, name):
-        with work_shown(), found(settings, name) as file:
+        with show_work_progress(), found(settings, name) as file:
             said = str(rehearsal.rehearse_file(file, name, Target(settings, graph, tables)))
         say(f"Restored as a rehearsal. {said}.")
         return
-    with work_shown():
+    with show_work_progress():
         said = str(rehearsal.rehearse(settings, graph, tables, name))
     say(f"Restored as a rehearsal. {said}.")
     if not graph.pending(recorded_revisions_of(settings)):
@@ -119,7 +119,7 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
         with open_archive(file):  # what is no backup is the first thing to know
             raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
     target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
-    with work_shown():
+    with show_work_progress():
         restored = restore_backup(
             file,
             target,

@@ -1,4 +1,4 @@
-"""Write a host's files, check the settings by its rules, rehearse it here."""
+"""Write the files of a host, check production settings, or rehearse a deployment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from opportune.checks import Finding
-from opportune.cli.deploy.questions import complete_options
-from opportune.cli.deploy.rehearse import host_meant, rehearse
-from opportune.cli.development.check_results import as_data, refuse_errors, tell
+from opportune.cli.deploy.questions import answered
+from opportune.cli.deploy.rehearse import rehearse, suggestion
+from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.startup import address_faults
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.project.git import Git
@@ -46,14 +46,14 @@ command.command()(rehearse)
 
 
 def recipe_of(name: str) -> Recipe:
-    """The recipe of a host.
+    """Return the recipe of a host.
 
     Raises:
-        typer.BadParameter: there is none of that name.
+        typer.BadParameter: there is no such host.
     """
     if recipe := RECIPES.get(name.lower()):
         return recipe
-    raise typer.BadParameter(f"There is no host {name[:40]!r}.{host_meant(name)} Known are {', '.join(RECIPES)}.")
+    raise typer.BadParameter(f"There is no host {name[:40]!r}.{suggestion(name)} Choose from {', '.join(RECIPES)}.")
 
 
 HostName = Annotated[
@@ -64,28 +64,30 @@ HostName = Annotated[
 @command.command()
 def init(
     host: HostName,
-    name: Annotated[str, typer.Option(help="What the host calls the site. [default: the project's name]")] = "",
-    domain: Annotated[str, typer.Option(help="A domain of your own, such as example.org.")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Write files anew that have been edited.")] = False,
+    name: Annotated[str, typer.Option(help="Name of the site at the host. [default: the project's name]")] = "",
+    domain: Annotated[str, typer.Option(help="Domain of the site, such as example.org.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite edited files.")] = False,
 ) -> None:
-    """Write what a host wants into the project. Says what comes next."""
+    """Write the files of a host, and print the next steps."""
     recipe = recipe_of(host)
     site = site_names(name, domain)
     results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
     for result in results:
-        tell_file(result)
-    tell_env(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
-    keep_out_of_git()
-    tell_lines(f"What to know of {recipe.host.title}", [f"- {line}" for line in trap_lines(recipe, site)])
-    tell_lines("What comes next", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
+        print_file_result(result)
+    print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
+    ignore_in_git()
+    print_lines(f"Notes on {recipe.host.title}", [f"- {line}" for line in trap_lines(recipe, site)])
+    print_lines("Next steps", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
     say(f"\nMore: docs/deploy/{recipe.host.name.removesuffix('-persistent')}.md")
-    if kept := [result.path for result in results if result.outcome is Outcome.KEPT]:
-        raise OperatorError(f"{', '.join(kept)} has been edited and stays as it is; --force writes it as shown above.")
+    if edited := [result.path for result in results if result.outcome is Outcome.KEPT]:
+        raise OperatorError(
+            f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."
+        )
 
 
 def first_commands(host: str) -> list[str]:
     return [
-        f"# Fill in {ENV_PRODUCTION}. Then its settings by the host's rules, and the whole of it on this machine:",
+        f"# Fill in {ENV_PRODUCTION}. Then check it, and rehearse the deployment on this machine:",
         *(f"python3 oppman.py deploy {verb} {host}" for verb in ("check", "rehearse")),
     ]
 
@@ -101,13 +103,13 @@ def site_names(name: str, domain: str) -> SiteNames:
     )
 
 
-def tell_file(result: FileResult) -> None:
+def print_file_result(result: FileResult) -> None:
     say(f"{result.outcome.value} {result.path}")
     for line in result.diff.splitlines():
         say(f"  {styled(line, {'-': 'red', '+': 'green'}.get(line[:1], 'bold'))}")
 
 
-def tell_env(added: list[str] | None, recipe: Recipe) -> None:
+def print_env_result(added: list[str] | None, recipe: Recipe) -> None:
     if added is None:
         generated = [name for name in setting_hints(recipe) if name in GENERATED]
         say(f"Wrote {ENV_PRODUCTION}" + (f", with a new {' and '.join(generated)}" if generated else ""))
@@ -117,16 +119,16 @@ def tell_env(added: list[str] | None, recipe: Recipe) -> None:
         say(f"Unchanged {ENV_PRODUCTION}")
 
 
-def keep_out_of_git() -> None:
-    """Have git pass over a file in which secrets will stand."""
+def ignore_in_git() -> None:
+    """Add the file with production secrets to .gitignore."""
     path = PROJECT / ".gitignore"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if ENV_PRODUCTION not in {line.strip().lstrip("/") for line in text.splitlines()}:
         write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
-        warn(f"Added {ENV_PRODUCTION} to .gitignore: secrets will stand in it.")
+        warn(f"Added {ENV_PRODUCTION} to .gitignore, because it will contain secrets.")
 
 
-def tell_lines(heading: str, lines: list[str]) -> None:
+def print_lines(heading: str, lines: list[str]) -> None:
     say(f"\n{styled(heading, 'bold')}")
     for line in lines:
         say(f"  {line}".rstrip())
@@ -136,26 +138,28 @@ def tell_lines(heading: str, lines: list[str]) -> None:
 def check(
     host: HostName,
     env_file: Annotated[
-        Path | None, typer.Option("--env-file", help=f"The settings. [default: {ENV_PRODUCTION}, if there is one]")
+        Path | None,
+        typer.Option("--env-file", help=f"File with the settings. [default: {ENV_PRODUCTION}, if it exists]"),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "--no-input", help="Ask nothing: no paid plan, no volume, no pooler.")
+        bool, typer.Option("--yes", "--no-input", help="Ask no questions: no paid plan, no volume, no pooler.")
     ] = False,
-    paid: Annotated[bool | None, typer.Option("--paid/--free", help="The plan.", show_default=False)] = None,
+    paid: Annotated[bool | None, typer.Option("--paid/--free", help="Plan at the host.", show_default=False)] = None,
     volume: Annotated[
-        bool | None, typer.Option("--volume/--no-volume", help="A disk that is kept is at data/.", show_default=False)
+        bool | None,
+        typer.Option("--volume/--no-volume", help="A persistent volume is mounted at data/.", show_default=False),
     ] = None,
     pooler: Annotated[
-        bool | None, typer.Option("--pooler/--no-pooler", help="PgBouncer before the database.", show_default=False)
+        bool | None, typer.Option("--pooler/--no-pooler", help="The database is behind PgBouncer.", show_default=False)
     ] = None,
-    domain: Annotated[str, typer.Option(help="A domain of your own.")] = "",
-    workers: Annotated[int, typer.Option(min=1, help="What runserver gets as --workers.")] = 1,
+    domain: Annotated[str, typer.Option(help="Domain of the site.")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Number of workers of runserver.")] = 1,
     ephemeral: Annotated[
-        bool, typer.Option("--ephemeral", help="What is written may be lost at each restart: a demonstration.")
+        bool, typer.Option("--ephemeral", help="Accept that restarts lose all data, for a demonstration.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs; asks nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and ask no questions.")] = False,
 ) -> None:
-    """Look at production's settings as the host will, before a push. Exits with 1 if there are errors."""
+    """Check the production settings against the rules of a host. The exit code is 1 if there are errors."""
     recipe = recipe_of(host)
     file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
     options = DeploymentOptions(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)
@@ -164,17 +168,16 @@ def check(
         print_json({"host": recipe.host.name, **as_data(findings, ())})
     else:
         say(f"{recipe.host.title}, with the settings of {display_path(file) if file else 'the environment'}:")
-        tell(findings, ())
+        print_findings(findings, ())
     refuse_errors(findings)
     if not as_json:
         say("No errors found.")
 
 
 def check_git(file: Path) -> Iterator[Finding]:
-    if (PROJECT / ".git").exists() and Git(PROJECT).answers("ls-files", "--error-unmatch", file.resolve()):
+    if (PROJECT / ".git").exists() and Git(PROJECT).succeeds("ls-files", "--error-unmatch", file.resolve()):
         yield Finding(
-            f"git has {file.name}, and with it whoever has the repository: git rm --cached {file.name}, and make new "
-            "secrets."
+            f"{file.name} is in git, which exposes its secrets. Run git rm --cached {file.name} and create new ones."
         )
 
 
@@ -185,13 +188,13 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
         yield from check_file(recipe, file)
         yield from check_git(file)
     yield from check_service_file(recipe, values, PROJECT)
-    settings, faults = settings_from(recipe, values)
-    yield from faults
+    settings, findings = settings_from(recipe, values)
+    yield from findings
     if settings:
         yield from check_domain(recipe, settings.base_url, PROJECT)
-        deployment = Deployment(recipe, settings, values, options)
-        told = [*check_deployment(replace(deployment, options=complete_options(deployment, yes=yes)))]
-        yield from told
-        # What no rule of a host is about, and a start there would refuse: a schedule, the cache's address.
-        known = {each.text for each in told}
-        yield from (Finding(text) for text in address_faults(settings) if text not in known)
+        deployment = Deployment(recipe, settings, values, answers)
+        findings = [*check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))]
+        yield from findings
+        # Invalid addresses and schedules would also prevent the start, but are not covered by the rules of a host.
+        reported = {finding.text for finding in findings}
+        yield from (Finding(text) for text in address_faults(settings) if text not in reported)

@@ -1,4 +1,4 @@
-"""Questions of `deploy check` that no setting answers."""
+"""Questions of `deploy check` about facts that are not in the settings."""
 
 import sys
 from dataclasses import replace
@@ -19,28 +19,28 @@ FLAGS = {
 EMPTY = {"domain": ""}
 QUESTIONS = {
     "is_paid": "Is it a paid plan?",
-    "has_volume": "Is a volume mounted where the site writes (data/)?",
+    "has_volume": "Is a volume mounted at data/, where the site writes?",
     "has_pooler": "Is there a pooler such as PgBouncer in front of the database?",
-    "domain": "Is there a domain of your own?",
+    "domain": "Does the site have its own domain?",
 }
 
 
-def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
-    """Ask for unknown options, or set them to no with `yes`.
+def answered(deployment: Deployment, *, yes: bool) -> Answers:
+    """Complete the answers by asking, or with `yes` by answering no.
 
     Raises:
-        typer.BadParameter: there is no terminal. It names the options of all open questions.
+        typer.BadParameter: there is no terminal. The message names the options of all open questions.
     """
-    options = deployment.options
-    names = [name for name in QUESTIONS if getattr(options, name) is None and _matters(name, deployment)]
+    answers = deployment.answers
+    names = [name for name in QUESTIONS if getattr(answers, name) is None and _is_relevant(name, deployment)]
     if names and not yes and not sys.stdin.isatty():
-        questions = " ".join(f"{_question(name, deployment)} Say {FLAGS[name]}." for name in names)
-        raise typer.BadParameter(f"{questions} Or say --yes for no to all of them.")
-    given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment) for name in names}
-    return replace(options, **given)
+        questions = " ".join(f"{_question(name, deployment)} Add {FLAGS[name]}." for name in names)
+        raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
+    choices: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment) for name in names}
+    return replace(answers, **choices)
 
 
-def _matters(name: str, deployment: Deployment) -> bool:
+def _is_relevant(name: str, deployment: Deployment) -> bool:
     recipe, url = deployment.recipe, deployment.database
     if name == "is_paid":
         return bool(recipe.paid_lifts)
@@ -58,14 +58,14 @@ def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
 
 def _question(name: str, deployment: Deployment) -> str:
     plan = deployment.recipe.paid_from
-    return f"Is it the plan {plan}, or a larger one?" if name == "is_paid" and plan else QUESTIONS[name]
+    return f"Is it the plan {plan} or a larger one?" if name == "is_paid" and plan else QUESTIONS[name]
 
 
 def _ask(name: str, deployment: Deployment) -> bool | str:
     question = _question(name, deployment)
     if name == "domain":
         domain: str = typer.prompt(
-            f"{question} Its name, or nothing:", default="", show_default=False, prompt_suffix=" "
+            f"{question} Enter its name, or nothing:", default="", show_default=False, prompt_suffix=" "
         )
         return require_domain(domain) if domain.strip() else ""
     return typer.confirm(question)

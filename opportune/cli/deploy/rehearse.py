@@ -1,4 +1,4 @@
-"""`oppman.py deploy rehearse`: a deployment tried on this machine, under a host's rules."""
+"""`oppman.py deploy rehearse`: simulates a deployment on this machine under the rules of a host."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from opportune.ops.deploy.rehearsal.services import postgresql
 from opportune.ops.deploy.rehearsal.stage import Outcome
 from opportune.runtime.suggestions import did_you_mean
 
-ALSO_CALLED = {
+ALIASES = {
     **dict.fromkeys(("droplet", "digitalocean", "hetzner", "vps", "systemd", "debian", "ubuntu"), "linux"),
     **dict.fromkeys(("docker", "docker-compose"), "compose"),
     **dict.fromkeys(("procfile", "dokku"), "heroku"),
@@ -28,47 +28,51 @@ ALSO_CALLED = {
     **dict.fromkeys(("hf", "spaces"), "huggingface"),
     "k8s": "kubernetes",
 }
-"""Other words for hosts, by which no likeness leads to them."""
-COLOURS = {"PASSED": "green", "FAILED": "red", "SKIPPED": "dim"}
+"""Other names of hosts that similarity would not find."""
+COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
 
 
 def rehearse(
-    names: Annotated[list[str] | None, typer.Argument(metavar="HOST", help="Whose rules to keep.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Those of every host, one after the other.")] = False,
+    names: Annotated[list[str] | None, typer.Argument(metavar="HOST", help="Hosts whose rules to apply.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Rehearse for every host.")] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="With the host's own clocks and processor: minutes. [default: seconds]")
+        bool,
+        typer.Option(
+            "--full",
+            help="Use the real timeouts and processor limits of the host, which takes minutes. [default: seconds]",
+        ),
     ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the files of the rehearsal, to look around.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the files of the rehearsal.")] = False,
 ) -> None:
-    """Go through a deployment on this machine, under a host's rules."""
+    """Rehearse a deployment on this machine under the rules of a host."""
     if sys.platform == "win32":
-        raise OperatorError("Rehearsals need Linux or macOS: on Windows run them in WSL.")
-    hosts = chosen(names or [], every=every)
+        raise OperatorError("Rehearsals need Linux or macOS. On Windows, run them in WSL.")
+    hosts = selected_hosts(names or [], every=every)
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as loop:
         raise typer.Exit(1 if loop.run(_rehearse(hosts, full=full, keep=keep)) else 0)
-    raise typer.Exit(130)  # by whom or what it was ended, nothing is left behind
+    raise typer.Exit(130)
 
 
-def chosen(names: list[str], *, every: bool) -> list[Host]:
-    """The hosts of these names.
+def selected_hosts(names: list[str], *, every: bool) -> list[Host]:
+    """Return the hosts of these names.
 
     Raises:
-        BadParameter: there is no such host, or none is named.
+        BadParameter: there is no such host, or no name.
     """
     if every:
         return list(HOSTS.values())
     if not names:
-        raise typer.BadParameter(f"name a host ({', '.join(HOSTS)}), or --all.")
+        raise typer.BadParameter(f"Enter a host ({', '.join(HOSTS)}) or --all.")
     for name in names:
         if name not in HOSTS:
-            known = host_meant(name) or f" Known are {', '.join(HOSTS)}."
-            raise typer.BadParameter(f"There is no host {name[:40]!r}.{known}")
+            hint = suggestion(name) or f" Choose from {', '.join(HOSTS)}."
+            raise typer.BadParameter(f"There is no host {name[:40]!r}.{hint}")
     return [HOSTS[name] for name in names]
 
 
-def host_meant(name: str) -> str:
-    """` Did you mean fly?`, or nothing."""
-    other = ALSO_CALLED.get(name.lower())
+def suggestion(name: str) -> str:
+    """Return ` Did you mean fly?`; empty without a similar host."""
+    other = ALIASES.get(name.lower())
     return f" Did you mean {other}?" if other else did_you_mean(name, HOSTS)
 
 
@@ -76,18 +80,18 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes: list[Outcome] = []
-    endpoint = find_question_endpoint(application())
+    questions = find_asking(application())
     with postgresql() as server:
         for host in hosts:
             say(f"\n{host.title}")
-            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, endpoint, keeps_files=keep)
+            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, questions, keeps_files=keep)
             async for result in rehearsal.run(lambda line: say(f"  {line}")):
                 outcomes.append(result.outcome)
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])
                 print(f"  {word}  {result.step:<18} {result.text}", flush=True)
-                if result.fix:
-                    print(f"  {'':8}  {'':18} fix: {result.fix}", flush=True)
+                if result.mend:
+                    print(f"  {'':8}  {'':18} fix: {result.mend}", flush=True)
     counts = {outcome: outcomes.count(outcome) for outcome in Outcome}
-    words = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.SKIPPED]} skipped"
-    say(f"\n{words}{'' if full else ' (clocks scaled down; --full has their own)'}.")
+    summary = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.LEFT_OUT]} skipped"
+    say(f"\n{summary}{'' if full else ' (shortened timeouts; use --full for the real ones)'}.")
     return counts[Outcome.FAILED]

@@ -1,4 +1,4 @@
-"""A certificate of this machine's own for `runserver --https`, made on the spot and kept between starts."""
+"""Self-signed certificate for `runserver --https`, stored between starts."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -15,27 +15,27 @@ from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import replacement
 
 CERTIFICATE = PROJECT / "data/https.pem"
-"""Key and certificate in one file, which git ignores as all of `data/`."""
+"""File with the key and the certificate. git ignores the folder."""
 LIFETIME_DAYS = 397
-"""Browsers refuse one that is valid for longer."""
+"""Browsers refuse longer lifetimes."""
 MIN_DAYS_LEFT = 7
 
 
 def certificate_for(host: str, path: Path = CERTIFICATE) -> Path:
-    """The file with a certificate for this host and for this machine; a new one where it is missing or about to end.
+    """Return the file with a certificate for this host and machine. A missing or expiring one is replaced.
 
     Raises:
-        OperatorError: it cannot be written.
+        OperatorError: the file cannot be written.
     """
     names = list(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), host)))
     if not _is_valid(path, names):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacement(path) as file:
-                file.write(_make(names))
+                file.write(_create(names))
         except OSError as error:
             raise OperatorError(
-                f"{path} cannot be written ({error.strerror}): --https keeps its certificate there."
+                f"{path} cannot be written ({error.strerror}). --https stores its certificate there."
             ) from error
     return path
 
@@ -45,14 +45,14 @@ def _is_valid(path: Path, names: list[str]) -> bool:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
         return False
-    kept = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    left = certificate.not_valid_after_utc - datetime.now(UTC)
-    return left > timedelta(days=MIN_DAYS_LEFT) and {_general_name(name) for name in names} <= set(kept)
+    existing = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    remaining = certificate.not_valid_after_utc - datetime.now(UTC)
+    return remaining > timedelta(days=MIN_DAYS_LEFT) and {_general_name(name) for name in names} <= set(existing)
 
 
-def _make(names: list[str]) -> bytes:
+def _create(names: list[str]) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Opportune, for development on this machine")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Opportune development certificate")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -1,6 +1,6 @@
-"""Look for mistakes in settings and database.
+"""Check the settings, the code and the database.
 
-Exits with 1 if there are errors.
+The exit code is 1 if there are errors.
 """
 
 import sys
@@ -24,7 +24,7 @@ from opportune.checks import Check, Finding, check_production, check_secret_key,
 from opportune.cli.conflict_markers import ADVICE, conflicting_files
 from opportune.cli.database.makemigrations import collect
 from opportune.cli.development import startup
-from opportune.cli.development.check_results import as_data, refuse_errors, tell
+from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.check_vectors import check_vectors
 from opportune.cli.feature_commands import repeated_commands
 from opportune.cli.loop import runner
@@ -63,20 +63,20 @@ SAMPLE_DOMAIN = "@example.com"
 
 
 def command(
-    deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
+    deploy: Annotated[bool, typer.Option("--deploy", help="Add the checks for production.")] = False,
     try_out: Annotated[
-        bool, typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?")
+        bool, typer.Option("--try", help="Also connect to the mail server and the backup storage.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
     checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(TRIALS if try_out else ())]
     with progress("Checking", len(checks), "checks") as bar:
-        findings = [*carried_out(checks, settings, bar)]
+        findings = [*run_checks(checks, settings, bar)]
     if as_json:
         print_json(as_data(findings, notices(settings)))
     else:
-        tell(findings, notices(settings))
+        print_findings(findings, notices(settings))
     refuse_errors(findings)
     if not as_json:
         say("No errors found.")
@@ -87,21 +87,21 @@ def deploy_checks() -> tuple[Check, ...]:
     return (*checks, check_superusers)
 
 
-def carried_out(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
+def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
     for check in checks:
         yield from check(settings)
         bar.advance()
 
 
 def check_conflicts(_settings: Settings) -> Iterator[Finding]:
-    for place in conflicting_files(PROJECT):
-        yield Finding(f"Conflict markers in {place}: {ADVICE}")
+    for location in conflicting_files(PROJECT):
+        yield Finding(f"Conflict markers in {location}. {ADVICE}")
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env"
     if path.exists() and _others_may_read(path):
-        yield Finding(f"Other users of this machine can read the secrets in .env: run chmod 600 {path}.")
+        yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
 
 
 def _others_may_read(path: Path) -> bool:
@@ -109,11 +109,11 @@ def _others_may_read(path: Path) -> bool:
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:
-    known = setting_names()
+    names = setting_names()
     for name in dotenv_values(PROJECT / ".env"):
-        if name.upper() not in known:
-            advice = did_you_mean(name, known) or " .env.example lists all."
-            yield Finding(f"{name} in .env is no setting and has no effect.{advice}", is_error=False)
+        if name.upper() not in names:
+            hint = did_you_mean(name, names) or " .env.example lists all settings."
+            yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
 
 
 def check_addresses(settings: Settings) -> Iterator[Finding]:
@@ -125,7 +125,7 @@ def check_registration(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:
-    """Report mistakes in the features' settings, and what their own checks find."""
+    """Check the settings of features, and run their checks."""
     try:
         read_feature_settings(settings, installed_features())
     except OperatorError as error:
@@ -137,48 +137,48 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
-    """Names in the options of views that nothing has, with which the site does not start."""
+    """Find unknown names in the options of admin views, which would prevent the start."""
     yield from map(Finding, view_faults([view for view, _ in view_classes(installed_features())]))
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:
-    """Nobody imports a file of hooks but a feature that lists them."""
+    """Find hooks that are not listed by their feature, and so never imported."""
     for feature in installed_features():
         path = PROJECT / PACKAGE / feature.name / "hooks.py"
         if path.exists() and not feature.hooks:
             yield Finding(
-                f"{display_path(path)} has no effect: list its functions in Feature({feature.name!r}, …, hooks=[…])."
+                f"{display_path(path)} has no effect. List its functions in Feature({feature.name!r}, …, hooks=[…])."
             )
 
 
 def check_commands(_settings: Settings) -> Iterator[Finding]:
-    """Report commands of features that oppman.py replaces, and names that are defined twice."""
+    """Find commands of features that are hidden by built-in ones, and duplicate names."""
     for feature in installed_features():
         path = PROJECT / PACKAGE / feature.name / "commands.py"
         if feature.name in MODULES and path.exists():
             yield Finding(
-                f"{display_path(path)} has no effect: oppman.py has a command {feature.name} of its own. "
-                "Put yours into a feature with another name."
+                f"{display_path(path)} has no effect, because oppman.py has a built-in command {feature.name}. "
+                "Move yours to a feature with another name."
             )
-        yield from (Finding(f"{display_path(path)}: {fault}") for fault in repeated_commands(str(path)))
+        yield from (Finding(f"{display_path(path)}: {problem}") for problem in repeated_commands(str(path)))
 
 
 def check_schemas(_settings: Settings) -> Iterator[Finding]:
-    """Field types that Pydantic cannot read, with which the first request fails."""
+    """Find field types that Pydantic cannot resolve, which would make the first request fail."""
     yield from map(Finding, schema_faults())
 
 
 def check_permissions(_settings: Settings) -> Iterator[Finding]:
-    """Models and actions that nobody can be granted, in groups of features, in routes and in templates."""
+    """Find unknown models and actions in groups of features, routes and templates."""
     permissions = Permissions(installed_features())
     try:
         yield from map(Finding, permissions.faults())
-    except Exception as error:  # noqa: BLE001 - FastAPI's, of many kinds, for a route that it cannot make
+    except Exception as error:  # noqa: BLE001 - FastAPI raises many types for an invalid route
         notes = getattr(error, "__notes__", [])
         yield Finding(" ".join([str(error).partition("\n")[0], *notes]))
-    for place, names in calls_in_templates("may"):
-        if len(names) == 2 and (fault := permissions.fault(*names)):
-            yield Finding(f"{place}: {fault}")
+    for location, names in calls_in_templates("may"):
+        if len(names) == 2 and (problem := permissions.fault(*names)):
+            yield Finding(f"{location}: {problem}")
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
@@ -191,18 +191,18 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env.example"
     if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
         yield Finding(
-            ".env.example differs from the settings: .venv/bin/python -m opportune.config.env_example writes it anew.",
+            ".env.example does not match the settings. Update it: .venv/bin/python -m opportune.config.env_example",
             is_error=False,
         )
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    with suppress(OperatorError), runner() as loop:  # check_addresses tells
-        if fault := loop.run(_storage_fault(settings)):
-            yield Finding(fault)
+    with suppress(OperatorError), runner() as loop:  # reported by check_addresses
+        if problem := loop.run(_storage_problem(settings)):
+            yield Finding(problem)
 
 
-async def _storage_fault(settings: Settings) -> str:
+async def _storage_problem(settings: Settings) -> str:
     database = open_database(settings)
     try:
         return await open_storage(settings, database).check()
@@ -211,8 +211,8 @@ async def _storage_fault(settings: Settings) -> str:
 
 
 def try_mail(settings: Settings) -> Iterator[Finding]:
-    """Ask the mail server of MAIL_URL if it would take an e-mail; none is sent."""
-    with suppress(OperatorError):  # check_addresses tells
+    """Connect to the mail server of MAIL_URL without sending an e-mail."""
+    with suppress(OperatorError):  # reported by check_addresses
         transport = transport_for(settings)
         with runner() as loop:
             try:
@@ -222,8 +222,8 @@ def try_mail(settings: Settings) -> Iterator[Finding]:
 
 
 def try_backups(settings: Settings) -> Iterator[Finding]:
-    """Ask the place of BACKUP_URL for its list; nothing is sent there."""
-    with suppress(OperatorError):  # it is empty, or check_addresses tells
+    """List the backups at BACKUP_URL, without writing there."""
+    with suppress(OperatorError):  # not set, or reported by check_addresses
         store = BackupStore(settings)
         try:
             store.all()
@@ -235,7 +235,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     try:
         startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
     except OperatorError as error:
-        # The address that nobody has written has no mistake in it: a fresh clone has no database yet.
+        # A fresh clone has no database yet, so with the default address this is only a warning.
         is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
         yield Finding(str(error), is_error=not is_fresh)
         return
@@ -245,27 +245,27 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(str(error))
         return
     yield from map(Finding, faults)
-    if lost := startup.data_loss_warning(settings):
-        yield Finding(lost)
+    if warning := startup.data_loss_warning(settings):
+        yield Finding(warning)
     if not faults:
         yield from check_models(settings)
     yield from check_pending(settings)
 
 
 def check_pending(settings: Settings) -> Iterator[Finding]:
-    """Find pending migrations that would make visitors wait, or break the running version."""
+    """Find pending migrations that would block requests or break the running version."""
     url = migration_url(settings)
     if url.readonly_notice or not (recorded := recorded_revisions_of(settings)):
         return
     pending = MigrationGraph(installed_names()).pending(recorded)
     for lock in table_locks(pending) if url.kind == "postgresql" else ():
         yield Finding(f"{lock.migration}: {lock} See docs/migrations.md, Locks.", is_error=False)
-    for each in incompatibilities(pending, url.kind):
-        yield Finding(f"{each.migration}: {each} See docs/migrations.md, While the site runs.", is_error=False)
+    for problem in incompatibilities(pending, url.kind):
+        yield Finding(f"{problem.migration}: {problem} See docs/migrations.md, While the site runs.", is_error=False)
 
 
 def notices(settings: Settings) -> Iterator[str]:
-    """Notices about the database addresses. `check_database` names an address that cannot be read."""
+    """Yield notices about the database addresses. `check_database` reports invalid ones."""
     with suppress(OperatorError):
         url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         direct = migration_url(settings)
@@ -275,21 +275,21 @@ def notices(settings: Settings) -> Iterator[str]:
         if direct.name != url.name:
             yield from (f"{direct.name}: {notice}" for notice in direct.notices)
             if direct.pooled:
-                yield f"{direct.name} names a pooler, too: take the address that your provider shows as direct."
+                yield f"{direct.name} also uses a pooler. Use the address that your provider calls direct."
         elif url.direct:
-            yield f"Migrations go through the pooler. To spare it, set DATABASE_DIRECT_URL to {url.direct}."
+            yield f"Migrations use the pooler. To bypass it, set DATABASE_DIRECT_URL to {url.direct}."
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
-    choices = Choices(may_drop=False)  # what is lost may have a new name, and that is asked first
+    answers = Answers(may_drop=False)  # a missing column may have been renamed, which makemigrations asks first
     try:
         drafts = collect(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
     except OperatorError as error:
-        yield Finding(f"makemigrations would stop: {error}", is_error=False)
+        yield Finding(f"makemigrations would fail: {error}", is_error=False)
         return
     if features := ", ".join(draft.feature for draft in drafts):
         yield Finding(
-            f"The models of {features} are ahead of their migrations: run python3 oppman.py makemigrations.",
+            f"The models of {features} have changes without migrations. Run python3 oppman.py makemigrations.",
             is_error=False,
         )
 
@@ -298,16 +298,16 @@ def check_icons(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     add_icons(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
-    yield from (Finding(fault, is_error=False) for fault in icons.faults())
+    yield from (Finding(problem, is_error=False) for problem in icons.faults())
 
 
 def check_superusers(_settings: Settings) -> Iterator[Finding]:
     try:
         emails = in_transaction(sample_superusers)
-    except OperatorError:  # check_database has told
+    except OperatorError:  # reported by check_database
         return
     for email in emails:
-        yield Finding(f"{email} is a superuser with an address of the documentation: use one that somebody reads.")
+        yield Finding(f"{email} is a superuser with an example address. Use a real e-mail address.")
 
 
 async def sample_superusers(session: AsyncSession) -> list[str]:
@@ -336,5 +336,5 @@ CHECKS: tuple[Check, ...] = (
     check_icons,
 )
 HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
-"""Replace the production checks on a known host."""
+"""Checks that replace the production checks on a known host."""
 TRIALS: tuple[Check, ...] = (try_mail, try_backups)

@@ -1,4 +1,4 @@
-"""Findings of checks as text and as JSON."""
+"""Output of checks as text and JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]
     }
 
 
-def tell(findings: Sequence[Finding], notes: Iterable[str]) -> None:
+def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
     for note in notes:
         say(f"note: {note}")
     for finding in findings:
@@ -29,6 +29,6 @@ def level(finding: Finding) -> str:
 
 
 def refuse_errors(findings: Sequence[Finding]) -> None:
-    """Raises OperatorError where any of them is one."""
+    """Raise OperatorError if there are errors."""
     if errors := sum(finding.is_error for finding in findings):
-        raise OperatorError(f"{errors} of these must be put right." if errors > 1 else "This must be put right.")
+        raise OperatorError(f"Fix these {errors} errors." if errors > 1 else "Fix this error.")

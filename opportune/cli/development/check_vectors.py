@@ -1,4 +1,4 @@
-"""The check of search by meaning."""
+"""Check of semantic search."""
 
 from collections.abc import Iterator
 
@@ -14,27 +14,27 @@ from opportune.errors import OperatorError
 EXTENSION = text(
     "SELECT installed_version IS NOT NULL OR"
     " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR"
-    " (SELECT bool_or(trusted) FROM pg_available_extension_versions AS each WHERE each.name = found.name)"
+    " (SELECT bool_or(trusted) FROM pg_available_extension_versions AS version WHERE version.name = extension.name)"
     " AND has_database_privilege(current_database(), 'CREATE')"
-    " FROM pg_available_extensions AS found WHERE found.name = :name"
+    " FROM pg_available_extensions AS extension WHERE extension.name = :name"
 )
 
 
 def check_vectors(settings: Settings) -> Iterator[Finding]:
-    """Jobs find it out too, and tell it to the log alone."""
+    """Check that the database can store vectors. Jobs report the problem only in the log."""
     try:
         if not settings.embedding_model or migration_url(settings).kind != "postgresql":
             return
-        fault = in_transaction(vectors_fault)
-    except OperatorError:  # check_database has told
+        problem = in_transaction(vectors_problem)
+    except OperatorError:  # reported by check_database
         return
-    if fault:
-        yield Finding(f"EMBEDDING_MODEL is set, and nothing is found by its meaning: {fault}", is_error=False)
+    if problem:
+        yield Finding(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}", is_error=False)
 
 
-async def vectors_fault(session: AsyncSession, extension: str = "vector") -> str:
-    """Return why a PostgreSQL cannot store vectors; empty if it can."""
-    may_have = await session.scalar(EXTENSION, {"name": extension})
-    if may_have is None:
-        return "this PostgreSQL has no pgvector. Install it on its server, or leave EMBEDDING_MODEL empty."
-    return "" if may_have else "this user may not make pgvector. Have the database's owner run CREATE EXTENSION vector."
+async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str:
+    """Return a message if PostgreSQL cannot store vectors; empty if it can."""
+    is_allowed = await session.scalar(EXTENSION, {"name": extension})
+    if is_allowed is None:
+        return "PostgreSQL has no pgvector. Install it on the server, or remove EMBEDDING_MODEL."
+    return "" if is_allowed else "This user may not create pgvector. Let the owner run CREATE EXTENSION vector."

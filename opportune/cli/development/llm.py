@@ -1,4 +1,4 @@
-"""List, ask or evaluate the language models; off and on."""
+"""List, ask, evaluate or switch off the language models."""
 
 import asyncio
 import sys
@@ -29,22 +29,22 @@ from opportune.llm.spending import switch
 
 command = typer.Typer()
 
-Names = Annotated[list[str] | None, typer.Option("--model", help="Which of LLM_MODELS; again for another.")]
-All = Annotated[bool, typer.Option("--all", help="All of LLM_MODELS, one after the other.")]
+Names = Annotated[list[str] | None, typer.Option("--model", help="Name of a model in LLM_MODELS. Can be repeated.")]
+All = Annotated[bool, typer.Option("--all", help="Use all models of LLM_MODELS.")]
 EVALS = PROJECT / "evals"
-SHOWN_CHARS = 60
-SAID = {"off": "Answers of language models are switched off.", "on": "Answers of language models are on again."}
+MAX_COLUMN_CHARS = 60
+MESSAGES = {"off": "Switched answers of language models off.", "on": "Switched answers of language models on."}
 T = TypeVar("T")
 
 
 @dataclass
 class Trial:
-    """One answer, with the time that it took."""
+    """An answer of a model, with times and costs."""
 
     model: str
     text: str = ""
     first_seconds: float | None = None
-    """Until its first piece came."""
+    """Seconds until the first chunk."""
     seconds: float = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
@@ -53,22 +53,23 @@ class Trial:
 
     @property
     def tokens_per_second(self) -> float | None:
-        writing = self.seconds - (self.first_seconds or 0)
-        return self.answer_tokens / writing if self.answer_tokens and writing > 0 else None
+        duration = self.seconds - (self.first_seconds or 0)
+        return self.answer_tokens / duration if self.answer_tokens and duration > 0 else None
 
     def __str__(self) -> str:
         if self.error and not self.text:
             return f"{self.model}: {self.error}"
-        pace = f", {self.tokens_per_second:.0f} tokens a second" if self.tokens_per_second else ""
+        speed = f", {self.tokens_per_second:.0f} tokens per second" if self.tokens_per_second else ""
         return (
-            f"{self.model}: first words after {self.first_seconds or 0:.2f} s, all after {self.seconds:.2f} s{pace}, "
-            f"{self.prompt_tokens} + {self.answer_tokens} tokens{_cost(self.cost)}{self.error and f'. {self.error}'}"
+            f"{self.model}: first chunk after {self.first_seconds or 0:.2f} s, complete after {self.seconds:.2f} s"
+            f"{speed}, {self.prompt_tokens} + {self.answer_tokens} tokens{_cost(self.cost)}"
+            f"{self.error and f'. {self.error}'}"
         )
 
 
 @command.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the models, the one first that is asked by default."""
+    """List the models, the default first."""
 
     async def read(llm: LanguageModel) -> None:
         if not llm.models:
@@ -92,7 +93,7 @@ def _without_secrets(model: LlmModel) -> dict[str, object]:
 
 
 def _row(model: LlmModel) -> tuple[object, ...]:
-    can = (("images", model.sees_images), ("tools", model.calls_tools))
+    capabilities = (("images", model.sees_images), ("tools", model.calls_tools))
     return (
         model.name,
         model.model,
@@ -100,31 +101,31 @@ def _row(model: LlmModel) -> tuple[object, ...]:
         f"{model.context_tokens:,}",
         model.price_per_million_prompt_tokens or "",
         model.price_per_million_answer_tokens or "",
-        ", ".join(word for word, is_able in can if is_able),
+        ", ".join(name for name, is_supported in capabilities if is_supported),
         model.fallback,
     )
 
 
 @command.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.", show_default=False)],
+    question: Annotated[str, typer.Argument(help="Question, or - to read it from standard input.", show_default=False)],
     models: Names = None,
     every: All = False,
-    system: Annotated[str, typer.Option(help="What the model is told beforehand.")] = "",
+    system: Annotated[str, typer.Option(help="System prompt.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask a question, and tell how long the answer took."""
+    """Ask a question, and print the answer with its time and cost."""
     text = sys.stdin.read() if question == "-" else question
     if not text.strip():
-        raise OperatorError("There is no question.")
+        raise OperatorError("The question is empty. Enter a question.")
 
     async def run(llm: LanguageModel) -> int:
-        chosen = _chosen(llm, models, every)
-        is_shown = not as_json and len(chosen) == 1
-        trials = [await _try(each, messages_of(text, system), show=is_shown) for each in chosen]
+        selected = _selected(llm, models, every)
+        is_single = not as_json and len(selected) == 1
+        trials = [await _try(model, messages_of(text, system), show=is_single) for model in selected]
         if as_json:
             print_json([vars(trial) for trial in trials])
-        elif is_shown:
+        elif is_single:
             if trials[0].text:
                 print()
             if trials[0].error or not is_quiet():
@@ -140,29 +141,30 @@ def ask(
 @command.command()
 def evaluate(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="TOML files; else evals/*.toml.", show_default=False)
+        list[Path] | None, typer.Argument(help="TOML files. [default: evals/*.toml]", show_default=False)
     ] = None,
     models: Names = None,
     every: All = False,
     as_json: AsJson = False,
 ) -> None:
-    """See whether the answers to a set of questions are as expected. If one is not, exit with 1."""
-    questions = [each for file in files or sorted(EVALS.glob("*.toml")) or [EXAMPLES] for each in read_questions(file)]
+    """Check the answers to a set of questions. The exit code is 1 if an answer is not as expected."""
+    paths = files or sorted(EVALS.glob("*.toml")) or [EXAMPLES]
+    questions = [question for path in paths for question in read_questions(path)]
 
     async def run(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
-        chosen = _chosen(llm, models, every)
-        found = []
-        with progress("Asking", len(chosen) * len(questions), "questions") as bar:
-            for each in chosen:
+        selected = _selected(llm, models, every)
+        results = []
+        with progress("Asking", len(selected) * len(questions), "questions") as bar:
+            for model in selected:
                 for question in questions:
-                    trial = await _try(each, messages_of(question.ask, question.system))
-                    found.append((question, trial, [trial.error] if trial.error else [*question.faults(trial.text)]))
+                    trial = await _try(model, messages_of(question.ask, question.system))
+                    results.append((question, trial, [trial.error] if trial.error else [*question.faults(trial.text)]))
                     bar.advance()
-        return found
+        return results
 
     results = _with_llm(run)
     if as_json:
-        print_json([{"ask": asked.ask, "faults": faults, **vars(trial)} for asked, trial, faults in results])
+        print_json([{"ask": question.ask, "faults": faults, **vars(trial)} for question, trial, faults in results])
     else:
         _print_results(results)
     if any(faults for _, _, faults in results):
@@ -171,42 +173,43 @@ def evaluate(
 
 @command.command()
 def off() -> None:
-    """Stop all answers, and have no model asked until `llm on`."""
+    """Stop all answers, and refuse new ones until `llm on`."""
     _switch("off")
 
 
 @command.command()
 def on() -> None:
-    """Have models asked again after `llm off`."""
+    """Allow answers again after `llm off`."""
     _switch("on")
 
 
-def _switch(to: Literal["on", "off"]) -> None:
-    """For all processes of the site, with an entry in the admin's log where there is one."""
+def _switch(state: Literal["on", "off"]) -> None:
+    """Switch answers on or off for all processes, and log it in the admin if that is installed."""
     names = {feature.name for feature in installed_features()}
     if "answers" not in names:
-        raise OperatorError("There is no such switch: put `answers` of opportune.features into app/installed.py.")
+        raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
 
     async def work(_jobs: object, session: AsyncSession) -> bool:
-        done = await (switch.switch_off(session, "oppman.py") if to == "off" else switch.switch_on(session))
-        if done and "admin" in names:
-            session.add(AuditEntry(actor="oppman.py", action=f"switch-llm-{to}", identity="operations", title=SAID[to]))
-        return done
+        changed = await (switch.switch_off(session, "oppman.py") if state == "off" else switch.switch_on(session))
+        if changed and "admin" in names:
+            action = f"switch-llm-{state}"
+            session.add(AuditEntry(actor="oppman.py", action=action, identity="operations", title=MESSAGES[state]))
+        return changed
 
-    say(SAID[to] if with_jobs(work) else f"They were {to} already.")
+    say(MESSAGES[state] if with_jobs(work) else f"Answers of language models are already {state}.")
 
 
 def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None:
     rows = (
-        (trial.model, _short(asked.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _short(trial.text))
-        for asked, trial, faults in results
+        (trial.model, _short(question.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _short(trial.text))
+        for question, trial, faults in results
     )
     print_table(("MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"), rows, right=("SECONDS",))
     for name in dict.fromkeys(trial.model for _, trial, _ in results):
-        own = [(trial, faults) for _, trial, faults in results if trial.model == name]
-        good, seconds = sum(not faults for _, faults in own), sum(trial.seconds for trial, _ in own)
-        cost = sum((trial.cost for trial, _ in own), Decimal(0))
-        say(f"{name}: {good} of {len(own)} as expected, {seconds:.1f} s{_cost(cost)}")
+        trials = [(trial, faults) for _, trial, faults in results if trial.model == name]
+        passed, seconds = sum(not faults for _, faults in trials), sum(trial.seconds for trial, _ in trials)
+        cost = sum((trial.cost for trial, _ in trials), Decimal(0))
+        say(f"{name}: {passed} of {len(trials)} as expected, {seconds:.1f} s{_cost(cost)}")
 
 
 def _cost(cost: Decimal) -> str:
@@ -231,10 +234,10 @@ def _print_trials(trials: Sequence[Trial]) -> None:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"
+    return line if len(line) <= MAX_COLUMN_CHARS else line[: MAX_COLUMN_CHARS - 1] + "…"
 
 
-def _chosen(llm: LanguageModel, names: Sequence[str] | None, every: bool) -> list[LanguageModel]:
+def _selected(llm: LanguageModel, names: Sequence[str] | None, every: bool) -> list[LanguageModel]:
     if not (llm.models or llm.name):
         raise OperatorError(NOT_CONFIGURED)
     names = [model.name for model in llm.models] if every else names
@@ -260,7 +263,7 @@ async def _try(llm: LanguageModel, messages: Sequence[Message], *, show: bool = 
                     print(chunk, end="", flush=True)
     except LLMError as error:
         trial.error = error.with_advice
-    trial.prompt_tokens = trial.prompt_tokens or sum(estimate_tokens(each.content) for each in messages)
+    trial.prompt_tokens = trial.prompt_tokens or sum(estimate_tokens(message.content) for message in messages)
     trial.answer_tokens = trial.answer_tokens or estimate_tokens(reasoning + trial.text)
     model = llm.using(trial.model).model if llm.models else None
     trial.cost = model.cost(trial.prompt_tokens, trial.answer_tokens) if model else Decimal(0)

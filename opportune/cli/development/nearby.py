@@ -1,4 +1,4 @@
-"""Model servers that run on this machine already, by the ports that they usually have."""
+"""Detection of model servers on this machine, at their usual ports."""
 
 import json
 import os
@@ -21,22 +21,18 @@ class NearbyServer(NamedTuple):
 
 
 def find_nearby() -> list[NearbyServer]:
-    """Servers that respond now and have a model. OLLAMA_HOST names one elsewhere."""
-    places = [(label, f"http://127.0.0.1:{port}") for label, port in SERVERS.items()]
+    """Return the servers that respond and have a model. OLLAMA_HOST may set another address."""
+    addresses = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
     if host := os.environ.get("OLLAMA_HOST", ""):
-        places[0] = ("Ollama", _address_of(host))
-    with ThreadPoolExecutor(len(places)) as pool:
-        return [
-            NearbyServer(label, f"{address}/v1", models)
-            for (label, address), models in zip(
-                places, pool.map(lambda place: _models_at(place[1]), places), strict=True
-            )
-            if models
-        ]
+        addresses["Ollama"] = _address_of(host)
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        models = pool.map(_models_at, addresses.values())
+        servers = zip(addresses.items(), models, strict=True)
+        return [NearbyServer(label, f"{address}/v1", names) for (label, address), names in servers if names]
 
 
 def _address_of(host: str) -> str:
-    """OLLAMA_HOST as an address to ask: it may lack scheme and port, or tell to listen on all of them."""
+    """Convert OLLAMA_HOST to a URL. It may have no scheme or port, or the address 0.0.0.0."""
     with suppress(ValueError):
         parts = urlsplit(host if "://" in host else f"http://{host}")
         name = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(parts.hostname or "", parts.hostname)
@@ -46,7 +42,7 @@ def _address_of(host: str) -> str:
 
 
 def _models_at(address: str) -> list[str]:
-    """The models that a server tells; none where nothing listens, or something else does."""
+    """Return the models of a server; empty if there is no model server at the address."""
     parts = urlsplit(address)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     try:
@@ -59,9 +55,9 @@ def _models_at(address: str) -> list[str]:
         connection.close()
 
 
-def _names_in(answer: object) -> Iterator[str]:
-    """Model names that a setting can hold, without anything a stranger on that port might add to a settings file."""
-    match answer:
+def _names_in(response: object) -> Iterator[str]:
+    """Yield the model names that are safe in a settings file, because the server is not trusted."""
+    match response:
         case {"data": list(models)}:
             for model in models:
                 match model:

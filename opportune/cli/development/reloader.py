@@ -17,13 +17,13 @@ from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5
 STEP_MILLISECONDS = 100
-"""Time without another change after which a batch of them is reported."""
+"""Time without changes after which a batch is reported."""
 
 logger = logging.getLogger(__name__)
 
 
 class FilesReload(BaseReload):
-    """Waits for the operating system to report changed files, and restarts the server once for each batch."""
+    """Restarts the server once for each batch of changed files reported by the operating system."""
 
     def __init__(self, config: Config, target: Callable[[list[socket] | None], None], sockets: list[socket]) -> None:
         super().__init__(config, target, sockets)
@@ -35,7 +35,7 @@ class FilesReload(BaseReload):
         self.start_watching()
 
     def start_watching(self) -> None:
-        """Watch the folders of the code and the templates, and beside them `.env`, which need not exist yet."""
+        """Watch the folders of code and templates, and `.env`, which may not exist yet."""
         folders = [folder for folder in (*self.config.reload_dirs, *TEMPLATE_FOLDERS) if folder.is_dir()]
         for paths, recursive in ((folders, True), ([PROJECT], False)):
             Thread(target=self._watch, args=(paths, recursive), name="file-watcher", daemon=True).start()
@@ -54,10 +54,10 @@ class FilesReload(BaseReload):
             ):
                 self._changes.put({Path(path) for _, path in changes})
         except (OSError, RuntimeError) as error:  # such as too many watched files
-            logger.warning("Changed files are not noticed (%s). Set WATCHFILES_FORCE_POLLING=true.", error)
+            logger.warning("Changed files cannot be watched (%s). Set WATCHFILES_FORCE_POLLING=true.", error)
 
     def should_restart(self) -> list[Path] | None:
-        """Wait a moment for changes. uvicorn calls this until it raises StopIteration."""
+        """Wait briefly for changes. uvicorn calls this method until it raises StopIteration."""
         if self.should_exit.is_set():
             raise StopIteration
         changed: set[Path] = set()
@@ -72,7 +72,7 @@ class FilesReload(BaseReload):
 
 
 class SourceFilter(DefaultFilter):
-    """Python files, and everything in the folders of templates but the temporary files of editors."""
+    """Filter for Python files and template folders, without temporary files of editors."""
 
     def __call__(self, change: Change, path: str) -> bool:
         is_template = any(Path(path).is_relative_to(folder) for folder in TEMPLATE_FOLDERS)
@@ -80,7 +80,7 @@ class SourceFilter(DefaultFilter):
 
 
 class EnvFilter(DefaultFilter):
-    """The file `.env` of the project."""
+    """Filter for the project's `.env`."""
 
     def __call__(self, change: Change, path: str) -> bool:
         return Path(path) == PROJECT / ".env"

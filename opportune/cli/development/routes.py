@@ -1,6 +1,6 @@
 """List the addresses of the site.
 
-Each with its methods, its name and the feature that serves it.
+Shows the methods, the name and the feature of each address.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     methods: str
     name: str
     origin: str
-    """The feature, or the part of the site, that answers."""
+    """Feature or part of the framework that serves the address."""
 
 
 WEBSOCKET = "WEBSOCKET"
@@ -29,14 +29,14 @@ HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
 
 
 def command(
-    words: Annotated[str, typer.Argument(metavar="FILTER", help="Only lines that contain this.")] = "",
+    words: Annotated[str, typer.Argument(metavar="FILTER", help="Show only lines that contain this.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    found = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
+    rows = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
     if as_json:
-        print_json([{**row._asdict(), "methods": row.methods.split(",")} for row in found])
-    elif found:
-        print_table(HEADINGS, found)
+        print_json([{**row._asdict(), "methods": row.methods.split(",")} for row in rows])
+    elif rows:
+        print_table(HEADINGS, rows)
     else:
         raise OperatorError(f"No address, name or feature contains {words!r}.")
 

@@ -1,6 +1,6 @@
-"""Send an e-mail to see whether mail arrives.
+"""Send a test e-mail.
 
-It goes by MAIL_URL, without a job.
+It is sent directly by MAIL_URL, without a job.
 """
 
 import logging
@@ -17,24 +17,24 @@ from opportune.mail.factory import transport_for
 
 
 def command(
-    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Whom to write to.")],
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Recipients.")],
 ) -> None:
     settings = get_settings()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # where console: shows it
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # console: logs the e-mail
     with runner() as loop:
         for address in addresses:
-            loop.run(write_to(settings, address))
+            loop.run(send_to(settings, address))
 
 
-async def write_to(settings: Settings, address: str) -> None:
-    """Send the e-mail and tell where it went.
+async def send_to(settings: Settings, address: str) -> None:
+    """Send the e-mail.
 
     Raises:
-        OperatorError: it did not go.
+        OperatorError: sending failed.
     """
     try:
         email = render_email(settings, address, "mail/test", {})
     except InvalidEmailError as error:
         raise typer.BadParameter(str(error)) from None
     await send_email(settings, email)
-    say(f"The e-mail to {email.to} went to {transport_for(settings).name}.")
+    say(f"Sent an e-mail to {email.to} by {transport_for(settings).name}.")

@@ -1,6 +1,6 @@
-"""Open an async Python shell with the models at hand.
+"""Open an async Python shell with the models imported.
 
-It is IPython if that is installed. Code on standard input is run as well.
+Uses IPython if it is installed. You can also pipe code to standard input.
 """
 
 import ast
@@ -25,15 +25,15 @@ from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
 
 BANNER = """\
-Await what you like: (await session.scalars(select({example}))).all()
-At hand: {names}
-Nothing is saved before `await session.commit()`; on SQLite other writers wait while you have unsaved work.\
+You can await: (await session.scalars(select({example}))).all()
+Available names: {names}
+Changes are saved by `await session.commit()`. On SQLite, unsaved changes block other writers.\
 """
 
 
 def command(
-    code: Annotated[str | None, typer.Option("-c", help="Run this and end, instead of asking. May await.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Python's own prompt, even where IPython is.")] = False,
+    code: Annotated[str | None, typer.Option("-c", help="Run this code, which may await, and exit.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Use Python's prompt even if IPython is installed.")] = False,
 ) -> None:
     if code is None and not sys.stdin.isatty():
         code = sys.stdin.read()
@@ -50,7 +50,7 @@ def command(
 
 
 async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
-    """Return the names of the shell; the stack closes their resources."""
+    """Return the names for the shell. The stack closes their resources."""
     settings = get_settings()
     jobs = await stack.enter_async_context(opened(settings))
     database = jobs.database
@@ -59,7 +59,7 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     await database.ping(reader=False)
     stack.push_async_callback(jobs.drain)
     session = await stack.enter_async_context(database.writer())
-    stack.push_async_callback(session.rollback)  # before writer() commits: what was not saved was not meant
+    stack.push_async_callback(session.rollback)  # discard unsaved changes before writer() commits
     models = {model.__name__: model for feature in installed_features() for model in feature.models}
     tools = {"asyncio": asyncio, "func": func, "select": select}
     site = {"settings": settings, "database": database, "session": session}
@@ -67,7 +67,7 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
 
 
 class AsyncConsole(InteractiveConsole):
-    """Python's own console, but each statement runs on the event loop. The loop stands still at the prompt."""
+    """Python console that runs each statement on the event loop. The loop is blocked at the prompt."""
 
     def __init__(self, runner: asyncio.Runner, names: dict[str, Any]) -> None:
         super().__init__(names, filename="<shell>")
@@ -76,9 +76,9 @@ class AsyncConsole(InteractiveConsole):
         self.names = names
 
     def start(self, *, with_ipython: bool) -> None:
-        shown = sorted(name for name in self.names if not name.startswith("__"))
-        example = next((name for name in shown if name[0].isupper()), "Model")
-        banner = BANNER.format(example=example, names=", ".join(shown))
+        names = sorted(name for name in self.names if not name.startswith("__"))
+        example = next((name for name in names if name[0].isupper()), "Model")
+        banner = BANNER.format(example=example, names=", ".join(names))
         if with_ipython:
             start_ipython(self.names, self.runner, banner)
             return
@@ -87,7 +87,7 @@ class AsyncConsole(InteractiveConsole):
         self.interact(banner, exitmsg="")
 
     def execute(self, source: str) -> bool:
-        """Run a whole program. False if it failed, which is shown."""
+        """Run a program. Print errors, and return False for them."""
         try:
             code = compile(source, self.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except (SyntaxError, ValueError) as error:
@@ -101,7 +101,7 @@ class AsyncConsole(InteractiveConsole):
     def _succeeds(self, code: CodeType) -> bool:
         try:
             self.runner.run(self._evaluate(code))
-        except Exception as error:  # noqa: BLE001 - the code is somebody's at the prompt: anything can happen
+        except Exception as error:  # noqa: BLE001 - code of the user can raise anything
             show(error, self.filename)
             return False
         return True
@@ -130,7 +130,7 @@ def complete_with_tab(names: dict[str, Any]) -> None:
 
 
 def show(error: Exception, filename: str) -> None:
-    """A traceback that begins at the code from the prompt, not in this file."""
+    """Print the traceback, starting at the code of the user."""
     frames = error.__traceback__
     while frames and frames.tb_frame.f_code.co_filename != filename:
         frames = frames.tb_next

@@ -1,4 +1,4 @@
-"""The site of a server that reloads: code that cannot be imported is told in the browser, until it is mended."""
+"""Application of the development server. It shows import errors in the browser until they are fixed."""
 
 import logging
 
@@ -24,7 +24,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 def create_app() -> FastAPI | ASGIApp:
     try:
-        site: FastAPI = application()  # what may fail is its import
+        site: FastAPI = application()  # the import may fail
         return site
     except Exception as error:
         if get_settings().environment != "development":
@@ -34,7 +34,7 @@ def create_app() -> FastAPI | ASGIApp:
 
 
 def startup_error_app(error: Exception) -> Starlette:
-    """A site that has one page, which says why there is no other."""
+    """Return an application with a single page that shows the error."""
     context = {
         "status": 500,
         "title": f"{type(error).__name__}: {error}",
@@ -45,11 +45,11 @@ def startup_error_app(error: Exception) -> Starlette:
     html = templates.environment.get_template("startup_error.html").render(context)
     headers = {name.decode(): value.decode() for name, value in security_headers()}
 
-    async def tell(_request: Request) -> Response:
+    async def show_error(_request: Request) -> Response:
         return HTMLResponse(html, 500, headers)
 
-    async def tell_state(_request: Request) -> Response:
+    async def show_version(_request: Request) -> Response:
         return JSONResponse({"saved": code_version()})
 
-    tells = [Route(SAVED, tell_state), Route("/{path:path}", tell, methods=METHODS)]
-    return Starlette(routes=[Mount(STATIC_URL, assets), *tells])
+    routes = [Route(SAVED, show_version), Route("/{path:path}", show_error, methods=METHODS)]
+    return Starlette(routes=[Mount(STATIC_URL, assets), *routes])

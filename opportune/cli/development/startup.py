@@ -1,4 +1,4 @@
-"""Checks before the port opens: is the database usable, is it migrated, will its disk be kept?"""
+"""Checks before the server starts: addresses in the settings, database, migrations and disk."""
 
 import asyncio
 import time
@@ -29,13 +29,15 @@ from opportune.ops.backup.marker import marker_path
 from opportune.ops.backup.retention import parse_keep
 from opportune.ops.backup.store import backup_location
 from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
+from opportune.runtime.counts import counted
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 from opportune.web.rendering.template_errors import missing_parts, template_errors
 from opportune.web.rendering.templates import templates
 
 DATA_FOLDER = PROJECT / "data"
-RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by another
+RETRY_TIMEOUT_SECONDS = 4
+"""Time during which failed connections to the database are repeated in production."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,29 @@ class SchemaState:
 
     @property
     def faults(self) -> Iterator[str]:
-        """One line each, with the next step."""
+        """Messages about differences, with the next step."""
         if self.pending:
             yield (
-                f"{_count(self.pending, 'migration')} not applied ({', '.join(self.pending)}): "
-                "run python3 oppman.py migrate."
+                f"{counted(len(self.pending), 'migration')} not applied ({', '.join(self.pending)}). "
+                "Run python3 oppman.py migrate."
             )
         if self.newer:
             yield (
-                f"The database has {', '.join(self.newer)}, which this code lacks: "
-                "run the version that made them, or put their files back."
+                f"The database has {', '.join(self.newer)}, but this code does not. "
+                "Run the version with these migrations, or restore their files."
             )
         if self.is_behind_code and not (self.pending or self.newer):
-            yield "Indexes for search, or groups, are not what the code asks for: run python3 oppman.py migrate."
+            yield "Search indexes or groups do not match the code. Run python3 oppman.py migrate."
 
 
 def remove_abandoned_files(settings: Settings) -> None:
-    """Remove the temporary files that killed processes have left with the database, the uploads and other data."""
+    """Remove temporary files of killed processes beside the database, the uploads and other data."""
     remove_abandoned_in(DATA_FOLDER, recursive=True)
     remove_abandoned(marker_path(settings))
-    place, url = parse_storage_url(settings), migration_url(settings)
-    if isinstance(place, Path) and not place.is_relative_to(DATA_FOLDER):
-        remove_abandoned(place)
-        remove_abandoned_in(place, recursive=True)
+    storage, url = parse_storage_url(settings), migration_url(settings)
+    if isinstance(storage, Path) and not storage.is_relative_to(DATA_FOLDER):
+        remove_abandoned(storage)
+        remove_abandoned_in(storage, recursive=True)
     if url.kind == "sqlite":
         remove_abandoned(url.path)
 
@@ -89,7 +91,6 @@ def read_llm_models(settings: Settings) -> None:
 def read_backups(settings: Settings) -> None:
     if not settings.backup_url.get_secret_value().strip():
         return
-
     backup_location(settings)
     parse_keep(settings.backup_keep)
     _read_schedules(settings, "backup_schedule", "backup_rehearsal_schedule")
@@ -101,7 +102,6 @@ def read_heartbeat(settings: Settings) -> None:
 
 
 def _read_schedules(settings: Settings, *names: str) -> None:
-
     for name in names:
         if schedule := getattr(settings, name):
             try:
@@ -118,11 +118,11 @@ ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     read_cache_address,
     read_llm_models,
 )
-"""Each understands the address of something that is not the database, or raises OperatorError."""
+"""Functions that parse an address in the settings, except the database's, and raise OperatorError if it is invalid."""
 
 
 def address_faults(settings: Settings) -> Iterator[str]:
-    """Faults of each address, and of the sender of e-mails."""
+    """Yield messages about invalid addresses, including the sender of e-mails."""
     for read in (*ADDRESS_PARSERS, sender_address):
         try:
             read(settings)
@@ -131,10 +131,10 @@ def address_faults(settings: Settings) -> Iterator[str]:
 
 
 def read_addresses(settings: Settings) -> None:
-    """A fault is one line here, and a traceback in a worker.
+    """Check addresses, settings of features and base templates before workers start, which would print tracebacks.
 
     Raises:
-        OperatorError: one of them is not understood, a feature's settings are not, or a template all pages begin with.
+        OperatorError: one of them is invalid.
     """
     for read in ADDRESS_PARSERS:
         read(settings)
@@ -142,28 +142,28 @@ def read_addresses(settings: Settings) -> None:
     features = all_features(installed_features())
     templates.add_helpers(features)
     if error := next(template_errors(only_overrides=True), None):
-        raise OperatorError(f"{error} It stands in the place of one of the framework's: mend it, or delete it.")
+        raise OperatorError(f"{error} It overrides a template of the framework. Fix or delete it.")
     if error := next(missing_parts(features), None):
         raise OperatorError(error)
 
 
 def require_file(url: DatabaseURL) -> None:
-    """For commands that look: SQLite would make an empty database at an address with a mistake in it.
+    """Check that a SQLite file exists, because SQLite would create an empty database at a mistyped path.
 
     Raises:
-        OperatorError: the database is a file that is not there.
+        OperatorError: the file does not exist.
     """
     if url.kind == "sqlite" and not url.path.exists():
         raise OperatorError(
-            f"There is no database at {url.path} yet. If DATABASE_URL is right, make it: python3 oppman.py migrate"
+            f"There is no database at {url.path}. If DATABASE_URL is correct, create it: python3 oppman.py migrate"
         )
 
 
 def inspect_schema(settings: Settings) -> SchemaState:
-    """Use the database once and compare its migrations with the folder's.
+    """Connect to the database and compare its migrations with those of the code.
 
     Raises:
-        OperatorError: the database cannot be used.
+        OperatorError: the database is not available.
     """
     with runner() as loop:
         return loop.run(_inspect(settings))
@@ -185,7 +185,7 @@ async def _inspect(settings: Settings) -> SchemaState:
 
 
 async def _connect_with_retry(database: Database, until: float) -> None:
-    """Ask for a sign of life. On a host the database may have to wake up, or its name may not be known at once."""
+    """Ping the database repeatedly, because on some hosts it wakes up first, or its name resolves late."""
     while True:
         try:
             return await database.ping(reader=False)
@@ -196,50 +196,46 @@ async def _connect_with_retry(database: Database, until: float) -> None:
 
 
 def apply_migrations(settings: Settings) -> None:
-    """Apply what is pending, telling of each step, in one process at a time.
+    """Apply pending migrations, in one process at a time, and print each step.
 
     Raises:
         OperatorError: a migration failed, or the database is newer than the code.
     """
-    from opportune.cli.database.migrate import carry_out  # noqa: PLC0415 - Alembic, which most starts can do without
+    from opportune.cli.database.migrate import apply_plan  # noqa: PLC0415 - Alembic, which most starts do not need
     from opportune.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
 
     graph = MigrationGraph(installed_names())
-    tell_breaking(settings, graph)
-    carry_out(settings, graph, plan_for(graph))
+    check_compatibility(settings, graph)
+    apply_plan(settings, graph, plan_for(graph))
 
 
-def tell_breaking(settings: Settings, graph: MigrationGraph) -> None:
-    """Tell of migrations under which an old version that still serves may fail; refuse them where one does for sure.
+def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
+    """Warn about migrations that may break an older version that is still running.
 
     Raises:
-        OperatorError: there are some, and this process is to take the place of another one.
+        OperatorError: there are such migrations, and this process replaces an older one.
     """
     from opportune.db.migrations.compatibility import incompatibilities  # noqa: PLC0415 - as above
     from opportune.server.handover import takes_over  # noqa: PLC0415 - as above
 
     if not (recorded := recorded_revisions_of(settings)):
         return
-    found = incompatibilities(graph.pending(recorded), migration_url(settings).kind)
-    for each in found:
-        warn(f"{each.migration}: {each}")
-    if found and takes_over():
+    problems = incompatibilities(graph.pending(recorded), migration_url(settings).kind)
+    for problem in problems:
+        warn(f"{problem.migration}: {problem}")
+    if problems and takes_over():
         raise OperatorError(
-            f"{found[0].migration} is not applied while the old version serves. Restart the server in place of "
-            "reloading it, or say safety_assured in the migration (docs/migrations.md)."
+            f"{problems[0].migration} cannot be applied while the old version runs. Restart the server instead of "
+            "reloading it, or set safety_assured in the migration (docs/migrations.md)."
         )
 
 
 def data_loss_warning(settings: Settings) -> str:
-    """One line if this host will throw the SQLite file away, else nothing."""
+    """Return a warning if this host will delete the SQLite file; otherwise an empty text."""
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     if url.kind != "sqlite" or not is_ephemeral(url.path.parent):
         return ""
     return (
-        f"{url.path} is on a disk that this host does not keep: all data is lost at the next deploy or restart. "
-        "Use PostgreSQL (set DATABASE_URL), or a volume (docs/deploy.md)."
+        f"{url.path} is on an ephemeral disk, so the next deploy or restart deletes all data. "
+        "Use PostgreSQL (set DATABASE_URL) or a volume (docs/deploy.md)."
     )
-
-
-def _count(things: tuple[str, ...], name: str) -> str:
-    return f"1 {name} is" if len(things) == 1 else f"{len(things)} {name}s are"

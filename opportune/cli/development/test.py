@@ -1,6 +1,6 @@
-"""Run the tests; arguments and options are pytest's.
+"""Run the tests, with arguments and options of pytest.
 
-Its own help: test -- --help. `-n 4` runs them in so many processes; `-n` alone, or no arguments, on all cores.
+`test -- --help` prints the help of pytest. `-n 4` uses four processes; `-n` or no arguments use all cores.
 """
 
 import importlib.util
@@ -21,62 +21,60 @@ CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
 """Packages that show that a lock is installed."""
 ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
-"""Tells `opportune.testing.plugin` the only kind of database to ask."""
+"""Environment variable of `opportune.testing.plugin` with the only database to test."""
 
 
 def command(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PYTEST_ARGUMENTS]...", help="Such as tests/books -x.", show_default=False),
+        typer.Argument(metavar="[PYTEST_ARGUMENTS]...", help="For example tests/books -x.", show_default=False),
     ] = None,
-    project: Annotated[bool, typer.Option(ONLY_PROJECT, help="Only the project's own tests.")] = False,
-    framework: Annotated[bool, typer.Option("--framework", help="Only the framework's.")] = False,
-    sqlite: Annotated[bool, typer.Option("--sqlite", help="Leave out what needs PostgreSQL.")] = False,
-    postgres: Annotated[
-        bool, typer.Option("--postgres", "--postgresql", help="Leave out what is asked on SQLite, too.")
-    ] = False,
-    browser: Annotated[bool, typer.Option("--browser", help="Only what drives a browser.")] = False,
+    project: Annotated[bool, typer.Option(ONLY_PROJECT, help="Run only the project's tests.")] = False,
+    framework: Annotated[bool, typer.Option("--framework", help="Run only the framework's tests.")] = False,
+    sqlite: Annotated[bool, typer.Option("--sqlite", help="Skip tests that need PostgreSQL.")] = False,
+    postgres: Annotated[bool, typer.Option("--postgres", "--postgresql", help="Skip tests on SQLite.")] = False,
+    browser: Annotated[bool, typer.Option("--browser", help="Run only tests with a browser.")] = False,
 ) -> None:
     words = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
-    for one, other in {"project": "framework", "sqlite": "postgres"}.items():
-        if locals()[one] and locals()[other]:
-            raise typer.BadParameter(f"--{one} and --{other} exclude each other.")
+    for first, second in {"project": "framework", "sqlite": "postgres"}.items():
+        if locals()[first] and locals()[second]:
+            raise typer.BadParameter(f"--{first} and --{second} cannot be combined.")
     if framework and not FRAMEWORK_TESTS.is_dir():
-        raise OperatorError("The framework's own tests are not in this project: leave out --framework.")
+        raise OperatorError("This project does not include the framework's tests. Omit --framework.")
     require_installed(words)
     os.chdir(PROJECT)
     folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if project else [str(FRAMEWORK_TESTS)] if framework else []
     marks = ["-m", "e2e"] if browser else []
-    # Many processes import the same: they find it compiled, whatever the machine would have for other programs.
+    # Write bytecode, because many processes import the same modules.
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if sqlite or postgres:
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
     processes = count_processes(is_whole=FRAMEWORK_TESTS.is_dir() and not project)
-    given = in_processes(arguments or ["-n"], processes)
-    exec_process([sys.executable, "-m", "pytest", *folders, *marks, *given], environ)
+    options = with_process_count(arguments or ["-n"], processes)
+    exec_process([sys.executable, "-m", "pytest", *folders, *marks, *options], environ)
 
 
 def require_installed(words: list[str]) -> None:
-    """See to it that what the tests need is there.
+    """Check that the packages of the tests are installed.
 
     Raises:
-        OperatorError: with the line that installs it.
+        OperatorError: packages are missing. The message has the command that installs them.
     """
     if missing := [lock for lock in locks_of_tests(words) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
-        raise OperatorError(f"These tests need more than is installed here: python3 -m pip install --no-deps {install}")
+        raise OperatorError(f"These tests need more packages. Install them: python3 -m pip install --no-deps {install}")
 
 
 def count_processes(*, is_whole: bool) -> int:
-    """One for each core. With the framework's tests one more, since each now and then waits for a server.
+    """Return the number of cores, plus one for the framework's tests, which often wait for servers.
 
-    The project's own are done in less time than another process would take to begin, with a browser of its own.
+    The tests of a project are too short for another process, which would start its own browser.
     """
     return (os.cpu_count() or 1) + is_whole
 
 
-def in_processes(words: Sequence[str], processes: int) -> Iterator[str]:
-    """The words, with a number behind an `-n` that has none."""
+def with_process_count(words: Sequence[str], processes: int) -> Iterator[str]:
+    """Add the number of processes after an `-n` without a number."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         yield word
         if word == "-n" and not re.fullmatch(r"\d+|auto|logical", following):

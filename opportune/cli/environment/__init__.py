@@ -1,1 +1,1 @@
-"""Creates `.venv` and installs the locks, with the standard library alone."""
+"""Creates `.venv` and installs the locks. Uses only the standard library."""

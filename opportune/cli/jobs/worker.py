@@ -1,6 +1,6 @@
-"""Do the jobs that the site queues.
+"""Run the jobs that the site queues.
 
-Runs until Ctrl-C or SIGTERM. Run as many workers as you like, on as many machines.
+Runs until Ctrl-C or SIGTERM. You can run any number of workers on any number of machines.
 """
 
 import asyncio
@@ -20,12 +20,13 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.server.logging import logging_config
 
 POLL_INTERVAL_SECONDS = 1.0
-"""Seconds between two looks for what other processes have queued."""
+"""Interval of polling for jobs queued by other processes."""
 
 
 def command(
     concurrency: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Jobs at a time. [default: DATABASE_POOL_SIZE]")
+        int | None,
+        typer.Option(min=1, max=1000, help="Number of jobs to run at the same time. [default: DATABASE_POOL_SIZE]"),
     ] = None,
 ) -> None:
     settings = migrated_settings()
@@ -36,8 +37,8 @@ def command(
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
     async with opened(settings) as jobs, running_process(jobs.worker.services):
-        if never := jobs.database.url.readonly_notice:
-            raise OperatorError(never)
+        if reason := jobs.database.url.written_never:
+            raise OperatorError(reason)
         await jobs.database.setup()
         jobs.worker.concurrency = concurrency or jobs.worker.concurrency
         _watch_sigterm(jobs)
@@ -46,10 +47,10 @@ async def _work(settings: Settings, concurrency: int | None) -> None:
 
 
 def _greeting(jobs: DatabaseJobQueue) -> str:
-    also = " The site does jobs itself as well: set JOBS=worker to leave them to workers." if jobs.is_inline else ""
-    return f"Doing jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{also}"
+    note = " The site also runs jobs. To leave them to workers, set JOBS=worker." if jobs.is_inline else ""
+    return f"Running jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{note}"
 
 
 def _watch_sigterm(jobs: DatabaseJobQueue) -> None:
-    with suppress(NotImplementedError):  # Windows has no such signal
+    with suppress(NotImplementedError):  # not on Windows
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, jobs.worker.stop)

@@ -17,4 +17,4 @@ def command(as_json: AsJson = False) -> None:
     elif rows:
         print_table(("NAME", "VALUE", "DEFAULT"), ((row.name, row.value, row.default) for row in rows))
     else:
-        say("Every setting has its default.")
+        say("All settings have their default values.")

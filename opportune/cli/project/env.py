@@ -1,4 +1,4 @@
-"""List the settings that are set, and by what; write a first .env."""
+"""List the settings and their sources, or create .env."""
 
 from typing import Annotated
 
@@ -19,29 +19,29 @@ command = typer.Typer()
 @command.callback(invoke_without_command=True)
 def show(
     context: typer.Context,
-    show_all: Annotated[bool, typer.Option("--all", help="Those with their defaults, too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Include settings with default values.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the settings that are set, and by what: the environment, SECRETS_FROM or .env. Secrets are not shown."""
+    """List the settings and their sources: the environment, SECRETS_FROM or .env. Secrets are not shown."""
     if context.invoked_subcommand:
         return
 
-    rows = list(displayed_settings(get_settings(), installed_features()))
-    wanted = [row for row in rows if show_all or row.source != "default"]
+    rows = list(shown_settings(get_settings(), installed_features()))
+    selected = [row for row in rows if show_all or row.source != "default"]
     if as_json:
         keys = ("name", "value", "from", "secret")
-        print_json([dict(zip(keys, (row.name, row.value, row.source, row.is_secret), strict=True)) for row in wanted])
+        print_json([dict(zip(keys, (row.name, row.value, row.source, row.is_secret), strict=True)) for row in selected])
         return
-    if wanted:
-        print_table(("NAME", "VALUE", "FROM"), ((row.name, row.value, row.source) for row in wanted))
-    if others := len(rows) - len(wanted):
-        say(f"{others} settings have their defaults, which env --all shows.")
+    if selected:
+        print_table(("NAME", "VALUE", "FROM"), ((row.name, row.value, row.source) for row in selected))
+    if defaults := len(rows) - len(selected):
+        say(f"{defaults} settings have default values. List them with: python3 oppman.py env --all")
 
 
 @command.command()
 def init() -> None:
-    """Write .env from .env.example, with a fresh SECRET_KEY. One that is there stays as it is."""
+    """Write .env from .env.example, with a new SECRET_KEY. An existing .env is not changed."""
     example = PROJECT / ".env.example"
     text = example.read_text(encoding="utf-8") if example.is_file() else env_example(settings_classes())
     create_env(PROJECT / ".env", with_first_values(text))
-    say("Wrote .env with a new SECRET_KEY, for development. Take the # away before what you change.")
+    say("Wrote .env with a new SECRET_KEY, for development. To change a setting, remove the # in front of it.")

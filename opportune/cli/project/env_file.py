@@ -1,4 +1,4 @@
-"""Changes of `.env`: a first file, its SECRET_KEY, and a newer key in place of an old one."""
+"""Edits of `.env`: create it, add settings, rotate the SECRET_KEY."""
 
 import os
 import re
@@ -21,10 +21,10 @@ OLDER_KEYS = "SECRET_KEY_FALLBACKS"
 
 
 def write_env(path: Path) -> bool:
-    """Make the file of settings, or add the key that it lacks; True if there was anything to write.
+    """Create `.env`, or add a missing SECRET_KEY. Return True if the file changed.
 
     Raises:
-        OperatorError: it cannot be written.
+        OperatorError: the file cannot be written.
     """
     try:
         if not path.exists():
@@ -33,7 +33,7 @@ def write_env(path: Path) -> bool:
         if dotenv_values(path).get(KEY):
             return False
     except UnicodeDecodeError:
-        return False  # reading the settings tells of it
+        return False  # reported when the settings are read
     except OSError as error:
         raise _unwritable(path, error) from error
     with _writing(path), path.open("a", encoding="utf-8") as file:
@@ -42,10 +42,10 @@ def write_env(path: Path) -> bool:
 
 
 def create_env(path: Path, text: str) -> None:
-    """Make the file, for this user alone.
+    """Create the file, readable by the current user only.
 
     Raises:
-        OperatorError: it is there, or cannot be written.
+        OperatorError: the file exists, or cannot be written.
     """
     with _writing(path):
         path.touch(mode=0o600, exist_ok=False)
@@ -53,27 +53,32 @@ def create_env(path: Path, text: str) -> None:
 
 
 def add_to_env(path: Path, **values: str) -> None:
-    """Add settings to the end of the file, where they win.
+    """Append settings to the file, where they override earlier lines.
 
     Raises:
-        OperatorError: it cannot be written.
+        OperatorError: the file cannot be written.
     """
     with _writing(path), path.open("a", encoding="utf-8") as file:
         file.writelines(f"{name}='{value}'\n" for name, value in values.items())
 
 
 def with_first_values(example: str) -> str:
-    """The text of `.env.example` with the lines of a first `.env` uncommented, and a fresh key."""
+    """Return the text of `.env.example` with the values of a first `.env` and a new key."""
     for name, value in {**FIRST_VALUES, KEY: new_key()}.items():
-        example, found = re.subn(rf"^# ?{name}=.*$", f"{name}={value}", example, count=1, flags=re.MULTILINE)
-        example += "" if found else f"\n{name}={value}\n"
+        example, count = re.subn(rf"^# ?{name}=.*$", f"{name}={value}", example, count=1, flags=re.MULTILINE)
+        example += "" if count else f"\n{name}={value}\n"
     return example
 
 
 def rotate_key(path: Path, *, keep: bool = True) -> int:
-    """Put a new SECRET_KEY into the file and the old one in front of SECRET_KEY_FALLBACKS; give how many stand there.
+    """Write a new SECRET_KEY and move the old one to SECRET_KEY_FALLBACKS.
 
-    Without `keep` nothing stands there.
+    Args:
+        path: The `.env` file.
+        keep: False to empty SECRET_KEY_FALLBACKS.
+
+    Returns:
+        The number of keys in SECRET_KEY_FALLBACKS.
 
     Raises:
         OperatorError: the file has no key, or cannot be written.
@@ -83,31 +88,29 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
         values = dotenv_values(stream=StringIO(text))
         old = values.get(KEY)
         if not old:
-            raise OperatorError(
-                f"{path.name} has no {KEY} to rotate: python3 oppman.py env init, or quickstart, writes one."
-            )
-        older = [key for each in (values.get(OLDER_KEYS) or "").split(",") if (key := each.strip())]
-        kept = [old, *older] if keep else []
-        lines = _without(text, (KEY, OLDER_KEYS), f"{KEY}={new_key()}\n{OLDER_KEYS}={','.join(kept)}\n")
+            raise OperatorError(f"{path.name} has no {KEY} to rotate. Create one with: python3 oppman.py env init")
+        older = [key.strip() for key in (values.get(OLDER_KEYS) or "").split(",") if key.strip()]
+        fallbacks = [old, *older] if keep else []
+        lines = _replaced(text, (KEY, OLDER_KEYS), f"{KEY}={new_key()}\n{OLDER_KEYS}={','.join(fallbacks)}\n")
         with replacement(path.resolve()) as file:
             file.write("".join(lines).encode())
-            _let_the_same_read(path, file.fileno())
-    return len(kept)
+            _copy_permissions(path, file.fileno())
+    return len(fallbacks)
 
 
-def _without(text: str, names: Sequence[str], instead: str) -> Iterator[str]:
-    """The file's lines, with others in the place of the first that sets one of these."""
+def _replaced(text: str, names: Sequence[str], new_lines: str) -> Iterator[str]:
+    """Yield the lines of the file, with all lines that set these names replaced by the new lines."""
     for binding in parse_stream(StringIO(text)):
         line = binding.original.string
         if binding.key not in names:
             yield line
         else:
-            yield line[: len(line) - len(line.lstrip())] + instead  # the parser gives it the empty lines before it
-            instead = ""
+            yield line[: len(line) - len(line.lstrip())] + new_lines  # a binding starts with the blank lines before it
+            new_lines = ""
 
 
-def _let_the_same_read(path: Path, descriptor: int) -> None:
-    """Give a file owner and mode of the one that it replaces: root may do this for the site's user."""
+def _copy_permissions(path: Path, descriptor: int) -> None:
+    """Copy owner and mode of the replaced file, because root may run this for the site's user."""
     if sys.platform != "win32":
         old = path.stat()
         os.fchown(descriptor, old.st_uid, old.st_gid)
@@ -120,10 +123,10 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except FileExistsError:
         raise OperatorError(
-            f"{path.name} is there already, and stays as it is. A new key: python3 oppman.py secrets rotate"
+            f"{path.name} already exists and was not changed. For a new key run: python3 oppman.py secrets rotate"
         ) from None
     except UnicodeDecodeError:
-        raise OperatorError(f"{path} is no text in UTF-8: save it as such.") from None
+        raise OperatorError(f"{path} is not encoded in UTF-8. Save it as UTF-8.") from None
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -1,4 +1,4 @@
-"""Git as a program: what it says, and what it refuses as one line."""
+"""Runs git and turns its errors into one-line messages."""
 
 import os
 import re
@@ -10,21 +10,28 @@ from pathlib import Path
 
 from opportune.errors import OperatorError
 
-FAULT = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
+ERROR_MESSAGE = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
 """The relevant part of git's error output."""
-PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_COMMON_DIR")
+REPOSITORY_VARIABLES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+)
 """Variables that git sets for its hooks. They would direct commands to another repository."""
 PERMISSIONS = ("GIT_ALLOW_PROTOCOL",)
-"""Variables that would allow addresses that run commands, regardless of our options."""
+"""Variables that would allow addresses that run commands, despite our options."""
 
 
 class GitError(OperatorError):
-    """A refusal, in git's words."""
+    """An error reported by git."""
 
 
 @dataclass(frozen=True)
 class Git:
-    """Git in a folder."""
+    """Runs git commands in a folder."""
 
     folder: Path
     options: Sequence[str] = ()
@@ -38,27 +45,27 @@ class Git:
         """Return the output of a git command.
 
         Raises:
-            GitError: it ended with another code than these.
+            GitError: the exit code is not one of `codes`.
         """
         result = self.run(*arguments, stdin=stdin)
         if result.returncode not in codes:
-            words = os.fsdecode(result.stderr).strip()
-            reason = FAULT.search(words)
-            raise GitError(f"git {arguments[0]} failed: {reason[1] if reason else words or 'it says nothing'}")
+            output = os.fsdecode(result.stderr).strip()
+            message = ERROR_MESSAGE.search(output)
+            raise GitError(f"git {arguments[0]} failed: {message[1] if message else output or 'no error message'}")
         return os.fsdecode(result.stdout)
 
-    def answers(self, *arguments: str | Path) -> bool:
-        """Tell if a git command succeeds."""
+    def succeeds(self, *arguments: str | Path) -> bool:
+        """Return True if a git command succeeds."""
         return self.run(*arguments).returncode == 0
 
     @property
     def environment(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if name not in (*PLACES, *PERMISSIONS)}
+        return {name: value for name, value in os.environ.items() if name not in (*REPOSITORY_VARIABLES, *PERMISSIONS)}
 
     def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
         """Return output and exit code of a git command. Raises GitError if it takes too long."""
         if not (program := shutil.which("git")):
-            raise GitError("git is not installed: install it (Debian: apt install git).")
+            raise GitError("git is not installed. Install it (Debian: apt install git).")
         with subprocess.Popen(
             [program, *self.options, *arguments],
             cwd=self.folder,
@@ -69,9 +76,9 @@ class Git:
             start_new_session=self.is_uninterruptible,
         ) as process:
             try:
-                told = process.communicate(os.fsencode(stdin), self.timeout_seconds)
-            except subprocess.TimeoutExpired:  # what git has started may hold the pipes: they are waited for no more
+                output = process.communicate(os.fsencode(stdin), self.timeout_seconds)
+            except subprocess.TimeoutExpired:  # do not read the pipes again: child processes of git may hold them open
                 raise GitError(f"git {arguments[0]} took longer than {self.timeout_seconds:g} seconds.") from None
             finally:
                 process.kill()
-            return subprocess.CompletedProcess(process.args, process.returncode, *told)
+            return subprocess.CompletedProcess(process.args, process.returncode, *output)

@@ -1,6 +1,6 @@
-"""Make the requirements locks again.
+"""Update the requirements locks.
 
-uv makes them from pyproject.toml. Versions stay as they are unless it asks for others.
+uv resolves pyproject.toml. Locked versions do not change unless pyproject.toml requires it.
 """
 
 import os
@@ -26,7 +26,7 @@ def command(
 ) -> None:
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if not uv:
-        raise OperatorError(f"uv is not installed here: python3 -m pip install --no-deps -r {DEV}")
+        raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
     with TemporaryDirectory() as folder:
         changed = resolve(uv, Path(folder), upgrade=upgrade)
         if check and changed:
@@ -37,13 +37,13 @@ def command(
 
 
 def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
-    """Make the locks in a folder of their own, so that a failure leaves the project's as they are.
+    """Create the locks in a temporary folder, so that a failure does not change the project's.
 
     Returns:
-        The names of those that differ from the project's.
+        The names of the locks that differ from the project's.
     """
     base, dev = folder / BASE, folder / DEV
-    shape = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+    options = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
     sources = {
         BASE: ["pyproject.toml"],
         MODEL: ["--group", "model", "-c", str(base)],
@@ -56,20 +56,20 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
     }
     sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in groups())}
-    newest = ["--upgrade"] if upgrade else []
+    upgrades = ["--upgrade"] if upgrade else []
     with progress("Locking", len(sources), "locks") as bar:
         for lock, source in sources.items():
             if (PROJECT / lock).exists():
                 shutil.copyfile(PROJECT / lock, folder / lock)
-            command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *newest]
+            command = [uv, "pip", "compile", *source, *options, "-o", str(folder / lock), *upgrades]
             if subprocess.call(command, cwd=PROJECT):
-                raise OperatorError(f"uv could not make {lock}; no lock was changed.")
+                raise OperatorError(f"uv could not create {lock}, and no lock was changed. See its message above.")
             bar.advance()
     return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]
 
 
 def groups() -> set[str]:
-    """The groups of dependencies in pyproject.toml."""
+    """Return the dependency groups of pyproject.toml."""
     with (PROJECT / "pyproject.toml").open("rb") as file:
         return set(tomllib.load(file).get("dependency-groups", ()))
 

@@ -1,6 +1,6 @@
 """Set up everything and run the site.
 
-Harmless to repeat: what is there already stays as it is.
+You can run it again; it does not change what already exists.
 """
 
 import secrets
@@ -34,31 +34,36 @@ from opportune.runtime.suggestions import did_you_mean
 
 DEFAULT_EMAIL = "admin@example.com"
 FIRST_JOBS_DELAY_SECONDS = 3.0
-"""Seconds from now, when the first page has been served."""
+"""Delay of the first jobs, so that they do not slow down the first page."""
 
 
 class Superuser(NamedTuple):
     email: str
     password: str = ""
     is_generated: bool = False
-    """Nobody but this process knows the password."""
+    """True if the password is random and has to be shown."""
 
 
 def command(
     host: Host = None,
     port: Port = None,
-    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail of the first superuser.")] = None,
+    email: Annotated[
+        str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail address of the first superuser.")
+    ] = None,
     password: Annotated[
-        str | None, typer.Option(envvar="SUPERUSER_PASSWORD", help="Their password. [default: random, shown once]")
+        str | None,
+        typer.Option(
+            envvar="SUPERUSER_PASSWORD", help="Password of the first superuser. [default: random, shown once]"
+        ),
     ] = None,
     no_input: NoInput = False,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Leave out the local model (127 MB).")] = False,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Do not install the local model (127 MB).")] = False,
 ) -> None:
     settings = load_settings()
     refuse_production(settings)
     startup.read_addresses(settings)
     interactive = sys.stdin.isatty() and not no_input
-    given = checked(email or DEFAULT_EMAIL, password, settings)
+    requested = validated(email or DEFAULT_EMAIL, password, settings)
     address, first = host or server.address(settings), settings.port if port is None else port
     with reserve(address, first, use_free_port=port is None) as listener:
         if write_env(PROJECT / ".env"):
@@ -67,20 +72,22 @@ def command(
         if any(startup.inspect_schema(settings).faults):
             startup.apply_migrations(settings)
         if superuser := in_transaction(first_superuser):
-            if password or (email and given.email.lower() != superuser.email.lower()):
-                print("There is a superuser already: --email and --password were not used.")
+            if password or (email and requested.email.lower() != superuser.email.lower()):
+                print("A superuser already exists, so --email and --password were ignored.")
         else:
-            superuser = add(asked(email, password, settings) if interactive and not (email and password) else given)
+            if interactive and not (email and password):
+                requested = prompt_superuser(email, password, settings)
+            superuser = add(requested)
             if interactive:
                 settings = offer_models(settings)
-            in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
+            in_transaction(fill)  # only once: users may delete the demonstration data
         print("\n".join(summary(settings, server.url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 
 async def fill(session: AsyncSession) -> None:
-    """Load the demonstration data, and queue what takes longer for after the start."""
+    """Load the demonstration data, and queue the first jobs."""
     await demo.load_all(session)
     for feature in installed_features():
         for call in feature.first_jobs:
@@ -90,44 +97,44 @@ async def fill(session: AsyncSession) -> None:
 def refuse_production(settings: Settings) -> None:
     if settings.is_production:
         raise OperatorError(
-            "quickstart is for your own machine, and ENVIRONMENT (or a known host) says production. "
-            "There: python3 oppman.py runserver --migrate, and docs/deploy.md."
+            "quickstart is for development, but this environment is production. "
+            "Run: python3 oppman.py runserver --migrate (see docs/deploy.md)"
         )
 
 
-def checked(email: str, password: str | None, settings: Settings) -> Superuser:
-    """Return the first superuser, with a random password where none is given.
+def validated(email: str, password: str | None, settings: Settings) -> Superuser:
+    """Return the first superuser, with a random password if none is set.
 
     Raises:
-        OperatorError: the e-mail is invalid, or the password too weak.
+        OperatorError: the e-mail address is invalid, or the password too weak.
     """
     random = "" if password else secrets.token_urlsafe(12)
     try:
         email = UserCreate(email=email, password=password or random).email
     except ValidationError:
-        raise OperatorError(f"{email} is no e-mail address.") from None
+        raise OperatorError(f"{email} is not an e-mail address.") from None
     if password and (reason := password_problem(password, email, settings)):
         raise OperatorError(f"The password is not accepted. {reason}")
     return Superuser(email, password or random, is_generated=not password)
 
 
-def asked(email: str | None, password: str | None, settings: Settings) -> Superuser:
-    """Ask for a missing e-mail or password, until it is acceptable."""
-    print("The first superuser, who may use the admin:")
-    known = ""
-    while not known:
+def prompt_superuser(email: str | None, password: str | None, settings: Settings) -> Superuser:
+    """Ask for the missing e-mail address or password, until it is valid."""
+    print("Create the first superuser, who may use the admin:")
+    valid = ""
+    while not valid:
         try:
-            known = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
+            valid = validated(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
         except OperatorError as error:
             print(error)
             email = None
-    typed = password or type_password(known, "Password (Enter: a random one)", default="")
-    return checked(known, typed, settings)
+    password = password or type_password(valid, "Password (Enter for a random one)", default="")
+    return validated(valid, password, settings)
 
 
 async def first_superuser(session: AsyncSession) -> Superuser | None:
-    wanted = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
-    email = await session.scalar(wanted)
+    query = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
+    email = await session.scalar(query)
     return Superuser(email) if email else None
 
 
@@ -137,18 +144,18 @@ def add(new: Superuser) -> Superuser:
 
 
 def offer_models(settings: Settings) -> Settings:
-    """Ask which model of this machine shall answer, if the site has none yet; give the settings as they are then."""
+    """Offer the models of servers on this machine, if the site has none, and return the new settings."""
     servers = servers_for(settings)
     if not servers:
         return settings
     addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
     print(f"\n{' and '.join(map(_as_line, servers))}.")
-    while model := typer.prompt("Which shall answer? (Enter: the starter's small one)", "", show_default=False).strip():
+    while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
         if model in addresses:
             add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
             forget_settings()
             return get_settings()
-        print(f"There is no {model} here.{did_you_mean(model, addresses)}")
+        print(f"There is no model {model}.{did_you_mean(model, addresses)}")
     return settings
 
 
@@ -162,7 +169,7 @@ def _as_line(server: NearbyServer) -> str:
 
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
-    """Return the addresses, the superuser, and the missing parts."""
+    """Return the lines with the addresses, the superuser and missing parts."""
     pages = [
         ("Site", "/"),
         *((link.label, link.path) for feature in installed_features() for link in feature.navigation),
@@ -172,11 +179,11 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
     lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
-        lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
+        lines.append("No language model is configured. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env to use one.")
     elif line := missing_library(settings):
         lines.append(line)
     lines += [
-        f"{_as_line(server)}: LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env have it answer."
+        f"{_as_line(server)}. To use it, set LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env."
         for server in servers_for(settings)
     ]
     return lines
@@ -186,5 +193,5 @@ def about_password(superuser: Superuser) -> str:
     if superuser.is_generated:
         return f"   password {superuser.password} (shown only now)"
     if superuser.password:
-        return ""  # whoever typed it knows it
+        return ""  # the user typed it
     return f"   (new password: python3 oppman.py changepassword {superuser.email})"

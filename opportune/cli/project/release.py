@@ -12,14 +12,14 @@ from opportune import __version__
 from opportune.errors import OperatorError
 
 FRAMEWORK_PATHS = ("LICENSE.opportune", "oppman.py", "opportune")
-"""Taken whole with each release."""
+"""Files of the framework, replaced by each release."""
 SHARED_PATHS = (
     *(".ci", ".devcontainer", ".dockerignore", ".env.example", ".gitattributes", ".github", ".gitignore"),
     *(".pre-commit-config.yaml", "AGENTS.md", "Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py"),
     *("migrations/script.py.mako", "pyproject.toml", "renovate.json", "requirements*.lock"),
     *("tests/__init__.py", "tests/conftest.py"),
 )
-"""Written once for a project, and its owner's from then on: a release that changes one asks."""
+"""Files written once for a project, which then belong to it. `upgrade` asks before it changes one."""
 STARTER_PATHS = ("CHANGELOG.md", "bench", "docs", "tests/opportune")
 """Other framework files of a plain clone, updated where they still exist."""
 RECORD = ".opportune.json"
@@ -27,28 +27,28 @@ RECORD = ".opportune.json"
 
 @dataclass(frozen=True)
 class Record:
-    """The release that a project stands on."""
+    """The framework release of a project."""
 
     version: str
     source: str = ""
-    """The place of releases: the default source of `upgrade`."""
+    """Address of the releases: the default source of `upgrade`."""
     startproject: Sequence[str] = ()
-    """The arguments that made the project, with which a later release writes its shared files."""
+    """Arguments of `startproject`, with which later releases render their shared files."""
     files: dict[str, str] = field(default_factory=dict)
-    """The framework's and the shared files as the release had them: paths, and hashes of git's blobs."""
+    """Git blob hashes of the framework's and the shared files in this release, by path."""
 
 
 def record_release(
     root: Path, *, source: str = "", startproject: Sequence[str] = (), version: str = __version__
 ) -> None:
-    """Write down that the files in a folder are those of this release: to be called before anybody changes one."""
+    """Write the record for a folder whose files are unchanged since this release."""
     paths = matching(files_in(root), (*FRAMEWORK_PATHS, *SHARED_PATHS))
     files = {path: blob_hash((root / path).read_bytes()) for path in paths}
     write_record(root, Record(version, source if is_remote(source) else "", startproject, files))
 
 
 def is_remote(address: str) -> bool:
-    """Tell if other machines can reach an address: it is no local folder."""
+    """Return True for a network address, False for a local folder."""
     return bool(re.match(r"[a-z+]+://|[^/\\:]{2,}:[^\\]", address))
 
 
@@ -57,10 +57,10 @@ def write_record(root: Path, record: Record) -> None:
 
 
 def read_record(root: Path) -> Record | None:
-    """Return a project's record; None in a plain clone.
+    """Return the record of a project; None in a plain clone.
 
     Raises:
-        OperatorError: somebody has damaged it.
+        OperatorError: the file is damaged.
     """
     try:
         record = Record(**json.loads((root / RECORD).read_bytes()))
@@ -69,35 +69,35 @@ def read_record(root: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError) as error:
-        raise OperatorError(f"{RECORD} is damaged: take it from git, as git checkout HEAD -- {RECORD}") from error
+        raise OperatorError(f"{RECORD} is damaged. Restore it: git checkout HEAD -- {RECORD}") from error
     return record
 
 
 def files_in(root: Path) -> list[str]:
-    """The framework's and the shared files in a folder: without what Python and the tools leave there."""
-    found = [path for pattern in (*FRAMEWORK_PATHS, *SHARED_PATHS, *STARTER_PATHS) for path in root.glob(pattern)]
-    files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
+    """Return the framework's and the shared files in a folder, without compiled files."""
+    paths = [path for pattern in (*FRAMEWORK_PATHS, *SHARED_PATHS, *STARTER_PATHS) for path in root.glob(pattern)]
+    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
     return sorted(
         file.relative_to(root).as_posix() for file in files if file.is_file() and "__pycache__" not in file.parts
     )
 
 
 def matching(paths: Iterable[str], patterns: Sequence[str]) -> Iterator[str]:
-    """Return the paths that equal, or lie in, one of these."""
-    return (path for path in paths if any(fnmatchcase(path, each) or path.startswith(f"{each}/") for each in patterns))
+    """Return the paths that match a pattern or are inside a folder of that name."""
+    return (path for path in paths if any(fnmatchcase(path, name) or path.startswith(f"{name}/") for name in patterns))
 
 
 def blob_hash(content: bytes) -> str:
-    """The name that git gives to this content."""
+    """Return git's hash of a file with this content."""
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def parse_version(text: str) -> tuple[int, int, int, int, str]:
-    """A version to compare with others: `1.2rc1` comes before `1.2.0`.
+    """Return a sort key of a version: `1.2rc1` comes before `1.2.0`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a version.
     """
-    if not (found := re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?[.-]?([a-z]+\.?\d*)?", text)):
+    if not (match := re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?[.-]?([a-z]+\.?\d*)?", text)):
         raise ValueError(text)
-    return int(found[1]), int(found[2]), int(found[3] or 0), not found[4], found[4] or ""
+    return int(match[1]), int(match[2]), int(match[3] or 0), not match[4], match[4] or ""

@@ -1,4 +1,4 @@
-"""Make a SECRET_KEY, or put a newer one into .env."""
+"""Generate a SECRET_KEY, or rotate the one in .env."""
 
 from typing import Annotated
 
@@ -11,52 +11,52 @@ from opportune.cli.project.first_env import KEY, new_key
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
+from opportune.runtime.counts import counted
 
 command = typer.Typer()
 
-ENDS = (
-    "links in e-mails, addresses of files and trusted devices that the old key signed; and whoever has not used a code "
-    "of an authenticator app since then sets it up again"
+EFFECTS = (
+    "links in e-mails, file addresses and trusted devices signed with the old key become invalid, and users who have "
+    "not used their authenticator app in the meantime have to set it up again"
 )
 
 
 @command.command()
 def generate() -> None:
-    """Print a new key, fit for SECRET_KEY."""
+    """Print a new value for SECRET_KEY."""
     print(new_key())
 
 
 @command.command()
 def rotate(
-    stolen: Annotated[bool, typer.Option("--stolen", help="Keep no older key: what they signed ends at once.")] = False,
+    stolen: Annotated[
+        bool, typer.Option("--stolen", help="Remove all older keys, so that their signatures become invalid.")
+    ] = False,
 ) -> None:
-    """Put a new SECRET_KEY into .env, and keep the old one there.
+    """Write a new SECRET_KEY to .env, and keep the old one.
 
-    What it signed still counts while it is in SECRET_KEY_FALLBACKS.
+    Signatures of the old key are valid as long as it is in SECRET_KEY_FALLBACKS.
     """
     refuse_if_set_elsewhere()
     number = rotate_key(PROJECT / ".env", keep=not stolen)
-    say(f"{KEY} in .env is new. It counts when the site and its workers have started again.")
+    say(f"Wrote a new {KEY} to .env. Restart the site and its workers to use it.")
     if stolen:
-        say(f"Then end: {ENDS}. Sessions and API tokens go on; they do not depend on it.")
+        say(f"After the restart, {EFFECTS}. Sessions and API tokens do not depend on the key and stay valid.")
     else:
-        say(
-            f"Nothing ends yet: {OLDER_KEYS} has {number} older {'keys' if number > 1 else 'key'}. Empty it in a month;"
-        )
-        say(f"then end: {ENDS}.")
+        say(f"{OLDER_KEYS} has {counted(number, 'older key')}. Remove them in about a month.")
+        say(f"After that, {EFFECTS}.")
 
 
 def refuse_if_set_elsewhere() -> None:
-    """See to it that .env is where the key comes from.
+    """Check that the key comes from .env.
 
     Raises:
-        OperatorError: the environment or SECRETS_FROM has it, and wins.
+        OperatorError: the environment or SECRETS_FROM sets the key and overrides .env.
     """
-
-    sources = {row.name: row.source for row in displayed_settings(get_settings(), installed_features())}
+    sources = {row.name: row.source for row in shown_settings(get_settings(), installed_features())}
     for name in (KEY, OLDER_KEYS):
         if sources[name] in ("environment", "SECRETS_FROM"):
             raise OperatorError(
-                f"{name} comes from {sources[name]}, which wins over .env. There set {KEY} to a new one "
+                f"{name} is set by {sources[name]}, which overrides .env. Set {KEY} there to a new key "
                 f"(python3 oppman.py secrets generate), and {OLDER_KEYS} to the old one."
             )

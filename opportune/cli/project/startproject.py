@@ -1,6 +1,6 @@
-"""Begin a project of your own.
+"""Create a project.
 
-It is made from this clone of the starter. `oppman.py` itself calls it without Typer.
+It is created from this clone of the starter. `oppman.py` calls it directly, without Typer.
 """
 
 from typing import Annotated

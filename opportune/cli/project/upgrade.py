@@ -1,7 +1,7 @@
-"""Take the next release of the framework, on a branch of git.
+"""Upgrade the framework on a new git branch.
 
-The branch is upgrade-VERSION. Your own files stay as they are. Where you have changed the framework, both changes
-are merged.
+The branch is called upgrade-VERSION. Your own files are not changed. Your changes of the framework are merged with
+those of the release.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import private_folder
 
 MAX_SHOWN_LINES = 40
-"""A diff that is longer is shown if somebody asks for it."""
+"""Longer diffs are shown only on request."""
 STATUS = {"M": "changed", "A": "new", "D": "deleted", "T": "changed"}
 """Words for git's status letters."""
 MIGRATIONS = "opportune/migrations"
@@ -36,24 +36,24 @@ def command(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder, a .zip or .tar.gz (https too), or a git address (@TAG if not the newest).",
+            help="A folder, a .zip or .tar.gz (also https), or a git address (@TAG for an older release).",
             show_default=False,
         ),
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would do.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the changes.")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "--no-input", help="Ask nothing: take all changes of shared files, such as locks.")
+        bool, typer.Option("--yes", "--no-input", help="Accept all changes of shared files, such as locks.")
     ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Take none of them.")] = False,
-    no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests afterwards.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Reject all changes of shared files.")] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests.")] = False,
 ) -> None:
     if yes and keep:
-        raise typer.BadParameter("--yes and --keep exclude each other.")
+        raise typer.BadParameter("--yes and --keep cannot be combined.")
     if not (PROJECT / "opportune").is_dir():
-        raise OperatorError("Opportune is an installed package here: pip install --upgrade takes the next release.")
+        raise OperatorError("Opportune is installed as a package. Upgrade it with pip install --upgrade.")
     project, record = Project.at(PROJECT), read_record(PROJECT)
     if not (source := source or (record.source if record else _origin(project))):
-        raise typer.BadParameter("Say where the next release is: a folder, an archive or a git address.")
+        raise typer.BadParameter("Enter the source of the release: a folder, an archive or a git address.")
     version = record.version if record else __version__
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder / "release")
@@ -61,11 +61,11 @@ def command(
             return
         merge = Merge(project, record, version, release, folder)
         project.refuse_branch(merge.branch)
-        tell_notes(release, version, source)
+        print_notes(release, version, source)
         merge.carry_out()
-        tell_framework(merge)
-        take_shared(merge, yes=yes, keep=keep, dry_run=dry_run)
-        tell_conflicts(merge)
+        print_framework_changes(merge)
+        review_shared_files(merge, yes=yes, keep=keep, dry_run=dry_run)
+        print_conflicts(merge)
         if dry_run:
             say("Nothing was changed (--dry-run).")
             return
@@ -81,20 +81,22 @@ def _origin(project: Project) -> str:
 
 
 def is_newer(release: Release, version: str) -> bool:
-    """Tell if the release is newer.
+    """Return True if the release is newer than the project's.
 
     Raises:
-        OperatorError: the project stands on a later release.
+        OperatorError: the release is older than the project's.
     """
     if parse_version(release.version) < parse_version(version):
-        raise OperatorError(f"That is {release.version}, and this project stands on {version}: git revert goes back.")
+        raise OperatorError(
+            f"The release {release.version} is older than the project's {version}. To go back, use git revert."
+        )
     if parse_version(release.version) == parse_version(version):
-        print(f"This project stands on {version} already.")
+        print(f"This project already uses {version}.")
         return False
     return True
 
 
-def tell_notes(release: Release, version: str, source: str) -> None:
+def print_notes(release: Release, version: str, source: str) -> None:
     say(f"Opportune {version} -> {release.version} ({redacted(source)})")
     changelog = release.root / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8", errors="replace") if changelog.is_file() else ""
@@ -102,9 +104,9 @@ def tell_notes(release: Release, version: str, source: str) -> None:
         say(printable(line))
 
 
-def tell_framework(merge: Merge) -> None:
+def print_framework_changes(merge: Merge) -> None:
     counts = Counter(STATUS[change.status] for change in merge.changes(*FRAMEWORK_PATHS, *STARTER_PATHS))
-    say(f"Framework: {', '.join(f'{count} {words}' for words, count in counts.items())}.")
+    say(f"Framework: {', '.join(f'{count} {status}' for status, count in counts.items())}.")
     if new := new_migrations(merge):
         say(f"New migrations: {', '.join(new)}.")
 
@@ -113,30 +115,32 @@ def new_migrations(merge: Merge) -> list[str]:
     return [change.path.removeprefix(f"{MIGRATIONS}/") for change in merge.changes(MIGRATIONS) if change.status == "A"]
 
 
-def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
-    """Ask for each file that is the project's as well, unless an option answers.
+def review_shared_files(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
+    """Ask about each changed file that the project shares with the framework, unless an option decides.
 
     Raises:
-        OperatorError: nobody is there to answer.
+        OperatorError: a question is needed, but there is no terminal.
     """
     changes = merge.changes(*SHARED_PATHS)
     if changes and not (yes or keep or dry_run or sys.stdin.isatty()):
         names = ", ".join(change.path for change in changes)
-        raise OperatorError(f"The release changes {names} too: --yes takes that, --keep does not, --dry-run shows it.")
+        raise OperatorError(
+            f"The release also changes {names}. Add --yes to accept, --keep to reject or --dry-run to see the changes."
+        )
     for change in changes:
         diff = merge.diff(change.path).splitlines()
-        say(f"{change.path}: {STATUS[change.status]}, {_counted(diff)}")
+        say(f"{change.path}: {STATUS[change.status]}, {_line_counts(diff)}")
         if len(diff) <= MAX_SHOWN_LINES and not yes and not keep:
             show(diff)
-        if keep or not (yes or dry_run or is_wanted(diff)):
+        if keep or not (yes or dry_run or confirm_change(diff)):
             merge.keep(change.path)
-    for path in merge.own:
-        print(f"{path} stays as you have it; the release's: git show {merge.branch}^2:{merge.project.prefix}{path}")
-    for lock in merge.remade_locks:
-        print(f"{lock} is the release's, without your own dependencies: python3 oppman.py lock adds them.")
+    for path in merge.unchanged:
+        print(f"{path} is not changed. See the release's: git show {merge.branch}^2:{merge.project.prefix}{path}")
+    for lock in merge.replaced_locks:
+        print(f"{lock} is the release's, without your own dependencies. Add them with: python3 oppman.py lock")
 
 
-def _counted(diff: Sequence[str]) -> str:
+def _line_counts(diff: Sequence[str]) -> str:
     added, removed = (sum(line.startswith(mark) for line in diff) for mark in "+-")
     return f"+{added} -{removed} lines"
 
@@ -147,45 +151,47 @@ def show(diff: Sequence[str]) -> None:
         print(styled(printable(line), style) if style else printable(line))
 
 
-def is_wanted(diff: Sequence[str]) -> bool:
+def confirm_change(diff: Sequence[str]) -> bool:
     while True:
-        answer: str = typer.prompt("Take it? [y/n/show]")
-        answer = answer.strip().lower()
-        if answer in {"s", "show"}:
+        reply: str = typer.prompt("Accept the change? [y/n/show]")
+        reply = reply.strip().lower()
+        if reply in {"s", "show"}:
             show(diff)
-        if answer in {"y", "yes", "n", "no"}:
-            return answer.startswith("y")
+        if reply in {"y", "yes", "n", "no"}:
+            return reply.startswith("y")
 
 
-def tell_conflicts(merge: Merge) -> None:
+def print_conflicts(merge: Merge) -> None:
     if merge.conflicts:
-        print("To be resolved:")
+        print("Conflicts:")
     for path, reason in sorted(merge.conflicts.items()):
         print(f"  {path}: {reason}")
 
 
 def finish(merge: Merge, *, no_test: bool) -> None:
-    """Say where everything is, and look whether it works."""
+    """Run check and tests, and print the next steps."""
     branch, back = merge.branch, f"git switch {merge.project.branch}"
-    say(f"It is on the branch {branch}, where you are now. Back to where you were: {back}")
+    say(f"You are now on the branch {branch}. To go back: {back}")
     check, test, migrate = ["check"], ["test", "--project"], ["migrate"]
     if merge.conflicts:
-        say(f"Next: edit these files (git diff --check {merge.project.branch} finds the markers), then")
-        tell_steps("git commit --all --message='Conflicts resolved'", *map(_called, (migrate, check, test)))
+        say(f"Next: resolve these conflicts (git diff --check {merge.project.branch} lists the markers), then run")
+        print_steps("git commit --all --message='Conflicts resolved'", *map(_command, (migrate, check, test)))
         raise typer.Exit(1)
-    # What has to be migrated is no mistake, and whether the rows are to be changed already is their owner's to say.
-    waiting = [migrate, check] if new_migrations(merge) else []
-    for words in [each for each in (check, test) if not (each in waiting or (no_test and each == test))]:
-        if subprocess.call([sys.executable, "oppman.py", *words], cwd=PROJECT):
-            raise OperatorError(f"`{' '.join(words)}` fails on {branch}: mend it there, or go back: {back}")
+    # The user decides when to migrate the database, and `check` fails until then.
+    pending = [migrate, check] if new_migrations(merge) else []
+    for arguments in [check, test]:
+        if arguments in pending or (no_test and arguments == test):
+            continue
+        if subprocess.call([sys.executable, "oppman.py", *arguments], cwd=PROJECT):
+            raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {back}")
     say("Next:")
-    tell_steps(*map(_called, [*waiting, *([test] if no_test else [])]), f"{back} && git merge {branch}")
+    print_steps(*map(_command, [*pending, *([test] if no_test else [])]), f"{back} && git merge {branch}")
 
 
-def tell_steps(*steps: str) -> None:
+def print_steps(*steps: str) -> None:
     for step in steps:
         say(f"  {step}")
 
 
-def _called(words: Sequence[str]) -> str:
-    return f"python3 oppman.py {' '.join(words)}"
+def _command(arguments: Sequence[str]) -> str:
+    return f"python3 oppman.py {' '.join(arguments)}"

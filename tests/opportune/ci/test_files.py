@@ -1,4 +1,4 @@
-"""Files for other programs match their published formats."""
+"""Files for CI, Docker, Git and editors, checked against their published formats."""
 
 import json
 import re
@@ -32,8 +32,8 @@ def read(name: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
-def test_file_matches_published_format(name: str, schema: str) -> None:
-    # A slow import: only the process that runs the test needs it.
+def test_file_matches_its_schema(name: str, schema: str) -> None:
+    # Slow imports, needed by few test processes.
     from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
     from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
 
@@ -41,17 +41,17 @@ def test_file_matches_published_format(name: str, schema: str) -> None:
     assert [error.message for error in validator_for(rules)(rules).iter_errors(read(name))] == []
 
 
-def test_pre_commit_uses_locked_linters() -> None:
-    from pre_commit.clientlib import load_config  # type: ignore[import-untyped] # noqa: PLC0415 - as above
+def test_pre_commit_runs_locked_linters() -> None:
+    from pre_commit.clientlib import load_config  # type: ignore[import-untyped] # noqa: PLC0415 - slow
 
     config = load_config(str(PROJECT / ".pre-commit-config.yaml"))
     hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
     dev = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["dev"]
-    known = {"python", "lint-imports", *(re.split(r"[^\w-]", each)[0] for each in dev)}
-    assert {Path(hook["entry"].split()[0]).name for hook in hooks} <= known
+    programs = {"python", "lint-imports", *(re.split(r"[^\w-]", requirement)[0] for requirement in dev)}
+    assert {Path(hook["entry"].split()[0]).name for hook in hooks} <= programs
 
 
-def test_workflow_tests_each_python() -> None:
+def test_all_supported_python_versions_are_tested() -> None:
     lowest = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     tested = read(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert f">={tested[0]}" == lowest
@@ -63,7 +63,7 @@ def parts() -> set[str]:
 
 
 @pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".github/workflows/locks.yml"])
-def test_workflow_steps_are_valid_bash(name: str) -> None:
+def test_workflows_run_valid_commands(name: str) -> None:
     steps = [step["run"] for job in read(name)["jobs"].values() for step in job["steps"] if "run" in step]
     for step in steps:
         subprocess.run(["bash", "-n"], input=step, text=True, check=True)
@@ -71,13 +71,13 @@ def test_workflow_steps_are_valid_bash(name: str) -> None:
     assert any(".ci/run" in step for step in steps)
 
 
-def test_workflow_rehearses_each_host() -> None:
+def test_starter_rehearses_deployments() -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert "deploy rehearse --all" in text
     assert "rehears" not in BLOCK.sub("", text)
 
 
-def test_workflow_tries_uv_and_pip() -> None:
+def test_setup_is_tested_with_uv_and_pip() -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert ".ci/run setups" in text
     assert "setups" not in BLOCK.sub("", text)
@@ -91,17 +91,19 @@ def test_compose_services_match_the_settings() -> None:
     workspace = read(".devcontainer/compose.yaml")["services"]["workspace"]
     assert set(workspace["depends_on"]) == set(services)
     ports = {port.rsplit(":", 1)[0] for service in services.values() for port in service["ports"]}
-    told = dict(re.findall(r"^#   (\w+)=(\S+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8"), re.MULTILINE))
-    assert told.keys() == workspace["environment"].keys()
-    for name, url in told.items():
+    documented = dict(
+        re.findall(r"^#   (\w+)=(\S+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert documented.keys() == workspace["environment"].keys()
+    for name, url in documented.items():
         assert re.search(r"127\.0\.0\.1:\d+", url)[0] in ports, name  # type: ignore[index]
         assert re.search(r"[/@](\w+):\d+", workspace["environment"][name])[1] in services, name  # type: ignore[index]
-    for urls in (told, workspace["environment"]):
-        given = {name.lower(): SecretStr(url) for name, url in urls.items()}
-        read_addresses(settings_for("sqlite:///unused.db").model_copy(update=given))
+    for urls in (documented, workspace["environment"]):
+        values = {name.lower(): SecretStr(url) for name, url in urls.items()}
+        read_addresses(settings_for("sqlite:///unused.db").model_copy(update=values))
 
 
-def test_devcontainer_is_valid() -> None:
+def test_devcontainer_files_exist() -> None:
     folder = PROJECT / ".devcontainer"
     container = json.loads((folder / "devcontainer.json").read_text(encoding="utf-8"))
     assert all((folder / file).is_file() for file in container["dockerComposeFile"])
@@ -109,36 +111,34 @@ def test_devcontainer_is_valid() -> None:
     assert workspace["volumes"] == [f"..:{container['workspaceFolder']}:cached"]
 
 
-def run_services(folder: Path, *there: str) -> str:
-    """Return the output of `.ci/run services` for an ordinary user on a machine with these programs."""
+def run_services(folder: Path, *programs: str) -> str:
+    """Return the output of `.ci/run services` for a user without root rights, on a machine with these programs."""
     for name in ("bash", "dirname"):
         (folder / name).symlink_to(shutil.which(name) or name)
     for name, code in {
         "id": "echo 1000",
         "sudo": "exit 1",
         "apt-get": "echo installs",
-        **dict.fromkeys(there, ""),
+        **dict.fromkeys(programs, ""),
     }.items():
         (folder / name).write_text(f"#!{shutil.which('bash')}\n{code}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", str(SCRIPT), "services"], env={"PATH": str(folder)}, capture_output=True, text=True, check=True
     )
-    return done.stdout + done.stderr
+    return result.stdout + result.stderr
 
 
-def test_script_needs_no_root_if_programs_exist(tmp_path: Path) -> None:
-    assert (
-        run_services(
-            tmp_path, "caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server", "sqlite3", "google-chrome"
-        )
-        == ""
-    )
+SERVERS = ("caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server")
+
+
+def test_script_needs_no_root_with_all_programs(tmp_path: Path) -> None:
+    assert run_services(tmp_path, *SERVERS, "sqlite3", "google-chrome") == ""
 
 
 def test_script_names_missing_programs(tmp_path: Path) -> None:
-    said = run_services(tmp_path, "caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server")
-    assert said == "Missing, and not for this user to install: sqlite3 chromium-headless-shell\n"
+    output = run_services(tmp_path, *SERVERS)
+    assert output == "Missing programs, which need root to install: sqlite3 chromium-headless-shell\n"
 
 
 def test_script_runs_the_named_parts(tmp_path: Path) -> None:
@@ -149,11 +149,11 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
         re.sub(r"^(\w+)\(\) {$", r"\g<0>\n  echo \g<1>; return", text, flags=re.MULTILINE), encoding="utf-8"
     )
 
-    def said(*words: str) -> list[str]:
-        return subprocess.run(["bash", script, *words], capture_output=True, text=True, check=True).stdout.split()
+    def run(*names: str) -> list[str]:
+        return subprocess.run(["bash", script, *names], capture_output=True, text=True, check=True).stdout.split()
 
-    assert said("lint", "audit") == ["lint", "audit"]
-    assert said() == ["services", "lint", "tests", "setups", "rehearsals", "benchmarks"]
+    assert run("lint", "audit") == ["lint", "audit"]
+    assert run() == ["services", "lint", "tests", "setups", "rehearsals", "benchmarks"]
 
 
 def test_actions_are_pinned_by_commit() -> None:

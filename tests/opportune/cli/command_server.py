@@ -1,8 +1,8 @@
-"""Commands, `pytest`, or code after `-c`, one by one in copies of the project; their processes find imports done.
+"""Fast processes for commands, `pytest` and code in copies of the project, forked after the imports.
 
-This file is also the program that they are forked from. It imports what knows nothing of a project, and forks a process
-for each folder, which imports what is the project's. That one forks a process for each command: it reads the words as a
-line of JSON, and answers with the exit code and what was said. Another one is a server of `multiprocessing`.
+This file is also the program from which they are forked. It imports third-party packages, and forks a process for each
+folder, which imports the project. That process forks another one for each command. It reads the arguments as a line of
+JSON, and writes the exit code and the output. Another child is a fork server of `multiprocessing`.
 """
 
 import atexit
@@ -28,7 +28,7 @@ MODULES = (
     "opportune.cli.database.makemigrations",
     "opportune.ops.backup.create",
 )
-"""What commands take longest to import, and nothing that a test changes."""
+"""Modules that are slow to import and that tests do not change."""
 TESTING = (
     *(
         "opportune.testing.fixtures",
@@ -38,7 +38,7 @@ TESTING = (
     ),
     "opportune.crud",
 )
-"""The same where tests run, of which some change what is installed."""
+"""Modules for running tests, some of which change the installed features."""
 FEATURES = (
     "opportune.accounts.feature",
     "opportune.admin.feature",
@@ -47,30 +47,30 @@ FEATURES = (
     "opportune.contrib.mcp.feature",
     "opportune.contrib.teams.feature",
 )
-"""And where all of the framework's are installed."""
+"""Modules for all features of the framework."""
 NEEDED_FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "jobs"))
-"""And where there are those alone that no project goes without."""
+"""Modules for the required features."""
 THIRD_PARTY = (
     *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx", "jinja2", "psycopg", "pydantic_settings"),
     *("pytest", "pytest_asyncio.plugin", "sqladmin", "sqlalchemy.ext.asyncio", "sqlmodel", "typer"),
 )
-"""What takes longest of the rest."""
+"""Slow third-party packages."""
 PYTEST_OPTIONS = ("--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin")
-"""To rewrite asserts takes longer than many a test."""
+"""Assertion rewriting would take longer than many tests."""
 
 
 COMMAND_TIMEOUT_SECONDS = 280.0
-"""Seconds for a command, which may be a `pytest`."""
+"""Timeout of a command, which may be a run of pytest."""
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
-"""As `opportune.testing` calls it."""
+"""Environment variable of `opportune.testing` with the folder of this test run."""
 PROCESSES = "processes"
-"""The server for other processes than commands, in the same folder."""
+"""Socket of the fork server of `multiprocessing`, in the same folder."""
 KEY = bytes(32)
-"""What whoever asks that server for a process has to know; none but us reaches the folder."""
+"""Authentication key of that server. The folder is private, so it need not be secret."""
 MAX_ADDRESS_LENGTH = 90
-"""Systems bear a hundred characters or so."""
+"""Maximum length of socket paths, with a margin. Systems allow about 100 characters."""
 PROJECT = Path(__file__).parents[3]
-"""Not by `opportune`, which this program must not import."""
+"""Root folder. This program must not import `opportune`, which has the same constant."""
 
 
 class Closing(Protocol):
@@ -79,44 +79,45 @@ class Closing(Protocol):
 
 class RunCommand(Protocol):
     def __call__(self, *words: str) -> tuple[int, str]:
-        """Run a command, and give its exit code and what it said. Words such as `NAME=value` may come before it.
+        """Run a command, and return its exit code and output.
 
-        After `&&` comes another one, as in a shell, but in the same process: what it imports is as the first has it.
+        As in a shell, `NAME=value` before the command sets a variable, and `&&` starts another command. Both commands
+        run in the same process and share their imports.
         """
 
 
 @contextmanager
 def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
-    """Run commands of the project in that folder, on a SQLite database there, with these modules imported before."""
+    """Run commands of the project in a folder, with a SQLite database there and these modules preloaded."""
     environ = {
         "DATABASE_URL": f"sqlite:///{folder}/data/app.db",
         "ENVIRONMENT": "test",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": str(folder),
-        # Two versions of a file in one second and of one length would be the same to what Python has compiled.
+        # Bytecode would be stale if a test changes a file twice within a second without changing its size.
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "",  # as on most machines: what is said comes in another order
+        "PYTHONUNBUFFERED": "",  # the default, which affects the order of output
     }
-    bring_compiled(folder)
+    link_bytecode(folder)
     ours, theirs = socket.socketpair()
     with theirs:
-        # What goes wrong there is to be said here, whichever process of this run has started the program.
+        # Errors go to this process, even if another process of this test run started the program.
         socket.send_fds(_program(), [b"\n"], [theirs.fileno(), 1, 2])
     ours.settimeout(COMMAND_TIMEOUT_SECONDS)
     with ours, ours.makefile("rw", encoding="utf-8") as stream:
 
         def run(*words: str) -> tuple[int, str]:
             print(json.dumps(words), file=stream, flush=True)
-            code, said = json.loads(stream.readline())
-            return code, said
+            code, output = json.loads(stream.readline())
+            return code, output
 
         print(json.dumps([str(folder), {**os.environ, **environ}, modules]), file=stream, flush=True)
-        assert stream.readline(), "What could not be imported stands on standard error."
-        yield run  # it has imported all: what changes from here on is found anew each time
+        assert stream.readline(), "An import failed. See the standard error."
+        yield run  # later changes of files affect each command
 
 
 def server_of_processes(*modules: str) -> str:
-    """The address of `multiprocessing`'s server for all processes of this run, which has imported these modules."""
+    """Return the address of the fork server of `multiprocessing` for this test run, with these modules preloaded."""
     folder = Path(_program().getpeername()).parent
     address = str(folder / PROCESSES)
     with (folder / "commands.lock").open("w") as lock:
@@ -133,18 +134,18 @@ def server_of_processes(*modules: str) -> str:
     return address
 
 
-def bring_compiled(folder: Path) -> None:
-    """Let Python find there what it has compiled here: it is good for files of the same age and length."""
+def link_bytecode(folder: Path) -> None:
+    """Link the bytecode of the project, which is valid for unchanged copies of the files."""
     for part in ("app", "opportune", "tests"):
         for compiled in (PROJECT / part).rglob("__pycache__"):
-            there = folder / compiled.relative_to(PROJECT)
-            if there.parent.is_dir() and not there.exists():
+            target = folder / compiled.relative_to(PROJECT)
+            if target.parent.is_dir() and not target.exists():
                 ignored = shutil.ignore_patterns("*.pyc.*", "*-pytest-*")
-                shutil.copytree(compiled, there, ignore=ignored, copy_function=link)
+                shutil.copytree(compiled, target, ignore=ignored, copy_function=link)
 
 
 def link(source: str, destination: str) -> None:
-    """Let a file that nobody writes into be in two places: a copy takes twenty times as long."""
+    """Create a hard link, which is twenty times faster than a copy."""
     try:
         os.link(source, destination)
     except OSError:  # another disk
@@ -153,7 +154,7 @@ def link(source: str, destination: str) -> None:
 
 @cache
 def _program() -> socket.socket:
-    """What the program listens to that all are forked from. It ends when no process of this run holds such a thing."""
+    """Return a connection to the program, started on first use. It ends when all connections are closed."""
     folder = os.environ.get(RUN_FOLDER, "")
     if not 0 < len(folder) < MAX_ADDRESS_LENGTH:
         folder = tempfile.mkdtemp()
@@ -161,13 +162,13 @@ def _program() -> socket.socket:
         _wait_for(lock)
         address = f"{folder}/commands"
         try:
-            others = _connected(address)
-            atexit.register(others.close)
-            return others
-        except (ConnectionError, FileNotFoundError):  # none has started it yet, or it has ended
+            connection = _connected(address)
+            atexit.register(connection.close)
+            return connection
+        except (ConnectionError, FileNotFoundError):  # not started yet, or already ended
             Path(address).unlink(missing_ok=True)
-            Path(folder, PROCESSES).unlink(missing_ok=True)  # which has ended with it
-        # We must not hold it: where nobody does, those who come are refused, and do not wait.
+            Path(folder, PROCESSES).unlink(missing_ok=True)  # ended with the program
+        # Close the listener here, so that connections are refused after the program has ended.
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen()
@@ -176,7 +177,7 @@ def _program() -> socket.socket:
 
     def end() -> None:
         ours.close()
-        process.poll()  # others of this run may hold it yet
+        process.poll()  # other processes may still be connected
 
     atexit.register(end)
     return ours
@@ -189,7 +190,7 @@ def _wait_for(lock: IO[str]) -> None:
 
 
 def _connected(address: str) -> socket.socket:
-    """Connect to the program there, and wait until it has greeted: it may be about to end."""
+    """Connect to the program and wait for its greeting, because it may be about to end."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(address)
@@ -203,16 +204,16 @@ def _connected(address: str) -> socket.socket:
 
 
 def serve(connection: socket.socket) -> None:
-    """Run the commands that come along it, in the folder that it begins with."""
+    """Run the commands of a connection, in the folder named in its first line."""
     with connection, connection.makefile("rw", encoding="utf-8") as stream:
-        begin(stream)
+        set_up(stream)
         print(file=stream, flush=True)
         for line in stream:
-            print(json.dumps(answer(json.loads(line))), file=stream, flush=True)
+            print(json.dumps(run_forked(json.loads(line))), file=stream, flush=True)
 
 
-def begin(stream: IO[str]) -> None:
-    """Be a process of the project in the folder that the first line names."""
+def set_up(stream: IO[str]) -> None:
+    """Set up this process for the folder, environment and modules named in the first line."""
     folder, environ, modules = json.loads(stream.readline())
     os.chdir(folder)
     os.environ.clear()
@@ -221,24 +222,24 @@ def begin(stream: IO[str]) -> None:
     sys.dont_write_bytecode = True
     for name in modules:
         import_module(name)
-    gc.freeze()  # what each process that is forked would else look through, and copy by that
+    gc.freeze()  # avoids copying memory in forked processes
 
 
 def fork_processes(connection: socket.socket, listener: int, alive: int) -> None:
-    """Fork those that `multiprocessing` asks for there, until the program has ended that holds the other end."""
-    from multiprocessing import forkserver  # noqa: PLC0415 - for this process alone
+    """Run the fork server of `multiprocessing` until the program has ended."""
+    from multiprocessing import forkserver  # noqa: PLC0415 - only for this process
 
     with connection, connection.makefile(encoding="utf-8") as stream:
-        begin(stream)
-    keyed: dict[str, Any] = {}
+        set_up(stream)
+    options: dict[str, Any] = {}
     if hasattr(forkserver._forkserver, "_forkserver_authkey"):  # from Python 3.14 on
-        keyed["authkey_r"], writing = os.pipe()
-        os.write(writing, KEY)
-        os.close(writing)
-    forkserver.main(listener, alive, [], **keyed)
+        options["authkey_r"], writer = os.pipe()
+        os.write(writer, KEY)
+        os.close(writer)
+    forkserver.main(listener, alive, [], **options)
 
 
-def answer(words: list[str]) -> tuple[int, str]:
+def run_forked(words: list[str]) -> tuple[int, str]:
     with tempfile.TemporaryFile("w+") as output:
         if child := os.fork():
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -246,20 +247,20 @@ def answer(words: list[str]) -> tuple[int, str]:
             return code, output.read()
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-        os._exit(carry_out(words))
+        os._exit(run_command(words))
 
 
-def carry_out(words: list[str]) -> int:
+def run_command(words: list[str]) -> int:
     if "&&" in words:
         end = words.index("&&")
-        return carry_out(words[:end]) or carry_out(words[end + 1 :])
-    while "=" in words[0]:  # as in a shell, for this command alone
+        return run_command(words[:end]) or run_command(words[end + 1 :])
+    while "=" in words[0]:  # only for this command
         name, _, value = words.pop(0).partition("=")
         os.environ[name] = value
-    sys.modules.pop("app.installed", None)  # it may have changed since
+    sys.modules.pop("app.installed", None)  # may have changed
     if words[0] == "-c":
         sys.argv = words
-        exec(words[1], {})  # noqa: S102 - what a test wants to know of a process
+        exec(words[1], {})  # noqa: S102 - code of a test
         sys.stdout.flush()
         return 0
     program = "opportune.cli.main"
@@ -271,60 +272,60 @@ def carry_out(words: list[str]) -> int:
 
 
 def main() -> None:
-    gc.disable()  # imports leave no garbage, commands end soon, and a site that is served collects its own
+    gc.disable()  # not needed for imports and short commands
     for name in THIRD_PARTY:
         import_module(name)
     with (
         socket.socket(fileno=os.dup(0)) as listener,
-        Path(os.devnull).open() as nothing,
-        selectors.DefaultSelector() as waiting,
+        Path(os.devnull).open() as null,
+        selectors.DefaultSelector() as selector,
     ):
-        os.dup2(nothing.fileno(), 0)  # commands find nobody to ask
-        waiting.register(listener, selectors.EVENT_READ)
-        holders: set[socket.socket] = set()
-        held: list[socket.socket] = []
+        os.dup2(null.fileno(), 0)  # commands have no input
+        selector.register(listener, selectors.EVENT_READ)
+        clients: set[socket.socket] = set()
+        alive: list[socket.socket] = []
         while True:
-            for key, _ in waiting.select():
+            for key, _ in selector.select():
                 if key.fileobj is listener:
-                    holder = listener.accept()[0]
-                    with suppress(OSError):  # it has ended meanwhile, as it will tell
-                        holder.send(b"\n")
-                    waiting.register(holder, selectors.EVENT_READ)
-                    holders.add(holder)
-                elif received := wanted_by(holder := cast("socket.socket", key.fileobj)):
-                    held += start(received, [waiting, listener, *holders, *held])
+                    client = listener.accept()[0]
+                    with suppress(OSError):  # a closed connection is noticed below
+                        client.send(b"\n")
+                    selector.register(client, selectors.EVENT_READ)
+                    clients.add(client)
+                elif received := receive_descriptors(client := cast("socket.socket", key.fileobj)):
+                    alive += start(received, [selector, listener, *clients, *alive])
                 else:
-                    waiting.unregister(holder)
-                    holder.close()
-                    holders.remove(holder)
-                    if not holders:
+                    selector.unregister(client)
+                    client.close()
+                    clients.remove(client)
+                    if not clients:
                         return
 
 
-def wanted_by(holder: socket.socket) -> list[int]:
-    """A connection for a process, and where that is to say what goes wrong; nothing from a holder that has ended."""
+def receive_descriptors(client: socket.socket) -> list[int]:
+    """Return the file descriptors of a request; empty if the client has disconnected."""
     try:
-        return socket.recv_fds(holder, 1, 6)[1]
+        return socket.recv_fds(client, 1, 6)[1]
     except OSError:
         return []
 
 
-def start(received: list[int], of_this_process: Sequence[Closing]) -> list[socket.socket]:
-    """Fork a process for a project; give what tells it, for as long as it is held, that this program has not ended."""
-    own, held = received[:5], [socket.socket(fileno=number) for number in received[5:]]
+def start(received: list[int], inherited: Sequence[Closing]) -> list[socket.socket]:
+    """Fork a process for a project. Return sockets that must stay open while this program is alive."""
+    descriptors, alive = received[:5], [socket.socket(fileno=number) for number in received[5:]]
     if os.fork() == 0:
-        for each in (*of_this_process, *held):
-            each.close()
-        connection, *said = own[:3]
-        for number, of_whoever_asks in enumerate(said, 1):
-            os.dup2(of_whoever_asks, number)
-            os.close(of_whoever_asks)
+        for resource in (*inherited, *alive):
+            resource.close()
+        connection, *outputs = descriptors[:3]
+        for number, output in enumerate(outputs, 1):
+            os.dup2(output, number)
+            os.close(output)
         with suppress(SystemExit):
-            (fork_processes if held else serve)(socket.socket(fileno=connection), *own[3:])
+            (fork_processes if alive else serve)(socket.socket(fileno=connection), *descriptors[3:])
         os._exit(0)
-    for number in own:
+    for number in descriptors:
         os.close(number)
-    return held
+    return alive
 
 
 if __name__ == "__main__":

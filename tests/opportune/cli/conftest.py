@@ -1,4 +1,4 @@
-"""Two ways to try a command: here, with settings from the test alone, or as a process in a copy of the project."""
+"""Fixtures to run commands: in this process with `oppman`, or in a copy of the project."""
 
 import os
 import re
@@ -51,22 +51,22 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("library_badge")
 """
-NEEDED = ("accounts", USERS, "admin", "jobs")
+REQUIRED_FEATURES = ("accounts", USERS, "admin", "jobs")
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 COMPILED = "__pycache__"
 TIMEOUT_SECONDS = 60
-"""Seconds: longer than any of it takes on a busy machine, and shorter than for ever."""
+"""Timeout of operations that are fast even on a busy machine."""
 
 
 class Copy:
-    """The project in another folder. The framework's files are those here."""
+    """A copy of the project in another folder, with hard links to the framework's files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env_file = folder / ".env"
         for part in PARTS:
             if (PROJECT / part).is_dir():
-                # What is compiled need not be compiled again, but for what somebody is writing just now.
+                # Includes bytecode, but not the temporary files of another process that writes it.
                 shutil.copytree(
                     PROJECT / part,
                     folder / part,
@@ -80,7 +80,7 @@ class Copy:
     def running(
         self, *arguments: str, environ: Mapping[str, str], before: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
-        """Run a command until the block ends, with nobody to answer it."""
+        """Run a command without input until the end of the block."""
         with subprocess.Popen(
             [*before, sys.executable, "oppman.py", *arguments],
             cwd=self.folder,
@@ -95,21 +95,21 @@ class Copy:
                 yield process
             finally:
                 with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # a supervisor that is killed leaves its workers behind
+                    os.killpg(process.pid, signal.SIGKILL)  # including the workers of a supervisor
 
 
 def install_only(folder: Path, *names: str) -> None:
-    """Let a copy have installed what none goes without, and these: each one more takes its time in each command."""
+    """Reduce the installed features of a copy to the required ones and these, which makes commands faster."""
     installed = folder / "app/installed.py"
     text = installed.read_text(encoding="utf-8")
-    for name in {*re.findall(r"^    (\w+),$", text, re.MULTILINE)} - {*NEEDED, *names}:
+    for name in {*re.findall(r"^    (\w+),$", text, re.MULTILINE)} - {*REQUIRED_FEATURES, *names}:
         text = without_feature(text, name)
     installed.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
 def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
-    """A copy of the project for all tests, and a process there that has imported nearly all of it."""
+    """A copy of the project for all tests, and a command server in it."""
     copy = Copy(tmp_path_factory.mktemp("shared") / "copy")
     install_only(copy.folder)
     with command_server(copy.folder, *MODULES) as run:
@@ -123,56 +123,56 @@ def before(shared_copy: tuple[Copy, RunCommand]) -> "Files":
 
 @pytest.fixture
 def run(shared_copy: tuple[Copy, RunCommand], before: "Files") -> Iterator[RunCommand]:
-    """Runs commands in `library.folder`, without the imports of a fresh process. No test finds what another did."""
+    """Run commands in the shared copy, whose files are restored after each test."""
     copy, run = shared_copy
     yield run
     for part in ("data", "tests"):
         shutil.rmtree(copy.folder / part, ignore_errors=True)
-    before.bring_back()
+    before.restore()
 
 
 class Files:
-    """What is in some folders now, for when tests have changed it."""
+    """Snapshot of the files in some folders, to restore them after a test."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
         paths = [path for folder in folders for path in folder.rglob("*") if COMPILED not in path.parts]
-        self.known_folders = {path for path in paths if path.is_dir()}
-        self.known = {path: (age(path), path.read_bytes()) for path in paths if path.is_file()}
+        self.folders_before = {path for path in paths if path.is_dir()}
+        self.files_before = {path: (version_of(path), path.read_bytes()) for path in paths if path.is_file()}
 
-    def bring_back(self) -> None:
-        """Let it be there again, and nothing else."""
+    def restore(self) -> None:
+        """Restore changed and deleted files, and delete new ones."""
         unchanged = set()
         for folder in self.folders:
             for parent, folders, files in os.walk(folder):
                 for path in [Path(parent, name) for name in folders if name != COMPILED]:
-                    if path not in self.known_folders:
+                    if path not in self.folders_before:
                         shutil.rmtree(path)
                 for path in [Path(parent, name) for name in files if not parent.endswith(COMPILED)]:
-                    if path not in self.known:
+                    if path not in self.files_before:
                         path.unlink()
-                    elif age(path) == self.known[path][0]:
+                    elif version_of(path) == self.files_before[path][0]:
                         unchanged.add(path)
-        for path in self.known.keys() - unchanged:
-            (modified, _), content = self.known[path]
+        for path in self.files_before.keys() - unchanged:
+            (modified, _), content = self.files_before[path]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            os.utime(path, ns=(modified, modified))  # what is compiled of it is good for this age
+            os.utime(path, ns=(modified, modified))  # keeps the bytecode valid
 
 
-def age(path: Path) -> tuple[int, int]:
-    """When it was written, and how long it is: what Python, too, knows another version by."""
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size
+def version_of(path: Path) -> tuple[int, int]:
+    """Return modification time and size, by which Python also validates bytecode."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def link_compiled(source: str, destination: str) -> None:
-    """Copy a file, but for what Python has compiled, which it replaces as a whole."""
+    """Copy a file. Bytecode is linked, because Python replaces it instead of changing it."""
     (link if source.endswith(".pyc") else shutil.copy2)(source, destination)
 
 
 class Library:
-    """A feature that only a copy of the project has, for commands that change models."""
+    """A feature in a copy of the project, for commands that change models."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -185,11 +185,11 @@ class Library:
         installed.write_text(text.replace("from", "from app.library.feature import library\nfrom", 1), encoding="utf-8")
 
     def declare(self, code: str = "") -> None:
-        """Let these be its models."""
+        """Write the models of the feature."""
         (self._package / "models.py").write_text(f"{IMPORTS}\n{code}", encoding="utf-8")
 
     def begin(self, code: str, columns: str = "") -> None:
-        """Let this, a `Badge`, be its model, with the migration that makemigrations would write."""
+        """Write a model `Badge`, and the migration that makemigrations would write."""
         self.declare(code)
         self.migrations.mkdir()
         (self.migrations / "0001_initial.py").write_text(MIGRATION.format(columns=columns), encoding="utf-8")
@@ -200,15 +200,15 @@ class Library:
 
 @pytest.fixture
 def library(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> Library:
-    """Installed where `run` runs commands."""
+    """A feature in the shared copy, where `run` runs commands."""
     return Library(shared_copy[0].folder)
 
 
 def read_until(output: IO[str], words: str) -> str:
-    """What a process says, up to the line that holds these words."""
-    said = ""
+    """Return the output of a process up to the line that contains these words."""
+    text = ""
     for line in output:
-        said += line
+        text += line
         if words in line:
-            return said
-    raise AssertionError(f"It ended without saying {words!r}: {said}")
+            return text
+    raise AssertionError(f"The process ended without printing {words!r}: {text}")

@@ -14,66 +14,66 @@ from opportune.testing import Make
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_it_runs_inside_a_loop_on_the_database_of_the_test(settings: Settings, make: Make) -> None:
+async def test_call_inside_an_event_loop(settings: Settings, make: Make) -> None:
     await make(User, email="ada@example.com")
     assert "ada@example.com" in call_command("users", "list", settings=settings)
     assert "ada@example.com" in await asyncio.to_thread(call_command, "users", "list", settings=settings)
 
 
-def test_it_runs_where_there_is_no_loop(settings: Settings) -> None:
+def test_call_without_an_event_loop(settings: Settings) -> None:
     assert call_command("migrate", settings=settings).endswith("  No migrations to apply.\n")
     assert get_settings() is not settings
 
 
-def test_options_are_pythons(settings: Settings) -> None:
-    there = call_command("migrate", "accounts", "zero", plan=True, settings=settings)
-    assert there == call_command("migrate", "accounts", "zero", "--plan", settings=settings)
-    assert "accounts.0001_initial" in there
-    given = {"plan": True, "check": False, "prune": None}
-    assert call_command("migrate", "accounts", "zero", settings=settings, **given) == there
+def test_options_are_keyword_arguments(settings: Settings) -> None:
+    plan = call_command("migrate", "accounts", "zero", plan=True, settings=settings)
+    assert plan == call_command("migrate", "accounts", "zero", "--plan", settings=settings)
+    assert "accounts.0001_initial" in plan
+    options = {"plan": True, "check": False, "prune": None}
+    assert call_command("migrate", "accounts", "zero", settings=settings, **options) == plan
     for name in ("make_empty", "empty"):
-        said = call_command("makemigrations", "accounts", dry_run=True, settings=settings, **{name: True})
-        assert said.startswith("Migrations for 'accounts':\n")
+        output = call_command("makemigrations", "accounts", dry_run=True, settings=settings, **{name: True})
+        assert output.startswith("Migrations for 'accounts':\n")
 
 
-def test_several_values_are_a_list(settings: Settings) -> None:
+def test_option_with_several_values_is_a_list(settings: Settings) -> None:
     with pytest.raises(CommandError, match="each old name once"):
         call_command("makemigrations", rename=["a=b", "a=c"], settings=settings)
     assert call_command("jobs", "list", limit=3, settings=settings)
 
 
-def test_bytes_are_text(settings: Settings) -> None:
+def test_bytes_are_decoded(settings: Settings) -> None:
     assert call_command("dumpdata", "accounts", settings=settings).startswith("[")
 
 
-def test_what_would_end_the_process_is_raised(settings: Settings) -> None:
+def test_failure_is_raised_with_its_output(settings: Settings) -> None:
     with pytest.raises(OperatorError, match=r"No feature 'acounts' is installed\. Did you mean accounts\?"):
         call_command("migrate", "acounts", settings=settings)
-    with pytest.raises(CommandError, match="ended with the exit code 1") as caught:
+    with pytest.raises(CommandError, match="failed with exit code 1") as caught:
         call_command("migrate", "accounts", "zero", check=True, settings=settings)
     assert caught.value.code == 1
     assert "accounts.0001_initial" in caught.value.output
 
 
 @pytest.mark.parametrize("words", [["migrat"], ["migrate", "--plann"], ["jobs", "lst"]])
-def test_wrong_usage_is_raised_with_its_own_code(words: list[str]) -> None:
+def test_wrong_usage_is_raised_with_code_2(words: list[str]) -> None:
     with pytest.raises(CommandError, match=r"See: python3 oppman\.py") as caught:
         call_command(*words)
     assert caught.value.code == 2
 
 
-def test_an_option_that_is_not_there_is_a_mistake_in_the_code() -> None:
+def test_unknown_option_is_a_type_error() -> None:
     with pytest.raises(TypeError, match=r"migrate has no option 'plann'\. Did you mean plan\?"):
         call_command("migrate", plann=True)
     with pytest.raises(CommandError, match="Unknown command 'migrat'"):
         call_command("migrat", plan=True)
 
 
-def test_a_command_that_becomes_another_program_is_refused(settings: Settings) -> None:
-    with pytest.raises(CommandError, match="start it as a program of its own"):
+def test_command_that_replaces_the_process_is_refused(settings: Settings) -> None:
+    with pytest.raises(CommandError, match="Start it with subprocess instead"):
         call_command("test", "tests/nothing", settings=settings)
 
 
-def test_it_can_be_imported_where_nothing_is_installed() -> None:
+def test_import_needs_only_the_standard_library() -> None:
     code = f"import sys; sys.path[:] = [path for path in sys.path if 'site-packages' not in path] + [{str(PROJECT)!r}]"
     subprocess.run([sys.executable, "-S", "-c", f"{code}; from opportune.cli import call_command"], check=True)

@@ -1,4 +1,4 @@
-"""Tab in a shell: what the script for bash is answered, and that it asks for nothing to be installed."""
+"""Shell completion: the script for bash, and completion of commands, options and choices."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ def completed(*words: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True).stdout.split()
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="There is no bash here.")
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed.")
 def test_bash_completes_after_oppman_and_after_python() -> None:
     assert completed(sys.executable, "oppman.py", "showm") == ["showmigrations"]
     assert completed(sys.executable, "script.py", "m") == []
@@ -49,11 +49,11 @@ def test_completion_of_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert complete(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
 
 
-def test_the_script_of_the_shell_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_completion_prints_the_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as caught:
         main(["--show-completion"])
-    assert left.value.code == 0
-    said = capsys.readouterr().out
-    assert said.rstrip().endswith(" oppman.py python3 python py")
-    assert COMPLETING in said
+    assert caught.value.code == 0
+    script = capsys.readouterr().out
+    assert script.rstrip().endswith(" oppman.py python3 python py")
+    assert COMPLETING in script

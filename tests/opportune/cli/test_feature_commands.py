@@ -1,4 +1,4 @@
-"""The command that a feature brings along: found by its path, listed from its text, imported when it is called."""
+"""Commands of features: listed without an import, loaded when they are called."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from opportune.cli import registry
 from opportune.cli.main import main
 
 MODULE = "app.gadgets.commands"
-SEVERAL = '''"""Look after the gadgets."""
+SEVERAL = '''"""Manage gadgets."""
 import typer
 
 command = typer.Typer()
@@ -21,13 +21,13 @@ command = typer.Typer()
 def count(number: int) -> None:
     """Count the gadgets.
 
-    More about it.
+    More details.
     """
 
 
 @command.command(name="clear-all")
 def clear() -> None:
-    """Throw all away."""
+    """Delete all gadgets."""
 
 
 @command.command("lend")
@@ -39,7 +39,7 @@ def unrelated() -> None: ...
 
 
 def section(heading: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The lines below a heading of the help."""
+    """Return the lines below a heading of the help."""
     text = capsys.readouterr().out.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
     return [" ".join(line.split()) for line in text.splitlines()]
 
@@ -55,30 +55,30 @@ def feature(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gadgets(feature: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Stands for the module, which is nowhere on the path."""
-    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore about it.\n"""\nraise SystemExit("imported")\n')
+    """Replace the module of the feature."""
+    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore details.\n"""\nraise SystemExit("imported")\n')
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
     return module
 
 
-def test_help_lists_it_without_importing_it(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore about it.\n"""\nraise SystemExit("imported")\n')
+def test_help_lists_a_command_without_import(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore details.\n"""\nraise SystemExit("imported")\n')
     assert main(["--help"]) == 0
     assert section("Feature gadgets", capsys) == ["gadgets Count the gadgets."]
 
 
-def test_the_help_groups_several_commands_of_a_feature(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_subcommands_of_a_feature(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (feature / "commands.py").write_text(SEVERAL)
     assert main(["--help"]) == 0
     assert section("Feature gadgets", capsys) == [
         "gadgets count Count the gadgets.",
-        "gadgets clear-all Throw all away.",
+        "gadgets clear-all Delete all gadgets.",
         "gadgets lend",
     ]
 
 
-def test_without_any_there_is_no_such_heading(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_without_feature_commands(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(feature.iterdir())
     assert main(["--help"]) == 0
     assert "Feature " not in capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_unreadable_commands_are_listed(feature: Path, source: str, capsys: pyte
     assert "gadgets" in capsys.readouterr().out
 
 
-def test_its_subcommands_run(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_subcommand_runs(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     command = typer.Typer()
 
     @command.command()
@@ -101,7 +101,7 @@ def test_its_subcommands_run(gadgets: ModuleType, capsys: pytest.CaptureFixture[
     @command.command()
     def clear() -> None: ...
 
-    gadgets.command = command  # type: ignore[attr-defined]  # a module of any shape
+    gadgets.command = command  # type: ignore[attr-defined]
 
     assert main(["gadgets", "count", "3"]) == 0
     assert capsys.readouterr().out == "3 gadgets\n"
@@ -113,18 +113,18 @@ def test_command_defined_twice_is_one_line(feature: Path, capsys: pytest.Capture
     assert "commands.py: the command clear-all is defined twice, in lines " in capsys.readouterr().err
 
 
-def test_wrong_usage_names_it(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_names_the_command(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     def count(number: int) -> None:
         del number
 
-    gadgets.command = count  # type: ignore[attr-defined]  # as above
+    gadgets.command = count  # type: ignore[attr-defined]
     assert main(["gadgets", "--bogus"]) == 2
     assert "oppman.py gadgets: No such option: --bogus." in capsys.readouterr().err
     assert main(["gadget"]) == 2
     assert "Did you mean gadgets?" in capsys.readouterr().err
 
 
-def test_a_feature_does_not_take_the_place_of_a_command(feature: Path) -> None:
+def test_feature_cannot_replace_a_command(feature: Path) -> None:
     (feature / "commands.py").touch()
     feature.rename(feature.with_name("migrate"))
     assert registry.feature_commands() == {}

@@ -36,8 +36,8 @@ HEAVY = [
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
-    """Puts something in the place of the command `check`."""
+def replace(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Replace the command `check`."""
 
     def put(command: object) -> None:
         module = ModuleType("opportune.cli.development.check")
@@ -55,18 +55,17 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Another Python process, somewhere else."""
+    """Run another Python process in another folder."""
     command = [sys.executable, *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_yes_and_no_input_are_one_option(name: str) -> None:
-    """Of a command and of its subcommands."""
     command = load(name)
-    for each in (command, *getattr(command, "commands", {}).values()):
-        for option in each.params:
-            assert len({"--yes", "--no-input"}.intersection(option.opts)) != 1, f"{each.name} {option.name}"
+    for subcommand in (command, *getattr(command, "commands", {}).values()):
+        for option in subcommand.params:
+            assert len({"--yes", "--no-input"}.intersection(option.opts)) != 1, f"{subcommand.name} {option.name}"
 
 
 def test_help_lists_every_command_in_its_group() -> None:
@@ -83,19 +82,19 @@ def test_h_is_short_for_help(arguments: list[str], capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.startswith("Usage: oppman.py ")
 
 
-def test_version_names_the_starters_release_and_what_it_runs_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_names_opportune_fastapi_and_python(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     python = ".".join(map(str, sys.version_info[:3]))
     assert capsys.readouterr().out.startswith(f"Opportune {__version__} (FastAPI 0.")
     assert run(str(OPPMAN), "--version").stdout.endswith(f", Python {python})\n")
 
 
-def test_no_arguments_ask_for_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "quickstart" in capsys.readouterr().out
 
 
-def test_help_needs_nothing_that_is_installed_and_nothing_heavy() -> None:
+def test_help_imports_only_light_modules() -> None:
     code = f"import runpy, sys; sys.argv[1:] = ['-h']; runpy.run_path({str(OPPMAN)!r})['main'](); print(*sys.modules)"
     result = run("-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}")
     assert result.stdout.startswith("Usage: oppman.py")
@@ -106,11 +105,11 @@ def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(registry, "columns", lambda: 50)
     lines = list(registry.overview())
     assert max(map(len, lines)) <= 50
-    assert "                        the site." in lines
+    assert any(line.startswith(" " * 20) for line in lines)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> None:
+def test_every_command_has_a_help(name: str) -> None:
     command = load(name)
     assert command.name == name
     assert command.help
@@ -126,7 +125,7 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
@@ -138,81 +137,77 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
         (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
         (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
         (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'waiting', 'running', "),
-        (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is no whole number. See: "),
+        (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is not a whole number. See: "),
         (["runserver", "--port", "99999"], "--port: 99999 should be less than or equal to 65535. See: "),
         (["demo"], "oppman.py demo: Missing command."),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(
     arguments: list[str],
-    words: str,
-    stand_in: Callable[[object], None],
+    message: str,
+    replace: Callable[[object], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stand_in(lambda: None)
+    replace(lambda: None)
     assert main(arguments) == 2
-    said = capsys.readouterr()
-    assert not said.out
-    assert words in said.err
-    assert said.err.count("\n") == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert message in err
+    assert err.count("\n") == 1
 
 
-def test_a_command_that_ends_well_is_exit_0(stand_in: Callable[[object], None]) -> None:
-    stand_in(lambda: None)
-    assert main(["check"]) == 0
+@pytest.mark.parametrize(("command", "code"), [(lambda: None, 0), (raising(typer.Exit(3)), 3)])
+def test_exit_code_of_a_command(replace: Callable[[object], None], command: Callable[[], None], code: int) -> None:
+    replace(command)
+    assert main(["check"]) == code
 
 
-def test_a_command_chooses_its_exit_code(stand_in: Callable[[object], None]) -> None:
-    stand_in(raising(typer.Exit(3)))
-    assert main(["check"]) == 3
-
-
-def test_operator_error_is_one_line(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in(raising(OperatorError("The host is away.\nTry later.")))
+def test_operator_error_is_one_line(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    replace(raising(OperatorError("The host is down.\nTry later.")))
     assert main(["check"]) == 1
-    assert capsys.readouterr() == ("", "The host is away. Try later.\n")
+    assert capsys.readouterr() == ("", "The host is down. Try later.\n")
 
 
-def test_control_characters_are_hidden(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
+def test_control_characters_are_hidden(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    replace(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
     assert main(["check"]) == 1
     assert capsys.readouterr().err == "'?[2J?ü?' is no file.\n"
 
 
-def test_unexpected_error_names_its_line(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+def test_unexpected_error_names_its_line(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    replace(raising(ValueError("odd\nsecond line")))
+    assert main(["check"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk of the output is full."),
+        (PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip"), "/srv/x.zip: Permission denied. Choose"),
+    ],
+)
+def test_operating_system_errors_are_explained(
+    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], error: OSError, message: str
 ) -> None:
-    stand_in(raising(ValueError("odd\nsecond line")))
+    replace(raising(error))
     assert main(["check"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
-    assert said.count("\n") == 1
-
-
-def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in(raising(OSError(errno.ENOSPC, "No space left on device")))
-    assert main(["check"]) == 1
-    assert capsys.readouterr().err == "The disk of the output is full: make room, then run this again.\n"
-
-
-def test_forbidden_file_is_no_bug(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in(raising(PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip")))
-    assert main(["check"]) == 1
-    told = "/srv/x.zip: Permission denied. Choose another place, or let this user in there.\n"
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_syntax_error_names_file_and_line(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = PROJECT / "app/books/pages.py"
-    stand_in(lambda: compile("x = 1\ndef (", file, "exec"))
+    replace(lambda: compile("x = 1\ndef (", file, "exec"))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
 
 
 def test_syntax_error_names_conflict_markers(
-    stand_in: Callable[[object], None],
+    replace: Callable[[object], None],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -222,10 +217,10 @@ def test_syntax_error_names_conflict_markers(
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
     file = tmp_path / "app/books/pages.py"
-    stand_in(lambda: compile(file.read_text(), file, "exec"))
+    replace(lambda: compile(file.read_text(), file, "exec"))
     assert main(["check"]) == 1
-    told = "Conflict markers in app/books/pages.py:2, opportune/ops/web.py:2: keep what is right there and delete"
-    assert capsys.readouterr().err.startswith(told)
+    message = "Conflict markers in app/books/pages.py:2, opportune/ops/web.py:2. Resolve"
+    assert capsys.readouterr().err.startswith(message)
 
 
 @pytest.mark.parametrize("name", ["opportune/cli/registry.py", "opportune/cli/main.py"])
@@ -247,11 +242,11 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
         file.write(CONFLICT)
     result = run(str(tmp_path / "oppman.py"), "check")
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert f"Conflict markers in {tmp_path}/{name}: keep what is right there" in result.stderr
+    assert f"Conflict markers in {tmp_path}/{name}" in result.stderr
 
 
-def test_verbose_shows_the_traceback(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in(raising(ValueError("odd")))
+def test_verbose_shows_the_traceback(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    replace(raising(ValueError("odd")))
     for arguments in (["-v", "check"], ["check", "--verbose"]):
         assert main(arguments) == 1
         assert capsys.readouterr().err.startswith("Traceback")
@@ -260,54 +255,58 @@ def test_verbose_shows_the_traceback(stand_in: Callable[[object], None], capsys:
 @pytest.mark.parametrize(
     ("arguments", "out", "err"),
     [
-        (["check"], "asked for\ndone\n", "odd\n"),
-        (["-q", "check"], "asked for\n", "odd\n"),
-        (["check", "--quiet"], "asked for\n", "odd\n"),
-        (["check", "-v"], "asked for\ndone\n", "odd\nhow\n"),
+        (["check"], "result\ndone\n", "odd\n"),
+        (["-q", "check"], "result\n", "odd\n"),
+        (["check", "--quiet"], "result\n", "odd\n"),
+        (["check", "-v"], "result\ndone\n", "odd\nhow\n"),
     ],
 )
-def test_quiet_and_verbose_are_options_of_every_command(
-    arguments: list[str], out: str, err: str, stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+def test_quiet_and_verbose_options(
+    arguments: list[str],
+    out: str,
+    err: str,
+    replace: Callable[[object], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def command() -> None:
-        typer.echo("asked for")
+        typer.echo("result")
         output.say("done")
         output.warn("odd")
         output.detail("how")
 
-    stand_in(command)
+    replace(command)
     assert main(arguments) == 0
     assert capsys.readouterr() == (out, err)
 
 
-def test_debug_shows_the_traceback_of_an_unexpected_error(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_debug_shows_the_traceback(
+    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEBUG", "true")
-    stand_in(raising(ValueError("odd")))
+    replace(raising(ValueError("odd")))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith("Traceback")
 
 
-def test_ctrl_c_is_quiet_and_exit_130(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in(raising(KeyboardInterrupt()))
+def test_ctrl_c_is_quiet_and_exit_130(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    replace(raising(KeyboardInterrupt()))
     assert main(["check"]) == 130
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_question_that_nobody_answers_is_one_line_and_exit_2(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_question_without_terminal_is_exit_2(
+    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    stand_in(lambda: typer.prompt("Your name"))
+    replace(lambda: typer.prompt("Your name"))
     assert main(["check"]) == 2
-    assert "Nobody answered" in capsys.readouterr().err
+    assert "There is no terminal for the question" in capsys.readouterr().err
 
 
-def test_a_reader_that_leaves_is_no_traceback() -> None:
-    left, written = os.pipe()
-    os.close(left)
+def test_broken_pipe_prints_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
     command = [sys.executable, str(OPPMAN), "--help"]
-    result = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, check=False)
-    os.close(written)
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
     assert (result.returncode, result.stderr) == (1, b"")

@@ -19,26 +19,26 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
-    """Puts a terminal of so many columns in the place of both streams."""
+    """Replace both output streams by a terminal of this width."""
 
     def put(columns: int) -> Terminal:
         for name, value in {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm", "COLUMNS": str(columns)}.items():
             monkeypatch.setenv(name, value)
-        shown = Terminal()
-        monkeypatch.setattr(sys, "stdout", shown)
-        monkeypatch.setattr(sys, "stderr", shown)
-        return shown
+        screen = Terminal()
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "stderr", screen)
+        return screen
 
     return put
 
 
 @pytest.fixture(autouse=True)
-def _as_usual() -> None:
+def _default_level() -> None:
     output.begin()
 
 
 @pytest.mark.parametrize(
-    ("environ", "is_tty", "shows"),
+    ("environ", "is_tty", "expected"),
     [
         ({}, True, True),
         ({}, False, False),
@@ -50,14 +50,14 @@ def _as_usual() -> None:
     ],
 )
 def test_colours_are_for_terminals(
-    environ: dict[str, str], is_tty: bool, shows: bool, monkeypatch: pytest.MonkeyPatch
+    environ: dict[str, str], is_tty: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     stream = Terminal() if is_tty else io.StringIO()
-    assert (terminal.styled("x", "red", stream) == "\x1b[31mx\x1b[0m") is shows
+    assert (terminal.styled("x", "red", stream) == "\x1b[31mx\x1b[0m") is expected
 
 
 def test_piped_table_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_piped_table_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_a_table_fits_the_terminal_and_has_colours_there(terminal_of: Callable[[int], Terminal]) -> None:
+def test_table_fits_the_terminal(terminal_of: Callable[[int], Terminal]) -> None:
     screen = terminal_of(40)
     output.print_table(("NAME", "TEXT"), [("name", "word " * 20)])
     lines = screen.getvalue().splitlines()
@@ -78,24 +78,24 @@ def test_a_table_fits_the_terminal_and_has_colours_there(terminal_of: Callable[[
     assert max(map(len, lines[1:])) <= 40
 
 
-def test_json_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_json({"name": "ü", "at": datetime(2026, 1, 1, tzinfo=UTC)})
     assert json.loads(capsys.readouterr().out) == {"name": "ü", "at": "2026-01-01T00:00:00+00:00"}
 
 
-def test_what_takes_under_a_second_shows_no_bar(terminal_of: Callable[[int], Terminal]) -> None:
+def test_short_task_shows_no_bar(terminal_of: Callable[[int], Terminal]) -> None:
     screen = terminal_of(40)
-    with output.progress("Copying", 2, "rows") as shown:
-        shown.advance(2)
+    with output.progress("Copying", 2, "rows") as task:
+        task.advance(2)
     assert screen.getvalue() == ""
 
 
 def test_long_work_shows_a_bar(terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal_of(120)
     monkeypatch.setattr(output, "BAR_AFTER_SECONDS", 0)
-    with output.progress("Copying", 4, "rows") as shown:
-        shown.wait_for_bar()
-        shown.advance(3)
+    with output.progress("Copying", 4, "rows") as task:
+        task.wait_for_bar()
+        task.advance(3)
     assert "Copying" in screen.getvalue()
     assert "3/4" in screen.getvalue()
     assert " rows " in screen.getvalue()
@@ -103,11 +103,11 @@ def test_long_work_shows_a_bar(terminal_of: Callable[[int], Terminal], monkeypat
 
 def test_without_terminal_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
-    with output.progress("Copying", 4000, "rows") as shown:
-        shown.started = time.monotonic() - 30
-        shown.advance(1000)
-        shown.total = None
-        shown.advance(1)
+    with output.progress("Copying", 4000, "rows") as task:
+        task.started = time.monotonic() - 30
+        task.advance(1000)
+        task.total = None
+        task.advance(1)
     assert capsys.readouterr() == ("", "Copying: 1,000 of 4,000 rows, about 90 s left\nCopying: 1,001 rows\n")
 
 
@@ -115,6 +115,6 @@ def test_quiet_shows_no_progress(terminal_of: Callable[[int], Terminal], monkeyp
     screen = terminal_of(40)
     output.be_quiet(True)
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
-    with output.progress("Copying", 4, "rows") as shown:
-        shown.advance()
+    with output.progress("Copying", 4, "rows") as task:
+        task.advance()
     assert screen.getvalue() == ""

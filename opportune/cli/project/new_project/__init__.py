@@ -1,1 +1,1 @@
-"""A project of its own, made from a clone of the starter. With the standard library alone: nothing is installed yet."""
+"""`startproject`: a new project from a clone of the starter. Uses only the standard library."""

@@ -1,4 +1,4 @@
-"""Makes the folder of a project: all of it, or nothing."""
+"""Creates the folder of a project, completely or not at all."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 from opportune import __version__
 from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
-from opportune.cli.project.new_project.examples import OF_FRAMEWORK, examples
+from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.release import record_release
 from opportune.cli.scaffold.feature_removal import Removal
@@ -33,75 +33,81 @@ FILES = (
         "requirements-model.lock",
     ),
 )
-"""What a project has of the starter."""
+"""Files that are copied to a project."""
 STARTER_TESTS = "tests/opportune"
 LICENSE = "LICENSE.opportune"
 DEPLOYED = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = ("bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYED, ".git")
-"""What it has not, but for the tests of the framework."""
+"""Parts of the starter that a project does not get."""
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 
 
 def require_starter() -> None:
-    """See to it that this is a clone of the starter, and whole.
+    """Check that this is a complete clone of the starter.
 
     Raises:
-        OperatorError: it is a project, or something is missing.
+        OperatorError: a file is missing, for example because this is a project.
     """
     if missing := [part for part in (*FOLDERS, *FILES, STARTER_TESTS, "LICENSE") if not (PROJECT / part).exists()]:
         raise OperatorError(
-            f"startproject needs a clone of the starter, and {PROJECT} is none, or is not whole: "
-            f"it has no {missing[-1]}. Get the starter, and run it there."
+            f"startproject needs a complete clone of the starter, but {PROJECT} has no {missing[-1]}. "
+            "Clone the starter and run it there."
         )
 
 
-def make(target: Path, title: str, slug: str, wanted: Sequence[str]) -> str:
-    """Make the project in a folder of its own, then put it into its place.
+def make(target: Path, title: str, slug: str, selected: Sequence[str]) -> str:
+    """Create the project in a temporary folder, then move it to the target.
+
+    Args:
+        target: Folder of the project.
+        title: Name of the site.
+        slug: Name of the distribution.
+        selected: Examples to include.
 
     Returns:
-        What there is to tell of its first commit.
+        A note about the first commit, if it failed.
     """
     replaced = [*FOLDERS, *FILES, *ONLY_STARTER, "README.md", "AGENTS.md"] if target == PROJECT else []
     with scratch_folder(target) as scratch:
-        fill(scratch, title, slug, wanted)
-        note = history.first_commit(scratch, f"{title} begins, on Opportune {__version__}")
+        fill(scratch, title, slug, selected)
+        note = history.first_commit(scratch, f"Create {title} on Opportune {__version__}")
         move_in(scratch, target, replaced)
     return note
 
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """A folder on the disk of the target, which is gone afterwards."""
-    # Who may write into a folder need not be allowed to make one beside it.
+    """Create a temporary folder on the disk of the target."""
+    # Inside an existing target, because the parent folder may not be writable.
     scratch = Path(tempfile.mkdtemp(prefix=".startproject-", dir=target if target.is_dir() else target.parent))
     try:
         mask = os.umask(0)
         os.umask(mask)
-        scratch.chmod(0o777 & ~mask)  # which becomes the project's, once it is moved
+        scratch.chmod(0o777 & ~mask)  # mkdtemp creates private folders, but this one becomes the project
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def fill(folder: Path, title: str, slug: str, wanted: Sequence[str]) -> None:
-    """Write all of the project but its history."""
+def fill(folder: Path, title: str, slug: str, selected: Sequence[str]) -> None:
+    """Write the files of the project."""
     for name in FOLDERS:
         shutil.copytree(PROJECT / name, folder / name, ignore=_not_copied)
     for name in FILES:
         shutil.copy2(PROJECT / name, folder / name)
     shutil.copy2(PROJECT / "LICENSE", folder / LICENSE)
     for example in examples():
-        if example not in wanted:
-            _leave_out(example, folder)
+        if example not in selected:
+            _remove(example, folder)
     render_files(folder, title, slug)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
-    again = [title, "--with", ",".join(wanted)]
-    record_release(folder, source=history.origin(PROJECT), startproject=again)
+    arguments = [title, "--with", ",".join(selected)]
+    record_release(folder, source=history.origin(PROJECT), startproject=arguments)
 
 
-def _leave_out(example: str, folder: Path) -> None:
-    if example not in OF_FRAMEWORK:
+def _remove(example: str, folder: Path) -> None:
+    if example not in OPTIONAL_FRAMEWORK_FEATURES:
         Removal(example, folder).carry_out()
         return
     installed = folder / INSTALLED
@@ -115,7 +121,7 @@ def _not_copied(folder: str, names: list[str]) -> set[str]:
 
 
 def move_in(scratch: Path, target: Path, replaced: Sequence[str]) -> None:
-    """Put what was made into its place: all of it, or none."""
+    """Move the files to the target, and back if it fails."""
     if not target.exists():
         scratch.rename(target)
         return
@@ -127,13 +133,13 @@ def move_in(scratch: Path, target: Path, replaced: Sequence[str]) -> None:
             for path in sorted(scratch.iterdir()):
                 _move(path, target / path.name, moved)
         except BaseException:
-            for place, source in reversed(moved):
-                place.rename(source)
+            for destination, source in reversed(moved):
+                destination.rename(source)
             raise
 
 
-def _move(source: Path, place: Path, moved: list[tuple[Path, Path]]) -> None:
-    """Move what is there, unless its place is taken: what nobody replaces stays, such as .env."""
-    if os.path.lexists(source) and not os.path.lexists(place):
-        source.rename(place)
-        moved.append((place, source))
+def _move(source: Path, destination: Path, moved: list[tuple[Path, Path]]) -> None:
+    """Move a file or folder, unless the destination exists, such as .env."""
+    if os.path.lexists(source) and not os.path.lexists(destination):
+        source.rename(destination)
+        moved.append((destination, source))

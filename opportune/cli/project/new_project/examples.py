@@ -1,4 +1,4 @@
-"""The features of the starter that a project need not have."""
+"""Optional features of the starter."""
 
 import ast
 from pathlib import Path
@@ -6,23 +6,21 @@ from pathlib import Path
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, USERS
 from opportune.errors import OperatorError
 
-ALWAYS = {"home": "the landing page", USERS: "your users: what they have beside an e-mail address"}
-"""Features that are no examples, and what they are."""
-
-
-OF_FRAMEWORK = ("teams",)
-"""Features of the framework that a project need not have: not more than names in its list of what is installed."""
+ALWAYS = {"home": "the landing page", USERS: "the user model"}
+"""Features that every project has, with their descriptions."""
+OPTIONAL_FRAMEWORK_FEATURES = ("teams",)
+"""Optional features of the framework, which only have a line in installed.py."""
 
 
 def examples() -> dict[str, str]:
-    """Each with what it says of itself."""
+    """Return the summaries of the optional features, by name."""
     files = [file for file in sorted((PROJECT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
-    of_framework = [FRAMEWORK / "contrib" / name / "feature.py" for name in OF_FRAMEWORK]
-    return {file.parent.name: _summary(file) for file in [*of_framework, *files]}
+    framework_files = [FRAMEWORK / "contrib" / name / "feature.py" for name in OPTIONAL_FRAMEWORK_FEATURES]
+    return {file.parent.name: _summary(file) for file in [*framework_files, *files]}
 
 
 def _summary(file: Path) -> str:
-    """The words of its declaration, read from the text: to import it takes what is not installed yet."""
+    """Return the summary of a feature. The file is parsed, because its imports may not be installed yet."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.keyword) and node.arg == "summary" and isinstance(node.value, ast.Constant):
             return str(node.value.value)
@@ -30,15 +28,15 @@ def _summary(file: Path) -> str:
 
 
 def named(words: str) -> list[str]:
-    """The examples that these words name.
+    """Return the examples named in a comma-separated list, or by `all` or `none`.
 
     Raises:
-        OperatorError: one of them is none.
+        OperatorError: there is no such example.
     """
-    known = list(examples())
+    available = list(examples())
     names = [word.strip() for word in words.split(",") if word.strip()]
     if names in ([], ["none"], ["all"]):
-        return known if names == ["all"] else []
-    if unknown := [name for name in names if name not in known]:
-        raise OperatorError(f"There is no example {unknown[0]!r}: there are {', '.join(known)}; or say all, or none.")
-    return [name for name in known if name in names]
+        return available if names == ["all"] else []
+    if unknown := [name for name in names if name not in available]:
+        raise OperatorError(f"There is no example {unknown[0]!r}. Choose from {', '.join(available)}, all or none.")
+    return [name for name in available if name in names]

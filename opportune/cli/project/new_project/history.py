@@ -1,4 +1,4 @@
-"""What startproject asks of git, which need not be there."""
+"""Git repository of a new project. git is optional."""
 
 import re
 from pathlib import Path
@@ -6,34 +6,34 @@ from pathlib import Path
 from opportune.cli.project.git import Git, GitError
 
 LATER = "git init && git add --all && git commit -m Begin"
-NO_IDENTITY = "Nothing is committed yet: git does not know who you are."
+NO_IDENTITY = "Nothing is committed yet, because git has no user name and e-mail address."
 COMMIT_STEPS = (
     'git config --global user.name "NAME" && git config --global user.email "E-MAIL"',
     "git commit -m Begin",
 )
-"""Lines to paste in the project's folder, in this order, after NO_IDENTITY."""
+"""Commands that make the first commit, printed with NO_IDENTITY."""
 
 
 def first_commit(folder: Path, message: str) -> str:
-    """Make a repository of all that is not ignored.
+    """Create a repository and commit all files.
 
     Returns:
-        One line on what could not be done, and how to do it later; empty if there is nothing to tell.
+        A note on how to do it later if it failed; empty on success.
     """
     git = Git(folder)
     try:
         git("init", "--quiet", "--initial-branch=main")
         git("add", "--all")
-        if not git.answers("var", "GIT_COMMITTER_IDENT"):
+        if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
             return NO_IDENTITY
         git("commit", "--quiet", f"--message={message}")
     except GitError as error:
-        return f"Nothing keeps its history yet: {str(error).rstrip('.')}. Later, in its folder: {LATER}"
+        return f"The project has no git repository ({str(error).rstrip('.')}). Create it in its folder: {LATER}"
     return ""
 
 
 def origin(folder: Path) -> str:
-    """The address that a clone comes from, without a password; empty if it has none."""
+    """Return the address of a clone's origin, without a password; empty if there is none."""
     try:
         return re.sub(r"(?<=://)[^/]*@", "", Git(folder)("remote", "get-url", "origin").strip())
     except GitError:
@@ -41,16 +41,16 @@ def origin(folder: Path) -> str:
 
 
 def unsaved_work(folder: Path) -> str:
-    """What a folder has that would be lost with its history, as the end of a sentence; empty if there is none."""
+    """Describe work that exists only in this repository, as the end of a sentence; empty if there is none."""
     if not (folder / ".git").exists():
-        return ""  # no clone: then there is no history to lose
+        return ""
     git = Git(folder)
     try:
         if changes := git("status", "--porcelain").splitlines():
-            return f"has changes that are not committed ({changes[0][3:]}): commit them"
-        own = git("log", "--branches", "--not", "--remotes", "--format=%h %s", "--max-count=1").strip()
-        if own and git("remote"):
-            return f"has commits that no other place has ({own}): push them"
+            return f"has uncommitted changes ({changes[0][3:]}). Commit them"
+        commit = git("log", "--branches", "--not", "--remotes", "--format=%h %s", "--max-count=1").strip()
+        if commit and git("remote"):
+            return f"has unpushed commits ({commit}). Push them"
     except GitError as error:
-        return f"may have changes that are not committed ({error}): see to git"
+        return f"may have uncommitted changes ({error}). Fix this"
     return ""

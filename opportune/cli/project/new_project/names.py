@@ -1,4 +1,4 @@
-"""What a project is called: its site for visitors, its folder and its distribution for programs."""
+"""Names of a project: site, folder and distribution."""
 
 import keyword
 import re
@@ -10,45 +10,45 @@ from pathlib import Path
 from opportune.config.project import PROJECT
 
 MAX_NAME_LENGTH = 60
-"""Letters: in titles, in mail and beside the logo there is no room for more."""
-OWN_MODULES = {"app", "opportune", "oppman", "tests", "migrations", "templates", "static", "test"}
+"""Maximum number of characters, limited by the space in titles, e-mails and beside the logo."""
+PROJECT_MODULES = {"app", "opportune", "oppman", "tests", "migrations", "templates", "static", "test"}
 
 
 def site_name(name: str) -> str:
-    """What visitors read: `book-shelf` is Book shelf, and what has a capital or a space stays as it is."""
+    """Return the name for visitors: `book-shelf` becomes Book shelf. Names with capitals or spaces are unchanged."""
     name = " ".join(name.split())
     return name if name != name.lower() or " " in name else re.sub(r"[-_]+", " ", name).strip().capitalize()
 
 
 def folder_name(name: str) -> str:
-    """The same in small letters of ASCII, digits and `-`; empty if there are none."""
+    """Return the name in ASCII lowercase letters, digits and `-`; empty if there are none."""
     letters = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")
 
 
 def name_error(name: str, slug: str) -> str:
-    """Why there cannot be a project of that name; empty if there can."""
+    """Return an error message if a project cannot have this name; empty if it can."""
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
-        return f"{name[:MAX_NAME_LENGTH]!r} is no site's name: 1 to {MAX_NAME_LENGTH} letters that can be read."
+        return f"{name[:MAX_NAME_LENGTH]!r} is not a site name. Use 1 to {MAX_NAME_LENGTH} printable characters."
     if re.match(r"[.~]*[/\\]", name):
-        return f"{name!r} is a folder: before it comes the site's name, as in: startproject Bookshelf {name}"
+        return f"{name!r} is a folder. Put the name of the site before it: startproject Bookshelf {name}"
     if not slug[:1].isalpha():
-        return f"{name!r} is no project's name: it begins with a letter from a to z."
+        return f"{name!r} is not a project name. Start it with a letter from a to z."
     module = slug.replace("-", "_")
     if keyword.iskeyword(module) or keyword.issoftkeyword(module) or module in ("true", "false", "none"):
-        return f"{name!r} is a word of Python's own. Choose another name, such as {slug}-site."
-    if module in sys.stdlib_module_names or module in OWN_MODULES or slug in _locked() or _is_installed(module):
-        return f"{name!r} is the name of a Python module that is in use. Choose another name, such as {slug}-site."
+        return f"{name!r} is a keyword of Python. Choose another name, such as {slug}-site."
+    if module in sys.stdlib_module_names or module in PROJECT_MODULES or slug in _locked() or _is_installed(module):
+        return f"{name!r} is the name of a Python module. Choose another name, such as {slug}-site."
     return ""
 
 
 def _locked() -> set[str]:
-    """The packages that the locks name."""
+    """Return the names of all locked packages."""
     texts = (lock.read_text(encoding="utf-8") for lock in PROJECT.glob("requirements*.lock"))
     return {name.lower() for text in texts for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
 
 
 def _is_installed(module: str) -> bool:
-    """Whether `.venv` has it, if there is one: a module need not be called like its package."""
-    place = Path(sysconfig.get_path("purelib", "venv", {"base": str(PROJECT / ".venv")}))
-    return any((place / file).exists() for file in (module, f"{module}.py"))
+    """Return True if `.venv` has a module of this name, which may differ from its package's name."""
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(PROJECT / ".venv")}))
+    return any((packages / file).exists() for file in (module, f"{module}.py"))

@@ -1,1 +1,1 @@
-"""The next release of the framework, taken into a project."""
+"""`upgrade`: fetch a release of the framework and merge it into a project."""

@@ -1,4 +1,4 @@
-"""Unpacks an archive from wherever it comes: nothing of it lands outside of its folder, and it cannot fill the disk."""
+"""Unpacks untrusted archives safely: no files outside the folder, and limits on size and number."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ DAMAGED = (BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError,
 
 
 class UnsafeArchiveError(Exception):
-    """What an archive would have done."""
+    """Unsafe content of an archive."""
 
 
 class Entry(NamedTuple):
@@ -31,49 +31,50 @@ class Entry(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a .zip or .tar.gz into a new folder, and give the folder in it that has everything.
+    """Unpack a .zip or .tar.gz into a new folder, and return the top folder of its files.
 
     Raises:
-        OperatorError: it is none, or no honest one.
+        OperatorError: the archive is damaged or unsafe.
     """
     folder.mkdir()
     try:
         _require(archive.stat().st_size <= MAX_ARCHIVE_BYTES, f"is larger than {MAX_ARCHIVE_BYTES // 1_000_000} MB")
-        left = MAX_UNPACKED_BYTES
+        remaining = MAX_UNPACKED_BYTES
         for number, entry in enumerate(_zip_entries(archive) if is_zipfile(archive) else _tar_entries(archive)):
             _require(number < MAX_FILES, f"has more than {MAX_FILES:,} files")
-            left = _write(entry, folder, left)
+            remaining = _write(entry, folder, remaining)
     except UnsafeArchiveError as error:
-        raise OperatorError(f"{archive.name} {error}: it is no release of Opportune.") from error
+        raise OperatorError(f"{archive.name} {error}. It is not a release of Opportune.") from error
     except DAMAGED as error:
-        raise OperatorError(f"{archive.name} is damaged, or neither .zip nor .tar.gz: take it once more.") from error
+        message = f"{archive.name} is damaged, or not a .zip or .tar.gz file. Download it again."
+        raise OperatorError(message) from error
     folders = list(folder.iterdir())
     return folders[0] if len(folders) == 1 and folders[0].is_dir() else folder
 
 
-def _require(is_so: bool, otherwise: str) -> None:
-    if not is_so:
-        raise UnsafeArchiveError(otherwise)
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UnsafeArchiveError(message)
 
 
-def _require_room(left_bytes: int) -> None:
-    _require(left_bytes >= 0, f"unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB")
+def _require_space(remaining_bytes: int) -> None:
+    _require(remaining_bytes >= 0, f"unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB")
 
 
-def _write(entry: Entry, folder: Path, left: int) -> int:
-    """Write one file, and give how many bytes there may be after it."""
+def _write(entry: Entry, folder: Path, remaining: int) -> int:
+    """Write a file, and return the number of bytes that may follow."""
     name = PurePosixPath(entry.name)
     is_inside = not (name.is_absolute() or ".." in name.parts or "\\" in entry.name or ":" in entry.name)
-    _require(is_inside and entry.name.isprintable(), f"would write outside of its folder ({entry.name})")
+    _require(is_inside and entry.name.isprintable(), f"has a file outside its folder ({entry.name})")
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         while chunk := entry.content.read(CHUNK_BYTES):
-            left -= len(chunk)
-            _require_room(left)
+            remaining -= len(chunk)
+            _require_space(remaining)
             file.write(chunk)
     path.chmod(0o755 if entry.is_executable else 0o644)
-    return left
+    return remaining
 
 
 def _zip_entries(archive: Path) -> Iterator[Entry]:
@@ -97,14 +98,14 @@ def _tar_entries(archive: Path) -> Iterator[Entry]:
 
 
 class _Bounded(io.BytesIO):
-    """A file that says no more than so much, whatever headers promise."""
+    """A file with a limit on the number of bytes that can be read."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         super().__init__()
-        self._file, self._left = file, MAX_UNPACKED_BYTES
+        self._file, self._remaining = file, MAX_UNPACKED_BYTES
 
     def read(self, size: int | None = -1) -> bytes:
         chunk = self._file.read(size)
-        self._left -= len(chunk)
-        _require_room(self._left)
+        self._remaining -= len(chunk)
+        _require_space(self._remaining)
         return chunk

@@ -1,8 +1,8 @@
-"""A release merged into a project, in a clone of the project's git: the project itself learns of it when it is done.
+"""Merges a release into a project, in a temporary clone of the project's repository.
 
-What the release changed since the one that the project stands on is a commit of its own, which git picks onto the
-project: so git's own three-way merge does the work, with its renames, deletions and conflict markers. The release as it
-was becomes the second parent of the result: its files stay in the project's git as the base of the next upgrade.
+The changes between the project's release and the new one become a commit, which is cherry-picked onto the project. This
+way git's three-way merge handles renames, deletions and conflicts. The unmodified release becomes the second parent of
+the result, so that its files stay in the repository as the base of the next upgrade.
 """
 
 import re
@@ -40,27 +40,27 @@ class Blob(NamedTuple):
 
 class Change(NamedTuple):
     status: str
-    """As git has it: A, M, D."""
+    """Status letter of git: A, M, D or T."""
     path: str
 
 
 @dataclass
 class Merge:
-    """A project and a release, merged in a folder of their own."""
+    """Merge of a release into a project, in a temporary folder."""
 
     project: Project
     record: Record | None
     version: str
-    """The release that the project stands on."""
+    """Current release of the project."""
     release: Release
     folder: Path
-    """An empty one, which is thrown away."""
+    """Empty temporary folder."""
     conflicts: dict[str, str] = field(default_factory=dict)
-    """Files that somebody has to look at, and why."""
-    remade_locks: list[str] = field(default_factory=list)
-    """Locks where the release's took the place of both."""
-    own: list[str] = field(default_factory=list)
-    """Shared files that the project and the release both have, and not from one another: the project's stay."""
+    """Files that the user has to check, with the reasons."""
+    replaced_locks: list[str] = field(default_factory=list)
+    """Conflicting locks that were replaced with the release's."""
+    unchanged: list[str] = field(default_factory=list)
+    """Shared files added by both the project and the release. The project's version is kept."""
 
     @property
     def branch(self) -> str:
@@ -68,10 +68,10 @@ class Merge:
 
     @cached_property
     def work(self) -> Git:
-        """A clone that has the project's objects without copying them, with its last commit checked out."""
+        """Clone that shares the objects of the project's repository, with the last commit checked out."""
         folder = self.folder / "project"
-        own = self.project.git("config", "--get-regexp", r"^user\.(name|email)$", codes=(0, 1)).splitlines()
-        options = [word for line in own for word in ("-c", line.replace(" ", "=", 1))]
+        identity = self.project.git("config", "--get-regexp", r"^user\.(name|email)$", codes=(0, 1)).splitlines()
+        options = [word for line in identity for word in ("-c", line.replace(" ", "=", 1))]
         git = Git(self.folder, (*LOCAL_OPTIONS, *options), {"GIT_LFS_SKIP_SMUDGE": "1"}, is_uninterruptible=True)
         git("clone", "--quiet", "--shared", "--no-checkout", "--", self.project.top, folder)
         git = replace(git, folder=folder)
@@ -79,16 +79,16 @@ class Merge:
         return git
 
     def carry_out(self) -> None:
-        """Merge, in the clone alone.
+        """Merge in the clone.
 
         Raises:
-            OperatorError: git cannot, or the release cannot make a project like this one.
+            OperatorError: git fails, or the release cannot create a project like this one.
         """
         base = list(self._base())
-        has = [path for path in STARTER_PATHS if any(matching((blob.path for blob in base), [path]))]
+        starter_paths = [path for path in STARTER_PATHS if any(matching((blob.path for blob in base), [path]))]
         root = as_project(self.release, self.record, self.folder / "released")
-        wanted = (*FRAMEWORK_PATHS, *SHARED_PATHS, *has)
-        self.theirs = list(self._blobs(root, matching(files_in(root), wanted)))
+        patterns = (*FRAMEWORK_PATHS, *SHARED_PATHS, *starter_paths)
+        self.theirs = list(self._blobs(root, matching(files_in(root), patterns)))
         self.released = self._tree(self.theirs)
         old = self._commit(self._tree(base), f"Opportune {self.version}")
         new = self._commit(self.released, f"Opportune {self.release.version}", old)
@@ -109,26 +109,26 @@ class Merge:
         ]
 
     def changes(self, *patterns: str) -> list[Change]:
-        """What the merge makes different in the project, among these paths."""
+        """Return the changes of the project by the merge, limited to these paths."""
         return [change for change in self._changed if any(matching([change.path], patterns))]
 
     def diff(self, path: str) -> str:
-        """What would change in a file, without git's lines on where it is."""
-        told = self.work("diff", "--cached", "--no-color", "--no-ext-diff", "HEAD", "--", self.project.prefix + path)
-        return told[max(told.find("\n@@ "), 0) :].lstrip("\n")
+        """Return the diff of a file, without its header."""
+        diff = self.work("diff", "--cached", "--no-color", "--no-ext-diff", "HEAD", "--", self.project.prefix + path)
+        return diff[max(diff.find("\n@@ "), 0) :].lstrip("\n")
 
     def keep(self, path: str) -> None:
-        """Leave a file as the project has it."""
-        place = self.project.prefix + path
-        if self.work.answers("cat-file", "-e", f"HEAD:{place}"):
-            self.work("checkout", "--quiet", "HEAD", "--", place)
+        """Restore the project's version of a file."""
+        full_path = self.project.prefix + path
+        if self.work.succeeds("cat-file", "-e", f"HEAD:{full_path}"):
+            self.work("checkout", "--quiet", "HEAD", "--", full_path)
         else:
-            self.work("rm", "--quiet", "--force", "--", place)
+            self.work("rm", "--quiet", "--force", "--", full_path)
         self.conflicts.pop(path, None)
-        self.remade_locks = [lock for lock in self.remade_locks if lock != path]
+        self.replaced_locks = [lock for lock in self.replaced_locks if lock != path]
 
     def commit(self) -> None:
-        """Make the branch in the clone."""
+        """Create the branch in the clone."""
         old = self.record or Record(self.version)
         source = redacted(self.release.repository) if is_remote(self.release.repository) else old.source
         files = {blob.path: blob.hash for blob in self.theirs}
@@ -144,73 +144,71 @@ class Merge:
         self.work("branch", self.branch, self._commit(tree, message, self.project.head, released))
 
     def _base(self) -> Iterator[Blob]:
-        """The files as the old release had them. One that nobody has any more is left out: it conflicts if changed."""
+        """Yield the files of the old release. A file that cannot be found is omitted, and conflicts if it changed."""
         if not self.record:
             yield from self._base_of_clone()
             return
-        known = self._known(self.record.files.values())
-        lost = {path: each for path, each in self.record.files.items() if each not in known}
-        older = older_release(self.release, self.version, self.folder / "older") if lost else None
+        existing = self._existing(self.record.files.values())
+        missing = {path: hash_ for path, hash_ in self.record.files.items() if hash_ not in existing}
+        older = older_release(self.release, self.version, self.folder / "older") if missing else None
         if older:
             root = as_project(
                 replace(self.release, root=older, version=self.version), self.record, self.folder / "made"
             )
-            found = [path for path, each in lost.items() if _hash_of(root / path) == each]
-            yield from self._blobs(root, found)
-        for path, each in self.record.files.items():
-            if path not in lost:
-                yield Blob(self._modes.get(path, FILE), each, path)
+            yield from self._blobs(root, [path for path, hash_ in missing.items() if _hash_of(root / path) == hash_])
+        for path, hash_ in self.record.files.items():
+            if path not in missing:
+                yield Blob(self._modes.get(path, FILE), hash_, path)
 
     def _base_of_clone(self) -> Iterator[Blob]:
-        """A plain clone has its history in common with the release, or at least the release's tag or its commit."""
+        """Yield the base of a plain clone: the common ancestor, the tag, or the first commit of its version."""
         tag = f"refs/tags/v{self.version}"
-        if revision := self._common_ancestor() or (tag if self.work.answers("cat-file", "-e", tag) else ""):
+        if revision := self._common_ancestor() or (tag if self.work.succeeds("cat-file", "-e", tag) else ""):
             yield from self._listed(revision)
         elif older := older_release(self.release, self.version, self.folder / "older"):
             yield from self._blobs(older, files_in(older))
         else:
             line, file = f'__version__ = "{self.version}"', f"{self.project.prefix}opportune/__init__.py"
-            if begun := self.work("log", "-1", "--format=%H", f"-S{line}", "--", file).strip():
-                yield from self._listed(begun)
+            if first_commit := self.work("log", "-1", "--format=%H", f"-S{line}", "--", file).strip():
+                yield from self._listed(first_commit)
 
     def _common_ancestor(self) -> str:
-        place = self.release.repository
+        repository = self.release.repository
         git = replace(self.work, is_uninterruptible=False)  # git may ask for a password
-        if not place or not git.answers("fetch", "--quiet", "--no-tags", "--", place, self.release.revision):
+        if not repository or not git.succeeds("fetch", "--quiet", "--no-tags", "--", repository, self.release.revision):
             return ""
         return self.work("merge-base", "HEAD", "FETCH_HEAD", codes=(0, 1)).strip()
 
-    def _known(self, hashes: Iterable[str]) -> set[str]:
-        """Which of these objects the project's git has."""
-        told = self.work(
-            "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin="".join(f"{x}\n" for x in hashes)
-        )
-        return {line.partition(" ")[0] for line in told.splitlines() if line.endswith(" blob")}
+    def _existing(self, hashes: Iterable[str]) -> set[str]:
+        """Return the hashes of the objects in the project's repository."""
+        stdin = "".join(f"{hash_}\n" for hash_ in hashes)
+        output = self.work("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=stdin)
+        return {line.partition(" ")[0] for line in output.splitlines() if line.endswith(" blob")}
 
     def _listed(self, revision: str) -> Iterator[Blob]:
-        """What a commit has of the framework's, the starter's and the shared files."""
+        """Yield the framework's, the starter's and the shared files of a commit."""
         top = self.project.prefix.rstrip("/")
-        every = self.work("ls-tree", "-r", "-z", "--full-tree", f"{revision}:{top}").split("\0")[:-1]
-        blobs = {path: line.split(" ") for line, _, path in (entry.partition("\t") for entry in every)}
+        entries = self.work("ls-tree", "-r", "-z", "--full-tree", f"{revision}:{top}").split("\0")[:-1]
+        blobs = {path: line.split(" ") for line, _, path in (entry.partition("\t") for entry in entries)}
         for path in matching(blobs, (*FRAMEWORK_PATHS, *SHARED_PATHS, *STARTER_PATHS)):
-            mode, kind, each = blobs[path]
-            if kind == "blob":
-                yield Blob(mode, each, path)
+            mode, type_, hash_ = blobs[path]
+            if type_ == "blob":
+                yield Blob(mode, hash_, path)
 
     @cached_property
     def _modes(self) -> dict[str, str]:
-        """Which files of the project are programs, and which are not."""
+        """Git's file modes of the project, by path."""
         return {blob.path: blob.mode for blob in self._listed("HEAD")}
 
     def _blobs(self, root: Path, paths: Iterable[str]) -> Iterator[Blob]:
-        """Files of a folder, written into git."""
+        """Add the files of a folder to the repository's objects."""
         paths = list(paths)
         listed = "".join(f"{(root / path).resolve()}\n" for path in paths)
         hashes = self.work("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=listed).split()
-        for path, each in zip(paths, hashes, strict=True):
-            # Windows and some archives know no programs: what is one stays one.
+        for path, hash_ in zip(paths, hashes, strict=True):
+            # Windows and some archives have no executable flag, so keep the existing one.
             is_program = (root / path).stat().st_mode & 0o100 or self._modes.get(path) == PROGRAM
-            yield Blob(PROGRAM if is_program else FILE, each, path)
+            yield Blob(PROGRAM if is_program else FILE, hash_, path)
 
     def _tree(self, blobs: Iterable[Blob]) -> str:
         index = self.folder / "index"
@@ -225,33 +223,33 @@ class Merge:
         return self.work("commit-tree", tree, *options, stdin=message).strip()
 
     def _unmerged(self) -> dict[str, set[str]]:
-        """The files that git could not merge, with the sides that have them: 1 old release, 2 project, 3 release."""
+        """Return the unmerged files and their stages: 1 old release, 2 project, 3 new release."""
         stages: dict[str, set[str]] = {}
         for entry in self.work("ls-files", "--unmerged", "-z").split("\0")[:-1]:
             line, _, path = entry.partition("\t")
             stages.setdefault(path, set()).add(line[-1])
         return stages
 
-    def _settle(self, place: str, stages: set[str]) -> None:
-        """Decide what is no question of content; the rest is the owner's to resolve."""
-        path = place.removeprefix(self.project.prefix)
+    def _settle(self, full_path: str, stages: set[str]) -> None:
+        """Resolve conflicts that are not about content, and record the others for the user."""
+        path = full_path.removeprefix(self.project.prefix)
         is_framework = any(matching([path], FRAMEWORK_PATHS))
         if "2" not in stages and not is_framework:
-            self.work("rm", "--quiet", "--force", "--", place)  # what its owner deleted stays deleted
+            self.work("rm", "--quiet", "--force", "--", full_path)  # stays deleted
         elif "3" in stages and LOCK.fullmatch(path):
-            self.work("checkout", "--quiet", "--theirs", "--", place)
-            self.remade_locks.append(path)
+            self.work("checkout", "--quiet", "--theirs", "--", full_path)
+            self.replaced_locks.append(path)
         elif not is_framework and stages != {"1", "2", "3"}:
-            self.work("checkout", "--quiet", "--ours", "--", place)
-            self.own.append(path)
+            self.work("checkout", "--quiet", "--ours", "--", full_path)
+            self.unchanged.append(path)
         elif "2" not in stages:
-            self.conflicts[path] = "you had deleted it, the release changes it: it is back"
+            self.conflicts[path] = "you deleted it, but the release changed it. It was restored"
         elif "3" not in stages:
-            self.conflicts[path] = "you had changed it, the release deletes it: it is still there, as yours"
+            self.conflicts[path] = "you changed it, but the release deleted it. Your version was kept"
         else:
-            text = (self.work.folder / place).read_bytes()
+            text = (self.work.folder / full_path).read_bytes()
             lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(b"<<<<<<< ")]
-            self.conflicts[path] = _lines(lines) if lines else "both changed it: it is yours as it was"
+            self.conflicts[path] = _lines(lines) if lines else "you and the release changed it. Your version was kept"
 
 
 def _hash_of(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the notes of a release say to somebody who comes from an older one."""
+"""Release notes between two versions."""
 
 import re
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ SECTION = re.compile(r"^## +\[?([^\]\s]+)\]?(.*)$", re.MULTILINE)
 HEADING = re.compile(r"^### +(.+?) *$", re.MULTILINE)
 ENTRY = re.compile(r"^[-*] ", re.MULTILINE)
 COUNTED = ("Added", "Changed", "Fixed")
-"""What nobody has to act on: told by its number."""
+"""Headings whose entries need no action. Only their number is shown."""
 
 
 def notes_between(changelog: str, old: str, new: str) -> Iterator[str]:
-    """The lines that somebody has to read who comes from `old`: the newest release first."""
+    """Yield the notes to read when upgrading from `old` to `new`, newest release first."""
     for version, text in _sections(changelog):
         if not _is_between(version, old, new):
             continue
@@ -26,7 +26,7 @@ def notes_between(changelog: str, old: str, new: str) -> Iterator[str]:
             yield f"  {heading}"
             yield from (f"    - {entry}" for entry in entries)
         if counts:
-            yield f"  Besides: {', '.join(counts)}."
+            yield f"  Other changes: {', '.join(counts)}."
 
 
 def _sections(changelog: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The git of a project that is to be upgraded: whether it can go back, and how it takes a branch whole."""
+"""Git repository of the project to upgrade."""
 
 import signal
 import threading
@@ -15,44 +15,44 @@ UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "
 
 @dataclass(frozen=True)
 class Project:
-    """A project in git, with everything committed."""
+    """A project in git without uncommitted changes."""
 
     git: Git
     top: str
     """The folder of the repository."""
     prefix: str
-    """The project's folder in there, as `site/`; empty where it is the repository."""
+    """Folder of the project in the repository, such as `site/`; empty for the top folder."""
     branch: str
     head: str
 
     @classmethod
     def at(cls, folder: Path) -> "Project":
-        """Look whether a branch can be made from what is there.
+        """Return the project in a folder, if a branch can be created from its state.
 
         Raises:
-            OperatorError: with what is in the way.
+            OperatorError: the repository is not ready.
         """
         git = Git(folder, is_uninterruptible=True)
-        top, prefix, *unfinished = _places(git)
-        if doing := next((place for place in unfinished if (folder / place).exists()), None):
-            raise OperatorError(f"Git is in the middle of something ({Path(doing).name}): finish or abort it first.")
+        top, prefix, *marks = _paths(git)
+        if unfinished := next((Path(mark).name for mark in marks if (folder / mark).exists()), None):
+            raise OperatorError(f"A git operation is not finished ({unfinished}). Finish or abort it first.")
         branch = _clean_branch(git)
-        if not git.answers("var", "GIT_COMMITTER_IDENT"):
-            raise OperatorError("Git does not know who you are: git config --global user.name …, and user.email …")
+        if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
+            raise OperatorError("Git has no user name. Set it: git config --global user.name …, and user.email …")
         head = git("rev-parse", "HEAD").strip()
         if len(head) != 40:
-            raise OperatorError("This repository names its objects by SHA-256: upgrade knows SHA-1 alone.")
+            raise OperatorError("This repository uses SHA-256, but upgrade supports only SHA-1.")
         return cls(git, top, prefix, branch, head)
 
     def refuse_branch(self, name: str) -> None:
-        if self.git.answers("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
-            raise OperatorError(f"There is a branch {name} already: go on there, or git branch -D {name} and again.")
+        if self.git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+            raise OperatorError(f"The branch {name} already exists. Continue there, or delete it: git branch -D {name}")
 
     def take(self, branch: str, merged: Git) -> None:
-        """Get a branch from a clone and switch to it, or neither.
+        """Fetch a branch from a clone and switch to it, or change nothing.
 
         Raises:
-            GitError: something is in the way.
+            GitError: the branch cannot be fetched or checked out.
         """
         name = f"refs/heads/{branch}"
         with _uninterrupted():
@@ -66,8 +66,8 @@ class Project:
                 raise
 
 
-def _places(git: Git) -> list[str]:
-    """Where the repository is, where the project is in it, and what would lie there if git were not done."""
+def _paths(git: Git) -> list[str]:
+    """Return the top folder, the project's prefix, and the files that mark unfinished operations."""
     try:
         git("ls-files", "--error-unmatch", "--", "oppman.py")
         unfinished = (word for name in UNFINISHED for word in ("--git-path", name))
@@ -75,7 +75,8 @@ def _places(git: Git) -> list[str]:
     except GitError as error:
         if "not a git repository" in str(error) or "did not match" in str(error):
             raise OperatorError(
-                "This project is not in git, which could bring it back: git init && git add --all && git commit first."
+                "This project is not in git, so the upgrade could not be undone. "
+                "Run first: git init && git add --all && git commit"
             ) from error
         raise
 
@@ -83,21 +84,21 @@ def _places(git: Git) -> list[str]:
 def _clean_branch(git: Git) -> str:
     header, *changed = git("status", "--porcelain", "--branch").splitlines()
     if header == "## HEAD (no branch)":
-        raise OperatorError("HEAD is detached, so there is no branch to come back to: git switch to one first.")
+        raise OperatorError("HEAD is detached. Switch to a branch first: git switch BRANCH")
     if header.startswith("## No commits yet on "):
-        raise OperatorError("Nothing is committed yet: git add --all && git commit, then run this again.")
+        raise OperatorError("Nothing is committed yet. Run git add --all && git commit, then try again.")
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        named = ", ".join(line[3:] for line in changed[:3])
-        raise OperatorError(f"There is work that is not committed ({named}{more}): commit it, or git stash -u.")
+        files = ", ".join(line[3:] for line in changed[:3])
+        raise OperatorError(f"There are uncommitted changes ({files}{more}). Commit them, or run git stash -u.")
     return header.removeprefix("## ").partition("...")[0]
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let nobody end this process for the moment in which the project changes."""
+    """Ignore SIGINT and SIGTERM while the project changes."""
     old = {}
-    if threading.current_thread() is threading.main_thread():  # no other gets signals
+    if threading.current_thread() is threading.main_thread():  # only the main thread handles signals
         old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

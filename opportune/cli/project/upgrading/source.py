@@ -1,4 +1,4 @@
-"""Where releases come from: a folder, an archive, or a git address with or without a tag."""
+"""Sources of releases: a folder, an archive, or a git address with an optional tag."""
 
 import re
 import shutil
@@ -19,17 +19,17 @@ from opportune.errors import OperatorError
 VERSION = re.compile(r"""^__version__ = ["']([^"']+)["']""", re.MULTILINE)
 REQUIRES_PYTHON = re.compile(r"""^requires-python = ">=(\d+)\.(\d+)""", re.MULTILINE)
 TIMEOUT_SECONDS = 60
-"""Without an answer."""
+"""Timeout of a network connection without data."""
 STARTPROJECT_TIMEOUT_SECONDS = 300
 GIT_TIMEOUT_SECONDS = 600
-"""Of one command, also while it asks somebody for a password."""
+"""Timeout of a git command, including time to enter a password."""
 TAG = re.compile(r"(.+)@([^@/:]+)")
 LOCAL_OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false"),
     *("-c", "protocol.ext.allow=never", "-c", "protocol.fd.allow=never", "-c", "advice.detachedHead=false"),
     *("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={TIMEOUT_SECONDS}"),
 )
-"""For clones that are thrown away: bytes as they were released, and nothing that runs or waits for ever."""
+"""Options of temporary clones: unchanged line endings, no hooks, no unsafe protocols, and a timeout."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Release:
     root: Path
     version: str
     repository: str = ""
-    """The git address that has the other releases too, by their tags."""
+    """Git address of all releases."""
     revision: str = "HEAD"
-    """What was taken from there."""
+    """Tag of this release, or HEAD."""
 
 
 def fetch_release(source: str, folder: Path) -> Release:
-    """Bring a release into a new folder; one that is a folder is read where it is.
+    """Fetch a release into a new folder. A local folder is used directly.
 
     Raises:
-        OperatorError: there is nothing there, or something else than a release.
+        OperatorError: the source cannot be fetched, or is not a release.
     """
     path = Path(source).expanduser()
     if (path / "opportune").is_dir():
@@ -56,49 +56,51 @@ def fetch_release(source: str, folder: Path) -> Release:
         return replace(release_in(path, source), repository=repository)
     if path.is_file():
         return release_in(unpack(path, folder), source)
-    scheme, where = urlsplit(source).scheme, urlsplit(source).path
+    scheme, url_path = urlsplit(source).scheme, urlsplit(source).path
     if scheme == "http":
-        raise OperatorError(f"{redacted(source)}: what is to be run is taken by https alone.")
-    if scheme == "https" and where.endswith(SUFFIXES):
-        return release_in(unpack(download(source, folder.with_name(Path(where).name)), folder), source)
+        raise OperatorError(f"{redacted(source)}: releases cannot be downloaded over http. Use https.")
+    if scheme == "https" and url_path.endswith(SUFFIXES):
+        return release_in(unpack(download(source, folder.with_name(Path(url_path).name)), folder), source)
     address, tag = match.groups() if (match := TAG.fullmatch(source)) else (source, "")
     local = Path(address).expanduser()
     if source.startswith("-") or not (scheme or ":" in address or local.exists()):
-        raise OperatorError(f"There is no {redacted(source)}: give a folder, a .zip or .tar.gz, or a git address.")
+        raise OperatorError(
+            f"{redacted(source)} does not exist. Enter a folder, a .zip or .tar.gz file, or a git address."
+        )
     return from_git(str(local.resolve()) if local.exists() else address, tag, folder)
 
 
 def release_in(root: Path, source: str) -> Release:
-    """The release in a folder.
+    """Return the release in a folder.
 
     Raises:
-        OperatorError: it is none, has links that lead elsewhere, or wants another Python.
+        OperatorError: it is not a release, has links to files outside, or needs a newer Python.
     """
-    marks = (root / "opportune/__init__.py", root / "oppman.py", root / "pyproject.toml")
-    found = VERSION.search(_text(marks[0])) if all(mark.is_file() for mark in marks) else None
+    files = (root / "opportune/__init__.py", root / "oppman.py", root / "pyproject.toml")
+    match = VERSION.search(_text(files[0])) if all(file.is_file() for file in files) else None
     try:
-        version = found[1] if found else ""
+        version = match[1] if match else ""
         parse_version(version)
     except ValueError:
-        raise OperatorError(f"{redacted(source)} is no release of Opportune.") from None
-    whole = root.resolve()
-    if outside := next((file for file in files_in(root) if not (root / file).resolve().is_relative_to(whole)), None):
-        raise OperatorError(f"{redacted(source)} has a link that leads out of it ({outside}): it is no release.")
-    wanted = REQUIRES_PYTHON.search(_text(marks[2]))
-    if wanted and sys.version_info < (int(wanted[1]), int(wanted[2])):
-        raise OperatorError(f"Opportune {version} needs Python {wanted[1]}.{wanted[2]}; this is {sys.version[:4]}.")
+        raise OperatorError(f"{redacted(source)} is not a release of Opportune.") from None
+    real_root = root.resolve()
+    if link := next((file for file in files_in(root) if not (root / file).resolve().is_relative_to(real_root)), None):
+        raise OperatorError(f"{redacted(source)} has a link to a file outside ({link}). It is not a release.")
+    python = REQUIRES_PYTHON.search(_text(files[2]))
+    if python and sys.version_info < (int(python[1]), int(python[2])):
+        raise OperatorError(f"Opportune {version} needs Python {python[1]}.{python[2]}; this is {sys.version[:4]}.")
     return Release(root, version)
 
 
 def from_git(address: str, tag: str, folder: Path) -> Release:
-    """Clone one release: that of the tag, else that of the newest tag `v…`, else what is there now."""
+    """Clone a release: the tag, otherwise the newest tag `v…`, otherwise HEAD."""
     git = Git(folder.parent, LOCAL_OPTIONS, timeout_seconds=GIT_TIMEOUT_SECONDS)
     try:
         tag = tag or newest_tag(git("ls-remote", "--tags", "--refs", "--", address))
         clone(git, address, tag, folder)
     except GitError as error:
         raise OperatorError(
-            f"{redacted(source_of(address, tag))} cannot be fetched: {hidden(error, address)}"
+            f"{redacted(source_of(address, tag))} cannot be fetched: {redacted_message(error, address)}"
         ) from error
     release = release_in(folder, source_of(address, tag))
     return replace(release, repository=address, revision=tag or "HEAD")
@@ -109,18 +111,18 @@ def source_of(address: str, tag: str) -> str:
 
 
 def newest_tag(refs: str) -> str:
-    """The newest release that is no preview among what `git ls-remote` lists; empty if there is none."""
+    """Return the newest final release listed by `git ls-remote`; empty if there is none."""
     tags = re.findall(r"\trefs/tags/(v\d+\.\d+(?:\.\d+)?)$", refs, re.MULTILINE)
     return max(tags, key=parse_version, default="")
 
 
 def clone(git: Git, address: str, tag: str, folder: Path) -> None:
-    """Clone one revision, without its history."""
+    """Clone a revision without its history."""
     git("clone", "--quiet", "--depth", "1", *(["--branch", tag] if tag else []), "--", address, folder)
 
 
 def older_release(release: Release, version: str, folder: Path) -> Path | None:
-    """The release of another version from where this one came from; nothing where it cannot be had."""
+    """Return another version from the source of this release; None if it cannot be fetched."""
     if not release.repository:
         return None
     try:
@@ -133,49 +135,49 @@ def older_release(release: Release, version: str, folder: Path) -> Path | None:
 
 
 def download(address: str, file: Path) -> Path:
-    """Fetch a file by https.
+    """Download a file over https.
 
     Raises:
-        OperatorError: it does not come, is too large, or is to be had without encryption alone.
+        OperatorError: the download fails, is too large, or is redirected to an unencrypted address.
     """
-    import httpx  # noqa: PLC0415 - a folder needs no client
+    import httpx  # noqa: PLC0415 - not needed for local sources
 
     def require_https(request: httpx.Request) -> None:
         if request.url.scheme != "https":
-            raise httpx.UnsupportedProtocol("it leads on to an address without https")
+            raise httpx.UnsupportedProtocol("it redirects to an address without https")
 
     hooks = {"request": [require_https]}
     try:
         with (
             httpx.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS, event_hooks=hooks) as client,
             client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
-            file.open("wb") as written,
+            file.open("wb") as output,
             progress("Downloading", unit="kB") as bar,
         ):
             response.raise_for_status()
             length = response.headers.get("Content-Length", "")
             bar.total = int(length) // 1000 if length.isdecimal() else None
             for chunk in response.iter_raw():
-                written.write(chunk)
-                bar.advance(written.tell() // 1000 - bar.done)
-                if written.tell() > MAX_ARCHIVE_BYTES:
+                output.write(chunk)
+                bar.advance(output.tell() // 1000 - bar.done)
+                if output.tell() > MAX_ARCHIVE_BYTES:
                     raise OperatorError(f"{redacted(address)} is larger than {MAX_ARCHIVE_BYTES // 1_000_000} MB.")
     except httpx.HTTPStatusError as error:
-        raise OperatorError(f"{redacted(address)} is answered with {error.response.status_code}.") from error
+        raise OperatorError(f"{redacted(address)} returned status {error.response.status_code}.") from error
     except httpx.HTTPError as error:
-        raise OperatorError(f"{redacted(address)} cannot be fetched: {hidden(error, address)}") from error
+        raise OperatorError(f"{redacted(address)} cannot be fetched: {redacted_message(error, address)}") from error
     return file
 
 
 def as_project(release: Release, record: Record | None, folder: Path) -> Path:
-    """The folder with a release's files as a project like this one has them: `startproject` of that release makes it.
+    """Return a folder with the release's files as a project has them, created by `startproject` of that release.
 
     Raises:
-        OperatorError: it does not make one of these arguments any more.
+        OperatorError: `startproject` fails with the arguments of this project.
     """
     if not record or not record.startproject:
         return release.root
-    arguments = still_there(record.startproject, release.root)
+    arguments = available_arguments(record.startproject, release.root)
     command = [sys.executable, "oppman.py", "startproject", *arguments, str(folder)]
     try:
         result = subprocess.run(
@@ -193,13 +195,13 @@ def as_project(release: Release, record: Record | None, folder: Path) -> Path:
             f"startproject of Opportune {release.version} took longer than {STARTPROJECT_TIMEOUT_SECONDS} seconds."
         ) from None
     if result.returncode:
-        told = (result.stderr.strip() or "no reason").splitlines()[-1]
-        raise OperatorError(f"startproject of Opportune {release.version} cannot make this project: {told}")
+        message = (result.stderr.strip() or "no error message").splitlines()[-1]
+        raise OperatorError(f"startproject of Opportune {release.version} cannot create this project: {message}")
     return folder
 
 
-def still_there(arguments: Sequence[str], root: Path) -> list[str]:
-    """The arguments of startproject without the examples that a release does not have any more."""
+def available_arguments(arguments: Sequence[str], root: Path) -> list[str]:
+    """Return the arguments of startproject without the examples that the release no longer has."""
     *words, examples = arguments
     if words[-1:] != ["--with"]:
         return list(arguments)
@@ -207,12 +209,12 @@ def still_there(arguments: Sequence[str], root: Path) -> list[str]:
 
 
 def redacted(address: str) -> str:
-    """An address without the password in it, or what its query and fragment may hold."""
+    """Return an address without password, query and fragment."""
     return re.sub(r"[?#].*", "?…", re.sub(r"(?<=://)[^/]*@", "", address), flags=re.DOTALL)
 
 
-def hidden(error: Exception, address: str) -> str:
-    """What an error says, without the password of an address."""
+def redacted_message(error: Exception, address: str) -> str:
+    """Return the message of an error without the password of the address."""
     return str(error).replace(address, redacted(address)).rstrip(".") + "."
 
 

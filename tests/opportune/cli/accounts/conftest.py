@@ -1,4 +1,4 @@
-"""Commands on the database of a test."""
+"""Fixtures to run commands on the database of a test."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ Run = Callable[..., Awaitable[Outcome]]
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command without answers from the environment."""
+    """Run a command without values from the environment."""
     for name in ("SUPERUSER_EMAIL", "SUPERUSER_PASSWORD", "NEW_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
 

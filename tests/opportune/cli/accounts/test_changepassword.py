@@ -11,7 +11,7 @@ NEW = "another good password"
 
 @pytest.mark.parametrize("by_environment", [True, False])
 @pytest.mark.database("sqlite")
-async def test_the_new_password_opens_the_account(
+async def test_new_password_signs_in(
     client: AsyncClient,
     database: Database,
     run: Run,
@@ -26,12 +26,12 @@ async def test_the_new_password_opens_the_account(
 
     assert outcome.code == 0
     assert NEW not in outcome.out
-    answer = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW})
-    assert answer.status_code == 303
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW})
+    assert response.status_code == 303
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         (["eve@example.com", "--password", NEW], 1, "There is no user with the e-mail eve@example.com."),
         ([EMAIL, "--password", EMAIL], 1, "This password is too close to your name, your e-mail address"),
@@ -40,9 +40,7 @@ async def test_the_new_password_opens_the_account(
     ],
 )
 @pytest.mark.database("sqlite")
-async def test_what_cannot_be_done_is_one_line(
-    database: Database, run: Run, arguments: list[str], code: int, words: str
-) -> None:
+async def test_refusals(database: Database, run: Run, arguments: list[str], code: int, message: str) -> None:
     await make_user(database, EMAIL)
 
-    assert words in (await run("changepassword", *arguments)).line(code)
+    assert message in (await run("changepassword", *arguments)).line(code)

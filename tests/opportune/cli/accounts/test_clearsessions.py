@@ -12,21 +12,20 @@ from tests.opportune.cli.accounts.conftest import Run
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_over_goes_and_the_rest_stays(settings: Settings, database: Database, run: Run) -> None:
+async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run) -> None:
     user = await make_user(database)
     async with database.writer() as session:
-        for name, hours in (("over", -1), ("not over", 1)):
+        for name, hours in (("expired", -1), ("valid", 1)):
             end = utc_now() + timedelta(hours=hours)
             session.add(Session(token_hash=name, user_id=user.id, expires_at=end))
             session.add(ApiToken(token_hash=name, user_id=user.id, name=name, expires_at=end, scopes="*"))
             session.add(Attempt(key=name, ends_at=end))
-            begun = end - timedelta(days=settings.account_event_days)
-            session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=begun))
+            created = end - timedelta(days=settings.account_event_days)
+            session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=created))
 
     outcome = await run("clearsessions")
 
-    counts = "1 sessions, 1 tokens, 1 counts of attempts, 1 events of accounts"
-    assert outcome == (0, f"Removed what is over: {counts}.\n", "")
+    assert outcome == (0, "Deleted 1 sessions, 1 tokens, 1 attempt counters and 1 account events.\n", "")
     async with database.reader() as session:
-        for kind in (Session, ApiToken, Attempt, AccountEvent):
-            assert await session.scalar(select(func.count()).select_from(kind)) == 1
+        for model in (Session, ApiToken, Attempt, AccountEvent):
+            assert await session.scalar(select(func.count()).select_from(model)) == 1

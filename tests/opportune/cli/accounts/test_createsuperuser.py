@@ -21,21 +21,21 @@ async def users(database: Database) -> list[User]:
         return list(await session.scalars(select(User)))
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
-    """Sit at the terminal and type these passwords."""
-    remaining = iter(answers)
+def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
+    """Simulate a terminal at which the user types these passwords."""
+    remaining = iter(passwords)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(getpass, "getpass", lambda *_, **__: next(remaining))
 
 
-async def test_options_make_a_superuser(database: Database, run: Run) -> None:
+async def test_options_create_a_superuser(database: Database, run: Run) -> None:
     code, out, err = await run("createsuperuser", "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
 
-    assert (code, out, err) == (0, f"{EMAIL} may use the admin now.\n", "")
+    assert (code, out, err) == (0, f"{EMAIL} may now use the admin.\n", "")
     assert [(user.email, user.is_superuser) for user in await users(database)] == [(EMAIL, True)]
 
 
-async def test_the_environment_makes_a_superuser(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_creates_a_superuser(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPERUSER_EMAIL", EMAIL)
     monkeypatch.setenv("SUPERUSER_PASSWORD", PASSWORD)
 
@@ -43,37 +43,35 @@ async def test_the_environment_makes_a_superuser(database: Database, run: Run, m
     assert [user.email for user in await users(database)] == [EMAIL]
 
 
-async def test_a_password_is_asked_for_twice_until_it_is_good(
+async def test_password_prompt_repeats_until_valid(
     database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer(monkeypatch, "qwerty123", PASSWORD, "a typing error", PASSWORD, PASSWORD)
+    type_passwords(monkeypatch, "qwerty123", PASSWORD, "a typing error", PASSWORD, PASSWORD)
 
     code, out, err = await run("createsuperuser", "--email", EMAIL)
 
     assert code == 0
     assert "too easy to guess" in out
-    assert "two different passwords" in out
+    assert "different passwords" in out
     assert PASSWORD not in out + err
     assert [user.email for user in await users(database)] == [EMAIL]
 
 
 @pytest.mark.parametrize(
-    ("email", "password", "words"),
+    ("email", "password", "message"),
     [
         ("ADA@example.com", PASSWORD, "already has an account"),
         ("nonsense", PASSWORD, "is not a valid e-mail address"),
         ("eve@example.com", "Short!", "at least 8 characters"),
     ],
 )
-async def test_what_cannot_be_done_is_one_line(
-    database: Database, run: Run, email: str, password: str, words: str
-) -> None:
+async def test_refusals(database: Database, run: Run, email: str, password: str, message: str) -> None:
     await make_user(database, EMAIL)
 
     code, out, err = await run("createsuperuser", "--email", email, "--password", password)
 
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert words in err
+    assert message in err
     assert password not in err
     assert len(await users(database)) == 1
 
@@ -82,21 +80,19 @@ async def test_bad_email_is_refused_before_the_password(
     database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(database, EMAIL)
-    answer(monkeypatch)  # a question for a password would have none
+    type_passwords(monkeypatch)  # asking for a password would fail
 
-    for arguments, words in (
-        (("createsuperuser", "--email", "nobody"), "nobody is not a valid e-mail address."),
-        (("createsuperuser", "--email", "ADA@example.com"), "already has an account"),
-        (("users", "add", EMAIL), "already has an account"),
-        (("changepassword", "eve@example.com"), "There is no user with the e-mail eve@example.com."),
+    for arguments, message in (
+        (("createsuperuser", "--email", "nobody"), "nobody is no e-mail address."),
+        (("createsuperuser", "--email", "ADA@example.com"), "has an account already"),
+        (("users", "add", EMAIL), "has an account already"),
+        (("changepassword", "eve@example.com"), "Nobody has the e-mail eve@example.com."),
     ):
-        assert words in (await run(*arguments)).line()
+        assert message in (await run(*arguments)).line()
 
 
-async def test_an_e_mail_that_is_none_is_asked_for_again(
-    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer(monkeypatch, PASSWORD, PASSWORD)
+async def test_invalid_email_is_asked_again(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_passwords(monkeypatch, PASSWORD, PASSWORD)
     typed = iter(["nobody", EMAIL])
     monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed))
 
@@ -107,7 +103,7 @@ async def test_an_e_mail_that_is_none_is_asked_for_again(
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-input"], ["--email", EMAIL], ["--password", PASSWORD]])
-async def test_without_a_terminal_a_missing_answer_is_wrong_usage(
+async def test_missing_value_without_terminal_is_wrong_usage(
     call: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
@@ -116,9 +112,7 @@ async def test_without_a_terminal_a_missing_answer_is_wrong_usage(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_a_database_without_tables_is_named(
-    empty_database_url: str, call: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_database_without_tables(empty_database_url: str, call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings_for(empty_database_url))
 
     assert "migrate" in (await call("createsuperuser", "--email", EMAIL, "--password", PASSWORD)).line()

@@ -1,4 +1,4 @@
-"""The user is the project's: a field more is a line in its model, and one in its schemas."""
+"""Additional fields of the project's user model."""
 
 import runpy
 from datetime import date
@@ -26,18 +26,18 @@ from app.users.models import User
 from opportune.testing import make_token, make_user, signed_in_client
 
 SENT = {"phone": "+431711000", "birthday": "1815-12-10", "newsletter": "true"}
-KNOWN = {**SENT, "newsletter": True}
+STORED = {**SENT, "newsletter": True}
 
 @pytest.mark.database("sqlite")
-async def test_they_are_shown_and_stored(app, client, database):
+async def test_fields_are_shown_and_stored(app, client, database):
     ada, root = await make_user(database), await make_user(database, is_superuser=True)
     async with signed_in_client(app, ada) as browser:
         page = (await browser.get("/accounts/profile")).text
-        assert [kind in page for kind in ('type="tel"', 'type="date"', 'type="checkbox"')] == [True] * 3
+        assert [text in page for text in ('type="tel"', 'type="date"', 'type="checkbox"')] == [True] * 3
         assert (await browser.post("/accounts/profile", data={"phone": "none"})).status_code == 422
         assert (await browser.post("/accounts/profile", data=SENT)).status_code == 303
     client.headers["authorization"] = f"Bearer {await make_token(database, ada)}"
-    assert (await client.get("/api/v1/users/me")).json().items() >= KNOWN.items()
+    assert (await client.get("/api/v1/users/me")).json().items() >= STORED.items()
     assert (await client.patch("/api/v1/users/me", json={"birthday": None})).json()["birthday"] is None
     async with signed_in_client(app, root) as admin:
         assert "+431711000" in (await admin.get("/admin/user/list")).text
@@ -47,7 +47,7 @@ async def test_they_are_shown_and_stored(app, client, database):
 
 
 def declare(path: Path, fields: str, *after: str) -> None:
-    """Write fields after these lines of a file."""
+    """Insert fields after these lines of a file."""
     text = path.read_text()
     for line in after:
         assert text.count(line) == 1
@@ -55,7 +55,7 @@ def declare(path: Path, fields: str, *after: str) -> None:
     path.write_text(text.replace("from opportune", IMPORTS + "from opportune", 1))
 
 
-def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> None:
+def test_additional_fields_are_shown_and_stored(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     install_only(copy)
     declare(copy / "app/users/schemas.py", FIELDS, "    avatar: Image\n", 'title="Picture")\n')
@@ -63,14 +63,14 @@ def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> N
     (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
     (copy / "tests/test_fields.py").write_text(TEST)
     declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
-    with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:  # which import the user
+    with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:  # these import the user model
         code, output = run("makemigrations", "&&", "makemigrations", "--check")
         assert (code, output.count("+ Add column")) == (0, 3)
         code, output = run("pytest", "-q", "-o", "asyncio_mode=auto", "tests")
     assert code == 0, output[-5000:]
 
 
-def test_a_field_that_no_column_keeps_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_schema_field_without_column_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     schemas = users_module("schemas")
     update = create_model("UserUpdate", __base__=schemas.UserUpdate, birthday=(date | None, None))
     monkeypatch.setattr(schemas, "UserUpdate", update)

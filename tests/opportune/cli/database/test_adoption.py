@@ -102,4 +102,4 @@ def test_schema_is_adopted(
         tested = succeed(new, "pytest -q tests/legacy")
         assert ("skipped" not in tested) is is_portable, tested
     finally:
-        project_files.bring_back()
+        project_files.restore()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.development.runserver import look_at_database
+from opportune.cli.development.runserver import check_database
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
@@ -39,5 +39,5 @@ def test_a_missing_file_is_not_made(oppman: Oppman, tmp_path: Path) -> None:
 
 
 def test_the_server_tells_of_it_and_serves(path: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    look_at_database(settings_for(f"sqlite+memory:///{path}"), migrate=False)
+    check_database(settings_for(f"sqlite+memory:///{path}"), migrate=False)
     assert capsys.readouterr().err == f"{line}\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.development.runserver import look_at_database
+from opportune.cli.development.runserver import check_database
 from opportune.config.project import installed_names
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.ops.backup import postgresql
@@ -131,7 +131,7 @@ def test_start_after_interruption(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marker_path(site.settings).write_text("b.zip\n2026-11-23 09:50 UTC\n")
-    look_at_database(site.settings, migrate=False)
+    check_database(site.settings, migrate=False)
     assert "Run it again: python3 oppman.py restore b.zip." in capsys.readouterr().err
 
 
@@ -299,7 +299,7 @@ def test_settings_of_a_script_are_the_transactions_own() -> None:
 def test_killed_restore_leaves_old_or_new(site: Site, backup: Path) -> None:
     seen: list[str] = []
     reports: list[str] = []
-    for _ in at_each_step(Work.bring_back, site.work(backup)):
+    for _ in at_each_step(Work.restore, site.work(backup)):
         assert site.execute("PRAGMA integrity_check") == [("ok",)]
         seen += map(str, site.emails())
         reports.append(interrupted_restore(site.settings))
@@ -325,7 +325,7 @@ def test_postgresql_restore_is_one_transaction(site: Site, backup: Path, monkeyp
     before_the_commit(site.work(backup))  # and be killed
     assert len(list(temporary.glob(f"{WORK_FOLDER_PREFIX}*"))) == 1
     assert site.emails() == ["bob@example.com"]
-    site.work(backup).bring_back()
+    site.work(backup).restore()
     assert site.emails() == ["ada@example.com"]
     assert list(temporary.glob(f"{WORK_FOLDER_PREFIX}*")) == []
     found = site.execute("SELECT to_regclass('foreign_thing') IS NULL, to_regclass('accounts_later') IS NULL")

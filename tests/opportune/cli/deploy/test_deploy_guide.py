@@ -1,4 +1,4 @@
-"""docs/deploy.md, the page of each host and the Dockerfile name what there is."""
+"""docs/deploy.md, the pages of the hosts and the Dockerfile match the code."""
 
 import re
 
@@ -20,7 +20,7 @@ DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 INSTALL = "install --no-deps --require-hashes -r requirements.lock"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs" / "deploy").glob("*.md"))}
 TEXTS = {"guide": GUIDE, "Dockerfile": DOCKERFILE, **PAGES}
-NOT_OURS = {
+OTHER_VARIABLES = {
     "DATABASE_PUBLIC_URL",
     "DATABASE_UNPOOLED_URL",
     "RAILWAY_RUN_UID",
@@ -40,50 +40,50 @@ NOT_OURS = {
 }
 
 
-def as_one(text: str) -> str:
-    """The words of a page, wherever its lines end."""
+def unwrapped(text: str) -> str:
+    """Return the text of a page without line breaks."""
     return " ".join(text.split())
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_each_host_has_a_page_with_what_init_tells(recipe: Recipe) -> None:
+def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
     site = SiteNames("your-site", "Your site")
     name = recipe.host.name
     assert f"](deploy/{name.removesuffix('-persistent')}.md)" in GUIDE
-    if name == "leapcell-persistent":  # on the page of its other mode
+    if name == "leapcell-persistent":  # shares a page with leapcell
         return
     page = PAGES[name]
     assert f"python3 oppman.py deploy init {name}\n" in page
     assert "\n".join(render_lines("next", recipe, site)) in page
-    assert [line for line in trap_lines(recipe, site) if as_one(line) not in as_one(page)] == []
+    assert [line for line in trap_lines(recipe, site) if unwrapped(line) not in unwrapped(page)] == []
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_command_exists(text: str) -> None:
-    named = set(re.findall(r'oppman\.py"?,? "?([a-z]+)', text))
-    assert named <= MODULES.keys()
+    names = set(re.findall(r'oppman\.py"?,? "?([a-z]+)', text))
+    assert names <= MODULES.keys()
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_health_path_exists(text: str) -> None:
-    named = {path.rstrip("/") for path in re.findall(r"/(?:health|kaith)[a-z/]*", text)}
-    assert named <= HEALTH_PATHS
+    names = {path.rstrip("/") for path in re.findall(r"/(?:health|kaith)[a-z/]*", text)}
+    assert names <= HEALTH_PATHS
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_setting_exists(text: str) -> None:
-    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)) - NOT_OURS
+    names = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)) - OTHER_VARIABLES
     listed = [getattr(features, name) for name in features.__all__ if name != "CORE_FEATURES"]
     framework = [*features.CORE_FEATURES, *listed]
-    kinds = [Settings, *(kind for feature in framework if (kind := feature.settings))]
-    assert named <= {name.upper() for kind in kinds for name in kind.model_fields}
+    classes = [Settings, *(settings for feature in framework if (settings := feature.settings))]
+    assert names <= {name.upper() for settings in classes for name in settings.model_fields}
 
 
 def test_hosts_install_exactly_the_production_lock() -> None:
     assert f"pip {INSTALL}" in GUIDE
     assert f"pip {INSTALL}" in (RECIPES["leapcell"].templates / "files/leapcell.yaml").read_text(encoding="utf-8")
     options = ("--python /environment/bin/python ", "--no-cache-dir ", "--no-compile ")
-    command = as_one(DOCKERFILE.replace("\\\n", ""))
+    command = unwrapped(DOCKERFILE.replace("\\\n", ""))
     for option in options:
         command = command.replace(option, "")
     assert f"pip {INSTALL}" in command

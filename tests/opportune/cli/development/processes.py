@@ -1,4 +1,4 @@
-"""Commands' work in processes of their own, most of them killed. They import little: each starts in milliseconds."""
+"""Processes that run commands and are killed in the middle. They are forked, so each starts in milliseconds."""
 
 import os
 import signal
@@ -33,9 +33,9 @@ from opportune.runtime.atomic_files import private_file, replacement, temporary
 from tests.opportune.forked import PROCESSES
 from tests.opportune.ops.copydb.two_databases import tables_of
 
-TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
+FILE_EVENTS = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
 TIMEOUT_SECONDS = 60
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,25 @@ class Work:
     settings: Settings
     features: tuple[str, ...]
     file: Path
-    touched: tuple[str, ...]
-    """The folders in which steps are counted."""
+    watched_folders: tuple[str, ...]
+    """Folders in which file changes are counted."""
     path: str
-    """Where programs are."""
+    """PATH of programs."""
     temporary: str
 
     def back_up(self) -> None:
         create.create_backup(self.settings, MigrationGraph(self.features), self.file, notify=lambda _line: None)
 
-    def bring_back(self) -> None:
+    def restore(self) -> None:
         restore_backup(
             self.file, Target(self.settings, MigrationGraph(self.features), tables=()), confirm=lambda _manifest: None
         )
 
 
 def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
-    """Let processes do the same, each killed one step further than the one before it, until one gets through.
+    """Repeat the work in processes, each killed one step later than the previous one, until one finishes.
 
-    A step is whatever changes a file below the folders of the work.
+    A step is a change of a file in the watched folders.
     """
     step, code = 0, -signal.SIGKILL
     while code == -signal.SIGKILL:
@@ -75,12 +75,12 @@ def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
 
 
 def before_the_commit(work: Work) -> None:
-    """Be killed with all its children when PostgreSQL has everything of a restore but the COMMIT."""
+    """Run a restore in a process that is killed with its children before the COMMIT on PostgreSQL."""
     assert _exit_code(_until_commit, work) == -signal.SIGKILL
 
 
 def migrate_at_once(url: str, number: int) -> list[int]:
-    """Run `migrate` in several processes, and give their exit codes."""
+    """Run `migrate` in several processes at the same time, and return their exit codes."""
     processes = [PROCESSES.Process(target=_migrate, args=(url,)) for _ in range(number)]
     for process in processes:
         process.start()
@@ -91,9 +91,9 @@ def migrate_at_once(url: str, number: int) -> list[int]:
 
 @contextmanager
 def copying_to(names: Sequence[str], source: str, *targets: str) -> Iterator[BaseProcess]:
-    """A process that copies what these features have in a database into others, which are all in the middle of it.
+    """Start a process that copies the rows of features to several databases, and pause it in the middle.
 
-    It copies on when the block ends.
+    It continues at the end of the block.
     """
     ours, theirs = PROCESSES.Pipe()
     with ours, theirs:
@@ -107,7 +107,7 @@ def copying_to(names: Sequence[str], source: str, *targets: str) -> Iterator[Bas
 
 
 def serve_site(listener: socket.socket, app: str, environ: dict[str, str], options: dict[str, Any]) -> None:
-    """Serve it until a signal comes, with these settings; what reloads or has workers starts them in no time, too."""
+    """Serve the application until a signal, with these settings. Workers and reloaded processes are also forked."""
     os.environ.update(environ)
     forget_settings()
     cast("Any", _subprocess).spawn = PROCESSES
@@ -115,13 +115,13 @@ def serve_site(listener: socket.socket, app: str, environ: dict[str, str], optio
 
 
 class Running(NamedTuple):
-    """A command that goes on until a signal ends it."""
+    """A running command."""
 
     process: BaseProcess
     output: IO[str]
 
     def end(self) -> tuple[int | None, str]:
-        """Its exit code at SIGTERM, and what it has said meanwhile."""
+        """Send SIGTERM, and return the exit code and the remaining output."""
         assert self.process.pid
         os.kill(self.process.pid, signal.SIGTERM)
         self.process.join(TIMEOUT_SECONDS)
@@ -130,7 +130,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(folder: Path, *words: str, **environ: str) -> Iterator[Running]:
-    """Run a command until the block ends, for which `.env` and a certificate are in that folder."""
+    """Run a command until the end of the block, with `.env` and the certificate in this folder."""
     ours, theirs = PROCESSES.Pipe(duplex=False)
     with ours, os.fdopen(os.dup(ours.fileno()), encoding="utf-8") as output:
         process = PROCESSES.Process(target=_run, args=(theirs, folder, words, environ))
@@ -151,14 +151,14 @@ def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[s
     settings_class().model_config["env_file"] = folder / ".env"
     cast("Any", quickstart).PROJECT = folder
     for module in (quickstart, demo):
-        cast("Any", module).installed_features = list  # whose demonstration data takes longer than all else
+        cast("Any", module).installed_features = list  # demonstration data would take long
     cast("Any", certificate).certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
     sys.exit(main([*words]))
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[BaseProcess]:
-    """A process that writes a file, and a part of it beside it, until the block ends or it is killed."""
+    """Start a process that keeps temporary files of a path open until it is killed or the block ends."""
     ours, theirs = PROCESSES.Pipe()
     with ours:
         process = PROCESSES.Process(target=_write, args=(theirs, path))
@@ -170,10 +170,10 @@ def writing(path: Path) -> Iterator[BaseProcess]:
         process.join()
 
 
-def _write(waiting: Connection, path: Path) -> None:
+def _write(connection: Connection, path: Path) -> None:
     with replacement(path), private_file(temporary(path, "part"), lock=False):
-        waiting.send("in the middle")
-        waiting.poll(None)
+        connection.send("in the middle")
+        connection.poll(None)
 
 
 def _migrate(url: str) -> None:
@@ -182,14 +182,14 @@ def _migrate(url: str) -> None:
     sys.exit(main(["migrate"]))
 
 
-def _copy(waiting: Connection, names: Sequence[str], source: str, targets: Sequence[str]) -> None:
+def _copy(connection: Connection, names: Sequence[str], source: str, targets: Sequence[str]) -> None:
     os.setsid()
-    speaking = Lock()
+    lock = Lock()
 
     def stop(_rows: int) -> None:
-        with speaking:
-            waiting.send("in the middle")
-        waiting.poll(None)
+        with lock:
+            connection.send("in the middle")
+        connection.poll(None)
 
     def copy_to(target: str) -> None:
         addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
@@ -213,7 +213,7 @@ def _until(last: int, act: Callable[[Work], None], work: Work) -> None:
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal steps
-        if event in TOUCHING and str(arguments[0]).startswith(work.touched) and _changes(event, arguments):
+        if event in FILE_EVENTS and str(arguments[0]).startswith(work.watched_folders) and _writes(event, arguments):
             steps += 1
             if steps == last:
                 os.killpg(0, signal.SIGKILL)
@@ -222,23 +222,20 @@ def _until(last: int, act: Callable[[Work], None], work: Work) -> None:
     act(work)
 
 
-def _changes(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether it may: who is killed before a look leaves what the next step finds.
-
-    What is there already is no matter: with it the number of a step would change from process to process.
-    """
-    return event != "open" or bool(arguments[2] & WRITING)
+def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Return True if the event may change a file. Existing files do not matter, so that steps keep their numbers."""
+    return event != "open" or bool(arguments[2] & WRITE_FLAGS)
 
 
 def _until_commit(work: Work) -> None:
     os.setsid()
     os.environ["PATH"] = work.path
     tempfile.tempdir = work.temporary
-    pass_on = postgresql.copy_script
+    copy_script = postgresql.copy_script
 
-    def pass_on_and_die(script: IO[bytes], statements: IO[bytes]) -> None:
-        pass_on(script, statements)
-        statements.write(b"\\! kill -KILL 0\n")  # done by psql, after all that comes before it
+    def copy_and_kill(script: IO[bytes], statements: IO[bytes]) -> None:
+        copy_script(script, statements)
+        statements.write(b"\\! kill -KILL 0\n")  # run by psql after all statements
 
-    postgresql.copy_script = pass_on_and_die
-    work.bring_back()
+    postgresql.copy_script = copy_and_kill
+    work.restore()

@@ -54,14 +54,14 @@ def test_start_removes_files_of_killed_process(
 
 @pytest.mark.parametrize(
     ("work", "leftover"),
-    [(Work.back_up, "backup.zip.opportune.tmp.database"), (Work.bring_back, "uploads.opportune.tmp.restored")],
+    [(Work.back_up, "backup.zip.opportune.tmp.database"), (Work.restore, "uploads.opportune.tmp.restored")],
     ids=["backup", "restore"],
 )
 def test_start_cleans_up_after_killed_work(
     site: Site, oppman: Oppman, data_folder: Path, work: Callable[[Work], None], leftover: str
 ) -> None:
     archive = data_folder / "backup.zip"
-    if work is Work.bring_back:
+    if work is Work.restore:
         assert oppman("backup", str(archive)).code == 0
     for _ in at_each_step(work, site.work(archive)):
         if leftover in temporary_files(site):
@@ -72,7 +72,7 @@ def test_start_cleans_up_after_killed_work(
     assert temporary_files(site) == []
 
 
-def test_file_in_use_stays(site: Site, data_folder: Path) -> None:
+def test_file_in_use_is_kept(site: Site, data_folder: Path) -> None:
     path = data_folder / "uploads" / "picture.png"
     path.parent.mkdir()
     with writing(path):
@@ -80,7 +80,7 @@ def test_file_in_use_stays(site: Site, data_folder: Path) -> None:
         assert {*path.parent.iterdir()} == {temporary(path), temporary(path, "part")}
 
 
-def test_temporary_files_of_others_stay(site: Site, data_folder: Path) -> None:
+def test_other_files_are_kept(site: Site, data_folder: Path) -> None:
     names = {"notes.tmp", "app.db.tmp", "notes.opportune"}
     for name in names:
         (data_folder / name).touch()
@@ -88,7 +88,7 @@ def test_temporary_files_of_others_stay(site: Site, data_folder: Path) -> None:
     assert {path.name for path in data_folder.iterdir()} == names
 
 
-def test_files_elsewhere_are_removed_where_settings_say(site: Site) -> None:
+def test_files_outside_the_data_folder_are_removed(site: Site) -> None:
     leftovers = [
         temporary(site.path, "restored"),
         temporary(site.upload),

@@ -16,17 +16,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data/https.pem"
 
 
-def test_it_is_for_this_machine_and_the_host_that_is_served(path: Path) -> None:
-    made = x509.load_pem_x509_certificate(certificate_for("192.0.2.7", path).read_bytes())
-    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+def test_certificate_is_for_machine_and_host(path: Path) -> None:
+    certificate_ = x509.load_pem_x509_certificate(certificate_for("192.0.2.7", path).read_bytes())
+    names = certificate_.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "localhost" in names.get_values_for_type(x509.DNSName)
     addresses = {ip_address(address) for address in ("127.0.0.1", "::1", "192.0.2.7")}
     assert addresses <= set(names.get_values_for_type(x509.IPAddress))
-    assert made.not_valid_after_utc - datetime.now(UTC) < timedelta(days=398), "browsers refuse longer ones"
+    assert certificate_.not_valid_after_utc - datetime.now(UTC) < timedelta(days=398)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_it_is_kept_until_it_ends_or_another_host_is_served(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_is_replaced_for_host_or_expiry(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = certificate_for("127.0.0.1", path).read_bytes()
     assert certificate_for("::1", path).read_bytes() == first
     other = certificate_for("192.0.2.7", path).read_bytes()
@@ -35,12 +35,12 @@ def test_it_is_kept_until_it_ends_or_another_host_is_served(path: Path, monkeypa
     assert certificate_for("192.0.2.7", path).read_bytes() != other
 
 
-def test_one_that_is_broken_is_made_anew(path: Path) -> None:
+def test_broken_certificate_is_replaced(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("nothing")
     assert b"BEGIN CERTIFICATE" in certificate_for("127.0.0.1", path).read_bytes()
 
 
-def test_a_folder_that_takes_no_file_is_one_line() -> None:
-    with pytest.raises(OperatorError, match="https keeps its certificate there"):
+def test_unwritable_folder_is_reported() -> None:
+    with pytest.raises(OperatorError, match="https stores its certificate there"):
         certificate_for("127.0.0.1", Path("/dev/null/data/https.pem"))

@@ -1,4 +1,4 @@
-"""docs/files.md says what is so: its addresses are understood, its code runs, its names exist."""
+"""docs/files.md: its addresses are valid, its code runs, and its names exist."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ GUIDE = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8")
 ADDRESSES = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
 
 
-def test_its_addresses_are_understood() -> None:
+def test_addresses_are_valid() -> None:
     settings = settings_for("sqlite:///never-opened.db")
     folder, *buckets, database = [
         parse_storage_url(settings.model_copy(update={"storage_url": SecretStr(url)})) for url in ADDRESSES
@@ -39,10 +39,10 @@ def test_guide_names_the_storage_check() -> None:
     assert re.findall(r"`python3 oppman\.py (\w+)`", GUIDE) == ["check"]
 
 
-async def test_its_code_runs(tmp_path: Path) -> None:
+async def test_code_runs(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
-    exec(block, names)  # noqa: S102 - the guide's own
+    exec(block, names)  # noqa: S102 - code of the guide
     app = FastAPI()
     app.include_router(names["router"])
     app.include_router(routes.router)
@@ -50,10 +50,10 @@ async def test_its_code_runs(tmp_path: Path) -> None:
     app.state.storage = open_storage(app.state.settings)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", follow_redirects=True) as client:
         name = (await client.post("/portraits", content=photo())).json()
-        shown = await client.get(f"/{name}")
-    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/webp")
+        response = await client.get(f"/{name}")
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
 
 
 @pytest.mark.parametrize("name", sorted({*re.findall(r"\bopportune(?:\.[a-z_]+)+", GUIDE)}))
-def test_names_in_the_guide_exist(name: str) -> None:
+def test_names_exist(name: str) -> None:
     assert resolve_name(name)

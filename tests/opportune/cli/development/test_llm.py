@@ -20,7 +20,7 @@ from tests.opportune.cli.conftest import Oppman
 
 
 class Parrot(Provider):
-    """Says what it was told, in another tone for each model."""
+    """Provider that repeats the messages, with another ending for each model."""
 
     def __init__(self, _settings: Settings, model: LlmModel) -> None:
         self.name, self.context_budget, self.model = model.name, 1_000, model.model
@@ -30,13 +30,13 @@ class Parrot(Provider):
     ) -> AsyncGenerator[Chunk, None]:
         if self.model == "mute":
             raise LLMError("unauthorised", "The key is refused.")
-        yield " ".join(each.content for each in messages)
+        yield " ".join(message.content for message in messages)
         yield self.model
         yield Done(1_000, 2_000)
 
 
-def model(name: str, says: str, **more: object) -> dict[str, object]:
-    return {"name": name, "model": says, "provider": f"{__name__}:Parrot", **more}
+def model(name: str, ending: str, **options: object) -> dict[str, object]:
+    return {"name": name, "model": ending, "provider": f"{__name__}:Parrot", **options}
 
 
 MODELS = json.dumps(
@@ -54,29 +54,29 @@ def run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Oppman:
     return oppman
 
 
-def test_models_are_listed_with_what_they_can_and_cost(run: Oppman) -> None:
+def test_models_are_listed_with_prices_and_abilities(run: Oppman) -> None:
     heading, polly, quiet, _ = run("llm", "list").out.splitlines()
     assert heading.split() == ["NAME", "MODEL", "AT", "CONTEXT", "PROMPT", "ANSWER", "CAN", "FALLBACK"]
     assert polly.split() == ["Polly", "!", f"{__name__}:Parrot", "12,288", "1", "2", "tools"]
     assert quiet.split() == ["Quiet", "…", f"{__name__}:Parrot", "128,000", "Polly"]
 
 
-def test_programs_get_the_list_without_keys(oppman: Oppman) -> None:
+def test_json_list_has_no_keys(oppman: Oppman) -> None:
     keys = json.dumps([{"name": "Far", "base_url": "https://ada:sesame@llm.example/v1", "api_key": "sesame"}])
     out = oppman("llm", "list", "--json", LLM_MODELS=keys).out
-    assert [each["name"] for each in json.loads(out)] == ["Far"]
+    assert [row["name"] for row in json.loads(out)] == ["Far"]
     assert "sesame" not in out
 
 
 def test_ask_prints_answer_and_time(run: Oppman) -> None:
     code, out, err = run("llm", "ask", "Hello", "--system", "Repeat:")
     assert (code, out) == (0, "Repeat: Hello!\n")
-    assert err.startswith("Polly: first words after 0.0")
+    assert err.startswith("Polly: first chunk after 0.0")
     assert err.endswith("1000 + 2000 tokens, 0.005\n")
     assert run("-q", "llm", "ask", "Hello").err == ""
 
 
-def test_a_question_is_read_from_a_pipe(run: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_question_is_read_from_a_pipe(run: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("From a file"))
     assert run("llm", "ask", "-", "--model", "Quiet").out == "From a file…\n"
 
@@ -90,25 +90,25 @@ def test_all_models_get_the_same_question(run: Oppman) -> None:
     assert rows[2].endswith("The key is refused.")
 
 
-def test_programs_get_answers_as_json(run: Oppman) -> None:
+def test_json_answer(run: Oppman) -> None:
     (answer,) = json.loads(run("llm", "ask", "Hello", "--json").out)
     assert (answer["model"], answer["text"], answer["cost"], answer["error"]) == ("Polly", "Hello!", "0.005", "")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. Available: Polly, Quiet, Mute."),
-        (["ask", " "], "There is no question."),
+        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. There are Polly, Quiet, Mute."),
+        (["ask", " "], "The question is empty. Enter a question."),
         (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
     ],
 )
-def test_what_is_wrong_is_one_line(run: Oppman, words: list[str], said: str) -> None:
+def test_refusals(run: Oppman, words: list[str], message: str) -> None:
     code, out, err = run("llm", *words)
-    assert (code, out, err) == (1, "", f"{said}\n")
+    assert (code, out, err) == (1, "", f"{message}\n")
 
 
-def test_why_there_is_no_answer_is_one_line_for_the_quiet_too(run: Oppman) -> None:
+def test_quiet_prints_the_error_of_a_model(run: Oppman) -> None:
     assert run("llm", "ask", "Hello", "--model", "Mute", "--quiet") == (1, "", "Mute: The key is refused.\n")
 
 
@@ -129,15 +129,15 @@ max_words = 1
 """
 
 
-def test_answers_are_held_against_what_was_expected(run: Oppman, tmp_path: Path) -> None:
+def test_evaluate_checks_answers(run: Oppman, tmp_path: Path) -> None:
     path = tmp_path / "birds.toml"
     path.write_text(QUESTIONS, encoding="utf-8")
     code, out, _ = run("llm", "evaluate", str(path), "--model", "Polly")
-    heading, first, second, sum_of_all = out.splitlines()
+    heading, first, second, summary = out.splitlines()
     assert (code, heading.split()) == (1, ["MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"])
     assert [*first.split()[:3], *second.split()[-1:]] == ["Polly", "Parrots", "ok", "words!"]
     assert "has 2 words" in second
-    assert re.sub(r"[\d.]+ s", "… s", sum_of_all) == "Polly: 1 of 2 as expected, … s, 0.010"
+    assert re.sub(r"[\d.]+ s", "… s", summary) == "Polly: 1 of 2 as expected, … s, 0.010"
     path.write_text(QUESTIONS.partition("\n\n")[0], encoding="utf-8")
     assert run("llm", "evaluate", str(path)).code == 0
 
@@ -148,13 +148,13 @@ def test_default_questions_come_from_the_framework(run: Oppman) -> None:
     assert "has 10 words" in results[0]["faults"]
 
 
-def test_a_project_has_questions_of_its_own(run: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_uses_questions_of_the_project(run: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.cli.development.llm.EVALS", tmp_path)
     (tmp_path / "birds.toml").write_text(QUESTIONS, encoding="utf-8")
-    assert [each["ask"] for each in json.loads(run("llm", "evaluate", "--json").out)] == ["Parrots", "Two words"]
+    assert [row["ask"] for row in json.loads(run("llm", "evaluate", "--json").out)] == ["Parrots", "Two words"]
 
 
-def test_without_a_table_the_one_model_is_told(oppman: Oppman) -> None:
+def test_single_model_is_listed(oppman: Oppman) -> None:
     assert oppman("llm", "list", ENVIRONMENT="test").out == "Scripted\n"
     assert oppman("llm", "list", "--json").out == '[\n  {\n    "name": "Scripted"\n  }\n]\n'
     assert oppman("llm", "ask", "Hello").out == "A scripted answer.\n"
@@ -168,10 +168,10 @@ async def test_answers_are_switched_off_and_on(
     for command in ("off", "off", "on", "on"):
         assert await asyncio.to_thread(main, ["llm", command]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "Answers of language models are switched off.",
-        "They were off already.",
-        "Answers of language models are on again.",
-        "They were on already.",
+        "Switched answers of language models off.",
+        "Answers of language models are already off.",
+        "Switched answers of language models on.",
+        "Answers of language models are already on.",
     ]
     async with database.reader() as session:
         logged = (await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))).all()

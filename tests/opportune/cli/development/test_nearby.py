@@ -36,7 +36,7 @@ def serving(status: int, body: str) -> Iterator[int]:
 
 @pytest.fixture(autouse=True)
 def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs on this machine is none of a test's business."""
+    """Ignore model servers that run on this machine."""
     monkeypatch.setattr(nearby, "SERVERS", {"Ollama": 9})
     monkeypatch.delenv("OLLAMA_HOST", raising=False)
 
@@ -47,10 +47,10 @@ def test_server_is_found_with_its_models(monkeypatch: pytest.MonkeyPatch) -> Non
         assert find_nearby() == [NearbyServer("Ollama", f"http://127.0.0.1:{port}/v1", ["llama3.2:1b"])]
 
 
-@pytest.mark.parametrize("written", ["127.0.0.1:{}", "http://localhost:{}", "0.0.0.0:{}"])
-def test_ollama_host_names_another_server(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("template", ["127.0.0.1:{}", "http://localhost:{}", "0.0.0.0:{}"])
+def test_ollama_host_names_another_server(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(200, MODELS) as port:
-        monkeypatch.setenv("OLLAMA_HOST", written.format(port))
+        monkeypatch.setenv("OLLAMA_HOST", template.format(port))
         assert [server.models for server in find_nearby()] == [["llama3.2:1b"]]
 
 
@@ -58,13 +58,13 @@ def test_ollama_host_names_another_server(written: str, monkeypatch: pytest.Monk
     ("status", "body"),
     [(404, MODELS), (200, "<h1>Another site</h1>"), (200, "[]"), (200, '{"data": {}}'), (200, '{"data": []}')],
 )
-def test_other_servers_are_left_out(status: int, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_servers_are_ignored(status: int, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(status, body) as port:
         monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
         assert find_nearby() == []
 
 
 @pytest.mark.parametrize("host", ["", "http://[::1", ":", "https://away.example", "127.0.0.1:99999"])
-def test_where_nothing_answers_there_is_none(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_ignored(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_HOST", host)
     assert find_nearby() == []

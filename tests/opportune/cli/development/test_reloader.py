@@ -9,7 +9,7 @@ from opportune.cli.development import reloader
 from opportune.cli.development.reloader import FilesReload
 
 MAX_TRIES = 40
-"""Each of them waits for half a second at most."""
+"""Maximum number of attempts, each up to half a second."""
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def watching(project: Path) -> Iterator[FilesReload]:
-    """A reloader whose watchers have begun, as both have reported a change."""
+    """A reloader whose two watchers have already reported a change."""
     config = uvicorn.Config("no:app", reload=True, reload_dirs=[str(project / "app")])
     watching = FilesReload(config, target=lambda _: None, sockets=[])
     watching.start_watching()
@@ -38,12 +38,12 @@ def watching(project: Path) -> Iterator[FilesReload]:
 
 
 def change(watching: FilesReload, path: Path) -> None:
-    """Write to a file until the reloader has noticed it."""
+    """Write to a file until the reloader reports it."""
     for number in range(MAX_TRIES):
         path.write_text(str(number))
         if path in (watching.should_restart() or []):
             return
-    raise AssertionError(f"{path} was not noticed")
+    raise AssertionError(f"{path} was not reported")
 
 
 def next_changes(watching: FilesReload) -> list[Path]:
@@ -65,7 +65,7 @@ def test_deleted_file_restarts(watching: FilesReload, project: Path, name: str) 
 
 def test_replaced_env_restarts(watching: FilesReload, project: Path) -> None:
     (project / ".env.new").write_text("2")
-    (project / ".env.new").replace(project / ".env")  # as editors save
+    (project / ".env.new").replace(project / ".env")  # like editors
     assert next_changes(watching) == [project / ".env"]
 
 

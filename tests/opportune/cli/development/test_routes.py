@@ -28,37 +28,37 @@ def test_routes_are_sorted_with_methods_name_and_origin(capsys: pytest.CaptureFi
     assert [line[0] for line in lines] == sorted(line[0] for line in lines)
 
 
-def test_a_filter_keeps_the_lines_that_contain_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_filter_selects_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["routes", "HEALTH"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert lines
     assert all("health" in line for line in lines)
 
 
-def test_a_filter_without_a_match_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_filter_without_match_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["routes", "xyzzy"]) == 1
     assert capsys.readouterr() == ("", "No address, name or feature contains 'xyzzy'.\n")
 
 
-def test_what_is_piped_keeps_each_address_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_output_has_one_line_per_address(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["routes", "/conversations/{conversation_id}/messages/{message_id}/stop"]) == 0
     assert capsys.readouterr().out.count("\n") == 2
 
 
 def test_routes_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = Terminal()
-    monkeypatch.setattr(sys, "stdout", shown)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
     rows = sorted(routes.find_rows(create_app(settings_for("sqlite:///nowhere.db")).routes))
     assert main(["routes"]) == 0
-    lines = shown.getvalue().splitlines()
+    lines = screen.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert len(rows) < len(lines)
     assert {row.origin for row in rows} <= {line.split()[-1] for line in lines}
 
 
-def test_programs_get_them_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["routes", "--json", "/health/live"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row == {"path": "/health/live", "methods": ["GET", "HEAD", "OPTIONS"], "name": "live", "origin": "web"}

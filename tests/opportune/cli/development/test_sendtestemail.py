@@ -9,24 +9,25 @@ from tests.opportune.cli.conftest import Oppman
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the mailbox of development is."""
+    """Folder of the development mailbox."""
     monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "mailbox")
     return tmp_path / "mailbox"
 
 
 def test_each_address_gets_an_email(oppman: Oppman, tmp_path: Path) -> None:
-    place = tmp_path / "mail"
-    code, out, err = oppman("sendtestemail", "ada@example.com", "Zoë <zoe@example.com>", MAIL_URL=f"file:{place}")
+    mail = tmp_path / "mail"
+    code, out, err = oppman("sendtestemail", "ada@example.com", "Zoë <zoe@example.com>", MAIL_URL=f"file:{mail}")
     assert (code, err) == (0, "")
-    assert out == (
-        f"The e-mail to ada@example.com went to {place}.\nThe e-mail to Zoë <zoe@example.com> went to {place}.\n"
-    )
-    emails = [path.read_text() for path in place.iterdir()]
+    assert out.splitlines() == [
+        f"Sent an e-mail to ada@example.com by {mail}.",
+        f"Sent an e-mail to Zoë <zoe@example.com> by {mail}.",
+    ]
+    emails = [path.read_text() for path in mail.iterdir()]
     assert sum("To: ada@example.com\n" in email for email in emails) == 1
     assert all("Auto-Submitted: auto-generated" in email for email in emails)
 
 
-def test_development_mailbox_has_it(oppman: Oppman, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_development_stores_it_in_the_mailbox(oppman: Oppman, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
     assert oppman("sendtestemail", "ada@example.com").code == 0
     assert len(list(folder.iterdir())) == 1
@@ -34,11 +35,11 @@ def test_development_mailbox_has_it(oppman: Oppman, folder: Path, caplog: pytest
 
 
 @pytest.mark.parametrize("address", ["ada", "ada@example.com\nBcc: all@example.com"])
-def test_what_is_no_address_is_wrong_usage(oppman: Oppman, address: str) -> None:
+def test_invalid_address_is_wrong_usage(oppman: Oppman, address: str) -> None:
     assert "address" in oppman("sendtestemail", address).line(2)
 
 
-def test_somebody_must_be_named(oppman: Oppman) -> None:
+def test_missing_address_is_wrong_usage(oppman: Oppman) -> None:
     code, out, err = oppman("sendtestemail")
     assert (code, out, err.count("\n")) == (2, "", 1)
 
@@ -51,5 +52,5 @@ def test_somebody_must_be_named(oppman: Oppman) -> None:
         ("MAIL_FROM", "Site <site>"),
     ],
 )
-def test_why_it_cannot_be_sent_is_one_line_without_the_password(oppman: Oppman, name: str, value: str) -> None:
+def test_failure_is_reported_without_password(oppman: Oppman, name: str, value: str) -> None:
     assert "hun" not in oppman("sendtestemail", "ada@example.com", **{name: value}).line()

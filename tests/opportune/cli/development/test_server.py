@@ -1,4 +1,4 @@
-"""Servers are processes: these tests start them, talk to them and end them."""
+"""Server processes: signals, connections, proxies, ports and addresses."""
 
 import os
 import signal
@@ -29,13 +29,13 @@ SITE = "tests.opportune.streaming_site"
 
 
 class Server(NamedTuple):
-    """A process that serves."""
+    """A server process."""
 
     process: BaseProcess
     address: str
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal, and give the exit code."""
+        """Send a signal, and return the exit code."""
         assert self.process.pid
         os.kill(self.process.pid, number)
         self.process.join(TIMEOUT_SECONDS)
@@ -47,7 +47,7 @@ class Server(NamedTuple):
 def serving(
     folder: Path, app: str = "create_app", options: Mapping[str, object] = MappingProxyType({}), **environ: str
 ) -> Iterator[Server]:
-    """A server in a process of its own, which has imported most of what it needs, as have those that it starts."""
+    """Run a server in a forked process."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ}
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
@@ -73,9 +73,9 @@ def serving(
 def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object], number: signal.Signals) -> None:
     with (
         serving(tmp_path, app, options) as site,
-        httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as answer,
+        httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as response,
     ):
-        lines = answer.iter_lines()
+        lines = response.iter_lines()
         assert next(lines) == "begun"
         code = site.end(number)
         assert list(lines) == ["ended"]
@@ -83,17 +83,17 @@ def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object
 
 
 def test_many_connections_are_accepted_in_few_loop_turns(tmp_path: Path) -> None:
-    many = 2 * MAX_ACCEPTED_PER_TURN
+    count = 2 * MAX_ACCEPTED_PER_TURN
     with serving(tmp_path) as site, ExitStack() as clients:
         assert httpx.get(f"{site.address}/health/live", timeout=TIMEOUT_SECONDS).json() == 0
         assert site.process.pid
         os.kill(site.process.pid, signal.SIGSTOP)
-        waiting = [clients.enter_context(connected(site)) for _ in range(many)]
+        waiting = [clients.enter_context(connected(site)) for _ in range(count)]
         for client in waiting:
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         os.kill(site.process.pid, signal.SIGCONT)
         turns = [int(client.makefile("rb").read().rpartition(b"\r\n\r\n")[2]) for client in waiting]
-    assert max(turns) - min(turns) < many / 2
+    assert max(turns) - min(turns) < count / 2
 
 
 def connected(site: Server) -> socket.socket:
@@ -103,22 +103,20 @@ def connected(site: Server) -> socket.socket:
 @pytest.mark.parametrize(
     ("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https"), ("*", "https")]
 )
-def test_a_proxy_is_believed_only_by_setting(tmp_path: Path, trusted: str, scheme: str) -> None:
+def test_only_trusted_proxies_set_the_scheme(tmp_path: Path, trusted: str, scheme: str) -> None:
     with serving(tmp_path, TRUSTED_PROXIES=trusted) as site:
-        answer = httpx.get(f"{site.address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
-        assert answer.json() == scheme
+        response = httpx.get(f"{site.address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
+        assert response.json() == scheme
 
 
-def test_headers_are_limited_where_visitors_come(tmp_path: Path) -> None:
+def test_headers_are_limited(tmp_path: Path) -> None:
     with serving(tmp_path) as site:
-        assert (
-            httpx.get(f"{site.address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS).status_code
-            == 431
-        )
+        response = httpx.get(f"{site.address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS)
+        assert response.status_code == 431
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_as_many_files_may_be_open_as_connections_need() -> None:
+def test_limit_of_open_files_is_raised() -> None:
     import resource  # noqa: PLC0415 - not there on Windows
 
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -132,20 +130,20 @@ def test_as_many_files_may_be_open_as_connections_need() -> None:
     assert soft == min(200 + server.MAX_WAITING_CONNECTIONS + server.RESERVED_OPEN_FILES, hard)
 
 
-def test_a_taken_port_is_told_with_what_to_do() -> None:
+def test_taken_port_suggests_another() -> None:
     with server.reserve("127.0.0.1", 0) as other:
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(server.PortTakenError, match=f"Port {port} is taken.*--port"):
+        with pytest.raises(server.PortTakenError, match=f"Port {port} is in use.*--port"):
             server.reserve("127.0.0.1", port)
 
 
-def test_an_address_of_another_machine_is_told() -> None:
+def test_address_of_another_machine_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"192\.0\.2\.1 is no address of this machine"):
         server.reserve("192.0.2.1", 0)
 
 
-def test_a_reserved_port_refuses_visitors() -> None:
+def test_reserved_port_refuses_connections() -> None:
     with server.reserve("127.0.0.1", 0) as listener, pytest.raises(ConnectionRefusedError):
         socket.create_connection(listener.getsockname(), timeout=TIMEOUT_SECONDS)
 
@@ -154,38 +152,38 @@ def test_a_reserved_port_refuses_visitors() -> None:
     ("environment", "host", "expected"),
     [("development", "", "127.0.0.1"), ("production", "", "0.0.0.0"), ("production", "::1", "::1")],  # noqa: S104 - read only
 )
-def test_only_production_is_reached_from_outside_by_itself(environment: str, host: str, expected: str) -> None:
+def test_default_host_depends_on_environment(environment: str, host: str, expected: str) -> None:
     settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
     assert server.address(settings) == expected
 
 
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "expected"),
     [
         ("127.0.0.1", "http://127.0.0.1:{port}"),
         ("0.0.0.0", "http://0.0.0.0:{port} (all addresses of this machine; here: http://127.0.0.1:{port})"),  # noqa: S104
         ("::", "http://[::]:{port} (all addresses of this machine; here: http://[::1]:{port})"),
     ],
 )
-def test_it_says_where_it_listens_and_where_to_look(host: str, said: str) -> None:
+def test_description_of_the_address(host: str, expected: str) -> None:
     with server.reserve(host, 0) as listener:
-        assert server.listening(listener) == said.format(port=listener.getsockname()[1])
+        assert server.listening(listener) == expected.format(port=listener.getsockname()[1])
 
 
-def test_with_https_addresses_say_so() -> None:
+def test_https_addresses() -> None:
     settings = settings_for("sqlite://").model_copy(update={"local_https": True, "port": 8123})
     assert site_url(settings) == "https://127.0.0.1:8123"
-    with server.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - nobody listens
+    with server.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - not listening
         port = listener.getsockname()[1]
         assert server.listening(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
         assert server.url(listener, https=True) == f"https://127.0.0.1:{port}"
 
 
-def test_emails_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
-    monkeypatch.setenv("PORT", "8000")  # so that it is put back, too
+    monkeypatch.setenv("PORT", "8000")  # so that monkeypatch restores it
     forget_settings()
     with server.reserve("127.0.0.1", 0) as listener:
-        server.tell_port(listener, get_settings())
+        server.set_port(listener, get_settings())
         assert site_url(get_settings()) == server.url(listener)
     forget_settings()

@@ -21,16 +21,16 @@ CREATE = "from sqlalchemy import text; await session.execute(text('create table 
 
 
 @pytest.fixture(autouse=True)
-def _its_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _shell_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "get_settings", lambda: settings)
 
 
-def test_code_may_await_and_has_everything_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_may_await(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shell", "-c", "await asyncio.sleep(0)\nprint(await session.scalar(select(41 + 1)))"]) == 0
     assert capsys.readouterr().out == "42\n"
 
 
-def test_every_installed_model_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_models_are_imported(capsys: pytest.CaptureFixture[str]) -> None:
     models = [model.__name__ for feature in installed_features() for model in feature.models]
     assert main(["shell", "-c", f"print({', '.join(models)})"]) == 0
     assert capsys.readouterr().out.count("<class") == len(models)
@@ -42,13 +42,13 @@ def test_code_on_standard_input_is_run(capsys: pytest.CaptureFixture[str], monke
     assert capsys.readouterr().out == "0\n1\n"
 
 
-def test_only_what_is_committed_is_saved() -> None:
+def test_only_committed_changes_are_saved() -> None:
     assert main(["shell", "-c", CREATE]) == 0
     assert main(["shell", "-c", f"{CREATE}; await session.commit()"]) == 0
     assert main(["shell", "-c", CREATE]) == 1
 
 
-def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_commit_queues_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     queue = "from opportune.jobs import defer; from opportune.jobs.stored_files import delete_files"
     assert main(["shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()"]) == 0
     assert main(["shell", "-c", "print(*[job.name for job in await session.scalars(select(Job))])"]) == 0
@@ -56,7 +56,7 @@ def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(("arguments", "prompt"), [([], "IPython"), (["--plain"], "Python")])
-def test_who_has_ipython_gets_its_prompt_which_awaits_too(
+def test_ipython_is_used_if_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], prompt: str
 ) -> None:
     def embed(loop_runner: Callable[[Awaitable[int]], int], **_: str) -> Callable[..., int]:
@@ -66,7 +66,7 @@ def test_who_has_ipython_gets_its_prompt_which_awaits_too(
         module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, module)
-    sys.modules["IPython.terminal.embed"].InteractiveShellEmbed = embed  # type: ignore[attr-defined]  # stands for it
+    sys.modules["IPython.terminal.embed"].InteractiveShellEmbed = embed  # type: ignore[attr-defined]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(shell.AsyncConsole, "interact", lambda *_, **__: sys.stdout.write("Python"))
     monkeypatch.setattr(shell, "complete_with_tab", lambda _names: None)
@@ -90,14 +90,14 @@ def test_failing_code_shows_its_traceback(code: str, last: str, capsys: pytest.C
     assert "cli/shell.py" not in error
 
 
-def test_code_may_choose_the_exit_code() -> None:
-    with pytest.raises(SystemExit) as left:
+def test_code_sets_the_exit_code() -> None:
+    with pytest.raises(SystemExit) as caught:
         main(["shell", "-c", "exit(3)"])
-    assert left.value.code == 3
+    assert caught.value.code == 3
 
 
 def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    unreachable = settings_for("postgresql://somebody:sesame@127.0.0.1:1/site")
+    unreachable = settings_for("postgresql://user:sesame@127.0.0.1:1/site")
     monkeypatch.setattr(shell, "get_settings", lambda: unreachable)
     assert main(["shell", "-c", "1"]) == 1
     error = capsys.readouterr().err
@@ -105,7 +105,7 @@ def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     assert "sesame" not in error
 
 
-def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
     assert examples
     for example in examples:
@@ -113,11 +113,11 @@ def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_a_mistyped_path_is_one_line_and_nothing_is_made_there(
+def test_mistyped_path_creates_no_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     mistyped = settings_for(f"sqlite:///{tmp_path}/typo/app.db")
     monkeypatch.setattr(shell, "get_settings", lambda: mistyped)
     assert main(["shell", "-c", "1"]) == 1
-    assert capsys.readouterr().err.startswith(f"There is no database at {tmp_path}/typo/app.db yet.")
+    assert capsys.readouterr().err.startswith(f"There is no database at {tmp_path}/typo/app.db.")
     assert list(tmp_path.iterdir()) == []

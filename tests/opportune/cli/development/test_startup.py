@@ -16,13 +16,13 @@ def test_pending_migrations_are_named_until_applied(empty_database_url: str) -> 
     settings = settings_for(empty_database_url)
     (line,) = startup.inspect_schema(settings).faults
     assert "not applied (accounts.0001_initial" in line
-    assert line.endswith("run python3 oppman.py migrate.")
+    assert line.endswith("Run python3 oppman.py migrate.")
     startup.apply_migrations(settings)
     assert list(startup.inspect_schema(settings).faults) == []
 
 
 @pytest.mark.database("sqlite")
-def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
+def test_newer_database_is_reported(settings: Settings) -> None:
     with connect(settings) as connection:
         connection.execute(VERSION_TABLE.insert().values(version_num="accounts_0099_beef"))
         connection.commit()
@@ -32,7 +32,7 @@ def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    ["development", "production"],  # which waits a while for a database that may be waking up
+    ["development", "production"],  # production retries for some time
 )
 def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
     monkeypatch.setattr(startup, "RETRY_TIMEOUT_SECONDS", 0.1)
@@ -42,21 +42,21 @@ def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, envir
     assert "opensesame" not in str(caught.value)
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_impossible_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OperatorError, match="Set DATABASE_URL"):
         startup.inspect_schema(settings_for(f"sqlite:///{tmp_path}/file/data/app.db"))
 
 
 @pytest.mark.parametrize("host", HOST_VARIABLES)
-def test_a_host_that_keeps_no_files_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
+def test_ephemeral_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
     monkeypatch.setenv(host, "something")
-    assert "all data is lost" in startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db"))
+    assert "deletes all data" in startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db"))
 
 
-def test_a_disk_at_home_a_volume_and_postgresql_lose_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_persistent_databases_have_no_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")) == ""
     monkeypatch.setenv("FLY_APP_NAME", "site")
     assert startup.data_loss_warning(settings_for("postgresql://user@host/name")) == ""
-    if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
+    if Path("/dev/shm").is_dir():  # noqa: S108 - a mounted folder, like a volume
         assert startup.data_loss_warning(settings_for("sqlite:////dev/shm/app.db")) == ""

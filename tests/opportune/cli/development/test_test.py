@@ -30,12 +30,12 @@ def test_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     )
     assert main(["test", "-xk", "books and not slow", "tests", "--durations=3"]) == 0
     words = ["-xk", "books and not slow", "tests", "--durations=3"]
-    assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT, False], "what is compiled is kept for all"
+    assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT, False]
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], str]]:
-    """Runs `test` with these words, and gives pytest's words and the database that it is held to."""
+    """Run `test` with these arguments, and return the arguments and the database of pytest."""
 
     def run(*words: str) -> tuple[list[str], str]:
         seen: list[tuple[list[str], str]] = []
@@ -67,62 +67,63 @@ def test_parts_of_the_suite_have_options(started: Callable[..., tuple[list[str],
 @pytest.mark.parametrize("words", [("--project", "--framework"), ("--sqlite", "--postgres")])
 def test_exclusive_options_are_refused(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", *words]) == 2
-    assert f"{words[0]} and {words[1]} exclude each other." in capsys.readouterr().err
+    assert f"{words[0]} and {words[1]} cannot be combined." in capsys.readouterr().err
 
 
-def test_a_project_without_the_frameworks_tests_says_so(
+def test_project_has_no_framework_tests(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(subject, "FRAMEWORK_TESTS", tmp_path / "opportune")
     assert main(["test", "--framework"]) == 1
-    assert "not in this project" in capsys.readouterr().err
+    assert "does not include the framework's tests" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("only", "left"),
+    ("only", "expected"),
     [
         ("", ["on sqlite", "on postgresql", "served", "without"]),
         ("sqlite", ["on sqlite", "without"]),
         ("postgresql", ["on postgresql", "served", "without"]),
     ],
 )
-def test_only_one_kind_of_database_is_asked(only: str, left: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def item(name: str, kind: str = "", *fixtures: str) -> Any:
+def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def item(name: str, database: str = "", *fixtures: str) -> Any:
         path = SimpleNamespace(name="test_this.py")
-        callspec = SimpleNamespace(params={"database_kind": kind} if kind else {})
+        callspec = SimpleNamespace(params={"database_kind": database} if database else {})
         return SimpleNamespace(name=name, path=path, callspec=callspec, fixturenames=fixtures)
 
-    kinds = [item("on sqlite", "sqlite"), item("on postgresql", "postgresql")]
-    items = [*kinds, item("served", "", "postgres_server"), item("without")]
+    parametrized = [item("on sqlite", "sqlite"), item("on postgresql", "postgresql")]
+    items = [*parametrized, item("served", "", "postgres_server"), item("without")]
     hook = SimpleNamespace(pytest_deselected=lambda **_: None)
     monkeypatch.setenv(subject.ONLY_DATABASE, only)
     plugin.pytest_collection_modifyitems(cast("pytest.Config", SimpleNamespace(hook=hook)), items)
-    assert [item.name for item in items] == left
+    assert [item.name for item in items] == expected
 
 
 @pytest.mark.parametrize(
-    ("arguments", "installing"),
+    ("arguments", "command"),
     [
         ([], "--no-deps -r requirements-dev.lock -r requirements-framework.lock\n"),
         (["tests/conftest.py"], "--no-deps -r requirements-dev.lock\n"),
         (["--project"], "--no-deps -r requirements-dev.lock\n"),
     ],
 )
-def test_what_the_tests_lack_is_one_line_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], installing: str
+def test_missing_packages_name_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], command: str
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert main(["test", *arguments]) == 1
-    assert capsys.readouterr().err.endswith(installing)
+    assert capsys.readouterr().err.endswith(command)
 
 
 def test_feature_tests_need_only_the_dev_lock() -> None:
     only = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
-    modules = [module for module, of in packages_distributions().items() if {plain(name) for name in of} <= only]
+    packages = packages_distributions().items()
+    modules = [module for module, names in packages if {plain(name) for name in names} <= only]
     assert {"moto", "boto3", "schemathesis"} < set(modules)
     options = [*PYTEST_OPTIONS, "--collect-only", "-q", "tests", "--ignore=tests/opportune"]
     program = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[2:])); print(int(pytest.main(%s)))"
-    with command_server(PROJECT, "app.main", *FEATURES) as run:  # which need none of them: a site runs without
+    with command_server(PROJECT, "app.main", *FEATURES) as run:
         code, output = run("-c", program % options, *modules)
     assert (code, output.splitlines()[-1]) == (0, "0"), output[-5000:]
 

@@ -1,4 +1,4 @@
-"""A copy of oppman.py in a folder of its own, with a chosen PATH. Its commands only print their arguments."""
+"""A copy of oppman.py with its own folder and PATH. Its commands only print their arguments."""
 
 import importlib.util
 import shutil
@@ -11,19 +11,19 @@ from opportune.cli.registry import MODULES
 from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
-# The Python below ours, without its site-packages: a machine that has nothing yet.
+# The base Python without packages, as on a fresh machine.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
 UV = f"""\
 #!/bin/sh
 PATH=/usr/bin:/bin
 for last; do :; done
 task=${{last##*/}}
-echo "$@" >>"$ASKED"
+echo "$@" >>"$CALLS"
 if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE[0]}' "$last/bin/python"; fi
 case $task in
-"$FAILS") echo "error: nobody answers" >&2; exit 1 ;;
+"$FAILS") echo "error: no response" >&2; exit 1 ;;
 "$DIES") kill -KILL $$ ;;
-"$WAITS") : >"$BEGUN"; exec sleep 60 ;;
+"$WAITS") : >"$STARTED"; exec sleep 60 ;;
 esac
 """
 COMMAND_LINE = """\
@@ -50,10 +50,10 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
         self.venv = self.project / ".venv"
-        self.asked = folder / "asked"
-        self.begun = folder / "begun"
+        self.calls = folder / "calls"
+        self.started = folder / "started"
         self.cwd = Path("/")
-        self.environ = {"PATH": str(folder), "ASKED": str(self.asked), "BEGUN": str(self.begun)}
+        self.environ = {"PATH": str(folder), "CALLS": str(self.calls), "STARTED": str(self.started)}
         (self.project / "opportune/cli").mkdir(parents=True)
         (self.project / "app").mkdir()
         for name in (
@@ -106,5 +106,5 @@ class Machine:
 
     def installed(self) -> list[str]:
         """Locks that the stand-in for uv was called with, in order."""
-        lines = self.asked.read_text().splitlines() if self.asked.exists() else []
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip install")]

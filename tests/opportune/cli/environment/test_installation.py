@@ -1,4 +1,4 @@
-"""Installers here are a line of Python: they say what uv or pip would, and leave what these leave."""
+"""Progress and errors of installers, with Python programs that print the output of uv and pip."""
 
 import io
 import shutil
@@ -41,8 +41,8 @@ UV = "Resolved 3 packages in 20ms\nDownloading argon2-cffi (1.1MiB)\n"
 
 
 @pytest.fixture(autouse=True)
-def _asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["oppman.py", "migrate"])  # not pytest's own
+def _arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["oppman.py", "migrate"])  # instead of pytest's
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def install(venv: Path, *packages: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("log", "told"),
+    ("log", "line"),
     [
         ("", "Installing requirements.lock: 1 of 5 packages, 0 s"),
         (PIP, "Downloading requirements.lock: 2 of 3 packages, 0 s"),
@@ -72,14 +72,14 @@ def install(venv: Path, *packages: str) -> None:
         ("Checked 5 packages in 1ms\n", "Installing requirements.lock: 1 of 1 packages, 0 s"),
     ],
 )
-def test_pip_and_uv_packages_are_counted(venv: Path, monkeypatch: pytest.MonkeyPatch, log: str, told: str) -> None:
+def test_pip_and_uv_packages_are_counted(venv: Path, monkeypatch: pytest.MonkeyPatch, log: str, line: str) -> None:
     monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: 7.0))
     install(venv, "alembic-1.20.1", "argon2_cffi-24.0.0", "pip-24.0")
     (venv / LOG).write_text(log)
-    assert str(Progress(venv, "Installing", "requirements.lock")) == told
+    assert str(Progress(venv, "Installing", "requirements.lock")) == line
 
 
-def test_the_rest_of_the_time_is_told_with_a_bar(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_shows_a_bar_and_remaining_time(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = SimpleNamespace(seconds=7.0)
     monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     (venv / LOG).write_text(UV)
@@ -91,7 +91,7 @@ def test_the_rest_of_the_time_is_told_with_a_bar(venv: Path, monkeypatch: pytest
 
 
 def installer(venv: Path, *lines: str, code: int = 0) -> list[str]:
-    """A program that says these lines, installs all that the lock names, and ends."""
+    """Return a command that prints these lines, installs the locked packages and exits."""
     folders = [f"{name}.dist-info" for name in ("alembic-1.20.1", "argon2_cffi-25.1.0", "deprecated-1.3")]
     program = (
         f"import os, sys; [os.makedirs(os.path.join({str(site_packages(venv))!r}, name)) for name in {folders}];"
@@ -105,22 +105,22 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_shows_one_line_that_ends_with_all_of_them(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_shows_one_line(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
-    shown = [line.rstrip() for line in terminal.getvalue().split("\r")]
-    assert shown[-1].startswith("Installing requirements.lock: 3 of 3 packages, ")
+    lines = [line.rstrip() for line in terminal.getvalue().split("\r")]
+    assert lines[-1].startswith("Installing requirements.lock: 3 of 3 packages, ")
     assert terminal.getvalue().count("\n") == 1
 
 
-def test_quiet_tells_nothing(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_nothing(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["oppman.py", "-q", "migrate"])
     run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
     assert capsys.readouterr() == ("", "")
 
 
 class Counted(Progress):
-    """Reports these numbers of packages, one after the other."""
+    """Progress that reports these numbers of packages in turn."""
 
     def __init__(self, venv: Path, numbers: list[int]) -> None:
         super().__init__(venv, "Installing", "requirements.lock")
@@ -130,7 +130,7 @@ class Counted(Progress):
         return self.verb, self.numbers[0], 3
 
     def poll(self) -> int | None:
-        """Answer for the installer, which ends with the last number."""
+        """Act as the installer, which ends with the last number."""
         self.numbers = self.numbers[1:] or self.numbers
         return 0 if len(self.numbers) == 1 else None
 
@@ -150,40 +150,40 @@ def test_no_repeated_line(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 @pytest.mark.parametrize(
-    "words",
+    "line",
     [
         "  Caused by: failed to copy file: No space left on device (os error 28)",
         "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
         "ERROR: Could not install packages due to an OSError: [Errno 122] Disk quota exceeded",
     ],
 )
-def test_a_full_disk_is_said_to_be_full(venv: Path, words: str) -> None:
-    with pytest.raises(InstallError, match="The disk is full: make room") as caught:
-        run(venv, "Installing", "requirements.lock", installer(venv, words, "", code=2))
+def test_full_disk_is_reported(venv: Path, line: str) -> None:
+    with pytest.raises(InstallError, match="The disk is full") as caught:
+        run(venv, "Installing", "requirements.lock", installer(venv, line, "", code=2))
     assert "network" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "line",
     [
         "WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError(1, "
         "'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate'))': /simple/typer/",
         "  Caused by: invalid peer certificate: UnknownIssuer",
     ],
 )
-def test_untrusted_certificate_is_named(venv: Path, words: str) -> None:
-    with pytest.raises(InstallError, match="Name the file to trust in PIP_CERT") as caught:
-        run(venv, "Installing", "requirements.lock", installer(venv, words, "ERROR: No matching distribution", code=1))
+def test_untrusted_certificate_is_named(venv: Path, line: str) -> None:
+    with pytest.raises(InstallError, match="set PIP_CERT") as caught:
+        run(venv, "Installing", "requirements.lock", installer(venv, line, "ERROR: No matching distribution", code=1))
     assert "network" not in str(caught.value)
 
 
-def test_full_disk_is_named(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_space_is_checked_after_failure(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
-    with pytest.raises(InstallError, match="The disk is full: make room"):
+    with pytest.raises(InstallError, match="The disk is full"):
         run(venv, "Preparing", ".venv", installer(venv, code=1))
 
 
-def test_ctrl_c_while_the_installer_is_being_started_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_start_ends_the_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started, popen = list[subprocess.Popen[bytes]](), subprocess.Popen
 
     def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:

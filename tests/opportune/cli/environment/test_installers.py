@@ -1,4 +1,4 @@
-"""The first command of a fresh clone with the real uv and the real pip, which install a package made here."""
+"""The first command of a fresh clone with the real uv and pip, which install a small local package."""
 
 import hashlib
 from pathlib import Path
@@ -62,18 +62,18 @@ def test_fresh_clone_installs_with(machine: Machine, tmp_path: Path, programs: s
     assert (code, output) == (0, f"1.0 {machine.venv}\n"), errors
 
 
-def test_uv_and_pip_install_into_each_others_environment(machine: Machine, tmp_path: Path) -> None:
+def test_uv_and_pip_share_an_environment(machine: Machine, tmp_path: Path) -> None:
     use_uv(tmp_path)
     assert machine.run("migrate")[0] == 0
     (tmp_path / "uv").unlink()
-    (machine.venv / BASE).unlink()  # another version of the lock
+    (machine.venv / BASE).unlink()  # force another installation
     assert machine.run("migrate")[:2] == (0, f"1.0 {machine.venv}\n")
-    assert list(machine.venv.glob("bin/pip*")), "pip has installed it"
+    assert list(machine.venv.glob("bin/pip*")), "pip was not used"
     use_uv(tmp_path)
     (machine.venv / BASE).unlink()
     assert machine.run("migrate")[:2] == (0, f"1.0 {machine.venv}\n")
 
 
-def test_own_pyproject_has_no_constraints_for_uv() -> None:
-    # Whoever installs a lock by hand with uv, in the project's folder, would be refused for them.
+def test_pyproject_has_no_constraints_for_uv() -> None:
+    # With constraints, `uv pip install -r` of a lock would fail in the project's folder.
     assert "constraint-dependencies" not in (PROJECT / "pyproject.toml").read_text(encoding="utf-8")

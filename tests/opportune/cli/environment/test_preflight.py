@@ -14,14 +14,14 @@ from opportune.config.project import PROJECT
 from tests.opportune.cli.environment.fresh_machine import Machine
 
 LOCK = "colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash=sha256:00\nbooks==1.0 \\\n    --hash=sha256:00\n"
-NOBODY = {
+NO_GIT_IDENTITY = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "user.useConfigOnly",
     "GIT_CONFIG_VALUE_0": "true",
 }
-"""The environment of a user who has told git no name."""
+"""Environment variables for git without a user name."""
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def use_git(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let git know nobody."""
+    """Provide git without a user name."""
     (tmp_path / "git").symlink_to(shutil.which("git") or "git")
-    machine.environ |= NOBODY
+    machine.environ |= NO_GIT_IDENTITY
     for name, value in machine.environ.items():
         monkeypatch.setenv(name, value)
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
@@ -49,7 +49,7 @@ def test_mistyped_command_installs_nothing(machine: Machine, words: list[str]) -
     assert errors == [
         "oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help",
     ]
-    assert not machine.asked.exists()
+    assert not machine.calls.exists()
     assert not machine.venv.exists()
 
 
@@ -59,15 +59,15 @@ def test_command_of_a_feature_is_known_before_installation(machine: Machine) -> 
     assert machine.run("books")[:2] == (0, "ran books\n")
 
 
-def test_unreachable_index_ends_before_venv_is_made(machine: Machine) -> None:
+def test_unreachable_index_creates_no_venv(machine: Machine) -> None:
     code, _, errors = machine.run("migrate", FAILS="-")
     assert (code, len(errors)) == (1, 1)
-    assert errors[0].startswith("Nothing was installed. The package index does not provide books==1.0 (error: nobody")
+    assert errors[0].startswith("Nothing was installed. The package index does not provide books==1.0 (error: no")
     assert not machine.venv.exists()
     assert machine.run("migrate")[0] == 0
 
 
-def test_index_is_asked_only_before_venv_is_made(machine: Machine) -> None:
+def test_index_is_checked_only_for_a_new_venv(machine: Machine) -> None:
     assert machine.run("migrate")[0] == 0
     (machine.project / BASE).write_text(LOCK + "\n")
     assert machine.run("migrate", FAILS="-")[0] == 0
@@ -81,23 +81,23 @@ def test_all_problems_are_one_message(machine: Machine, monkeypatch: pytest.Monk
         check_machine(machine.project, [BASE, MODEL])
     message = str(caught.value)
     assert "\n" not in message
-    assert f"{machine.project} has 90 MB free, and the packages take about 450 MB" in message
+    assert f"{machine.project} has 90 MB free, but the packages need about 450 MB" in message
     assert "The package index does not provide books==1.0" in message
     assert 'git config --global user.name "NAME" && git config --global user.email "E-MAIL"' in message
 
 
 @pytest.mark.usefixtures("use_git")
-def test_missing_git_identity_alone_is_only_told(machine: Machine) -> None:
+def test_missing_git_identity_is_a_warning(machine: Machine) -> None:
     code, output, errors = machine.run("migrate")
     assert (code, output) == (0, "ran migrate\n")
-    assert errors[0].startswith("git does not know who you are")
+    assert errors[0].startswith("git has no user name")
 
 
-def test_index_of_a_lock_with_its_own_sources_is_not_asked(machine: Machine) -> None:
+def test_lock_with_own_sources_needs_no_index(machine: Machine) -> None:
     lock = machine.project / BASE
     lock.write_text(f"--find-links ./wheels\n{LOCK}")
     assert not [*preflight.index_problem(lock)]
-    assert not machine.asked.exists()
+    assert not machine.calls.exists()
 
 
 def test_silent_index_is_unreachable(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_pip_finds_the_index_without_uv(monkeypatch: pytest.MonkeyPatch) -> None
     assert preflight.index_command("books==1.0") == []
 
 
-def test_room_is_known_for_each_lock() -> None:
+def test_size_of_each_lock_is_listed() -> None:
     assert set(NEEDED_MEGABYTES) == {path.name for path in PROJECT.glob("requirements*.lock")} >= {BASE, DEV, FRAMEWORK}
     assert TELEMETRY in NEEDED_MEGABYTES
     assert all(preflight.PIN.search((PROJECT / lock).read_text(encoding="utf-8")) for lock in NEEDED_MEGABYTES)

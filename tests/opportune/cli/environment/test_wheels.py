@@ -1,4 +1,4 @@
-"""Machines that nobody builds everything for. None of them is here, so what they say of themselves stands in."""
+"""Platforms without some wheels, simulated by their properties."""
 
 import platform
 import re
@@ -17,7 +17,7 @@ INTEL, ARM_WINDOWS = "Intel Macs", "Windows on ARM"
 
 
 @pytest.mark.parametrize(
-    ("system", "machine", "target", "libc", "bits", "kind"),
+    ("system", "machine", "target", "libc", "bits", "expected"),
     [
         ("linux", "x86_64", "linux-x86_64", "x86_64-pc-linux-gnu", 64, ""),
         ("linux", "aarch64", "linux-aarch64", "aarch64-unknown-linux-gnu", 64, ""),
@@ -32,59 +32,56 @@ INTEL, ARM_WINDOWS = "Intel Macs", "Windows on ARM"
         ("win32", "AMD64", "win32", None, 32, "32-bit Windows"),
     ],
 )
-def test_a_machine_is_known_by_what_its_python_was_built_for(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, target: str, libc: str | None, bits: int, kind: str
+def test_platform_of_this_python(
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, target: str, libc: str | None, bits: int, expected: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(sys, "maxsize", 2 ** (bits - 1) - 1)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(sysconfig, "get_platform", lambda: target)
     monkeypatch.setattr(sysconfig, "get_config_var", {"HOST_GNU_TYPE": libc}.get)
-    assert wheels.kind_of_machine() == kind
-    assert kind in {"", *wheels.MISSING}
+    assert wheels.current_platform() == expected
+    assert expected in {"", *wheels.MISSING}
 
 
-def test_this_machine_is_told_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    environment.tell_missing_wheels([BASE])
+def test_platform_with_all_wheels_gets_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    environment.report_missing_wheels([BASE])
     assert capsys.readouterr().err == ""
 
 
 def test_packages_to_build_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(wheels, "kind_of_machine", lambda: INTEL)
-    environment.tell_missing_wheels([BASE])
-    assert capsys.readouterr().err == (
-        "Intel Macs: nobody has built argon2-cffi-bindings, cryptography for them, so that is done here now. "
-        "It takes minutes and a compiler: of C, and for cryptography, obstore and pyrage of Rust.\n"
-    )
+    monkeypatch.setattr(wheels, "current_platform", lambda: INTEL)
+    environment.report_missing_wheels([BASE])
+    message = "There are no wheels of argon2-cffi-bindings, cryptography for Intel Macs, so they are compiled now."
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_unbuildable_packages_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(wheels, "kind_of_machine", lambda: ARM_WINDOWS)
-    environment.tell_missing_wheels([BASE])
-    said = capsys.readouterr().err
-    assert said.startswith(
-        "Windows on ARM: there is no psycopg-binary for them, built or as source: install the Python"
-    )
-    assert said.count("\n") == 1
+    monkeypatch.setattr(wheels, "current_platform", lambda: ARM_WINDOWS)
+    environment.report_missing_wheels([BASE])
+    error = capsys.readouterr().err
+    assert error.startswith("psycopg-binary cannot be installed on Windows on ARM. Install the Python for x64")
+    assert error.count("\n") == 1
 
 
 def test_missing_model_wheel_is_skipped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(wheels, "kind_of_machine", lambda: ARM_WINDOWS)
+    monkeypatch.setattr(wheels, "current_platform", lambda: ARM_WINDOWS)
     monkeypatch.setattr(environment, "install", lambda lock: pytest.fail(f"{lock} would be built for an hour"))
     environment.install_if_possible(MODEL)
-    assert "xllamacpp for them. Going on without a local model" in capsys.readouterr().err
+    assert "Continuing without a local model" in capsys.readouterr().err
 
 
-def test_the_table_names_only_what_the_locks_name(tmp_path: Path) -> None:
+def test_table_names_only_locked_packages(tmp_path: Path) -> None:
     for locks in wheels.MISSING.values():
         for name, packages in locks.items():
-            assert {each for kind in wheels.MISSING for each in wheels.missing(PROJECT / name, kind)} >= set(packages)
+            missing = [wheels.missing(PROJECT / name, platform_name) for platform_name in wheels.MISSING]
+            assert {package for row in missing for package in row} >= set(packages)
     (tmp_path / BASE).write_text("uvloop-is-gone==1.0\n", encoding="utf-8")
     assert wheels.missing(tmp_path / BASE, "32-bit ARM") == []
 
 
-def test_the_docs_have_the_table() -> None:
+def test_docs_have_the_table() -> None:
     guide = (PROJECT / "docs/platforms.md").read_text(encoding="utf-8")
-    for kind, locks in wheels.MISSING.items():
-        row = next(line for line in guide.splitlines() if line.startswith(f"| {kind} |"))
+    for platform_name, locks in wheels.MISSING.items():
+        row = next(line for line in guide.splitlines() if line.startswith(f"| {platform_name} |"))
         assert set(re.findall(r"`([\w-]+)`", row)) == {name for names in locks.values() for name in names}

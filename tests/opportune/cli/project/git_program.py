@@ -1,4 +1,4 @@
-"""Git, which minimal systems lack."""
+"""Git in tests. Minimal systems do not have it."""
 
 import shutil
 from pathlib import Path
@@ -9,22 +9,19 @@ from opportune.testing.services.missing_programs import skip_for_missing
 
 
 def need_git() -> None:
-    """For a single test, which begins with it."""
+    """Skip the current test without git."""
     if not shutil.which("git"):
         skip_for_missing("Git", "apt install git")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def git() -> None:
-    """For all tests of a module, or of a folder, that imports it."""
+    """Skip all tests of the importing module or folder without git."""
     need_git()
 
 
-def somebody(folder: Path) -> dict[str, str]:
-    """The environment in which git knows who commits, and nothing else of this machine.
-
-    It does not tidy up, brings no samples of hooks, and neither compresses what it keeps nor waits for the disk.
-    """
+def git_identity(folder: Path) -> dict[str, str]:
+    """Return environment variables with a git identity and a fast configuration, independent of this machine."""
     config, templates = folder / "config", folder / "templates"
     for name in ("info", "hooks"):
         (templates / name).mkdir(parents=True)

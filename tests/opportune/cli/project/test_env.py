@@ -1,4 +1,4 @@
-"""`env`, `diffsettings` and `secrets`: what is set, and by what, with no secret in sight; and what they write."""
+"""`env`, `diffsettings` and `secrets`: settings and their sources without secrets, and edits of .env."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from tests.opportune.cli.conftest import Oppman
 
 CANARY = "c4n4ry-of-a-secret-of-32-characters"
-EXAMPLE = """# Words.
+EXAMPLE = """# Comment.
 
 # development, test or production.
 # ENVIRONMENT=development
@@ -29,7 +29,7 @@ EXAMPLE = """# Words.
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the project's, with settings from its `.env`."""
+    """A temporary project folder."""
     for module in (env, secrets):
         monkeypatch.setattr(module, "PROJECT", tmp_path)
     monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def reading(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Oppman:
-    """Runs commands on the settings of that folder."""
+    """Runs commands with the settings of that folder's `.env`."""
     monkeypatch.setitem(settings_class().model_config, "env_file", project / ".env")
     for name in ("ENVIRONMENT", "DATABASE_URL", "SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -57,11 +57,11 @@ def test_settings_are_listed_with_their_source(project: Path, reading: Oppman) -
         ["DATABASE_URL", "postgresql+psycopg://site:***@db.example/site?sslmode=require", ".env"],
         ["LOG_FORMAT", "json", "environment"],
     ]
-    assert out.endswith(" settings have their defaults, which env --all shows.\n")
+    assert out.endswith("python3 oppman.py env --all\n")
     assert CANARY not in out
 
 
-def test_defaults_are_listed_where_all_are_asked_for(project: Path, reading: Oppman) -> None:
+def test_all_lists_default_values(project: Path, reading: Oppman) -> None:
     del project
     code, out, _ = reading("env", "--all")
     assert code == 0
@@ -69,7 +69,7 @@ def test_defaults_are_listed_where_all_are_asked_for(project: Path, reading: Opp
     assert len(out.splitlines()) > len(Settings.model_fields)
 
 
-def test_programs_get_it_as_json(project: Path, reading: Oppman) -> None:
+def test_json_output(project: Path, reading: Oppman) -> None:
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=9000\n")
     assert json.loads(reading("env", "--json").out) == [
         {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True},
@@ -81,8 +81,8 @@ def test_programs_get_it_as_json(project: Path, reading: Oppman) -> None:
     ]
 
 
-def test_only_what_differs_from_its_default_is_a_difference(project: Path, reading: Oppman) -> None:
-    assert reading("diffsettings") == (0, "Every setting has its default.\n", "")
+def test_diffsettings_lists_changed_settings(project: Path, reading: Oppman) -> None:
+    assert reading("diffsettings") == (0, "All settings have their default values.\n", "")
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=8000\nDATABASE_URL=sqlite:///x.db\n")
     code, out, _ = reading("diffsettings")
     assert code == 0
@@ -91,13 +91,13 @@ def test_only_what_differs_from_its_default_is_a_difference(project: Path, readi
     assert CANARY not in out
 
 
-def test_a_setting_at_fault_is_named_and_not_shown(project: Path, reading: Oppman) -> None:
+def test_invalid_setting_is_named_without_value(project: Path, reading: Oppman) -> None:
     (project / ".env").write_text(f"PORT={CANARY}\n")
     for command in ("env", "diffsettings"):
         assert reading(command) == (1, "", "PORT: Write a whole number.\n")
 
 
-def test_a_first_env_is_the_example_with_a_key(project: Path, oppman: Oppman) -> None:
+def test_env_init_copies_the_example_with_a_key(project: Path, oppman: Oppman) -> None:
     (project / ".env.example").write_text(EXAMPLE)
     assert oppman("env", "init")[0] == 0
     text = (project / ".env").read_text()
@@ -113,38 +113,38 @@ def test_env_init_writes_a_file_that_commands_can_read(project: Path, reading: O
     assert reading("env").code == 0
 
 
-def test_without_an_example_it_is_made_of_the_settings(project: Path, oppman: Oppman) -> None:
+def test_env_init_without_example(project: Path, oppman: Oppman) -> None:
     assert oppman("env", "init")[0] == 0
     values = dotenv_values(project / ".env")
     assert values.pop("SECRET_KEY")
     assert values == {"ENVIRONMENT": "development", "DEBUG": "true"}
 
 
-def test_the_projects_own_example_will_do() -> None:
+def test_example_of_the_project_is_complete() -> None:
     text = env_file.with_first_values((PROJECT / ".env.example").read_text(encoding="utf-8"))
     assert len(re.findall(r"^[A-Z_]+=", text, re.MULTILINE)) == 3
 
 
-def test_one_that_is_there_stays_as_it_is(project: Path, oppman: Oppman) -> None:
+def test_env_init_keeps_existing_file(project: Path, oppman: Oppman) -> None:
     (project / ".env").write_text("PORT=1\n")
     code, out, err = oppman("env", "init")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith(".env is there already, and stays as it is.")
+    assert err.startswith(".env already exists and was not changed.")
     assert (project / ".env").read_text() == "PORT=1\n"
 
 
-def test_a_generated_key_is_fit_and_another_each_time(oppman: Oppman) -> None:
+def test_generated_keys_are_long_and_different(oppman: Oppman) -> None:
     keys = {oppman("secrets", "generate").out.strip() for _ in range(2)}
     assert [len(key) for key in keys] == [64, 64]
 
 
-def test_a_rotated_key_is_kept_among_the_older_ones(project: Path, reading: Oppman) -> None:
+def test_rotate_keeps_older_keys(project: Path, reading: Oppman) -> None:
     path = project / ".env"
     path.write_text(f"# mine\nexport PORT=9000\nSECRET_KEY='{CANARY}' # old\n\nSECRET_KEY_FALLBACKS=a,b\n# end\n")
     path.chmod(0o640)
     code, out, err = reading("secrets", "rotate")
     assert (code, err) == (0, "")
-    assert "Nothing ends yet: SECRET_KEY_FALLBACKS has 3 older keys." in out
+    assert "SECRET_KEY_FALLBACKS has 3 older keys." in out
     assert CANARY not in out
     text = path.read_text()
     assert re.sub(r"KEY=\S{64}", "KEY=…", text) == (
@@ -154,29 +154,29 @@ def test_a_rotated_key_is_kept_among_the_older_ones(project: Path, reading: Oppm
     assert list(project.iterdir()) == [path]
 
 
-def test_a_stolen_key_is_not_kept(project: Path, reading: Oppman) -> None:
+def test_rotate_removes_a_stolen_key(project: Path, reading: Oppman) -> None:
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nSECRET_KEY_FALLBACKS=a\n")
-    assert "Then end: links in e-mails" in reading("secrets", "rotate", "--stolen").out
+    assert "After the restart, links in e-mails" in reading("secrets", "rotate", "--stolen").out
     assert dotenv_values(project / ".env")["SECRET_KEY_FALLBACKS"] == ""
     assert CANARY not in (project / ".env").read_text()
 
 
 @pytest.mark.parametrize(
-    ("text", "environ", "words"),
+    ("text", "environ", "message"),
     [
         ("PORT=1\n", {}, ".env has no SECRET_KEY to rotate"),
         (None, {}, ".env cannot be written (No such file or directory)."),
-        (f"SECRET_KEY={CANARY}\n", {"SECRET_KEY": CANARY}, "SECRET_KEY comes from environment, which wins over .env."),
+        (f"SECRET_KEY={CANARY}\n", {"SECRET_KEY": CANARY}, "SECRET_KEY is set by environment, which overrides .env."),
     ],
 )
-def test_what_cannot_be_rotated_is_one_line_and_changes_nothing(
-    project: Path, reading: Oppman, text: str | None, environ: dict[str, str], words: str
+def test_refused_rotation_changes_nothing(
+    project: Path, reading: Oppman, text: str | None, environ: dict[str, str], message: str
 ) -> None:
     if text is not None:
         (project / ".env").write_text(text)
     code, out, err = reading("secrets", "rotate", **environ)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert words in err
+    assert message in err
     assert CANARY not in err
     assert text is None or (project / ".env").read_text() == text
 

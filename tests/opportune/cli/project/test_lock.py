@@ -11,7 +11,7 @@ from opportune.config.project import PROJECT
 
 
 class Uv:
-    """In uv's place: writes what it is told to, or fails at one lock."""
+    """Replacement of uv that writes fixed content, or fails at one lock."""
 
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
@@ -46,7 +46,7 @@ def contents(project: Path) -> set[str]:
     return {(project / name).read_text() for name in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK)}
 
 
-def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None:
+def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
     assert main(["lock"]) == 0
     assert contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
@@ -54,7 +54,7 @@ def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None
     assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 8
 
 
-def test_versions_stay_unless_an_upgrade_is_asked_for(uv: Uv) -> None:
+def test_only_upgrade_changes_versions(uv: Uv) -> None:
     main(["lock"])
     assert not any("--upgrade" in command for command in uv.commands)
     uv.commands.clear()
@@ -62,13 +62,13 @@ def test_versions_stay_unless_an_upgrade_is_asked_for(uv: Uv) -> None:
     assert all("--upgrade" in command for command in uv.commands)
 
 
-def test_a_failure_leaves_every_lock_as_it_was(uv: Uv, project: Path) -> None:
+def test_failure_changes_no_lock(uv: Uv, project: Path) -> None:
     uv.fails_at = DEV
     assert main(["lock"]) == 1
     assert contents(project) == {"old\n"}
 
 
-def test_a_project_has_no_lock_for_the_tests_of_the_framework(uv: Uv, project: Path) -> None:
+def test_project_without_framework_group(uv: Uv, project: Path) -> None:
     (project / FRAMEWORK).unlink()
     (project / "pyproject.toml").write_text('[dependency-groups]\ndev = ["pytest"]\n')
     assert main(["lock"]) == 0
@@ -83,7 +83,7 @@ def test_check_names_outdated_locks(uv: Uv, project: Path, capsys: pytest.Captur
     assert contents(project) == {"old\n"}
 
 
-def test_check_is_content_with_locks_that_would_stay_the_same(uv: Uv) -> None:
+def test_check_accepts_current_locks(uv: Uv) -> None:
     uv.content = "old\n"
     assert main(["lock", "--check"]) == 0
 

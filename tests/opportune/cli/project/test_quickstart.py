@@ -17,7 +17,7 @@ from opportune.cli.development.nearby import NearbyServer
 from opportune.cli.development.runserver import reserve
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import Superuser, asked, checked, fill, offer_models, summary
+from opportune.cli.project.quickstart import Superuser, fill, offer_models, prompt_superuser, summary, validated
 from opportune.config.project import settings_class
 from opportune.config.settings import forget_settings, get_settings
 from opportune.errors import OperatorError
@@ -32,15 +32,15 @@ from tests.opportune.cli.development.processes import running
 
 @pytest.fixture(autouse=True)
 def nothing_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else runs on this machine is none of a test's business."""
+    """Ignore model servers that run on this machine."""
     monkeypatch.setattr(quickstart, "find_nearby", list)
 
 
 UNATTENDED = ("quickstart", "--no-input", "--no-model")
 
 
-def site_in(said: str) -> str:
-    (site,) = re.findall(r"Site +(http://\S+)/", said)
+def site_in(output: str) -> str:
+    (site,) = re.findall(r"Site +(http://\S+)/", output)
     assert isinstance(site, str)
     return site
 
@@ -48,12 +48,12 @@ def site_in(said: str) -> str:
 def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     env_file, places = tmp_path / ".env", {"STORAGE_URL": f"file:{tmp_path}/uploads", "PORT": "0"}
     places["DATABASE_URL"] = f"sqlite:///{tmp_path}/data/app.db"
-    # In development a second process would import the site once more, to watch it.
+    # In development a second process would watch the files.
     with running(tmp_path, *UNATTENDED, **places, JOBS="off", ENVIRONMENT="test") as site_process:
-        said = read_until(site_process.output, "Ctrl-C")
-        assert f"Listening on {site_in(said)} (Ctrl-C stops it)" in said
-        (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
-        site = site_in(said)
+        output = read_until(site_process.output, "Ctrl-C")
+        assert f"Listening on {site_in(output)} (Ctrl-C stops it)" in output
+        (password,) = re.findall(r"admin@example\.com +password (\S+)", output)
+        site = site_in(output)
         assert httpx.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
@@ -66,11 +66,11 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
 
     monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setattr(server, "serve", serve)
-    said = oppman(*UNATTENDED, "--email", "other@example.org", **places, ENVIRONMENT="development").out
-    assert "There is a superuser already: --email and --password were not used." in said
-    assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
-    assert "shown only now" not in said
-    assert served == [(site_in(said), True)]
+    output = oppman(*UNATTENDED, "--email", "other@example.org", **places, ENVIRONMENT="development").out
+    assert "A superuser already exists, so --email and --password were ignored." in output
+    assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in output
+    assert "shown only now" not in output
+    assert served == [(site_in(output), True)]
     assert env_file.read_text() == settings
 
 
@@ -80,12 +80,12 @@ async def late_work(_run: JobContext) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_what_takes_long_is_queued_for_when_the_site_is_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     late = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
     monkeypatch.setattr(quickstart, "installed_features", lambda: [late])
     monkeypatch.setattr(demo, "installed_features", lambda: [late])
     app.state.jobs.jobs[late_work.name] = late_work
-    for _ in range(2):  # once all the same
+    for _ in range(2):
         async with app.state.database.writer() as session:
             await fill(session)
     async with app.state.database.reader() as session:
@@ -95,7 +95,7 @@ async def test_what_takes_long_is_queued_for_when_the_site_is_up(app: FastAPI, m
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the project's `.env` and database would be."""
+    """Folder of the project's `.env` and database."""
     monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data/app.db")
     return tmp_path
@@ -106,13 +106,13 @@ def test_taken_port_stops_quickstart(oppman: Oppman, folder: Path) -> None:
         listener.listen()
         code, _, err = oppman(*UNATTENDED, "--port", str(listener.getsockname()[1]))
     assert (code, err.count("\n")) == (1, 1)
-    assert "is taken" in err
+    assert "is in use" in err
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("email", "password", "line"),
-    [("nobody", "a long enough one", "nobody is no e-mail address."), ("me@example.org", "sesame", "at least 8")],
+    [("nobody", "a long enough one", "nobody is not an e-mail address."), ("me@example.org", "sesame", "at least 8")],
 )
 def test_invalid_superuser_stops(oppman: Oppman, folder: Path, email: str, password: str, line: str) -> None:
     code, out, err = oppman(*UNATTENDED, SUPERUSER_EMAIL=email, SUPERUSER_PASSWORD=password)
@@ -122,20 +122,20 @@ def test_invalid_superuser_stops(oppman: Oppman, folder: Path, email: str, passw
     assert list(folder.iterdir()) == []
 
 
-def test_it_is_not_for_production(oppman: Oppman, folder: Path) -> None:
+def test_quickstart_refuses_production(oppman: Oppman, folder: Path) -> None:
     code, _, err = oppman(*UNATTENDED, ENVIRONMENT="production", SECRET_KEY="Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6")
     assert code == 1
     assert "runserver --migrate" in err
     assert list(folder.iterdir()) == []
 
 
-def test_the_next_free_port_is_taken_if_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with server.reserve("127.0.0.1", 0) as taken:
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_next_free_port_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    with server.reserve("127.0.0.1", 0) as other:
+        other.listen()
+        port = other.getsockname()[1]
         with reserve("127.0.0.1", port, use_free_port=True) as listener:
             assert listener.getsockname()[1] > port
-    assert f"Port {port} is taken: using " in capsys.readouterr().out
+    assert f"Port {port} is in use. Using " in capsys.readouterr().out
 
 
 def test_missing_key_is_added_to_env(tmp_path: Path) -> None:
@@ -145,59 +145,59 @@ def test_missing_key_is_added_to_env(tmp_path: Path) -> None:
     assert re.fullmatch(r"# mine\nPORT=9000\nSECRET_KEY=\nSECRET_KEY=\S{64}\n", path.read_text())
 
 
-def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_existing_key_is_kept(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("SECRET_KEY=mine\n")
     assert not write_env(path)
     assert path.read_text() == "SECRET_KEY=mine\n"
 
 
-def test_a_file_that_cannot_be_written_is_one_line() -> None:
+def test_unwritable_file_is_reported() -> None:
     with pytest.raises(OperatorError, match="cannot be written"):
         write_env(Path("/dev/null/.env"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
-def test_env_file_of_another_user_is_one_line() -> None:
+def test_file_of_another_user_is_explained() -> None:
     with unreadable(".env", "PORT=1\n") as path, pytest.raises(OperatorError, match="Run this as the user whose file"):
         write_env(path)
 
 
-def test_env_in_another_encoding_is_left_alone(tmp_path: Path) -> None:
+def test_env_in_another_encoding_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes(b"SECRET_KEY=\xff\xfe")
     assert not write_env(path)
 
 
-def test_each_random_password_is_another() -> None:
+def test_random_passwords_differ() -> None:
     settings = settings_for("sqlite://")
-    first, second = checked("me@example.org", None, settings), checked("me@example.org", None, settings)
+    first, second = validated("me@example.org", None, settings), validated("me@example.org", None, settings)
     assert first.is_generated
     assert len(first.password) >= 16
     assert first.password != second.password
 
 
 def test_questions_are_repeated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    answers = iter(["Me@Example.org", "short", "correct horse", "a typing error", "correct horse", "correct horse"])
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
-    assert asked(None, None, settings_for("sqlite://")).password == "correct horse"  # and whose it is has been said
-    told = capsys.readouterr().out
-    assert "at least 8" in told
-    assert "two different passwords" in told
+    inputs = iter(["Me@Example.org", "short", "correct horse", "a typing error", "correct horse", "correct horse"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(inputs))
+    assert prompt_superuser(None, None, settings_for("sqlite://")).password == "correct horse"
+    output = capsys.readouterr().out
+    assert "at least 8" in output
+    assert "different passwords" in output
 
 
-def test_an_empty_answer_gives_a_random_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_input_gives_a_random_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: "")
-    assert asked("me@example.org", None, settings_for("sqlite://")).is_generated
+    assert prompt_superuser("me@example.org", None, settings_for("sqlite://")).is_generated
 
 
-def test_the_summary_begins_with_the_name_of_the_site() -> None:
+def test_summary_starts_with_the_site_name() -> None:
     settings = settings_for("sqlite://").model_copy(update={"site_name": "Reading Circle"})
-    said = summary(settings, "http://127.0.0.1:8000", Superuser("me@example.org"))
-    assert said[:2] == ["", "Reading Circle is ready:"]
+    lines = summary(settings, "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert lines[:2] == ["", "Reading Circle is ready:"]
 
 
-def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_model_names_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "make_provider", lambda _settings: None)
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)
@@ -217,52 +217,52 @@ NEARBY = [
 
 
 @pytest.mark.parametrize(
-    ("answers", "address", "model"),
+    ("inputs", "address", "model"),
     [
         (["llama3.2"], "http://127.0.0.1:11434/v1", "llama3.2"),
         (["phi", "phi-4"], "http://127.0.0.1:1234/v1", "phi-4"),
         ([""], "", ""),
     ],
 )
-def test_models_that_run_here_already_are_offered(
+def test_models_of_this_machine_are_offered(
     folder: Path,
     oppman: Oppman,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    answers: list[str],
+    inputs: list[str],
     address: str,
     model: str,
 ) -> None:
-    said = iter(answers)
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(said))
+    lines = iter(inputs)
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(lines))
     monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
     monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
     forget_settings()
-    given = offer_models(get_settings())
-    assert (given.llm_base_url, given.llm_model) == (address, model)
-    shown = capsys.readouterr().out
-    assert "Ollama runs here with llama3.2, qwen3 and LM Studio runs here with qwen3, phi-4." in shown
-    assert ("There is no phi here. Did you mean phi-4?" in shown) == (answers[0] == "phi")
+    settings = offer_models(get_settings())
+    assert (settings.llm_base_url, settings.llm_model) == (address, model)
+    output = capsys.readouterr().out
+    assert "Ollama runs here with llama3.2, qwen3 and LM Studio runs here with qwen3, phi-4." in output
+    assert ("There is no model phi. Did you mean phi-4?" in output) == (inputs[0] == "phi")
 
 
-def test_who_has_an_endpoint_is_offered_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_site_is_offered_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
     mine = settings_for("sqlite://").model_copy(update={"llm_base_url": "https://llm.example/v1"})
     assert offer_models(mine) is mine
 
 
-def test_where_nobody_is_asked_a_line_tells_what_could_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_summary_names_models_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY[:1])
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert lines[-1] == (
-        "Ollama runs here with llama3.2, qwen3: "
-        "LLM_BASE_URL=http://127.0.0.1:11434/v1 and LLM_MODEL=llama3.2 in .env have it answer."
+        "Ollama runs here with llama3.2, qwen3. "
+        "To use it, set LLM_BASE_URL=http://127.0.0.1:11434/v1 and LLM_MODEL=llama3.2 in .env."
     )
 
 
 def test_invalid_email_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter(["nobody", "me@example.org", "correct horse", "correct horse"])
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
-    assert asked(None, None, settings_for("sqlite://")) == Superuser(
+    inputs = iter(["nobody", "me@example.org", "correct horse", "correct horse"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(inputs))
+    assert prompt_superuser(None, None, settings_for("sqlite://")) == Superuser(
         "me@example.org", "correct horse", is_generated=False
     )

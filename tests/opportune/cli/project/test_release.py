@@ -1,4 +1,4 @@
-"""What a project remembers of the release that it was made from."""
+"""The record of a project's release."""
 
 import subprocess
 from pathlib import Path
@@ -28,24 +28,24 @@ def test_record_has_git_hashes(tmp_path: Path) -> None:
     assert record
     assert (record.version, record.source, record.startproject) == (__version__, "https://example.com/o.git", ["shop"])
     assert set(record.files) == set(released)
-    of_git = subprocess.run(["git", "hash-object", tmp_path / "oppman.py"], capture_output=True, text=True, check=True)
-    assert record.files["oppman.py"] == of_git.stdout.strip()
+    result = subprocess.run(["git", "hash-object", tmp_path / "oppman.py"], capture_output=True, text=True, check=True)
+    assert record.files["oppman.py"] == result.stdout.strip()
 
 
-def test_a_plain_clone_remembers_nothing(tmp_path: Path) -> None:
+def test_plain_clone_has_no_record(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
 
 
 @pytest.mark.parametrize(
     "text", ["<<<<<<< HEAD\n", "[]", "{}", '{"version": "new"}', '{"version": "1.0", "files": {"a": "../b"}}']
 )
-def test_a_damaged_record_is_one_line(tmp_path: Path, text: str) -> None:
+def test_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_text(text)
-    with pytest.raises(OperatorError, match=r"^\.opportune\.json is damaged: take it from git"):
+    with pytest.raises(OperatorError, match=r"^\.opportune\.json is damaged. Restore it"):
         read_record(tmp_path)
 
 
-def test_versions_are_compared_by_their_numbers() -> None:
+def test_versions_are_sorted_by_number() -> None:
     versions = ["0.9", "v0.10.0.dev1", "0.10.0rc1", "0.10", "0.10.1", "1.0"]
     assert sorted(versions, key=parse_version) == versions
     with pytest.raises(ValueError, match="main"):
@@ -53,7 +53,7 @@ def test_versions_are_compared_by_their_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "is_one"),
+    ("address", "expected"),
     [
         ("https://example.com/o.git", True),
         ("git@example.com:o.git", True),
@@ -65,5 +65,5 @@ def test_versions_are_compared_by_their_numbers() -> None:
         ("", False),
     ],
 )
-def test_a_folder_of_this_machine_is_not_remembered(address: str, is_one: bool) -> None:
-    assert is_remote(address) is is_one
+def test_local_folders_are_not_remote(address: str, expected: bool) -> None:
+    assert is_remote(address) is expected

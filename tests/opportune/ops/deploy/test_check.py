@@ -226,8 +226,8 @@ def test_environment_wins_over_the_file(project: Path, oppman: Oppman, write_env
     assert (code, err) == (0, "")
     assert out.endswith("No errors found.\n")
     code, out, err = oppman("deploy", "check", "render", "--free", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
-    assert (code, err) == (1, "This must be put right.\n")
-    assert "error: MAIL_URL uses port 587" in out
+    assert (code, err) == (1, "Fix this error.\n")
+    assert "error: MAIL_URL wants port 587" in out
     assert KEY not in out
 
 
@@ -264,6 +264,9 @@ def test_open_question_without_terminal_is_a_usage_error(oppman: Oppman, write_e
     assert "--paid or --free" in err
     assert oppman("deploy", "check", "render", "--yes").code == 0
     assert oppman("deploy", "check", "render", "--no-input").code == 0
+    path = project / ENV_PRODUCTION
+    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
+    assert "own domain? Add --domain" in oppman("deploy", "check", "render", "--free").err
 
 
 @pytest.mark.usefixtures("render_without_base_url")
@@ -278,9 +281,9 @@ def test_all_open_questions_are_reported_in_one_run(oppman: Oppman) -> None:
 def test_railway_allows_mail_servers_only_on_the_plan_pro(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("railway")
     mail = {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}
-    result = oppman("deploy", "check", "railway", **mail)
-    assert result.code == 2
-    assert "Is it the plan Pro, or a larger one? Say --paid or --free" in result.err
+    asked = oppman("deploy", "check", "railway", **mail)
+    assert asked.code == 2
+    assert "Is it the plan Pro or a larger one? Add --paid or --free" in asked.err
     code, out, _ = oppman("deploy", "check", "railway", "--free", **mail)
     assert code == 1
     assert "MAIL_URL uses port 587, which Railway blocks on plans below Pro" in out
@@ -300,7 +303,7 @@ def test_terminal_prompts_for_open_questions(oppman: Oppman, monkeypatch: pytest
         monkeypatch.setattr(typer, name, reply)
     code, out, _ = oppman("deploy", "check", "render", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
     assert code == 1
-    assert questions == ["Is it a paid plan?", "Is there a domain of your own? Its name, or nothing:"]
+    assert asked == ["Is it a paid plan?", "Does the site have its own domain? Enter its name, or nothing:"]
     assert "set BASE_URL=https://books.lisbon.pt" in out
     assert "MAIL_URL" not in out
 
@@ -373,7 +376,7 @@ def test_exposed_secrets_are_errors(project: Path, oppman: Oppman, write_env: Wr
     code, out, _ = oppman("deploy", "check", "linux", "--yes")
     assert code == 1
     assert "error: Other users of this machine can read the secrets in .env.production" in out
-    assert "error: git has .env.production" in out
+    assert "error: .env.production is in git" in out
 
 
 def test_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.MonkeyPatch) -> None:

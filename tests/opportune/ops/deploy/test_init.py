@@ -28,7 +28,7 @@ def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str
     code, out, err = oppman("deploy", "init", host, SITE_NAME="Reading circle")
     assert code == 0, err
     assert "Wrote .env.production" in out
-    assert "What comes next" in out
+    assert "Next steps" in out
     text = "".join(path.read_text() for path in project.rglob("*") if path.is_file())
     assert "reading-circle" in text
     settings = dotenv_values(project / ".env.production")
@@ -79,7 +79,7 @@ def test_edited_file_is_only_overwritten_with_force(project: Path, oppman: Oppma
     path.write_text(path.read_text().replace('"fra"', '"ams"'))
     code, out, err = oppman("deploy", "init", "fly")
     assert (code, err.count("\n")) == (1, 1)
-    assert "fly.toml has been edited and stays as it is" in err
+    assert "because they were edited: fly.toml" in err
     assert '-primary_region = "ams"' in out
     assert '+primary_region = "fra"' in out
     assert '"ams"' in path.read_text()
@@ -114,10 +114,10 @@ def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monk
 @pytest.mark.parametrize(
     ("arguments", "expected", "words"),
     [
-        (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Known are fly, render, "),
-        (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Known are fly, render, "),
-        (("fly", "--name", "My Site"), 1, "'My Site' is not a valid name"),
-        (("linux", "--domain", "nowhere"), 1, "'nowhere' is not a domain"),
+        (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Choose from fly, render, "),
+        (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Choose from fly, render, "),
+        (("fly", "--name", "My Site"), 1, "'My Site' is no name for a site"),
+        (("linux", "--domain", "nowhere"), 1, "'nowhere' is no domain"),
     ],
 )
 def test_invalid_argument_is_one_line(

@@ -1,4 +1,4 @@
-"""A small project that stands on the first of two small releases."""
+"""A small project on the first of two releases."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.opportune.cli.project.git_program import git, somebody
+from tests.opportune.cli.project.git_program import git, git_identity
 from tests.opportune.cli.project.upgrading.releases import SECOND, project, write
 
 __all__ = ["git"]  # a fixture
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _somebody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in somebody(tmp_path_factory.mktemp("git")).items():
+        for name, value in git_identity(tmp_path_factory.mktemp("git")).items():
             patch.setenv(name, value)
         yield
 
@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project that stands on the first release."""
+    """A project on the first release."""
     folder = tmp_path / "shop"
     shutil.copytree(made, folder)
     monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", folder)

@@ -1,4 +1,4 @@
-"""A framework of six files in two releases, and a project that stands on the first of them."""
+"""Two releases of a small framework, and a project on the first one."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from opportune.cli.project.release import record_release
 from tests.opportune.cli.conftest import Outcome
 
 OPPMAN = '''\
-"""What `upgrade` starts of a release: it makes projects, and says what else it was asked."""
+"""Stand-in for oppman.py: creates projects, and logs other commands."""
 import pathlib, shutil, sys
 
 command, *words = sys.argv[1:]
@@ -17,7 +17,7 @@ if command == "startproject":
     text = (folder / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(text.replace('"opportune"', repr(words[0]).replace("'", '"')))
 else:
-    with pathlib.Path(".git/asked").open("a") as log:
+    with pathlib.Path(".git/commands").open("a") as log:
         print(command, *words, file=log)
     sys.exit(pathlib.Path(f".git/{command} fails").exists())
 '''
@@ -94,7 +94,7 @@ def commit(folder: Path, message: str = "Work") -> None:
 
 
 def repository(folder: Path, *releases: dict[str, str]) -> Path:
-    """A git of the framework, with a tag for each release."""
+    """Create a repository of the framework, with a tag for each release."""
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch", "main")
     for number, files in enumerate(releases):
@@ -106,7 +106,7 @@ def repository(folder: Path, *releases: dict[str, str]) -> Path:
 
 
 def project(folder: Path) -> Path:
-    """What `startproject Shop` makes of the first release: in git, with its record."""
+    """Create a project from the first release, in git and with its record."""
     files = {path: text for path, text in FIRST.items() if path not in {"CHANGELOG.md", "docs/web.md"}}
     write(folder, {**files, "pyproject.toml": FIRST["pyproject.toml"].replace("opportune", "Shop")})
     write(folder, {"app/books.py": "mine = True\n", "README.md": "The shop\n"})
@@ -118,13 +118,13 @@ def project(folder: Path) -> Path:
 
 
 def snapshot(folder: Path) -> dict[Path, bytes]:
-    """What is in each file, but for git's notes on when it last looked."""
+    """Return the content of all files, except git's index."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index"}
 
 
-def is_refused(outcome: Outcome, words: str, shop: Path) -> None:
-    """One line says why, and nothing has changed."""
-    assert words in outcome.err
+def assert_refused(outcome: Outcome, message: str, shop: Path) -> None:
+    """Check that the command failed with one line and changed nothing."""
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert outcome.code == 1
     assert git(shop, "branch", "--format=%(refname:short)") in {"main", "HEAD"}

@@ -1,4 +1,4 @@
-"""Releases are taken from folders, archives and git addresses; what is none, or no honest one, is refused."""
+"""Sources of releases: folders, archives and git addresses, and the refusal of unsafe ones."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from opportune.cli.project.upgrading import archive, source
-from opportune.cli.project.upgrading.source import fetch_release, hidden, redacted
+from opportune.cli.project.upgrading.source import fetch_release, redacted, redacted_message
 from opportune.errors import OperatorError
 from tests.opportune.cli.project.upgrading.releases import FIRST, SECOND, repository, write
 
@@ -62,9 +62,9 @@ def test_archive_with_one_top_folder_is_unpacked(tmp_path: Path, pack: Pack) -> 
 @pytest.mark.parametrize(
     "name", ["../outside.py", "/outside.py", "a/../../outside.py", "..\\outside.py", "C:outside.py", "outside\n.py"]
 )
-def test_nothing_of_an_archive_lands_outside(tmp_path: Path, pack: Pack, name: str) -> None:
-    told = refusal(pack(tmp_path, {**SECOND, name: "here"}), tmp_path)
-    assert told.endswith(f" would write outside of its folder ({name}): it is no release of Opportune.")
+def test_archive_cannot_write_outside(tmp_path: Path, pack: Pack, name: str) -> None:
+    message = refusal(pack(tmp_path, {**SECOND, name: "here"}), tmp_path)
+    assert message.endswith(f" has a file outside its folder ({name}). It is not a release of Opportune.")
 
 
 def test_links_and_devices_in_an_archive_are_refused(tmp_path: Path) -> None:
@@ -73,27 +73,27 @@ def test_links_and_devices_in_an_archive_are_refused(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("opportune/secrets")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-    assert refusal(file, tmp_path / "zip").startswith("release.zip has a symbolic link (opportune/secrets): ")
-    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+    assert refusal(file, tmp_path / "zip").startswith("release.zip has a symbolic link (opportune/secrets).")
+    for type_ in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
         with tarfile.open(tmp_path / "release.tgz", "w:gz") as tar:
             member = tarfile.TarInfo("opportune/secrets")
-            member.type, member.linkname = kind, "/etc/passwd"
+            member.type, member.linkname = type_, "/etc/passwd"
             tar.addfile(member)
-        told = refusal(tmp_path / "release.tgz", tmp_path / kind.hex())
-        assert told.startswith("release.tgz has a link or a device (opportune/secrets): ")
+        message = refusal(tmp_path / "release.tgz", tmp_path / type_.hex())
+        assert message.startswith("release.tgz has a link or a device (opportune/secrets).")
 
 
 @PACKS
 def test_archive_bomb_is_refused(tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 2_000_000)
-    told = refusal(pack(tmp_path, {**SECOND, "opportune/zeros": "0" * 3_000_000}), tmp_path)
-    assert "unpacks to more than 2 MB: it is no release of Opportune." in told
+    message = refusal(pack(tmp_path, {**SECOND, "opportune/zeros": "0" * 3_000_000}), tmp_path)
+    assert "unpacks to more than 2 MB. It is not a release of Opportune." in message
     assert sum(file.stat().st_size for file in (tmp_path / "release").rglob("*")) < 2_100_000
     monkeypatch.setattr(archive, "MAX_FILES", 5)
     assert "has more than 5 files" in refusal(pack(tmp_path, {f"{n}.py": "" for n in range(6)}), tmp_path / "many")
 
 
-def test_a_header_of_a_tar_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tar_header_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 1_000_000)
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, 8_000_000
@@ -104,34 +104,32 @@ def test_a_header_of_a_tar_cannot_fill_the_memory(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04", b"\x1f\x8b\x08", b"words", gzip.compress(b"words" * 999, mtime=0)]
 )
-def test_a_damaged_archive_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_damaged_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.zip").write_bytes(content)
-    told = refusal(tmp_path / "x.zip", tmp_path)
-    assert told == "x.zip is damaged, or neither .zip nor .tar.gz: take it once more."
+    assert refusal(tmp_path / "x.zip", tmp_path).startswith("x.zip is damaged, or not a .zip or .tar.gz file.")
 
 
-def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
+def test_truncated_archive_is_refused(tmp_path: Path) -> None:
     file = tarred(tmp_path, SECOND)
     file.write_bytes(file.read_bytes()[:-200])
     assert "is damaged" in refusal(file, tmp_path)
 
 
-def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
-    folder = write(tmp_path / "other", {"opportune/views.py": "Somebody's app\n"})
-    assert refusal(folder, tmp_path) == f"{folder} is no release of Opportune."
-    assert refusal(zipped(tmp_path, {"a.py": ""}), tmp_path).endswith("release.zip is no release of Opportune.")
-    assert "There is no ../nowhere: give a folder" in refusal("../nowhere", tmp_path)
-    assert "There is no --upload-pack=x: give a folder" in refusal("--upload-pack=x", tmp_path)
+def test_other_content_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "other", {"opportune/views.py": "# another app\n"})
+    assert refusal(folder, tmp_path) == f"{folder} is not a release of Opportune."
+    assert refusal(zipped(tmp_path, {"a.py": ""}), tmp_path).endswith("release.zip is not a release of Opportune.")
+    assert "../nowhere does not exist. Enter a folder" in refusal("../nowhere", tmp_path)
+    assert "--upload-pack=x does not exist. Enter a folder" in refusal("--upload-pack=x", tmp_path)
     assert "secret" not in refusal("http://me:top@secret@example.com/x.zip", tmp_path), "curl takes the last @"
-    assert refusal("http://me:secret@example.com/x.zip", tmp_path) == (
-        "http://example.com/x.zip: what is to be run is taken by https alone."
-    )
+    message = refusal("http://me:secret@example.com/x.zip", tmp_path)
+    assert message == "http://example.com/x.zip: releases cannot be downloaded over http. Use https."
 
 
-def test_a_folder_with_a_link_that_leads_out_of_it_is_refused(tmp_path: Path) -> None:
+def test_folder_with_outside_link_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "second", SECOND)
     (folder / "opportune/secrets.py").symlink_to("/etc/hostname")
-    assert "has a link that leads out of it (opportune/secrets.py)" in refusal(folder, tmp_path)
+    assert "has a link to a file outside (opportune/secrets.py)" in refusal(folder, tmp_path)
 
 
 def test_git_address_takes_newest_release_or_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,12 +138,12 @@ def test_git_address_takes_newest_release_or_tag(tmp_path: Path, monkeypatch: py
     assert fetch_release(f"{starter.as_uri()}@v1.0.0", tmp_path / "first").version == "1.0.0"
     monkeypatch.chdir(tmp_path)
     assert fetch_release("starter@v1.0.0", tmp_path / "here").version == "1.0.0"
-    told = refusal(f"{starter.as_uri()}@v9", tmp_path / "none")
-    assert told.startswith(f"{starter.as_uri()}@v9 cannot be fetched: git clone failed: Remote branch v9 not found")
+    message = refusal(f"{starter.as_uri()}@v9", tmp_path / "none")
+    assert message.startswith(f"{starter.as_uri()}@v9 cannot be fetched: git clone failed: Remote branch v9 not found")
     address = f"file://me:secret@{tmp_path}/nothing"
-    told = refusal(address, tmp_path)
-    assert "cannot be fetched: git ls-remote failed: " in told
-    assert "secret" not in told
+    message = refusal(address, tmp_path)
+    assert "cannot be fetched: git ls-remote failed: " in message
+    assert "secret" not in message
 
 
 def test_git_address_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,38 +154,38 @@ def test_git_address_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_git_has_no_input_and_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "transport 'fd' not allowed" in refusal("fd::17", tmp_path)
-    (tmp_path / "git").write_text("#!/bin/sh\nsleep 3 & wait\n")  # as one that has started another
+    (tmp_path / "git").write_text("#!/bin/sh\nsleep 3 & wait\n")  # git with a child process
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(source, "GIT_TIMEOUT_SECONDS", 0.1)
     assert "git ls-remote took longer than 0.1 seconds." in refusal("https://example.com/x.git", tmp_path)
 
 
-def test_no_error_shows_a_secret_of_an_address() -> None:
-    shown = "https://example.com/v1.zip"
-    assert redacted("https://me:secret@example.com/v1.zip") == shown
-    assert redacted("https://example.com/v1.zip?X-Amz-Signature=secret&a=b#c") == f"{shown}?…"
+def test_errors_hide_secrets_of_addresses() -> None:
+    public = "https://example.com/v1.zip"
+    assert redacted("https://me:secret@example.com/v1.zip") == public
+    assert redacted("https://example.com/v1.zip?X-Amz-Signature=secret&a=b#c") == f"{public}?…"
     error = OperatorError("cannot reach https://example.com/v1.zip?token=secret at all")
-    assert "secret" not in hidden(error, "https://example.com/v1.zip?token=secret")
+    assert "secret" not in redacted_message(error, "https://example.com/v1.zip?token=secret")
 
 
-def test_an_archive_is_fetched_by_https_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_are_downloaded_over_https_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = tarred(tmp_path, in_folder(SECOND)).read_bytes()
     pages = {
         "https://example.com/v1.tar.gz": "https://cdn.example.com/1",
         "https://example.com/v2.tar.gz": "http://example.com/1",
     }
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/1":
             return httpx.Response(200, stream=httpx.ByteStream(content))
         status = 302 if str(request.url) in pages else 404
         return httpx.Response(status, headers={"Location": pages.get(str(request.url), "")})
 
-    transport = httpx.MockTransport(answer)
+    transport = httpx.MockTransport(respond)
     monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=transport))
     assert fetch_release("https://example.com/v1.tar.gz", tmp_path / "release").version == "1.1.0"
-    told = refusal("https://me:secret@example.com/v3.tar.gz", tmp_path / "two")
-    assert told == "https://example.com/v3.tar.gz is answered with 404."
-    told = refusal("https://example.com/v2.tar.gz", tmp_path / "three")
-    assert told.endswith("cannot be fetched: it leads on to an address without https.")
+    message = refusal("https://me:secret@example.com/v3.tar.gz", tmp_path / "two")
+    assert message == "https://example.com/v3.tar.gz returned status 404."
+    message = refusal("https://example.com/v2.tar.gz", tmp_path / "three")
+    assert message.endswith("cannot be fetched: it redirects to an address without https.")

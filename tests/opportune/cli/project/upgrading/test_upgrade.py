@@ -1,4 +1,4 @@
-"""`upgrade`: a project takes the next release, with its own changes, and can go back."""
+"""`upgrade`: merged changes, conflicts, questions and the way back."""
 
 import shutil
 import sys
@@ -8,15 +8,15 @@ import pytest
 import typer
 
 from opportune.cli.project.release import read_record
-from opportune.cli.project.upgrading.source import still_there
+from opportune.cli.project.upgrading.source import available_arguments
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.releases import (
     FIRST,
     LINES,
     SECOND,
+    assert_refused,
     commit,
     git,
-    is_refused,
     project,
     repository,
     snapshot,
@@ -37,35 +37,33 @@ def test_release_replaces_only_the_framework(oppman: Oppman, shop: Path, second:
     record = read_record(shop)
     assert record
     assert (record.version, record.startproject) == ("1.1.0", ["Shop", "--with", ""])
-    told = """\
+    notes = """\
 1.1.0:
   Breaking
     - `letter` is `email`: change the import.
   Settings
     - `MAIL_REPLY_TO`.
-  Besides: 2 added.
+  Other changes: 2 added.
 Framework: 3 changed, 2 new, 2 deleted.
 New migrations: accounts/0002_names.py.
 """
-    assert told in out
+    assert notes in out
     assert out.endswith("""\
 Next:
   python3 oppman.py migrate
   python3 oppman.py check
   git switch main && git merge upgrade-1.1.0
 """)
-    assert (shop / ".git/asked").read_text() == "test --project\n"
+    assert (shop / ".git/commands").read_text() == "test --project\n"
 
 
 def test_failing_check_names_the_way_back(oppman: Oppman, shop: Path, second: str) -> None:
     shutil.rmtree(Path(second) / "opportune/migrations")
     (shop / ".git/test fails").touch()
     outcome = oppman("upgrade", second, "--yes")
-    assert (outcome.code, outcome.err) == (
-        1,
-        "`test --project` fails on upgrade-1.1.0: mend it there, or go back: git switch main\n",
-    )
-    assert (shop / ".git/asked").read_text() == "check\ntest --project\n"
+    message = "`test --project` fails on upgrade-1.1.0. Fix it there, or go back: git switch main\n"
+    assert (outcome.code, outcome.err) == (1, message)
+    assert (shop / ".git/commands").read_text() == "check\ntest --project\n"
 
 
 def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, second: str) -> None:
@@ -79,33 +77,28 @@ def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, second: st
     outcome = oppman("upgrade", second, "--yes")
     assert outcome.code == 0
     assert (shop / "opportune/web.py").read_text().count(" = 'of the ") == 2
-    assert "letter_9 = 'own'" in (shop / "opportune/email.py").read_text(), "which was letter.py"
+    assert "letter_9 = 'own'" in (shop / "opportune/email.py").read_text(), "renamed from letter.py"
     assert not (shop / "Dockerfile").exists()
     assert (shop / "compose.yaml").read_text() == "mine\n"
-    assert "compose.yaml stays as you have it; the release's: git show upgrade-1.1.0^2:compose.yaml\n" in outcome.out
+    assert "compose.yaml is not changed. See the release's: git show upgrade-1.1.0^2:compose.yaml\n" in outcome.out
     assert git(shop, "show", "upgrade-1.1.0^2:compose.yaml") == "of the release"
-    assert (shop / "requirements.lock").read_text() == SECOND["requirements.lock"], "which is to be made again"
-    assert "python3 oppman.py lock adds them" in outcome.out
+    assert (shop / "requirements.lock").read_text() == SECOND["requirements.lock"]
+    assert "Add them with: python3 oppman.py lock" in outcome.out
 
 
 def test_conflict_stays_on_the_branch(oppman: Oppman, shop: Path, second: str) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_2 = 2", "line_2 = 'of the shop'")})
-    write(shop, {"opportune/fax.py": "wanted = True\n" + FIRST["opportune/fax.py"]})
+    write(shop, {"opportune/fax.py": "changed = True\n" + FIRST["opportune/fax.py"]})
     (shop / "opportune/mail.py").unlink()
     commit(shop)
     outcome = oppman("upgrade", second, "--yes")
     assert outcome.code == 1
     assert outcome.err == ""
-    assert (
-        """\
-To be resolved:
-  opportune/fax.py: you had changed it, the release deletes it: it is still there, as yours
-  opportune/mail.py: you had deleted it, the release changes it: it is back
-  opportune/web.py: line 3
-"""
-        in outcome.out
-    )
-    assert not (shop / ".git/asked").exists()
+    conflicts = outcome.out.partition("Conflicts:\n")[2].splitlines()
+    assert conflicts[0].startswith("  opportune/fax.py: you changed it, but the release deleted it.")
+    assert conflicts[1].startswith("  opportune/mail.py: you deleted it, but the release changed it.")
+    assert conflicts[2] == "  opportune/web.py: line 3"
+    assert not (shop / ".git/commands").exists()
     assert (
         "line_2 = 'of the shop'\n=======\nline_2 = 'of the release'\n>>>>>>> "
         in (shop / "opportune/web.py").read_text()
@@ -120,7 +113,7 @@ def test_merged_upgrade_can_be_reverted_and_repeated(oppman: Oppman, shop: Path,
     outcome = oppman("upgrade", second, "--yes", "--no-test")
     assert outcome.code == 0
     assert "  python3 oppman.py test --project\n  git switch main" in outcome.out
-    assert not (shop / ".git/asked").exists()
+    assert not (shop / ".git/commands").exists()
     git(shop, "switch", "main")
     git(shop, "merge", "--ff-only", "upgrade-1.1.0")
     git(shop, "branch", "-d", "upgrade-1.1.0")
@@ -132,7 +125,7 @@ def test_merged_upgrade_can_be_reverted_and_repeated(oppman: Oppman, shop: Path,
     assert git(shop, "diff", "--name-only", "main^") == ""
 
 
-def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
+def test_third_release_merges_with_the_second(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     commit(shop)
     assert oppman("upgrade", str(write(tmp_path / "second", SECOND)), "--yes").code == 0
@@ -148,10 +141,10 @@ def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop
     assert "1.1.0" in (cloned / "pyproject.toml").read_text()
 
 
-def test_shared_files_are_asked_for(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter(["what?", "show", "y", "n", "n"])
+def test_shared_files_are_confirmed(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = iter(["what?", "show", "y", "n", "n"])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr(typer, "prompt", lambda _text: next(answers))
+    monkeypatch.setattr(typer, "prompt", lambda _text: next(inputs))
     outcome = oppman("upgrade", second)
     assert outcome.code == 0
     assert outcome.out.count("+FROM python:3.14-slim") == 2
@@ -170,8 +163,8 @@ def test_dry_run_changes_nothing(oppman: Oppman, shop: Path, second: str, monkey
     assert "-FROM python:3.11-slim\n+FROM python:3.14-slim" in outcome.out
     assert outcome.out.endswith("Nothing was changed (--dry-run).\n")
     assert snapshot(shop) == before
-    words = "The release changes Dockerfile, pyproject.toml, requirements.lock too: --yes takes that, --keep does not"
-    is_refused(oppman("upgrade", second), words, shop)
+    message = "The release also changes Dockerfile, pyproject.toml, requirements.lock. Add --yes to accept"
+    assert_refused(oppman("upgrade", second), message, shop)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(typer, "prompt", interrupt)
     assert oppman("upgrade", second).code == 130
@@ -181,23 +174,23 @@ def test_dry_run_changes_nothing(oppman: Oppman, shop: Path, second: str, monkey
 
 def test_removed_example_is_not_requested(tmp_path: Path) -> None:
     (tmp_path / "app/shelf").mkdir(parents=True)
-    assert still_there(["Shop", "--with", "chat,shelf"], tmp_path) == ["Shop", "--with", "shelf"]
-    assert still_there(["Shop", "--with", ""], tmp_path) == ["Shop", "--with", ""]
+    assert available_arguments(["Shop", "--with", "chat,shelf"], tmp_path) == ["Shop", "--with", "shelf"]
+    assert available_arguments(["Shop", "--with", ""], tmp_path) == ["Shop", "--with", ""]
 
 
 def test_default_source_is_the_last_one(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     assert oppman("upgrade").code == 2
     address = repository(tmp_path / "starter", FIRST, SECOND).as_uri()
-    assert oppman("upgrade", f"{address}@v1.0.0")[:2] == (0, "This project stands on 1.0.0 already.\n")
+    assert oppman("upgrade", f"{address}@v1.0.0")[:2] == (0, "This project already uses 1.0.0.\n")
     assert oppman("upgrade", address, "--yes").code == 0
-    assert oppman("upgrade")[:2] == (0, "This project stands on 1.1.0 already.\n")
+    assert oppman("upgrade")[:2] == (0, "This project already uses 1.1.0.\n")
 
 
 def test_base_comes_from_the_tags_of_the_source(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     shutil.rmtree(shop / ".git")
     git(shop, "init", "--quiet", "--initial-branch", "main")
-    commit(shop, "A history that begins late")
+    commit(shop, "Start a new history")
     assert oppman("upgrade", str(repository(tmp_path / "starter", FIRST, SECOND)), "--yes").code == 0
     assert (shop / "opportune/web.py").read_text().count(" = 'of the ") == 2
 
@@ -206,10 +199,10 @@ def test_without_a_base_differences_are_marked(oppman: Oppman, shop: Path, secon
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     shutil.rmtree(shop / ".git")
     git(shop, "init", "--quiet", "--initial-branch", "main")
-    commit(shop, "A history that begins late")
+    commit(shop, "Start a new history")
     outcome = oppman("upgrade", second, "--yes")
     assert outcome.code == 1
-    assert "To be resolved:\n  opportune/web.py: lines 3, 14\n" in outcome.out
+    assert "Conflicts:\n  opportune/web.py: lines 3, 14\n" in outcome.out
 
 
 @pytest.mark.parametrize("has_history", [True, False])
@@ -244,16 +237,16 @@ def test_project_in_a_subfolder(oppman: Oppman, tmp_path: Path, second: str, mon
     write(shop.parent, {"Dockerfile": "FROM scratch\n"})
     commit(shop.parent)
     monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", shop)
-    write(shop, {".git/asked": ""})
+    write(shop, {".git/commands": ""})
     assert oppman("upgrade", second, "--yes").code == 0
     assert (shop / "Dockerfile").read_text() == SECOND["Dockerfile"]
     assert (shop.parent / "Dockerfile").read_text() == "FROM scratch\n"
 
 
-def test_a_file_in_the_way_of_the_switch_takes_everything_back(oppman: Oppman, shop: Path, second: str) -> None:
+def test_failed_switch_changes_nothing(oppman: Oppman, shop: Path, second: str) -> None:
     write(shop, {".git/info/exclude": "email.py\n", "opportune/email.py/notes.txt": "Not in git\n"})
     outcome = oppman("upgrade", second, "--yes")
-    is_refused(outcome, "directories would lose untracked files in them: opportune/email.py", shop)
+    assert_refused(outcome, "directories would lose untracked files in them: opportune/email.py", shop)
     assert git(shop, "status", "--porcelain", "--branch") == "## main"
     assert (shop / "opportune/__init__.py").read_text() == FIRST["opportune/__init__.py"]
     assert (shop / "opportune/email.py/notes.txt").read_text() == "Not in git\n"

@@ -290,10 +290,10 @@ def test_scaled_limits_are_at_most_ten_seconds() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "name a host (fly,"),
+        ((), "Enter a host (fly,"),
         (("flyy",), "Did you mean fly"),
         (("k8s",), "Did you mean kubernetes"),
-        (("nowhere",), "Known are fly,"),
+        (("nowhere",), "Choose from fly,"),
     ],
 )
 def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str], message: str) -> None:
@@ -302,5 +302,5 @@ def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str],
     assert message in err
 
 
-def test_all_selects_every_host() -> None:
-    assert deploy_rehearse.chosen([], every=True) == [*HOSTS.values()]
+def test_all_are_all_of_the_table() -> None:
+    assert deploy_rehearse.selected_hosts([], every=True) == [*HOSTS.values()]
