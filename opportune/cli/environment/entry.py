@@ -34,12 +34,14 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
-BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
-    f"requirements{name}.lock" for name in ("", "-model", "-aws", "-backup", "-telemetry", "-dev", "-framework")
+BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
+    f"requirements{name}.lock"
+    for name in ("", "-model", "-aws", "-gcp", "-azure", "-backup", "-telemetry", "-dev", "-framework")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
+LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 SETTINGS_BY_LOCK = {
     BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
     TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
@@ -93,7 +95,7 @@ def prepare(arguments: list[str]) -> bool:
     command = words[0] if words else ""
     is_developing = any(words[: len(prefix)] == prefix for prefix in DEVELOPING)
     locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
-    locks += [AWS] if needs_aws() else []
+    locks += secrets_locks()
     locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(setting, names))]
     model = [MODEL] if needs_model(command, arguments) else []
     if are_installed(locks + model):
@@ -141,8 +143,8 @@ def needs_model(command: str, arguments: list[str]) -> bool:
     return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
 
 
-def needs_aws() -> bool:
-    """Return True if SECRETS_FROM names secrets at AWS."""
+def secrets_locks() -> list[str]:
+    """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
     scheme, _, names = setting("SECRETS_FROM").partition(":")
     is_complete = all(name.strip() for name in names.split(","))
     return [LOCKS_OF_SECRETS[scheme]] if is_complete and scheme in LOCKS_OF_SECRETS else []

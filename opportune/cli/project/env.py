@@ -26,7 +26,7 @@ def show(
     if context.invoked_subcommand:
         return
 
-    rows = list(shown_settings(get_settings(), installed_features()))
+    rows = list(displayed_settings(get_settings(), installed_features()))
     selected = [row for row in rows if show_all or row.source != "default"]
     if as_json:
         keys = ("name", "value", "from", "secret")

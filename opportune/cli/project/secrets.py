@@ -53,7 +53,7 @@ def refuse_if_set_elsewhere() -> None:
     Raises:
         OperatorError: the environment or SECRETS_FROM sets the key and overrides .env.
     """
-    sources = {row.name: row.source for row in shown_settings(get_settings(), installed_features())}
+    sources = {row.name: row.source for row in displayed_settings(get_settings(), installed_features())}
     for name in (KEY, OLDER_KEYS):
         if sources[name] in ("environment", "SECRETS_FROM"):
             raise OperatorError(

@@ -32,9 +32,9 @@ def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
-def undeletable(text: str, path: str, *, is_of_team: bool = False) -> str:
+def undeletable(text: str, path: str, *, belongs_to_team: bool = False) -> str:
     """Change the responses to deletions at this address to 422, because another model now refers to the rows."""
-    return "".join(f"{_refused(line, path, is_of_team=is_of_team)}\n" for line in text.splitlines())
+    return "".join(f"{_refused(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
 
 
 def _refused(line: str, path: str, *, belongs_to_team: bool) -> str:
@@ -45,7 +45,7 @@ def _refused(line: str, path: str, *, belongs_to_team: bool) -> str:
     deleted = "303" if is_page else "204"
     # Among the roles only the owner is in the team; the others never reach the row.
     changed = (
-        "422" if status == deleted and (role == "owner" or not is_of_team) else status
+        "422" if status == deleted and (role == "owner" or not belongs_to_team) else status
         for role, status in zip(ROLES, statuses, strict=True)
     )
     return _line(source, method, address, tuple(changed))
@@ -65,7 +65,7 @@ def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[s
         yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
     refused = "422" if any(field.is_required for field in model.fields) else "303"
-    lookup_access = model.read if model.is_of_team or model.read == "anyone" else "signed-in"
+    lookup_access = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
     rows = [
         ("GET", api, "200", model.read),
         ("POST", api, "422", model.write),
@@ -90,10 +90,10 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, access: str
     """Return the response to each role; `allowed` is the response to users with access."""
     is_api = path.startswith("/api/")
     anonymous = "401" if is_api else SIGN_IN
-    if access == "owner" and model.is_of_team:  # among the roles only the owner is in a team
+    if access == "owner" and model.belongs_to_team:  # among the roles only the owner is in a team
         no_team = "403" if is_api else "303"
         return (anonymous, no_team, allowed, no_team, no_team)
-    if is_api and method in ("POST", "PATCH") and not model.is_of_team:  # the empty body is refused before the user
+    if is_api and method in ("POST", "PATCH") and not model.belongs_to_team:  # refused for its empty body
         return ("422" if access == "anyone" else "401", *["422"] * 4)
     if access == "owner" and f"{{{model.key}}}" in path:
         return (anonymous, "404", allowed, "404", "404")

@@ -82,13 +82,13 @@ class NewModel:
     @property
     def personal_columns(self) -> Sequence[str]:
         """Columns that link a row to a user's personal data. Owner-only rows are exported to their owner only."""
-        owner = [self.owner_column] if self.owner and not self.is_of_team else []
+        owner = [self.owner_column] if self.owner and not self.belongs_to_team else []
         return [*owner, *(field.column for field in self.accounts if self.read != "owner")]
 
     @property
     def personal_summary(self) -> str:
         """Label of the rows that are exported or deleted with an account."""
-        if self.owner and not self.is_of_team:
+        if self.owner and not self.belongs_to_team:
             return f"Your {self.label.lower()}"
         is_cleared = all(field.on_delete == "SET NULL" for field in self.accounts)
         return f"Your name in {self.label.lower()}" if is_cleared else f"{self.label} that name you"
@@ -174,11 +174,11 @@ class NewModel:
     def access_summary(self) -> str:
         """Return a sentence on the access rules, for the docstring of the data layer."""
         if self.read == self.write == "owner":
-            owner = "a team" if self.is_of_team else "a user"
+            owner = "a team" if self.belongs_to_team else "a user"
             return f"{self.label} of {owner}. Rows of other owners are not visible."
         if self.read == self.write:
             return f"{self.label}, for {AUDIENCES[self.read]}."
-        owner = "their team" if self.is_of_team else "their owner"
+        owner = "their team" if self.belongs_to_team else "their owner"
         writers = owner if self.write == "owner" else AUDIENCES[self.write]
         return f"{self.label}: read by {AUDIENCES[self.read]}, changed by {writers}."
 

@@ -62,8 +62,8 @@ def _model(model: str, table: str, fields: Sequence[Field]) -> str:
 
 def _base(fields: Sequence[Field]) -> tuple[str, str]:
     """Return the module and the name of the base class."""
-    is_of_team = any(field.type == "team" for field in fields)
-    return ("opportune.contrib.teams", "TeamOwned") if is_of_team else ("opportune.db", "Model")
+    belongs_to_team = any(field.type == "team" for field in fields)
+    return ("opportune.contrib.teams", "TeamOwned") if belongs_to_team else ("opportune.db", "Model")
 
 
 def _relation(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str]:

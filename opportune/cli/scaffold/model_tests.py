@@ -57,9 +57,9 @@ def _writer(model: NewModel) -> str:
 
 def _team(model: NewModel, new: str) -> str:
     """Return the fixture for the writer's team, if the rows or rows they refer to belong to a team."""
-    if not (model.is_of_team or "team: Team" in new):
+    if not (model.belongs_to_team or "team: Team" in new):
         return ""
-    autouse, user = "(autouse=True)" if model.is_of_team else "", _writer(model)
+    autouse, user = "(autouse=True)" if model.belongs_to_team else "", _writer(model)
     start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {user}: User) -> Team:"
     return f'{start}\n    """Team of the {user}."""\n    return await make_team(database, {user})\n\n\n'
 
@@ -141,7 +141,7 @@ def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
     user = _writer(model)
     if field.target.read == "permitted" and user == "user":
         yield f'    await grant(database, user, "{field.target.identity}", "list")'
-    whose = "team" if field.target.is_of_team else user
+    whose = "team" if field.target.belongs_to_team else user
     owner = f", {field.target.owner}={whose}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
@@ -166,7 +166,7 @@ def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
 
 
 def _access(model: NewModel, words: dict[str, str]) -> str:
-    owner = TEAM_OWNED if model.is_of_team else USER_OWNED | {"other_owner": f", {model.owner_column}=staff.id"}
+    owner = TEAM_OWNED if model.belongs_to_team else USER_OWNED | {"other_owner": f", {model.owner_column}=staff.id"}
     words = words | owner
     if model.read == "owner":
         return filled("test_own.py", words)

@@ -98,7 +98,7 @@ def test_json_answer(run: Oppman) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. There are Polly, Quiet, Mute."),
+        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. Available: Polly, Quiet, Mute."),
         (["ask", " "], "The question is empty. Enter a question."),
         (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
     ],

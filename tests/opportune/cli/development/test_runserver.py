@@ -64,14 +64,14 @@ def test_production_start_warns_about_missing_parts(
     check_database(settings.model_copy(update={"environment": "production"}), migrate=False)
     warnings = capsys.readouterr().err
     assert "MAIL_URL is console: no e-mail is sent." in warnings
-    assert "There is no model" in warnings
+    assert "There is no language model" in warnings
     assert "Uploads go to" not in warnings
 
     monkeypatch.setenv("RENDER", "true")
     check_database(settings, migrate=False)
     warnings = capsys.readouterr().err
     assert "Uploads go to" in warnings
-    assert "There is no model" not in warnings
+    assert "There is no language model" not in warnings
 
 
 def test_taken_port_stops_before_any_change(oppman: Oppman, taken_port: str, tmp_path: Path) -> None:

@@ -99,27 +99,30 @@ def test_settings_bring_their_locks(machine: Machine, prepared: list[str], lines
 
 
 @pytest.mark.parametrize(
-    ("source", "file", "expected"),
+    ("source", "file", "locks"),
     [
-        ("aws:site", None, True),
-        ("aws: ", None, False),
-        ("aws:a,,b", None, False),
-        ("", "SECRETS_FROM=aws:site", False),
-        (None, "# SECRETS_FROM=aws:site", False),
-        (None, "SECRETS_FROM=aws:\nSECRET_KEY=aws:site", False),
-        (None, "SECRETS_FROM='aws:'", False),
-        (None, "SECRETS_FROM = aws:a, b # comment", True),
+        ("aws:site", None, [AWS]),
+        ("gcp:site", None, [GCP]),
+        ("azure:site", None, [AZURE]),
+        ("aws: ", None, []),
+        ("aws:a,,b", None, []),
+        ("vault:site", None, []),
+        ("", "SECRETS_FROM=aws:site", []),
+        (None, "# SECRETS_FROM=aws:site", []),
+        (None, "SECRETS_FROM=aws:\nSECRET_KEY=aws:site", []),
+        (None, "SECRETS_FROM='aws:'", []),
+        (None, "SECRETS_FROM = aws:a, b # comment", [AWS]),
     ],
 )
-def test_environment_overrides_file_for_aws(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, expected: bool
+def test_secrets_from_selects_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, locks: list[str]
 ) -> None:
     monkeypatch.setattr(project, "PROJECT", tmp_path)
     if source is not None:
         monkeypatch.setenv("SECRETS_FROM", source)
     if file is not None:
         (tmp_path / ".env").write_text(file)
-    assert environment.needs_aws() is expected
+    assert environment.secrets_locks() == locks
 
 
 def test_command_runs_without_the_model(machine: Machine) -> None:
