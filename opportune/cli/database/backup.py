@@ -1,4 +1,4 @@
-"""Put database and uploads into one file."""
+"""Back up the database and the uploads to one file."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,7 +19,7 @@ from opportune.ops.backup import create, jobs, scheduled
 from opportune.ops.backup.archive import UPLOADS, open_archive
 from opportune.ops.backup.store import BackupStore
 
-COLUMNS = ("FILE", "MADE (UTC)", "KB", "UPLOADS", "DATABASE")
+COLUMNS = ("FILE", "CREATED (UTC)", "KB", "UPLOADS", "DATABASE")
 
 
 def command(
@@ -27,24 +27,24 @@ def command(
         Path | None,
         typer.Argument(
             metavar="FILE|FOLDER",
-            help="A folder, or a file that ends in .zip. [default: BACKUP_URL, or data/backups where that is empty]",
+            help="A folder, or a file that ends in .zip. [default: BACKUP_URL, otherwise data/backups]",
         ),
     ] = None,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Keep this many backups of this database in that folder, the newest.")
+        int | None, typer.Option(min=1, help="Number of backups of this database to keep in the folder.")
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the backups in the folder, and make none.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The list for programs.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the backups instead of creating one.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="List the backups as JSON.")] = False,
 ) -> None:
     settings = get_settings()
-    goes_away = destination is None and bool(settings.backup_url.get_secret_value().strip())
+    is_remote = destination is None and bool(settings.backup_url.get_secret_value().strip())
     if listing or as_json:
-        found = stored_backups(settings) if goes_away else backups_in(destination or create.BACKUP_FOLDER)
-        tell(sorted(found, key=lambda each: each["created"], reverse=True), as_json)
+        backups = stored_backups(settings) if is_remote else backups_in(destination or create.BACKUP_FOLDER)
+        print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json)
         return
-    if goes_away:
+    if is_remote:
         if keep:
-            raise typer.BadParameter("at BACKUP_URL it is BACKUP_KEEP that says it.", param_hint="--keep")
+            raise typer.BadParameter("BACKUP_KEEP sets it for BACKUP_URL. Omit --keep.", param_hint="--keep")
         send(settings)
         return
     with show_work_progress():
@@ -57,49 +57,48 @@ def command(
 
 
 def send(settings: Settings) -> None:
-    """Make one at BACKUP_URL, as the job does, and have it shown as the job's."""
-
+    """Create a backup at BACKUP_URL, and record it like the job does."""
     graph = MigrationGraph(installed_names())
     with show_work_progress():
-        made = scheduled.send_backup(settings, graph, lambda line: warn(f"Notice: {line}"))
-    say(f"Backed up to {BackupStore(settings).label}: {made}.")
-    for old in made.superseded:
+        backup = scheduled.send_backup(settings, graph, lambda line: warn(f"Notice: {line}"))
+    say(f"Backed up to {BackupStore(settings).label}: {backup}.")
+    for old in backup.superseded:
         say(f"Removed {old.name}.")
     if not graph.pending(recorded_revisions_of(settings)):
-        in_transaction(lambda session: record_run(session, jobs.BACKUP, str(made)))
+        in_transaction(lambda session: record_run(session, jobs.BACKUP, str(backup)))
 
 
 def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
-    """Backups at BACKUP_URL. Their contents are unknown until they are read."""
+    """Yield the backups at BACKUP_URL, without their contents."""
     for backup in BackupStore(settings).all():
         yield {"file": backup.name, "created": backup.made, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
 
 
 def backups_in(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """The backups in a folder; what is none is passed over.
+    """Yield the backups in a folder, ignoring other files.
 
     Raises:
         OperatorError: there is no such folder.
     """
     if not folder.is_dir() and folder.resolve() != create.BACKUP_FOLDER.resolve():
-        raise OperatorError(f"There is no folder {folder} to list the backups of.")
+        raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")
     for path in folder.glob("*.zip"):
         with suppress(OperatorError, OSError), open_archive(path) as archive:
             uploads = sum(name.startswith(UPLOADS) for name in archive.manifest.members)
-            found = {"file": display_path(path.absolute()), "created": archive.manifest.created}
-            yield {**found, "bytes": path.stat().st_size, "database": archive.manifest.source, "uploads": uploads}
+            backup = {"file": display_path(path.absolute()), "created": archive.manifest.created}
+            yield {**backup, "bytes": path.stat().st_size, "database": archive.manifest.source, "uploads": uploads}
 
 
-def tell(found: list[Mapping[str, Any]], as_json: bool) -> None:
+def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
-        print_json(found)
-    elif found:
-        shown = len(COLUMNS) if "uploads" in found[0] else COLUMNS.index("UPLOADS")
-        print_table(COLUMNS[:shown], (_row(each)[:shown] for each in found), right=("KB", "UPLOADS"))
+        print_json(backups)
+    elif backups:
+        count = len(COLUMNS) if "uploads" in backups[0] else COLUMNS.index("UPLOADS")
+        print_table(COLUMNS[:count], (_row(backup)[:count] for backup in backups), right=("KB", "UPLOADS"))
     else:
         say("There are no backups.")
 
 
 def _row(backup: Mapping[str, Any]) -> tuple[object, ...]:
-    made, kilobytes = f"{backup['created']:%Y-%m-%d %H:%M}", f"{backup['bytes'] / 1000:,.0f}"
-    return backup["file"], made, kilobytes, backup.get("uploads", ""), backup.get("database", "")
+    created, kilobytes = f"{backup['created']:%Y-%m-%d %H:%M}", f"{backup['bytes'] / 1000:,.0f}"
+    return backup["file"], created, kilobytes, backup.get("uploads", ""), backup.get("database", "")

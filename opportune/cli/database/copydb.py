@@ -1,7 +1,7 @@
-"""Copy everything into another database.
+"""Copy all rows to another database.
 
-Copies all rows from SRC to DST. DST gets everything or stays as it was; SRC is only read. If DST is empty, migrations
-make its tables. Both sides are compared before it is done.
+Copies from SRC to DST, all rows or none. SRC is only read. If DST is empty, migrations create its tables. At the end,
+both databases are compared.
 
 Example: copydb sqlite:///./data/app.db postgresql://user:password@host/name
 """
@@ -19,10 +19,10 @@ from opportune.ops.copydb import TableReport, copy, examine
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="The address of the database to read.")],
-    target: Annotated[str, typer.Argument(metavar="DST", help="The address of the database to fill.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be copied.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the rows that DST has.")] = False,
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Address of the database to read.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Address of the database to write.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing rows in DST.")] = False,
 ) -> None:
     from_url, to_url = (DatabaseURL.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
     for url in (from_url, to_url):
@@ -35,13 +35,13 @@ def command(
         print(f"{sum(counts.values()):,} rows would be copied from {from_url.redacted} to {to_url.redacted}.")
         return
     started = time.monotonic()
-    with progress("Copying", 2 * sum(counts.values()), "rows") as bar:  # each is copied and compared
+    with progress("Copying", 2 * sum(counts.values()), "rows") as bar:  # copy and compare
         reports = copy(from_url, to_url, graph, force=force, progress=bar.advance)
-    tell(reports, time.monotonic() - started)
+    print_reports(reports, time.monotonic() - started)
 
 
-def tell(reports: list[TableReport], seconds: float) -> None:
-    found = ((report.name, f"{report.rows:,}", report.checksum) for report in reports)
-    print_table(("TABLE", "ROWS", "CHECKSUM OF BOTH"), found, right=("ROWS",))
+def print_reports(reports: list[TableReport], seconds: float) -> None:
+    cells = ((report.name, f"{report.rows:,}", report.checksum) for report in reports)
+    print_table(("TABLE", "ROWS", "CHECKSUM OF BOTH"), cells, right=("ROWS",))
     rows = sum(report.rows for report in reports)
-    say(f"Copied {rows:,} rows of {len(reports)} tables in {seconds:.1f} s; both sides are equal.")
+    say(f"Copied {rows:,} rows of {len(reports)} tables in {seconds:.1f} s. Both databases are equal.")

@@ -1,6 +1,6 @@
-"""Open the database's own client.
+"""Open the client of the database, sqlite3 or psql.
 
-It is sqlite3 or psql. Example: dbshell -- -c 'select 1'
+Example: dbshell -- -c 'select 1'
 """
 
 import os
@@ -20,7 +20,7 @@ from opportune.errors import OperatorError
 
 
 def command(
-    arguments: Annotated[list[str] | None, typer.Argument(help="What follows -- is for sqlite3 or psql.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of sqlite3 or psql, after --.")] = None,
 ) -> None:
     settings = get_settings()
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
@@ -31,10 +31,10 @@ def command(
 
 
 async def check_connection(settings: Settings) -> None:
-    """Complain in one line of ours, before the client does it in its own words.
+    """Check the connection, so that errors are reported in one line.
 
     Raises:
-        OperatorError: the database does not answer.
+        OperatorError: the database is not available.
     """
     database = open_database(settings)
     try:
@@ -49,10 +49,10 @@ def sqlite(url: DatabaseURL) -> list[str]:
         return ["sqlite3", str(url.path)]
     if sys.version_info >= (3, 12):
         return [sys.executable, "-m", "sqlite3", str(url.path)]
-    raise OperatorError("The program sqlite3 is missing: install it (Debian: apt install sqlite3).")
+    raise OperatorError("The program sqlite3 is missing. Install it (Debian: apt install sqlite3).")
 
 
 def postgresql(url: DatabaseURL) -> list[str]:
     if not shutil.which("psql"):
-        raise OperatorError("The program psql is missing: install it (Debian: apt install postgresql-client).")
+        raise OperatorError("The program psql is missing. Install it (Debian: apt install postgresql-client).")
     return ["psql", url.conninfo]

@@ -14,20 +14,20 @@ command = typer.Typer()
 
 @command.command()
 def load() -> None:
-    """Add the demonstration data that is missing."""
+    """Add missing demonstration data."""
     if get_settings().is_production:
-        raise OperatorError("Demonstration data is not for production: nothing was loaded.")
-    report("added", in_transaction(load_all))
+        raise OperatorError("Demonstration data cannot be loaded in production. Nothing was changed.")
+    print_counts("added", in_transaction(load_all))
 
 
 @command.command()
 def clear() -> None:
-    """Remove the demonstration data and nothing else."""
-    report("removed", in_transaction(clear_all))
+    """Delete the demonstration data."""
+    print_counts("deleted", in_transaction(clear_all))
 
 
 async def load_all(session: AsyncSession) -> dict[str, int]:
-    """Let every feature add what its demo lacks: the number of rows by feature."""
+    """Add the missing demonstration data of all features, and return the number of rows by feature."""
     demos = {feature.name: feature.demo for feature in installed_features() if feature.demo}
     rows: dict[str, int] = {}
     with progress("Loading the demonstration data", len(demos), "features") as bar:
@@ -38,14 +38,14 @@ async def load_all(session: AsyncSession) -> dict[str, int]:
 
 
 async def clear_all(session: AsyncSession) -> dict[str, int]:
-    """Let every feature remove its demo: the number of rows by feature."""
+    """Delete the demonstration data of all features, and return the number of rows by feature."""
     return {
         feature.name: await feature.demo.clear(session) for feature in reversed(installed_features()) if feature.demo
     }
 
 
-def report(done: str, rows: dict[str, int]) -> None:
+def print_counts(action: str, rows: dict[str, int]) -> None:
     for name, number in rows.items():
-        say(f"{name}: {number} {done}")
+        say(f"{name}: {number} {action}")
     if not rows:
         say("No installed feature has demonstration data.")

@@ -1,6 +1,6 @@
-"""Examine the database and say what is wrong with it.
+"""Diagnose problems of the database.
 
-Changes nothing. Exits with 1 if the site would not work.
+Changes nothing. The exit code is 1 if the site would not work.
 """
 
 import sys
@@ -29,13 +29,15 @@ NAME_WIDTH_CHARS = 12
 
 
 def command(
-    url: Annotated[str | None, typer.Argument(metavar="URL", help="Another database than the settings'.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that serve, as given to runserver.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs (docs/databases.md has the keys).")] = False,
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="Address of another database than that of the settings.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of workers of runserver.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/databases.md describes the keys).")] = False,
 ) -> None:
     settings = get_settings()
     with runner() as loop:
-        diagnoses = loop.run(diagnose(circumstances(settings, url, workers)))
+        diagnoses = loop.run(diagnose(doctor_context(settings, url, workers)))
     if as_json:
         print_json(as_data(diagnoses))
     else:
@@ -46,13 +48,13 @@ def command(
         raise OperatorError(summary(faults))
 
 
-def circumstances(settings: Settings, url: str | None, workers: int) -> DoctorContext:
+def doctor_context(settings: Settings, url: str | None, workers: int) -> DoctorContext:
     """Return the settings' databases, or only the database at this address."""
     if url is None:
         return DoctorContext(settings, installed_names(), workers)
-    others = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))
-    given = settings.model_copy(update={"database_url": SecretStr(url), **others})
-    return DoctorContext(given, installed_names(), workers, name="URL")
+    unset = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))
+    settings = settings.model_copy(update={"database_url": SecretStr(url), **unset})
+    return DoctorContext(settings, installed_names(), workers, name="URL")
 
 
 def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
@@ -86,13 +88,13 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
     width = max(map(len, marks.values()))
     for finding in diagnosis.findings:
         mark = styled(marks[finding.status].ljust(width), COLOURS[finding.status])
-        first, *rest = wrapped(finding, width)
+        first, *others = wrapped(finding, width)
         yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first}"
-        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in rest)
+        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in others)
 
 
 def wrapped(finding: Finding, width: int) -> list[str]:
-    """Text and fix as lines: cut to the terminal's width, and whole for a program that reads them."""
+    """Return text and fix, wrapped to the width of a terminal."""
     room = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
     return [
         line

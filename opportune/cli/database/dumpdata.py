@@ -1,6 +1,6 @@
-"""Write rows as JSON.
+"""Write rows as JSON for loaddata.
 
-loaddata reads it. Hashes of passwords and of sessions are data: keep the file secret.
+The file contains hashes of passwords and sessions, so keep it secret.
 """
 
 import sys
@@ -22,24 +22,26 @@ from opportune.runtime.atomic_files import replacement
 
 
 def command(
-    wanted: Annotated[
+    names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FEATURE[.TABLE]", help="Only these, such as accounts or accounts.user."),
+        typer.Argument(
+            metavar="FEATURE[.TABLE]", help="Features or tables, such as accounts or accounts.user. [default: all]"
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="A file, which only you will be able to read.")] = None,
-    indent: Annotated[int | None, typer.Option(min=0, max=16, help="Spread each row over lines.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Output file, readable only by you.")] = None,
+    indent: Annotated[int | None, typer.Option(min=0, max=16, help="Indent the JSON by this many spaces.")] = None,
     natural: Annotated[
-        bool, typer.Option("--natural", help="Tell rows by their natural key where they have one, not by numbers.")
+        bool, typer.Option("--natural", help="Identify rows by natural keys instead of ids, if they have one.")
     ] = False,
 ) -> None:
-    tables = select_tables(tables_by_name(Model.metadata, installed_names()), wanted or [], installed_names())
+    tables = select_tables(tables_by_name(Model.metadata, installed_names()), names or [], installed_names())
     models = [model for feature in installed_features() for model in feature.models]
     keys = natural_keys(models) if natural else None
     url = migration_url(migrated_settings())
     with snapshot(url) as connection, explained_errors(url):
         if output is None:
-            for piece in dump(connection, tables, indent, keys):
-                sys.stdout.buffer.write(piece)
+            for chunk in dump(connection, tables, indent, keys):
+                sys.stdout.buffer.write(chunk)
             return
         try:
             with replacement(output) as file:

@@ -1,8 +1,8 @@
 """Delete all rows and keep the tables.
 
-Users go as well. Tables and the record of migrations stay; numbering begins again.
+Also deletes all users. Tables and recorded migrations are kept, and ids start at 1 again.
 
-Groups that features ship and indexes for search, which `migrate` adds, are there again afterwards.
+Groups of features and search indexes are created again, as by `migrate`.
 """
 
 import sys
@@ -27,40 +27,38 @@ from opportune.runtime.counts import counted
 
 def command(
     yes: NoInput = False,
-    force: Annotated[bool, typer.Option("--force", help="In production, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Allow it in production.")] = False,
 ) -> None:
     settings = migrated_settings()
     if settings.is_production and not force:
-        raise OperatorError("This is production: nothing was deleted. `backup` first, and say --force if it is meant.")
+        raise OperatorError("This is production, so nothing was deleted. Create a backup, and add --force to continue.")
     url = migration_url(settings)
     if not yes:
-        ask(url)
+        confirm(url)
     print_result(empty(url), url)
 
 
-def ask(url: DatabaseURL) -> None:
+def confirm(url: DatabaseURL) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("Nobody can be asked whether all rows may be deleted: say so by --yes.")
+        raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
     with snapshot(url) as connection, explained_errors(url):
         rows = sum(count(connection, table) for table in in_order(Model.metadata))
-    print(f"All {rows:,} rows in {url.redacted} will be deleted, users and their sessions with them.")
-    print(
-        "Tables, migrations and uploaded files outside of it stay. What `backup` has not kept cannot be brought back."
-    )
-    if typer.prompt("Type yes to go on") != "yes":
+    print(f"This deletes all {rows:,} rows in {url.redacted}, including users and their sessions.")
+    print("It keeps tables, migrations and uploaded files outside the database. Without a backup it cannot be undone.")
+    if typer.prompt("Type yes to continue") != "yes":
         raise typer.Abort
 
 
 def empty(url: DatabaseURL) -> int:
-    """Delete every row in one transaction, and return how many there were.
+    """Delete all rows in one transaction, and return their number.
 
     Raises:
-        OperatorError: nothing was deleted.
+        OperatorError: the deletion failed, and nothing was deleted.
     """
     tables = in_order(Model.metadata)
     with destination(url) as connection, explained_errors(url):
         acquire_migration_lock(connection)
-        refuse_pointed_at(connection)
+        refuse_foreign_references(connection)
         writer = writer_for(connection)
         writer.reserve(tables)
         rows = sum(count(connection, table) for table in tables)
@@ -69,22 +67,22 @@ def empty(url: DatabaseURL) -> int:
     return rows
 
 
-def refuse_pointed_at(connection: Connection) -> None:
-    """Stop where rows of tables that are not ours would point at nothing.
+def refuse_foreign_references(connection: Connection) -> None:
+    """Check that tables of other applications do not refer to our rows.
 
     Raises:
-        OperatorError: it names the first.
+        OperatorError: there is such a table. The message names it.
     """
     ours = Model.metadata.tables
     for (_, table), keys in inspect(connection).get_multi_foreign_keys().items():
         for key in keys if table not in ours else ():
             if key["referred_table"] in ours:
                 raise OperatorError(
-                    f"Nothing was deleted: {table}, a table of no installed feature, points at "
+                    f"Nothing was deleted, because the table {table} of no installed feature refers to "
                     f"{key['referred_table']}. Drop it, or install its feature."
                 )
 
 
 def print_result(rows: int, url: DatabaseURL) -> None:
-    say(f"Deleted {counted(rows, 'row')} of {url.redacted}.")
-    say("Nobody can sign in any more: python3 oppman.py createsuperuser")
+    say(f"Deleted {counted(rows, 'row')} in {url.redacted}.")
+    say("Create a new user: python3 oppman.py createsuperuser")

@@ -1,6 +1,6 @@
-"""Write models of tables that are there already.
+"""Write models for existing tables.
 
-These are the tables in DATABASE_URL that belong to no installed feature.
+Reads the tables in DATABASE_URL that belong to no installed feature.
 
 To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
 """
@@ -31,6 +31,7 @@ from opportune.db.migrations.graph import feature_of_revision
 from opportune.db.migrations.history import recorded_revisions
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.runtime.counts import counted
 from opportune.runtime.suggestions import did_you_mean
 
 HEADINGS = {
@@ -65,24 +66,26 @@ async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> N
         assert (await session.scalars(select(model))).all() == []
 '''
 MAX_NAMED = 8
-"""Reasons for PostgreSQL that are shown."""
+"""Maximum number of reasons for PostgreSQL in the output."""
 
 
 def command(
-    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Only these.")] = None,
+    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Names of tables. [default: all]")] = None,
     views: Annotated[
-        bool, typer.Option("--views", help="Write views, and tables without a primary key, as tables to query.")
+        bool, typer.Option("--views", help="Write views and tables without a primary key, as tables to query.")
     ] = False,
     into: Annotated[
-        str, typer.Option(metavar="FEATURE", help="Make a feature of the models instead of printing them.")
+        str, typer.Option(metavar="FEATURE", help="Create a feature with the models instead of printing them.")
     ] = "",
 ) -> None:
     if not importlib.util.find_spec("sqlacodegen"):
-        raise OperatorError(f"This needs more than is installed here: python3 -m pip install --no-deps -r {DEV}")
+        raise OperatorError(f"inspectdb needs more packages. Install them: python3 -m pip install --no-deps -r {DEV}")
     if into and views:
-        raise typer.BadParameter("--into takes tables; print views and write them to a file of the feature.")
-    if into and (fault := name_error(into)):
-        raise OperatorError(fault)
+        raise typer.BadParameter(
+            "--into and --views cannot be combined. Print views and write them to a file of the feature."
+        )
+    if into and (message := name_error(into)):
+        raise OperatorError(message)
     inspected = inspect_tables(tables or [], views=views, is_feature=bool(into))
     if into:
         create_feature(into, inspected)
@@ -90,71 +93,69 @@ def command(
         print(inspected.code, end="")
     for notice in inspected.notices:
         warn(notice)
-    if needs := inspected.only_on_postgresql:
-        more = f" and {len(needs) - MAX_NAMED} more" if len(needs) > MAX_NAMED else ""
-        effect = f" {into} is marked for it (feature.py), and its tests run there." if into else ""
-        warn(f"Only PostgreSQL can hold these models: {', '.join(needs[:MAX_NAMED])}{more}.{effect}")
+    if reasons := inspected.only_on_postgresql:
+        more = f" and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
+        effect = f" {into}/feature.py requires PostgreSQL, also for its tests." if into else ""
+        warn(f"These models need PostgreSQL: {', '.join(reasons[:MAX_NAMED])}{more}.{effect}")
 
 
 @dataclass
 class Inspected:
-    """The text of a module, and what is to be said about it."""
+    """Generated module and notices about it."""
 
     code: str
     notices: list[str]
     only_on_postgresql: list[str]
-    """Columns and constraints that SQLite does not have."""
+    """Columns and constraints that SQLite does not support."""
 
 
 def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> Inspected:
-    """Write a module for the requested tables or views, or for all that belong to no installed feature.
+    """Generate a module for tables or views, by default for all that belong to no installed feature.
 
     Raises:
-        OperatorError: nothing has that name, or nothing is left to write.
+        OperatorError: a table does not exist, or there is nothing to write.
     """
     from opportune.cli.database.inspection.contents import read_contents  # noqa: PLC0415 - sqlacodegen may not be installed
-    from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - likewise
+    from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - as above
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():
         contents = read_contents(connection)
         names = contents.queryable if views else contents.tables
         if missing := [name for name in requested if name not in names]:
-            kind = "view" if views else "table with a primary key"
-            raise OperatorError(f"There is no {kind} '{missing[0]}'.{did_you_mean(missing[0], names)}")
+            type_ = "view" if views else "table with a primary key"
+            raise OperatorError(f"There is no {type_} '{missing[0]}'.{did_you_mean(missing[0], names)}")
         installed = _of_features(connection, names)
-        taken = [name for name in names if name in Model.metadata.tables and name not in installed]
-        selected = list(requested) or [name for name in names if name not in {*installed, *taken}]
+        conflicting = [name for name in names if name in Model.metadata.tables and name not in installed]
+        selected = list(requested) or [name for name in names if name not in {*installed, *conflicting}]
         if not selected:
-            raise OperatorError("Every table belongs to an installed feature: there is nothing to write.")
+            raise OperatorError("All tables belong to installed features, so there is nothing to write.")
         if views:
             return Inspected(formatted(HEADINGS[views] + view_code(connection, selected)), [], [])
         tables = InspectedTables(connection, selected, installed if is_feature else names)
         notices = [] if requested else [*contents.notices()]
-        if taken and not requested:
+        if conflicting and not requested:
             notices.append(
-                f"Left out: {', '.join(taken)}. Installed features have tables of the same name: "
-                "rename these before you run `migrate`."
+                f"Omitted: {', '.join(conflicting)}. Installed features have tables with the same names. "
+                "Rename these before you run `migrate`."
             )
         if tables.lost_keys:
-            notices.append(f"Not in the models, since they refer to tables without one: {', '.join(tables.lost_keys)}.")
+            notices.append(f"Omitted foreign keys to tables without models: {', '.join(tables.lost_keys)}.")
         if tables.zero_dates:
-            notices.append(
-                f"Not in the models: the default '0000-00-00', which is no date, of {', '.join(tables.zero_dates)}."
-            )
+            notices.append(f"Omitted the invalid default '0000-00-00' of {', '.join(tables.zero_dates)}.")
         if tables.long_names:
-            notices.append(f"Too long for PostgreSQL, which allows 63 characters: {', '.join(tables.long_names)}.")
+            notices.append(f"Names longer than the 63 bytes that PostgreSQL allows: {', '.join(tables.long_names)}.")
         return Inspected(formatted(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
 
 
 def _of_features(connection: Connection, names: Sequence[str]) -> list[str]:
-    """Return the tables of features that this database was migrated for, and those that a feature adopts."""
+    """Return the tables of features that are migrated in this database, or that adopt tables."""
     migrated = {feature_of_revision(row) for row in recorded_revisions(connection)}
     owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
     return [name for name in names if feature_of_table(name, installed_names()) in owners]
 
 
 def formatted(code: str) -> str:
-    """Format code like the project's files, if the tools for development are installed."""
+    """Format code with ruff, if it is installed."""
     code = _ruff(_ruff(code, "check", "--fix-only", "--select=I,F401"), "format")
     broken = break_strings(code)
     return code if broken == code else _ruff(broken, "format")
@@ -162,15 +163,15 @@ def formatted(code: str) -> str:
 
 def _ruff(code: str, *task: str) -> str:
     command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
-    done = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)
-    return done.stdout or code
+    result = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)
+    return result.stdout or code
 
 
 def create_feature(name: str, inspected: Inspected) -> None:
-    """Write a feature that has these models and a test, and install it.
+    """Create and install a feature with these models and a test.
 
     Raises:
-        OperatorError: a file cannot be written; then nothing is left of it.
+        OperatorError: a file cannot be written, and nothing was changed.
     """
     installed = PROJECT / INSTALLED
     text = with_feature(installed.read_text(encoding="utf-8"), name)
@@ -179,7 +180,8 @@ def create_feature(name: str, inspected: Inspected) -> None:
     files = feature_files(name, inspected, classes)
     with write_files({**files, installed: text}, PROJECT / PACKAGE / name):
         pass
-    say(f"Created {PACKAGE}/{name} with {len(classes)} models, and tests/{name}; {INSTALLED} has it. Read them, then:")
+    say(f"Created {PACKAGE}/{name} with {counted(len(classes), 'model')}, and tests/{name}.")
+    say(f"Added {name} to {INSTALLED}. Review the models, then run:")
     for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):
         say(f"  python3 oppman.py {step}")
 
@@ -188,7 +190,7 @@ def feature_files(name: str, inspected: Inspected, classes: Sequence[str]) -> di
     words = {
         "package": PACKAGE,
         "name": name,
-        "models": ", ".join(f"models.{each}" for each in classes),
+        "models": ", ".join(f"models.{class_name}" for class_name in classes),
         "database": ONLY_ON_POSTGRESQL if inspected.only_on_postgresql else "",
     }
     code, tests = PROJECT / PACKAGE / name, PROJECT / "tests" / name

@@ -1,6 +1,6 @@
-"""Add rows from JSON files.
+"""Load rows from JSON files.
 
-Rows whose key is there are replaced. All of them are added, or none if one is wrong.
+Existing rows with the same key are replaced. Either all rows are loaded or, if one is invalid, none.
 """
 
 import sys
@@ -28,37 +28,39 @@ STDIN = "-"
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="What dumpdata has written; - is the input.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Files written by dumpdata, or - for standard input.")
+    ],
 ) -> None:
     url = migration_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
     with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):
-        rows = shown_by(bar, every_object(files))
+        rows = with_progress(bar, read_files(files))
         number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
     say(f"Loaded {counted(number, 'row')}.")
 
 
-def shown_by(bar: Progress, rows: Iterator[FixtureObject]) -> Iterator[FixtureObject]:
+def with_progress(bar: Progress, rows: Iterator[FixtureObject]) -> Iterator[FixtureObject]:
     for row in rows:
         yield row
         bar.advance()
 
 
-def every_object(files: Sequence[str]) -> Iterator[FixtureObject]:
+def read_files(files: Sequence[str]) -> Iterator[FixtureObject]:
     for name in files:
-        shown = "The input" if name == STDIN else name
+        label = "Standard input" if name == STDIN else name
         number = 0
-        with opened(name) as file:
+        with open_input(name) as file:
             try:
                 for number, value in enumerate(read_objects(file), 1):
-                    yield FixtureObject(f"{shown}, object {number}", value)
+                    yield FixtureObject(f"{label}, object {number}", value)
             except ValueError as error:
                 after = f" after object {number}" if number else ""
-                raise OperatorError(f"{shown}{after} {error}. Nothing was loaded.") from None
+                raise OperatorError(f"{label}{after} {error}. Nothing was loaded.") from None
 
 
 @contextmanager
-def opened(name: str) -> Iterator[TextIO]:
+def open_input(name: str) -> Iterator[TextIO]:
     if name == STDIN:
         yield TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")
         return

@@ -1,6 +1,6 @@
-"""Write the migrations that the models ask for.
+"""Write migrations for changed models.
 
-On a terminal it asks what it cannot know; elsewhere options say it.
+At a terminal it asks about renames and values for existing rows. Elsewhere use the options.
 """
 
 import sys
@@ -35,31 +35,34 @@ from opportune.errors import OperatorError
 
 
 def command(
-    feature: Annotated[str | None, typer.Argument(help="Only this feature.")] = None,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Words for the file's name.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something is missing.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing, only say what would be written.")] = False,
+    feature: Annotated[str | None, typer.Argument(help="Feature. [default: all]")] = None,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Words for the file name.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing, and exit with 1 if migrations are missing.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")] = False,
     make_empty: Annotated[bool, typer.Option("--empty", help="Write a migration without operations.")] = False,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Join two last migrations of a feature, as two branches of Git leave them.")
+        bool,
+        typer.Option("--merge", help="Merge several latest migrations of a feature, for example after a git merge."),
     ] = False,
     allow_drop: Annotated[
-        bool, typer.Option("--allow-drop", help="Let tables and columns be dropped, with what they hold.")
+        bool, typer.Option("--allow-drop", help="Allow dropping tables and columns with their data.")
     ] = False,
     rename: Annotated[
         list[str] | None,
-        typer.Option(metavar="OLD=NEW", help="A column, table or member of an Enum has a new name; may be repeated."),
+        typer.Option(metavar="OLD=NEW", help="Rename of a column, table or enum member. Can be repeated."),
     ] = None,
     fill: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN[=VALUE]", help="What rows that exist get; without =VALUE code of yours says it."),
+        typer.Option(metavar="COLUMN[=VALUE]", help="Value for existing rows. Without =VALUE, you write code for it."),
     ] = None,
     no_input: NoInput = False,
     concurrently: Annotated[
         bool | None,
         typer.Option(
             "--concurrently/--no-concurrently",
-            help="Let PostgreSQL build indexes while others write. [default: where DATABASE_URL is PostgreSQL]",
+            help="Create indexes without blocking writes. [default: on PostgreSQL]",
         ),
     ] = None,
 ) -> None:
@@ -70,39 +73,39 @@ def command(
     choices = choices_from(rename or [], fill or [])
     choices.may_drop = allow_drop or check
     if check:
-        choices.prompt = lambda _question: ""  # what there is to do can be told without
+        answers.prompt = lambda _question: ""  # not needed for --check
     elif sys.stdin.isatty() and not no_input:
         choices.confirm, choices.prompt = typer.confirm, ask_value
     settings = get_settings()
-    drafts = collect(settings, graph, feature, message, choices, make_empty=make_empty)
-    choices.refuse_unused()
-    kind = migration_url(settings).kind
-    on_postgresql = kind == "postgresql"
-    if on_postgresql if concurrently is None else concurrently:
+    drafts = collect(settings, graph, feature, message, answers, make_empty=make_empty)
+    answers.refuse_unused()
+    database = migration_url(settings).kind
+    if (database == "postgresql") if concurrently is None else concurrently:
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:
         say("No changes detected")
     for draft in drafts:
-        write_draft(graph, draft, kind, writes=not (check or dry_run))
+        write_draft(graph, draft, database, writes=not (check or dry_run))
     if check and drafts:
         raise typer.Exit(1)
 
 
-def write_draft(graph: MigrationGraph, draft: NewMigration, kind: str, *, writes: bool) -> None:
-    """Write a migration and print its changes, with warnings about locks and the version that still runs."""
+def write_draft(graph: MigrationGraph, draft: NewMigration, database: str, *, writes: bool) -> None:
+    """Write a migration and print its changes, with warnings about locks and compatibility."""
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     if writes:
         path = write_migration(MigrationGraph(installed_names()), draft)
     print(f"Migrations for '{draft.feature}':\n  {display_path(path)}")
     for change in draft.changes:
         print(f"    {change}")
-    made = [read_migration(path)] if path.exists() else []
-    for warning in (*(table_locks(made) if kind == "postgresql" else ()), *incompatibilities(made, kind)):
+    migrations = [read_migration(path)] if path.exists() else []
+    locks = table_locks(migrations) if database == "postgresql" else ()
+    for warning in (*locks, *incompatibilities(migrations, database)):
         warn(f"    ! {warning}")
 
 
 def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bool) -> None:
-    """Write a migration for each of the features that has several last ones."""
+    """Write a merge migration for each feature with several latest migrations."""
     split = [name for name in features if len(graph.heads(name)) > 1]
     if not split:
         say("No migrations to merge")
@@ -122,47 +125,45 @@ def collect(
     *,
     make_empty: bool,
 ) -> Sequence[NewMigration]:
-    """Return what is to be written, for one feature or for all.
+    """Return the migrations to write, for one feature or all.
 
-    If the database lacks migrations, only features without any are compared: their tables are all new to it.
+    If migrations are not applied to the database, only features without migrations are compared.
 
     Raises:
-        OperatorError: no such feature, an empty migration for all of them, a table that no feature owns, or the
-            database lacks migrations and no feature gets its first one.
+        OperatorError: there is no such feature, an empty migration has no feature, a table belongs to no feature, or
+            the database is not migrated.
     """
     if make_empty:
         if feature is None:
-            raise OperatorError("--empty wants a feature: python3 oppman.py makemigrations FEATURE --empty")
+            raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
         return [empty_migration(graph, feature, message)]
     refuse_unowned_tables(graph.features, Model.metadata)
     features = [feature] if feature else graph.features
     for name in features:
-        graph.newest(name)  # refuses what cannot be added to, before the database is asked
+        graph.newest(name)  # raises OperatorError before the database is used
     with comparison_database(settings, graph) as connection:
         missing = missing_migrations(connection, graph, features)
         compared = [name for name in features if not graph.of(name)] if missing else features
         changed = changed_features(connection, graph, compared, Model.metadata)
-        drafts = [draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed]
-    found = [draft for draft in drafts if draft.changes]
-    if missing and not found:
+        drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in changed]
+    changes = [draft for draft in drafts if draft.changes]
+    if missing and not changes:
         names = ", ".join(map(str, missing))
-        raise OperatorError(f"The database, with which models are compared, lacks {names}: run `migrate` first.")
+        raise OperatorError(f"Models are compared with the database, which lacks {names}. Run `migrate` first.")
     if missing:
-        written = ", ".join(draft.feature for draft in found)
-        warn(
-            f"Compared {written} only: the database lacks migrations of other features. Run `migrate` to compare them."
-        )
-    return found
+        names = ", ".join(draft.feature for draft in changes)
+        warn(f"Compared only {names}, because other features have unapplied migrations. Run `migrate` to compare them.")
+    return changes
 
 
 def choices_from(renames: Sequence[str], fills: Sequence[str]) -> Choices:
     names = {old: new for old, new in parse_options(renames).items() if old and new}
     if len(names) < len(renames):
-        raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title; each old name once.")
-    return Choices(names, parse_options(fills))
+        raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title, with each old name once.")
+    return Answers(names, parse_answers(fills))
 
 
 def ask_value(question: str) -> str:
-    words = f"{question} A value, or nothing to say it by code in the migration"
-    answer: str = typer.prompt(words, default="", show_default=False)
-    return answer
+    text = f"{question} Enter a value, or nothing to write code in the migration"
+    value: str = typer.prompt(text, default="", show_default=False)
+    return value

@@ -1,4 +1,4 @@
-"""Apply migrations, or go back to one."""
+"""Apply or reverse migrations."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,29 +25,31 @@ if TYPE_CHECKING:
 
 
 def command(
-    feature: Annotated[str | None, typer.Argument(help="Only this feature, and what it needs.")] = None,
-    target: Annotated[str | None, typer.Argument(help="A number, a name, or `zero` for nothing at all.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if something would be done.")] = False,
-    fake: Annotated[
-        bool, typer.Option("--fake", help="Only record it: somebody has done by hand what it does.")
-    ] = False,
+    feature: Annotated[
+        str | None, typer.Argument(help="Feature, applied with its dependencies. [default: all]")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="Number or name of a migration, or `zero` to reverse all.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if migrations are missing.")] = False,
+    fake: Annotated[bool, typer.Option("--fake", help="Record migrations as applied without running them.")] = False,
     fake_initial: Annotated[
-        bool, typer.Option("--fake-initial", help="Adopt tables that are there, if they are what a first one makes.")
+        bool, typer.Option("--fake-initial", help="Record first migrations whose tables already exist.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Forget what was applied of features that are gone; tables stay.")
+        bool, typer.Option("--prune", help="Forget migrations of removed features. Keeps their tables.")
     ] = False,
 ) -> None:
     settings = get_settings()
     graph = MigrationGraph(installed_names())
     plan_of = plan_for(graph, feature, target)
     rows = recorded_revisions_of(settings)
-    tell_of_removed(graph, rows)
+    warn_about_removed(graph, rows)
     refuse_newer(graph, rows)
     if plan or check:
         steps = plan_of(graph.applied(rows))
-        show(steps, migration_url(settings).kind, is_first=not rows)
+        print_plan(steps, migration_url(settings).kind, is_first=not rows)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
         forget_removed(settings, graph)
@@ -69,66 +71,66 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
-def show(steps: "Sequence[Step]", kind: str, *, is_first: bool) -> None:
-    """Tell what is planned. Before the first migration there is no old version, nor anybody who waits."""
+def print_plan(steps: "Sequence[Step]", database: str, *, is_first: bool) -> None:
+    """Print the planned steps, with warnings if this is not a new database."""
     ahead = [step.migration for step in steps if step.direction == "upgrade"]
-    faults = [] if is_first else incompatibilities(ahead, kind)
-    told = [*(table_locks(ahead) if kind == "postgresql" else ()), *faults]
-    broken = {fault.migration for fault in faults}
+    problems = [] if is_first else incompatibilities(ahead, database)
+    warnings = [*(table_locks(ahead) if database == "postgresql" else ()), *problems]
+    broken = {problem.migration for problem in problems}
     print("Planned operations:")
     for step in steps:
         print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
-        for change in planned_changes(step.migration, step.direction, kind):
+        for change in planned_changes(step.migration, step.direction, database):
             print(f"    {change}")
-        for each in told:
-            if each.migration == step.migration:
-                print(f"    ! {each}")
+        for warning in warnings:
+            if warning.migration == step.migration:
+                print(f"    ! {warning}")
         if step.migration.safety_assured and step.migration in ahead:
-            print(f"    The old version goes on working, says the migration: {step.migration.safety_assured}")
+            print(f"    Compatible with the old version, by safety_assured: {step.migration.safety_assured}")
         elif step.migration in ahead and not is_first and step.migration not in broken:
-            print("    The old version goes on working.")
+            print("    Compatible with the old version.")
     if not steps:
         print("  No planned migration operations.")
 
 
 def adopted(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
-    """The first migrations whose tables are there already and are what they would make.
+    """Return the first migrations whose tables already exist.
 
     Raises:
-        OperatorError: some are not; lines before it tell in what.
+        OperatorError: existing tables differ from the migrations. Warnings list the differences.
     """
     first = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:
         compared = {migration: differences(connection, migration) for migration in first}
-    found = [difference for each in compared.values() for difference in each or []]
-    for difference in found:
+    all_differences = [difference for result in compared.values() for difference in result or []]
+    for difference in all_differences:
         warn(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.")
-    if any(difference.is_harmful for difference in found):
+    if any(difference.is_harmful for difference in all_differences):
         raise OperatorError(
-            "Nothing was adopted: change the models and make that migration anew, change the tables, or, if you know "
-            "better, migrate FEATURE --fake."
+            "Nothing was adopted. Change the models and create the migration again, change the tables, or record the "
+            "migration anyway: migrate FEATURE --fake"
         )
-    return [migration for migration, each in compared.items() if each is not None]
+    return [migration for migration, result in compared.items() if result is not None]
 
 
 def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     with connect(settings) as connection, connection.begin():
         removed = graph.unknown(recorded_revisions(connection)).removed
         forget_revisions(connection, removed)
-    say(f"Forgotten: {', '.join(removed)}." if removed else "Nothing to forget.")
+    say(f"Forgot {', '.join(removed)}." if removed else "There is nothing to forget.")
 
 
 def apply_plan(settings: Settings, graph: MigrationGraph, plan: "Plan") -> int:
-    """Take the steps, telling of each, and return how many there were."""
+    """Run the steps of a plan and print each. Return their number."""
     with connect(settings) as connection, show_work_progress():
-        return run_migrations(connection, graph, plan, announced)
+        return run_migrations(connection, graph, plan, print_step)
 
 
 @contextmanager
-def announced(step: "Step") -> Iterator[None]:
+def print_step(step: "Step") -> Iterator[None]:
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
     line = f"  {verb} {step.migration}..."
-    if not is_terminal():  # a log says what is under way; a terminal has the bar, on this line
+    if not is_terminal():  # on a terminal this line has the progress bar
         say(line, end="")
         line = ""
     try:
@@ -139,9 +141,9 @@ def announced(step: "Step") -> Iterator[None]:
     say(f"{line} FAKED" if step.is_faked else f"{line} OK")
 
 
-def tell_of_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:
+def warn_about_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:
     if removed := graph.unknown(rows).removed:
         warn(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "
-            "To keep their tables and forget that: python3 oppman.py migrate --prune"
+            "To forget these migrations and keep the tables: python3 oppman.py migrate --prune"
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.database.migrate import tell_of_removed
+from opportune.cli.database.migrate import warn_about_removed
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json
 from opportune.config.project import installed_names
@@ -15,8 +15,8 @@ from opportune.db.migrations.history import recorded_revisions_of
 
 
 def command(
-    features: Annotated[list[str] | None, typer.Argument(metavar="FEATURE", help="Only these.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="In the order in which they are applied.")] = False,
+    features: Annotated[list[str] | None, typer.Argument(metavar="FEATURE", help="Features. [default: all]")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Sort by the order of application.")] = False,
     as_json: AsJson = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
@@ -30,8 +30,8 @@ def command(
         for migration in ordered:
             print(f"[{'X' if migration in applied else ' '}]  {migration}")
     else:
-        show(listed, applied)
-    tell_of_removed(graph, rows)
+        print_list(listed, applied)
+    warn_about_removed(graph, rows)
 
 
 def as_row(migration: Migration, applied: Collection[Migration]) -> dict[str, str | bool]:
@@ -43,7 +43,7 @@ def as_row(migration: Migration, applied: Collection[Migration]) -> dict[str, st
     }
 
 
-def show(listed: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
+def print_list(listed: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
     for name, migrations in listed.items():
         print(name)
         for migration in migrations:

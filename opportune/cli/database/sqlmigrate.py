@@ -1,4 +1,4 @@
-"""Show the SQL of one migration."""
+"""Print the SQL of a migration."""
 
 from typing import Annotated
 
@@ -14,14 +14,14 @@ from opportune.db.migrations.sql_script import migration_sql
 
 
 def command(
-    feature: Annotated[str, typer.Argument(help="Whose migration.")],
-    migration: Annotated[str, typer.Argument(help="Its number or name.")],
-    backwards: Annotated[bool, typer.Option("--backwards", help="The SQL that takes it back.")] = False,
+    feature: Annotated[str, typer.Argument(help="Feature of the migration.")],
+    migration: Annotated[str, typer.Argument(help="Number or name of the migration.")],
+    backwards: Annotated[bool, typer.Option("--backwards", help="Print the SQL that reverses it.")] = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
     step = Step(graph.find(feature, migration), "downgrade" if backwards else "upgrade")
-    kind = migration_url(get_settings()).kind
-    script = migration_sql(graph, step, kind)
-    for lock in table_locks([step.migration]) if kind == "postgresql" and not backwards else ():
+    database = migration_url(get_settings()).kind
+    script = migration_sql(graph, step, database)
+    for lock in table_locks([step.migration]) if database == "postgresql" and not backwards else ():
         print(f"-- {lock}")
     typer.echo(script, nl=False)

@@ -1,7 +1,7 @@
-"""Put one migration in the place of all of a feature's.
+"""Replace all migrations of a feature by one.
 
-It is made from the feature's models. For a database that has all of them nothing changes; a new one gets the one.
-Migrate every database first.
+The new migration is generated from the models. It changes nothing in databases that have all of the old ones, so
+migrate every database first.
 """
 
 import sys
@@ -21,43 +21,43 @@ from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 
 ONLY_ALL = (
-    "Only all migrations of a feature can become one: what those in between do to rows (renames, what they fill in) "
-    "stands in no model. Name the feature alone."
+    "Only all migrations of a feature can be squashed, because models do not contain the changes of rows by single "
+    "migrations. Enter only the feature."
 )
 
 
 def command(
-    feature: Annotated[str, typer.Argument(help="Whose migrations.")],
-    ends: Annotated[list[str] | None, typer.Argument(metavar="START END", help="The first and the newest.")] = None,
+    feature: Annotated[str, typer.Argument(help="Feature of the migrations.")],
+    ends: Annotated[list[str] | None, typer.Argument(metavar="START END", help="First and latest migration.")] = None,
     yes: NoInput = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
     refuse_parts(graph, feature, ends or [])
     if collect(get_settings(), graph, feature, None, make_empty=False):
-        raise OperatorError(f"The models of {feature} are ahead of their migrations: run makemigrations first.")
+        raise OperatorError(f"The models of {feature} have changes without migrations. Run makemigrations first.")
     squash = plan_squash(graph, feature, Model.metadata)
     print("Will squash the following migrations:")
     for migration in squash.migrations:
         print(f" - {migration.name}")
     for migration in squash.with_code:
-        warn(f"Notice: {migration.name} runs code or SQL on rows, and a new database would not get what that adds.")
+        warn(f"Notice: {migration.name} runs code or SQL on rows. New databases will not have its changes.")
     if not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter("Nobody can be asked: say so by --yes.")
-        if not typer.confirm("Has every database these, and does git have the files?"):
+            raise typer.BadParameter("Squashing needs a confirmation. Add --yes.")
+        if not typer.confirm("Are they applied to every database, and are the files in git?"):
             raise typer.Abort
-    carry_out(graph, squash)
+    write_files(graph, squash)
 
 
 def refuse_parts(graph: MigrationGraph, feature: str, ends: Sequence[str]) -> None:
-    named = [graph.find(feature, each) for each in ends]
-    if named and (named[-1] != graph.newest(feature) or any(start.follows for start in named[:-1])):
+    migrations = [graph.find(feature, name) for name in ends]
+    if migrations and (migrations[-1] != graph.newest(feature) or any(start.follows for start in migrations[:-1])):
         raise OperatorError(ONLY_ALL)
 
 
-def carry_out(graph: MigrationGraph, squash: Squash) -> None:
-    others = write_squash(graph, squash, Model.metadata)
-    say(f"Created {display_path(squash.path)} in the place of {len(squash.migrations)} files.")
-    for path in others:
-        say(f"{display_path(path)} depends on it now.")
-    say("A database that has only some of them is refused: migrate it with the code before this.")
+def write_files(graph: MigrationGraph, squash: Squash) -> None:
+    dependents = write_squash(graph, squash, Model.metadata)
+    say(f"Created {display_path(squash.path)}, which replaces {len(squash.migrations)} files.")
+    for path in dependents:
+        say(f"Changed {display_path(path)} to depend on it.")
+    say("Databases with only some of these migrations are refused. Migrate them with the previous code first.")

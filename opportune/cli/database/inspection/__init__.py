@@ -1,1 +1,1 @@
-"""`inspectdb`: reading an existing database and writing models of its tables."""
+"""`inspectdb`: reflection of an existing database and generation of models."""

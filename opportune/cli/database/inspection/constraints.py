@@ -18,18 +18,20 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 Imports = set[tuple[str, str]]
-"""Packages and what to import from them."""
+"""Pairs of a package and a name to import from it."""
 FOREIGN_KEY_OPTIONS = ("ondelete", "onupdate", "deferrable", "initially", "match", "use_alter")
 
 
 def table_arguments(table: Table, plain: Collection[Column[Any]]) -> tuple[list[str], Imports]:
-    """Return the arguments, and their imports, for what fields do not say.
+    """Return `__table_args__` and their imports.
 
-    `plain` are the columns of plain fields, which have their foreign key as an option.
+    Args:
+        table: The table.
+        plain: Columns of plain fields, which have simple foreign keys as an option.
     """
     writer = _Writer(plain)
-    constraints = sorted(table.constraints, key=lambda each: (type(each).__name__, _columns(each), str(each.name)))
-    indexes = sorted((each for each in table.indexes if not is_simple(each)), key=lambda each: str(each.name))
+    constraints = sorted(table.constraints, key=lambda item: (type(item).__name__, _columns(item), str(item.name)))
+    indexes = sorted((index for index in table.indexes if not is_simple(index)), key=lambda index: str(index.name))
     arguments = [*filter(None, map(writer.constraint, constraints)), *map(writer.index, indexes)]
     if table.comment:
         arguments.append(f'{{"comment": {table.comment!r}}}')
@@ -37,8 +39,8 @@ def table_arguments(table: Table, plain: Collection[Column[Any]]) -> tuple[list[
 
 
 def single_key(column: Column[Any]) -> ForeignKeyConstraint | None:
-    """Return the foreign key of this column alone, if the options of a field can say all of it."""
-    keys = [each.constraint for each in column.foreign_keys if each.constraint is not None]
+    """Return the foreign key of a single column, if a field can express it."""
+    keys = [key.constraint for key in column.foreign_keys if key.constraint is not None]
     if len(keys) != 1 or len(keys[0].columns) != 1:
         return None
     (key,) = keys
@@ -46,12 +48,12 @@ def single_key(column: Column[Any]) -> ForeignKeyConstraint | None:
 
 
 def uniques(table: Table) -> list[UniqueConstraint]:
-    return [each for each in table.constraints if isinstance(each, UniqueConstraint)]
+    return [item for item in table.constraints if isinstance(item, UniqueConstraint)]
 
 
 def is_simple(part: UniqueConstraint | Index) -> bool:
-    """Tell if `unique=True` or `index=True` of a field makes the same."""
-    if len(part.columns) != 1 or not uses_default_name(part) or any(map(_is_given, part.kwargs.values())):
+    """Return True if `unique=True` or `index=True` of a field is equivalent."""
+    if len(part.columns) != 1 or not uses_default_name(part) or any(map(_is_set, part.kwargs.values())):
         return False
     return not isinstance(part, Index) or (not part.unique and list(part.expressions) == list(part.columns))
 
@@ -62,15 +64,16 @@ class _Writer:
         self.imports: Imports = set()
 
     def constraint(self, constraint: Constraint) -> str:
-        """Return the code; empty if a field says it, or if nothing could refer to it by name."""
+        """Return the code; empty if a field expresses it, or for a check without a name."""
         match constraint:
             case PrimaryKeyConstraint():
                 return ""
             case UniqueConstraint():
                 return "" if is_simple(constraint) else self._unique(constraint)
             case ForeignKeyConstraint():
-                is_said = any(single_key(each) is constraint for each in constraint.columns if each in self.plain)
-                return "" if is_said else self._foreign_key(constraint)
+                columns = (column for column in constraint.columns if column in self.plain)
+                is_option = any(single_key(column) is constraint for column in columns)
+                return "" if is_option else self._foreign_key(constraint)
             case CheckConstraint(name=str(name)):
                 self.imports |= {("sqlalchemy", "CheckConstraint"), ("sqlalchemy.sql.elements", "conv")}
                 return f"CheckConstraint({str(constraint.sqltext)!r}, name=conv({str(name)!r}))"
@@ -78,8 +81,8 @@ class _Writer:
 
     def index(self, index: Index) -> str:
         self.imports.add(("sqlalchemy", "Index"))
-        parts = [self._clause(each) for each in index.expressions]
-        kwargs = {name: self._option(name, value) for name, value in sorted(index.kwargs.items()) if _is_given(value)}
+        parts = [self._clause(expression) for expression in index.expressions]
+        kwargs = {name: self._option(name, value) for name, value in sorted(index.kwargs.items()) if _is_set(value)}
         return render_callable(
             "Index", repr(index.name), *parts, kwargs=kwargs | ({"unique": True} if index.unique else {})
         )
@@ -91,14 +94,17 @@ class _Writer:
             if value := getattr(constraint, option):
                 kwargs[option] = repr(value)
         kwargs |= {name: repr(value) for name, value in constraint.kwargs.items() if value}
-        return render_callable("UniqueConstraint", *(repr(each.name) for each in constraint.columns), kwargs=kwargs)
+        return render_callable("UniqueConstraint", *(repr(column.name) for column in constraint.columns), kwargs=kwargs)
 
     def _foreign_key(self, key: ForeignKeyConstraint) -> str:
         self.imports.add(("sqlalchemy", "ForeignKeyConstraint"))
-        columns = [each.parent.name for each in key.elements]
+        columns = [element.parent.name for element in key.elements]
         kwargs = {option: repr(value) for option in FOREIGN_KEY_OPTIONS if (value := getattr(key, option))}
         return render_callable(
-            "ForeignKeyConstraint", repr(columns), repr([each.target_fullname for each in key.elements]), kwargs=kwargs
+            "ForeignKeyConstraint",
+            repr(columns),
+            repr([element.target_fullname for element in key.elements]),
+            kwargs=kwargs,
         )
 
     def _option(self, name: str, value: Any) -> str:
@@ -113,14 +119,14 @@ class _Writer:
         if not isinstance(value, ClauseElement):
             return repr(value)
         self.imports.add(("sqlalchemy", "text"))
-        words = value.compile(dialect=postgresql.dialect(), compile_kwargs={"include_table": False})  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-        return f"text({str(words)!r})"
+        sql = value.compile(dialect=postgresql.dialect(), compile_kwargs={"include_table": False})  # type: ignore[no-untyped-call]
+        return f"text({str(sql)!r})"
 
 
 def _columns(constraint: Constraint) -> list[str]:
     return list(getattr(constraint, "column_keys", []))
 
 
-def _is_given(value: object) -> bool:
-    """Tell if an option is set. The condition of a partial index has no truth value."""
+def _is_set(value: object) -> bool:
+    """Return True if an option is set. Clauses, such as conditions of partial indexes, have no truth value."""
     return isinstance(value, ClauseElement) or bool(value)

@@ -1,4 +1,4 @@
-"""Contents of an existing database: tables for models, and what no model describes."""
+"""Contents of an existing database: tables, and objects that models cannot describe."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ SQLITE_TRIGGERS = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigge
 
 @dataclass
 class Contents:
-    """Names of tables and of everything beside them."""
+    """Names of tables and other objects."""
 
     tables: list[str] = field(default_factory=list)
     """Tables with a primary key."""
@@ -47,9 +47,9 @@ class Contents:
     materialized_views: list[str] = field(default_factory=list)
     foreign_tables: list[str] = field(default_factory=list)
     partitions: dict[str, str] = field(default_factory=dict)
-    """Partitions, and tables without a key that inherit, by name with the table that they belong to."""
+    """Partitions and inheriting tables without a key, with their parent tables."""
     inheriting: dict[str, str] = field(default_factory=dict)
-    """Other tables that inherit, with the table that they inherit from."""
+    """Other inheriting tables, with their parent tables."""
     of_other_schemas: list[str] = field(default_factory=list)
     exclusions: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
@@ -63,43 +63,43 @@ class Contents:
         return [*self.views, *self.materialized_views, *self.keyless]
 
     def notices(self) -> Iterator[str]:
-        """Say in a line each what models leave out."""
+        """Yield a line about each kind of omitted object."""
         for name in self.keyless:
-            yield f"Left out: {name}, which has no primary key. To query it: inspectdb --views {_quoted(name)}"
-        for kind, names in (("view", self.views), ("materialized view", self.materialized_views)):
+            yield f"Omitted {name}, which has no primary key. To query it: inspectdb --views {_quoted(name)}"
+        for type_, names in (("view", self.views), ("materialized view", self.materialized_views)):
             if names:
                 command = f"inspectdb --views {' '.join(map(_quoted, names))}"
-                yield f"Left out: the {_listed(kind, names)}. To query: {command}"
+                yield f"Omitted the {_listed(type_, names)}. To query: {command}"
         for parent in dict.fromkeys(self.partitions.values()):
             names = [name for name, table in self.partitions.items() if table == parent]
             effect = f" New databases get {parent} as a single table." if parent in self.tables else ""
-            yield f"Left out: the {_listed('partition', names)} of {parent}.{effect}"
+            yield f"Omitted the {_listed('partition', names)} of {parent}.{effect}"
         for name, parent in self.inheriting.items():
             yield f"{name} inherits from {parent} in this database. In new ones they are separate tables."
         if self.foreign_tables:
-            yield f"Left out: the {_listed('foreign table', self.foreign_tables)}."
+            yield f"Omitted the {_listed('foreign table', self.foreign_tables)}."
         if self.dotted:
-            yield f"Left out: the {_listed('table', self.dotted)}. Models cannot refer to a name with a dot."
+            yield f"Omitted the {_listed('table', self.dotted)}. Models cannot refer to a name with a dot."
         if self.of_other_schemas:
-            yield f"Left out: the {_listed('table', self.of_other_schemas)}. Models are of the default schema only."
+            yield f"Omitted the {_listed('table', self.of_other_schemas)}. Models use only the default schema."
         yield from self._lost()
 
     def _lost(self) -> Iterator[str]:
-        kinds = {
+        objects = {
             "EXCLUDE constraint": self.exclusions,
             "trigger": self.triggers,
             "function": self.functions,
             "expression index": self.expression_indexes,
         }
-        if lost := [_listed(kind, names) for kind, names in kinds.items() if names]:
+        if lost := [_listed(type_, names) for type_, names in objects.items() if names]:
             yield (
-                f"Not in the models: {'; '.join(lost)}. Nothing changes in this database. For new ones, "
-                "add what they need to the first migration with op.execute."
+                f"Not in the models: {'; '.join(lost)}. This database keeps them. For new databases, "
+                "create them in the first migration with op.execute."
             )
 
 
 def read_contents(connection: Connection) -> Contents:
-    """List the default schema, and the tables of others."""
+    """Read the names in the default schema, and the tables of other schemas."""
     inspector = inspect(connection)
     keys = inspector.get_multi_pk_constraint()
     is_postgresql = connection.dialect.name == "postgresql"
@@ -147,9 +147,9 @@ def _pairs(connection: Connection, query: str) -> list[str]:
     return [f"{name} of {table}" for name, table in connection.execute(text(query)).tuples()]
 
 
-def _listed(kind: str, names: Sequence[str]) -> str:
-    plural = "es" if kind.endswith("x") else "s"
-    return f"{kind}{'' if len(names) == 1 else plural} {', '.join(names)}"
+def _listed(type_: str, names: Sequence[str]) -> str:
+    plural = "es" if type_.endswith("x") else "s"
+    return f"{type_}{'' if len(names) == 1 else plural} {', '.join(names)}"
 
 
 def _quoted(name: str) -> str:

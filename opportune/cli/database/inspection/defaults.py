@@ -1,4 +1,4 @@
-"""Defaults of the database's own, written so that both kinds of database understand them where possible."""
+"""Server defaults in a form that SQLite and PostgreSQL both understand, if possible."""
 
 import re
 
@@ -8,7 +8,7 @@ NOW = ("now()", "CURRENT_TIMESTAMP")
 
 
 def portable_default(expression: str) -> str:
-    """Return `'x'` for `'x'::text` and CURRENT_TIMESTAMP for now(): PostgreSQL takes them for the same."""
+    """Return `'x'` for `'x'::text`, and CURRENT_TIMESTAMP for now(). PostgreSQL treats them as equal."""
     if match := CAST_LITERAL.fullmatch(expression):
         return match["literal"]
     if match := CAST_SEQUENCE.fullmatch(expression):  # as Alembic compares it

@@ -10,7 +10,7 @@ PART = re.compile(r"(?s).{1,70}(?:\s|$)|.{1,70}")
 
 
 def break_strings(code: str) -> str:
-    """Write strings on lines that are too long as several shorter strings in parentheses."""
+    """Split strings on overlong lines into shorter strings in parentheses."""
     lines = code.splitlines(keepends=True)
     strings = [token for token in tokenize.generate_tokens(StringIO(code).readline) if token.type == tokenize.STRING]
     for token in reversed(strings):

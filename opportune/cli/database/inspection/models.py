@@ -1,4 +1,4 @@
-"""Models of the tables of an existing database, written by sqlacodegen in the project's style."""
+"""Generation of models for existing tables with sqlacodegen, in the project's style."""
 
 from typing import Any
 
@@ -24,16 +24,16 @@ from sqlalchemy import (
 )
 
 from opportune.cli.database.inspection.constraints import is_simple, single_key, table_arguments, uniques
-from opportune.cli.database.inspection.names import TAKEN, class_words, field_name
+from opportune.cli.database.inspection.names import RESERVED_NAMES, class_words, field_name
 from opportune.cli.database.inspection.type_writer import TypeWriter
 from opportune.cli.database.inspection.types import value_type, variant
 
 OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
-TAKEN_BY_IMPORTS = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
+IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
 
 
 class ModelGenerator(TypeWriter, SQLModelGenerator):
-    """Writes `class Book(Model, table=True)` with plain fields, and `sa_column` for what those cannot say."""
+    """Writes classes such as `class Book(Model, table=True)`, with `sa_column` where plain fields are not enough."""
 
     def __init__(self, metadata: MetaData, connection: Connection) -> None:
         super().__init__(metadata, connection, OPTIONS)
@@ -45,32 +45,32 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         self.base = Base(literal_imports=[], declarations=[], metadata_ref="ModelBase.metadata")
 
     def generate_models(self) -> list[Model]:
-        """Make a class for each table. There are no relationships: the owner knows which make sense."""
+        """Create a class for each table, without relationships, which the user adds."""
         models: list[Model] = []
-        taken = set(TAKEN_BY_IMPORTS)
+        used_names = set(IMPORTED_NAMES)
         for table in self.metadata.sorted_tables:
             model = ModelClass(table)
             columns = [column for column in table.columns if not (self._has_id_of_model(table) and column.name == "id")]
             model.columns = [ColumnAttribute(model, column) for column in columns]
-            self.generate_model_name(model, taken)
-            taken.add(model.name)
+            self.generate_model_name(model, used_names)
+            used_names.add(model.name)
             models.append(model)
         return models
 
     def generate_model_name(self, model: Model, global_names: set[str]) -> None:
-        words = model.table.name
-        model.table.name = class_words(words)
+        table_name = model.table.name
+        model.table.name = class_words(table_name)
         try:
             super().generate_model_name(model, set())
         finally:
-            model.table.name = words
+            model.table.name = table_name
         while model.name in global_names:
             model.name += "Row"
 
     def generate_column_attr_name(
         self, column_attr: ColumnAttribute, global_names: set[str], local_names: set[str]
     ) -> None:
-        column_attr.name = self.find_free_name(field_name(column_attr.column.name), TAKEN, local_names)
+        column_attr.name = self.find_free_name(field_name(column_attr.column.name), RESERVED_NAMES, local_names)
 
     def render_class_declaration(self, model: ModelClass) -> str:
         base = "Model" if self._has_id_of_model(model.table) else "ModelBase"
@@ -108,8 +108,8 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
 
     def _sa_column(self, column: Column[Any]) -> str:
         numbered = column.table.autoincrement_column
-        column.default = None  # the sequence of a key, which a new table brings along
-        column.foreign_keys.clear()  # they are in __table_args__; sqlacodegen would leave out the type for them
+        column.default = None  # the sequence of a key, which a new table creates
+        column.foreign_keys.clear()  # in __table_args__, and sqlacodegen would omit the type
         self.collect_imports_for_column(column)
         rendered = self.render_column(column, show_name=True, is_table=True)
         if self._is_numbered_by_hand(column, numbered):
@@ -117,48 +117,48 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return rendered
 
     def _annotation(self, column: Column[Any]) -> str:
-        kind = column.type.item_type if isinstance(column.type, ARRAY) else column.type
-        python_type = value_type(column) if kind is column.type else value_type(Column(kind))
+        type_ = column.type.item_type if isinstance(column.type, ARRAY) else column.type
+        python_type = value_type(column) if type_ is column.type else value_type(Column(type_))
         if python_type is None:
             self.add_literal_import("typing", "Any")
             return "Any"
-        words = python_type.__name__
+        name = python_type.__name__
         if python_type.__module__ != "builtins":
             self.add_module_import(python_type.__module__)
-            words = f"{python_type.__module__}.{words}"
-        return f"list[{words}]" if isinstance(column.type, ARRAY) else words
+            name = f"{python_type.__module__}.{name}"
+        return f"list[{name}]" if isinstance(column.type, ARRAY) else name
 
-    def _plain(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - a line for each type
-        """Return annotation and options of a field that makes this column; None if no plain field does."""
-        kind = column.type
+    def _plain(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
+        """Return annotation and options of a plain field; None if the column needs `sa_column`."""
+        type_ = column.type
         default = column.server_default
         if default is not None and not isinstance(default, DefaultClause):  # computed, or an identity
             return None
-        if _has_collation(column) or variant(kind):
+        if _has_collation(column) or variant(type_):
             return None
-        if isinstance(kind, Text) and type(kind) is Text:
+        if isinstance(type_, Text) and type(type_) is Text:
             name = "AnyText" if self.imports_sql_text else "Text"
             self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
             return name, {}
-        if type(kind) is String and kind.length:
-            return "str", {"max_length": kind.length}
-        if type(kind) is Boolean:
+        if type(type_) is String and type_.length:
+            return "str", {"max_length": type_.length}
+        if type(type_) is Boolean:
             return "bool", {}
-        if type(kind) is Date:
+        if type(type_) is Date:
             self.add_module_import("datetime")
             return "datetime.date", {}
-        if type(kind) is DateTime and (kind.timezone or self.is_sqlite):
+        if type(type_) is DateTime and (type_.timezone or self.is_sqlite):
             self.add_module_import("datetime")
             return "datetime.datetime", {}
-        if type(kind) is Numeric and kind.precision and kind.scale is not None:
+        if type(type_) is Numeric and type_.precision and type_.scale is not None:
             self.add_module_import("decimal")
-            return "decimal.Decimal", {"max_digits": kind.precision, "decimal_places": kind.scale}
+            return "decimal.Decimal", {"max_digits": type_.precision, "decimal_places": type_.scale}
         return self._whole_number(column)
 
     def _whole_number(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:
         is_reference = bool(column.foreign_keys)
         if type(column.type) is Integer:
-            if is_reference and not self.is_sqlite:  # else `Model` would make it as wide as its ids
+            if is_reference and not self.is_sqlite:  # otherwise `Model` would make it a BIGINT
                 self.add_literal_import("sqlalchemy", "INTEGER")
                 return "int", {"sa_type": "INTEGER"}
             return "int", {}
@@ -170,36 +170,36 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return None
 
     def _options(self, column: Column[Any], name: str) -> dict[str, Any]:
-        """Return the options of a plain field besides those of its type."""
+        """Return the options of a plain field that do not depend on its type."""
         kwargs: dict[str, Any] = {"primary_key": True} if column.primary_key else {}
         if key := single_key(column):
             kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
             kwargs |= {"ondelete": repr(key.ondelete)} if key.ondelete else {}
-        if any(is_simple(each) and each.columns.keys() == [column.name] for each in uniques(column.table)):
+        if any(is_simple(item) and item.columns.keys() == [column.name] for item in uniques(column.table)):
             kwargs["unique"] = True
-        if any(is_simple(each) and each.columns.keys() == [column.name] for each in column.table.indexes):
+        if any(is_simple(index) and index.columns.keys() == [column.name] for index in column.table.indexes):
             kwargs["index"] = True
-        if more := self._column_options(column, name):
-            kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in more.items()) + "}"
+        if options := self._column_options(column, name):
+            kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in options.items()) + "}"
         return kwargs
 
     def _column_options(self, column: Column[Any], name: str) -> dict[str, str]:
-        more = {} if name == column.name else {"name": repr(column.name)}
+        options = {} if name == column.name else {"name": repr(column.name)}
         numbered = column.table.autoincrement_column
         if column.server_default is not None and not (column is numbered and self.is_sqlite):
             self.add_literal_import("sqlalchemy", "text")
-            words = str(getattr(column.server_default, "arg", ""))
-            more["server_default"] = f"text({words!r})"
+            expression = str(getattr(column.server_default, "arg", ""))
+            options["server_default"] = f"text({expression!r})"
         if self._is_numbered_by_hand(column, numbered):
-            more["autoincrement"] = "False"
+            options["autoincrement"] = "False"
         elif column.primary_key and len(column.table.primary_key) > 1 and column is numbered:
-            more["autoincrement"] = "True"
+            options["autoincrement"] = "True"
         if column.comment:
-            more["comment"] = repr(column.comment)
-        return more
+            options["comment"] = repr(column.comment)
+        return options
 
     def _has_id_of_model(self, table: Table) -> bool:
-        """Tell if `Model` makes the same primary key."""
+        """Return True if `Model` defines the same primary key."""
         keys = list(table.primary_key)
         if [key.name for key in keys] != ["id"] or keys[0].identity is not None:
             return False
@@ -208,11 +208,11 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return type(keys[0].type) is BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
 
     def _is_filled_by_database(self, column: Column[Any]) -> bool:
-        """Tell if a row may be saved without a value: the database numbers the key of a new row."""
+        """Return True if the database generates the value of a new row."""
         return column is column.table.autoincrement_column and not column.foreign_keys
 
     def _is_numbered_by_hand(self, column: Column[Any], numbered: Column[Any] | None) -> bool:
-        """Tell if SQLAlchemy would number a key that the database does not number."""
+        """Return True if SQLAlchemy would generate a key that the database does not generate."""
         is_number = column.primary_key and isinstance(column.type, Integer) and len(column.table.primary_key) == 1
         return is_number and numbered is None and not self.is_sqlite
 

@@ -8,8 +8,8 @@ from sqlmodel import SQLModel
 
 WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 TYPES = {name for name, value in vars(builtins).items() if isinstance(value, type) and name.islower()}
-TAKEN = {*dir(SQLModel), *TYPES, "conv", "datetime", "decimal", "text", "uuid"}
-"""Names that a field would hide from SQLModel or from the fields after it."""
+RESERVED_NAMES = {*dir(SQLModel), *TYPES, "conv", "datetime", "decimal", "text", "uuid"}
+"""Names that a field would shadow in SQLModel or for later fields."""
 
 
 def field_name(column: str) -> str:
@@ -22,6 +22,6 @@ def field_name(column: str) -> str:
 
 
 def class_words(table: str) -> str:
-    """Return a table's name as sqlacodegen makes a class name of it."""
+    """Return a table name from which sqlacodegen can derive a class name."""
     words = re.sub(r"\W+", "_", table).strip("_") or "table"
     return words if words[0].isidentifier() else f"number_{words}"

@@ -1,4 +1,4 @@
-"""Tables of a PostgreSQL schema that SQLite cannot hold, found by creating them there."""
+"""Detection of PostgreSQL features that SQLite lacks, by creating the tables in SQLite."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ from opportune.db.models.native_type import NativeType
 
 
 def only_on_postgresql(metadata: MetaData) -> list[str]:
-    """Name the columns, defaults and constraints that only PostgreSQL has, such as `film.rating (tsvector)`."""
+    """Return columns, defaults and constraints that need PostgreSQL, such as `film.rating (tsvector)`."""
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
         reasons = [reason for table in metadata.tables.values() for reason in _reasons(connection, table)]
@@ -30,21 +30,21 @@ def only_on_postgresql(metadata: MetaData) -> list[str]:
 
 
 def _reasons(connection: Connection, table: Table) -> Iterator[str]:
-    foreign = [*_foreign_columns(connection, table)]
-    yield from foreign
-    if foreign:
+    unsupported = [*_unsupported_columns(connection, table)]
+    yield from unsupported
+    if unsupported:
         return
     copy = table.to_metadata(MetaData())
-    copy.constraints -= copy.foreign_key_constraints  # SQLite looks for their tables later
+    copy.constraints -= copy.foreign_key_constraints  # SQLite checks their tables later
     for column in copy.columns:
         if isinstance(column.default, Sequence):
             column.default = None
-    checks = {each for each in copy.constraints if isinstance(each, CheckConstraint)}
+    checks = {item for item in copy.constraints if isinstance(item, CheckConstraint)}
     copy.constraints -= checks
     if cause := _failure(connection, copy):
         yield f"{table.name} ({cause})"
         return
-    for check in sorted(checks, key=lambda each: str(each.name)):
+    for check in sorted(checks, key=lambda check: str(check.name)):
         copy.constraints.add(check)
         if _failure(connection, copy):
             yield f"{table.name} (constraint {check.name})"
@@ -52,7 +52,7 @@ def _reasons(connection: Connection, table: Table) -> Iterator[str]:
 
 
 def _failure(connection: Connection, table: Table) -> str:
-    """Return why SQLite cannot create the table; empty if it can."""
+    """Return the error if SQLite cannot create the table; empty if it can."""
     try:
         table.create(connection)
     except SQLAlchemyError as error:
@@ -62,7 +62,7 @@ def _failure(connection: Connection, table: Table) -> str:
     return ""
 
 
-def _foreign_columns(connection: Connection, table: Table) -> Iterator[str]:
+def _unsupported_columns(connection: Connection, table: Table) -> Iterator[str]:
     for column in table.columns:
         if not _has_type(column):
             yield f"{table.name}.{column.name} ({type_name(column.type).lower()})"

@@ -1,4 +1,4 @@
-"""Tables of an existing database as SQLAlchemy describes them, prepared for models."""
+"""Reflected tables of an existing database, prepared for models."""
 
 from collections.abc import Collection, Sequence
 
@@ -19,21 +19,21 @@ from opportune.cli.database.inspection.types import adapt_columns
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.mutual_keys import break_cycles
 
-CONVENTION = {kind: pattern for kind, pattern in NAMING_CONVENTION.items() if kind != "ck"}
-"""Checks may have no name."""
+CONVENTION = {type_: pattern for type_, pattern in NAMING_CONVENTION.items() if type_ != "ck"}
+"""Naming convention without checks, which may have no name."""
 MAX_NAME_BYTES = 63
 """Longest name that PostgreSQL allows."""
 
 
 class InspectedTables:
-    """Tables to write models of."""
+    """Tables for which models are written."""
 
     def __init__(self, connection: Connection, tables: Sequence[str], targets: Collection[str]) -> None:
-        """Reflect these tables. Foreign keys stay if they point at them, or at one of the targets."""
+        """Reflect tables. Foreign keys to tables that are neither here nor in `targets` are removed."""
         self.connection = connection
         self.metadata = MetaData(naming_convention=CONVENTION)
         self.lost_keys: list[str] = []
-        """Foreign keys that no model has, such as `booking.ledger_id`."""
+        """Removed foreign keys, such as `booking.ledger_id`."""
         self.metadata.reflect(connection, only=list(tables))
         keep = {*tables, *targets}
         for name in tables:
@@ -43,9 +43,9 @@ class InspectedTables:
                 self.metadata.remove(table)
         break_cycles(self.metadata)
         self.zero_dates = adapt_columns(self.metadata)
-        """Columns whose default no model has, such as `wp_posts.post_date`."""
+        """Columns whose invalid default was removed, such as `wp_posts.post_date`."""
         self.long_names = [name for table in self.metadata.tables.values() for name in _long_names(table)]
-        """Names that only SQLite can hold."""
+        """Names that are too long for PostgreSQL."""
 
     def code(self) -> str:
         return ModelGenerator(self.metadata, self.connection).generate()
@@ -76,7 +76,7 @@ def _remove(table: Table, key: ForeignKeyConstraint) -> None:
 
 
 class ViewGenerator(TypeWriter):
-    """Writes tables that are only queried, in a MetaData of their own: no migration makes them."""
+    """Writes tables for queries, in a separate MetaData, so that migrations ignore them."""
 
     def __init__(self, metadata: MetaData, connection: Connection) -> None:
         super().__init__(metadata, connection, ("nosyntheticenums", "nonativeenums"))

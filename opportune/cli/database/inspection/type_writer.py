@@ -11,21 +11,22 @@ from opportune.db.models.native_type import NativeType
 
 
 class TypeWriter(TablesGenerator):
-    """Writes types that sqlacodegen does not know, or writes so that no migration could use them."""
+    """Writes types that sqlacodegen does not support, or writes in a form that migrations cannot use."""
 
     def render_column_type(self, column: Column[Any]) -> str:
         if isinstance(column.type, NativeType):
             return repr(column.type)
-        if found := variant(column.type):
-            kind, other = found
+        if result := variant(column.type):
+            database, other = result
             self.add_import(other)
             name = super().render_column_type(column).removesuffix("()")
             name = name if name.endswith(")") else f"{name}()"
             code = "JSONB()" if isinstance(other, JSONB) else repr(other)
-            return f'{name}.with_variant({code}, "{kind}")'
+            return f'{name}.with_variant({code}, "{database}")'
         if isinstance(column.type, ARRAY) and isinstance(column.type.item_type, Enum):
             item = column.type.item_type
-            return f"ARRAY({Enum(*item.enums, name=item.name, schema=item.schema)!r})"  # one that creates its type
+            # sqlalchemy.Enum creates its type in the database
+            return f"ARRAY({Enum(*item.enums, name=item.name, schema=item.schema)!r})"
         return super().render_column_type(column)
 
     def add_import(self, obj: Any) -> None:

@@ -1,4 +1,4 @@
-"""Types of columns, adapted so that models can hold them."""
+"""Conversion of column types, so that models can use them."""
 
 from typing import Any
 
@@ -26,16 +26,17 @@ from opportune.cli.database.inspection.defaults import portable_default
 from opportune.db.models.native_type import NativeType
 
 SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
-"""Types that SQLite takes and PostgreSQL does not have, with what both have."""
+"""Types that only SQLite accepts, with portable replacements."""
 ZERO_DATE = "'0000-00-00"
 BASE_TYPE = "base type"
-"""Key in `Column.info`: the type that a domain is based on."""
+"""Key in `Column.info` with the base type of a domain."""
 
 
 def adapt_columns(metadata: MetaData) -> list[str]:
-    """Give reflected columns types and defaults that a model can name, on both databases where that is possible.
+    """Convert types and defaults of reflected columns for models, portable if possible.
 
-    Returns the columns whose default is the zero date of MySQL, which no model can have.
+    Returns:
+        Columns with the zero date of MySQL as default, which is removed.
     """
     zero_dates: list[str] = []
     for column in (column for table in metadata.tables.values() for column in table.columns):
@@ -54,40 +55,40 @@ def adapt_columns(metadata: MetaData) -> list[str]:
 
 
 def value_type(column: Column[Any]) -> type[Any] | None:
-    """Return the Python type of a column's values; None if it is unknown, or may be any."""
-    kind = column.info.get(BASE_TYPE, column.type)
+    """Return the Python type of a column's values; None if it is unknown or not fixed."""
+    type_ = column.info.get(BASE_TYPE, column.type)
     try:
-        python_type: type[Any] = kind.python_type
+        python_type: type[Any] = type_.python_type
     except NotImplementedError:
         return None
-    return None if isinstance(kind, JSON) else python_type
+    return None if isinstance(type_, JSON) else python_type
 
 
-def type_name(kind: TypeEngine[Any]) -> str:
-    """Return PostgreSQL's name of a type."""
-    return kind.compile(postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+def type_name(type_: TypeEngine[Any]) -> str:
+    """Return the name of a type in PostgreSQL."""
+    return type_.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
 
 
-def _adapted(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    if isinstance(kind, postgresql.DOMAIN):
-        return NativeType(type_name(kind))
-    if isinstance(kind, ARRAY) and isinstance(kind.item_type, (postgresql.DOMAIN, NativeType)):
-        return NativeType(f"{type_name(kind.item_type)}[]")  # the driver knows no such arrays: their values are text
-    if isinstance(kind, NullType):  # a column without a type, as SQLite has it
+def _adapted(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(type_, postgresql.DOMAIN):
+        return NativeType(type_name(type_))
+    if isinstance(type_, ARRAY) and isinstance(type_.item_type, (postgresql.DOMAIN, NativeType)):
+        return NativeType(f"{type_name(type_.item_type)}[]")  # the driver returns such arrays as text
+    if isinstance(type_, NullType):  # SQLite allows columns without a type
         return Text()
-    if isinstance(kind, postgresql.JSONB):
+    if isinstance(type_, postgresql.JSONB):
         return JSON().with_variant(postgresql.JSONB(), "postgresql")
-    for of_sqlite, generic in SQLITE_TYPES.items():
-        if type(kind) is of_sqlite:
-            arguments = {"length": kind.length} if isinstance(kind, String) and kind.length else {}
+    for sqlite_type, generic in SQLITE_TYPES.items():
+        if type(type_) is sqlite_type:
+            arguments = {"length": type_.length} if isinstance(type_, String) and type_.length else {}
             portable: TypeEngine[Any] = generic(**arguments)
-            return portable.with_variant(kind, "sqlite")
-    return kind
+            return portable.with_variant(type_, "sqlite")
+    return type_
 
 
-def variant(kind: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | None:
-    """Return the kind of database for which `adapt_columns` has kept another type, and that type."""
-    if isinstance(kind, JSON) and type_name(kind) == "JSONB":
+def variant(type_: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | None:
+    """Return the database for which `adapt_columns` set another type, and that type."""
+    if isinstance(type_, JSON) and type_name(type_) == "JSONB":
         return "postgresql", postgresql.JSONB()
-    on_sqlite = kind.dialect_impl(sqlite.dialect())
-    return ("sqlite", on_sqlite) if type(on_sqlite) in SQLITE_TYPES and type(kind) not in SQLITE_TYPES else None
+    on_sqlite = type_.dialect_impl(sqlite.dialect())
+    return ("sqlite", on_sqlite) if type(on_sqlite) in SQLITE_TYPES and type(type_) not in SQLITE_TYPES else None

@@ -98,7 +98,7 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
     )
     with open_archive(path) as archive:
         assert (archive.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
-    assert "Its uploads are in s3://s3.example/files: set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
+    assert "The uploads are in s3://s3.example/files. Set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
 
 
 def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,9 +112,9 @@ def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, m
     path = str(site.folder / "b.zip")
     assert oppman("backup", path).err == ""
     assert oppman("flush", "--yes").code == 0
-    assert "Its uploads" not in oppman("restore", "--no-input", path).out
+    assert "The uploads" not in oppman("restore", "--no-input", path).out
     assert site.execute("SELECT content FROM jobs_file_piece") == [(b"\x00\xff\x80",)]
-    assert "Its uploads" not in oppman("restore", "--no-input", of_folder).out
+    assert "The uploads" not in oppman("restore", "--no-input", of_folder).out
     assert site.execute("SELECT name, size_bytes FROM jobs_file") == [(f"a/{named.name}", 7)]
 
 

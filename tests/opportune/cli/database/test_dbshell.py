@@ -85,7 +85,7 @@ def test_a_missing_client_is_one_line(
     monkeypatch.setattr(sys, "version_info", (3, 11))
     assert main(["dbshell"]) == 1
     error = capsys.readouterr().err
-    assert "is missing: install it" in error
+    assert "is missing. Install it" in error
     assert error.count("\n") == 1
 
 

@@ -25,7 +25,7 @@ async def test_all_rows_go_and_numbers_begin_again(settings: Settings, database:
     await make.many(User, 3)
     await make(Session, expires_at=utc_now())
     said = call_command("flush", yes=True, settings=settings)
-    assert said.endswith("Nobody can sign in any more: python3 oppman.py createsuperuser\n")
+    assert said.endswith("Create a new user: python3 oppman.py createsuperuser\n")
     assert (await rows(database, User), await rows(database, Group)) == (0, groups)
     assert call_command("migrate", settings=settings).endswith("  No migrations to apply.\n")
     assert (await make(User)).id == 1
@@ -35,14 +35,14 @@ async def test_it_asks_first(
     settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make(User)
-    with pytest.raises(CommandError, match="Nobody can be asked whether all rows may be deleted") as refused:
+    with pytest.raises(CommandError, match="Deleting all rows needs a confirmation") as refused:
         call_command("flush", settings=settings)
     assert refused.value.code == 2
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("typer.prompt", lambda _question: "y")
     with pytest.raises(CommandError, match=r"Stopped\.") as stopped:
         call_command("flush", settings=settings)
-    assert "users and their sessions with them" in stopped.value.output
+    assert "including users and their sessions" in stopped.value.output
     assert await rows(database, User) == 1
     monkeypatch.setattr("typer.prompt", lambda _question: "yes")
     assert call_command("flush", settings=settings)
@@ -52,7 +52,7 @@ async def test_it_asks_first(
 async def test_production_wants_it_said_twice(settings: Settings, database: Database, make: Make) -> None:
     await make(User)
     production = settings.model_copy(update={"environment": "production"})
-    with pytest.raises(CommandError, match="This is production: nothing was deleted"):
+    with pytest.raises(CommandError, match="This is production, so nothing was deleted"):
         call_command("flush", yes=True, settings=production)
     assert await rows(database, User) == 1
     assert call_command("flush", yes=True, force=True, settings=production)
@@ -78,7 +78,7 @@ async def test_what_is_pointed_at_from_elsewhere_stays(settings: Settings, datab
     await make(User)
     async with database.writer() as session:
         await session.execute(text("CREATE TABLE stray (user_id BIGINT REFERENCES accounts_user (id))"))
-    with pytest.raises(CommandError, match="stray, a table of no installed feature, points at accounts_user"):
+    with pytest.raises(CommandError, match="the table stray of no installed feature refers to accounts_user"):
         call_command("flush", yes=True, settings=settings)
     assert await rows(database, User) == 1
 

@@ -83,7 +83,7 @@ def test_tables_are_adopted_as_a_feature(
     # In this process, which has imported what it needs: that takes a second.
     monkeypatch.setattr(inspectdb, "PROJECT", folder)
     said = oppman("inspectdb", "--into", "legacy", DATABASE_URL=empty_database_url)
-    assert "Left out: log, which has no primary key. To query it: inspectdb --views log\n" in said.err
+    assert "Omitted log, which has no primary key. To query it: inspectdb --views log\n" in said.err
     assert "Created app/legacy with 4 models" in said.out
     code = (folder / "app/legacy/models.py").read_text(encoding="utf-8")
     assert "class Book" in code
@@ -123,14 +123,14 @@ def inspect_sql(oppman: Oppman, url: str, statements: str) -> Outcome:
 @pytest.mark.parametrize(
     "notice",
     [
-        "Left out: only_one, which has no primary key. To query it: inspectdb --views only_one",
-        "Left out: the view cars. To query: inspectdb --views cars",
-        "Left out: the materialized view rooms. To query: inspectdb --views rooms",
-        "Left out: the partition measurement_1 of measurement.",
+        "Omitted only_one, which has no primary key. To query it: inspectdb --views only_one",
+        "Omitted the view cars. To query: inspectdb --views cars",
+        "Omitted the materialized view rooms. To query: inspectdb --views rooms",
+        "Omitted the partition measurement_1 of measurement.",
         "car inherits from vehicle in this database. In new ones they are separate tables.",
-        "Left out: the table accounting.ledger. Models are of the default schema only.",
-        "Not in the models: EXCLUDE constraint booking_no_overlap of booking. Nothing changes in this database.",
-        "Not in the models, since they refer to tables without one: booking.ledger_id.",
+        "Omitted the table accounting.ledger. Models use only the default schema.",
+        "Not in the models: EXCLUDE constraint booking_no_overlap of booking. This database keeps them.",
+        "Omitted foreign keys to tables without models: booking.ledger_id.",
     ],
 )
 def test_inspectdb_names_what_models_leave_out(notice: str, unusual_notices: str) -> None:
@@ -174,13 +174,13 @@ def test_inspectdb_names_checks_of_postgresql(oppman: Oppman, empty_database_url
     plain = "CONSTRAINT item_size CHECK (size > 0)"
     table = f"CREATE TABLE item (id serial PRIMARY KEY, kind text, size integer, {check}, {plain})"
     result = inspect_sql(oppman, empty_database_url, table)
-    assert "Only PostgreSQL can hold these models: item (constraint item_kind).\n" in result.err
+    assert "These models need PostgreSQL: item (constraint item_kind).\n" in result.err
 
 
 def test_inspectdb_names_tables_named_like_ours(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE accounts_user (id INTEGER PRIMARY KEY); CREATE TABLE accounts_book (id INTEGER PRIMARY KEY)"
     result = inspect_sql(oppman, empty_database_url, tables)
-    assert "Left out: accounts_user. Installed features have tables of the same name" in result.err
+    assert "Omitted: accounts_user. Installed features have tables with the same names" in result.err
     assert "class AccountsBook(" in result.out
 
 
@@ -188,17 +188,17 @@ def test_inspectdb_names_names_too_long_for_postgresql(oppman: Oppman, empty_dat
     name = f"item_{'x' * 60}"
     tables = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT); CREATE INDEX {name} ON item (kind)"
     result = inspect_sql(oppman, empty_database_url, tables)
-    assert f"Too long for PostgreSQL, which allows 63 characters: {name}.\n" in result.err
+    assert f"Names longer than the 63 bytes that PostgreSQL allows: {name}.\n" in result.err
 
 
 def test_what_is_not_there_is_one_line(settings: Settings) -> None:
-    with pytest.raises(CommandError, match="Every table belongs to an installed feature"):
+    with pytest.raises(CommandError, match="All tables belong to installed features"):
         call_command("inspectdb", settings=settings)
     make_tables(settings)
     with pytest.raises(CommandError, match=r"There is no table with a primary key 'boook'\. Did you mean book\?"):
         call_command("inspectdb", "boook", settings=settings)
-    with pytest.raises(CommandError, match="is taken"):
+    with pytest.raises(CommandError, match="is reserved"):
         call_command("inspectdb", into="class", settings=settings)
-    with pytest.raises(CommandError, match="--into takes tables") as refused:
+    with pytest.raises(CommandError, match="--into and --views cannot be combined") as refused:
         call_command("inspectdb", into="legacy", views=True, settings=settings)
     assert refused.value.code == 2

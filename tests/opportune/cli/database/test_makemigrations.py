@@ -67,7 +67,7 @@ def test_without_a_terminal_both_options_are_named(badges: Library, run: RunComm
         "--rename library_badge.name=label; if you want to drop it, add --allow-drop."
     )
     assert found.startswith(f"{said}\nEnded with 1\n")
-    assert f"makemigrations would stop: {said}" in found
+    assert f"makemigrations would fail: {said}" in found
     assert "- Drop column name of library_badge" in found
     assert "--fill title matches nothing" in found
     assert found.count("Ended with 1\n") == 3
@@ -123,8 +123,8 @@ def test_indexes_get_their_own_migration_on_request(library: Library, run: RunCo
     assert [line for line in said.splitlines() if "old version" in line and "shelf_id" in line] == []
     code, said = run("squashmigrations", "library")
     assert (code, "Will squash the following migrations:\n" in said) == (2, True), said
-    assert "Nobody can be asked: say so by --yes." in said
+    assert "Squashing needs a confirmation. Add --yes." in said
     code, said = run("squashmigrations", "library", "1", "3", "--yes", "&&", "makemigrations", "--check")
     assert code == 0, said
-    assert "Created migrations/versions/library/0003_squashed.py in the place of 3 files.\n" in said
+    assert "Created migrations/versions/library/0003_squashed.py, which replaces 3 files.\n" in said
     assert said.endswith("No changes detected\n")

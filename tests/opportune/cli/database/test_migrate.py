@@ -121,7 +121,7 @@ def test_a_wrong_password_is_one_line_without_it(oppman: Oppman, postgres_server
 def test_models_are_compared_with_migrated_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     result = oppman("makemigrations", DATABASE_URL=empty_database_url)
     assert result.code == 1
-    assert result.err.startswith("The database, with which models are compared, lacks accounts.0001_initial")
+    assert result.err.startswith("Models are compared with the database, which lacks accounts.0001_initial")
 
 
 @pytest.mark.database("postgresql")
@@ -130,7 +130,7 @@ def test_first_migration_needs_no_migrated_database(library: Library, run: RunCo
     code, output = run(f"DATABASE_URL={empty_database_url}", "makemigrations")
     assert code == 0
     assert "    + Create table library_badge\n" in output
-    assert "Compared library only: the database lacks migrations of other features." in output
+    assert "Compared only library, because other features have unapplied migrations." in output
 
 
 def test_an_empty_migration_wants_a_feature(oppman: Oppman, tmp_path: Path) -> None:

@@ -47,12 +47,12 @@ def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> 
     refused = oppman("migrate", "--fake-initial")
     assert refused.code == 1
     *lines, last = refused.err.splitlines()
-    assert any(line.startswith("error: mcp_client.name (") and line.endswith("is missing.") for line in lines)
-    assert "error: mcp_client.errand is not in the model." in lines
-    assert "Notice: mcp_client.colour is not in the model." in lines
-    assert "Notice: mcp_client.size is not in the model." in lines
-    assert "Notice: index ix_mcp_client_created_at on mcp_client is missing." in lines
-    assert last.startswith("Nothing was adopted: ")
+    assert any(line.startswith("error: mcp_client.name (") and line.endswith("is not there.") for line in lines)
+    assert "error: mcp_client.errand is there besides, and no model has it." in lines
+    assert "Notice: mcp_client.colour is there besides, and no model has it." in lines
+    assert "Notice: mcp_client.size is there besides, and no model has it." in lines
+    assert "Notice: index ix_mcp_client_created_at on mcp_client is not there." in lines
+    assert last.startswith("Nothing was adopted. ")
     assert "[ ]" in oppman("showmigrations", "mcp").out
     assert oppman("migrate", "mcp", "--fake").out.endswith("  Applying mcp.0001_initial... FAKED\n")
 
@@ -85,7 +85,7 @@ def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_d
     oppman("migrate", "accounts", DATABASE_URL=empty_database_url)
     assert oppman("migrate", "mcp", "--plan").out == (
         "Planned operations:\n  Apply mcp.0001_initial\n    + Create table mcp_client\n    + Create table mcp_grant\n"
-        "    The old version goes on working.\n"
+        "    Compatible with the old version.\n"
     )
     oppman("migrate", "mcp")
     assert oppman("migrate", "mcp", "zero", "--plan").out == (
@@ -109,8 +109,8 @@ def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkey
 def test_prune_forgets_removed_features(oppman: Oppman, database_url: str) -> None:
     execute(database_url, "INSERT INTO alembic_version VALUES ('shelves_0001_ab12')")
     assert "features that are not installed: shelves_0001_ab12" in oppman("migrate", DATABASE_URL=database_url).err
-    assert oppman("migrate", "--prune").out == "Forgotten: shelves_0001_ab12.\n"
-    assert oppman("migrate", "--prune") == (0, "Nothing to forget.\n", "")
+    assert oppman("migrate", "--prune").out == "Forgot shelves_0001_ab12.\n"
+    assert oppman("migrate", "--prune") == (0, "There is nothing to forget.\n", "")
 
 
 def test_the_list_is_there_for_programs_and_in_the_order_of_work(oppman: Oppman, database_url: str) -> None:

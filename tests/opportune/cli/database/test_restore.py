@@ -65,7 +65,7 @@ def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backu
     kept = site.folder / "uploads.before-restore"
     assert (kept / "later.txt").read_text() == "later"
     assert not (site.folder / "uploads" / "later.txt").exists()
-    assert f"The uploads before are kept as {kept}." in result.out
+    assert f"The previous uploads were kept as {kept}." in result.out
     site.add("next@example.com")  # numbers go on where they were
     assert oppman("migrate", "--check").code == 0
 
@@ -73,9 +73,7 @@ def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backu
 def test_bucket_gets_no_uploads(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
     result = oppman("restore", "--no-input", str(backup))
-    assert (
-        "Its uploads are not restored into s3://s3.example/files: unpack uploads/ of the archive there." in result.out
-    )
+    assert "The uploads were not restored to s3://s3.example/files. Unpack uploads/ of the archive there." in result.out
     assert site.emails() == ["ada@example.com"]
     assert not site.upload.exists()
 
@@ -84,7 +82,7 @@ def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path)
     site.path.chmod(0o640)
     result = oppman("restore", "--no-input", str(backup))
     kept = site.path.with_name("test.db.before-restore")
-    assert f"The database before is kept as {kept}." in result.out
+    assert f"The previous database was kept as {kept}." in result.out
     assert site.with_url(f"sqlite:///{kept}").emails() == ["bob@example.com"]
     assert site.path.stat().st_mode & 0o777 == 0o640
     assert not list(site.path.parent.glob("*.tmp*"))
@@ -184,13 +182,13 @@ def test_it_asks_before_it_replaces_all_data(
     answer(monkeypatch, word)
     result = oppman("restore", str(backup))
     assert (result.code, site.emails()) == (code, [email])
-    assert "All data in sqlite" in result.out
+    assert "It will replace all data in sqlite" in result.out
 
 
 def test_rehearsal_of_a_local_file_leaves_the_site_alone(oppman: Oppman, site: Site, backup: Path) -> None:
     result = oppman("restore", "--rehearse", str(backup))
     assert (result.code, result.err) == (0, "")
-    assert re.fullmatch(rf"Restored as a rehearsal\. {re.escape(str(backup))}: \d+ tables with .*\n", result.out)
+    assert re.fullmatch(rf"Tested the restore\. {re.escape(str(backup))}: \d+ tables with .*\n", result.out)
     assert (site.emails(), site.upload.exists()) == (["bob@example.com"], False)
     assert "none.zip cannot be read: No such file" in refused(
         oppman, "restore", "--rehearse", f"{backup.parent}/none.zip"

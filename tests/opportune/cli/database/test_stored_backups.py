@@ -50,7 +50,7 @@ def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, m
     assert listed["file"].endswith("-postgresql.zip.age")
     assert listed["encrypted"]
     rehearsed = oppman("restore", "--rehearse").out
-    assert rehearsed.startswith(f"Restored as a rehearsal. {listed['file']}: ")
+    assert rehearsed.startswith(f"Tested the restore. {listed['file']}: ")
     assert "rows and 1 uploads match the backup (into " in rehearsed
     site.add("later@example.com")
     site.upload.unlink()
@@ -114,7 +114,7 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
         assert archive.testzip() is None
     # A row that is gone when it is restored is found by the rehearsal.
     content = ours[0].read_bytes()
-    assert "Names at BACKUP_URL are shown by" in refused(oppman, "restore", "nothing.zip")
+    assert "`backup --list` shows the names at BACKUP_URL" in refused(oppman, "restore", "nothing.zip")
     ours[0].write_bytes(content[: len(content) // 2])
     assert refused(oppman, "restore", "--rehearse").startswith(f"{ours[0].name} is not a complete backup")
 

@@ -96,7 +96,7 @@ def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> N
 
 def test_models_must_match_before_squashing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(squashmigrations, "collect", lambda *_arguments, **_options: ["a draft"])
-    with pytest.raises(OperatorError, match="The models of jobs are ahead of their migrations"):
+    with pytest.raises(OperatorError, match="The models of jobs have changes without migrations"):
         squashmigrations.command("jobs")
 
 
