@@ -73,12 +73,12 @@ def command(
     choices = choices_from(rename or [], fill or [])
     choices.may_drop = allow_drop or check
     if check:
-        answers.prompt = lambda _question: ""  # not needed for --check
+        choices.prompt = lambda _question: ""  # not needed for --check
     elif sys.stdin.isatty() and not no_input:
         choices.confirm, choices.prompt = typer.confirm, ask_value
     settings = get_settings()
-    drafts = collect(settings, graph, feature, message, answers, make_empty=make_empty)
-    answers.refuse_unused()
+    drafts = collect(settings, graph, feature, message, choices, make_empty=make_empty)
+    choices.refuse_unused()
     database = migration_url(settings).kind
     if (database == "postgresql") if concurrently is None else concurrently:
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
@@ -145,7 +145,7 @@ def collect(
         missing = missing_migrations(connection, graph, features)
         compared = [name for name in features if not graph.of(name)] if missing else features
         changed = changed_features(connection, graph, compared, Model.metadata)
-        drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in changed]
+        drafts = [draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed]
     changes = [draft for draft in drafts if draft.changes]
     if missing and not changes:
         names = ", ".join(map(str, missing))
@@ -160,7 +160,7 @@ def choices_from(renames: Sequence[str], fills: Sequence[str]) -> Choices:
     names = {old: new for old, new in parse_options(renames).items() if old and new}
     if len(names) < len(renames):
         raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title, with each old name once.")
-    return Answers(names, parse_answers(fills))
+    return Choices(names, parse_options(fills))
 
 
 def ask_value(question: str) -> str:

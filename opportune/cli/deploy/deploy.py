@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from opportune.checks import Finding
-from opportune.cli.deploy.questions import answered
+from opportune.cli.deploy.questions import complete_options
 from opportune.cli.deploy.rehearse import rehearse, suggestion
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.startup import address_faults
@@ -192,8 +192,8 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
     yield from findings
     if settings:
         yield from check_domain(recipe, settings.base_url, PROJECT)
-        deployment = Deployment(recipe, settings, values, answers)
-        findings = [*check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))]
+        deployment = Deployment(recipe, settings, values, options)
+        findings = [*check_deployment(replace(deployment, options=complete_options(deployment, yes=yes)))]
         yield from findings
         # Invalid addresses and schedules would also prevent the start, but are not covered by the rules of a host.
         reported = {finding.text for finding in findings}

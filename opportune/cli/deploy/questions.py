@@ -25,19 +25,19 @@ QUESTIONS = {
 }
 
 
-def answered(deployment: Deployment, *, yes: bool) -> Answers:
-    """Complete the answers by asking, or with `yes` by answering no.
+def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
+    """Ask for unknown options, or set them to no with `yes`.
 
     Raises:
         typer.BadParameter: there is no terminal. The message names the options of all open questions.
     """
-    answers = deployment.answers
-    names = [name for name in QUESTIONS if getattr(answers, name) is None and _is_relevant(name, deployment)]
+    options = deployment.options
+    names = [name for name in QUESTIONS if getattr(options, name) is None and _is_relevant(name, deployment)]
     if names and not yes and not sys.stdin.isatty():
         questions = " ".join(f"{_question(name, deployment)} Add {FLAGS[name]}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
     choices: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment) for name in names}
-    return replace(answers, **choices)
+    return replace(options, **choices)
 
 
 def _is_relevant(name: str, deployment: Deployment) -> bool:

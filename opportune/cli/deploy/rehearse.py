@@ -29,7 +29,7 @@ ALIASES = {
     "k8s": "kubernetes",
 }
 """Other names of hosts that similarity would not find."""
-COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
+COLOURS = {"PASSED": "green", "FAILED": "red", "SKIPPED": "dim"}
 
 
 def rehearse(
@@ -80,7 +80,7 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes: list[Outcome] = []
-    questions = find_asking(application())
+    questions = find_question_endpoint(application())
     with postgresql() as server:
         for host in hosts:
             say(f"\n{host.title}")
@@ -89,9 +89,9 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
                 outcomes.append(result.outcome)
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])
                 print(f"  {word}  {result.step:<18} {result.text}", flush=True)
-                if result.mend:
-                    print(f"  {'':8}  {'':18} fix: {result.mend}", flush=True)
+                if result.fix:
+                    print(f"  {'':8}  {'':18} fix: {result.fix}", flush=True)
     counts = {outcome: outcomes.count(outcome) for outcome in Outcome}
-    summary = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.LEFT_OUT]} skipped"
+    summary = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.SKIPPED]} skipped"
     say(f"\n{summary}{'' if full else ' (shortened timeouts; use --full for the real ones)'}.")
     return counts[Outcome.FAILED]

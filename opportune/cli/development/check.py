@@ -281,7 +281,7 @@ def notices(settings: Settings) -> Iterator[str]:
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
-    answers = Answers(may_drop=False)  # a missing column may have been renamed, which makemigrations asks first
+    choices = Choices(may_drop=False)  # a missing column may have been renamed, which makemigrations asks first
     try:
         drafts = collect(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
     except OperatorError as error:

@@ -131,6 +131,6 @@ def check_database(settings: Settings, migrate: bool) -> None:
     risks = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning, interrupted_restore(settings)
     checks = start_checks(all_features(installed_features())) if settings.is_production else ()
     findings = [finding.text for check in checks for finding in check(settings)]
-    for line in (*schema.faults, *risks, url.written_never, *findings):
+    for line in (*schema.faults, *risks, url.readonly_notice, *findings):
         if line:
             warn(line)

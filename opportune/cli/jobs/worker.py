@@ -37,7 +37,7 @@ def command(
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
     async with opened(settings) as jobs, running_process(jobs.worker.services):
-        if reason := jobs.database.url.written_never:
+        if reason := jobs.database.url.readonly_notice:
             raise OperatorError(reason)
         await jobs.database.setup()
         jobs.worker.concurrency = concurrency or jobs.worker.concurrency

@@ -83,10 +83,10 @@ async def test_bad_email_is_refused_before_the_password(
     type_passwords(monkeypatch)  # asking for a password would fail
 
     for arguments, message in (
-        (("createsuperuser", "--email", "nobody"), "nobody is no e-mail address."),
-        (("createsuperuser", "--email", "ADA@example.com"), "has an account already"),
-        (("users", "add", EMAIL), "has an account already"),
-        (("changepassword", "eve@example.com"), "Nobody has the e-mail eve@example.com."),
+        (("createsuperuser", "--email", "nobody"), "nobody is not a valid e-mail address."),
+        (("createsuperuser", "--email", "ADA@example.com"), "already has an account"),
+        (("users", "add", EMAIL), "already has an account"),
+        (("changepassword", "eve@example.com"), "There is no user with the e-mail eve@example.com."),
     ):
         assert message in (await run(*arguments)).line()
 

@@ -159,7 +159,7 @@ async def test_email_is_changed_and_verified(database: Database, ada: User, run:
         "rob@example.com: a user without permissions\n"
     )
     assert (await run("users", "change", "rob@example.com", "--verified"))[1] == "rob@example.com: verified\n"
-    for email, message in {ada.email: "has an account already", "rob": "rob is no e-mail address."}.items():
+    for email, message in {ada.email: "already has an account", "rob": "rob is not a valid e-mail address."}.items():
         assert message in (await run("users", "change", "rob@example.com", "--email", email)).line()
 
 
@@ -185,7 +185,7 @@ async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run
     assert (code, err.count("\n")) == (2, 1)
     assert "--yes" in err
     assert await run("users", "delete", BOB, "--yes") == (0, f"Deleted {BOB} with all personal data.\n", "")
-    for email, message in {ADA: "createsuperuser", BOB: f"Nobody has the e-mail {BOB}."}.items():
+    for email, message in {ADA: "createsuperuser", BOB: f"There is no user with the e-mail {BOB}."}.items():
         assert message in (await run("users", "delete", email, "--yes")).line()
     async with database.reader() as session:
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
@@ -218,8 +218,8 @@ async def test_two_superusers_cannot_remove_each_other(database: Database, ada: 
 
 
 NOT_CHANGED: tuple[tuple[list[str], int, str], ...] = (
-    (["eve@example.com", "--staff"], 1, "Nobody has the e-mail eve@example.com."),
-    ([ADA, "--no-staff", "--join", "Cooks"], 1, "There is no group Cooks. Make it in the admin."),
+    (["eve@example.com", "--staff"], 1, "There is no user with the e-mail eve@example.com."),
+    ([ADA, "--no-staff", "--join", "Cooks"], 1, "There is no group Cooks. Create it in the admin."),
     ([ADA, "--leave", "Cooks"], 1, "There is no group Cooks."),
     ([ADA], 2, "Add at least one option"),
     ([], 2, "Missing argument 'email'"),

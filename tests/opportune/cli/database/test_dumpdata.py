@@ -86,7 +86,7 @@ def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypa
     feed(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
     code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite"))
     assert code == 1
-    assert err.startswith("Standard input, object 1: group_id: no row of accounts_group is there whose name is this")
+    assert err.startswith("Standard input, object 1: group_id: no row of accounts_group with this name exists")
     feed(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
     assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite")).err
 
@@ -111,17 +111,17 @@ def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeyp
 
 
 MISTAKES: tuple[tuple[str | bytes, str], ...] = (
-    ("", "Standard input is no list in JSON."),
-    ('{"model": 1}', "Standard input is no list in JSON."),
-    (b"[\xff", "Standard input is no text in UTF-8."),
+    ("", "Standard input is not a JSON list."),
+    ('{"model": 1}', "Standard input is not a JSON list."),
+    (b"[\xff", "Standard input is not UTF-8 text."),
     ("[{", "Standard input ends too early."),
     (f"[{USER % (1, 'a@b.c')}, ", "Standard input after object 1 ends too early."),
     (f"[{USER % (1, 'a@b.c')}", "Standard input after object 1 ends too early."),
     (f"[{USER % (1, 'a@b.c')} {USER % (2, 'd@b.c')}]", "Standard input after object 1 lacks a comma."),
-    (f"[{USER % (1, 'a@b.c')}] x", "Standard input after object 1 goes on after the end of its list."),
-    ("[{nonsense" + " " * 40 + "}]", "Standard input is no JSON: Expecting property name"),
+    (f"[{USER % (1, 'a@b.c')}] x", "Standard input after object 1 has text after the end of its list."),
+    ("[{nonsense" + " " * 40 + "}]", "Standard input is not JSON: Expecting property name"),
     ("[" * 100_000, "Standard input is nested too deeply."),
-    ("[5]", 'object 1: is not of the form {"model"'),
+    ("[5]", 'object 1: does not have the form {"model"'),
     ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
     ('[{"model": "accounts.user", "pk": 1, "fields": {}}]', "object 1: email: Field required."),
     (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),

@@ -63,7 +63,7 @@ def test_production_start_warns_about_missing_parts(
     monkeypatch.setattr(local, "find_weights", lambda: None)
     check_database(settings.model_copy(update={"environment": "production"}), migrate=False)
     warnings = capsys.readouterr().err
-    assert "MAIL_URL is console: no e-mail is sent." in warnings
+    assert "MAIL_URL is console, so no e-mail is sent." in warnings
     assert "There is no language model" in warnings
     assert "Uploads go to" not in warnings
 
@@ -147,7 +147,7 @@ def test_address_of_another_machine_is_refused(oppman: Oppman) -> None:
     ("environ", "line"),
     [
         ({"DATABASE_URL": "mysql://user:opensesame@127.0.0.1/name"}, "begins with mysql://"),
-        ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "Nothing answers at 127.0.0.1:1"),
+        ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "No server responds at 127.0.0.1:1"),
         ({"DATABASE_URL": "sqlite:////dev/null/app.db"}, "The folder /dev/null"),  # like a read-only folder
         ({"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
         ({"PORT": "opensesame"}, "PORT: "),

@@ -22,7 +22,6 @@ from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, install_only
-from tests.opportune.test_imports import unlisted
 
 EVERY_TYPE = (
     *("title:str:120", "slug:slug", "body:markdown", "words:text:500:optional", "price:money:USD:min=0"),

@@ -98,11 +98,11 @@ def test_compatible_change_is_not_reported(sqlite_sample: SampleFeatures, lines:
 def test_handover_refuses_incompatible_migration(
     sqlite_sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sample.make_by_hand("library", NEW_TABLE)
-    sample.migrate()
-    sample.make_by_hand("library", 'op.drop_table("library_book")')
-    startup.check_compatibility(sample.settings, sample.graph)
-    assert "library.0002_by_hand: The old version may fail: it reads and" in capsys.readouterr().err
+    sqlite_sample.make_by_hand("library", NEW_TABLE)
+    sqlite_sample.migrate()
+    sqlite_sample.make_by_hand("library", 'op.drop_table("library_book")')
+    startup.check_compatibility(sqlite_sample.settings, sqlite_sample.graph)
+    assert "library.0002_by_hand: The old version may fail: it uses" in capsys.readouterr().err
     monkeypatch.setenv(READY_VARIABLE, "7")
     with pytest.raises(OperatorError, match=r"^library\.0002_by_hand cannot be applied while the old version runs\."):
-        startup.check_compatibility(sample.settings, sample.graph)
+        startup.check_compatibility(sqlite_sample.settings, sqlite_sample.graph)

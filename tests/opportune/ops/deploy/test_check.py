@@ -227,7 +227,7 @@ def test_environment_wins_over_the_file(project: Path, oppman: Oppman, write_env
     assert out.endswith("No errors found.\n")
     code, out, err = oppman("deploy", "check", "render", "--free", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
     assert (code, err) == (1, "Fix this error.\n")
-    assert "error: MAIL_URL wants port 587" in out
+    assert "error: MAIL_URL uses port 587" in out
     assert KEY not in out
 
 
@@ -264,9 +264,6 @@ def test_open_question_without_terminal_is_a_usage_error(oppman: Oppman, write_e
     assert "--paid or --free" in err
     assert oppman("deploy", "check", "render", "--yes").code == 0
     assert oppman("deploy", "check", "render", "--no-input").code == 0
-    path = project / ENV_PRODUCTION
-    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
-    assert "own domain? Add --domain" in oppman("deploy", "check", "render", "--free").err
 
 
 @pytest.mark.usefixtures("render_without_base_url")
@@ -281,9 +278,9 @@ def test_all_open_questions_are_reported_in_one_run(oppman: Oppman) -> None:
 def test_railway_allows_mail_servers_only_on_the_plan_pro(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("railway")
     mail = {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}
-    asked = oppman("deploy", "check", "railway", **mail)
-    assert asked.code == 2
-    assert "Is it the plan Pro or a larger one? Add --paid or --free" in asked.err
+    result = oppman("deploy", "check", "railway", **mail)
+    assert result.code == 2
+    assert "Is it the plan Pro or a larger one? Add --paid or --free" in result.err
     code, out, _ = oppman("deploy", "check", "railway", "--free", **mail)
     assert code == 1
     assert "MAIL_URL uses port 587, which Railway blocks on plans below Pro" in out
@@ -303,7 +300,7 @@ def test_terminal_prompts_for_open_questions(oppman: Oppman, monkeypatch: pytest
         monkeypatch.setattr(typer, name, reply)
     code, out, _ = oppman("deploy", "check", "render", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
     assert code == 1
-    assert asked == ["Is it a paid plan?", "Does the site have its own domain? Enter its name, or nothing:"]
+    assert questions == ["Is it a paid plan?", "Does the site have its own domain? Enter its name, or nothing:"]
     assert "set BASE_URL=https://books.lisbon.pt" in out
     assert "MAIL_URL" not in out
 

@@ -116,8 +116,8 @@ def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monk
     [
         (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Choose from fly, render, "),
         (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Choose from fly, render, "),
-        (("fly", "--name", "My Site"), 1, "'My Site' is no name for a site"),
-        (("linux", "--domain", "nowhere"), 1, "'nowhere' is no domain"),
+        (("fly", "--name", "My Site"), 1, "'My Site' is not a valid name"),
+        (("linux", "--domain", "nowhere"), 1, "'nowhere' is not a domain"),
     ],
 )
 def test_invalid_argument_is_one_line(
