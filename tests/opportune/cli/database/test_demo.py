@@ -63,8 +63,8 @@ async def test_clear_removes_only_the_demo(oppman: Oppman, database_url: str, da
     await make_user(database, "ada@example.com")
     await run(oppman, database_url, "load")
 
-    assert await run(oppman, database_url, "clear") == (0, "people: 2 removed\n", "")
-    assert await run(oppman, database_url, "clear") == (0, "people: 0 removed\n", "")
+    assert await run(oppman, database_url, "clear") == (0, "people: 2 deleted\n", "")
+    assert await run(oppman, database_url, "clear") == (0, "people: 0 deleted\n", "")
     assert await emails(database) == ["ada@example.com"]
 
 
@@ -83,7 +83,7 @@ async def test_production_is_not_filled_with_demo_data(oppman: Oppman, database_
     code, out, err = await run(oppman, database_url, "load", **production)
 
     assert (code, out) == (1, "")
-    assert "not for production" in err
+    assert "cannot be loaded in production" in err
     assert await emails(database) == []
 
 

@@ -22,6 +22,7 @@ from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, install_only
+from tests.opportune.test_imports import unlisted
 
 EVERY_TYPE = (
     *("title:str:120", "slug:slug", "body:markdown", "words:text:500:optional", "price:money:USD:min=0"),
@@ -175,7 +176,7 @@ def test_generated_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -
 def test_generated_code_uses_public_imports(made: tuple[Path, RunCommand]) -> None:
     files = [file for name in ("blog", "news", "notes", "shop") for file in made[0].glob(f"*/{name}/*.py")]
     assert len(files) > 15
-    assert {file.name: imports for file in files if (imports := deeper(file.read_text()))} == {}
+    assert {file.name: imports for file in files if (imports := unlisted(file.read_text()))} == {}
 
 
 def sources(folder: Path) -> dict[str, str]:
