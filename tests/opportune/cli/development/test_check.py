@@ -288,7 +288,7 @@ def test_try_reports_unreachable_backup_place(oppman: Oppman, database_url: str,
     assert oppman("check", **environ).code == 0
     code, out, _ = oppman("check", "--try", **environ)
     assert code == 1
-    assert f"error: s3://127.0.0.1:{unused_tcp_port}/b does not take or give backups: nobody answers there.\n" in out
+    assert f"error: s3://127.0.0.1:{unused_tcp_port}/b cannot be used for backups: nobody answers there.\n" in out
 
 
 def test_misspelt_setting_is_a_warning(oppman: Oppman, database_url: str, folder: Path) -> None:

@@ -80,7 +80,7 @@ def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
     for ends in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
         refuse_parts(books.graph, "library", ends)
     for ends in (["2"], ["1", "2"], ["2", "3"]):
-        with pytest.raises(OperatorError, match="Only all migrations of a feature can become one"):
+        with pytest.raises(OperatorError, match="Only all migrations of a feature can be squashed"):
             refuse_parts(books.graph, "library", ends)
     with pytest.raises(OperatorError, match="library has no migration '9'"):
         refuse_parts(books.graph, "library", ["9"])
