@@ -1,4 +1,4 @@
-"""Uploaded files: in a folder, a bucket or the database, private unless a signed address is given out."""
+"""Uploaded files in a folder, a bucket or the database. Private files open only with a signed URL."""
 
 from opportune.storage.factory import open_storage
 from opportune.storage.images import ImageRefusedError, shrink

@@ -1,4 +1,4 @@
-"""Files in a bucket of a service that speaks S3, by obstore."""
+"""Files in an S3 bucket, with obstore."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OPERATION_TIMEOUT_SECONDS = 15.0
-"""Seconds for one operation with its repetitions."""
+"""Seconds for one operation with retries."""
 CONNECT_TIMEOUT, RESPONSE_TIMEOUT = timedelta(seconds=3), timedelta(seconds=10)
 ERROR_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
 UNREACHABLE = "error sending request"
 
 
 class BucketStorage(Storage):
-    """Storage in a bucket. Nothing is opened before the first file."""
+    """Storage in a bucket. The client opens with the first file."""
 
     def __init__(self, bucket: Bucket, signer: URLSigner, timeout_seconds: float = OPERATION_TIMEOUT_SECONDS) -> None:
         self.bucket = bucket
@@ -37,17 +37,17 @@ class BucketStorage(Storage):
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
         try:
-            async with self._answering() as store:
+            async with self._client() as store:
                 await store.put_async(name, content, attributes=attributes(content_type))
         except FileNotFoundError as error:
-            logger.error("storage: there is no bucket %s", self.bucket.label)
+            logger.error("storage: the bucket %s does not exist", self.bucket.label)
             raise StorageError from error
 
     async def read(self, name: str) -> bytes:
         if not is_name(name):
             raise MissingFileError(name)
         try:
-            async with self._answering() as store:
+            async with self._client() as store:
                 return bytes(await (await store.get_async(name)).bytes_async())
         except FileNotFoundError as error:
             raise MissingFileError(name) from error
@@ -56,7 +56,7 @@ class BucketStorage(Storage):
         if not is_name(name):
             raise MissingFileError(name)
         try:
-            async with self._answering() as store:
+            async with self._client() as store:
                 size = (await store.head_async(name))["size"]
                 stop = min(stop, size)
                 content = await store.get_range_async(name, start=start, end=stop) if start < stop else b""
@@ -67,48 +67,48 @@ class BucketStorage(Storage):
     async def delete(self, name: str) -> None:
         if is_name(name):
             with suppress(FileNotFoundError):
-                async with self._answering() as store:
+                async with self._client() as store:
                     await store.delete_async(name)
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        """URL of the service itself. That cannot sign a name for keeping the file: such an address is one of ours."""
+        """Return a URL of the service, or of this site with `download_as`, which the service cannot sign."""
         if download_as or not is_name(name):
             return self._signer.sign_url(name, seconds, download_as)
         from obstore import sign_async
 
-        async with self._answering() as store:
+        async with self._client() as store:
             return await sign_async(store, "GET", name, timedelta(seconds=seconds))
 
     async def check(self) -> str:
         try:
-            async with self._answering(level=logging.DEBUG) as store:
+            async with self._client(level=logging.DEBUG) as store:
                 await store.list_with_delimiter_async()
         except StorageError as error:
-            return f"{self.bucket.label} does not answer as it should: {summarize(error.__cause__)}."
+            return f"{self.bucket.label} failed: {summarize(error.__cause__)}."
         return ""
 
     @asynccontextmanager
-    async def _answering(self, level: int = logging.ERROR) -> "AsyncIterator[S3Store]":
-        """The client, for one operation. Raises StorageError; FileNotFoundError where bucket or file are not there."""
+    async def _client(self, level: int = logging.ERROR) -> "AsyncIterator[S3Store]":
+        """Yield the client for one operation. Raises StorageError, or FileNotFoundError for bucket and file."""
         from obstore.exceptions import BaseError
 
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                yield self._opened()
+                yield self._open()
         except FileNotFoundError:
             raise
         except (BaseError, OSError, ValueError) as error:
             logger.log(level, "storage: %s: %s", self.bucket.label, summarize(error))
             raise StorageError from error
 
-    def _opened(self) -> "S3Store":
+    def _open(self) -> "S3Store":
         if self._store is None:
             self._store = open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=self._timeout_seconds))
         return self._store
 
 
 def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: timedelta) -> "S3Store":
-    """A client of the bucket. Nothing is asked yet."""
+    """Return a client of the bucket without connecting."""
     from obstore.store import S3Store
 
     config: S3Config = {"endpoint": bucket.origin, "region": bucket.region}
@@ -128,17 +128,17 @@ def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: time
 
 
 def attributes(content_type: str) -> "Attributes":
-    """Headers that the service sends with a file. Pictures may be shown; everything else is a download."""
-    about: Attributes = {"Content-Type": content_type, "Cache-Control": "private, max-age=3600"}
+    """Return the headers that the service sends with a file. Only images are shown inline."""
+    headers: Attributes = {"Content-Type": content_type, "Cache-Control": "private, max-age=3600"}
     if content_type not in CONTENT_TYPES:
-        about["Content-Disposition"] = "attachment"
-    return about
+        headers["Content-Disposition"] = "attachment"
+    return headers
 
 
 def summarize(error: BaseException | None) -> str:
-    """What the service says, or the first of many lines: it names the bucket and the file, and no key."""
-    words = str(error)
-    if UNREACHABLE in words:
-        return "nobody answers there"
-    said = ERROR_MESSAGE.search(words)
-    return (said[1] if said else words.partition("\n")[0]).rstrip(".") or type(error).__name__
+    """Return the message of the service or the first line of the error. Neither contains a key."""
+    text = str(error)
+    if UNREACHABLE in text:
+        return "the host does not answer"
+    match = ERROR_MESSAGE.search(text)
+    return (match[1] if match else text.partition("\n")[0]).rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Files in the site's own database, for hosts without a disk and people without a bucket."""
+"""Files in the database of the site, for hosts without a disk or a bucket."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -29,13 +29,13 @@ from opportune.storage.storage import (
 logger = logging.getLogger(__name__)
 
 PIECE_BYTES = 64 * 1024
-"""Bytes of a row: `copydb` and backups hold 500 of them in memory."""
+"""Bytes per row. `copydb` and backups hold 500 rows in memory."""
 PIECES_PER_STATEMENT = 8
 MAX_POSITION = 2**31 - 1
 
 
 class DatabaseStorage(Storage):
-    """Storage in two tables. A file is there whole or not at all, and nothing is larger in memory than some pieces."""
+    """Storage in two tables. Files are written in one transaction, and in pieces to save memory."""
 
     def __init__(self, place: DatabaseFiles, signer: URLSigner, database: Database) -> None:
         self.place = place
@@ -43,18 +43,18 @@ class DatabaseStorage(Storage):
         self._database = database
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
-        del content_type  # the suffix tells
+        del content_type  # the suffix determines it
         if not is_name(name):
             raise MissingFileError(name)
         if len(content) > self.place.max_file_megabytes * MEGABYTE_BYTES:
             raise FileTooLargeError(self.place.max_file_megabytes)
-        with suppress(IntegrityError):  # a copy that two visitors have drawn at the same moment
-            async with self._answering(), self._database.writer() as session:
+        with suppress(IntegrityError):  # two requests have stored the same copy
+            async with self._handle_errors(), self._database.writer() as session:
                 await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
                 await self._require_room(session, len(content))
                 row = {"name": name, "size_bytes": len(content), "created_at": utc_now()}
-                added = insert(StoredFile).values(row).returning(col(StoredFile.id))
-                file_id = (await session.execute(added)).scalar_one()
+                new_file = insert(StoredFile).values(row).returning(col(StoredFile.id))
+                file_id = (await session.execute(new_file)).scalar_one()
                 for first in range(0, len(content), PIECE_BYTES * PIECES_PER_STATEMENT):
                     await session.execute(insert(StoredPiece), _pieces(file_id, content, first))
 
@@ -65,14 +65,14 @@ class DatabaseStorage(Storage):
         if not is_name(name):
             raise MissingFileError(name)
         first, last = start // PIECE_BYTES, (stop - 1) // PIECE_BYTES
-        wanted = and_(col(StoredPiece.file_id) == col(StoredFile.id), col(StoredPiece.position).between(first, last))
+        in_range = col(StoredPiece.position).between(first, last)
         query = (
             select(col(StoredFile.size_bytes), col(StoredPiece.content))
-            .outerjoin(StoredPiece, wanted)
+            .outerjoin(StoredPiece, and_(col(StoredPiece.file_id) == col(StoredFile.id), in_range))
             .where(col(StoredFile.name) == name)
             .order_by(col(StoredPiece.position))
         )
-        async with self._answering(), self._database.reader(fresh=True) as session:
+        async with self._handle_errors(), self._database.reader(fresh=True) as session:
             rows = (await session.execute(query)).all()
         if not rows:
             raise MissingFileError(name)
@@ -81,7 +81,7 @@ class DatabaseStorage(Storage):
 
     async def delete(self, name: str) -> None:
         if is_name(name):
-            async with self._answering(), self._database.writer() as session:
+            async with self._handle_errors(), self._database.writer() as session:
                 await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
@@ -92,22 +92,22 @@ class DatabaseStorage(Storage):
             async with self._database.reader(fresh=True) as session:
                 total = await _total_bytes(session)
         except (DBAPIError, PoolTimeoutError) as error:
-            return f"Files cannot be kept in the database: {explain(error, self._database.url)}"
+            return f"Files cannot be stored in the database: {explain(error, self._database.url)}"
         if total < self.place.max_total_megabytes * MEGABYTE_BYTES:
             return ""
         return (
-            f"Files take {total // MEGABYTE_BYTES:,} MB of the database, and may take "
-            f"{self.place.max_total_megabytes:,}: nothing more is kept. Raise max_total_megabytes in STORAGE_URL."
+            f"Files use {total // MEGABYTE_BYTES:,} MB of the database, and the limit is "
+            f"{self.place.max_total_megabytes:,} MB: no more files are saved. Raise max_total_megabytes in STORAGE_URL."
         )
 
     async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:
-        await acquire_advisory_lock(session, "opfile")  # or two at once would both take the last room
+        await acquire_advisory_lock(session, "opfile")  # concurrent uploads must not exceed the limit together
         if await _total_bytes(session) + more_bytes > self.place.max_total_megabytes * MEGABYTE_BYTES:
-            logger.error("storage: the files would take more than max_total_megabytes of STORAGE_URL")
+            logger.error("storage: the files would exceed max_total_megabytes in STORAGE_URL")
             raise StorageFullError(self.place.max_total_megabytes)
 
     @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
+    async def _handle_errors(self) -> AsyncIterator[None]:
         try:
             yield
         except IntegrityError:
@@ -118,7 +118,7 @@ class DatabaseStorage(Storage):
 
 
 def _pieces(file_id: int, content: bytes, first: int) -> list[dict[str, object]]:
-    """The rows of some pieces, from a byte on."""
+    """Return the rows of one statement, from the byte `first`."""
     starts = range(first, min(len(content), first + PIECE_BYTES * PIECES_PER_STATEMENT), PIECE_BYTES)
     return [
         {"file_id": file_id, "position": start // PIECE_BYTES, "content": content[start : start + PIECE_BYTES]}

@@ -1,4 +1,4 @@
-"""Opens the storage that STORAGE_URL names."""
+"""Open the storage of STORAGE_URL."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def open_storage(settings: Settings, database: "Database | None" = None) -> Storage:
-    """Open the storage that STORAGE_URL names, without touching disk or network.
+    """Open the storage of STORAGE_URL without using disk or network.
 
-    `database` is the process's own, where it has one already: STORAGE_URL=database: asks that.
+    STORAGE_URL=database: uses `database` if it is given.
 
     Raises:
-        OperatorError: the address is malformed.
+        OperatorError: the URL is invalid.
     """
     place, signer = parse_storage_url(settings), URLSigner.of(settings)
     if isinstance(place, Path):

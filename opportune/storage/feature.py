@@ -1,4 +1,4 @@
 from opportune.feature import Feature
 from opportune.storage import routes
 
-storage = Feature(name="storage", summary="Uploaded files and their signed addresses.", routes=routes.router)
+storage = Feature(name="storage", summary="Uploaded files and their signed URLs.", routes=routes.router)

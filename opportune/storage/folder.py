@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NOT_FOLLOWED = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+OPEN_WITHOUT_LINKS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class FolderStorage(Storage):
-    """Storage in a folder. Each file is this user's alone, and there whole or not at all."""
+    """Storage in a folder. Files belong to this user only and are written atomically."""
 
     def __init__(self, folder: Path, signer: URLSigner) -> None:
         self.folder = folder.resolve()
         self._signer = signer
 
     @cached_property
-    def data_loss_warning(self) -> str:  # type: ignore[override]  # asks the disk, and only once
+    def data_loss_warning(self) -> str:  # type: ignore[override]  # reads the disk once
         if not is_ephemeral(self.folder):
             return ""
         return (
@@ -39,18 +39,18 @@ class FolderStorage(Storage):
         )
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
-        del content_type  # the suffix tells
-        await self._do(self._write, self._path(name), content)
+        del content_type  # the suffix determines it
+        await self._run(self._write, self._path(name), content)
 
     async def read(self, name: str) -> bytes:
-        return await self._do(self._read, self._path(name))
+        return await self._run(self._read, self._path(name))
 
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
-        return await self._do(self._read_part, self._path(name), start, stop)
+        return await self._run(self._read_part, self._path(name), start, stop)
 
     async def delete(self, name: str) -> None:
         if is_name(name):
-            await self._do(self._delete, self._path(name))
+            await self._run(self._delete, self._path(name))
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         return self._signer.sign_url(name, seconds, download_as)
@@ -59,16 +59,16 @@ class FolderStorage(Storage):
         try:
             return await asyncio.to_thread(self._check)
         except OSError as error:
-            return f"{self.folder} cannot be looked at: {error.strerror}."
+            return f"{self.folder} cannot be read: {error.strerror}."
 
     def _path(self, name: str) -> Path:
         if not is_name(name):
             raise MissingFileError(name)
         return self.folder / name
 
-    async def _do(self, work: Callable[..., T], path: Path, *arguments: object) -> T:
+    async def _run(self, function: Callable[..., T], path: Path, *arguments: object) -> T:
         try:
-            return await asyncio.to_thread(work, path, *arguments)
+            return await asyncio.to_thread(function, path, *arguments)
         except OSError as error:
             logger.error("storage: %s: %s", self.folder, error.strerror)
             raise (DiskFullError if is_full(error) else StorageError) from error
@@ -82,19 +82,19 @@ class FolderStorage(Storage):
             file.write(content)
 
     def _read(self, path: Path) -> bytes:
-        with self._opened(path) as file:
+        with self._open(path) as file:
             return file.read()
 
     def _read_part(self, path: Path, start: int, stop: int) -> tuple[bytes, int]:
-        with self._opened(path) as file:
+        with self._open(path) as file:
             file.seek(start)
             return file.read(max(0, stop - start)), os.fstat(file.fileno()).st_size
 
-    def _opened(self, path: Path) -> BinaryIO:
+    def _open(self, path: Path) -> BinaryIO:
         if not (self._is_within(path) and path.is_file()):
             raise MissingFileError(path.name)
         try:
-            return open(os.open(path, NOT_FOLLOWED), "rb")
+            return open(os.open(path, OPEN_WITHOUT_LINKS), "rb")
         except FileNotFoundError as error:
             raise MissingFileError(path.name) from error
 
@@ -103,13 +103,13 @@ class FolderStorage(Storage):
             path.unlink(missing_ok=True)
 
     def _is_within(self, path: Path) -> bool:
-        """Whether no link on the way leads elsewhere."""
+        """Return True if no symbolic link leads out of the folder."""
         return path.resolve() == self.folder / path.relative_to(self.folder)
 
     def _check(self) -> str:
-        near = next(path for path in (self.folder, *self.folder.parents) if path.exists())
-        if not near.is_dir():
-            return f"{near} is no folder: set STORAGE_URL to another place, or remove it."
-        if not os.access(near, os.W_OK | os.X_OK):
-            return f"This user may not write to {near}: change its owner, or set STORAGE_URL to another place."
+        existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        if not existing.is_dir():
+            return f"{existing} is not a folder: set STORAGE_URL to another place, or remove it."
+        if not os.access(existing, os.W_OK | os.X_OK):
+            return f"This user may not write to {existing}: change its owner, or set STORAGE_URL to another place."
         return ""

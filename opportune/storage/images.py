@@ -1,4 +1,4 @@
-"""Pictures from strangers: looked at by their content, and drawn anew before they are shown."""
+"""Checks uploaded images by their content and re-encodes them before they are shown."""
 
 import asyncio
 import struct
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CONTENT_TYPES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif"}
-"""The kinds that are taken, with the suffix of each."""
+"""The accepted content types with their suffixes."""
 MAX_MEGAPIXELS, MAX_JPEG_MEGAPIXELS = 20, 50
-"""What the cameras of telephones take. Either takes 300 MB to be drawn: JPEG is drawn small from the start."""
+"""Enough for cameras of phones. Decoding takes at most 300 MB, since JPEG is decoded at a smaller size."""
 
-# Pillow names a picture of several, as some telephones take them, by a name of its own.
+# MPO is a JPEG file with several images, as some phones write it.
 FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
-# Bytes that a browser or a server could run, anywhere in a file.
+# Byte strings that a browser or a server could run.
 ACTIVE_CONTENT = (b"<script", b"<!doctype", b"<html", b"<?php")
 # Errors that Pillow raises for broken files.
 DECODING_ERRORS = (
@@ -46,41 +46,41 @@ NOT_ONLY_A_PICTURE = "This file holds more than a picture. Please save it as a n
 
 
 class ImageRefusedError(ValueError):
-    """A picture that is not taken; the message says why to the person who sent it."""
+    """The image is not accepted. The message tells the user why."""
 
 
 async def check_image(content: bytes) -> str:
-    """Check that a picture can be drawn, and give its content type.
+    """Check that an image can be decoded, and return its content type.
 
     Raises:
-        ImageRefusedError: it is none.
+        ImageRefusedError: the file is not an accepted image.
     """
-    return await asyncio.get_running_loop().run_in_executor(_artist(), _check, content)
+    return await asyncio.get_running_loop().run_in_executor(_executor(), _check, content)
 
 
 async def shrink(content: bytes, largest: int = 1024, *, kind: Literal["WEBP", "JPEG"] = "WEBP") -> bytes:
-    """Redraw a picture, upright, with neither side longer than that, and without what else was in the file.
+    """Re-encode an image upright, with no side longer than `largest` pixels and without metadata.
 
-    A JPEG can be read by any program; transparent parts become white.
+    In a JPEG, transparent parts become white.
 
     Raises:
-        ImageRefusedError: it cannot be drawn.
+        ImageRefusedError: the image cannot be decoded.
     """
-    return await asyncio.get_running_loop().run_in_executor(_artist(), _shrink, content, largest, kind)
+    return await asyncio.get_running_loop().run_in_executor(_executor(), _shrink, content, largest, kind)
 
 
 @cache
-def _artist() -> "ThreadPoolExecutor":
-    """One picture at a time: drawing takes much memory, and all of one core."""
+def _executor() -> "ThreadPoolExecutor":
+    """Return an executor for one image at a time, since decoding takes much memory and a whole core."""
     return ThreadPoolExecutor(1, "images")
 
 
 def _check(content: bytes) -> str:
-    with _opened(content) as image:
+    with _open(content) as image:
         kind = FORMATS[image.format or ""]
-        _draw(image, 1)
+        _decode(image, 1)
     lower = content.lower()
-    if any(program in lower for program in ACTIVE_CONTENT) or zipfile.is_zipfile(BytesIO(content)):
+    if any(code in lower for code in ACTIVE_CONTENT) or zipfile.is_zipfile(BytesIO(content)):
         raise ImageRefusedError(NOT_ONLY_A_PICTURE)
     return kind
 
@@ -88,12 +88,12 @@ def _check(content: bytes) -> str:
 def _shrink(content: bytes, largest: int, kind: str) -> bytes:
     from PIL import Image, ImageOps
 
-    with _opened(content) as image:
-        _draw(image, largest)
-        small = _in_usual_mode(image)
+    with _open(content) as image:
+        _decode(image, largest)
+        small = _in_scalable_mode(image)
         small.thumbnail((largest, largest))
         upright = _in_srgb(ImageOps.exif_transpose(small))
-        upright.info.clear()  # Pillow would write a profile that it finds there
+        upright.info.clear()  # or Pillow would write the colour profile
         if kind == "JPEG" and upright.mode == "RGBA":
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
         target = BytesIO()
@@ -102,8 +102,8 @@ def _shrink(content: bytes, largest: int, kind: str) -> bytes:
 
 
 @contextmanager
-def _opened(content: bytes) -> "Iterator[Image.Image]":
-    """A picture of which only the header has been read."""
+def _open(content: bytes) -> "Iterator[Image.Image]":
+    """Yield an image with only the header read."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -121,36 +121,36 @@ def _opened(content: bytes) -> "Iterator[Image.Image]":
 
 
 def _refuse_bomb(image: "Image.Image") -> None:
-    most = MAX_JPEG_MEGAPIXELS if FORMATS[image.format or ""] == "image/jpeg" else MAX_MEGAPIXELS
-    if image.width * image.height > most * 1_000_000:
+    max_megapixels = MAX_JPEG_MEGAPIXELS if FORMATS[image.format or ""] == "image/jpeg" else MAX_MEGAPIXELS
+    if image.width * image.height > max_megapixels * 1_000_000:
         raise ImageRefusedError(TOO_MANY_PIXELS)
 
 
-def _draw(image: "Image.Image", least: int) -> None:
-    """Decode it all; a JPEG no larger than is needed for sides of `least`, which takes an eighth of the time."""
-    image.draft(None, (least, least))
+def _decode(image: "Image.Image", min_side: int) -> None:
+    """Decode the image. A JPEG is decoded at the smallest size with sides of `min_side`, up to 8 times faster."""
+    image.draft(None, (min_side, min_side))
     image.load()
 
 
-def _in_usual_mode(image: "Image.Image") -> "Image.Image":
-    """One that can be made smaller without loss."""
-    if image.mode.startswith("I"):  # 65,536 shades of grey, of which Pillow's own conversion takes the darkest 256
+def _in_scalable_mode(image: "Image.Image") -> "Image.Image":
+    """Convert the image to a mode that can be scaled without loss."""
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to 255
         return image.point(lambda shade: shade * (1 / 256)).convert("L")
-    has_more = image.mode in ("P", "PA", "LA") or (image.mode != "RGBA" and image.has_transparency_data)
-    return image.convert("RGBA") if has_more else image
+    has_palette_or_alpha = image.mode in ("P", "PA", "LA") or (image.mode != "RGBA" and image.has_transparency_data)
+    return image.convert("RGBA") if has_palette_or_alpha else image
 
 
 def _in_srgb(image: "Image.Image") -> "Image.Image":
-    """In the colours that every screen takes it to be in."""
+    """Convert the image to the sRGB colour space."""
     from PIL import ImageCms
 
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     if profile := image.info.get("icc_profile"):
         try:
-            own, screen = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(image, own, screen, outputMode=mode)
+            profile_of_image, srgb = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, profile_of_image, srgb, outputMode=mode)
         except (ImageCms.PyCMSError, OSError):
-            pass  # a profile that is broken, or of another kind of picture
+            pass  # the profile is broken or does not fit the mode
         else:
             return converted or image
     return image.convert(mode)

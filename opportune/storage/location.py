@@ -1,4 +1,4 @@
-"""Parses STORAGE_URL, and other settings that name a folder or a bucket."""
+"""Parses STORAGE_URL and BACKUP_URL."""
 
 import re
 from collections.abc import Collection
@@ -23,10 +23,10 @@ BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of a service that speaks S3; without a key the environment or the machine's role has one."""
+    """An S3 bucket. Without a key, the key comes from the environment or the role of the machine."""
 
     host: str
-    """With its port, if that is not the usual one."""
+    """With the port unless it is the default."""
     name: str
     prefix: str = ""
     region: str = "us-east-1"
@@ -45,7 +45,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class DatabaseFiles:
-    """The site's own database, and what files may take of it."""
+    """The database of the site, with limits for files."""
 
     max_file_megabytes: int = 10
     max_total_megabytes: int = 200
@@ -56,10 +56,10 @@ Place = Path | Bucket | DatabaseFiles
 
 
 def parse_storage_url(settings: Settings) -> Place:
-    """Parse STORAGE_URL: a folder, as an absolute path, a bucket, or the database.
+    """Parse STORAGE_URL into an absolute path, a bucket or the database.
 
     Raises:
-        OperatorError: the setting is malformed; the line shows nothing of a secret.
+        OperatorError: the setting is invalid. The message contains no secret.
     """
     return _parse(settings.storage_url.get_secret_value(), "STORAGE_URL")
 
@@ -68,7 +68,7 @@ def parse_backup_url(text: str) -> Path | Bucket:
     """Parse BACKUP_URL.
 
     Raises:
-        OperatorError: as above; also where it names the database, which is what is backed up.
+        OperatorError: the setting is invalid or names the database.
     """
     place = _parse(text, "BACKUP_URL")
     if isinstance(place, DatabaseFiles):
@@ -85,7 +85,7 @@ def _parse(text: str, setting: str) -> Place:
             return _bucket(rest.removeprefix("//"))
         if scheme == "database":
             return _database(rest)
-        raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - like the others
+        raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - handled below
     except ValueError as error:
         raise OperatorError(f"{setting} {error}. {EXAMPLES[setting]}") from None
 
@@ -106,12 +106,12 @@ def _folder(text: str) -> Path:
 
 
 def _bucket(text: str) -> Bucket:
-    # The last @: providers make secrets with any character, and not everybody escapes them.
+    # Split at the last @, since secrets may contain an unescaped @.
     credentials, _, address = text.rpartition("@")
     key, _, secret = credentials.partition(":")
     if bool(key) != bool(secret):
         raise ValueError("has a key without a secret, or a secret without a key")
-    host, name, prefix, query = _parts(address)
+    host, name, prefix, query = _split_address(address)
     options = _options(query, OPTIONS)
     if (tls := options.get("tls", "true")) not in BOOLEANS:
         raise ValueError("says neither tls=true nor tls=false")
@@ -137,21 +137,21 @@ def _options(query: str, known: Collection[str]) -> dict[str, str]:
     return options
 
 
-def _parts(address: str) -> tuple[str, str, str, str]:
-    """Host with port, bucket, folder in the bucket, query."""
+def _split_address(address: str) -> tuple[str, str, str, str]:
+    """Return host with port, bucket, folder in the bucket and query."""
     try:
         parts = urlsplit(f"s3://{address}")
-        usual = parts.port is None or parts.port
+        has_valid_port = parts.port is None or parts.port > 0
     except ValueError:
         raise ValueError("has a host or port that is none") from None
     name, _, prefix = parts.path.strip("/").partition("/")
-    if not (HOST.fullmatch(parts.netloc) and name and usual):
+    if not (HOST.fullmatch(parts.netloc) and name and has_valid_port):
         raise ValueError("lacks the host or the bucket")
     return parts.netloc, name, prefix, parts.query
 
 
 def _region_of(host: str) -> str:
-    """Amazon's own hosts tell it; most other services take any."""
+    """Return the region in an Amazon host, or the default. Most other services accept any region."""
     match host.split("."):
         case ["s3", region, "amazonaws", "com", *_]:
             return region

@@ -1,4 +1,4 @@
-"""Tables of the files that STORAGE_URL=database: keeps. The feature jobs, which every site has, brings them."""
+"""Tables of files for STORAGE_URL=database:. They belong to the feature jobs, which every site has."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from opportune.db.models.model import Model, ModelBase, utc_now
 
 
 class StoredFile(Model, table=True):
-    """A file that is kept in the database, whose content is in pieces."""
+    """A file in the database. Its content is in pieces."""
 
     __tablename__ = "jobs_file"
 
@@ -21,7 +21,7 @@ class StoredFile(Model, table=True):
 
 
 class StoredPiece(ModelBase, table=True):
-    """A piece of a file. All are of one length but the last: any of them is found without the others."""
+    """A piece of a file. All pieces but the last have the same length, so a range needs only its pieces."""
 
     __tablename__ = "jobs_file_piece"
 

@@ -1,4 +1,4 @@
-"""Folders whose pictures anybody may see, by addresses that never change, and smaller copies of them."""
+"""Public folders, whose files have permanent URLs, and smaller copies of images."""
 
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -15,10 +15,10 @@ _sizes: dict[str, set[int]] = {}
 
 
 def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> None:
-    """Say whether anybody may see what is in a folder, and in which sizes it is shown besides.
+    """Declare whether a folder is public, and the sizes of copies of its images.
 
     Raises:
-        OperatorError: it was declared otherwise: what is private in one place would be public by the other.
+        OperatorError: the folder is both public and private.
     """
     if _public.setdefault(folder, is_public) != is_public:
         raise OperatorError(f"Files in {folder!r} are public in one field and not in another: give one its own folder.")
@@ -26,7 +26,7 @@ def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> Non
 
 
 def is_public(name: str) -> bool:
-    """Whether a file, or the original of this copy, is in a public folder."""
+    """Return True if the file, or the original of the copy, is in a public folder."""
     return _public.get(name.rpartition("/")[0], False) or _public.get(_original_of(name)[0].rpartition("/")[0], False)
 
 
@@ -35,13 +35,13 @@ def public_url(name: str) -> str:
 
 
 def copy_name(name: str, size: int) -> str:
-    """The name of a picture's copy whose longer side has so many pixels."""
+    """Return the name of the copy with `size` pixels on the longer side."""
     folder, _, file = name.rpartition("/")
     return f"{folder}/{size}/{file.rpartition('.')[0]}.webp"
 
 
 def copy_names(name: str) -> list[str]:
-    """Return the names of all possible copies of a picture."""
+    """Return the names of all possible copies of an image."""
     return [copy_name(name, size) for size in sorted(_sizes.get(name.rpartition("/")[0], ()))]
 
 
@@ -52,7 +52,7 @@ async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> b
 
 
 async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple[bytes, int]:
-    """Read as `Storage.read_part`; a copy of a size that was declared later than its picture was sent is drawn now."""
+    """Read as `Storage.read_part`, and create a missing copy of a declared size first."""
     try:
         return await storage.read_part(name, start, stop)
     except MissingFileError:

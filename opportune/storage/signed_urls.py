@@ -1,4 +1,4 @@
-"""Signed URLs of this site, which show one file for a while to whoever has them."""
+"""Signed URLs of this site, which open one file for a limited time."""
 
 import hmac
 import time
@@ -15,10 +15,10 @@ FILES_PATH = "/files"
 
 @dataclass(frozen=True)
 class URLSigner:
-    """Signs the name of a file, the time until which it may be seen, and the name to download it as."""
+    """Signs the name of a file, the time of expiry and the name for downloads."""
 
     keys: Sequence[str]
-    """The first one signs; the others are older, and addresses that they have signed still open."""
+    """The first key signs. URLs signed with the other, older keys remain valid."""
 
     @classmethod
     def of(cls, settings: Settings) -> "URLSigner":
@@ -36,6 +36,6 @@ class URLSigner:
         return [hmac.new(key.encode(), message, sha256).hexdigest() for key in self.keys]
 
     def is_valid(self, signature: str, name: str, until: str, download_as: str) -> bool:
-        """Whether the signature is ours; the URL may have expired."""
-        given, ours = signature.encode(errors="replace"), self.signatures(name, until, download_as)
-        return any(hmac.compare_digest(given, each.encode()) for each in ours)
+        """Return True if the signature is valid. The URL may have expired."""
+        given, valid = signature.encode(errors="replace"), self.signatures(name, until, download_as)
+        return any(hmac.compare_digest(given, other.encode()) for other in valid)

@@ -1,4 +1,4 @@
-"""The interface of storages, wherever the files are."""
+"""The interface of all storages."""
 
 import re
 from abc import ABC, abstractmethod
@@ -10,23 +10,23 @@ from fastapi import Depends, Request
 from opportune.errors import NotFound
 
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
-UNAVAILABLE = "Files cannot be kept or shown at the moment. Try again in a few minutes."
+UNAVAILABLE = "Files cannot be saved or shown at the moment. Try again in a few minutes."
 
 
 class StorageError(Exception):
-    """The storage does not answer. A form that gets this keeps what was typed and says so; else it is a 503.
+    """The storage failed. Forms show the message and keep the input; other routes return the status.
 
-    The message is a sentence for the visitor; the log has the reason.
+    The message is for the visitor. The log has the reason.
     """
 
     status = 503
 
-    def __init__(self, words: str = UNAVAILABLE) -> None:
-        super().__init__(words)
+    def __init__(self, message: str = UNAVAILABLE) -> None:
+        super().__init__(message)
 
 
 class FileTooLargeError(StorageError):
-    """The place of files takes none that is so large."""
+    """The file is larger than the storage allows."""
 
     status = 422
 
@@ -35,12 +35,12 @@ class FileTooLargeError(StorageError):
 
 
 class StorageFullError(StorageError):
-    """The place of files may take no more."""
+    """The files would exceed the limit of the storage."""
 
     status = 507
 
     def __init__(self, max_megabytes: int) -> None:
-        super().__init__(f"This site has no room for more files: they may take {max_megabytes:,} MB in all.")
+        super().__init__(f"This site has no room for more files: the limit is {max_megabytes:,} MB.")
 
 
 class DiskFullError(StorageError):
@@ -53,60 +53,60 @@ class DiskFullError(StorageError):
 
 
 class MissingFileError(NotFound):
-    """There is no such file: a 404."""
+    """The file does not exist (404)."""
 
 
 class Storage(ABC):
-    """Keeps files by names that it makes: `<folder>/<random>.<suffix>`. Names that people give are only shown."""
+    """Stores files under generated names, `<folder>/<random>.<suffix>`. Names chosen by users are only displayed."""
 
     data_loss_warning: str = ""
-    """One line for the operator if this host will throw the files away, else nothing."""
+    """A warning for the operator if the host deletes the files, otherwise empty."""
 
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
-        """Store a file and give its new name. Raises StorageError."""
+        """Store a file and return its new name. Raises StorageError."""
         name = new_name(folder, suffix)
         await self.put(name, content, content_type)
         return name
 
     @abstractmethod
     async def put(self, name: str, content: bytes, content_type: str) -> None:
-        """Store a file by a name that is one of ours, such as that of a copy. Raises StorageError."""
+        """Store a file under a generated name, such as the name of a copy. Raises StorageError."""
 
     @abstractmethod
     async def read(self, name: str) -> bytes:
         """Read a whole file. Raises StorageError, MissingFileError."""
 
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
-        """Read the bytes from `start` to before `stop`, and tell the size of the whole file. Raises as `read`."""
+        """Return the bytes in `[start, stop)` and the size of the file. Raises the errors of `read`."""
         content = await self.read(name)
         return content[start:stop], len(content)
 
     @abstractmethod
     async def delete(self, name: str) -> None:
-        """Delete a file; one that is gone already is fine. Raises StorageError."""
+        """Delete a file if it exists. Raises StorageError."""
 
     @abstractmethod
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        """A URL for whoever may see the file now; it expires after that time.
+        """Return a URL that opens the file for that time.
 
-        With `download_as` browsers do not show the file, they keep it by that name.
+        With `download_as`, browsers save the file under that name instead of showing it.
         """
 
     @abstractmethod
     async def check(self) -> str:
-        """The reason why nothing can be saved now, in one line for the operator; empty if it can."""
+        """Return one line about why files cannot be saved, or an empty string."""
 
 
 def new_name(folder: str, suffix: str) -> str:
-    """Make a name that nobody can guess."""
+    """Return a random name."""
     name = f"{folder}/{uuid4().hex}.{suffix.lstrip('.')}"
     if not is_name(name):
-        raise ValueError(f"no folder and suffix of files: {folder!r}, {suffix!r}")
+        raise ValueError(f"invalid folder or suffix: {folder!r}, {suffix!r}")
     return name
 
 
 def is_name(name: str) -> bool:
-    """Whether a name could be one of ours: no other leads anywhere."""
+    """Return True if the name has the form of generated names. Other names are never opened."""
     return NAME.fullmatch(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""A site whose files are in a folder, one whose files are in a bucket, and one that has them in its database."""
+"""Sites with files in a folder, in a bucket and in the database."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -56,13 +56,12 @@ async def storage(storage_url: str, request: pytest.FixtureRequest, tmp_path: Pa
 
 @pytest.fixture(scope="session")
 def site_without_database() -> FastAPI:
-    """Without a database."""
     return quiet_app(with_files_at("file:never-made"))
 
 
 @pytest.fixture
 async def visitor(site_without_database: FastAPI, storage: Storage) -> AsyncIterator[AsyncClient]:
-    """Somebody who has an address and nothing else: one of the site, or of the bucket's host."""
+    """An anonymous client."""
     site_without_database.state.storage = storage
     transports = {"http://testserver": ASGITransport(site_without_database)}
     async with AsyncClient(mounts=transports, base_url="http://testserver") as client:

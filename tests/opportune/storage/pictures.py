@@ -1,4 +1,4 @@
-"""Pictures as cameras and enemies make them."""
+"""Images of cameras and of attackers."""
 
 import io
 import struct
@@ -8,13 +8,13 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-UPRIGHT, LYING = (30, 40), (40, 30)
+UPRIGHT, LANDSCAPE = (30, 40), (40, 30)
 ROTATED, MAKER, GPS = 0x0112, 0x010F, 0x8825
 RED, BLUE = (250, 5, 5), (5, 5, 250)
 
 
 def camera_exif() -> Image.Exif:
-    """Held upright, by a named maker, at a place."""
+    """Return EXIF data with rotation, maker and position."""
     exif = Image.Exif()
     exif[ROTATED], exif[MAKER] = 6, "Secret camera"
     exif[GPS] = {1: "N", 2: (48.0, 8.0, 0.0)}
@@ -25,8 +25,8 @@ def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def drawn(size: tuple[int, int] = LYING, mode: str = "RGB") -> Image.Image:
-    """The left half is red, the right one blue."""
+def drawn(size: tuple[int, int] = LANDSCAPE, mode: str = "RGB") -> Image.Image:
+    """Return an image with a red left half and a blue right half."""
     image = Image.new("RGB", size, BLUE)
     image.paste(RED, (0, 0, size[0] // 2, size[1]))
     return image.convert(mode)
@@ -49,7 +49,7 @@ def decoded(content: bytes) -> Image.Image:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a few hundred bytes that says it has that many pixels in each direction."""
+    """Return a small PNG whose header declares `side` pixels in each direction."""
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND")
@@ -57,7 +57,7 @@ def bomb(side: int) -> bytes:
 
 
 def with_archive(content: bytes) -> bytes:
-    """A picture that is a ZIP, too."""
+    """Return an image that is also a ZIP file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("program.py", "")

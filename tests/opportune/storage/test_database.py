@@ -1,4 +1,4 @@
-"""Files in the database: what differs from other places, on both databases and through a transaction pooler."""
+"""Files in the database, on SQLite and PostgreSQL with a transaction pooler."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from opportune.testing.statements import counted_statements
 
 @pytest.fixture
 async def pooled(database_url: str, database_kind: str) -> AsyncIterator[Database]:
-    """The database, by way of a transaction pooler where it is PostgreSQL."""
+    """Yield the database; PostgreSQL through a transaction pooler."""
     if database_kind == "sqlite":
         database = open_database(settings_for(database_url))
         yield database
@@ -38,7 +38,7 @@ def storage_of(database: Database, limits: str) -> Storage:
     return open_storage(settings, database)
 
 
-async def test_files_are_kept_in_pieces_until_their_limits_and_go_with_all_their_pieces(pooled: Database) -> None:
+async def test_files_are_stored_in_pieces_within_limits(pooled: Database) -> None:
     storage = storage_of(pooled, "max_file_megabytes=1&max_total_megabytes=2")
     content = bytes(range(200)) * 4_500
     name = await storage.save("films", "bin", content, "video/mp4")
@@ -53,10 +53,10 @@ async def test_files_are_kept_in_pieces_until_their_limits_and_go_with_all_their
     await storage.put(name, content, "video/mp4")
     other = await storage.save("films", "bin", content, "video/mp4")
     assert not await storage.check()
-    with pytest.raises(StorageFullError, match=r"^This site has no room for more files: they may take 2 MB in all\.$"):
+    with pytest.raises(StorageFullError, match=r"^This site has no room for more files: the limit is 2 MB\.$"):
         await storage.save("films", "bin", bytes(300_000), "video/mp4")
     await storage.save("films", "bin", bytes(200_000), "video/mp4")
-    assert "nothing more is kept. Raise max_total_megabytes in STORAGE_URL." in await storage.check()
+    assert "no more files are saved. Raise max_total_megabytes in STORAGE_URL." in await storage.check()
     await storage.delete(name)
     assert await storage.read(other) == content
     with pytest.raises(MissingFileError):
@@ -66,22 +66,22 @@ async def test_files_are_kept_in_pieces_until_their_limits_and_go_with_all_their
 
 
 @pytest.mark.database("sqlite")
-async def test_a_refusal_of_a_place_that_is_full_or_takes_less_says_so_to_programs_too(settings: Settings) -> None:
+async def test_api_tells_that_the_storage_is_full(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"storage_url": SecretStr("database:?max_total_megabytes=1")}))
 
-    @app.post("/api/keep/{size}")
-    async def keep(storage: StorageDependency, size: int) -> str:
+    @app.post("/api/files/{size}")
+    async def save_file(storage: StorageDependency, size: int) -> str:
         return await storage.save("films", "bin", bytes(size), "video/mp4")
 
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        large, kept, full = [await client.post(f"/api/keep/{size}") for size in (10_000_001, 900_000, 200_000)]
+        large, saved, full = [await client.post(f"/api/files/{size}") for size in (10_000_001, 900_000, 200_000)]
     await app.state.database.dispose()
-    assert (large.status_code, kept.status_code, full.status_code) == (422, 200, 507)
-    assert full.json()["detail"] == "This site has no room for more files: they may take 1 MB in all."
+    assert (large.status_code, saved.status_code, full.status_code) == (422, 200, 507)
+    assert full.json()["detail"] == "This site has no room for more files: the limit is 1 MB."
 
 
 @pytest.mark.database("sqlite")
-async def test_a_picture_takes_one_statement_and_none_of_a_large_file_is_asked_for_twice(database: Database) -> None:
+async def test_part_of_a_file_takes_one_statement(database: Database) -> None:
     storage = storage_of(database, "")
     name = await storage.save("films", "bin", bytes(1_000_000), "video/mp4")
     with counted_statements("jobs_file") as statements:
@@ -90,19 +90,19 @@ async def test_a_picture_takes_one_statement_and_none_of_a_large_file_is_asked_f
 
 
 @pytest.mark.database("sqlite")
-async def test_a_database_without_its_tables_is_told_in_one_line(empty_database_url: str) -> None:
+async def test_database_without_tables_is_an_error(empty_database_url: str) -> None:
     database = open_database(settings_for(empty_database_url))
     storage = storage_of(database, "")
-    with pytest.raises(StorageError, match=r"^Files cannot be kept or shown at the moment"):
+    with pytest.raises(StorageError, match=r"^Files cannot be saved or shown at the moment"):
         await storage.save("films", "bin", b"x", "video/mp4")
-    fault = await storage.check()
+    problem = await storage.check()
     await database.dispose()
-    assert fault.startswith("Files cannot be kept in the database: ")
-    assert "\n" not in fault
+    assert problem.startswith("Files cannot be stored in the database: ")
+    assert "\n" not in problem
 
 
-async def test_of_two_who_keep_a_file_at_once_one_gets_the_last_room(pooled: Database) -> None:
+async def test_concurrent_uploads_respect_the_limit(pooled: Database) -> None:
     storage = storage_of(pooled, "max_total_megabytes=1")
     saves = [storage.save("films", "bin", bytes(600_000), "video/mp4") for _ in range(4)]
-    found = await asyncio.gather(*saves, return_exceptions=True)
-    assert sorted(type(each).__name__ for each in found) == ["StorageFullError"] * 3 + ["str"]
+    results = await asyncio.gather(*saves, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["StorageFullError"] * 3 + ["str"]

@@ -20,7 +20,7 @@ def tree(folder: Path) -> list[str]:
 
 @pytest.fixture
 def outside(folder: Path, tmp_path: Path) -> Path:
-    """A folder with a secret file, and links to both among the uploads."""
+    """A folder with a secret file. The uploads contain links to both."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / Path(ANY).name).write_text("secret")
@@ -35,21 +35,19 @@ def storage(folder: Path) -> Storage:
     return open_storage(with_files_at(f"file:{folder}"))
 
 
-async def test_nothing_is_touched_before_the_first_file(storage: Storage, folder: Path) -> None:
+async def test_folder_is_created_with_the_first_file(storage: Storage, folder: Path) -> None:
     assert not await storage.check()
     assert tree(folder.parent) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
-async def test_files_are_this_users_alone(storage: Storage, folder: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+async def test_files_are_private_to_the_user(storage: Storage, folder: Path) -> None:
     name = await storage.save("photos", "jpg", b"x", "image/jpeg")
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder / name, folder / "photos", folder)]
     assert modes == [0o600, 0o700, 0o700]
 
 
-async def test_a_file_that_could_not_be_written_leaves_nothing(
-    storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_write_leaves_no_file(storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -59,7 +57,7 @@ async def test_a_file_that_could_not_be_written_leaves_nothing(
     assert tree(folder) == ["photos"]
 
 
-async def test_links_lead_nowhere(storage: Storage, outside: Path) -> None:
+async def test_links_are_not_followed(storage: Storage, outside: Path) -> None:
     for name in (ANY, ANY.replace("photos", "letters")):
         with pytest.raises(MissingFileError):
             await storage.read(name)
@@ -69,29 +67,29 @@ async def test_links_lead_nowhere(storage: Storage, outside: Path) -> None:
     assert tree(outside) == [Path(ANY).name]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes of this kind")
-async def test_a_pipe_is_not_waited_for(storage: Storage, folder: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
+async def test_pipe_is_not_opened(storage: Storage, folder: Path) -> None:
     (folder / "photos").mkdir(parents=True)
     os.mkfifo(folder / ANY)
     with pytest.raises(MissingFileError):
         await asyncio.wait_for(storage.read(ANY), 5)
 
 
-def test_a_folder_is_seen_from_the_project_wherever_the_server_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_is_relative_to_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     storage = open_storage(with_files_at("file:./data/uploads"))
     assert isinstance(storage, FolderStorage)
     assert storage.folder == PROJECT / "data" / "uploads"
 
 
-def test_a_host_that_keeps_no_files_is_told_in_one_line(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ephemeral_host_causes_a_warning(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RENDER", "true")
     assert "lost at the next deploy or restart. Set STORAGE_URL to a bucket" in storage.data_loss_warning
 
 
-def test_a_disk_at_home_a_volume_and_a_bucket_lose_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_persistent_storage_causes_no_warning(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert storage.data_loss_warning == ""
     monkeypatch.setenv("RENDER", "true")
     assert open_storage(with_files_at("s3://AK:s3cr3t@host/files")).data_loss_warning == ""
-    if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
+    if Path("/dev/shm").is_dir():  # noqa: S108 - mounted like a volume
         assert open_storage(with_files_at("file:/dev/shm/not/yet/made")).data_loss_warning == ""

@@ -6,7 +6,7 @@ from PIL import Image
 from opportune.storage import images
 from opportune.storage.images import ImageRefusedError, check_image, shrink
 from tests.opportune.storage.pictures import (
-    LYING,
+    LANDSCAPE,
     UPRIGHT,
     bomb,
     camera_exif,
@@ -32,13 +32,13 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>ale
         (encoded(drawn(), "MPO", save_all=True, append_images=[drawn()]), "image/jpeg"),
     ],
 )
-async def test_a_picture_is_known_by_its_content(content: bytes, kind: str) -> None:
+async def test_image_is_recognized_by_its_content(content: bytes, kind: str) -> None:
     assert await check_image(content) == kind
     assert decoded(await shrink(content, 16)).format == "WEBP"
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", images.UNKNOWN),
         (b"\0" * 1000, images.UNKNOWN),
@@ -58,15 +58,15 @@ async def test_a_picture_is_known_by_its_content(content: bytes, kind: str) -> N
         (encoded(drawn(mode="P"), "GIF", comment=b"<?php system($_GET[0]) ?>"), images.NOT_ONLY_A_PICTURE),
     ],
 )
-async def test_what_is_no_picture_or_more_than_one_is_refused_in_one_line(content: bytes, words: str) -> None:
+async def test_invalid_image_is_refused(content: bytes, message: str) -> None:
     with pytest.raises(ImageRefusedError) as refusal:
         await check_image(content)
-    assert str(refusal.value) == words
-    assert "\n" not in words
+    assert str(refusal.value) == message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-async def test_a_shrunk_picture_is_upright_and_tells_nothing_else(kind: str) -> None:
+async def test_shrunk_image_is_upright_without_metadata(kind: str) -> None:
     small = await shrink(photo(kind), 1024)
     image = decoded(small)
     assert image.size == UPRIGHT
@@ -80,47 +80,47 @@ async def test_a_shrunk_picture_is_upright_and_tells_nothing_else(kind: str) -> 
     assert bottom[2] > 200 > top[2]
 
 
-async def test_no_side_is_longer_than_wanted_and_a_small_picture_is_not_enlarged() -> None:
+async def test_image_is_shrunk_but_not_enlarged() -> None:
     assert decoded(await shrink(encoded(drawn((400, 100)), "JPEG"), 100)).size == (100, 25)
-    assert decoded(await shrink(encoded(drawn(), "PNG"), 100)).size == LYING
+    assert decoded(await shrink(encoded(drawn(), "PNG"), 100)).size == LANDSCAPE
 
 
-async def test_what_is_transparent_stays_so() -> None:
+async def test_transparency_is_kept() -> None:
     image = drawn(mode="RGBA")
     image.putalpha(Image.new("L", image.size, 0))
     for content in (encoded(image, "PNG"), encoded(image.convert("P"), "GIF", transparency=0)):
         assert decoded(await shrink(content)).mode == "RGBA"
 
 
-async def test_a_picture_of_many_shades_of_grey_keeps_them() -> None:
+async def test_16_bit_grey_is_kept() -> None:
     pixel = decoded(await shrink(encoded(Image.new("I;16", (8, 8), 0x8000), "PNG"))).getpixel((4, 4))
     assert isinstance(pixel, tuple)
     assert abs(pixel[0] - 0x80) < 4
 
 
-async def test_a_broken_profile_of_colours_does_not_matter() -> None:
+async def test_broken_colour_profile_is_ignored() -> None:
     content = encoded(drawn(), "JPEG", icc_profile=b"no profile")
-    assert decoded(await shrink(content)).size == LYING
+    assert decoded(await shrink(content)).size == LANDSCAPE
 
 
-async def test_every_beginning_of_a_picture_is_refused_or_drawn() -> None:
+async def test_truncated_image_is_refused_or_decoded() -> None:
     content = encoded(drawn((8, 8)), "JPEG", exif=camera_exif())
     for length in range(0, len(content), 7):
         try:
             await shrink(content[:length])
         except ImageRefusedError as refusal:
-            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some beginnings can be drawn
+            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some truncated images can be decoded
 
 
-async def test_pictures_are_drawn_one_at_a_time_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: set[int] = set()
 
-    def remember(image: Image.Image, least: int) -> None:
+    def remember(image: Image.Image, min_side: int) -> None:
         threads.add(threading.get_ident())
-        draw(image, least)
+        decode(image, min_side)
 
-    draw = images._draw
-    monkeypatch.setattr(images, "_draw", remember)
+    decode = images._decode
+    monkeypatch.setattr(images, "_decode", remember)
     await check_image(photo())
     await shrink(photo())
     assert len(threads - {threading.get_ident()}) == 1

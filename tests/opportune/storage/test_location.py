@@ -10,7 +10,7 @@ from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from tests.opportune.storage.conftest import with_files_at
 
 
-def test_a_folder() -> None:
+def test_folder_is_parsed() -> None:
     for url, folder in (
         ("file:./data/uploads", PROJECT / "data" / "uploads"),
         ("file:data/my%20files", PROJECT / "data" / "my files"),
@@ -35,7 +35,7 @@ def test_a_folder() -> None:
         ("s3://files.example.org/photos/", Bucket("files.example.org", "photos")),
     ],
 )
-def test_a_bucket(url: str, bucket: Bucket) -> None:
+def test_bucket_is_parsed(url: str, bucket: Bucket) -> None:
     assert parse_storage_url(with_files_at(url)) == bucket
 
 
@@ -47,12 +47,12 @@ def test_a_bucket(url: str, bucket: Bucket) -> None:
         ("database:?max_file_megabytes=5&max_total_megabytes=90", DatabaseFiles(5, 90)),
     ],
 )
-def test_the_database(url: str, place: DatabaseFiles) -> None:
+def test_database_is_parsed(url: str, place: DatabaseFiles) -> None:
     assert parse_storage_url(with_files_at(url)) == place
 
 
-def test_an_address_that_is_malformed_stops_the_start_with_one_line() -> None:
-    for url, words in (
+def test_invalid_url_is_an_error() -> None:
+    for url, message in (
         ("database:other", "names another database"),
         ("database:?max_file_megabytes=many", "has no number of megabytes in max_file_megabytes"),
         ("database:?max_total_megabytes=0", "has no number of megabytes in max_total_megabytes"),
@@ -78,17 +78,17 @@ def test_an_address_that_is_malformed_stops_the_start_with_one_line() -> None:
         ("s3://AK:s3cr3t@host/bucket?tls=maybe", "says neither tls=true nor tls=false"),
         ("s3://AK:s3cr3t@host/bucket?zone=x", "has an option that is not known: 'zone'"),
     ):
-        with pytest.raises(OperatorError) as refusal:
+        with pytest.raises(OperatorError) as error:
             create_app(with_files_at(url))
-        line = str(refusal.value)
+        line = str(error.value)
         assert line.startswith("STORAGE_URL "), url
-        assert words in line, url
+        assert message in line, url
         assert "docs/files.md" in line, url
         assert "\n" not in line, url
         assert "s3cr3t" not in line, url
 
 
-def test_a_secret_is_not_in_what_is_shown() -> None:
+def test_secret_is_not_in_label_and_repr() -> None:
     place = parse_storage_url(with_files_at("s3://AK:s3cr3t@host/bucket/folder"))
     assert isinstance(place, Bucket)
     assert place.label == "s3://host/bucket/folder"
@@ -96,10 +96,10 @@ def test_a_secret_is_not_in_what_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "more"), [("file:x", ""), ("s3://a:b@files.example.org/x", " https://files.example.org")]
+    ("url", "source"), [("file:x", ""), ("s3://a:b@files.example.org/x", " https://files.example.org")]
 )
-async def test_pages_show_pictures_of_the_bucket(url: str, more: str) -> None:
+async def test_policy_allows_images_of_the_bucket(url: str, source: str) -> None:
     app = create_app(with_files_at(url))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         policy = (await client.get("/health/live")).headers["content-security-policy"]
-    assert f"img-src 'self' data:{more};" in policy
+    assert f"img-src 'self' data:{source};" in policy

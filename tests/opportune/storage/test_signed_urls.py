@@ -15,32 +15,32 @@ PICTURE = ("photos", "jpg", b"picture", "image/jpeg")
 
 @pytest.fixture
 def storage_kind() -> str:
-    """The one without addresses of its own."""
+    """The folder, which has no URLs of its own."""
     return "folder"
 
 
-async def test_nothing_runs_in_a_file_and_a_picture_is_shown(storage: Storage, visitor: AsyncClient) -> None:
+async def test_headers_block_scripts_and_show_images(storage: Storage, visitor: AsyncClient) -> None:
     headers = (await visitor.get(await storage.url(await storage.save(*PICTURE)))).headers
     assert headers["content-disposition"] == "inline"
     assert headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_head_is_answered(storage: Storage, visitor: AsyncClient) -> None:
+async def test_head_is_supported(storage: Storage, visitor: AsyncClient) -> None:
     assert (await visitor.head(await storage.url(await storage.save(*PICTURE)))).status_code == 200
 
 
-async def test_it_ends(storage: Storage, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_url_expires(storage: Storage, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     address = await storage.url(await storage.save(*PICTURE), seconds=10)
-    began = time.time()
-    for moment, status in ((-1, 200), (9, 200), (11, 403)):
-        monkeypatch.setattr(time, "time", partial(float, began + moment))
-        answer = await visitor.get(address, headers={"Accept": "text/html"})
-        assert answer.status_code == status
-    assert "has ended" in answer.text
+    start = time.time()
+    for seconds, status in ((-1, 200), (9, 200), (11, 403)):
+        monkeypatch.setattr(time, "time", partial(float, start + seconds))
+        response = await visitor.get(address, headers={"Accept": "text/html"})
+        assert response.status_code == status
+    assert "has expired" in response.text
 
 
-async def test_it_cannot_be_altered(storage: Storage, visitor: AsyncClient) -> None:
+async def test_changed_url_is_refused(storage: Storage, visitor: AsyncClient) -> None:
     address = await storage.url(await storage.save(*PICTURE), download_as="a.jpg")
     parts = urlsplit(address)
     (until,), (signature,) = parse_qs(parts.query)["until"], parse_qs(parts.query)["signature"]
@@ -56,11 +56,11 @@ async def test_it_cannot_be_altered(storage: Storage, visitor: AsyncClient) -> N
         (parts.path, "/files/../../etc/passwd"),
         (parts.path, "/files/"),
     ):
-        answer = await visitor.get(address.replace(old, new), headers={"Accept": "text/html"})
-        assert answer.status_code in (403, 404), (old, new)
+        response = await visitor.get(address.replace(old, new), headers={"Accept": "text/html"})
+        assert response.status_code in (403, 404), (old, new)
 
 
-async def test_a_file_that_is_gone_is_not_found(storage: Storage, visitor: AsyncClient) -> None:
+async def test_deleted_file_is_not_found(storage: Storage, visitor: AsyncClient) -> None:
     name = await storage.save(*PICTURE)
     address = await storage.url(name)
     await storage.delete(name)
@@ -68,14 +68,12 @@ async def test_a_file_that_is_gone_is_not_found(storage: Storage, visitor: Async
     assert (await visitor.get(await storage.url("photos/../../secret"))).status_code == 404
 
 
-def test_another_key_signs_otherwise() -> None:
+def test_older_key_stays_valid() -> None:
     settings = settings_for("sqlite:///never-opened.db")
     newer = settings.model_copy(update={"secret_key": SecretStr("x" * 40)})
     both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
     (signature,) = URLSigner.of(settings).signatures("photos/x.jpg", "1", "")
     assert URLSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
-    assert URLSigner.of(both).is_valid(signature, "photos/x.jpg", "1", ""), "the older key still counts"
-    assert URLSigner.of(both).sign_url("photos/x.jpg", 9) == URLSigner.of(newer).sign_url("photos/x.jpg", 9), (
-        "the newest signs"
-    )
+    assert URLSigner.of(both).is_valid(signature, "photos/x.jpg", "1", ""), "the older key is valid"
+    assert URLSigner.of(both).sign_url("photos/x.jpg", 9) == URLSigner.of(newer).sign_url("photos/x.jpg", 9)
     assert not URLSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")
