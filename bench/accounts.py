@@ -83,13 +83,13 @@ def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
         yield server, cookie
 
 
-def measure(server: Server, known: Request, rounds: int, client: Executor) -> Figures:
+def measure(server: Server, cookie_request: Request, rounds: int, client: Executor) -> Figures:
     """Measure all rounds. A warm-up round is not counted."""
     figures, count = Figures(), REQUESTS if rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST
     for number in range(rounds + 1):
         counted = figures if number else Figures()
         for path, took in counted.microseconds.items():
-            request = Request(known.sent.replace(b" /items/mine ", f" {path} ".encode()), 200, b"Item 20</a>")
+            request = Request(cookie_request.sent.replace(b" /items/mine ", f" {path} ".encode()), 200, b"Item 20</a>")
             if path == "/items":
                 request = make_requests("")["page"]
             before = server.cpu_seconds()
@@ -121,36 +121,36 @@ def waits_for_health(port: int, is_over: Callable[[], bool]) -> list[float]:
     return asyncio.run(_waits(port, is_over))
 
 
-def percentile_99(waits: Sequence[float]) -> float:
-    return quantiles(waits, n=100)[98]
+def percentile_99(times: Sequence[float]) -> float:
+    return quantiles(times, n=100)[98]
 
 
 async def _waits(port: int, is_over: Callable[[], bool]) -> list[float]:
-    waits, asked, idle = list[float](), set[asyncio.Task[None]](), list[Connection]()
+    times, tasks, idle = list[float](), set[asyncio.Task[None]](), list[Connection]()
 
-    async def ask(due: float) -> None:
+    async def ask(scheduled_at: float) -> None:
         # On a free connection, because waiting in the client would count as a delay of the server.
         reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, ConnectionResetError):  # closed because it was idle
-            await ask(due)
+            await ask(scheduled_at)
             return
         await reader.readexactly(int(CONTENT_LENGTH.search(head)[1]))  # type: ignore[index]  # it has one
-        waits.append((time.perf_counter() - due) * 1000)
+        times.append((time.perf_counter() - scheduled_at) * 1000)
         idle.append((reader, writer))
 
-    due = time.perf_counter()
+    scheduled_at = time.perf_counter()
     async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-        while not is_over() or len(asked) < 2:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            asked.add(asyncio.create_task(ask(due)))
-            due += PROBE_INTERVAL_SECONDS
-        await asyncio.gather(*asked)
+        while not is_over() or len(tasks) < 2:
+            await asyncio.sleep(max(0.0, scheduled_at - time.perf_counter()))
+            tasks.add(asyncio.create_task(ask(scheduled_at)))
+            scheduled_at += PROBE_INTERVAL_SECONDS
+        await asyncio.gather(*tasks)
     for _, writer in idle:
         writer.close()
-    return waits
+    return times
 
 
 def show(kind: str, figures: Figures) -> list[str]:

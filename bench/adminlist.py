@@ -110,9 +110,9 @@ def show(kind: str, rows: int, figures: Figures) -> list[str]:
     slow = []
     for page, by_site in figures.items():
         busy = {name: median(one.microseconds for one in many) / 1000 for name, many in by_site.items()}
-        waits = {name: 1000 / median(one.rate for one in many) for name, many in by_site.items()}
-        ratios = busy["ours"] / busy["django"], waits["ours"] / waits["django"]
-        print(f"{page:24}{_cells(busy, ratios[0])}   {_cells(waits, ratios[1])}")
+        times = {name: 1000 / median(one.rate for one in many) for name, many in by_site.items()}
+        ratios = busy["ours"] / busy["django"], times["ours"] / times["django"]
+        print(f"{page:24}{_cells(busy, ratios[0])}   {_cells(times, ratios[1])}")
         if ratios[0] > MAX_RATIO:
             slow.append(f"Too slow: {page} of {rows:,} on {kind}: {ratios[0]:.2f} x Django's (at most {MAX_RATIO}).")
     return slow

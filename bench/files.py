@@ -46,8 +46,8 @@ def main() -> int:
         for name, (url, storage_url) in places.items():
             settings = settings_for(url).model_copy(update={"storage_url": SecretStr(storage_url)})
             migrate(settings)
-            kept, read, sent, grown = asyncio.run(measure(settings, rounds))
-            print(f"{name:12}{kept * 1000:>11.2f} ms{read * 1000:>11.2f} ms{sent * 1000:>11.0f} ms{grown:>7.1f} MB")
+            saved, read, sent, grown = asyncio.run(measure(settings, rounds))
+            print(f"{name:12}{saved * 1000:>11.2f} ms{read * 1000:>11.2f} ms{sent * 1000:>11.0f} ms{grown:>7.1f} MB")
     return 0
 
 
@@ -65,8 +65,8 @@ async def measure(settings: Settings, rounds: int) -> tuple[float, float, float,
     film = await storage.save("films", "bin", urandom(FILM_BYTES), "video/mp4")
     figures = [await _round(storage, film) for _ in range(rounds)]
     await database.dispose()
-    kept, read, sent, _ = (median(column) for column in zip(*figures, strict=True))
-    return kept, read, sent, max(grown for *_, grown in figures)
+    saved, read, sent, _ = (median(column) for column in zip(*figures, strict=True))
+    return saved, read, sent, max(grown for *_, grown in figures)
 
 
 async def _round(storage: Storage, film: str) -> tuple[float, float, float, float]:
@@ -79,11 +79,11 @@ async def _round(storage: Storage, film: str) -> tuple[float, float, float, floa
     sent = process_time() - start
     start = process_time()
     names = [await storage.save("photos", "jpg", urandom(PICTURE_BYTES), "image/jpeg") for _ in range(PICTURES)]
-    kept = (process_time() - start) / PICTURES
+    saved = (process_time() - start) / PICTURES
     start = process_time()
     for name in names:
         await storage.read_part(name, 0, PART_BYTES)
-    return kept, (process_time() - start) / PICTURES, sent, grown
+    return saved, (process_time() - start) / PICTURES, sent, grown
 
 
 if __name__ == "__main__":

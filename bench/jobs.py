@@ -68,8 +68,8 @@ def main() -> int:
             ]
             medians = {peer: _median([one[peer] for one in measured]) for peer in peers}
             for peer, figure in medians.items():
-                shown = str(figure.transactions) if kind == "PostgreSQL" else "-"
-                print(_line(f"{kind}, {peer}", f"{figure.seconds:.2f}", f"{figure.megabytes:.0f}", shown))
+                transactions = str(figure.transactions) if kind == "PostgreSQL" else "-"
+                print(_line(f"{kind}, {peer}", f"{figure.seconds:.2f}", f"{figure.megabytes:.0f}", transactions))
             faults += excesses(kind, medians["ours"])
         lost = {peer: lost_jobs(peer, Path(folder), task.kills) for peer in peers}
     for peer, number in lost.items():
@@ -93,10 +93,10 @@ def measure(peer: str, kind: str, server: Postgres, folder: Path, task: Task) ->
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
-        told = json.loads(process.stdout.readline())
+        report = json.loads(process.stdout.readline())
         used = idle_transactions(server, name, task.idle) if kind == "PostgreSQL" else 0
         process.stdin.close()
-    return Figure(told["seconds"], told["megabytes"], used)
+    return Figure(report["seconds"], report["megabytes"], used)
 
 
 def _median(figures: Sequence[Figure]) -> Figure:

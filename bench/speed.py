@@ -40,8 +40,8 @@ class Player:
 
     def play(self, task: Task, count: int) -> Figure:
         before = self.server.cpu_seconds()
-        asked = [self.requests[name] for name in task.asked]
-        seconds = self.client.submit(drive, self.server.port, asked, count, task.connections).result()
+        requests = [self.requests[name] for name in task.asked]
+        seconds = self.client.submit(drive, self.server.port, requests, count, task.connections).result()
         return Figure((self.server.cpu_seconds() - before) / count * 1e6, count / seconds)
 
 
@@ -81,10 +81,10 @@ def chosen(*names: str) -> Callable[[str], list[str]]:
     """Return a type for argparse: some of these names, separated by commas."""
 
     def parse(value: str) -> list[str]:
-        given = value.split(",")
-        if unknown := set(given) - set(names):
+        selected = value.split(",")
+        if unknown := set(selected) - set(names):
             raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not one of {', '.join(names)}")
-        return given
+        return selected
 
     return parse
 

@@ -97,13 +97,13 @@ def play(way: str, url: str, size: Size, folder: Path, client: Executor) -> Figu
         looking: Future[list[float]] = client.submit(look, server.port, paths, size.words)
         length = size.words * WORD_INTERVAL_SECONDS
         started = perf_counter()
-        waits = waits_for_health(server.port, partial(has_passed, started + length / 2))
+        times = waits_for_health(server.port, partial(has_passed, started + length / 2))
         grown = (server.memory_kb() - memory) / size.streams
-        waits += waits_for_health(server.port, partial(has_passed, started + length))
+        times += waits_for_health(server.port, partial(has_passed, started + length))
         delays = looking.result()
         spent = server.cpu_seconds() - before
     delay = quantiles(delays, n=20)[18] if delays else 0.0
-    return Figures(spent / size.streams / size.words * 1e6, delay, percentile_99(waits), grown)
+    return Figures(spent / size.streams / size.words * 1e6, delay, percentile_99(times), grown)
 
 
 @contextmanager
@@ -207,10 +207,10 @@ def show(kind: str, figures: Mapping[str, Figures]) -> None:
 
 def excesses(kind: str, figures: Mapping[str, Figures]) -> Iterator[str]:
     relay, nobody = figures["relay"], figures["nobody"]
-    for way, most in MAX_CPU_RATIOS.items():
+    for way, limit in MAX_CPU_RATIOS.items():
         each = figures[way]
-        if (ratio := each.microseconds / relay.microseconds) > most:
-            yield f"Too slow: a word as {way} on {kind} costs {ratio:.2f} x the relay's (at most {most})."
+        if (ratio := each.microseconds / relay.microseconds) > limit:
+            yield f"Too slow: a word as {way} on {kind} costs {ratio:.2f} x the relay's (at most {limit})."
         if (added := each.delay_ms - relay.delay_ms) > MAX_ADDED_DELAY_MS:
             yield f"Too late: as {way} on {kind} words come {added:.1f} ms later (at most {MAX_ADDED_DELAY_MS})."
         if each.wait_ms > MAX_WAIT_MS:

@@ -103,9 +103,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dimensions", type=int, default=384)
-    given = parser.parse_args()
-    rows = given.rows or (100_000 if given.rounds >= ENOUGH_ROUNDS else 5_000)
-    corpus = Corpus(rows, given.dimensions, given.rounds)
+    arguments = parser.parse_args()
+    rows = arguments.rows or (100_000 if arguments.rounds >= ENOUGH_ROUNDS else 5_000)
+    corpus = Corpus(rows, arguments.dimensions, arguments.rounds)
     expected = [corpus.nearest(question) for question in corpus.questions]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))

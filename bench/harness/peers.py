@@ -18,8 +18,8 @@ class Peer:
     """URL schemes of SQLAlchemy."""
 
     def environ_for(self, url: str) -> dict[str, str]:
-        scheme, rest = url.split("://", 1)
-        return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{rest}"}
+        scheme, address = url.split("://", 1)
+        return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{address}"}
 
 
 PEERS = {

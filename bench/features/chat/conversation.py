@@ -87,14 +87,14 @@ async def fill(database: Database, owner_id: int, length: int) -> int:
             )
             session.add(question)
             await session.flush()
-            said = Answer(
+            reply = Answer(
                 owner_id=owner_id,
                 topic=conversation.topic,
                 text=f"{TEXT}{number}",
                 status=AnswerStatus.DONE,
                 finished_at=utc_now(),
             )
-            answer = Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT, answer=said)
+            answer = Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT, answer=reply)
             session.add(answer)
             await session.flush()
             parent = answer.id

@@ -92,11 +92,11 @@ def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str
         servers = {"ours": start_ours(stack, folder, index), "plain": start_plain(stack, folder, index)}
         figures: dict[str, list[Figure]] = {name: [] for name in servers}
         for number in range(rounds + 1):
-            asked = keystrokes(names, number, count if number else count // 5 + 1)
+            queries = keystrokes(names, number, count if number else count // 5 + 1)
             for name, server in servers.items():
                 before = server.cpu_seconds()
-                timing = client.submit(ask, server.port, asked).result()
-                figure = Figure(*timing, processor=(server.cpu_seconds() - before) / len(asked))
+                timing = client.submit(ask, server.port, queries).result()
+                figure = Figure(*timing, processor=(server.cpu_seconds() - before) / len(queries))
                 if number:
                     figures[name].append(figure)
     return figures
@@ -119,16 +119,16 @@ def start_plain(stack: ExitStack, folder: Path, index: Path) -> Server:
 def keystrokes(names: Sequence[str], seed: int, count: int) -> list[Request]:
     """Return a prefix of a name, as typed so far."""
     random = Random(seed)  # noqa: S311 - the same in each run
-    chosen = random.choices(names, k=count)
-    typed = [name[: random.randint(1, len(name))] for name in chosen]
+    selected = random.choices(names, k=count)
+    typed = [name[: random.randint(1, len(name))] for name in selected]
     return [Request(HEAD.format(quote(words)).encode(), 200, b'id="pydocs-results"') for words in typed]
 
 
-def ask(port: int, asked: Sequence[Request]) -> tuple[float, float, float]:
+def ask(port: int, queries: Sequence[Request]) -> tuple[float, float, float]:
     """Return requests per second, and the median and 99th percentile of the latency in seconds."""
-    waits: list[float] = []
-    seconds = drive(port, asked, len(asked), CLIENT_CONNECTIONS, waits)
-    return len(asked) / seconds, median(waits), quantiles(waits, n=100)[98]
+    times: list[float] = []
+    seconds = drive(port, queries, len(queries), CLIENT_CONNECTIONS, times)
+    return len(queries) / seconds, median(times), quantiles(times, n=100)[98]
 
 
 def summary(figures: Sequence[Figure]) -> Figure:
@@ -140,8 +140,8 @@ def summary(figures: Sequence[Figure]) -> Figure:
 def show(seconds: float, ours: Figure, plain: Figure, rounds: int) -> None:
     print(f"{'':28}{'a second':>10}{'median':>12}{'p99':>12}{'processor':>12}")
     for name, one in (("in memory, ours", ours), ("on disk, plain SQLAlchemy", plain)):
-        waits = f"{one.middle * 1000:9.1f} ms{one.tail * 1000:9.1f} ms"
-        print(f"{name:28}{one.rate:10.0f}{waits}{one.processor * 1e6:9.0f} µs")
+        times = f"{one.middle * 1000:9.1f} ms{one.tail * 1000:9.1f} ms"
+        print(f"{name:28}{one.rate:10.0f}{times}{one.processor * 1e6:9.0f} µs")
     print(f"{'ratio':28}{ours.rate / plain.rate:10.2f} x  (at least {MIN_RATIO}; medians of {rounds} rounds)")
     print(f"{'p99 of ours':28}{ours.tail / ours.middle:10.2f} x the median (less than {MAX_TAIL_RATIO})")
     print(f"{'index of Python itself':28}{seconds:10.1f} s  (less than {MAX_INDEXING_SECONDS})")

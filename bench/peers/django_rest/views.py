@@ -30,6 +30,6 @@ class RowsPage(ListView):
     template_name = "items.html"
     context_object_name = "items"
 
-    def get_context_data(self, **given: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(**given)
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
         return {**context, "total": context["paginator"].count, "navigation": NAVIGATION}

@@ -133,6 +133,6 @@ items = Feature(
 
 
 def create() -> FastAPI:
-    own = FileSystemLoader(Path(__file__).parent / "templates")
-    templates.environment.loader = ChoiceLoader([own, *filter(None, [templates.environment.loader])])
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    templates.environment.loader = ChoiceLoader([loader, *filter(None, [templates.environment.loader])])
     return create_app(features=[*installed_features(), items])

@@ -58,7 +58,7 @@ def test_missing_index_is_reported_and_created(
     Searchable(Job, fields=["name"])
     monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # of the others, each template is slow to create
     monkeypatch.setenv("DATABASE_URL", database_url)
-    assert "Indexes for search, or groups, are not what the code asks for" in oppman("check").out
+    assert "Search indexes or groups do not match the code" in oppman("check").out
     assert oppman("migrate").code == 0
     assert oppman("makemigrations", "--check").code == 0
     assert oppman("migrate", "jobs", "zero").code == 0, "the index is dropped with its table"

@@ -75,7 +75,7 @@ def test_start_checks_overridden_base_template(templates: Path) -> None:
     write(templates, "books/list.html", "{% broken %}")
     startup.read_addresses(settings)
     write(templates, "base.html", "{% broken %}")
-    with pytest.raises(OperatorError, match=r"base\.html:1: Encountered unknown tag 'broken'\. .*mend it"):
+    with pytest.raises(OperatorError, match=r"base\.html:1: Encountered unknown tag 'broken'\."):
         startup.read_addresses(settings)
 
 
