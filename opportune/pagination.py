@@ -117,14 +117,25 @@ def count_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
 
 
 def page_count(total: int, size: int) -> int:
-    """Return the number of pages, at least one."""
+    """Return the number of pages, at least one.
+
+    Args:
+        total: Number of rows.
+        size: Rows on a page.
+    """
     return max(1, -(-total // size))
 
 
 def order(
     sort: str, columns: Mapping[str, SQLColumnExpression[Any]], *then: SQLColumnExpression[Any]
 ) -> Sequence[SQLColumnExpression[Any]]:
-    """Return the arguments of `order_by`: the column of `sort`, with NULL last, and then `then`."""
+    """Return the arguments of `order_by`.
+
+    Args:
+        sort: Name of a column, with `-` for descending order. Empty for the default order.
+        columns: Sortable columns by name. NULL comes last.
+        then: The default order. It should end with a unique column.
+    """
     column = columns.get(sort.removeprefix("-"))
     if column is None:
         return then

@@ -66,7 +66,12 @@ def is_verbose() -> bool:
 
 
 def say(line: str = "", end: str = "\n") -> None:
-    """Print a message, unless `-q` is set."""
+    """Print a message, unless `-q` is set.
+
+    Args:
+        line: The message.
+        end: Text after it.
+    """
     if not is_quiet():
         print(line, end=end, flush=not end)
 

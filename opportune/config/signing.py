@@ -14,27 +14,58 @@ from opportune.config.settings import Settings
 
 
 def derived_key(settings: Settings, purpose: str) -> str:
-    """Return a key of 64 hexadecimal characters for one purpose. It reveals nothing about other keys."""
+    """Return a key of 64 hexadecimal characters. It reveals nothing about other keys.
+
+    Args:
+        settings: Settings with `secret_key`.
+        purpose: Name of the use. Each purpose has another key.
+    """
     return derived_keys(settings, purpose)[0]
 
 
 def derived_keys(settings: Settings, purpose: str) -> list[str]:
-    """Return the derived key, followed by the keys that are derived from older secret keys."""
+    """Return the derived key, followed by the keys that are derived from older secret keys.
+
+    Args:
+        settings: Settings with `secret_key` and its fallbacks.
+        purpose: Name of the use. Each purpose has other keys.
+    """
     return [hmac.new(key.encode(), purpose.encode(), hashlib.sha256).hexdigest() for key in settings.secret_keys]
 
 
 def signer(settings: Settings, purpose: str) -> URLSafeTimedSerializer:
-    """Return a signer of values for links. Read them with `loads(text, max_age=seconds)`."""
+    """Return a signer of values for links. Read them with `loads(text, max_age=seconds)`.
+
+    Args:
+        settings: Settings with `secret_key` and its fallbacks.
+        purpose: Name of the use. A value signed for one purpose is invalid for others.
+    """
     return URLSafeTimedSerializer(list(reversed(derived_keys(settings, purpose))))
 
 
 def seal(settings: Settings, purpose: str, text: str) -> str:
-    """Encrypt a text for one purpose. `unseal` decrypts it."""
+    """Encrypt a text. `unseal` decrypts it.
+
+    Args:
+        settings: Settings with `secret_key`.
+        purpose: Name of the use, which `unseal` must repeat.
+        text: The text to encrypt.
+    """
     return _box(settings, purpose).encrypt(text.encode()).decode()
 
 
 def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = None) -> str | None:
-    """Decrypt a text from `seal`. Return None if it is invalid, of another purpose, or older than `seconds`."""
+    """Decrypt a text from `seal`.
+
+    Args:
+        settings: Settings with `secret_key` and its fallbacks.
+        purpose: The purpose given to `seal`.
+        sealed: The encrypted text.
+        seconds: Maximum age in seconds. None accepts any age.
+
+    Returns:
+        The text, or None if it is invalid, too old or of another purpose.
+    """
     try:
         return _box(settings, purpose).decrypt(sealed.encode(errors="replace"), seconds).decode()
     except InvalidToken:

@@ -4,6 +4,8 @@ from enum import Enum
 
 
 class Access(Enum):
+    """Access to the rows of a model, for `read_access` and `write_access` of a `Crud`."""
+
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
     OWNER = "owner"

@@ -26,7 +26,14 @@ _numbers = count(1)
 
 
 async def make_user(database: Database, email: str = "", password: str = PASSWORD, **fields: Any) -> User:
-    """Store a user with these fields."""
+    """Store a user.
+
+    Args:
+        database: The test's database.
+        email: The e-mail address. By default a unique one.
+        password: The password.
+        fields: Other fields of the user.
+    """
     email = email or f"user{next(_numbers)}@example.com"
     user = User(**{"email": email, "hashed_password": hashed(password), **fields})
     async with database.writer() as session:
@@ -35,7 +42,14 @@ async def make_user(database: Database, email: str = "", password: str = PASSWOR
 
 
 async def grant(database: Database, user: User, identity: str, action: str) -> Group:
-    """Add the user to a new group with this grant."""
+    """Add a user to a new group with one permission.
+
+    Args:
+        database: The test's database.
+        user: The user.
+        identity: The model, such as `book`.
+        action: The action, such as `edit`, or `*`.
+    """
     async with database.writer() as session:
         session.add(group := Group(name=f"group {next(_numbers)}"))
         await session.flush()
@@ -45,7 +59,13 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
 
 
 async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
-    """Add the cookie of a new session to the client."""
+    """Add the cookie of a new session to the client.
+
+    Args:
+        client: The client.
+        app: The site.
+        user: The user to sign in.
+    """
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
     name = cookie_name(app.state.settings)
@@ -55,13 +75,26 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
 
 
 async def make_token(database: Database, user: User, scopes: str = ALL_SCOPES) -> str:
-    """Create a bearer token for an hour, optionally with scopes such as `books:read`."""
+    """Create a bearer token for an hour.
+
+    Args:
+        database: The test's database.
+        user: The user of the token.
+        scopes: Scopes separated by spaces, such as `books:read`. By default all.
+    """
     async with database.writer() as session:
         return await issue_access_token(session, user, scopes)
 
 
 async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> None:
-    """Add the cookie of a new session to Chromium."""
+    """Add the cookie of a new session to Chromium.
+
+    Args:
+        page: A page of the browser.
+        app: The site.
+        user: The user to sign in.
+        site: Address of the site.
+    """
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
     await page.context.add_cookies([{"name": cookie_name(app.state.settings), "value": token, "url": site}])
@@ -69,7 +102,12 @@ async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> 
 
 @asynccontextmanager
 async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncIterator[AsyncClient]:
-    """Return a client in which this user, or a new one, is signed in."""
+    """Return a client in which a user is signed in.
+
+    Args:
+        app: The site.
+        user: The user. By default a new one.
+    """
     user = user or await make_user(app.state.database)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         await sign_in(client, app, user)

@@ -5,7 +5,14 @@ from typing import Any
 
 
 def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", colour: str = "teal", **options: Any) -> bytes:
-    """Return a picture of one colour; `options` are those of Pillow for the format."""
+    """Return a picture of one colour.
+
+    Args:
+        size: Width and height in pixels.
+        kind: Format of Pillow, such as `PNG`, `JPEG` or `WEBP`.
+        colour: Name of the colour.
+        options: Options of Pillow for the format.
+    """
     from PIL import Image
 
     target = BytesIO()
@@ -14,5 +21,11 @@ def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", colour: str = "
 
 
 def upload(name: str = "picture.png", content: bytes = b"", media_type: str = "image/png") -> tuple[str, bytes, str]:
-    """Return a form file for httpx: `files={"cover": upload()}`. Without content it is a small picture."""
+    """Return a form file for httpx: `files={"cover": upload()}`.
+
+    Args:
+        name: Name of the file.
+        content: Its content. By default a small picture.
+        media_type: Its media type.
+    """
     return name, content or picture(), media_type

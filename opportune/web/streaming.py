@@ -66,7 +66,13 @@ def stream_markdown(
 
 
 def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
-    """Return a part of an htmx response or event that replaces the content of the element with this id."""
+    """Return a part of an htmx response or event that replaces the content of an element.
+
+    Args:
+        target: Id of the element.
+        html: The new content.
+        swap: htmx's way to insert it, such as `beforeend`.
+    """
     return Markup('<hx-partial hx-target="#{}" hx-swap="{}">{}</hx-partial>').format(target, swap, html)
 
 

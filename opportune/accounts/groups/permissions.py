@@ -31,7 +31,15 @@ async def get_grants(request: HTTPConnection) -> Grants:
 
 
 async def read_grants(session: AsyncSession, user: User | None) -> Grants:
-    """Return the grants of a user, for jobs and commands."""
+    """Return the grants of a user, for jobs and commands.
+
+    Args:
+        session: A session of the site's database.
+        user: The user. None has no grants.
+
+    Returns:
+        Pairs of a model and an action.
+    """
     if user is None or user.is_superuser:
         return EVERYTHING if user else frozenset()
     statement = (
@@ -43,7 +51,15 @@ async def read_grants(session: AsyncSession, user: User | None) -> Grants:
 
 
 def may(identity: str, action: str) -> Any:
-    """Require a permission in a route's signature: `user: Annotated[User, may("todo", "export")]`. Otherwise 403."""
+    """Require a permission in a route's signature: `user: Annotated[User, may("todo", "export")]`.
+
+    Args:
+        identity: The model as in the admin's addresses, such as `book-loan`.
+        action: `list`, `details`, `create`, `edit`, `delete`, `export`, `import`, or `action:NAME`.
+
+    Returns:
+        A dependency. Anonymous visitors are asked to sign in, other users get 403.
+    """
 
     async def permitted(request: HTTPConnection, user: CurrentUser) -> User:
         if not is_granted(request, identity, action):

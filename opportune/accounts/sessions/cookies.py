@@ -30,7 +30,15 @@ def read_session_token(request: HTTPConnection) -> str | None:
 async def start_session(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
-    """Start a session, trust this device, and notify the project's `UserManager`."""
+    """Start a session, trust this device, and notify the project's `UserManager`.
+
+    Args:
+        session: A writing session.
+        user: The authenticated user.
+        request: The request that signs in.
+        response: The response that gets the cookies.
+        remember: Whether the session survives the browser, for `SESSION_DAYS`.
+    """
     await renew_session(session, user, request, response, remember=remember)
     context = AccountContext(session, request.app.state.settings, request.app.state.rate_limiter, Client.of(request))
     await record_sign_in(context, user, is_known_browser=bool(trusted_device(request, user.email)))

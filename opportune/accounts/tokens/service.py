@@ -49,7 +49,15 @@ async def issue_access_token(session: AsyncSession, user: User, scopes: str = AL
 
 
 async def create_access_token(session: AsyncSession, user: User) -> str:
-    """Sign in a program for an authenticated user, and notify the project's `UserManager`."""
+    """Sign in an API client for an authenticated user, and notify the project's `UserManager`.
+
+    Args:
+        session: A writing session.
+        user: The authenticated user.
+
+    Returns:
+        The bearer token, valid for an hour.
+    """
     token = await issue_access_token(session, user)
     await record_sign_in(session, user)
     manager = user_manager(session)

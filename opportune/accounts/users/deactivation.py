@@ -14,5 +14,13 @@ def force_deactivation(session: AsyncSession) -> None:
 
 
 def may_refuse_deactivation(session: AsyncSession, user: User) -> bool:
-    """Return whether this change deactivates the account, so that a hook may raise `FieldErrors` to refuse it."""
+    """Return whether this change deactivates the account and a hook may refuse it.
+
+    Args:
+        session: The session of the change.
+        user: The changed user.
+
+    Returns:
+        True if a `before_change` hook may raise `FieldErrors`. False if the operator forces the deactivation.
+    """
     return not user.is_active and "is_active" in changes(user) and FORCED_KEY not in session.info

@@ -102,7 +102,12 @@ async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> lis
 
 
 def selection_query(request: Request, *pks: object) -> str:
-    """Return the query of this request with selected rows. The action then leads back to the same list."""
+    """Return the query of this request with selected rows. The action then leads back to the same list.
+
+    Args:
+        request: The request of the list.
+        pks: Primary keys of the rows.
+    """
     params = [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
     return urlencode([*params, ("pks", ",".join(map(str, pks)))])
 

@@ -31,6 +31,8 @@ class TeamRole(StrEnum):
 
 
 class Team(Model, table=True):
+    """A team, whose members share rows."""
+
     __tablename__ = "teams_team"
 
     name: Line = Field(min_length=1, max_length=100)
@@ -41,6 +43,8 @@ class Team(Model, table=True):
 
 
 class TeamMember(Model, table=True):
+    """The membership of a user in a team, with a role."""
+
     __tablename__ = "teams_member"
     __table_args__ = (UniqueConstraint("user_id", "team_id"),)
 

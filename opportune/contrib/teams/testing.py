@@ -10,7 +10,14 @@ from opportune.db.database import Database
 async def make_team(
     database: Database, owner: User | None = None, others: Mapping[TeamRole, User] | None = None, name: str = "Crew"
 ) -> Team:
-    """Store a team with an owner and other members by role."""
+    """Store a team.
+
+    Args:
+        database: The test's database.
+        owner: Its owner. By default a new user.
+        others: Other members by role.
+        name: Its name.
+    """
     members = {TeamRole.OWNER: owner, **(others or {})}
     async with database.writer() as session:
         session.add(team := Team(name=name))

@@ -49,7 +49,16 @@ def before_create(model: type[M], *, where: Predicate | None = None) -> Callable
 
 
 def after_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook after a new row is written. The row has its id."""
+    """Run a hook after a new row is written. The row has its id.
+
+    Args:
+        model: The model, or a base class or mixin of several models.
+        where: Limits the hook to subclasses for which it returns true.
+
+    Example:
+        @after_create(Book)
+        async def queue_summary(session: AsyncSession, book: Book) -> None: ...
+    """
     return _hook_decorator("after_create", model, where)
 
 
@@ -75,22 +84,58 @@ def add_after_create(
 
 
 def before_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook before changes of a row are written. `changes(row)` returns them."""
+    """Run a hook before changes of a row are written. `changes(row)` returns them.
+
+    Args:
+        model: The model, or a base class or mixin of several models.
+        where: Limits the hook to subclasses for which it returns true.
+
+    Example:
+        @before_change(Book)
+        async def check_price(session: AsyncSession, book: Book) -> None: ...
+    """
     return _hook_decorator("before_change", model, where)
 
 
 def after_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook after changes of a row are written. `changes(row)` returns them."""
+    """Run a hook after changes of a row are written. `changes(row)` returns them.
+
+    Args:
+        model: The model, or a base class or mixin of several models.
+        where: Limits the hook to subclasses for which it returns true.
+
+    Example:
+        @after_change(Book)
+        async def queue_update(session: AsyncSession, book: Book) -> None: ...
+    """
     return _hook_decorator("after_change", model, where)
 
 
 def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook before a row is deleted, while its dependent rows still exist."""
+    """Run a hook before a row is deleted, while its dependent rows still exist.
+
+    Args:
+        model: The model, or a base class or mixin of several models.
+        where: Limits the hook to subclasses for which it returns true.
+
+    Example:
+        @before_delete(Book)
+        async def keep_lent_books(session: AsyncSession, book: Book) -> None: ...
+    """
     return _hook_decorator("before_delete", model, where)
 
 
 def after_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook after a row is deleted. The object still has its values."""
+    """Run a hook after a row is deleted. The object still has its values.
+
+    Args:
+        model: The model, or a base class or mixin of several models.
+        where: Limits the hook to subclasses for which it returns true.
+
+    Example:
+        @after_delete(Book)
+        async def queue_removal(session: AsyncSession, book: Book) -> None: ...
+    """
     return _hook_decorator("after_delete", model, where)
 
 

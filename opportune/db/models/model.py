@@ -97,4 +97,5 @@ RowId = Annotated[RowKey, Path(ge=1, le=MAX_ID)]
 
 
 def utc_now() -> datetime:
+    """Return the current time in UTC, for `default_factory`."""
     return datetime.now(UTC)

@@ -106,7 +106,12 @@ async def find_attachments(
 
 
 async def delete_attachments(session: AsyncSession, condition: ColumnElement[bool]) -> None:
-    """Delete the matching attachments, and their files after the commit."""
+    """Delete attachments, and their files after the commit.
+
+    Args:
+        session: A writing session.
+        condition: Condition on `AnswerAttachment` that selects the rows.
+    """
     if names := (await session.scalars(select(col(AnswerAttachment.stored_as)).where(condition))).all():
         await session.execute(delete(AnswerAttachment).where(condition))
         defer(session, delete_files([*names]))

@@ -34,7 +34,13 @@ REFUSALS: dict[type[Exception], int] = {
 def refusals_in(
     form: Form[Any], field: str, messages: Mapping[type[Exception], str] = MappingProxyType({})
 ) -> Iterator[None]:
-    """Show a refused question in its form, beside `field`. `messages` replaces the sentences of some refusals."""
+    """Show a refused question in its form.
+
+    Args:
+        form: The form of the question.
+        field: Field that shows the message.
+        messages: Replacements of the messages, by exception class.
+    """
     try:
         yield
     except tuple(REFUSALS) as error:

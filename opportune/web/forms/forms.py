@@ -350,7 +350,18 @@ class Form(Generic[M]):
 async def read_form(
     request: Request, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = ""
 ) -> Form[M]:
-    """Read and validate the body. Stored files of a row stay unless another file is sent."""
+    """Read and validate the body. Stored files of a row stay unless another file is sent.
+
+    Args:
+        request: The current request.
+        model: The Pydantic model of the form.
+        row: Row or mapping that the form edits.
+        choices: Choices by field that depend on the request.
+        prefix: Prefix of the ids of the inputs.
+
+    Returns:
+        The form: `data` if the input is valid, else `errors`.
+    """
     return await fill_form(request, Form(model, row, choices=choices, prefix=prefix))
 
 

@@ -11,7 +11,16 @@ from opportune.web.rendering.templates import templates
 
 
 async def render_panels(request: Request, panels: Iterable[Panel | None], user: Any) -> list[Markup]:
-    """Render the panels in the order of the features, with one session for their queries."""
+    """Render panels in the order of the features, with one session for their queries.
+
+    Args:
+        request: The current request.
+        panels: Panels of the features. None is skipped.
+        user: The user that their context functions receive.
+
+    Returns:
+        The HTML of each panel that is not blank.
+    """
     if not (existing := [panel for panel in panels if panel]):
         return []
     async with request.app.state.database.reader() as session:

@@ -128,7 +128,12 @@ def is_htmx(request: Request) -> bool:
 
 
 def redirect(request: Request, path: str) -> Response:
-    """Redirect to a page after a form, with a full page load for htmx."""
+    """Redirect to a page after a form, with a full page load for htmx.
+
+    Args:
+        request: The current request.
+        path: Path of the page on this site.
+    """
     return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
 
 
