@@ -134,9 +134,9 @@ def _created(question: Message, answer: Message) -> MessageCreated:
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
 async def stream(user: CurrentUser, answer_stream: CurrentStream) -> EventStream:
-    """Stream the newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
+    """Stream the newest answer as `status` and `delta` events, then `done` or `error`. Send `Last-Event-ID` to resume.
 
-    A comment is sent every 15 seconds of silence. After 40 silent seconds the connection is lost.
+    The server sends a comment after 15 seconds without events. Reconnect if nothing arrives for 40 seconds.
     """
     return stream_json(answer_stream, "message_id")
 

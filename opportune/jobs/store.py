@@ -1,6 +1,6 @@
 """Stores jobs in the database: insert, claim, renew, end.
 
-A change of a running job only takes effect while the row has the claim of its attempt. Reads go to the primary, because
+A worker can change a running job only while the row contains the claim of its attempt. Reads go to the primary, because
 a lagging replica misses new jobs and renewed leases. Leases use the clock of the database, because the clocks of
 workers differ.
 """
@@ -39,7 +39,7 @@ from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
-"""Lease of a running job. An expired job is taken over, unless its process is alive on this machine."""
+"""Lease of a running job. Then another worker takes over, unless the process is alive on the same machine."""
 WORKER_ID_LENGTH = 16
 """Length of the worker's id at the beginning of a claim. The remaining characters identify the attempt."""
 RETENTION = {
@@ -103,7 +103,7 @@ def _renewal(dialect: str, jobs: Collection[Job]) -> Update:
 
 
 class JobStore:
-    """Access of a worker to jobs with these names. Other jobs wait for a worker of another version."""
+    """Job queue of one worker. It claims only jobs with these names; others wait for a worker with other code."""
 
     def __init__(self, database: Database, names: Collection[str]) -> None:
         self.database = database

@@ -137,6 +137,6 @@ KINDS = {
 
 
 def add_event_kind(kind: EventKind) -> None:
-    """Declare a feature's kind of event, before the site starts."""
+    """Register an event kind of a feature. Call this before the site starts."""
     KINDS[kind.name] = kind
     icons.add(kind.icon)

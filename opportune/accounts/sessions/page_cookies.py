@@ -1,4 +1,4 @@
-"""Cookies for single pages. Other pages, which caches may store, are requested without them."""
+"""Cookies limited to one path, so that requests for cacheable pages carry no cookie."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from opportune.config.settings import Settings
 
 @dataclass(frozen=True)
 class PageCookie:
-    """A cookie for pages below `path`, also for links from other sites."""
+    """A cookie for pages below `path`. Browsers also send it for links from other sites (SameSite=Lax)."""
 
     name: str
     path: str

@@ -73,7 +73,7 @@ async def confirm_sessions(session: AsyncSession, user: User) -> None:
 
 
 async def forget_confirmations(session: AsyncSession, user: User) -> None:
-    """Require a new confirmation in all sessions, because it now takes another factor."""
+    """Require a new confirmation in all sessions after the sign-in factors have changed."""
     await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=None))
 
 

@@ -34,7 +34,7 @@ TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 MAX_ANSWERS_PER_QUERY = 200
 """Maximum number of answers per query, because SQLite limits the depth of conditions."""
 MAX_ENDS_PER_STEP = 25
-"""Number of ended answers per statement, so that other requests are served in between."""
+"""Maximum number of answers to finish per statement. Other requests run between statements."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class AnswerEnd:
 
 @dataclass(frozen=True)
 class AnswerProgress:
-    """Stored part of an answer: the complete text, or the chunks after `last_seq` of the query."""
+    """Stored text of an answer: all of it, or only the chunks after the requested sequence number."""
 
     answer: Answer
     text: str = ""
@@ -166,7 +166,7 @@ def _stopped(end: AnswerEnd) -> AnswerEnd:
 
 
 async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
-    """Let other processes continue the answers, waiting ones after an approval."""
+    """Release the answers so that another worker can continue them. Waiting answers continue after an approval."""
     if rows := [vars(delta) for end in ends for delta in end.unsaved if not delta.is_empty]:
         await _append(session, rows)
     waiting = [end for end in ends if end.outcome.status == AnswerStatus.WAITING]
@@ -254,7 +254,7 @@ async def take_over(
 
 
 def begin(answer: Answer, worker: str) -> None:
-    """Assign an answer to a worker and reset its end."""
+    """Assign an answer to a worker and clear its error and end time."""
     values = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
     answer.sqlmodel_update({**values, "worker": worker, "lease_until": utc_now() + LEASE_DURATION})
 

@@ -109,7 +109,7 @@ def _encrypt(reading: int, sink: Sink, recipients: list[Any]) -> None:
 
 
 def _relay(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> str:
-    """Run pyrage's `convert` and return its error message, or "". Raises the first error of either file."""
+    """Run pyrage's `convert` and return its error message, or "". Re-raises an error of the source or the target."""
     from pyrage import DecryptError, EncryptError
 
     problem, files = "", (_Recorded(source), _Recorded(target))

@@ -13,7 +13,7 @@ from opportune.ops.telemetry.traces.tracing import mark_failed
 
 @contextmanager
 def traced_clients(tracer: Tracer) -> Iterator[None]:
-    """Trace the requests of all httpx clients until the block ends, without URLs, which can contain keys."""
+    """Trace requests of all httpx clients inside the block. URLs are not recorded, because they can contain keys."""
     send, send_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpx.HTTPTransport.handle_request
 
     async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Text fields: one line or several, and unchanged by a browser."""
+"""Text fields: input or textarea, and line breaks that stay unchanged after saving."""
 
 import re
 from typing import Any

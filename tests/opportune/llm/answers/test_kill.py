@@ -1,4 +1,4 @@
-"""Servers killed during an answer: text that a client has read is stored."""
+"""A killed server loses no text that a client has received."""
 
 import json
 import os
