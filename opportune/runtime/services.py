@@ -74,9 +74,9 @@ class Services:
         if existing := next((object_ for object_ in self._objects.values() if isinstance(object_, type_)), None):
             return existing
         names = (service.name for service in self._declared.values() if issubclass(service.type_, type_))
-        made = self.named(next(names, type_.__name__))
-        assert isinstance(made, type_)
-        return made
+        service = self.named(next(names, type_.__name__))
+        assert isinstance(service, type_)
+        return service
 
     def by_name(self) -> dict[str, Any]:
         """Return the declared services by name."""
@@ -90,6 +90,6 @@ class Services:
     async def close(self) -> None:
         """Close the declared services in reverse order, all of them even if one fails."""
         async with AsyncExitStack() as stack:
-            for name, made in self._objects.items():
+            for name, object_ in self._objects.items():
                 if (service := self._declared.get(name)) and service.close:
-                    stack.push_async_callback(service.close, made)
+                    stack.push_async_callback(service.close, object_)

@@ -10,7 +10,7 @@ HTTP_OPTIONS: dict[str, Any] = {"connection_timeout": 3, "read_timeout": TIMEOUT
 
 
 class AzureVault(Vault):
-    """The enabled secrets of a vault. Names have dashes in place of underscores: `SECRET-KEY`."""
+    """The enabled secrets of a vault. Their names have dashes instead of underscores: `SECRET-KEY`."""
 
     title = "Azure Key Vault"
     lock = "requirements-azure.lock"

@@ -1,4 +1,4 @@
-"""What Google Secret Manager and Azure Key Vault have in common: each secret holds one setting."""
+"""Base of Google Secret Manager and Azure Key Vault, in which each secret holds one setting."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -40,7 +40,7 @@ class Vault(ABC):
 
     @abstractmethod
     def explain(self, error: Exception) -> str | None:
-        """Return the reason in one sentence without details, or None for a defect of our own."""
+        """Return the reason in one sentence without details, or None for an unexpected error."""
 
     def read(self, settings: Collection[str]) -> dict[str, str]:
         """Return the values of those settings that the store has.
