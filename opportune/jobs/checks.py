@@ -1,4 +1,4 @@
-"""Checks of the settings of jobs."""
+"""Production checks of the job settings."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +13,8 @@ from opportune.feature import Finding
 from opportune.jobs.job import JobDefinition
 from opportune.jobs.schedule import next_run_time
 
-SAMPLED_TIMES = 10
+SAMPLED_RUNS = 10
+"""Future runs of a job that are compared to find its shortest interval."""
 
 
 def check_jobs(settings: Settings) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
 
 def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
     """Report jobs that are scheduled more often than the cron service calls."""
-    for name, minutes in _shortest_intervals(settings, jobs) if settings.jobs == "request" else ():
+    for name, minutes in _shortest_run_intervals(settings, jobs) if settings.jobs == "request" else ():
         if 0 < minutes < settings.jobs_call_minutes:
             yield Finding(
                 f"The job {name} is scheduled every {minutes:g} minutes, but the cron service calls every "
@@ -47,12 +48,12 @@ def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> I
             )
 
 
-def _shortest_intervals(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[tuple[str, float]]:
-    """Yield each scheduled job with the shortest interval between its next runs, in minutes."""
+def _shortest_run_intervals(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[tuple[str, float]]:
+    """Yield the name of each scheduled job and the shortest interval between its next runs, in minutes."""
     for job in jobs:
         with suppress(OperatorError):  # the worker reports an invalid schedule
             if schedule := job.schedule_in(settings):
                 times = [next_run_time(schedule, utc_now())]
-                while len(times) <= SAMPLED_TIMES:
+                while len(times) <= SAMPLED_RUNS:
                     times.append(next_run_time(schedule, times[-1]))
                 yield job.name, min((later - earlier).total_seconds() / 60 for earlier, later in pairwise(times))

@@ -1,4 +1,4 @@
-"""Commands of oppman.py in jobs."""
+"""Running commands of oppman.py in jobs."""
 
 import asyncio
 import os
@@ -10,18 +10,18 @@ from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
 
-async def run_command(*words: str, environ: Mapping[str, str] | None = None) -> None:
+async def run_command(*arguments: str, environ: Mapping[str, str] | None = None) -> None:
     """Run `oppman.py` in a new process. If the job is cancelled, the process is terminated.
 
     Args:
-        words: The command and its arguments.
+        arguments: The command and its arguments, such as `"migrate", "--check"`.
         environ: Environment variables to add.
 
     Raises:
         OperatorError: The command failed. The message is its output on stderr.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROJECT / "oppman.py"), *words),
+        *(sys.executable, str(PROJECT / "oppman.py"), *arguments),
         env={**os.environ, **(environ or {})},
         stdin=DEVNULL,
         stdout=DEVNULL,

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobStep
-from opportune.jobs.store import JobStore, hold_lease
+from opportune.jobs.store import JobStore, renew_lease
 from opportune.runtime.services import Services
 from opportune.storage import Storage
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class ServicesContext:
-    """The part of a JobContext that looks up services."""
+    """The services of the site, as attributes and by type. Base of `DatabaseJobContext`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -38,15 +38,15 @@ class DatabaseJobContext(ServicesContext):
         self.attempt = job.attempt
         self._job = job
         self._store = store
-        self._position = 0
+        self._step_number = 0
 
     async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        self._position += 1
+        self._step_number += 1
         async with self.database.writer() as session:
-            await hold_lease(session, self._job)
-            step = await session.get(JobStep, (self._job.id, self._position))
+            await renew_lease(session, self._job)
+            step = await session.get(JobStep, (self._job.id, self._step_number))
             if step is None:
-                step = JobStep(job_id=self._job.id, position=self._position, result=await work(session, *args))
+                step = JobStep(job_id=self._job.id, position=self._step_number, result=await work(session, *args))
                 session.add(step)
         return step.result
 

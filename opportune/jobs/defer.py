@@ -46,5 +46,5 @@ def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: fl
     Raises:
         LookupError: No installed feature lists the job.
     """
-    jobs: JobQueue = session.info["jobs"]
-    jobs.defer(session, call, key=key, delay=delay)
+    queue: JobQueue = session.info["jobs"]
+    queue.defer(session, call, key=key, delay=delay)

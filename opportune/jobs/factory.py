@@ -13,9 +13,9 @@ from opportune.storage import Storage
 
 
 def open_services(settings: Settings, database: Database, storage: Storage, features: Sequence[Feature]) -> Services:
-    """Make the services that the features declare."""
-    declared = (service for feature in features for service in feature.services)
-    return Services(declared, settings=settings, database=database, storage=storage, features=features)
+    """Create the services that the features declare."""
+    service_definitions = (service for feature in features for service in feature.services)
+    return Services(service_definitions, settings=settings, database=database, storage=storage, features=features)
 
 
 def open_jobs(services: Services, features: Iterable[Feature]) -> DatabaseJobQueue:

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 async def send_heartbeat(url: str) -> None:
     """Call the address. A failure is logged and does not fail the job."""
     if reason := await asyncio.to_thread(_call, url):
-        # The path of such addresses is secret.
+        # Log only the host: the path of such addresses is secret.
         logger.warning("The heartbeat did not reach %s: %s", urlsplit(url).hostname or "its address", reason)
 
 

@@ -17,14 +17,14 @@ from opportune.server.loop_monitor import LoopMonitor
 
 LEASE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 3
 """Seconds between two renewals by the event loop."""
-LATE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 2
-"""Seconds after which the thread renews instead."""
+THREAD_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 2
+"""Seconds without a renewal after which the thread renews the leases."""
 CHECK_INTERVAL_SECONDS = 1.0
 """Seconds between two checks, while jobs run."""
-MAX_UNANSWERED_CHECKS = 5
-"""Unanswered checks until a loop counts as blocked. Seconds would include time in which the process was frozen."""
-MAX_UNREPORTED_CHECKS = 60
-"""Unanswered checks until a loop is reported that is still blocked."""
+BLOCKED_AFTER_CHECKS = 5
+"""Missed checks until a loop counts as blocked. A count ignores time in which the process was frozen."""
+REPORTED_AFTER_CHECKS = 60
+"""Missed checks until a loop that is still blocked is reported."""
 JOIN_TIMEOUT_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -32,106 +32,109 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Attempt:
-    """A running job and its task."""
+    """A running job and its asyncio task."""
 
     job: Job
     task: asyncio.Task[None]
     is_cancelled: bool = False
-    started: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 class LeaseKeeper:
-    """The thread of one worker. It sleeps while no job runs."""
+    """Controls the thread of one worker. The thread sleeps while no job runs."""
 
     def __init__(self, store: JobStore, running: Mapping[asyncio.Task[None], Attempt]) -> None:
-        self.renewed = time.monotonic()
+        self.renewed_at = time.monotonic()
         """Time of the last renewal of all leases, by `time.monotonic`."""
         self._store = store
         self._running = running
-        self._busy, self._ending = threading.Event(), threading.Event()
+        self._has_jobs, self._is_stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._tried = 0.0
+        self._attempted_at = 0.0
 
     def start(self) -> None:
         """Watch the running loop and the leases of its jobs, until no job runs."""
         if self._thread is None:
-            self._ending.clear()
+            self._is_stopping.clear()
             watch = LoopWatch(asyncio.get_running_loop())
-            self._thread = threading.Thread(target=self._keep, args=(watch,), name="lease-keeper", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(watch,), name="lease-keeper", daemon=True)
             self._thread.start()
-        self._busy.set()
+        self._has_jobs.set()
 
     async def stop(self) -> None:
         """End the thread."""
         if self._thread:
-            self._ending.set()
-            self._busy.set()
+            self._is_stopping.set()
+            self._has_jobs.set()
             await asyncio.to_thread(self._thread.join, JOIN_TIMEOUT_SECONDS)
             self._thread = None
 
-    def _keep(self, watch: "LoopWatch") -> None:
-        while self._busy.wait() and not self._ending.wait(CHECK_INTERVAL_SECONDS):
-            self._busy.clear()
+    def _run(self, watch: "LoopWatch") -> None:
+        while self._has_jobs.wait() and not self._is_stopping.wait(CHECK_INTERVAL_SECONDS):
+            self._has_jobs.clear()
             attempts = list(dict(self._running).values())
             if attempts:
-                self._busy.set()
-                self._renew_if_late(attempts)
+                self._has_jobs.set()
+                self._renew_if_overdue(attempts)
             watch.check(attempts)
 
-    def _renew_if_late(self, attempts: Collection[Attempt]) -> None:
-        now, oldest = time.monotonic(), min(attempt.started for attempt in attempts)
-        if now - max(self.renewed, oldest) < LATE_RENEWAL_SECONDS or now - self._tried < LEASE_RENEWAL_SECONDS / 2:
+    def _renew_if_overdue(self, attempts: Collection[Attempt]) -> None:
+        now, first_start = time.monotonic(), min(attempt.started_at for attempt in attempts)
+        is_overdue = now - max(self.renewed_at, first_start) >= THREAD_RENEWAL_SECONDS
+        if not is_overdue or now - self._attempted_at < LEASE_RENEWAL_SECONDS / 2:
             return
-        self._tried = now
+        self._attempted_at = now
         try:
             self._store.renew_from_thread([attempt.job for attempt in attempts])
-            self.renewed = now
+            self.renewed_at = now
         except (SQLAlchemyError, sqlite3.Error) as error:
             reason = explain(error, self._store.database.url)
             logger.warning("The leases of running jobs could not be renewed: %s", reason)
 
 
 class LoopWatch:
-    """Checks whether an event loop still runs callbacks. Create it on the thread of the loop; call it on another."""
+    """Checks whether an event loop still runs callbacks. Create it in the loop's thread; call `check` in another."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._monitor = LoopMonitor(loop)
-        self._pinged = time.monotonic()
-        self._answered: float | None = self._pinged
-        self._unanswered = 0
-        self._culprit = ""
+        self._pinged_at = time.monotonic()
+        self._responded_at: float | None = self._pinged_at
+        self._missed_checks = 0
+        self._blocking_job = ""
 
     def check(self, attempts: Collection[Attempt]) -> None:
-        """Report a job that has blocked the loop, and ping the loop."""
-        if self._answered is None:
-            self._wait(attempts)
+        """Ping the loop. If it did not respond to the last ping, report the job that blocks it."""
+        if self._responded_at is None:
+            self._count_missed_check(attempts)
             return
-        if self._culprit:
-            report(self._culprit, f"blocked the event loop for {self._answered - self._pinged:.1f} s")
-        self._culprit, self._unanswered = "", 0
-        self._pinged, self._answered = time.monotonic(), None
+        if self._blocking_job:
+            seconds = self._responded_at - self._pinged_at
+            log_blocked_loop(self._blocking_job, f"blocked the event loop for {seconds:.1f} s")
+        self._blocking_job, self._missed_checks = "", 0
+        self._pinged_at, self._responded_at = time.monotonic(), None
         try:
-            self._loop.call_soon_threadsafe(self._answer)
+            self._loop.call_soon_threadsafe(self._record_response)
         except RuntimeError:  # the loop is closed
-            self._answered = self._pinged
+            self._responded_at = self._pinged_at
 
-    def _answer(self) -> None:
-        self._answered = time.monotonic()
+    def _record_response(self) -> None:
+        self._responded_at = time.monotonic()
 
-    def _wait(self, attempts: Collection[Attempt]) -> None:
-        self._unanswered += 1
-        if self._unanswered >= MAX_UNANSWERED_CHECKS and not self._culprit:
-            self._culprit = self._find_culprit(attempts)
-        if self._unanswered == MAX_UNREPORTED_CHECKS:
-            report(self._culprit, f"has blocked the event loop for {time.monotonic() - self._pinged:.0f} s")
+    def _count_missed_check(self, attempts: Collection[Attempt]) -> None:
+        self._missed_checks += 1
+        if self._missed_checks >= BLOCKED_AFTER_CHECKS and not self._blocking_job:
+            self._blocking_job = self._find_blocking_job(attempts)
+        if self._missed_checks == REPORTED_AFTER_CHECKS:
+            seconds = time.monotonic() - self._pinged_at
+            log_blocked_loop(self._blocking_job, f"has blocked the event loop for {seconds:.0f} s")
 
-    def _find_culprit(self, attempts: Collection[Attempt]) -> str:
+    def _find_blocking_job(self, attempts: Collection[Attempt]) -> str:
         task = asyncio.current_task(self._loop)
         name = next((f"Job {attempt.job}" for attempt in attempts if attempt.task is task), "This process")
-        place = self._monitor.place()
-        return f"{name} at {place}" if place else name
+        location = self._monitor.place()
+        return f"{name} at {location}" if location else name
 
 
-def report(culprit: str, message: str) -> None:
-    logger.warning("%s %s. Run blocking work in a thread with asyncio.to_thread (docs/async.md).", culprit, message)
+def log_blocked_loop(job: str, message: str) -> None:
+    logger.warning("%s %s. Run blocking work in a thread with asyncio.to_thread (docs/async.md).", job, message)

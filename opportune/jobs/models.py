@@ -11,7 +11,7 @@ from opportune.db.models.model import Model, ModelBase, utc_now
 
 
 class JobState(StrEnum):
-    """State of a job. A waiting job runs when it is due. A failed attempt waits for the next one."""
+    """State of a job. After a failed attempt, the job is waiting until no attempt is left; then it has failed."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -20,7 +20,7 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+ENDED_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 class Job(Model, table=True):
@@ -33,7 +33,7 @@ class Job(Model, table=True):
     name: str = Field(max_length=200)
     arguments: list[Any] = Field(default_factory=list)
     key: str | None = Field(default=None, max_length=500, unique=True)
-    """Queueing the same key again returns this job."""
+    """Unique key of the caller. Queueing a job with the same key returns this one."""
     attempt: int = 0
     """Number of attempts, including the running one."""
     due_at: datetime = Field(default_factory=utc_now)
@@ -46,6 +46,7 @@ class Job(Model, table=True):
     lease_until: datetime | None = None
     """Time at which another worker may take over, unless the lease is renewed."""
     cancel_asked: bool = False
+    """Whether a user has requested to cancel the running job."""
     done: int = 0
     total: int = 0
     note: str = Field(default="", max_length=200)
@@ -60,17 +61,17 @@ class Job(Model, table=True):
     @property
     def progress(self) -> str:
         """Progress such as `3 of 10: thumbnails`; may be empty."""
-        counted = f"{self.done} of {self.total}" if self.total else ""
-        return ": ".join(filter(None, (counted, self.note)))
+        items = f"{self.done} of {self.total}" if self.total else ""
+        return ": ".join(filter(None, (items, self.note)))
 
     @property
     def remark(self) -> str:
-        """Error of the last attempt, or the progress."""
+        """Error of the last attempt, or the progress if there is none."""
         return self.error or self.progress
 
 
 class LastRun(ModelBase, table=True):
-    """Last success and failure of a scheduled job, kept longer than its rows."""
+    """Last success and failure of a scheduled job, kept when its jobs_job rows are deleted."""
 
     __tablename__ = "jobs_last_run"
 

@@ -28,9 +28,10 @@ CALL_SECONDS = 20.0
 POLL_INTERVAL_SECONDS = 60.0
 """Seconds after which a process looks for jobs that other processes have queued."""
 RUN_PATH = "/jobs/run"
-PURPOSE = "jobs: run"
-RUNS = RateLimit("jobs.run", 6, 60, storage="cache")
+KEY_PURPOSE = "jobs: run"
+RUN_RATE_LIMIT = RateLimit("jobs.run", 6, 60, storage="cache")
 QUIET_PATHS = ("/health", "/kaithhea", "/static")
+"""Prefixes of paths whose requests start no jobs."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,7 +46,7 @@ class RequestWork:
         self._task: asyncio.Task[Counter[str]] | None = None
 
     def wake(self) -> None:
-        """Check the queue after the next response, because a job was queued."""
+        """Check the queue after the next response. Called when a job is queued."""
         self._is_woken = True
 
     def after_response(self) -> None:
@@ -55,11 +56,11 @@ class RequestWork:
 
     async def run(self, seconds: float = CALL_SECONDS) -> str:
         """Run due jobs for at most `seconds`, and return a summary in one line."""
-        until = monotonic() + seconds
+        deadline = monotonic() + seconds
         if self._task:
             await asyncio.wait([self._task], timeout=seconds)
-        task = self._start(until - monotonic())
-        await asyncio.wait([task], timeout=max(0.0, until - monotonic()))
+        task = self._start(deadline - monotonic())
+        await asyncio.wait([task], timeout=max(0.0, deadline - monotonic()))
         if not task.done():
             return "A job takes longer than this call. It keeps running as long as the host allows."
         await self.worker.prune()
@@ -67,7 +68,7 @@ class RequestWork:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Release running jobs when the process ends."""
+        """Context manager that cancels running jobs at its end, so that other processes can claim them."""
         try:
             yield
         finally:
@@ -108,13 +109,13 @@ async def run_jobs(
     work: RequestWork | None = request.app.state.jobs.request_work
     if work is None or not is_signed(request.app.state.settings, signature):
         raise HTTPException(404)
-    await limiter.hit(RUNS.by("site"))
+    await limiter.hit(RUN_RATE_LIMIT.by("site"))
     return PlainTextResponse(await work.run() + "\n", headers={"Cache-Control": "no-store"})
 
 
 def is_signed(settings: Settings, signature: str) -> bool:
     signature_bytes = signature.encode(errors="replace")
-    return any(hmac.compare_digest(signature_bytes, key.encode()) for key in derived_keys(settings, PURPOSE))
+    return any(hmac.compare_digest(signature_bytes, key.encode()) for key in derived_keys(settings, KEY_PURPOSE))
 
 
 def run_url(settings: Settings) -> str:
@@ -127,7 +128,9 @@ def run_url(settings: Settings) -> str:
         raise OperatorError(f"JOBS is {settings.jobs}. Only JOBS=request needs a cron service (docs/free-tiers.md).")
     if not settings.base_url:
         raise OperatorError("BASE_URL is not set. The address begins with it, so set it.")
-    return f"{settings.base_url.rstrip('/')}{RUN_PATH}?{urlencode({'signature': derived_keys(settings, PURPOSE)[0]})}"
+    return (
+        f"{settings.base_url.rstrip('/')}{RUN_PATH}?{urlencode({'signature': derived_keys(settings, KEY_PURPOSE)[0]})}"
+    )
 
 
 def _summary(finished: Counter[str]) -> str:

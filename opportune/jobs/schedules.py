@@ -1,4 +1,4 @@
-"""Scheduled jobs: their last runs, next runs and delays."""
+"""State of scheduled jobs: last run, next run, and whether it is late."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 
 LATE_AFTER = timedelta(minutes=10)
-"""A run is late after this delay. Workers check the queue once a minute, and short outages are ignored."""
+"""A run that starts later than this is late. Workers check the queue once a minute; short outages are ignored."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Schedule:
     """State of a scheduled job."""
 
     name: str
-    last: LastRun
+    last_run: LastRun
     due_at: datetime | None
     """None if no run is queued."""
     is_running: bool
@@ -44,12 +44,12 @@ async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Sc
     is_open = col(Job.state).in_((JobState.WAITING, JobState.RUNNING))
     query = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).where(is_scheduled, is_open)
     rows = await session.execute(query.group_by(col(Job.name), col(Job.state)))
-    due_times = {(name, JobState(state)): at for name, state, at in rows}
-    last = {run.name: run for run in await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))}
+    due_times = {(name, JobState(state)): due_at for name, state, due_at in rows}
+    last_runs = {run.name: run for run in await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))}
     return [
         Schedule(
             name,
-            last.get(name, LastRun(name=name)),
+            last_runs.get(name, LastRun(name=name)),
             due_times.get((name, JobState.WAITING)),
             (name, JobState.RUNNING) in due_times,
         )

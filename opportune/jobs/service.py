@@ -16,7 +16,7 @@ from opportune.db.database import Database, after_commit, before_commit
 from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
-from opportune.jobs.models import ENDED, Job, JobState
+from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
@@ -31,7 +31,7 @@ POLL_INTERVAL_SECONDS = 60.0
 
 
 class DatabaseJobQueue(JobQueue):
-    """Queues jobs as rows. `running()` runs them in this process or leaves them to a worker, by the setting JOBS."""
+    """Stores queued jobs as rows. The setting JOBS decides whether this process or a separate worker runs them."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class DatabaseJobQueue(JobQueue):
         self.worker = Worker(JobStore(database, self.jobs), self.jobs, services)
         self.request_work = RequestWork(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
-        self.queued = False
-        """Whether this process has queued jobs."""
+        self.has_queued_jobs = False
+        """Whether this process has queued a job since it started."""
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
@@ -81,7 +81,7 @@ class DatabaseJobQueue(JobQueue):
     async def cancel(self, session: AsyncSession, job_id: int) -> None:
         """See `opportune.jobs.management.cancel`. The next scheduled run is still queued."""
         await management.cancel(session, job_id)
-        await self.worker.plan_after(session, await management.find(session, job_id))
+        await self.worker.queue_run_after(session, await management.find_job(session, job_id))
 
     async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, delay: float) -> int:
         self._check(call)
@@ -92,19 +92,19 @@ class DatabaseJobQueue(JobQueue):
             raise LookupError(f"No installed feature lists the job {call.job.name}. Add it to Feature(jobs=[…]).")
 
     async def _wake_worker(self) -> None:
-        self.queued = True
+        self.has_queued_jobs = True
         self.worker.wake()
         if self.request_work:
             self.request_work.wake()
 
     async def drain(self) -> None:
         """Run the jobs that this process has queued before it ends, unless a worker runs them."""
-        if self.queued and (self.is_inline or self.request_work):
+        if self.has_queued_jobs and (self.is_inline or self.request_work):
             await self.worker.drain()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run jobs until the block ends, if this process runs jobs."""
+        """Context manager that runs jobs until its end, if the setting JOBS lets this process run them."""
         if self.request_work:
             async with self.request_work.open():
                 yield
@@ -112,17 +112,17 @@ class DatabaseJobQueue(JobQueue):
         if not self.is_inline:
             yield
             return
-        before, self.database.on_write = self.database.on_write, self._poll_sometimes
+        previous_callback, self.database.on_write = self.database.on_write, self._wake_if_poll_is_due
         task = asyncio.create_task(self.worker.work(delay=STARTUP_DELAY_SECONDS))
         try:
             yield
         finally:
-            self.database.on_write = before
+            self.database.on_write = previous_callback
             self.worker.stop()
             await asyncio.wait([task], timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await cancel_and_wait(task)
 
-    def _poll_sometimes(self) -> None:
+    def _wake_if_poll_is_due(self) -> None:
         if monotonic() - self.worker.polled_at > POLL_INTERVAL_SECONDS:
             self.worker.wake()
 
@@ -133,13 +133,13 @@ class DatabaseJobQueue(JobQueue):
             NotFound: The job does not exist.
         """
         while True:
-            job_ended = self.worker.ended
+            attempt_ended = self.worker.attempt_ended
             async with self.database.reader(fresh=True) as session:
                 state = await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id)))
             if state is None:
                 raise NotFound
-            if state in ENDED:
+            if state in ENDED_STATES:
                 return JobState(state)
             with suppress(TimeoutError):
-                async with asyncio.timeout(1):  # it may end in another process
-                    await job_ended.wait()
+                async with asyncio.timeout(1):  # check again: the job may end in another process
+                    await attempt_ended.wait()

@@ -1,4 +1,4 @@
-"""Stores jobs in the database: insert, claim, renew, end.
+"""Storage of jobs: functions to queue and claim jobs, renew their leases and record how they ended.
 
 A worker can change a running job only while the row contains the claim of its attempt. Reads go to the primary, because
 a lagging replica misses new jobs and renewed leases. Leases use the clock of the database, because the clocks of
@@ -34,7 +34,7 @@ from opportune.db.drivers.sync_engines import writing_engine
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.upsert import upsert
-from opportune.jobs.models import ENDED, Job, JobState
+from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent
 
@@ -60,117 +60,127 @@ class JobCancelled(CancelledError):
 
 async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any], key: str, due_at: datetime) -> int:
     """Queue a job in the transaction of this session. Return its id, or the id of the job with the same key."""
-    new = Job(
+    job = Job(
         name=name, arguments=list(arguments), due_at=due_at, key=key or None, traceparent=traceparent.get() or None
     )
-    values = new.model_dump(exclude={"id"})
+    values = job.model_dump(exclude={"id"})
     if not key:
         return (await session.execute(insert(Job).values(values).returning(col(Job.id)))).scalar_one()
-    once = upsert(session, Job).values(values).on_conflict_do_nothing(index_elements=["key"])
-    added: int | None = (await session.execute(once.returning(col(Job.id)))).scalar_one_or_none()
-    if added is not None:
-        return added
+    insertion = upsert(session, Job).values(values).on_conflict_do_nothing(index_elements=["key"])
+    job_id: int | None = (await session.execute(insertion.returning(col(Job.id)))).scalar_one_or_none()
+    if job_id is not None:
+        return job_id
     return (await session.scalars(select(col(Job.id)).where(col(Job.key) == key))).one()
 
 
-async def hold_lease(session: AsyncSession, job: Job) -> None:
-    """Renew the lease. No other worker can take over the job until this transaction ends.
+async def renew_lease(session: AsyncSession, job: Job) -> None:
+    """Renew the lease of a job and lock its row, so that no other worker can take it over during this transaction.
 
     Raises:
         JobCancelled: Another worker has taken over the job, or a user has cancelled it.
     """
-    renewal = update(Job).where(_held(job)).values(lease_until=_clock(session.get_bind().dialect.name, LEASE_DURATION))
+    lease_until = _database_time(session.get_bind().dialect.name, LEASE_DURATION)
+    renewal = update(Job).where(_is_claimed(job)).values(lease_until=lease_until)
     cancelled = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
     if cancelled is not False:
         raise JobCancelled
 
 
-def _held(*jobs: Job) -> ColumnElement[bool]:
+def _is_claimed(*jobs: Job) -> ColumnElement[bool]:
+    """Match the rows that still have the claim of these attempts."""
     return tuple_(col(Job.id), col(Job.claim)).in_([(job.id, job.claim) for job in jobs])
 
 
-def _clock(dialect: str, after: timedelta = timedelta()) -> ColumnElement[datetime]:
-    """Return the time of the PostgreSQL server. The workers of a SQLite file share the clock of one machine."""
+def _database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """Return the current time of the database server plus `offset`. For SQLite, the clock of this machine is used."""
     if dialect == "postgresql":
-        return func.clock_timestamp(type_=DateTime(timezone=True)) + after
-    return literal(utc_now() + after, UTCDateTime)
+        return func.clock_timestamp(type_=DateTime(timezone=True)) + offset
+    return literal(utc_now() + offset, UTCDateTime)
 
 
 def _renewal(dialect: str, jobs: Collection[Job]) -> Update:
-    """Renew the leases of these jobs. Locked rows are skipped, because the job's transaction renews them."""
-    free = select(col(Job.id)).where(_held(*jobs)).with_for_update(skip_locked=True)
-    return update(Job).where(col(Job.id).in_(free)).values(lease_until=_clock(dialect, LEASE_DURATION))
+    """Build the statement that renews leases. It skips locked rows, because the job's transaction renews them."""
+    unlocked_ids = select(col(Job.id)).where(_is_claimed(*jobs)).with_for_update(skip_locked=True)
+    return update(Job).where(col(Job.id).in_(unlocked_ids)).values(lease_until=_database_time(dialect, LEASE_DURATION))
 
 
 class JobStore:
-    """Job queue of one worker. It claims only jobs with these names; others wait for a worker with other code."""
+    """Job queue of one worker. It claims only jobs that this worker's code defines."""
 
     def __init__(self, database: Database, names: Collection[str]) -> None:
         self.database = database
         self.names = names
         self.lock = WorkerLock(str(database.url.sync_url), secrets.token_hex(WORKER_ID_LENGTH // 2))
-        """Shows other workers of this machine that this one is alive, so that they do not take over its jobs."""
+        """Proves to other workers of this machine that this one is alive, so that they do not take over its jobs."""
         self._dialect = database.engine.dialect.name
 
     @cached_property
-    def _has_known_name(self) -> ColumnElement[bool]:
+    def _is_defined_here(self) -> ColumnElement[bool]:
         return col(Job.name).in_(sorted(self.names))
 
     async def claim(self, limit: int, running: Collection[Job] = ()) -> list[Job]:
-        """Claim due jobs and jobs of dead processes, the oldest first. `running` are the jobs of this worker."""
-        ids = await self._claimable(limit, self._free(running, ()))
-        alive: Sequence[str] = ()
-        if any(ids.values()) and (alive := await to_thread(self.lock.living)):
-            ids = await self._claimable(limit, self._free(running, alive))
-        if not ids:  # no row is locked yet
+        """Claim due jobs and jobs of dead processes, the oldest first.
+
+        Args:
+            limit: Maximum number of jobs.
+            running: Jobs that this worker runs already.
+        """
+        ids = await self._find_claimable(limit, self._is_claimable(running, ()))
+        living: Sequence[str] = ()
+        # A job with an expired lease may belong to a worker of this machine that is alive but slow.
+        if any(ids.values()) and (living := await to_thread(self.lock.living_workers)):
+            ids = await self._find_claimable(limit, self._is_claimable(running, living))
+        if not ids:
             return []
-        self.lock.hold()
+        self.lock.acquire()
         changes = {
             "state": JobState.RUNNING,
             "attempt": col(Job.attempt) + 1,
             "claim": self.lock.worker + secrets.token_hex(16 - WORKER_ID_LENGTH // 2),
-            "lease_until": _clock(self._dialect, LEASE_DURATION),
+            "lease_until": _database_time(self._dialect, LEASE_DURATION),
             "started_at": utc_now(),
         }
-        still_free = select(col(Job.id)).where(col(Job.id).in_(ids), self._free(running, alive))
-        unlocked = col(Job.id).in_(still_free.with_for_update(skip_locked=True))
-        claiming = update(Job).where(unlocked).values(changes).returning(Job)
+        # Another worker may have claimed or locked some of the jobs since they were found.
+        remaining = select(col(Job.id)).where(col(Job.id).in_(ids), self._is_claimable(running, living))
+        is_unlocked = col(Job.id).in_(remaining.with_for_update(skip_locked=True))
+        statement = update(Job).where(is_unlocked).values(changes).returning(Job)
         async with self.database.writer() as session:
-            claimed = (await session.scalars(claiming, execution_options={"synchronize_session": False})).all()
+            claimed = (await session.scalars(statement, execution_options={"synchronize_session": False})).all()
         return sorted(claimed, key=lambda job: job.due_at)
 
-    async def _claimable(self, limit: int, free: ColumnElement[bool]) -> dict[int | None, str | None]:
-        """Return the ids of jobs to claim, with the claims of their dead workers."""
-        query = select(col(Job.id), col(Job.claim)).where(self._has_known_name, free)
+    async def _find_claimable(self, limit: int, is_claimable: ColumnElement[bool]) -> dict[int | None, str | None]:
+        """Return the ids of jobs to claim. The values are the claims of workers whose leases expired, else None."""
+        query = select(col(Job.id), col(Job.claim)).where(self._is_defined_here, is_claimable)
         async with self.database.reader(fresh=True) as session:
             return {row.id: row.claim for row in await session.execute(query.order_by(col(Job.due_at)).limit(limit))}
 
-    def _free(self, running: Collection[Job], alive: Collection[str]) -> ColumnElement[bool]:
+    def _is_claimable(self, running: Collection[Job], living: Collection[str]) -> ColumnElement[bool]:
+        """Match due jobs, and jobs whose lease expired, except those of this worker and of living ones."""
         state, claim = col(Job.state), col(Job.claim)
         return or_(
             and_(state == JobState.WAITING, col(Job.due_at) <= utc_now()),
             and_(
                 state == JobState.RUNNING,
-                col(Job.lease_until) < _clock(self._dialect),
+                col(Job.lease_until) < _database_time(self._dialect),
                 claim.not_in([job.claim for job in running]),
-                func.substr(claim, 1, WORKER_ID_LENGTH).not_in(alive),
+                func.substr(claim, 1, WORKER_ID_LENGTH).not_in(living),
             ),
         )
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
         state = col(Job.state)
-        waiting = select(func.min(col(Job.due_at))).where(self._has_known_name, state == JobState.WAITING)
-        leases = select(func.min(col(Job.lease_until)), _clock(self._dialect))
+        waiting = select(func.min(col(Job.due_at))).where(self._is_defined_here, state == JobState.WAITING)
+        leases = select(func.min(col(Job.lease_until)), _database_time(self._dialect))
         async with self.database.reader(fresh=True) as session:
             due_at = await session.scalar(waiting)
-            running = leases.where(self._has_known_name, state == JobState.RUNNING)
+            running = leases.where(self._is_defined_here, state == JobState.RUNNING)
             lease_until, now = (await session.execute(running)).one()
         times = [(due_at, utc_now()), (lease_until, now)]
         return min(((at - now).total_seconds() for at, now in times if at), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
-        """Renew the leases of these jobs and return the ids of those that a user has cancelled."""
+        """Renew the leases of these jobs and return the ids of cancelled ones."""
         renewal = _renewal(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
         async with self.database.writer() as session:
             rows = await session.execute(renewal, execution_options={"synchronize_session": False})
@@ -191,8 +201,8 @@ class JobStore:
         """Retry a failed job later, unless a user has cancelled it."""
         is_cancelled = col(Job.cancel_asked)
         state = case((is_cancelled, JobState.CANCELLED), else_=JobState.WAITING)
-        later = {"state": state, "due_at": utc_now() + timedelta(seconds=seconds), "error": error}
-        await self._change(job, {**later, "ended_at": case((is_cancelled, utc_now()), else_=None), **UNCLAIMED})
+        values = {"state": state, "due_at": utc_now() + timedelta(seconds=seconds), "error": error}
+        await self._change(job, {**values, "ended_at": case((is_cancelled, utc_now()), else_=None), **UNCLAIMED})
 
     async def release(self, job: Job) -> None:
         """Return a job to the queue at the end of this process. The attempt does not count."""
@@ -205,16 +215,16 @@ class JobStore:
             JobCancelled: Another worker has taken over the job, or a user has cancelled it.
         """
         async with self.database.writer() as session:
-            await hold_lease(session, job)
+            await renew_lease(session, job)
             values = {"done": done, "total": total, "note": note}
-            await session.execute(update(Job).where(_held(job)).values(values))
+            await session.execute(update(Job).where(_is_claimed(job)).values(values))
 
     async def _change(self, job: Job, values: dict[str, Any]) -> None:
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(_held(job)).values(values))
+            await session.execute(update(Job).where(_is_claimed(job)).values(values))
 
     async def prune(self) -> None:
         """Delete jobs that ended long ago."""
-        for state in ENDED:
+        for state in ENDED_STATES:
             is_old = (col(Job.state) == state) & (col(Job.ended_at) < utc_now() - RETENTION[state])
             await delete_in_batches(self.database, Job, is_old)

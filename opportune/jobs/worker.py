@@ -69,15 +69,15 @@ class Worker:
         self.concurrency = self.settings.database_pool_size
         self.polled_at = 0.0
         """Time of the last check of the queue, by `time.monotonic`."""
-        self.ended = asyncio.Event()
+        self.attempt_ended = asyncio.Event()
         """Set, and replaced by a new event, at the end of each attempt."""
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Attempt] = {}
         self._lease_keeper = LeaseKeeper(store, self._running)
         self._is_stopping = False
-        self._pruned = time.monotonic()
+        self._pruned_at = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
-        self._planned = False
+        self._has_queued_scheduled_runs = False
 
     def wake(self) -> None:
         self._woken.set()
@@ -127,16 +127,16 @@ class Worker:
         Time in which the host has frozen the process does not count.
         """
         finished = Counter[str]()
-        used, before = 0.0, time.monotonic()
+        elapsed, before = 0.0, time.monotonic()
         self.concurrency, self.polled_at = 1, before
         try:
-            await self._plan_all()
-            while (used < seconds and await self._start_due()) or self._running:
+            await self._queue_all_scheduled_runs()
+            while (elapsed < seconds and await self._start_due()) or self._running:
                 names = {task: attempt.job.name for task, attempt in self._running.items()}
                 done, _ = await asyncio.wait(self._running, timeout=UNFROZEN_SECONDS)
                 finished.update(names[task] for task in done)
                 await self._renew()
-                used += min(time.monotonic() - before, 2 * UNFROZEN_SECONDS)
+                elapsed += min(time.monotonic() - before, 2 * UNFROZEN_SECONDS)
                 before = time.monotonic()
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
@@ -148,7 +148,7 @@ class Worker:
         """Start due jobs. Return the seconds until the next check; None to sleep until woken."""
         try:
             self.polled_at = time.monotonic()
-            await self._plan_all()
+            await self._queue_all_scheduled_runs()
             await self._renew()
             started = await self._start_due()
             self._start_pruning()
@@ -174,20 +174,20 @@ class Worker:
             attempt = Attempt(job, asyncio.create_task(self._execute(job), context=context))
             task = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._running[task] = attempt
-            task.add_done_callback(self._note_end)
+            task.add_done_callback(self._handle_end_of_task)
         if claimed:
             self._lease_keeper.start()
-        await self._plan(job.name for job in claimed)
+        await self._queue_scheduled_runs(job.name for job in claimed)
         return len(claimed)
 
     def _running_jobs(self) -> list[Job]:
         return [attempt.job for attempt in self._running.values()]
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
+    def _handle_end_of_task(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
         self.wake()
-        self.ended.set()
-        self.ended = asyncio.Event()
+        self.attempt_ended.set()
+        self.attempt_ended = asyncio.Event()
 
     async def _seconds_to_next(self) -> float | None:
         if len(self._running) >= self.concurrency:
@@ -196,47 +196,48 @@ class Worker:
         return seconds if seconds is None or seconds > 0 else LOCKED_RETRY_SECONDS
 
     async def _renew(self) -> None:
-        if not self._running or time.monotonic() - self._lease_keeper.renewed < LEASE_RENEWAL_SECONDS / 2:
+        if not self._running or time.monotonic() - self._lease_keeper.renewed_at < LEASE_RENEWAL_SECONDS / 2:
             return
         cancelled = await self.store.renew(self._running_jobs())
-        self._lease_keeper.renewed = time.monotonic()
+        self._lease_keeper.renewed_at = time.monotonic()
         for attempt in self._running.values():
             if attempt.job.id in cancelled:
                 attempt.is_cancelled = True
                 attempt.task.cancel()
 
-    async def _plan_all(self) -> None:
-        if not self._planned:
-            await self._plan(self.jobs)
-            self._planned = True
+    async def _queue_all_scheduled_runs(self) -> None:
+        if not self._has_queued_scheduled_runs:
+            await self._queue_scheduled_runs(self.jobs)
+            self._has_queued_scheduled_runs = True
 
-    async def _plan(self, names: Iterable[str]) -> None:
+    async def _queue_scheduled_runs(self, names: Iterable[str]) -> None:
         """Queue the next run of scheduled jobs. Missed runs are made up for once."""
         now = utc_now()
-        times = {name: due_at for name in set(names) if (due_at := self._next_time(name, now))}
+        times = {name: due_at for name in set(names) if (due_at := self._next_run_time(name, now))}
         if not times:
             return
         async with self.store.database.writer() as session:
             for name, due_at in times.items():
                 await insert_job(session, name, (), schedule_key(name, due_at), due_at)
 
-    async def plan_after(self, session: AsyncSession, job: Job) -> None:
+    async def queue_run_after(self, session: AsyncSession, job: Job) -> None:
         """Queue the next scheduled run after a job that is cancelled."""
-        if due_at := self._next_time(job.name, max(job.due_at, utc_now())):
+        if due_at := self._next_run_time(job.name, max(job.due_at, utc_now())):
             await insert_job(session, job.name, (), schedule_key(job.name, due_at), due_at)
 
-    def _next_time(self, name: str, after: datetime) -> datetime | None:
-        declared = self.jobs.get(name)
+    def _next_run_time(self, name: str, after: datetime) -> datetime | None:
+        definition = self.jobs.get(name)
         try:
-            schedule = declared.schedule_in(self.settings) if declared else ""
+            schedule = definition.schedule_in(self.settings) if definition else ""
             return next_run_time(schedule, after) if schedule else None
         except OperatorError as error:
             logger.warning("The schedule of job %s is ignored: %s", name, error)
             return None
 
     def _start_pruning(self) -> None:
-        if time.monotonic() - self._pruned > PRUNE_INTERVAL_SECONDS and (self._pruning is None or self._pruning.done()):
-            self._pruned = time.monotonic()
+        is_pruning = self._pruning is not None and not self._pruning.done()
+        if time.monotonic() - self._pruned_at > PRUNE_INTERVAL_SECONDS and not is_pruning:
+            self._pruned_at = time.monotonic()
             # In a task, because it may take minutes, in which leases would expire.
             self._pruning = asyncio.create_task(self.prune())
 
@@ -247,16 +248,16 @@ class Worker:
             logger.warning("Old jobs could not be deleted: %s", explain(error, self.store.database.url))
 
     async def _execute(self, job: Job) -> None:
-        declared = self.jobs[job.name]
+        definition = self.jobs[job.name]
         if job.cancel_asked:
             raise JobCancelled  # its process died before it could end the job
-        if job.attempt > declared.attempts:
+        if job.attempt > definition.attempts:
             raise PermanentFailure("The worker process ended during each attempt of this job.")
         await self.services.prepare_job()
         context = DatabaseJobContext(job, self.store, self.services)
         origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
         with origin, observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
-            await declared.function(context, *job.arguments)
+            await definition.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store the outcome of an attempt. The end of the site does not interrupt this."""
@@ -285,24 +286,24 @@ class Worker:
             await self._fail(job, error)
         else:
             await self.store.end(job, JobState.DONE)
-            await self._note_run(job)
+            await self._record_run(job)
             if url := self.jobs[job.name].heartbeat_url_in(self.settings):
                 run_in_background(send_heartbeat(url))
 
-    async def _note_run(self, job: Job, error: str = "") -> None:
+    async def _record_run(self, job: Job, error: str = "") -> None:
         if self.jobs[job.name].schedule:
             async with self.store.database.writer() as session:
                 await record_run(session, job.name, job.note, error)
 
     async def _fail(self, job: Job, error: Exception) -> None:
-        declared, reason = self.jobs[job.name], error_summary(error)
-        await self._note_run(job, reason)
-        if job.attempt >= declared.attempts or isinstance(error, PermanentFailure):
+        definition, reason = self.jobs[job.name], error_summary(error)
+        await self._record_run(job, reason)
+        if job.attempt >= definition.attempts or isinstance(error, PermanentFailure):
             logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
             await self.store.end(job, JobState.FAILED, reason)
             return
-        logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, declared.attempts, reason)
-        await self.store.postpone(job, retry_delay(declared, job.attempt, error), reason)
+        logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)
+        await self.store.postpone(job, retry_delay(definition, job.attempt, error), reason)
 
     async def _cancel_running(self) -> None:
         self._is_stopping = True

@@ -17,7 +17,7 @@ MAX_ATTEMPTS = 5
 
 
 class WorkerLock:
-    """The lock of this process, from `hold` to `release`, and checks of the locks of other processes."""
+    """Lock of this worker, and checks whether other workers still hold theirs."""
 
     def __init__(self, address: str, worker: str) -> None:
         """Prepare the lock.
@@ -37,14 +37,14 @@ class WorkerLock:
             return Path(tempfile.gettempdir(), f"opportune-workers-{name}")
         return Path(tempfile.gettempdir(), f"opportune-workers-{os.getuid()}-{name}")
 
-    def hold(self) -> None:
-        """Take the lock."""
+    def acquire(self) -> None:
+        """Take the lock, if the operating system has such locks."""
         path = self._folder / self.worker
         for _ in range(MAX_ATTEMPTS):
             if self._descriptor is not None or sys.platform == "win32" or not make_private_folder(self._folder):
                 return
             with suppress(FileNotFoundError):  # the folder was removed
-                self._descriptor = _locked(path, os.O_CREAT)
+                self._descriptor = _open_and_lock(path, os.O_CREAT)
                 if self._descriptor is not None and not path.exists():
                     os.close(self._descriptor)
                     self._descriptor = None
@@ -56,12 +56,12 @@ class WorkerLock:
         (self._folder / self.worker).unlink(missing_ok=True)
         os.close(self._descriptor)
         self._descriptor = None
-        with suppress(OSError):  # another process holds its lock there
-            for other in self._folder.iterdir():
-                self.is_dead(other.name)
+        with suppress(OSError):  # the folder is not empty, because another worker is alive
+            for path in self._folder.iterdir():
+                self.is_dead(path.name)  # removes the files of dead workers
             self._folder.rmdir()
 
-    def living(self) -> list[str]:
+    def living_workers(self) -> list[str]:
         """Return the ids of other living workers on this machine."""
         try:
             names = [path.name for path in self._folder.iterdir() if path.name != self.worker]
@@ -70,12 +70,12 @@ class WorkerLock:
         return [name for name in names if self.is_dead(name) is False]
 
     def is_dead(self, worker: str) -> bool | None:
-        """Return whether a worker of this machine has died; None if it is unknown on this machine."""
+        """Return whether a worker has died, and remove its lock file if so. None if it has no lock file here."""
         if sys.platform == "win32":
             return None
         path = self._folder / worker
         try:
-            descriptor = _locked(path)
+            descriptor = _open_and_lock(path)
         except OSError:
             return None
         if descriptor is None:
@@ -85,7 +85,7 @@ class WorkerLock:
         return True
 
 
-def _locked(path: Path, flags: int = 0) -> int | None:
+def _open_and_lock(path: Path, flags: int = 0) -> int | None:
     """Open and lock a file; None if another process has locked it."""
     if sys.platform == "win32":
         raise OSError("Windows has no such locks")

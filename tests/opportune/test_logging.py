@@ -169,7 +169,7 @@ async def test_job_belongs_to_the_trace_that_queued_it(app: FastAPI) -> None:
     job_id = await app.state.jobs.enqueue(send_email_job({}), delay=3600)
     traceparent.reset(token)
     async with app.state.database.reader() as session:
-        assert (await management.find(session, int(job_id))).traceparent == TRACE
+        assert (await management.find_job(session, int(job_id))).traceparent == TRACE
 
 
 @pytest.mark.parametrize(("level", "is_logged"), [("debug", True), ("WARNING", True), ("error", False)])

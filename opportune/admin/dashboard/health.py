@@ -68,7 +68,7 @@ class Health:
         graph = await self._tree.get("graph", self._read_tree)
         async with self.app.state.database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(recorded_revisions)
-            numbers = await management.counts(session)
+            numbers = await management.count_by_state(session)
             outage = await read_outage(session)
         lights = [_migrations_light(graph.pending(rows)), _jobs_light(numbers, self.app.state.settings.jobs)]
         if outage:

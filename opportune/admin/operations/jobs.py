@@ -99,7 +99,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
                 except OperatorError as error:
                     refusals.append(str(error))
                 else:
-                    job = await management.find(session, job_id)
+                    job = await management.find_job(session, job_id)
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):

@@ -42,7 +42,7 @@ class OperationsAdmin(OperationsPage):
     async def show(self, request: Request) -> Response:
         state = request.app.state
         async with state.database.reader(fresh=True) as session:
-            jobs = await management.counts(session)
+            jobs = await management.count_by_state(session)
             browsers, expired = (await session.execute(_sessions())).one()
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
         context = {

@@ -59,7 +59,7 @@ def _oldest(oldest: datetime | None, now: datetime, late: Late) -> HealthLight:
 
 
 def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
-    name, run = schedule.name, schedule.last
+    name, run = schedule.name, schedule.last_run
     text = f"succeeded at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "has not run yet"
     if schedule.is_late(now):
         text = f"{text}; late since {format_datetime(schedule.due_at)}"

@@ -30,7 +30,7 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
-    jobs = in_transaction(lambda session: management.newest(session, state, limit))
+    jobs = in_transaction(lambda session: management.newest_jobs(session, state, limit))
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
@@ -43,7 +43,7 @@ def list_jobs(
 @command.command()
 def show(number: Number, as_json: AsJson = False) -> None:
     """Show the details of a job."""
-    job = in_transaction(lambda session: management.find(session, number))
+    job = in_transaction(lambda session: management.find_job(session, number))
     if as_json:
         print_json(_as_data(job))
         return
@@ -64,7 +64,7 @@ def retry(
         _retry_all(name)
         return
     with_jobs(lambda jobs, session: jobs.retry(session, number))
-    job = in_transaction(lambda session: management.find(session, number))
+    job = in_transaction(lambda session: management.find_job(session, number))
     say(f"Job {number} is {job.state}.{_processing_note(job)}")
 
 
@@ -78,7 +78,7 @@ def _retry_all(name: str) -> None:
 def cancel(number: Number) -> None:
     """Cancel a waiting job, or a running job at its next step."""
     with_jobs(lambda jobs, session: jobs.cancel(session, number))
-    job = in_transaction(lambda session: management.find(session, number))
+    job = in_transaction(lambda session: management.find_job(session, number))
     say(
         f"Job {number} will stop at its next step."
         if job.state == JobState.RUNNING

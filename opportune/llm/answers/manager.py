@@ -115,7 +115,7 @@ class AnswerManager:
 
     def open(self, *, watch: bool = True) -> None:
         """Register this process as alive; with `watch`, take over answers of dead processes."""
-        self._lock.hold()
+        self._lock.acquire()
         if watch:
             self._watching = asyncio.create_task(self._watch(), name="watch answers")
 

@@ -41,7 +41,7 @@ def make_queue(settings: Settings, database: Database) -> MakeQueue:
 @pytest.fixture
 def separate_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the locks of other workers, as on several machines, so that only leases count."""
-    monkeypatch.setattr(WorkerLock, "living", lambda _lock: [])
+    monkeypatch.setattr(WorkerLock, "living_workers", lambda _lock: [])
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def jobs(idle_queue: DatabaseJobQueue) -> AsyncIterator[DatabaseJobQueue]:
 def find(database: Database) -> Find:
     async def find(job_id: str) -> Job:
         async with database.reader() as session:
-            return await management.find(session, int(job_id))
+            return await management.find_job(session, int(job_id))
 
     return find
 

@@ -40,7 +40,7 @@ def work_on_machine(settings: Settings, machine: Path) -> None:
     logging.basicConfig(filename=machine / "log", level=logging.WARNING)
     store.LEASE_DURATION = timedelta(seconds=1)
     lease_keeper.LEASE_RENEWAL_SECONDS = 0.3
-    lease_keeper.LATE_RENEWAL_SECONDS = 0.5
+    lease_keeper.THREAD_RENEWAL_SECONDS = 0.5
     lease_keeper.CHECK_INTERVAL_SECONDS = 0.05
     asyncio.run(_poll(settings))
 

@@ -165,7 +165,7 @@ async def test_failed_renewal_is_logged(
     def fail(_jobs: object) -> None:
         raise OperationalError("", None, Exception("database is locked"))
 
-    monkeypatch.setattr(lease_keeper, "LATE_RENEWAL_SECONDS", 0)
+    monkeypatch.setattr(lease_keeper, "THREAD_RENEWAL_SECONDS", 0)
     monkeypatch.setattr(lease_keeper, "CHECK_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(jobs.worker.store, "renew_from_thread", fail)
     await jobs.enqueue(wait())
@@ -181,7 +181,7 @@ async def test_failed_renewal_is_logged(
 async def test_loop_that_stays_blocked_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lease_keeper, "MAX_UNREPORTED_CHECKS", 7)
+    monkeypatch.setattr(lease_keeper, "REPORTED_AFTER_CHECKS", 7)
     watch = LoopWatch(asyncio.get_running_loop())
     for _ in range(8):  # without an await, the loop runs no callbacks
         watch.check([])

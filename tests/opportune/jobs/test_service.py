@@ -14,7 +14,7 @@ from tests.opportune.jobs.tasks import hourly, register
 
 async def queued_names(database: Database) -> list[str]:
     async with database.reader() as session:
-        return [job.name for job in await management.newest(session, None, 100)]
+        return [job.name for job in await management.newest_jobs(session, None, 100)]
 
 
 async def test_deferred_job_runs_after_the_commit(jobs: DatabaseJobQueue, database: Database, emails: Emails) -> None:

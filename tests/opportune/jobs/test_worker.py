@@ -142,7 +142,7 @@ async def test_worker_that_lost_its_job_writes_nothing(
     async with database.writer() as session:
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
     (claimed,) = await make_queue().worker.store.claim(9)
-    attempt_ended = jobs.worker.ended
+    attempt_ended = jobs.worker.attempt_ended
     gate.opened.set()
     await attempt_ended.wait()
     assert await emails() == BOTH[:1]

@@ -77,7 +77,7 @@ async def _database_metrics(state: State) -> list[Family]:
 
 
 async def _job_metrics(session: AsyncSession) -> AsyncIterator[Family]:
-    counts = await management.counts(session)
+    counts = await management.count_by_state(session)
     states: list[Sample] = [("", {"state": name}, count) for name, count in counts.items()]
     yield Family("opportune_jobs", "gauge", "Jobs by state.", states)
     now = utc_now()

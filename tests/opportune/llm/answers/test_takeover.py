@@ -268,7 +268,7 @@ async def test_stopped_answer_is_not_taken_over(
 async def test_living_process_keeps_answers_after_lease(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
 ) -> None:
-    manager._lock.hold()
+    manager._lock.acquire()
     answer = await start_story(manager, owner_id)
     await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await shown(sibling, answer)).is_running
@@ -315,8 +315,8 @@ async def test_dead_process_is_detected_by_its_lock(
 def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
-    first.hold()
-    second.hold()
+    first.acquire()
+    second.acquire()
     (folder,) = tmp_path.iterdir()
     (folder / "killed").touch()
     first.release()
@@ -333,9 +333,9 @@ def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
             path.parent.rmdir()
         return locked(path, flags)
 
-    locked = worker_lock._locked
-    monkeypatch.setattr(worker_lock, "_locked", remove_folder)
-    second.hold()
+    locked = worker_lock._open_and_lock
+    monkeypatch.setattr(worker_lock, "_open_and_lock", remove_folder)
+    second.acquire()
     assert first.is_dead("second") is False
     second.release()
     assert list(tmp_path.iterdir()) == []
