@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from inspect import iscoroutinefunction, signature
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import inspect
+from sqlalchemy import insert, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState
 from sqlmodel import SQLModel
@@ -73,8 +73,12 @@ def add_after_create(
 
     def register(values: Callable[[M], Mapping[str, Any] | None]) -> Hook[M]:
         async def add_row(session: AsyncSession, row: M) -> None:
-            if (fields := values(row)) is not None:
+            if (fields := values(row)) is None:
+                return
+            if has_hooks(added):
                 session.add(added(**fields))
+            else:  # a statement costs a third of an object and a second flush
+                await session.execute(insert(inspect(added, raiseerr=True).local_table), fields)
 
         registered.append(Registration("after_create", model, add_row, where, AddedRow(added, values)))
         _clear_caches()
