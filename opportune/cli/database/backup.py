@@ -71,7 +71,7 @@ def send(settings: Settings) -> None:
 def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
     """Yield the backups at BACKUP_URL, without their contents."""
     for backup in BackupStore(settings).all():
-        yield {"file": backup.name, "created": backup.made, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
+        yield {"file": backup.name, "created": backup.created, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
 
 
 def backups_in(folder: Path) -> Iterator[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.ops.copydb.checks import count, in_order
+from opportune.ops.copydb.checks import count, sort_tables
 from opportune.ops.copydb.connections import destination, explained_errors, snapshot
 from opportune.ops.copydb.writers import writer_for
 from opportune.runtime.counts import counted
@@ -42,7 +42,7 @@ def confirm(url: DatabaseURL) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
     with snapshot(url) as connection, explained_errors(url):
-        rows = sum(count(connection, table) for table in in_order(Model.metadata))
+        rows = sum(count(connection, table) for table in sort_tables(Model.metadata))
     print(f"This deletes all {rows:,} rows in {url.redacted}, including users and their sessions.")
     print("It keeps tables, migrations and uploaded files outside the database. Without a backup it cannot be undone.")
     if typer.prompt("Type yes to continue") != "yes":
@@ -55,12 +55,12 @@ def empty(url: DatabaseURL) -> int:
     Raises:
         OperatorError: the deletion failed, and nothing was deleted.
     """
-    tables = in_order(Model.metadata)
+    tables = sort_tables(Model.metadata)
     with destination(url) as connection, explained_errors(url):
         acquire_migration_lock(connection)
         refuse_foreign_references(connection)
         writer = writer_for(connection)
-        writer.reserve(tables)
+        writer.lock_tables(tables)
         rows = sum(count(connection, table) for table in tables)
         writer.clear(tables, restart_numbers=True)
         run_due_statements(connection)

@@ -43,7 +43,7 @@ def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
 def _is_relevant(name: str, deployment: Deployment) -> bool:
     recipe, url = deployment.recipe, deployment.database
     if name == "is_paid":
-        return bool(recipe.paid_lifts)
+        return bool(recipe.free_limits)
     if name == "has_volume":
         writes = bool(url and url.kind == "sqlite") or deployment.uploads is not None
         return writes and recipe.has_volumes and not recipe.host.keeps_disk
@@ -57,7 +57,7 @@ def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
 
 
 def _question(name: str, deployment: Deployment) -> str:
-    plan = deployment.recipe.paid_from
+    plan = deployment.recipe.first_paid_plan
     return f"Is it the plan {plan} or a larger one?" if name == "is_paid" and plan else QUESTIONS[name]
 
 

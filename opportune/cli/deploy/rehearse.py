@@ -84,7 +84,7 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     with postgresql() as server:
         for host in hosts:
             say(f"\n{host.title}")
-            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, questions, keeps_files=keep)
+            rehearsal = Rehearsal(Rules.for_host(host, full=full), PROJECT, server, questions, keeps_files=keep)
             async for result in rehearsal.run(lambda line: say(f"  {line}")):
                 outcomes.append(result.outcome)
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])

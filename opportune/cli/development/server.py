@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import Settings, forget_settings
 from opportune.errors import OperatorError
-from opportune.ops.telemetry.process import form_group
+from opportune.ops.telemetry.process import create_worker_group
 from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.logging import logging_config
@@ -200,7 +200,7 @@ def allow_open_files(connections: int) -> None:
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
-    form_group(config.workers)
+    create_worker_group(config.workers)
     supervisor = Supervisor(config, sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):

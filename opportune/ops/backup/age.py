@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from opportune.errors import OperatorError
 
 SUFFIX = ".age"
-INTRODUCTION = b"age-encryption.org/v1\n"
-PASSPHRASE_HEADER = INTRODUCTION + b"-> scrypt "
+VERSION_LINE = b"age-encryption.org/v1\n"
+PASSPHRASE_HEADER = VERSION_LINE + b"-> scrypt "
 HEADER_LINES, MAX_LINE_BYTES = 4, 256
 CHUNK_BYTES, TAG_BYTES = 64 * 1024, 16
 NONCE_BYTES, SALT_BYTES, FILE_KEY_BYTES = 16, 16, 16
@@ -41,7 +41,7 @@ class Sink(Protocol):
 
 
 class EncryptingWriter:
-    """Encrypts into a sink. `finish` writes the last chunk."""
+    """Encrypts what is written and passes it to a sink. Call `finish` to write the last chunk."""
 
     def __init__(self, sink: Sink, passphrase: str) -> None:
         self._sink = sink
@@ -52,7 +52,7 @@ class EncryptingWriter:
 
     def write(self, content: bytes) -> int:
         self._buffer += content
-        while len(self._buffer) > CHUNK_BYTES:  # the last chunk is empty only in an empty file
+        while len(self._buffer) > CHUNK_BYTES:  # age allows an empty last chunk only in an empty file
             self._sink.write(self._chunks.seal(bytes(self._buffer[:CHUNK_BYTES]), is_last=False))
             del self._buffer[:CHUNK_BYTES]
         return len(content)
@@ -70,7 +70,7 @@ def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
     Raises:
         OperatorError: Not an age file, wrong passphrase, or damaged.
     """
-    chunks = _Chunks(_file_key(source, passphrase), source.read(NONCE_BYTES))
+    chunks = _Chunks(_read_file_key(source, passphrase), source.read(NONCE_BYTES))
     sealed = source.read(CHUNK_BYTES + TAG_BYTES)
     while following := source.read(CHUNK_BYTES + TAG_BYTES):
         yield chunks.open(sealed, is_last=False)
@@ -82,7 +82,7 @@ class _Chunks:
     """Cipher for the chunks of a payload. The nonce is the chunk's number plus a flag for the last one."""
 
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
-        self._cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
+        self._cipher = ChaCha20Poly1305(_derive_key(file_key, nonce, b"payload"))
         self._number = 0
 
     def seal(self, content: bytes, *, is_last: bool) -> bytes:
@@ -101,41 +101,41 @@ class _Chunks:
 
 def _header(file_key: bytes, passphrase: str) -> bytes:
     salt = secrets.token_bytes(SALT_BYTES)
-    wrapped = _wrapping(passphrase, salt, SCRYPT_WORK_BITS).encrypt(bytes(12), file_key, None)
-    header = INTRODUCTION + b"-> scrypt %s %d\n%s\n---" % (_unpadded(salt), SCRYPT_WORK_BITS, _unpadded(wrapped))
-    return header + b" %s\n" % _unpadded(_mac(file_key, header))
+    wrapped = _key_cipher(passphrase, salt, SCRYPT_WORK_BITS).encrypt(bytes(12), file_key, None)
+    header = VERSION_LINE + b"-> scrypt %s %d\n%s\n---" % (_to_base64(salt), SCRYPT_WORK_BITS, _to_base64(wrapped))
+    return header + b" %s\n" % _to_base64(_mac(file_key, header))
 
 
-def _file_key(source: BinaryIO, passphrase: str) -> bytes:
+def _read_file_key(source: BinaryIO, passphrase: str) -> bytes:
     header = HEADER.fullmatch(b"".join(source.readline(MAX_LINE_BYTES) for _ in range(HEADER_LINES)))
     if not header or int(header["log"]) > MAX_SCRYPT_WORK_BITS:
         raise OperatorError("It is not an age file with a passphrase, or it is truncated.")
     try:
-        cipher = _wrapping(passphrase, _padded(header["salt"]), int(header["log"]))
-        file_key = cipher.decrypt(bytes(12), _padded(header["body"]), None)
+        cipher = _key_cipher(passphrase, _from_base64(header["salt"]), int(header["log"]))
+        file_key = cipher.decrypt(bytes(12), _from_base64(header["body"]), None)
     except InvalidTag:
         raise OperatorError("It was encrypted with another passphrase: set BACKUP_PASSPHRASE to it.") from None
-    if not hmac.compare_digest(header["mac"], _unpadded(_mac(file_key, header["signed"]))):
+    if not hmac.compare_digest(header["mac"], _to_base64(_mac(file_key, header["signed"]))):
         raise OperatorError(DAMAGED)
     return file_key
 
 
-def _wrapping(passphrase: str, salt: bytes, log_n: int) -> ChaCha20Poly1305:
-    kdf = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=2**log_n, r=8, p=1)
+def _key_cipher(passphrase: str, salt: bytes, work_bits: int) -> ChaCha20Poly1305:
+    kdf = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=2**work_bits, r=8, p=1)
     return ChaCha20Poly1305(kdf.derive(passphrase.encode()))
 
 
 def _mac(file_key: bytes, header: bytes) -> bytes:
-    return hmac.digest(_derived(file_key, None, b"header"), header, sha256)
+    return hmac.digest(_derive_key(file_key, None, b"header"), header, sha256)
 
 
-def _derived(key: bytes, salt: bytes | None, info: bytes) -> bytes:
+def _derive_key(key: bytes, salt: bytes | None, info: bytes) -> bytes:
     return HKDF(SHA256(), length=32, salt=salt, info=info).derive(key)
 
 
-def _unpadded(content: bytes) -> bytes:
+def _to_base64(content: bytes) -> bytes:
     return b64encode(content).rstrip(b"=")
 
 
-def _padded(content: bytes) -> bytes:
+def _from_base64(content: bytes) -> bytes:
     return b64decode(content + b"=" * (-len(content) % 4))

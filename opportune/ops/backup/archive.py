@@ -31,7 +31,7 @@ DAMAGE_ERRORS = (
     ValidationError,
 )
 
-USE_ANOTHER = "Use another backup."
+USE_ANOTHER_BACKUP = "Use another backup."
 NOT_A_BACKUP = "{path} is not a complete backup. Use a file that `oppman.py backup` wrote."
 
 Content = Literal["database.sqlite3", "database.dump"]
@@ -47,7 +47,7 @@ class Member(BaseModel):
 class Manifest(BaseModel):
     """Content and origin of a backup, stored as `manifest.json`."""
 
-    model_config = ConfigDict(extra="ignore")  # fields of later versions
+    model_config = ConfigDict(extra="ignore")  # later versions may add fields
 
     format: Literal["opportune-backup"] = "opportune-backup"
     version: int = 1
@@ -101,7 +101,7 @@ class ArchiveWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(OSError, ValueError):  # after an error; `finish` has closed a complete archive
+        with suppress(OSError, ValueError):  # only after an error: `finish` closes a complete archive
             self._zip.close()
 
     def add(self, name: str, source: Readable) -> None:
@@ -119,8 +119,8 @@ class Archive:
     def __init__(self, path: Path, contents: zipfile.ZipFile) -> None:
         self.path = path
         self._zip = contents
-        self.manifest = self._manifest()
-        _refuse_members(path, contents.infolist(), self.manifest)
+        self.manifest = self._read_manifest()
+        _refuse_unexpected_members(path, contents.infolist(), self.manifest)
 
     @property
     def uploads(self) -> list[str]:
@@ -143,9 +143,9 @@ class Archive:
         with describe_damage(self.path), self._zip.open(name) as member:
             actual = copy_stream(member, target, limit=expected.size)
         if actual != expected:
-            raise OperatorError(f"{self.path} is damaged: {name} has changed since the backup. {USE_ANOTHER}")
+            raise OperatorError(f"{self.path} is damaged: {name} has changed since the backup. {USE_ANOTHER_BACKUP}")
 
-    def _manifest(self) -> Manifest:
+    def _read_manifest(self) -> Manifest:
         entry = next((entry for entry in self._zip.infolist() if entry.filename == MANIFEST), None)
         if not entry or entry.file_size > MAX_MANIFEST_BYTES:
             raise OperatorError(NOT_A_BACKUP.format(path=self.path))
@@ -176,7 +176,7 @@ def describe_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE_ERRORS as error:
-        raise OperatorError(f"{path} is damaged ({type(error).__name__}). {USE_ANOTHER}") from error
+        raise OperatorError(f"{path} is damaged ({type(error).__name__}). {USE_ANOTHER_BACKUP}") from error
 
 
 def copy_stream(source: Readable, target: IO[bytes] | None, limit: int | None = None) -> Member:
@@ -191,10 +191,10 @@ def copy_stream(source: Readable, target: IO[bytes] | None, limit: int | None = 
     return Member(size=size, sha256=digest.hexdigest())
 
 
-def _refuse_members(path: Path, entries: list[zipfile.ZipInfo], manifest: Manifest) -> None:
+def _refuse_unexpected_members(path: Path, entries: list[zipfile.ZipInfo], manifest: Manifest) -> None:
     names = [entry.filename for entry in entries if entry.filename != MANIFEST]
     if sorted(names) != sorted(manifest.members) or manifest.database not in manifest.members:
-        raise OperatorError(f"{path} is damaged: its files differ from its manifest. {USE_ANOTHER}")
+        raise OperatorError(f"{path} is damaged: its files differ from its manifest. {USE_ANOTHER_BACKUP}")
     for entry in entries:
         if not _is_safe(entry, manifest):
             raise OperatorError(f"{path} contains the unexpected file '{entry.filename}' and is not restored.")

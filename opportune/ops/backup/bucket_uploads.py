@@ -29,23 +29,23 @@ def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
     """
     from obstore import open_reader
 
-    with _connected(bucket) as client, work("Packing uploads", unit="files") as progress:
-        for name in _names(client):
+    with _open_client(bucket) as client, work("Packing uploads", unit="files") as progress:
+        for name in _upload_names(client):
             with suppress(FileNotFoundError):
                 writer.add(UPLOADS + name, _Upload(open_reader(client, name)))
             progress.advance()
 
 
-def put_missing(archive: Archive, bucket: Bucket) -> None:
-    """Restore uploads missing in the bucket. Names are never reused, so existing files are the same.
+def restore_missing_uploads(archive: Archive, bucket: Bucket) -> None:
+    """Restore uploads missing in the bucket. Existing files are skipped, because names are never reused.
 
     Raises:
         OperatorError: The bucket is unavailable.
     """
     from obstore import put
 
-    with _connected(bucket) as client:
-        existing = set(_names(client))
+    with _open_client(bucket) as client:
+        existing = set(_upload_names(client))
         missing = [name for member in archive.uploads if (name := member.removeprefix(UPLOADS)) not in existing]
         with work("Restoring uploads", len(missing), "files") as progress:
             for name in missing:
@@ -55,12 +55,12 @@ def put_missing(archive: Archive, bucket: Bucket) -> None:
                 progress.advance()
 
 
-def _names(client: "S3Store") -> Iterable[str]:
+def _upload_names(client: "S3Store") -> Iterable[str]:
     return (name for page in client.list() for item in page if is_name(name := str(item["path"])))
 
 
 @contextmanager
-def _connected(bucket: Bucket) -> "Iterator[S3Store]":
+def _open_client(bucket: Bucket) -> "Iterator[S3Store]":
     from obstore.exceptions import BaseError
 
     try:
@@ -70,7 +70,7 @@ def _connected(bucket: Bucket) -> "Iterator[S3Store]":
 
 
 class _Upload:
-    """Adapts obstore's file to `Readable`: its `read` does not return `bytes`."""
+    """Adapts a file of obstore, whose `read` does not return `bytes`."""
 
     def __init__(self, file: "ReadableFile") -> None:
         self._file = file

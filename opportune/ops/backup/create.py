@@ -26,7 +26,7 @@ from opportune.runtime.atomic_files import private_file, remove_abandoned_in, re
 from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
-DATABASE = "database"
+DATABASE_SUFFIX = "database"
 WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
 NOT_MIGRATED = "Nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
 
@@ -49,7 +49,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
     try:
         remove_abandoned_in(path.parent)
         with replacement(path) as file:
-            write_archive(settings, graph, file, temporary(path, DATABASE), notify)
+            write_archive(settings, graph, file, temporary(path, DATABASE_SUFFIX), notify)
             with open_archive(temporary(path)) as archive:
                 archive.check()
     except OSError as error:
@@ -109,9 +109,9 @@ def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
     """Return the file to write.
 
     Raises:
-        OperatorError: The folder does not exist, or another file is in the way.
+        OperatorError: The folder does not exist, or the file exists and is not a backup.
     """
-    if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # the systemd timer names it
+    if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # the systemd timer passes this folder
         destination = BACKUP_FOLDER
         try:
             BACKUP_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
     if not destination.parent.is_dir():
         raise OperatorError(f"The folder {destination.parent} does not exist: create it, or choose another one.")
     if destination.exists() or destination.is_symlink():
-        _refuse_other_file(destination)
+        _refuse_unrelated_file(destination)
     return destination
 
 
@@ -136,25 +136,25 @@ def prune(newest: Path, keep: int) -> list[Path]:
         source = archive.manifest.source
     older: list[tuple[datetime, Path]] = []
     for path in newest.parent.glob("*.zip"):
-        with suppress(OperatorError):  # other zip files
+        with suppress(OperatorError):  # a zip file that is not a backup
             if path != newest and path.is_file() and not path.is_symlink():
                 with open_archive(path) as archive:
                     if archive.manifest.source == source:
                         older.append((archive.manifest.created, path))
-    old = [path for _, path in sorted(older, reverse=True)[keep - 1 :]]
-    for path in old:
+    old_backups = [path for _, path in sorted(older, reverse=True)[keep - 1 :]]
+    for path in old_backups:
         path.unlink(missing_ok=True)
-    return old
+    return old_backups
 
 
 def _add_database(
     writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
 ) -> tuple[Content, str, DatabaseState]:
-    """Add a snapshot of the database, using a temporary file at `path`."""
+    """Add a snapshot, using a temporary file at `path`. Return the member's name, a dump's schema and the state."""
     if migration_url(settings).kind != "postgresql":
         copy_to: Callable[..., DatabaseState] = _snapshot_sqlite
-    elif obstacle := postgresql.why_no_dump(settings):
-        notify(f"pg_dump is not used: {obstacle}. The backup contains the tables of the models as SQLite.")
+    elif reason := postgresql.reason_against_dump(settings):
+        notify(f"pg_dump is not used: {reason}. The backup contains the tables of the models as SQLite.")
         copy_to = _copy_to_sqlite
     else:
         return _add_dump(writer, settings, graph, path)
@@ -166,11 +166,11 @@ def _add_database(
 
 
 def _add_uploads(writer: ArchiveWriter, place: Place, notify: Notify) -> str:
-    """Add the uploads of a folder. For other storage return its label."""
+    """Add the uploads of a folder and return "". Other storage is not added; return its label."""
     if isinstance(place, Path):
         uploads.add_uploads(writer, place)
         return ""
-    if not isinstance(place, DatabaseFiles):  # uploads in the database are part of it
+    if not isinstance(place, DatabaseFiles):  # the database contains its uploads
         notify(f"This backup does not contain the uploads in {place.label}: back up the bucket separately.")
     return place.label
 
@@ -180,7 +180,7 @@ def _add_dump(
 ) -> tuple[Content, str, DatabaseState]:
     with private_file(path, lock=False) as file, postgresql.open_dump(settings, graph) as dump:
         dump.write(settings, file)
-        postgresql.refuse_unreadable(path)
+        postgresql.refuse_unreadable_dump(path)
         file.seek(0)
         writer.add("database.dump", file)
         return "database.dump", dump.namespace, dump.state
@@ -204,7 +204,7 @@ def _copy_to_sqlite(settings: Settings, graph: MigrationGraph, path: Path) -> Da
     return inspect_database(path)
 
 
-def _refuse_other_file(path: Path) -> None:
+def _refuse_unrelated_file(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
         raise OperatorError(f"{path} is not a regular file. Choose another name.")
     try:

@@ -16,8 +16,8 @@ from opportune.ops.backup.archive import Sink
 PRIVATE_KEY_NEEDED = (
     "is encrypted to a public key: pass the file with its private key as --identity, or set BACKUP_IDENTITY to the key."
 )
-WRONG_PRIVATE_KEY = "It was encrypted to another public key: use the private key of that one."
-NO_PRIVATE_KEY = "The file contains no private key of age, a line that begins with AGE-SECRET-KEY-1."
+WRONG_PRIVATE_KEY = "It was encrypted to another public key: use the private key that belongs to it."
+NO_PRIVATE_KEY = "The file contains no private key: age's keys are lines that begin with AGE-SECRET-KEY-1."
 
 
 def is_encrypting(settings: Settings) -> bool:
@@ -52,7 +52,7 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Setti
     identity, passphrase = settings.backup_identity.get_secret_value(), settings.backup_passphrase.get_secret_value()
     header = source.peek(len(age.PASSPHRASE_HEADER))
     has_passphrase = header.startswith(age.PASSPHRASE_HEADER)
-    has_public_key = header.startswith(age.INTRODUCTION) and not has_passphrase
+    has_public_key = header.startswith(age.VERSION_LINE) and not has_passphrase
     if has_public_key and not identity:
         raise OperatorError(f"{name} {PRIVATE_KEY_NEEDED}")
     if has_passphrase and not passphrase:
@@ -83,36 +83,36 @@ def _decrypt_with_key(source: BufferedReader, target: BinaryIO, private_keys: st
     identities = parse_private_keys(private_keys)
     from pyrage import decrypt_io
 
-    if problem := _relay(decrypt_io, source, target, identities):
+    if problem := _run_pyrage(decrypt_io, source, target, identities):
         raise OperatorError(WRONG_PRIVATE_KEY if "No matching keys" in problem else age.DAMAGED)
 
 
 @contextmanager
 def _encrypting_to(recipients: list[Any], sink: Sink) -> Iterator[Sink]:
     """Encrypt in a thread, because pyrage reads its input from a file while the block writes."""
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     with ThreadPoolExecutor(1) as pool:
-        encryption = pool.submit(_encrypt, reading, sink, recipients)
+        encryption = pool.submit(_encrypt, read_end, sink, recipients)
         try:
-            with os.fdopen(writing, "wb") as target:
+            with os.fdopen(write_end, "wb") as target:
                 yield target
         finally:
             encryption.result()  # an error of the sink replaces the block's broken pipe
 
 
-def _encrypt(reading: int, sink: Sink, recipients: list[Any]) -> None:
+def _encrypt(read_end: int, sink: Sink, recipients: list[Any]) -> None:
     from pyrage import encrypt_io
 
-    with os.fdopen(reading, "rb") as source:
-        if problem := _relay(encrypt_io, source, sink, recipients):
+    with os.fdopen(read_end, "rb") as source:
+        if problem := _run_pyrage(encrypt_io, source, sink, recipients):
             raise OperatorError(f"The backup cannot be encrypted: {problem}.")
 
 
-def _relay(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> str:
+def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> str:
     """Run pyrage's `convert` and return its error message, or "". Re-raises an error of the source or the target."""
     from pyrage import DecryptError, EncryptError
 
-    problem, files = "", (_Recorded(source), _Recorded(target))
+    problem, files = "", (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
     try:
         convert(*files, keys)
     except (DecryptError, EncryptError, OSError) as error:
@@ -123,25 +123,25 @@ def _relay(convert: Callable[..., object], source: BufferedReader, target: Any, 
     return problem
 
 
-class _Recorded:
-    """File that remembers its first error, because pyrage replaces errors and ignores those of the last write."""
+class _ErrorRecordingFile:
+    """File that stores its first error, because pyrage replaces errors and ignores an error of the last write."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.error: Exception | None = None
 
     def read(self, size: int) -> bytes:
-        return bytes(self._recorded(self._file.read, size))
+        return bytes(self._call(self._file.read, size))
 
     def write(self, content: bytes) -> int:
-        return int(self._recorded(self._file.write, content))
+        return int(self._call(self._file.write, content))
 
     def flush(self) -> None:
         """Do nothing: the owner of the file flushes it."""
 
-    def _recorded(self, call: Callable[[Any], Any], argument: object) -> Any:
+    def _call(self, method: Callable[[Any], Any], argument: object) -> Any:
         try:
-            return call(argument)
+            return method(argument)
         except Exception as error:
             self.error = self.error or error
             raise

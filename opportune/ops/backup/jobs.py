@@ -39,22 +39,22 @@ def _rehearsal_schedule(settings: Settings) -> str:
 
 @job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_schedule)
 async def make_backup(run: JobContext) -> None:
-    await _run_in_thread(run, BACKUP, _send)
+    await _run_in_thread(run, BACKUP, _create_backup)
 
 
 @job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule)
 async def rehearse_restore(run: JobContext) -> None:
-    await _run_in_thread(run, REHEARSAL, _rehearse)
+    await _run_in_thread(run, REHEARSAL, _rehearse_restore)
 
 
-def _send(settings: Settings, stop: threading.Event) -> str:
+def _create_backup(settings: Settings, stop_event: threading.Event) -> str:
     from opportune.ops.backup.scheduled import send_backup  # noqa: PLC0415 - loads Alembic and psycopg
 
-    return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop))
+    return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop_event))
 
 
-def _rehearse(settings: Settings, _stop: threading.Event) -> str:
-    from opportune.ops.backup.rehearsal import rehearse  # noqa: PLC0415 - as in _send
+def _rehearse_restore(settings: Settings, _stop: threading.Event) -> str:
+    from opportune.ops.backup.rehearsal import rehearse  # noqa: PLC0415 - as in _create_backup
 
     return str(rehearse(settings, MigrationGraph(installed_names()), Model.metadata.tables.keys()))
 
@@ -62,22 +62,22 @@ def _rehearse(settings: Settings, _stop: threading.Event) -> str:
 async def _run_in_thread(run: JobContext, name: str, function: Callable[[Settings, threading.Event], str]) -> None:
     if not _schedule(run.settings):  # backups were switched off after the job was queued
         return
-    stop = threading.Event()
+    stop_event = threading.Event()
     try:
-        result = await asyncio.to_thread(function, run.settings, stop)
+        result = await asyncio.to_thread(function, run.settings, stop_event)
     except OperatorError as error:
         if run.attempt >= MAX_ATTEMPTS:
-            await run.write(report, run.settings, name, str(error))
+            await run.write(email_failure, run.settings, name, str(error))
         raise
     except asyncio.CancelledError:
-        stop.set()
+        stop_event.set()
         raise
     logger.info("%s: %s", name, result)
     await run.progress(1, 1, result)
 
 
-async def report(session: AsyncSession, settings: Settings, name: str, error: str) -> None:
-    """E-mail ADMIN_EMAIL about the first of several failures in a row."""
+async def email_failure(session: AsyncSession, settings: Settings, name: str, error: str) -> None:
+    """E-mail ADMIN_EMAIL about a failure, unless an e-mail was sent since the last success."""
     run = await find_last_run(session, name)
     if run.is_reported or not settings.admin_email:
         return
@@ -96,18 +96,18 @@ async def report(session: AsyncSession, settings: Settings, name: str, error: st
 class BackupState:
     """Last runs of the backup jobs, read from the database without a request to BACKUP_URL."""
 
-    is_on: bool
+    is_scheduled: bool
     backup: LastRun
     rehearsal: LastRun
     is_overdue: bool
     """The last successful backup is older than the schedule allows."""
 
     @property
-    def is_well(self) -> bool:
-        return not (self.is_on and (self.backup.is_failing or self.rehearsal.is_failing or self.is_overdue))
+    def is_healthy(self) -> bool:
+        return not (self.is_scheduled and (self.backup.is_failing or self.rehearsal.is_failing or self.is_overdue))
 
     def __str__(self) -> str:
-        if not self.is_on:
+        if not self.is_scheduled:
             return "No backups are scheduled: BACKUP_URL is empty."
         if self.backup.is_failing:
             return f"The last backup failed: {self.backup.error}"

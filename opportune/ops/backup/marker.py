@@ -17,20 +17,20 @@ SUFFIX = ".restoring"
 
 
 class RestoreMarker:
-    """Marker of one restore. `argument` is the argument of `restore`: a file, a name or --latest."""
+    """Marker of one restore. `argument` is what the operator passed to `restore`: a file, a name or --latest."""
 
     def __init__(self, settings: Settings, argument: str) -> None:
         self._path = marker_path(settings)
         self._argument = argument
-        self.is_database_new = False
+        self.is_database_replaced = False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Remove the marker, unless the block fails after the database was replaced or the process is killed."""
+    def removed_on_exit(self) -> Iterator[None]:
+        """Remove the marker after the block. It remains if the block fails after the database was replaced."""
         try:
             yield
         except BaseException:
-            if not self.is_database_new:
+            if not self.is_database_replaced:
                 self._path.unlink(missing_ok=True)
             raise
         self._path.unlink(missing_ok=True)
@@ -44,7 +44,7 @@ class RestoreMarker:
         with replacement(self._path) as file:
             file.write(f"{self._argument}\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n".encode())
         yield
-        self.is_database_new = True
+        self.is_database_replaced = True
 
 
 def marker_path(settings: Settings) -> Path:
@@ -58,12 +58,12 @@ def marker_path(settings: Settings) -> Path:
 
 
 def check_restore(settings: Settings) -> Iterator[Finding]:
-    if line := interrupted_restore(settings):
-        yield Finding(line)
+    if message := interrupted_restore(settings):
+        yield Finding(message)
 
 
 def interrupted_restore(settings: Settings) -> str:
-    """Return a line about an interrupted restore, or ""."""
+    """Return a message about an interrupted restore, or ""."""
     try:
         path = marker_path(settings)
         argument, started = path.read_text(encoding="utf-8").splitlines()[:2]

@@ -22,8 +22,8 @@ from opportune.ops.backup.archive import CHUNK_BYTES, Manifest
 from opportune.ops.backup.sqlite import DatabaseState
 from opportune.ops.backup.subprocesses import Program, error_line
 
-UPDATE = "PostgreSQL's client programs must be as new as those that wrote it."
-INSTALL = "install PostgreSQL's client programs (Debian: apt install postgresql-client)"
+UPDATE_HINT = "PostgreSQL's client programs must be as new as those that wrote it."
+INSTALL_HINT = "install PostgreSQL's client programs (Debian: apt install postgresql-client)"
 TABLES = """
     SELECT relname FROM pg_class
     WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace(quote_ident(current_schema()))
@@ -43,7 +43,7 @@ class Dump:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = own_tables(connection, graph)
+        tables = site_tables(connection, graph)
         self.state = DatabaseState(sorted(recorded_revisions(connection)), tables, count_rows(connection, tables))
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
@@ -52,7 +52,7 @@ class Dump:
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
         command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={TABLE_LOCK_TIMEOUT_SECONDS}s", *tables]
         process = subprocess.run(
-            [*command, "--dbname", address(settings)],
+            [*command, "--dbname", connection_string(settings)],
             env={**os.environ, **migration_url(settings).environ},
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -70,7 +70,7 @@ def open_dump(settings: Settings, graph: MigrationGraph) -> Iterator[Dump]:
         yield Dump(connection, graph)
 
 
-def why_no_dump(settings: Settings) -> str:
+def reason_against_dump(settings: Settings) -> str:
     """Return why pg_dump cannot be used with this server, or ""."""
     if migration_url(settings).pooled:
         return "its settings would remain in the pooler's connections (set DATABASE_DIRECT_URL)"
@@ -85,17 +85,17 @@ def why_no_dump(settings: Settings) -> str:
     return ""
 
 
-def refuse_unreadable(dump: Path) -> None:
+def refuse_unreadable_dump(dump: Path) -> None:
     """Check that the client programs are installed and can read a dump.
 
     Raises:
         OperatorError: A program is missing, or pg_restore cannot read the dump.
     """
     if missing := [name for name in ("pg_restore", "psql") if not shutil.which(name)]:
-        raise OperatorError(f"This backup needs {' and '.join(missing)}: {INSTALL}.")
+        raise OperatorError(f"This backup needs {' and '.join(missing)}: {INSTALL_HINT}.")
     process = subprocess.run(["pg_restore", "--list", str(dump)], capture_output=True, check=False)  # noqa: S607
     if process.returncode:
-        raise OperatorError(f"pg_restore cannot read this backup: {error_line(process.stderr)}. {UPDATE}")
+        raise OperatorError(f"pg_restore cannot read this backup: {error_line(process.stderr)}. {UPDATE_HINT}")
 
 
 def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump: Path) -> None:
@@ -106,35 +106,35 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
     """
     with connect(settings) as connection:
         namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = own_tables(connection, graph, manifest)
+        tables = site_tables(connection, graph, manifest)
     if namespace != manifest.namespace:
         raise OperatorError(f"The backup's schema is {manifest.namespace}, but the database uses {namespace}.")
-    read = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
-    execute = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
-    execute += ["--dbname", address(settings)]
+    read_command = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
+    psql_command = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
+    psql_command += ["--dbname", connection_string(settings)]
     environ = {**os.environ, **migration_url(settings).environ}
     with (
-        Program(read, stdout=subprocess.PIPE) as script,
-        Program(execute, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
+        Program(read_command, stdout=subprocess.PIPE) as script,
+        Program(psql_command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
     ):
         with client.stdin() as statements:
-            statements.write(_beginning(namespace, tables))
+            statements.write(_first_statements(namespace, tables))
             copy_script(script.stdout, statements)
             if script.succeeds():  # without the COMMIT everything is rolled back
-                statements.write(ending(manifest))
+                statements.write(final_statements(manifest))
         error = client.error() or script.error()
     if error:
         hint = ". First drop views and foreign keys that depend on this site's tables." if "depend on" in error else ""
         raise OperatorError(f"The restore failed and nothing was changed: {error}{hint}")
 
 
-def own_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
+def site_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
     """Return the tables of the site's features, including removed ones. Other programs may share the schema."""
     revisions = [*recorded_revisions(connection), *(manifest.revisions if manifest else ())]
     features = {*graph.features, *map(feature_of_revision, revisions)}
-    starts = tuple(f"{feature}_" for feature in features)
+    prefixes = tuple(f"{feature}_" for feature in features)
     names = list(connection.scalars(text(TABLES)))
-    return sorted(name for name in names if name.startswith(starts) or name == VERSION_TABLE.name)
+    return sorted(name for name in names if name.startswith(prefixes) or name == VERSION_TABLE.name)
 
 
 def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
@@ -143,14 +143,14 @@ def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
     return {name: int(connection.scalar(query) or 0) for name, query in counts.items()}
 
 
-def address(settings: Settings) -> str:
+def connection_string(settings: Settings) -> str:
     """Return the database's connection string for libpq's programs, with timeouts and without the password."""
     url = migration_url(settings)
     arguments = {name: value for name, value in url.arguments.items() if name != "prepare_threshold"}  # psycopg only
     return make_conninfo(url.conninfo, **arguments)
 
 
-def _beginning(namespace: str, tables: Sequence[str]) -> bytes:
+def _first_statements(namespace: str, tables: Sequence[str]) -> bytes:
     names = sql.SQL(", ").join(sql.Identifier(namespace, name) for name in tables)
     statements = [
         sql.SQL("BEGIN"),
@@ -158,21 +158,21 @@ def _beginning(namespace: str, tables: Sequence[str]) -> bytes:
         sql.SQL("SELECT pg_advisory_xact_lock({})").format(ADVISORY_LOCK_ID),
         *([sql.SQL("DROP TABLE {}").format(names)] if tables else []),
     ]
-    return _lines(statements)
+    return _render_statements(statements)
 
 
-def ending(manifest: Manifest) -> bytes:
-    """Return statements that compare the migrations with the manifest and commit."""
+def final_statements(manifest: Manifest) -> bytes:
+    """Return statements that roll back if the migrations differ from the manifest, and commit otherwise."""
     version = sql.Identifier(manifest.namespace, VERSION_TABLE.name)
     check = sql.SQL(
         'DO $$ BEGIN IF (SELECT array_agg(version_num::text ORDER BY version_num COLLATE "C") FROM {}) '
         "IS DISTINCT FROM {}::text[] THEN "
         "RAISE EXCEPTION 'its migrations differ from its manifest'; END IF; END $$"
     ).format(version, sorted(manifest.revisions))
-    return _lines([check, sql.SQL("COMMIT")])
+    return _render_statements([check, sql.SQL("COMMIT")])
 
 
-def _lines(statements: Sequence[sql.Composable]) -> bytes:
+def _render_statements(statements: Sequence[sql.Composable]) -> bytes:
     return "".join(f"{statement.as_string()};\n" for statement in statements).encode()
 
 

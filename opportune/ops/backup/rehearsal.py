@@ -22,7 +22,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql
 from opportune.ops.backup.archive import Archive, open_archive
-from opportune.ops.backup.restore import Target, extracted, migrated, refuse_newer
+from opportune.ops.backup.restore import Target, extracted_database, migrate_sqlite_file, refuse_newer_backup
 from opportune.ops.backup.scheduled import scratch_folder
 from opportune.ops.backup.sqlite import inspect_database
 from opportune.ops.backup.store import BackupStore
@@ -45,11 +45,12 @@ class Rehearsal:
     uploads: int
     seconds: float
     """Duration of the restore without the download."""
-    into: str
+    target_description: str
+    """Temporary target, such as `into SQLite`."""
 
     def __str__(self) -> str:
         counts = f"{self.tables} tables with {self.rows:,} rows and {self.uploads:,} uploads"
-        return f"{self.backup}: {counts} match the backup ({self.into}, {self.seconds:.0f} s)"
+        return f"{self.backup}: {counts} match the backup ({self.target_description}, {self.seconds:.0f} s)"
 
 
 def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str], name: str = "") -> Rehearsal:
@@ -83,46 +84,46 @@ def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
     with scratch_folder() as folder:
         try:
             with open_archive(path) as archive:
-                refuse_newer(target.graph, archive)
+                refuse_newer_backup(target.graph, archive)
                 archive.check()
-                into, counts = _restored(archive, target, folder)
-                _compare(archive, counts)
+                target_description, counts = _restore_database(archive, target, folder)
+                _compare_row_counts(archive, counts)
                 uploads = len(archive.uploads)
         except OSError as error:
             raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
         except OperatorError as error:
             raise OperatorError(str(error).replace(str(path), name)) from error
-    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - start, into)
+    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - start, target_description)
 
 
-def _restored(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
+def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
     """Restore the database. Return a description of the target and the rows per table."""
     path = folder / archive.manifest.database
-    with extracted(archive, target, path):
+    with extracted_database(archive, target, path):
         if archive.manifest.database == "database.sqlite3":
             counts = inspect_database(path).rows
-            _refuse_dangling(path)
-            migrated(path, target)
+            _refuse_dangling_references(path)
+            migrate_sqlite_file(path, target)
             return "into SQLite", counts
-        postgresql.refuse_unreadable(path)
+        postgresql.refuse_unreadable_dump(path)
         with _temporary_database(target.settings) as settings:
             if settings is None:
-                return "read but not restored: this user may not create databases", _counts_in_dump(path)
+                return "read but not restored: this user may not create databases", _count_rows_in_dump(path)
             with connect(settings) as connection:  # creates the extensions that its tables need
                 run_migrations(connection, target.graph, plan_for(target.graph))
             postgresql.restore(settings, target.graph, archive.manifest, path)
             with connect(settings) as connection:
-                return "into a new database", _counts_in(connection, archive)
+                return "into a new database", _count_restored_rows(connection, archive)
 
 
-def _counts_in(connection: Connection, archive: Archive) -> dict[str, int]:
+def _count_restored_rows(connection: Connection, archive: Archive) -> dict[str, int]:
     try:
         return postgresql.count_rows(connection, archive.manifest.tables)
     except DBAPIError as error:
         raise OperatorError(f"{archive.path} misses a table after the restore: {error.orig}") from error
 
 
-def _compare(archive: Archive, counts: Mapping[str, int]) -> None:
+def _compare_row_counts(archive: Archive, counts: Mapping[str, int]) -> None:
     for table, rows in archive.manifest.rows.items():
         if counts.get(table) != rows:
             raise OperatorError(
@@ -131,7 +132,7 @@ def _compare(archive: Archive, counts: Mapping[str, int]) -> None:
             )
 
 
-def _refuse_dangling(path: Path) -> None:
+def _refuse_dangling_references(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         violation = connection.execute("PRAGMA foreign_key_check").fetchone()
     if violation:
@@ -146,7 +147,7 @@ def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
         yield None
         return
     try:
-        yield _on_database(settings, name)
+        yield _settings_for_database(settings, name)
     finally:
         with connect(settings) as connection:
             _drop_database(connection, name)
@@ -172,13 +173,13 @@ def _drop_database(connection: Connection, name: str) -> None:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _on_database(settings: Settings, name: str) -> Settings:
+def _settings_for_database(settings: Settings, name: str) -> Settings:
     url = migration_url(settings)
     address = url.url.set(database=name).render_as_string(hide_password=False)
     return settings.model_copy(update={"database_url": SecretStr(address), "database_direct_url": SecretStr("")})
 
 
-def _counts_in_dump(dump: Path) -> dict[str, int]:
+def _count_rows_in_dump(dump: Path) -> dict[str, int]:
     """Read a whole dump and count the rows per table."""
     counts: dict[str, int] = {}
     with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:

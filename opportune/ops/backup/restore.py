@@ -16,7 +16,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
-from opportune.ops.backup.archive import USE_ANOTHER, Archive, Manifest, open_archive
+from opportune.ops.backup.archive import USE_ANOTHER_BACKUP, Archive, Manifest, open_archive
 from opportune.ops.backup.marker import RestoreMarker
 from opportune.ops.backup.sqlite import inspect_database, replace_database
 from opportune.ops.copydb import copy
@@ -24,7 +24,7 @@ from opportune.runtime.atomic_files import private_file, private_folder, sync, t
 from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
-DATABASE = "restored"
+RESTORED_SUFFIX = "restored"
 RESTORE_ANYWAY = "To restore it anyway, add --from-another-site."
 
 Confirm = Callable[[Manifest], None]
@@ -72,24 +72,24 @@ def restore_backup(
         OperatorError: Nothing was changed, or only the uploads were not replaced. The message says which.
     """
     with open_archive(path) as archive:
-        refuse_newer(target.graph, archive)
+        refuse_newer_backup(target.graph, archive)
         if not from_another_site:
             refuse_another_site(target, archive)
         marker = RestoreMarker(target.settings, argument or str(path))
         try:
-            with marker.held():
-                into = _into_sqlite if target.url.kind != "postgresql" else _into_postgresql
-                restored = into(archive, target, confirm, marker)
+            with marker.removed_on_exit():
+                restore_database = _restore_sqlite if target.url.kind != "postgresql" else _restore_postgresql
+                restored = restore_database(archive, target, confirm, marker)
                 if isinstance(target.place, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
                     asyncio.run(uploads.put_into_database(archive, target.settings))
             return restored
         except OSError as error:
             path_hint = f" ({error.filename})" if error.filename else ""
-            stage = "The database is restored, but its uploads" if marker.is_database_new else "The backup"
+            stage = "The database is restored, but its uploads" if marker.is_database_replaced else "The backup"
             raise OperatorError(f"{stage} cannot be restored: {error.strerror or error}{path_hint}.") from error
 
 
-def _into_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
+def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
     if archive.manifest.database != "database.sqlite3":
         raise OperatorError(
             f"{archive.path} is a PostgreSQL dump: restore it into PostgreSQL (set DATABASE_URL), then copy the "
@@ -97,29 +97,29 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: Res
         )
     path = target.url.path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = temporary(path, DATABASE)
+    new_path = temporary(path, RESTORED_SUFFIX)
     with (
         private_file(temporary(path)),
-        extracted(archive, target, new),
+        extracted_database(archive, target, new_path),
         uploads.stage_uploads(archive, target.place) as files,
     ):
         confirm(archive.manifest)
         with marker.replacing_database():
-            previous = replace_database(new, path)
+            previous = replace_database(new_path, path)
         return Restored(archive.manifest, previous, files.swap())
 
 
-def _into_postgresql(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
+def _restore_postgresql(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
     with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.place) as files:
         path = folder / archive.manifest.database
-        with extracted(archive, target, path):
+        with extracted_database(archive, target, path):
             if archive.manifest.database == "database.dump":
-                postgresql.refuse_unreadable(path)
+                postgresql.refuse_unreadable_dump(path)
                 confirm(archive.manifest)
                 with marker.replacing_database():
                     postgresql.restore(target.settings, target.graph, archive.manifest, path)
             else:
-                source = migrated(path, target)
+                source = migrate_sqlite_file(path, target)
                 confirm(archive.manifest)
                 with marker.replacing_database():
                     copy(source, target.url, target.graph, force=True)
@@ -127,7 +127,7 @@ def _into_postgresql(archive: Archive, target: Target, confirm: Confirm, marker:
 
 
 @contextmanager
-def extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
+def extracted_database(archive: Archive, target: Target, path: Path) -> Iterator[None]:
     """Extract the database to `path` for the duration of the block and verify it."""
     with private_file(path, lock=False) as file:
         archive.extract(archive.manifest.database, file)
@@ -140,14 +140,14 @@ def extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
 
 def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
     if path.stat().st_size == 0:  # to SQLite an empty file is a database without tables
-        raise OperatorError(f"{archive.path} is damaged: its database is empty. {USE_ANOTHER}")
+        raise OperatorError(f"{archive.path} is damaged: its database is empty. {USE_ANOTHER_BACKUP}")
     try:
         state = inspect_database(path)
     except OperatorError as error:
         raise OperatorError(f"{archive.path} is not restored. {error}") from error
     manifest = archive.manifest
     if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
-        raise OperatorError(f"{archive.path} is damaged: its database differs from its manifest. {USE_ANOTHER}")
+        raise OperatorError(f"{archive.path} is damaged: its database differs from its manifest. {USE_ANOTHER_BACKUP}")
     missing = sorted(set(target.tables) - set(state.tables))
     if missing and not target.graph.pending(state.revisions):
         raise OperatorError(
@@ -155,7 +155,7 @@ def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
         )
 
 
-def refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
+def refuse_newer_backup(graph: MigrationGraph, archive: Archive) -> None:
     manifest = archive.manifest
     if not manifest.revisions:
         raise OperatorError(f"{archive.path} is not restored: its database has no migrations.")
@@ -181,7 +181,7 @@ def refuse_another_site(target: Target, archive: Archive) -> None:
         )
 
 
-def migrated(path: Path, target: Target) -> DatabaseURL:
+def migrate_sqlite_file(path: Path, target: Target) -> DatabaseURL:
     """Apply pending migrations to a SQLite file and return its URL: rows are only copied between equal schemas."""
     settings = target.settings.model_copy(
         update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}

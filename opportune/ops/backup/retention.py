@@ -14,8 +14,8 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "monthly": lambda at: (at.year, at.month),
     "yearly": lambda at: at.year,
 }
-ALWAYS_KEPT = timedelta(days=1)
-"""A manual backup of damaged data must not supersede last night's backup."""
+PROTECTED_PERIOD = timedelta(days=1)
+"""Backups from this period before the newest always remain, because the newest may contain damaged data."""
 RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.IGNORECASE)
 
 
@@ -34,10 +34,10 @@ def parse_keep(text: str) -> dict[str, int]:
 def superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
     """Return the backups to delete, oldest first. The newest and those less than a day older always remain."""
     newest_first = sorted(backups, reverse=True)
-    remaining = {backup for backup in newest_first if newest_first[0].made - backup.made < ALWAYS_KEPT}
+    remaining = {backup for backup in newest_first if newest_first[0].created - backup.created < PROTECTED_PERIOD}
     for period, count in keep.items():
         newest_per_period: dict[object, StoredBackup] = {}
         for backup in newest_first:
-            newest_per_period.setdefault(PERIODS[period](backup.made), backup)
+            newest_per_period.setdefault(PERIODS[period](backup.created), backup)
         remaining |= set(list(newest_per_period.values())[:count])
     return sorted(set(backups) - remaining)

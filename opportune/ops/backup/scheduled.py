@@ -22,8 +22,8 @@ NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR
 
 
 @dataclass(frozen=True)
-class Made:
-    """A new backup, and those that were deleted for it."""
+class BackupResult:
+    """New backup, and the superseded ones that were deleted."""
 
     backup: StoredBackup
     superseded: list[StoredBackup]
@@ -32,8 +32,10 @@ class Made:
         return f"{self.backup.name} ({self.backup.bytes / 1000:,.0f} kB)"
 
 
-def send_backup(settings: Settings, graph: MigrationGraph, notify: Notify, stop: threading.Event | None = None) -> Made:
-    """Write a backup to BACKUP_URL as a stream, verify it, then delete what BACKUP_KEEP does not keep.
+def send_backup(
+    settings: Settings, graph: MigrationGraph, notify: Notify, stop: threading.Event | None = None
+) -> BackupResult:
+    """Write a backup to BACKUP_URL as a stream, verify it, then delete the backups that BACKUP_KEEP does not keep.
 
     Args:
         notify: Called with lines for the operator.
@@ -45,24 +47,24 @@ def send_backup(settings: Settings, graph: MigrationGraph, notify: Notify, stop:
     keep, store = parse_keep(settings.backup_keep), BackupStore(settings)
     refuse_unmigrated(settings)
     name = store.new_name(migration_url(settings).kind)
-    stoppable = _Stoppable(stop or threading.Event())
-    with scratch_folder() as folder, watched_by(stoppable.show) if stop else nullcontext():
+    abortable = _AbortableSink(stop or threading.Event())
+    with scratch_folder() as folder, watched_by(abortable.show_progress) if stop else nullcontext():
 
-        def content(sink: Sink) -> Manifest:
-            stoppable.sink = sink
+        def write_content(sink: Sink) -> Manifest:
+            abortable.sink = sink
             try:
                 with_bucket = settings.backup_bucket_uploads
-                return write_archive(settings, graph, stoppable, folder / "database", notify, with_bucket=with_bucket)
+                return write_archive(settings, graph, abortable, folder / "database", notify, with_bucket=with_bucket)
             except OSError as error:
-                raise OperatorError(f"The backup cannot be made in {folder}: {error.strerror or error}.") from error
+                raise OperatorError(f"The backup cannot be created in {folder}: {error.strerror or error}.") from error
 
-        written = store.write(name, content)
-    store.verify(name, written)
+        sent = store.write(name, write_content)
+    store.verify(name, sent)
     backups = store.all()
-    made = next(backup for backup in backups if backup.name == name)
+    new_backup = next(backup for backup in backups if backup.name == name)
     # Ignore backups with a time in the future, written by a machine with a wrong clock.
-    old = superseded([backup for backup in backups if backup.made <= made.made], keep)
-    return Made(made, list(_deleted(store, old, notify)))
+    old_backups = superseded([backup for backup in backups if backup.created <= new_backup.created], keep)
+    return BackupResult(new_backup, list(_delete_backups(store, old_backups, notify)))
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Pat
         yield path
 
 
-class _Stoppable:
+class _AbortableSink:
     """Sink and progress display that raise OperatorError once the event is set."""
 
     sink: Sink
@@ -92,7 +94,7 @@ class _Stoppable:
         self.sink.flush()
 
     @contextmanager
-    def show(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
+    def show_progress(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
         yield self
 
     def advance(self, count: int = 1) -> None:
@@ -101,14 +103,14 @@ class _Stoppable:
             raise OperatorError("The process is shutting down. Another worker will make the backup.")
 
     def describe(self, label: str) -> None:
-        """Do nothing: only `advance` matters here."""
+        """Do nothing: `advance` checks the event."""
 
 
-def _deleted(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> Iterator[StoredBackup]:
+def _delete_backups(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> Iterator[StoredBackup]:
     for backup in backups:
         try:
             store.delete(backup)
-        except OperatorError as error:  # the new backup is complete, so this is no failure
+        except OperatorError as error:  # the new backup is complete, so the job succeeds
             notify(f"{backup.name} was not deleted: {error}")
             return
         yield backup

@@ -40,7 +40,7 @@ def snapshot(source: Path, target: Path) -> None:
     Raises:
         sqlite3.Error: The database is locked, damaged or missing, or the disk is full.
     """
-    with closing(_open(source)) as live, closing(_open(target)) as copy:
+    with closing(_connect(source)) as live, closing(_connect(target)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA journal_mode = OFF")
         # In a transaction, writes of other processes neither restart the copy nor block it.
@@ -53,21 +53,23 @@ def snapshot(source: Path, target: Path) -> None:
 
 def merge_wal(path: Path) -> None:
     """Move the content of the write-ahead log into the database file."""
-    with closing(_open(path)) as connection:
+    with closing(_connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def inspect_database(path: Path) -> DatabaseState:
     """Check a database file and return its state. Raises OperatorError if it is damaged."""
     try:
-        with closing(_open(path)) as connection:
+        with closing(_connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
             tables = {name: sql for name, sql in connection.execute(query) if not name.startswith("sqlite_")}
             rows = connection.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
             revisions = sorted(revision for (revision,) in rows)
             # Virtual tables can need an extension, and store their rows in other tables.
-            counts = {name: _count(connection, name) for name, sql in tables.items() if not sql.startswith(VIRTUAL)}
+            counts = {
+                name: _count_rows(connection, name) for name, sql in tables.items() if not sql.startswith(VIRTUAL)
+            }
     except sqlite3.DatabaseError as error:
         raise OperatorError(f"Its SQLite database cannot be used: {error}.") from error
     if verdict != "ok":
@@ -75,7 +77,7 @@ def inspect_database(path: Path) -> DatabaseState:
     return DatabaseState(revisions, list(tables), counts)
 
 
-def _count(connection: sqlite3.Connection, table: str) -> int:
+def _count_rows(connection: sqlite3.Connection, table: str) -> int:
     quoted = table.replace('"', '""')
     (number,) = connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()
     return int(number)
@@ -91,7 +93,7 @@ def replace_database(new: Path, path: Path) -> Path | None:
         discard_sidecars(path)
         put(new, path)
         return None
-    with _exclusive(path):
+    with _exclusive_lock(path):
         copy_owner(path, new)
         previous = _link_previous(path)
         discard_sidecars(path)  # or SQLite would apply them to the new file
@@ -100,9 +102,9 @@ def replace_database(new: Path, path: Path) -> Path | None:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def _exclusive_lock(path: Path) -> Iterator[None]:
     """Lock out other processes and merge the write-ahead log into the file."""
-    if not is_database(path):  # SQLite would discard its log
+    if not is_database(path):  # do not open it: SQLite would discard its log
         _refuse_locked(path)
         yield
         return
@@ -113,8 +115,8 @@ def _exclusive(path: Path) -> Iterator[None]:
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            raise OperatorError(_refusal(path, error)) from error
-        except sqlite3.DatabaseError:  # damaged: a reason to restore
+            raise OperatorError(_lock_error_message(path, error)) from error
+        except sqlite3.DatabaseError:  # a damaged database can be replaced
             connection.close()
             _refuse_locked(path)
         if sys.platform == "win32":  # Windows cannot replace open files
@@ -124,7 +126,7 @@ def _exclusive(path: Path) -> Iterator[None]:
         connection.close()
 
 
-def _refusal(path: Path, error: sqlite3.OperationalError) -> str:
+def _lock_error_message(path: Path, error: sqlite3.OperationalError) -> str:
     if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return IN_USE.format(path=path)
     return f"{path} cannot be replaced: {error}. Check that this user may write to it and its folder."
@@ -144,7 +146,7 @@ def _refuse_locked(path: Path) -> None:
 
 
 def copy_owner(old: Path, new: Path) -> None:
-    """Copy mode and owner, so that a restore by root does not lock the server out. Folders include their content."""
+    """Copy mode and owner, so that the server can read files restored by root. Folders include their content."""
     status = old.stat()
     new.chmod(status.st_mode & 0o777)
     if sys.platform != "win32" and os.geteuid() == 0:
@@ -155,7 +157,7 @@ def copy_owner(old: Path, new: Path) -> None:
 def _link_previous(path: Path) -> Path:
     """Link the old database under a new name, without replacing the one of an earlier restore."""
     previous = path.with_name(path.name + PREVIOUS_SUFFIX)
-    if not (previous.exists() and previous.samefile(path)):  # else a restore was killed before it replaced the file
+    if not (previous.exists() and previous.samefile(path)):  # else a killed restore has already linked it
         previous = unused(previous)
     discard_sidecars(previous)
     for suffix in ("", *LOGS):  # a damaged database still has its log
@@ -173,5 +175,5 @@ def _link(old: Path, name: Path, new: Path) -> None:
     new.replace(name)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=5, isolation_level=None)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 1024 * 1024
 """Size of a part of an upload. S3 allows 10,000 parts, so a backup has at most 80 GB."""
 RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
-NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<made>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
+NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "the bucket or file does not exist"
 KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
@@ -37,12 +37,12 @@ SWITCHED_OFF = "BACKUP_URL is empty: set it to the bucket or folder for backups 
 class StoredBackup:
     """A backup at BACKUP_URL, described by its name."""
 
-    made: datetime
-    """Time in UTC."""
+    created: datetime
+    """Time of creation in UTC."""
     name: str
     bytes: int
     site: str
-    """Beginning of its name."""
+    """Prefix of the name, from BASE_URL or SITE_NAME."""
 
     @property
     def is_encrypted(self) -> bool:
@@ -50,15 +50,15 @@ class StoredBackup:
 
 
 @dataclass(frozen=True)
-class Written:
-    """Size and checksum of a backup as it was sent."""
+class SentBackup:
+    """Size and checksum of the content that was sent to BACKUP_URL."""
 
     bytes: int
     sha256: str
 
 
 class BackupStore:
-    """Bucket or folder with a site's backups. Every method raises OperatorError if it is unavailable."""
+    """Bucket or folder with a site's backups. Every method raises OperatorError if the store is unavailable."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises OperatorError if BACKUP_URL is empty or malformed."""
@@ -66,7 +66,7 @@ class BackupStore:
         if place is None:
             raise OperatorError(SWITCHED_OFF)
         self.place = place
-        self.site, self._named_by = _name_prefix(settings)
+        self.site, self._prefix_setting = _name_prefix(settings)
         self._settings = settings
         self._keys = [name for name in KEY_SETTINGS if has_value(getattr(settings, name.lower()))]
         self._client: LocalStore | S3Store | None = None
@@ -84,7 +84,7 @@ class BackupStore:
         return [backup for backup in self._backups_of_all_sites() if backup.site == self.site]
 
     def find(self, name: str = "") -> StoredBackup:
-        """Return the backup with a name. Default: the site's newest, and an encrypted one if a key is set."""
+        """Return a backup by name. Default: the site's newest, which must be encrypted if a key is set."""
         stored = self._backups_of_all_sites()
         backups = [backup for backup in stored if backup.site == self.site]
         if match := next((backup for backup in stored if backup.name == name), None):
@@ -93,7 +93,7 @@ class BackupStore:
             hint = f" If {stored[0].name} belongs to this site, pass that name." if stored else ""
             raise OperatorError(
                 f"There is no backup of this site at {self.label}. Their names begin with {self.site}- "
-                f"(from {self._named_by}).{hint}"
+                f"(from {self._prefix_setting}).{hint}"
             )
         if name:
             raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
@@ -104,14 +104,14 @@ class BackupStore:
             "have written them. To use one anyway, pass its name."
         )
 
-    def write(self, name: str, content: Callable[[Sink], object]) -> Written:
+    def write(self, name: str, content: Callable[[Sink], object]) -> SentBackup:
         """Store what `content` writes. The name appears only when the backup is complete."""
         from obstore import open_writer
 
         try:
             with self._connected() as client:
                 file = open_writer(client, name, buffer_size=PART_BYTES, max_concurrency=1)
-            sink = _Counted(file.write, self._connected)
+            sink = _HashingSink(file.write, self._connected)
             with encrypting(sink, self._settings) as target:
                 content(target)
             with self._connected():
@@ -119,31 +119,31 @@ class BackupStore:
         finally:
             if isinstance(self.place, Path):
                 with self._connected():
-                    _tidy(self.place, name)
-        return Written(sink.bytes, sink.digest.hexdigest())
+                    _clean_folder(self.place, name)
+        return SentBackup(sink.bytes, sink.digest.hexdigest())
 
-    def verify(self, name: str, written: Written) -> None:
+    def verify(self, name: str, sent: SentBackup) -> None:
         """Read a backup back and compare it with what was sent. Delete it if it differs.
 
         Raises:
-            OperatorError: It differs or cannot be read.
+            OperatorError: The backup differs or cannot be read.
         """
         digest, size = hashlib.sha256(), 0
-        for part in self._parts(name):
+        for part in self._download(name):
             digest.update(part)
             size += len(part)
-        if (size, digest.hexdigest()) != (written.bytes, written.sha256):
+        if (size, digest.hexdigest()) != (sent.bytes, sent.sha256):
             with self._connected() as client:
                 client.delete(name)
             raise OperatorError(
-                f"{name} arrived damaged at {self.label} and was deleted ({size:,} of {written.bytes:,} bytes)."
+                f"{name} arrived damaged at {self.label} and was deleted ({size:,} of {sent.bytes:,} bytes)."
             )
 
     def fetch(self, backup: StoredBackup, file: BinaryIO) -> None:
         """Download a backup into a file and decrypt it."""
-        parts = self._parts(backup.name)
+        parts = self._download(backup.name)
         if backup.is_encrypted:
-            decrypt(backup.name, io.BufferedReader(_Parts(parts)), file, self._settings)
+            decrypt(backup.name, io.BufferedReader(_DownloadFile(parts)), file, self._settings)
         else:
             file.writelines(parts)
         file.flush()
@@ -158,8 +158,8 @@ class BackupStore:
         backups = (_parse_name(str(item["path"]).rpartition("/")[2], item["size"]) for item in objects)
         return sorted(filter(None, backups), reverse=True)
 
-    def _parts(self, name: str) -> Iterator[bytes]:
-        """Read with one request per part: S3 services close a request that takes too long."""
+    def _download(self, name: str) -> Iterator[bytes]:
+        """Yield the parts, each from its own request, because S3 services close a request that takes too long."""
         from obstore import open_reader
 
         with self._connected() as client:
@@ -172,12 +172,12 @@ class BackupStore:
         from obstore.exceptions import BaseError
 
         try:
-            yield self._opened()
+            yield self._open_client()
         except (BaseError, OSError, ValueError) as error:
             reason = MISSING if isinstance(error, FileNotFoundError) else summarize(error)
             raise OperatorError(f"{self.label} cannot be used for backups: {reason}.") from error
 
-    def _opened(self) -> "LocalStore | S3Store":
+    def _open_client(self) -> "LocalStore | S3Store":
         if self._client is None:
             if isinstance(self.place, Bucket):
                 self._client = open_bucket(self.place, RESPONSE_TIMEOUT, RETRY_TIMEOUT)
@@ -195,7 +195,7 @@ def backup_location(settings: Settings) -> Path | Bucket | None:
     return parse_backup_url(text) if text.strip() else None
 
 
-class _Counted:
+class _HashingSink:
     """Sink that counts the bytes and computes their checksum."""
 
     def __init__(self, write: Callable[[bytes], int], connected: Callable[[], AbstractContextManager[object]]) -> None:
@@ -216,7 +216,7 @@ class _Counted:
         """Do nothing: a part is sent when it is full."""
 
 
-class _Parts(io.RawIOBase):
+class _DownloadFile(io.RawIOBase):
     """Readable file made of the parts of a download."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
@@ -235,7 +235,7 @@ class _Parts(io.RawIOBase):
 
 
 def _name_prefix(settings: Settings) -> tuple[str, str]:
-    """Return the beginning of the names of a site's backups, and the setting it comes from."""
+    """Return the prefix of the names of a site's backups, and the setting it comes from."""
     address = urlsplit(settings.base_url)
     if address.hostname and not is_local(address.hostname):
         return re.sub(r"[^a-z0-9.]+", "-", address.netloc.lower()), "BASE_URL"
@@ -245,13 +245,13 @@ def _name_prefix(settings: Settings) -> tuple[str, str]:
 def _parse_name(name: str, size: int) -> StoredBackup | None:
     with suppress(ValueError):
         if match := NAME.fullmatch(name):
-            made = datetime.strptime(match["made"], TIME_FORMAT).replace(tzinfo=UTC)
-            return StoredBackup(made, name, size, match["site"])
+            created = datetime.strptime(match["created"], TIME_FORMAT).replace(tzinfo=UTC)
+            return StoredBackup(created, name, size, match["site"])
     return None
 
 
-def _tidy(folder: Path, name: str) -> None:
-    """Make a backup private to this user, and delete the parts of an aborted one."""
+def _clean_folder(folder: Path, name: str) -> None:
+    """Make a new backup private to this user. Delete the parts of an aborted backup."""
     for part in folder.glob(f"{name}#*"):
         part.unlink(missing_ok=True)
     if (path := folder / name).exists():

@@ -13,7 +13,7 @@ from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import UPLOADS, Archive, ArchiveWriter
-from opportune.ops.backup.bucket_uploads import put_missing
+from opportune.ops.backup.bucket_uploads import restore_missing_uploads
 from opportune.ops.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
 from opportune.runtime.atomic_files import TEMPORARY, private_file, sync, sync_folder, temporary, unused
 from opportune.runtime.progress import work
@@ -31,13 +31,13 @@ def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
     with work("Packing uploads", len(files), "files") as progress:
         for path in files:
             if TEMPORARY not in path.name:
-                _refuse_unnamable(path)
+                _refuse_invalid_name(path)
                 with suppress(FileNotFoundError), path.open("rb") as file:
                     writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
             progress.advance()
 
 
-def _refuse_unnamable(path: Path) -> None:
+def _refuse_invalid_name(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -57,7 +57,7 @@ def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
     """
     if not isinstance(place, Path):
         if isinstance(place, Bucket) and archive.manifest.bucket:
-            put_missing(archive, place)
+            restore_missing_uploads(archive, place)
         yield StagedUploads(None)
         return
     if archive.manifest.elsewhere:  # the archive contains no uploads
@@ -72,13 +72,13 @@ def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(mode=0o700)
-            _extract(archive, folder)
+            _extract_uploads(archive, folder)
             yield StagedUploads(folder, place)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _extract(archive: Archive, folder: Path) -> None:
+def _extract_uploads(archive: Archive, folder: Path) -> None:
     with work("Unpacking uploads", len(archive.uploads), "files") as progress:
         for member in archive.uploads:
             path = folder / member.removeprefix(UPLOADS)
@@ -118,26 +118,26 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
 
 
 class StagedUploads:
-    """Extracted folder of uploads that is ready to replace the current one, or None."""
+    """Extracted uploads that can replace the current folder. Without a folder nothing is replaced."""
 
     def __init__(self, folder: Path | None, place: Path | None = None) -> None:
         self._folder = folder
         self._place = place
 
     def swap(self) -> Path | None:
-        """Replace the current folder. Return the new path of the old one, if it contained files."""
+        """Replace the current folder. Return the new path of the old folder if it contained files, else None."""
         if self._folder is None or self._place is None:
             return None
         previous = None
         if self._place.exists():
             copy_owner(self._place, self._folder)
-            previous = _set_aside(self._place)
+            previous = _rename_previous(self._place)
         self._folder.rename(self._place)
         sync_folder(self._place.parent)
         return previous
 
 
-def _set_aside(place: Path) -> Path | None:
+def _rename_previous(place: Path) -> Path | None:
     if not any(place.iterdir()):
         place.rmdir()
         return None

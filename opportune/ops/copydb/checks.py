@@ -15,7 +15,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import explained_errors, snapshot
-from opportune.ops.copydb.rows import Checksum, conversions, read
+from opportune.ops.copydb.rows import Checksum, find_conversions, read_rows
 
 MIGRATE = "DATABASE_URL=… python3 oppman.py migrate"
 
@@ -34,19 +34,19 @@ def examine(
         OperatorError: The copy would be refused.
     """
     refuse_same_file(source, target)
-    tables = in_order(metadata)
+    tables = sort_tables(metadata)
     with snapshot(source) as connection:
         with explained_errors(source):
             check_source(connection, graph, tables)
         if target.kind == "postgresql" or target.path.exists():
-            with snapshot(target) as other, explained_errors(target):
-                refuse_same_database(connection, other)
-                check_target(other, graph, tables, force=force)
+            with snapshot(target) as target_connection, explained_errors(target):
+                refuse_same_database(connection, target_connection)
+                check_target(target_connection, graph, tables, force=force)
         with explained_errors(source):
             return {table.name: count(connection, table) for table in tables}
 
 
-def in_order(metadata: MetaData) -> list[Table]:
+def sort_tables(metadata: MetaData) -> list[Table]:
     """Return the tables sorted by their foreign keys, as far as there are no cycles."""
     tables = sort_tables_and_constraints(metadata.tables.values())  # type: ignore[no-untyped-call]
     return [table for table, _ in tables if table is not None]
@@ -74,9 +74,9 @@ def refuse_same_database(source: Connection, target: Connection) -> None:
     """
     if not source.dialect.name == target.dialect.name == "postgresql":
         return
-    number = secrets.randbits(62)
-    target.execute(select(func.pg_advisory_xact_lock(number)))
-    if not source.scalar(select(func.pg_try_advisory_xact_lock(number))):
+    lock_id = secrets.randbits(62)
+    target.execute(select(func.pg_advisory_xact_lock(lock_id)))
+    if not source.scalar(select(func.pg_try_advisory_xact_lock(lock_id))):
         raise OperatorError("Source and destination are the same database.")
 
 
@@ -86,9 +86,9 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
     Raises:
         OperatorError: The source has other migrations than the code, or unknown tables or columns.
     """
-    rows = recorded_revisions(connection)
-    _refuse_newer(graph, rows, "source")
-    if pending := graph.pending(rows):
+    revisions = recorded_revisions(connection)
+    _refuse_newer_migrations(graph, revisions, "source")
+    if pending := graph.pending(revisions):
         raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
     existing = {name for name in inspect(connection).get_table_names() if not is_derived(name)}
     unknown = existing - {table.name for table in tables} - {VERSION_TABLE.name}
@@ -98,7 +98,7 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
             "Install their features, or drop the tables."
         )
     for table in tables:
-        _refuse_other_columns(connection, table)
+        _refuse_different_columns(connection, table)
 
 
 def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> bool:
@@ -107,21 +107,21 @@ def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence
     Raises:
         OperatorError: The target has other migrations than the code, or rows and `force` is not set.
     """
-    rows = recorded_revisions(connection)
-    _refuse_newer(graph, rows, "destination")
-    present = set(inspect(connection).get_table_names()) & {table.name for table in tables}
-    pending = graph.pending(rows)
-    if not graph.applied(rows):
-        if present:
+    revisions = recorded_revisions(connection)
+    _refuse_newer_migrations(graph, revisions, "destination")
+    existing_tables = set(inspect(connection).get_table_names()) & {table.name for table in tables}
+    pending = graph.pending(revisions)
+    if not graph.applied(revisions):
+        if existing_tables:
             raise OperatorError(
-                f"The destination has tables that no migration has created ({', '.join(sorted(present))}). "
+                f"The destination has tables that no migration has created ({', '.join(sorted(existing_tables))}). "
                 "Use an empty database."
             )
         return False
     if pending:
         raise OperatorError(f"The destination lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
-    if not force and (filled := _tables_with_own_rows(connection, graph, tables)):
-        raise OperatorError(f"The destination has rows in {', '.join(filled)}. To replace them: --force")
+    if not force and (nonempty_tables := _tables_with_own_rows(connection, graph, tables)):
+        raise OperatorError(f"The destination has rows in {', '.join(nonempty_tables)}. To replace them: --force")
     return True
 
 
@@ -131,29 +131,31 @@ def has_rows(connection: Connection, table: Table) -> bool:
 
 def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> list[str]:
     """Return the names of tables with rows that were not inserted by migrations."""
-    filled = [table for table in tables if has_rows(connection, table)]
-    if not filled:
+    nonempty_tables = [table for table in tables if has_rows(connection, table)]
+    if not nonempty_tables:
         return []
     with in_memory_connection() as fresh:
         try:
             run_migrations(fresh, graph, plan_for(graph))
         except OperatorError:  # a migration that SQLite does not support
-            return [table.name for table in filled]
-        return [table.name for table in filled if not _have_equal_rows(table, fresh, connection)]
+            return [table.name for table in nonempty_tables]
+        return [table.name for table in nonempty_tables if not _have_equal_rows(table, fresh, connection)]
 
 
-def _have_equal_rows(table: Table, one: Connection, other: Connection) -> bool:
-    forms = conversions(table, one, other)
-    checksum = Checksum.of(table, read(one, table), forms.load, forms.canonical)
-    return checksum == Checksum.of(table, read(other, table), forms.back, forms.canonical)
+def _have_equal_rows(table: Table, fresh: Connection, target_connection: Connection) -> bool:
+    converters = find_conversions(table, fresh, target_connection)
+    checksum = Checksum.from_batches(table, read_rows(fresh, table), converters.load, converters.canonical)
+    return checksum == Checksum.from_batches(
+        table, read_rows(target_connection, table), converters.load_back, converters.canonical
+    )
 
 
-def _refuse_newer(graph: MigrationGraph, rows: Sequence[str], side: str) -> None:
-    if newer := graph.unknown(rows).newer:
+def _refuse_newer_migrations(graph: MigrationGraph, revisions: Sequence[str], side: str) -> None:
+    if newer := graph.unknown(revisions).newer:
         raise OperatorError(f"The {side} has migrations that are missing here ({', '.join(newer)}): update the code.")
 
 
-def _refuse_other_columns(connection: Connection, table: Table) -> None:
+def _refuse_different_columns(connection: Connection, table: Table) -> None:
     existing = {column["name"] for column in inspect(connection).get_columns(table.name)}
     if differing := existing ^ set(table.columns.keys()):
         raise OperatorError(

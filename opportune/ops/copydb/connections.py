@@ -55,7 +55,7 @@ def snapshot(url: DatabaseURL) -> Iterator[Connection]:
             url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}
         )
     elif url.path.is_file():
-        engine = _sqlite(url.path, "BEGIN", query_only="ON")
+        engine = _sqlite_engine(url.path, "BEGIN", query_only="ON")
     else:
         raise OperatorError(f"There is no database at {url.path}.")
     with _transaction(engine, url) as connection:
@@ -76,8 +76,8 @@ def destination(url: DatabaseURL) -> Iterator[Connection]:
                 connection.commit()
         return
     # A new file must be a single file when it is renamed, so it begins without WAL.
-    journal = "WAL" if url.path.exists() else "DELETE"
-    with _atomic(url.path) as path, _transaction(_writing_sqlite(path, journal), url) as connection:
+    journal_mode = "WAL" if url.path.exists() else "DELETE"
+    with _file_to_write(url.path) as path, _transaction(_writable_sqlite_engine(path, journal_mode), url) as connection:
         yield connection
         with explained_errors(url):
             connection.commit()
@@ -97,22 +97,24 @@ def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
         connection.close()
 
 
-def _writing_sqlite(path: Path, journal: str) -> Engine:
-    wait = f"{MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
-    engine = _sqlite(path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=wait, journal_mode=journal)
+def _writable_sqlite_engine(path: Path, journal_mode: str) -> Engine:
+    timeout_ms = f"{MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
+    engine = _sqlite_engine(
+        path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=timeout_ms, journal_mode=journal_mode
+    )
     event.listen(engine, "connect", configure_sqlite, insert=True)
     return engine
 
 
-def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
+def _sqlite_engine(path: Path, begin_statement: str, **pragmas: str) -> Engine:
     """Open an existing SQLite file. Also readers open it for writing, because otherwise a -wal file would remain."""
     address = f"{path.as_uri()}?mode=rw"
     engine = sqlite_engine(
-        "sqlite+pysqlite://", begin, creator=lambda: sqlite3.connect(address, uri=True, isolation_level=None)
+        "sqlite+pysqlite://", begin_statement, creator=lambda: sqlite3.connect(address, uri=True, isolation_level=None)
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         for name, value in pragmas.items():
             connection.execute(f"PRAGMA {name} = {value}")
 
@@ -120,7 +122,7 @@ def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
 
 
 @contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
+def _file_to_write(path: Path) -> Iterator[Path]:
     """Yield the file to write. A new file is written under another name and renamed when it is complete.
 
     An existing file is not replaced, because other processes may have it open.
@@ -129,15 +131,15 @@ def _atomic(path: Path) -> Iterator[Path]:
         yield path
         return
     _remove_leftovers(path)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.copying")
-    make_private(new, "Copy to another folder, or make it writable for this user.")
+    temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.copying")
+    make_private(temporary_path, "Copy to another folder, or make it writable for this user.")
     try:
-        yield new
+        yield temporary_path
         if path.exists():
             raise OperatorError(f"Another process created {path} during the copy. It was not changed.")
-        put(new, path)
+        put(temporary_path, path)
     finally:
-        discard(new)
+        discard(temporary_path)
 
 
 def _remove_leftovers(path: Path) -> None:

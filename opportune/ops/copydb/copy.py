@@ -12,9 +12,9 @@ from opportune.db.migrations.runner import plan_for, run_migrations_within
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.ops.copydb.checks import check_source, check_target, examine, has_rows, in_order, refuse_same_database
+from opportune.ops.copydb.checks import check_source, check_target, examine, has_rows, refuse_same_database, sort_tables
 from opportune.ops.copydb.connections import destination, explained_errors, snapshot
-from opportune.ops.copydb.rows import Checksum, Conversions, conversions, converted, read, refuse_misfits
+from opportune.ops.copydb.rows import Checksum, Conversions, convert_rows, find_conversions, read_rows, refuse_invalid
 from opportune.ops.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
 
 Progress = Callable[[int], None]
@@ -49,14 +49,14 @@ def copy(
         OperatorError: Nothing was copied. The message has the reason.
     """
     examine(source, target, graph, force=force, metadata=metadata)
-    tables = in_order(metadata)
-    with snapshot(source) as connection, destination(target) as other:
+    tables = sort_tables(metadata)
+    with snapshot(source) as connection, destination(target) as target_connection:
         with explained_errors(source):
             check_source(connection, graph, tables)
-        writer = writer_for(other)
+        writer = writer_for(target_connection)
         with explained_errors(target):
-            refuse_same_database(connection, other)
-            _prepare(writer, graph, tables, force=force)
+            refuse_same_database(connection, target_connection)
+            _prepare_tables(writer, graph, tables, force=force)
             transfer = _Transfer(source, target, connection, writer, progress)
             with writer.deferred_foreign_keys(_forward_references(tables)):
                 checksums = {table: transfer.copy(table) for table in tables}
@@ -66,18 +66,18 @@ def copy(
     return [TableReport(table.name, checksum.rows, str(checksum)) for table, checksum in checksums.items()]
 
 
-def _prepare(writer: Writer, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> None:
+def _prepare_tables(writer: Writer, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> None:
     """Create and empty the tables. The target is checked again, now that it is locked."""
     acquire_migration_lock(writer.connection)
-    writer.reserve(tables)
+    writer.lock_tables(tables)
     if not check_target(writer.connection, graph, tables, force=force):
         run_migrations_within(writer.connection, graph, plan_for(graph))
-    if any(has_rows(writer.connection, table) for table in tables):  # replaced with `force`, or from a migration
+    if any(has_rows(writer.connection, table) for table in tables):  # `force` is set, or migrations inserted rows
         writer.clear(tables)
 
 
 def _forward_references(tables: Sequence[Table]) -> list[Table]:
-    """Return tables with foreign keys to rows that are copied later: in the same table, or in a cycle."""
+    """Return tables with foreign keys to rows that are copied later, because of self-references or cycles."""
     position = {table: number for number, table in enumerate(tables)}
     return [
         table
@@ -88,6 +88,8 @@ def _forward_references(tables: Sequence[Table]) -> list[Table]:
 
 @dataclass
 class _Transfer:
+    """Copies and compares tables between two open connections."""
+
     source: DatabaseURL
     target: DatabaseURL
     connection: Connection
@@ -97,28 +99,30 @@ class _Transfer:
     def copy(self, table: Table) -> Checksum:
         """Copy a table and return the checksum of its rows."""
         checksum = Checksum()
-        forms = conversions(table, self.connection, self.writer.connection)
-        # Also after an error reading must end first: an open COPY of psycopg prevents closing the connection.
-        with closing(self._batches(table, forms, checksum)) as batches:
+        conversions = find_conversions(table, self.connection, self.writer.connection)
+        # Close the generator even after an error: psycopg cannot close a connection during COPY.
+        with closing(self._batches(table, conversions, checksum)) as batches:
             self.writer.write(table, batches)
         return checksum
 
-    def _batches(self, table: Table, forms: Conversions, checksum: Checksum) -> Generator[Sequence[tuple[object, ...]]]:
+    def _batches(
+        self, table: Table, conversions: Conversions, checksum: Checksum
+    ) -> Generator[Sequence[tuple[object, ...]]]:
         with explained_errors(self.source):
-            for rows in read(self.connection, table):
+            for rows in read_rows(self.connection, table):
                 if self.target.kind == "postgresql" != self.source.kind:
-                    refuse_misfits(table, rows)
-                values = converted(table, rows, forms.load)
-                checksum.add(converted(table, values, forms.canonical))
-                yield converted(table, values, forms.store)
+                    refuse_invalid(table, rows)
+                values = convert_rows(table, rows, conversions.load)
+                checksum.add(convert_rows(table, values, conversions.canonical))
+                yield convert_rows(table, values, conversions.store)
                 self.progress(len(rows))
 
     def compare(self, table: Table, expected: Checksum) -> None:
         """Read the written rows back. Raises OperatorError if they differ."""
         actual = Checksum()
-        forms = conversions(table, self.connection, self.writer.connection)
-        for rows in read(self.writer.connection, table):
-            actual.add(converted(table, converted(table, rows, forms.back), forms.canonical))
+        conversions = find_conversions(table, self.connection, self.writer.connection)
+        for rows in read_rows(self.writer.connection, table):
+            actual.add(convert_rows(table, convert_rows(table, rows, conversions.load_back), conversions.canonical))
             self.progress(len(rows))
         if actual != expected:
             raise OperatorError(

@@ -34,7 +34,7 @@ ACCEPTED_TYPES: Mapping[type, Collection[type]] = {
     dict: {str, int, float},  # JSON: SQLite converts numeric text to a number
     object: {int, float, str, bytes},
 }
-TEXT = {str}
+TEXT_TYPES = {str}
 TEXT_OID = 25
 """PostgreSQL's id of the type text."""
 EXACT = Context(prec=MAX_PREC)
@@ -48,13 +48,13 @@ class Checksum:
     total: int = 0
 
     @classmethod
-    def of(cls, table: Table, batches: Iterable[Sequence[Row]], *forms: Converters) -> "Checksum":
+    def from_batches(cls, table: Table, batches: Iterable[Sequence[Row]], *conversions: Converters) -> "Checksum":
         """Apply conversions to all batches and return the checksum of the result."""
         checksum = cls()
         for batch in batches:
             rows = batch
-            for form in forms:
-                rows = converted(table, rows, form)
+            for converters in conversions:
+                rows = convert_rows(table, rows, converters)
             checksum.add(rows)
         return checksum
 
@@ -78,20 +78,20 @@ class Conversions:
     """From the source's driver to Python."""
     store: Converters = field(default_factory=dict)
     """From Python to the target's driver."""
-    back: Converters = field(default_factory=dict)
+    load_back: Converters = field(default_factory=dict)
     """From the target's driver to Python."""
     canonical: Converters = field(default_factory=dict)
     """From Python to the form that is compared."""
 
 
-def conversions(table: Table, source: Connection, target: Connection) -> Conversions:
+def find_conversions(table: Table, source: Connection, target: Connection) -> Conversions:
     """Return the conversions of a table. Between two SQLite files nothing is converted."""
     if source.dialect.name == target.dialect.name == "sqlite":
         return Conversions()
     return Conversions(_loaders(table, source), _storers(table, target), _loaders(table, target), _canonical(table))
 
 
-def converted(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
+def convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
     """Convert column by column, which is three times as fast as row by row.
 
     Raises:
@@ -105,20 +105,20 @@ def converted(table: Table, rows: Sequence[Row], converters: Converters) -> Sequ
             columns[position] = list(map(convert, columns[position]))
         except (ValueError, TypeError, LookupError, ArithmeticError):
             index = next(index for index, value in enumerate(columns[position]) if _fails(convert, value))
-            raise misfit(table, position, rows[index]) from None
+            raise invalid_value_error(table, position, rows[index]) from None
     return list(zip(*columns, strict=True))
 
 
-def refuse_misfits(table: Table, rows: Sequence[Row]) -> None:
+def refuse_invalid(table: Table, rows: Sequence[Row]) -> None:
     """Raise OperatorError if a value does not have its column's type, which SQLite does not enforce."""
     for position, values in enumerate(zip(*rows, strict=True)):
         allowed = {*_accepted_types(table, position), NoneType}
         if not allowed.issuperset(map(type, values)):
             index = next(index for index, value in enumerate(values) if type(value) not in allowed)
-            raise misfit(table, position, rows[index])
+            raise invalid_value_error(table, position, rows[index])
 
 
-def misfit(table: Table, position: int, row: Row) -> OperatorError:
+def invalid_value_error(table: Table, position: int, row: Row) -> OperatorError:
     column = table.columns[position]
     return OperatorError(
         f"{describe_row(table, row, column.name)}: {type(row[position]).__name__} instead of {column.type}. "
@@ -127,27 +127,27 @@ def misfit(table: Table, position: int, row: Row) -> OperatorError:
 
 
 def describe_row(table: Table, row: Row, column: str = "") -> str:
-    """Return the position of a value for messages, such as `books_book.title, row 7`."""
+    """Return the position of a value for error messages, such as `books_book.title, row 7`."""
     key = (str(value) for column, value in zip(table.columns, row, strict=True) if column.primary_key)
     return f"{table.name}{column and '.'}{column}, row {', '.join(key)}"
 
 
-def read(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
+def read_rows(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
     """Yield the rows in batches, ordered by primary key, with the driver's types.
 
     Raises:
         OperatorError: SQLite contains text that is not UTF-8.
     """
     rows = (
-        _from_postgresql(connection, table)
+        _read_postgresql(connection, table)
         if connection.dialect.name == "postgresql"
-        else _from_sqlite(connection, table)
+        else _read_sqlite(connection, table)
     )
     while batch := list(islice(rows, BATCH_ROWS)):
         yield batch
 
 
-def statement(connection: Connection, table: Table) -> str:
+def _select_statement(connection: Connection, table: Table) -> str:
     return str(select(table).order_by(*table.primary_key).compile(dialect=connection.dialect))
 
 
@@ -163,31 +163,35 @@ def psycopg_driver(connection: Connection) -> psycopg.Connection[Row]:
     return driver
 
 
-def _from_postgresql(connection: Connection, table: Table) -> Iterator[Row]:
+def _read_postgresql(connection: Connection, table: Table) -> Iterator[Row]:
     codes = _type_codes(connection, table)
-    command = f"COPY ({statement(connection, table)}) TO STDOUT".encode()
+    command = f"COPY ({_select_statement(connection, table)}) TO STDOUT".encode()
     with psycopg_driver(connection).cursor() as cursor, cursor.copy(command) as copy:
         copy.set_types(codes)
         yield from copy.rows()
 
 
-def _from_sqlite(connection: Connection, table: Table) -> Iterator[Row]:
+def _read_sqlite(connection: Connection, table: Table) -> Iterator[Row]:
     driver = sqlite_driver(connection)
     try:
-        yield from driver.execute(statement(connection, table))
+        yield from driver.execute(_select_statement(connection, table))
     except sqlite3.OperationalError as error:
         if "decode to UTF-8" not in str(error):
             raise
-        raise _invalid_text(driver, connection, table) from None
+        raise _find_invalid_text(driver, connection, table) from None
 
 
-def _invalid_text(driver: sqlite3.Connection, connection: Connection, table: Table) -> OperatorError:
+def _find_invalid_text(driver: sqlite3.Connection, connection: Connection, table: Table) -> OperatorError:
     """Find the invalid text by reading again without decoding."""
     driver.text_factory = bytes
-    for row in driver.execute(statement(connection, table)):
+    for row in driver.execute(_select_statement(connection, table)):
         for position, value in enumerate(row):
-            if isinstance(value, bytes) and _accepted_types(table, position) == TEXT and _fails(bytes.decode, value):
-                return misfit(table, position, row)
+            if (
+                isinstance(value, bytes)
+                and _accepted_types(table, position) == TEXT_TYPES
+                and _fails(bytes.decode, value)
+            ):
+                return invalid_value_error(table, position, row)
     return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
 
 
@@ -200,13 +204,13 @@ def _fails(convert: Convert, value: object) -> bool:
 
 
 def _accepted_types(table: Table, position: int) -> Collection[type]:
-    return ACCEPTED_TYPES.get(_python_type(table.columns[position].type), TEXT)
+    return ACCEPTED_TYPES.get(_python_type(table.columns[position].type), TEXT_TYPES)
 
 
 def _type_codes(connection: Connection, table: Table) -> list[int]:
     """Return PostgreSQL's type ids of the columns, with JSON as text."""
     with psycopg_driver(connection).cursor() as cursor:
-        cursor.execute(f"{statement(connection, table)} LIMIT 0".encode())
+        cursor.execute(f"{_select_statement(connection, table)} LIMIT 0".encode())
         codes = [column.type_code for column in cursor.description or ()]
     return [TEXT_OID if _is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]
 
@@ -251,24 +255,24 @@ def _by_position(converters: Iterable[Convert | None]) -> Converters:
 def _sorted_json(text: Any) -> Any:
     if text is None:
         return None
-    return json.dumps(json.loads(text, parse_int=_exact, parse_float=_exact), sort_keys=True, default=repr)
+    return json.dumps(json.loads(text, parse_int=_to_decimal, parse_float=_to_decimal), sort_keys=True, default=repr)
 
 
-def _exact(number: str | Decimal) -> Decimal:
-    return Decimal(number).normalize(EXACT) or Decimal(0)  # without the sign of -0
+def _to_decimal(number: str | Decimal) -> Decimal:
+    return Decimal(number).normalize(EXACT) or Decimal(0)  # removes the sign of -0
 
 
 def _canonical_form(type_: type) -> Convert | None:
     if type_ is dict:  # custom types on top of JSON
         return lambda value: json.dumps(value, sort_keys=True, default=repr)
     if type_ in (float, Decimal):
-        return _number
+        return _canonical_number
     return _without_zone if type_ is datetime else None
 
 
-def _number(value: Any) -> Any:
+def _canonical_number(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return _exact(value)
+        return _to_decimal(value)
     return None if value is None else value + 0.0  # SQLite does not store the sign of -0.0
 
 

@@ -39,7 +39,7 @@ class Writer(ABC):
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def reserve(self, tables: Sequence[Table]) -> None:
+    def lock_tables(self, tables: Sequence[Table]) -> None:
         """Lock existing tables against writes of other transactions."""
 
     @abstractmethod
@@ -83,22 +83,22 @@ class SQLiteWriter(Writer):
         driver = sqlite_driver(self.connection)
         statement = str(insert(table).compile(dialect=self.connection.dialect))
         for rows in batches:
-            before = driver.total_changes
+            changes_before = driver.total_changes
             try:
                 driver.executemany(statement, rows)
             except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
-                raise refusal(table, _keys(table, rows)[driver.total_changes - before], str(error)) from error
+                raise row_error(table, _keys(table, rows)[driver.total_changes - changes_before], str(error)) from error
 
     @contextmanager
     def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
         yield
-        if broken := self.connection.execute(text("PRAGMA foreign_key_check")).first():
-            table, row, referred, _ = broken
+        if violation := self.connection.execute(text("PRAGMA foreign_key_check")).first():
+            table, row, referred, _ = violation
             raise OperatorError(f"{table}, row {row} refers to a missing row of {referred}. {NOTHING_WRITTEN}")
 
 
 class PostgreSQLWriter(Writer):
-    def reserve(self, tables: Sequence[Table]) -> None:
+    def lock_tables(self, tables: Sequence[Table]) -> None:
         existing = set(inspect(self.connection).get_table_names())
         if names := [self._name(table) for table in tables if table.name in existing]:
             self.connection.exec_driver_sql(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE")
@@ -110,41 +110,41 @@ class PostgreSQLWriter(Writer):
 
     def write(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         batches = iter(batches)
-        for first in batches:
-            self._copy(table, chain([first], islice(batches, BATCHES_PER_COPY - 1)))
+        for first_batch in batches:
+            self._copy_batches(table, chain([first_batch], islice(batches, BATCHES_PER_COPY - 1)))
 
-    def _copy(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
+    def _copy_batches(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         columns = ", ".join(map(self.connection.dialect.identifier_preparer.format_column, table.columns))
         statement = f"COPY {self._name(table)} ({columns}) FROM STDIN".encode()
         keys: list[Any] = []
-        sent = 0
+        sent_rows = 0
         try:
             with psycopg_driver(self.connection).cursor() as cursor, cursor.copy(statement) as copy:
                 for rows in batches:
                     keys += _keys(table, rows)
                     for row in rows:
                         copy.write_row(row)
-                        sent += 1
+                        sent_rows += 1
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             position = COPY_CONTEXT.search(error.diag.context or "")
-            number = int(position[1]) - 1 if position else sent
+            row_index = int(position[1]) - 1 if position else sent_rows
             column = (position and position[2]) or error.diag.column_name or ""
-            key = keys[number] if number < len(keys) else None
-            raise refusal(table, key, _reason(error), column) from error
+            key = keys[row_index] if row_index < len(keys) else None
+            raise row_error(table, key, _error_reason(error), column) from error
 
     @contextmanager
     def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
         names = {"tables": list(map(self._name, tables))}
-        changes = self.connection.scalars(FOREIGN_KEYS, names).all()
-        for change in changes:
-            self.connection.exec_driver_sql(f"{change} DEFERRABLE INITIALLY DEFERRED")
+        alter_statements = self.connection.scalars(FOREIGN_KEYS, names).all()
+        for alter_statement in alter_statements:
+            self.connection.exec_driver_sql(f"{alter_statement} DEFERRABLE INITIALLY DEFERRED")
         yield
         try:
             self.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
         except IntegrityError as error:
-            raise OperatorError(f"{_reason(error.orig)}. {NOTHING_WRITTEN}") from error
-        for change in changes:
-            self.connection.exec_driver_sql(f"{change} NOT DEFERRABLE")
+            raise OperatorError(f"{_error_reason(error.orig)}. {NOTHING_WRITTEN}") from error
+        for alter_statement in alter_statements:
+            self.connection.exec_driver_sql(f"{alter_statement} NOT DEFERRABLE")
 
     def advance_sequences(self, tables: Sequence[Table]) -> None:
         for table in tables:
@@ -155,23 +155,23 @@ class PostgreSQLWriter(Writer):
         sequence = self.connection.execute(SEQUENCE, {"table": self._name(table), "column": column}).first()
         if not sequence:
             return
-        name, last, largest = sequence
-        highest = self.connection.scalar(select(func.max(table.columns[column]))) or 0
-        start = min(max(highest, last) + 1, largest)
-        # `setval` is not rolled back.
+        name, last_value, max_value = sequence
+        max_id = self.connection.scalar(select(func.max(table.columns[column]))) or 0
+        start = min(max(max_id, last_value) + 1, max_value)
+        # Not `setval`, which is not rolled back.
         self.connection.exec_driver_sql(f"ALTER SEQUENCE {name} RESTART WITH {start}")
 
     def _name(self, table: Table) -> str:
         return self.connection.dialect.identifier_preparer.format_table(table)
 
 
-def refusal(table: Table, key: object, reason: str, column: str = "") -> OperatorError:
+def row_error(table: Table, key: object, reason: str, column: str = "") -> OperatorError:
     """Return the error for a row that the database refuses."""
     position = f"{table.name}{column and '.'}{column}" + ("" if key is None else f", row {key}")
     return OperatorError(f"{position}: {reason.removesuffix('.')}. {NOTHING_WRITTEN}")
 
 
-def _reason(error: BaseException | None) -> str:
+def _error_reason(error: BaseException | None) -> str:
     """Return PostgreSQL's message without the parts that can contain a whole row."""
     if not isinstance(error, psycopg.Error) or not error.diag.message_primary:
         return str(error)

@@ -99,8 +99,8 @@ def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Itera
             generate, comment = GENERATED[name]
             yield f"\n# {comment}\n{name}={generate()}\n"
             continue
-        mark = "# " if is_optional(name, recipe) and name not in values else ""
-        yield f"\n# {hint}\n{mark}{name}={values.get(name, '')}\n"
+        comment_sign = "# " if is_optional(name, recipe) and name not in values else ""
+        yield f"\n# {hint}\n{comment_sign}{name}={values.get(name, '')}\n"
     if names := [name for name in recipe.defaults if name not in {*existing, *hints}]:
         lines = "".join(f"{name}={recipe.defaults[name]}\n" for name in names)
         yield f"\n# Values for {recipe.host.title}.\n{lines}"

@@ -19,8 +19,8 @@ from opportune.ops.deploy.site_names import SiteNames
 from opportune.runtime.atomic_files import replacement
 
 RECORD = ".opportune-deploy.json"
-"""Hashes of the written files, to recognize unedited files, which can be updated."""
-SPARED_SECONDS = 2
+"""File with the hashes of written files. A file with the same hash is unedited and can be updated."""
+RESERVED_SECONDS = 2
 """Part of the host's stop time that is not available for LLM answers."""
 FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
@@ -72,7 +72,7 @@ def render(template: str, recipe: Recipe, site: SiteNames) -> str:
         host=recipe.host,
         recipe=recipe,
         stop_seconds=stop_seconds,
-        grace_seconds=stop_seconds - SPARED_SECONDS,
+        grace_seconds=stop_seconds - RESERVED_SECONDS,
     )
 
 
@@ -84,15 +84,15 @@ def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) ->
     """
     record = _read_record(root)
     for path, text in files.items():
-        result = _write(root / path, path, text, written_hash=record.get(path), force=force)
+        result = _write_file(root / path, path, text, written_hash=record.get(path), force=force)
         if result.outcome is not Outcome.KEPT and record.get(path) != _hash(text):
             record[path] = _hash(text)
             write_text(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         yield result
 
 
-def _write(target: Path, path: str, text: str, *, written_hash: str | None, force: bool) -> FileResult:
-    current, tail = _split_owned(target, path)
+def _write_file(target: Path, path: str, text: str, *, written_hash: str | None, force: bool) -> FileResult:
+    current, tail = _split_managed_part(target, path)
     if current == text:
         return FileResult(path, Outcome.SAME)
     if current and not force and _hash(current) != written_hash:
@@ -102,8 +102,8 @@ def _write(target: Path, path: str, text: str, *, written_hash: str | None, forc
     return FileResult(path, Outcome.RENEWED if current else Outcome.WRITTEN)
 
 
-def _split_owned(target: Path, path: str) -> tuple[str, str]:
-    """Split an existing file into the part for the host and the rest. In README.md only the front matter is."""
+def _split_managed_part(target: Path, path: str) -> tuple[str, str]:
+    """Split an existing file into the parts to replace and to keep. README.md is kept except for its front matter."""
     try:
         text = target.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -55,15 +55,15 @@ class Recipe:
     """The host reaches addresses that only have IPv6."""
     has_volumes: bool = False
     """A persistent disk can be added."""
-    paid_lifts: tuple[str, ...] = ()
+    free_limits: tuple[str, ...] = ()
     """Fields of `Host` that only apply to free plans."""
-    paid_from: str = ""
-    """First plan without these limits. Empty: any paid plan."""
+    first_paid_plan: str = ""
+    """First plan without the limits in `free_limits`. Empty: any paid plan."""
     processes: int = 1
     """Processes started by the host's files, each with its own connection pools."""
     strips_quotes: bool = True
     """Quotes around values in `.env.production` are removed when it is copied to the host."""
-    uncertain: tuple[str, ...] = ()
+    uncertain_fields: tuple[str, ...] = ()
     """Fields of `Host` that are undocumented or disputed."""
     folder: str = ""
     """Folder of the templates. Empty: the name of the host."""
@@ -72,8 +72,8 @@ class Recipe:
 
     @property
     def limited_plans(self) -> str:
-        """Plans to which the fields in `paid_lifts` apply."""
-        return f"plans below {self.paid_from}" if self.paid_from else "free plans"
+        """Plans to which the fields in `free_limits` apply."""
+        return f"plans below {self.first_paid_plan}" if self.first_paid_plan else "free plans"
 
     @property
     def templates(self) -> Path:
@@ -105,9 +105,9 @@ RECIPES: dict[str, Recipe] = {
             provides_address=True,
             sets={**WITHOUT_DISK, "SECRET_KEY": "made by Render"},
             hints={"SECRET_KEY": "", "STORAGE_URL": ""},
-            uncertain=("stream_total_seconds",),
+            uncertain_fields=("stream_total_seconds",),
             has_volumes=True,
-            paid_lifts=("blocked_ports", "sleeps_after_seconds"),
+            free_limits=("blocked_ports", "sleeps_after_seconds"),
         ),
         Recipe(
             HOSTS["railway"],
@@ -121,21 +121,21 @@ RECIPES: dict[str, Recipe] = {
             hints={"DATABASE_URL": "Reference to Railway's PostgreSQL, or the URL of another one."},
             stop_seconds=STOP_SECONDS,
             has_volumes=True,
-            paid_lifts=("blocked_ports",),
-            paid_from="Pro",  # Hobby is paid but also blocks SMTP
+            free_limits=("blocked_ports",),
+            first_paid_plan="Pro",  # Hobby is paid but also blocks SMTP
             strips_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell"],
             "leapcell.dev",
-            uncertain=("stop_seconds", "max_request_bytes"),
+            uncertain_fields=("stop_seconds", "max_request_bytes"),
             defaults={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": "request", "DATABASE_POOL_SIZE": "2"},
             strips_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell-persistent"],
             "leapcell.dev",
-            uncertain=("stop_seconds", "max_request_bytes"),
+            uncertain_fields=("stop_seconds", "max_request_bytes"),
             defaults={**WITHOUT_DISK, "ENVIRONMENT": "production"},
             strips_quotes=False,
             folder="leapcell",
@@ -143,11 +143,11 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["koyeb"],
             "koyeb.app",
-            uncertain=("stop_seconds", "stream_total_seconds", "blocked_ports"),
+            uncertain_fields=("stop_seconds", "stream_total_seconds", "blocked_ports"),
             provides_address=True,
             defaults=WITHOUT_DISK,
             has_volumes=True,
-            paid_lifts=("sleeps_after_seconds",),
+            free_limits=("sleeps_after_seconds",),
             strips_quotes=False,
         ),
         Recipe(
@@ -156,7 +156,7 @@ RECIPES: dict[str, Recipe] = {
             sets={"DATABASE_URL": "postgres://heroku:hidden@ec2-1-2-3-4.compute-1.amazonaws.com:5432/site"},
             defaults={**WITHOUT_DISK, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "2"},
             hints={**INCLUDED_POSTGRES, "BASE_URL": "Public address of the site, shown by heroku info."},
-            paid_lifts=("sleeps_after_seconds",),
+            free_limits=("sleeps_after_seconds",),
             strips_quotes=False,
         ),
         Recipe(
@@ -176,7 +176,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["huggingface"],
             "hf.space",
-            uncertain=("stop_seconds", "open_ports"),
+            uncertain_fields=("stop_seconds", "open_ports"),
             provides_address=True,
             defaults=WITHOUT_DISK,
             hints={

@@ -48,10 +48,10 @@ def require_name(name: str) -> str:
 
 def require_domain(domain: str) -> str:
     """Return the domain without https:// and trailing slash. Raises OperatorError if it is invalid."""
-    bare = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
-    if not DOMAIN.fullmatch(bare):
+    host_name = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
+    if not DOMAIN.fullmatch(host_name):
         raise OperatorError(f"{domain[:60]!r} is not a domain: write it like example.org.")
-    return bare.lower()
+    return host_name.lower()
 
 
 def github_repository(remote: str) -> str:

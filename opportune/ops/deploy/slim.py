@@ -47,25 +47,25 @@ def slim(environment: Path) -> str:
     before = _megabytes(environment)
     packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     create_app()  # registers the icons that features declare
-    keep_icons(icons.used())
+    delete_unused_icons(icons.used())
     modules = import_all()
     delete_unused_files(packages)
     strip_symbols(packages)
     compile_only(packages, modules)
-    parts = bill_of_materials(distributions(path=[str(packages)]))
-    (environment / SBOM).write_text(json.dumps(parts, indent=1), encoding="utf-8")
+    bill = bill_of_materials(distributions(path=[str(packages)]))
+    (environment / SBOM).write_text(json.dumps(bill, indent=1), encoding="utf-8")
     return f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included."
 
 
 def import_all() -> list[Path]:
     """Run all imports of the site's code, including deferred ones, and return the files of the imported modules."""
-    for name in sorted({*imports(), *IMPORTED_BY_NAME}):
+    for name in sorted({*imported_names(), *IMPORTED_BY_NAME}):
         with suppress(Exception):  # a name that is no module, or a library for development
             importlib.import_module(name)
     return [Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))]
 
 
-def imports() -> Iterator[str]:
+def imported_names() -> Iterator[str]:
     for folder in (FRAMEWORK, PROJECT / PACKAGE):
         for path in folder.rglob("*.py"):
             module = path.relative_to(folder.parent).with_suffix("").parts
@@ -79,7 +79,7 @@ def imports() -> Iterator[str]:
                     yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def keep_icons(used: frozenset[str]) -> None:
+def delete_unused_icons(used: frozenset[str]) -> None:
     for path in icons.drawings().rglob("*.svg"):
         name = path.stem + (icons.FILLED if path.parent.name == "filled" else "")
         if name not in used:
@@ -115,13 +115,13 @@ def compile_only(packages: Path, modules: list[Path]) -> None:
 def write_bytecode(path: Path) -> None:
     """Compile a module without docstrings."""
     source = path.read_bytes()
-    code = compile(Undocumented().visit(ast.parse(source)), path, "exec", dont_inherit=True)
+    code = compile(DocstringReplacer().visit(ast.parse(source)), path, "exec", dont_inherit=True)
     compiled = Path(cache_from_source(str(path)))
     compiled.parent.mkdir(exist_ok=True)
     compiled.write_bytes(MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))
 
 
-class Undocumented(ast.NodeTransformer):
+class DocstringReplacer(ast.NodeTransformer):
     """Replaces docstrings and FastAPI's `Doc` texts by a dash.
 
     They are not removed like with `python -OO`, because SQLAlchemy then also expects removed asserts.

@@ -29,7 +29,7 @@ def _disk_lines(recipe: Recipe) -> Iterator[str]:
 def _process_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.memory_bytes:
-        yield f"Memory: {_size(host.memory_bytes)} on the smallest machine. Use --workers 1."
+        yield f"Memory: {_format_size(host.memory_bytes)} on the smallest machine. Use --workers 1."
     if recipe.stop_seconds:
         yield f"Stop: SIGTERM, then {recipe.stop_seconds:.0f} s (by default {host.stop_seconds:.0f} s)."
     else:
@@ -37,7 +37,8 @@ def _process_lines(recipe: Recipe) -> Iterator[str]:
     if not host.runs_between_requests:
         yield "Nothing runs between requests: use JOBS=request and a free cron service that calls the site."
     if host.sleeps_after_seconds:
-        yield f"Sleep: after {_time(host.sleeps_after_seconds)} without requests. The next request waits {_wake(host)}."
+        sleep = f"Sleep: after {_format_time(host.sleeps_after_seconds)} without requests."
+        yield f"{sleep} The next request waits {_format_wake_time(host)}."
 
 
 def _network_lines(recipe: Recipe) -> Iterator[str]:
@@ -47,40 +48,40 @@ def _network_lines(recipe: Recipe) -> Iterator[str]:
         proxies = {**recipe.sets, **recipe.defaults}.get("TRUSTED_PROXIES", "")
         yield f"TLS ends at a proxy: TRUSTED_PROXIES={proxies}. Client address: {header}."
     total = recipe.stream_total_seconds or host.stream_total_seconds
-    limits = [f"after {_time(host.stream_idle_seconds)} of silence"] if host.stream_idle_seconds else []
-    limits += [f"after {_time(total)} in any case"] if total else []
+    limits = [f"after {_format_time(host.stream_idle_seconds)} of silence"] if host.stream_idle_seconds else []
+    limits += [f"after {_format_time(total)} in any case"] if total else []
     if limits:
-        mark = _uncertainty("stream_total_seconds", recipe)
-        yield f"Streams are closed {' and '.join(limits)}{mark}. Pages reconnect."
+        uncertainty = _uncertainty("stream_total_seconds", recipe)
+        yield f"Streams are closed {' and '.join(limits)}{uncertainty}. Pages reconnect."
     if host.max_request_bytes:
-        yield f"Uploads: at most {_size(host.max_request_bytes)}{_uncertainty('max_request_bytes', recipe)}."
+        yield f"Uploads: at most {_format_size(host.max_request_bytes)}{_uncertainty('max_request_bytes', recipe)}."
     if host.open_ports:
-        yield f"Outgoing ports: only {_list(host.open_ports)}{_uncertainty('open_ports', recipe)}."
+        yield f"Outgoing ports: only {_format_ports(host.open_ports)}{_uncertainty('open_ports', recipe)}."
     elif host.blocked_ports:
         mail = " Send mail over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
-        plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.paid_lifts else ""
-        ports = _list(host.blocked_ports) + _uncertainty("blocked_ports", recipe)
+        plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.free_limits else ""
+        ports = _format_ports(host.blocked_ports) + _uncertainty("blocked_ports", recipe)
         yield f"Blocked outgoing ports{plans}: {ports}.{mail}"
     yield f"Health: {host.health_path}."
 
 
 def _uncertainty(field: str, recipe: Recipe) -> str:
-    return " (uncertain)" if field in recipe.uncertain else ""
+    return " (uncertain)" if field in recipe.uncertain_fields else ""
 
 
-def _list(ports: tuple[int, ...]) -> str:
+def _format_ports(ports: tuple[int, ...]) -> str:
     return ", ".join(map(str, ports))
 
 
-def _wake(host: Host) -> str:
-    return f"about {_time(host.wake_seconds)}" if host.wake_seconds >= 1 else "until the site has started"
+def _format_wake_time(host: Host) -> str:
+    return f"about {_format_time(host.wake_seconds)}" if host.wake_seconds >= 1 else "until the site has started"
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     if seconds >= 2 * 3600:
         return f"{seconds / 3600:.0f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     return f"{count / 1024**3:.0f} GB" if count >= 1024**3 else f"{count / 1024**2:.0f} MB"

@@ -68,8 +68,8 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
 def _check_names(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:
     names = [*setting_names(), *setting_hints(recipe)]
     for name in values:
-        if name.upper() not in names and (near := nearest(name, names, MIN_MISSPELT_SIMILARITY)):
-            yield warning(f"{name} is not a setting and has no effect. Did you mean {near}?")
+        if name.upper() not in names and (suggestion := nearest(name, names, MIN_MISSPELT_SIMILARITY)):
+            yield warning(f"{name} is not a setting and has no effect. Did you mean {suggestion}?")
 
 
 def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
@@ -93,7 +93,7 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
 
 
 def check_service_file(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
-    """Compare the settings with those in the host's service file, which alone reach the site."""
+    """Compare the settings with the host's service file. Only settings in that file reach the site."""
     file = f"deploy/{recipe.host.name}/service.yaml"
     if not recipe.secrets or not (root / file).is_file():
         return

@@ -18,7 +18,7 @@ from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
 from opportune.ops.doctor.context import DoctorContext, Role, ServerContext
 from opportune.ops.doctor.file import examine_file
-from opportune.ops.doctor.results import Diagnosis, Finding, explained, fault, milliseconds_since, notice, ok
+from opportune.ops.doctor.results import Diagnosis, Finding, fault, fault_from_message, milliseconds_since, notice, ok
 from opportune.ops.doctor.server import CHECKS
 
 SERVER_TIMEOUT_SECONDS = 8
@@ -35,11 +35,11 @@ async def diagnose(context: DoctorContext) -> list[Diagnosis]:
     Raises:
         OperatorError: A database URL is invalid.
     """
-    addresses = [(role, url) for role in Role if (url := _address(role, context))]
-    return list(await asyncio.gather(*(_diagnose(url, role, context) for role, url in addresses)))
+    urls = [(role, url) for role in Role if (url := _parse_url(role, context))]
+    return list(await asyncio.gather(*(_diagnose(url, role, context) for role, url in urls)))
 
 
-def _address(role: Role, context: DoctorContext) -> DatabaseURL | None:
+def _parse_url(role: Role, context: DoctorContext) -> DatabaseURL | None:
     settings = context.settings
     address: str = getattr(settings, role.value.lower()).get_secret_value()
     pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
@@ -90,7 +90,7 @@ async def _open_like_site(context: DoctorContext) -> Finding:
                 values.append(await session.scalar(text(f"PRAGMA {pragma}")))
             times.append(milliseconds_since(start))
     except UNAVAILABLE as error:
-        return explained("connect", explain(error, database.url))
+        return fault_from_message("connect", explain(error, database.url))
     finally:
         await database.dispose()
     message = f"first connection {times[0]} ms, next statement {times[1]} ms"
@@ -105,14 +105,14 @@ async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, 
     engine = _engine(url)
     try:
         async with asyncio.timeout(SERVER_TIMEOUT_SECONDS):
-            cold = await _connect_cold(engine)
+            cold_ms = await _measure_cold_connect(engine)
             start = time.perf_counter()
             async with engine.connect() as connection:
                 server = ServerContext(url, role, engine, connection, context)
-                findings.append(await _check_latency(server, cold, milliseconds_since(start)))
+                findings.append(await _check_latency(server, cold_ms, milliseconds_since(start)))
                 await _run_checks(server, findings)
     except (DBAPIError, OSError) as error:  # TimeoutError is an OSError
-        findings.append(explained("connect", explain(error, url)))
+        findings.append(fault_from_message("connect", explain(error, url)))
     finally:
         await engine.dispose()
 
@@ -123,23 +123,23 @@ def _engine(url: DatabaseURL) -> AsyncEngine:
     return create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
 
 
-async def _connect_cold(engine: AsyncEngine) -> float:
+async def _measure_cold_connect(engine: AsyncEngine) -> float:
     start = time.perf_counter()
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
     return milliseconds_since(start)
 
 
-async def _check_latency(server: ServerContext, cold: float, warm: float) -> Finding:
-    rounds = []
+async def _check_latency(server: ServerContext, cold_ms: float, warm_ms: float) -> Finding:
+    durations_ms = []
     for _ in range(3):
         start = time.perf_counter()
         await server.row("SELECT 1")
-        rounds.append(milliseconds_since(start))
-    statement = min(rounds)
-    message = f"first connection {cold} ms, second connection {warm} ms, statement {statement} ms"
-    values = {"cold_milliseconds": cold, "warm_milliseconds": warm, "statement_milliseconds": statement}
-    if statement > SLOW_STATEMENT_MS:
+        durations_ms.append(milliseconds_since(start))
+    statement_ms = min(durations_ms)
+    message = f"first connection {cold_ms} ms, second connection {warm_ms} ms, statement {statement_ms} ms"
+    values = {"cold_milliseconds": cold_ms, "warm_milliseconds": warm_ms, "statement_milliseconds": statement_ms}
+    if statement_ms > SLOW_STATEMENT_MS:
         return notice("connect", message, "Slow network: run the site in the region of its database.", **values)
     return ok("connect", message, **values)
 
@@ -152,11 +152,11 @@ async def _run_checks(server: ServerContext, findings: list[Finding]) -> None:
             except DBAPIError as error:
                 if error.connection_invalidated:
                     raise
-                findings.append(_unknown(name, error.orig))
+                findings.append(_refused_check(name, error.orig))
             except psycopg.Error as error:  # from a connection that the check opened itself
-                findings.append(_unknown(name, error))
+                findings.append(_refused_check(name, error))
             await server.connection.rollback()
 
 
-def _unknown(name: str, error: BaseException | None) -> Finding:
+def _refused_check(name: str, error: BaseException | None) -> Finding:
     return notice(name, f"unknown: the server refuses this check ({type(error).__name__})")

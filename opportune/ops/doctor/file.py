@@ -13,8 +13,8 @@ from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.ops.doctor.disk import check_filesystem, check_permissions, check_space
-from opportune.ops.doctor.results import Finding, Status, explained, fault, milliseconds_since, notice, ok
-from opportune.ops.doctor.schema import compare
+from opportune.ops.doctor.results import Finding, Status, fault, fault_from_message, milliseconds_since, notice, ok
+from opportune.ops.doctor.schema import compare_migrations
 from opportune.runtime.counts import counted
 
 LOCK_TIMEOUT_SECONDS = 1
@@ -30,7 +30,7 @@ class OpenFile:
     connection: sqlite3.Connection
     graph: MigrationGraph
 
-    def one(self, statement: str) -> object:
+    def scalar(self, statement: str) -> object:
         row = self.connection.execute(statement).fetchone()
         return row and row[0]
 
@@ -38,7 +38,7 @@ class OpenFile:
 def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
     """Run the checks of a file. Stop early if it cannot be opened."""
     path, is_written = url.path, url.kind == "sqlite"
-    presence = _presence(url)
+    presence = _check_presence(url)
     yield presence
     if presence.status == Status.FAULT:
         return
@@ -51,10 +51,10 @@ def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
             for check in (*(CHECKS_OF_WRITTEN_FILES if is_written else ()), check_integrity, check_migrations):
                 yield check(opened)
     except sqlite3.Error as error:
-        yield explained("open", explain(error, url))
+        yield fault_from_message("open", explain(error, url))
 
 
-def _presence(url: DatabaseURL) -> Finding:
+def _check_presence(url: DatabaseURL) -> Finding:
     path, fix = url.path, f"Set {url.name} to another file."
     try:
         if not path.exists():
@@ -81,7 +81,7 @@ def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
 
 
 def check_journal(file: OpenFile) -> Finding:
-    mode = str(file.one("PRAGMA journal_mode"))
+    mode = str(file.scalar("PRAGMA journal_mode"))
     if mode == "wal":
         return ok("journal", "WAL: readers and the writer do not block each other", mode=mode)
     return notice("journal", f"{mode}; the site switches to WAL when it opens the file", mode=mode)
@@ -115,9 +115,9 @@ def check_integrity(file: OpenFile) -> Finding:
     deadline = time.monotonic() + INTEGRITY_TIMEOUT_SECONDS
     file.connection.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_INSTRUCTIONS)
     try:
-        state = str(file.one("PRAGMA quick_check(1)"))
-        if state != "ok":
-            return fault("integrity", f"damaged: {state}", "Restore a backup.")
+        result = str(file.scalar("PRAGMA quick_check(1)"))
+        if result != "ok":
+            return fault("integrity", f"damaged: {result}", "Restore a backup.")
         return _check_foreign_keys(file)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
@@ -129,18 +129,18 @@ def check_integrity(file: OpenFile) -> Finding:
 
 
 def _check_foreign_keys(file: OpenFile) -> Finding:
-    broken = file.connection.execute("PRAGMA foreign_key_check").fetchmany(1000)
-    if not broken:
+    violations = file.connection.execute("PRAGMA foreign_key_check").fetchmany(1000)
+    if not violations:
         return ok("integrity", "no damage, and all foreign keys refer to existing rows")
-    first = f"{broken[0][0]} (rowid {broken[0][1]})"
-    message = f"{counted(len(broken), 'row')} with a foreign key to a missing row, the first in {first}"
+    first_violation = f"{violations[0][0]} (rowid {violations[0][1]})"
+    message = f"{counted(len(violations), 'row')} with a foreign key to a missing row, the first in {first_violation}"
     return fault("integrity", message, "Delete these rows, or restore the rows they refer to.")
 
 
 def check_migrations(file: OpenFile) -> Finding:
-    has_table = file.one("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
+    has_table = file.scalar("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
     rows = file.connection.execute("SELECT version_num FROM alembic_version").fetchall() if has_table else []
-    return compare(file.graph, [row[0] for row in rows])
+    return compare_migrations(file.graph, [row[0] for row in rows])
 
 
 Check = Callable[[OpenFile], Finding]

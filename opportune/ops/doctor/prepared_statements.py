@@ -20,39 +20,39 @@ RIVAL_TIMEOUT_SECONDS = 1
 
 @dataclass(frozen=True)
 class Trial:
-    lost: bool
+    is_lost: bool
     """The server forgot the statement, or has another one with the same name."""
-    swapped: bool
+    is_swapped: bool
     """The second transaction used another server connection, so there is a pooler."""
 
 
 async def try_prepared(engine: AsyncEngine) -> Trial:
     """Prepare a statement and use it again while another client occupies its server connection."""
-    async with engine.connect() as one, engine.connect() as other:
-        client, rival = await _driver(one), await _driver(other)
+    async with engine.connect() as client_checkout, engine.connect() as rival_checkout:
+        client, rival = await _driver(client_checkout), await _driver(rival_checkout)
         client.prepare_threshold = 0
         try:
-            first = await _backend_pid(client)
+            first_pid = await _backend_pid(client)
         except DuplicatePreparedStatement:
-            return Trial(lost=True, swapped=True)
+            return Trial(is_lost=True, is_swapped=True)
         await rival.execute(BACKEND_PID, prepare=False)
-        return await _use_again(client, rival, first)
+        return await _reuse_statement(client, rival, first_pid)
 
 
-async def _use_again(client: Driver, rival: Driver, first: int) -> Trial:
-    again = asyncio.create_task(_backend_pid(client))
-    await asyncio.wait({again}, timeout=RIVAL_TIMEOUT_SECONDS)
-    if again.done() and again.exception():
+async def _reuse_statement(client: Driver, rival: Driver, first_pid: int) -> Trial:
+    second_pid = asyncio.create_task(_backend_pid(client))
+    await asyncio.wait({second_pid}, timeout=RIVAL_TIMEOUT_SECONDS)
+    if second_pid.done() and second_pid.exception():
         with suppress(DatabaseError):  # the rival may have another server connection
             await rival.execute(DEALLOCATE_STATEMENT, prepare=False)
     await rival.rollback()
     try:
-        swapped = await again != first
+        is_swapped = await second_pid != first_pid
     except (DuplicatePreparedStatement, InvalidSqlStatementName):
-        return Trial(lost=True, swapped=True)
+        return Trial(is_lost=True, is_swapped=True)
     with suppress(DatabaseError):  # a pooler would give the connection with the statement to other clients
         await client.execute(DEALLOCATE_STATEMENT, prepare=False)
-    return Trial(lost=False, swapped=swapped)
+    return Trial(is_lost=False, is_swapped=is_swapped)
 
 
 async def _backend_pid(client: Driver) -> int:

@@ -52,13 +52,13 @@ def fault(check: str, text: str, fix: str, **values: Any) -> Finding:
     return Finding(check, Status.FAULT, text, fix, values)
 
 
-def explained(check: str, line: str) -> Finding:
-    """Turn the line of `opportune.db.errors.explain` into a fault with cause and fix."""
-    for end in (". ", ": "):
-        cause, mark, fix = line.partition(end)
-        if mark:
+def fault_from_message(check: str, message: str) -> Finding:
+    """Split a message of `opportune.db.errors.explain` into cause and fix."""
+    for delimiter in (". ", ": "):
+        cause, separator, fix = message.partition(delimiter)
+        if separator:
             return fault(check, f"{cause}.", fix[:1].upper() + fix[1:])
-    return fault(check, line, "Check DATABASE_URL.")
+    return fault(check, message, "Check DATABASE_URL.")
 
 
 def milliseconds_since(start: float) -> float:

@@ -10,11 +10,11 @@ from opportune.runtime.counts import counted
 MAX_SHOWN_NAMES = 3
 
 
-def compare(graph: MigrationGraph, rows: Sequence[str]) -> Finding:
-    """Compare the rows of the version table with the code's migrations."""
-    unknown, pending = graph.unknown(rows), [str(migration) for migration in graph.pending(rows)]
+def compare_migrations(graph: MigrationGraph, revisions: Sequence[str]) -> Finding:
+    """Compare the revisions in the database with the code's migrations."""
+    unknown, pending = graph.unknown(revisions), [str(migration) for migration in graph.pending(revisions)]
     values: dict[str, Any] = {
-        "applied": len(graph.applied(rows)),
+        "applied": len(graph.applied(revisions)),
         "pending": pending,
         "newer": list(unknown.newer),
         "removed": list(unknown.removed),

@@ -13,7 +13,7 @@ from opportune.db.migrations.history import recorded_revisions
 from opportune.ops.doctor.context import Role, ServerContext
 from opportune.ops.doctor.prepared_statements import Trial, try_prepared
 from opportune.ops.doctor.results import Finding, fault, notice, ok
-from opportune.ops.doctor.schema import compare
+from opportune.ops.doctor.schema import compare_migrations
 from opportune.ops.doctor.tls import Handshake, shake_hands
 from opportune.runtime.counts import counted
 
@@ -36,14 +36,14 @@ SELECT pg_is_in_recovery() AS is_replica,
        extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float AS seconds,
        pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn() AS is_current
 """
-AVAILABLE = "SELECT name, installed_version FROM pg_available_extensions WHERE name = ANY(:names)"
+AVAILABLE_EXTENSIONS = "SELECT name, installed_version FROM pg_available_extensions WHERE name = ANY(:names)"
 CONNECTION_LIMITS = """
 SELECT current_setting('max_connections')::int AS largest,
        current_setting('superuser_reserved_connections')::int
            + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
        (SELECT sum(numbackends)::int FROM pg_stat_database) AS used,
-       (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS of_role,
-       (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS of_database
+       (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS role_limit,
+       (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database_limit
 """
 
 
@@ -63,22 +63,22 @@ async def check_tls(server: ServerContext) -> Finding:
     driver = await server.driver()
     mode = str(server.url.url.query.get("sslmode", "prefer"))
     if not driver.pgconn.ssl_in_use:
-        return _without_tls(mode, is_local=server.url.is_local)
+        return _describe_plain_connection(mode, is_local=server.url.is_local)
     try:
         handshake = await shake_hands(driver.info.host, driver.info.port)
     except (OSError, EOFError, ValueError):  # libpq's connection works, only this handshake does not
         return ok("tls", f"in use (sslmode={mode})", in_use=True, sslmode=mode)
-    return _with_tls(mode, handshake)
+    return _describe_tls(mode, handshake)
 
 
-def _without_tls(mode: str, *, is_local: bool) -> Finding:
+def _describe_plain_connection(mode: str, *, is_local: bool) -> Finding:
     if is_local:
         return ok("tls", "not used, and not needed on this machine", in_use=False, sslmode=mode)
     fix = "Add sslmode=require to the URL, unless the network is private."
     return notice("tls", "not used: password and data are sent unencrypted", fix, in_use=False, sslmode=mode)
 
 
-def _with_tls(mode: str, handshake: Handshake) -> Finding:
+def _describe_tls(mode: str, handshake: Handshake) -> Finding:
     name = handshake.subject or "no name"
     message = f"{handshake.version}, certificate of {name} until {handshake.expires:%Y-%m-%d}"
     values = {
@@ -101,18 +101,18 @@ def _with_tls(mode: str, handshake: Handshake) -> Finding:
 
 async def check_prepared(server: ServerContext) -> Finding:
     trial = await try_prepared(server.engine)
-    values = {"survive": not trial.lost, "swapped": trial.swapped, "used": server.url.prepares}
-    if trial.lost and server.url.prepares:
+    values = {"survive": not trial.is_lost, "swapped": trial.is_swapped, "used": server.url.prepares}
+    if trial.is_lost and server.url.prepares:
         message = "lost between transactions: a pooler is in use although DATABASE_POOLED=false"
         return fault("prepared", message, "Remove DATABASE_POOLED=false.", **values)
     use = "the site uses them (DATABASE_POOLED=false)" if server.url.prepares else "the site does not need them"
-    return ok("prepared", f"{_outcome(trial)}; {use}", **values)
+    return ok("prepared", f"{_describe_trial(trial)}; {use}", **values)
 
 
-def _outcome(trial: Trial) -> str:
-    if trial.lost:
+def _describe_trial(trial: Trial) -> str:
+    if trial.is_lost:
         return "do not survive a transaction: a pooler shares the server's connections"
-    return f"survive a transaction{', even through a pooler' if trial.swapped else ''}"
+    return f"survive a transaction{', even through a pooler' if trial.is_swapped else ''}"
 
 
 async def check_writes(server: ServerContext) -> Finding:
@@ -141,11 +141,11 @@ async def _try_to_write(server: ServerContext, fix: str) -> Finding:
     except DBAPIError as error:
         if not _is_denied(error):
             raise
-        return _without_tables(server, fix)
+        return _report_missing_right(server, fix)
     return ok("writes", "possible: test table created and rolled back", possible=True)
 
 
-def _without_tables(server: ServerContext, fix: str) -> Finding:
+def _report_missing_right(server: ServerContext, fix: str) -> Finding:
     message = "this user may not create tables"
     if server.role is Role.WRITER and server.doctor.settings.database_direct_url.get_secret_value():
         return notice("writes", f"{message}, so the user of DATABASE_DIRECT_URL must", possible=False)
@@ -177,7 +177,7 @@ async def check_clock(server: ServerContext) -> Finding:
 
 
 async def check_extensions(server: ServerContext) -> Finding:
-    rows = await server.connection.execute(text(AVAILABLE), {"names": list(EXTENSIONS)})
+    rows = await server.connection.execute(text(AVAILABLE_EXTENSIONS), {"names": list(EXTENSIONS)})
     versions = {row.name: row.installed_version for row in rows}
     states = {
         name: f"installed {versions[name]}" if versions.get(name) else "available" if name in versions else "absent"
@@ -194,12 +194,12 @@ async def check_migrations(server: ServerContext) -> Finding:
             raise
         fix = "As their owner, run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO …"
         return fault("migrations", "this user may not read the tables", fix)
-    return compare(await asyncio.to_thread(server.doctor.graph), rows)
+    return compare_migrations(await asyncio.to_thread(server.doctor.graph), rows)
 
 
 async def check_connections(server: ServerContext) -> Finding:
     row = await server.row(CONNECTION_LIMITS)
-    limits = [row.largest - row.reserved, *(limit for limit in (row.of_role, row.of_database) if limit >= 0)]
+    limits = [row.largest - row.reserved, *(limit for limit in (row.role_limit, row.database_limit) if limit >= 0)]
     limit, needed = min(limits), _max_connections(server)
     processes = counted(server.doctor.processes, "process", "processes")
     message = f"{processes} of the site may open {needed}; the server allows {limit}, of which {row.used} are in use"

@@ -35,26 +35,26 @@ async def shake_hands(host: str, port: int) -> Handshake:
     """
     context = ssl.create_default_context()
     try:
-        return await _try(host, port, context, distrust="")
+        return await _start_tls(host, port, context, distrust="")
     except ssl.SSLCertVerificationError as error:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return await _try(host, port, context, distrust=error.verify_message)
+        return await _start_tls(host, port, context, distrust=error.verify_message)
 
 
-async def _try(host: str, port: int, context: ssl.SSLContext, distrust: str) -> Handshake:
+async def _start_tls(host: str, port: int, context: ssl.SSLContext, distrust: str) -> Handshake:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(SSL_REQUEST)
         if await reader.readexactly(1) != b"S":
             raise ConnectionRefusedError("no TLS")
         await writer.start_tls(context, server_hostname=host)
-        return _describe(writer.get_extra_info("ssl_object"), distrust)
+        return _describe_certificate(writer.get_extra_info("ssl_object"), distrust)
     finally:
         writer.transport.abort()
 
 
-def _describe(connection: ssl.SSLObject, distrust: str) -> Handshake:
+def _describe_certificate(connection: ssl.SSLObject, distrust: str) -> Handshake:
     certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
     subject = certificate.subject.rfc4514_string()
     return Handshake(connection.version() or "", subject, certificate.not_valid_after_utc, distrust)

@@ -38,9 +38,9 @@ def _schedule(settings: Settings) -> str:
 @job("admin.watch_jobs", attempts=1, schedule=_schedule)
 async def watch_jobs(run: JobContext) -> None:
     """Call HEARTBEAT_URL unless other jobs are late."""
-    is_quiet = run.settings.jobs == "request"  # nothing runs between requests, so late jobs are normal
-    if not is_quiet and await _read_late(run):
-        await run.write(_schedule_recheck)  # a site that has just woken up is about to run them
+    runs_only_in_requests = run.settings.jobs == "request"  # late jobs are normal
+    if not runs_only_in_requests and await _read_late_jobs(run):
+        await run.write(_schedule_recheck)  # a site that just woke up will run them soon
     elif url := run.settings.heartbeat_url.get_secret_value():
         await send_heartbeat(url)
 
@@ -49,11 +49,13 @@ async def watch_jobs(run: JobContext) -> None:
 async def report_late_jobs(run: JobContext, since: str) -> None:
     """Log the jobs that are still late, and e-mail late schedules to ADMIN_EMAIL."""
     if utc_now() - datetime.fromisoformat(since) > 2 * RECHECK_AFTER:
-        await run.write(_schedule_recheck)  # the site has slept in between
-    elif late := await _read_late(run):
+        await run.write(_schedule_recheck)  # the site slept since the first check
+    elif late := await _read_late_jobs(run):
         logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
-        planned = {name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)}
-        await run.write(_report, run.settings, planned)
+        late_times = {
+            name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)
+        }
+        await run.write(_email_late_schedules, run.settings, late_times)
 
 
 async def _schedule_recheck(session: AsyncSession) -> None:
@@ -63,7 +65,7 @@ async def _schedule_recheck(session: AsyncSession) -> None:
     defer(session, call, key=f"late {minutes}", delay=RECHECK_AFTER.total_seconds())
 
 
-async def _read_late(run: JobContext) -> Sequence[LateJob]:
+async def _read_late_jobs(run: JobContext) -> Sequence[LateJob]:
     """Return the late jobs, longest waiting first."""
     queue = run.database.info.get("jobs")
     is_late = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) < utc_now() - LATE_AFTER)
@@ -74,18 +76,18 @@ async def _read_late(run: JobContext) -> Sequence[LateJob]:
         return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).tuples().all()
 
 
-async def _report(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:
+async def _email_late_schedules(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:
     """E-mail ADMIN_EMAIL about schedules that are late for the first time since their last success."""
     runs = [await find_last_run(session, name) for name in late]
-    new = [run for run in runs if not run.is_reported]
-    if not new or not settings.admin_email:
+    unreported = [run for run in runs if not run.is_reported]
+    if not unreported or not settings.admin_email:
         return
-    context = {"late": [(run.name, datetime.fromisoformat(late[run.name]), run.succeeded_at) for run in new]}
+    context = {"late": [(run.name, datetime.fromisoformat(late[run.name]), run.succeeded_at) for run in unreported]}
     try:
         enqueue_email(session, render_email(settings, settings.admin_email, "mail/schedules_late", context))
     except (InvalidEmailError, OperatorError) as error:
         logger.warning("The e-mail about late schedules cannot be sent. %s", error)
         return
-    for run in new:
+    for run in unreported:
         run.reported_at = utc_now()
         session.add(run)

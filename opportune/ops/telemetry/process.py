@@ -17,7 +17,7 @@ WORKERS_VARIABLE = "OPPORTUNE_WORKERS"
 """Environment variable with the name and size of a group of workers, set by their parent process."""
 
 
-def form_group(workers: int) -> None:
+def create_worker_group(workers: int) -> None:
     """Give the child processes a common group name."""
     os.environ[WORKERS_VARIABLE] = f"{secrets.token_hex(8)}:{workers}"
 

@@ -31,7 +31,7 @@ MAX_FLUSH_SECONDS = 2.0
 MAX_MESSAGE_LENGTH = 300
 MAX_SEARCHED_LENGTH = 1_000
 """Length of a line that is searched for private data. Searching very long lines would block the event loop."""
-PRIVATE = re.compile(
+PRIVATE_DATA = re.compile(
     r"""
     \S+@\S+                       # e-mail addresses, passwords in URLs
     | (?<=://)\S+                 # hosts and paths of URLs
@@ -92,11 +92,11 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
     """Reduce an event to the fields without private data."""
     report: dict[str, Any] = {name: value for name, value in event.items() if name in EVENT_FIELDS}
     for error in report.get("exception", {}).get("values", ()):
-        error["value"] = without_private(error.get("value") or "")
+        error["value"] = remove_private_data(error.get("value") or "")
         frames = error.get("stacktrace", {}).get("frames", ())
         frames[:] = [{name: value for name, value in frame.items() if name in FRAME_FIELDS} for frame in frames]
     if template := (event.get("logentry") or {}).get("message"):  # without its arguments
-        report["logentry"] = {"message": without_private(str(template))}
+        report["logentry"] = {"message": remove_private_data(str(template))}
     scope = _scope.get()
     request = {"route": route_template(scope), "method": scope["method"]} if scope else {}
     ids = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
@@ -104,12 +104,12 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
     return cast("Event", report)
 
 
-def without_private(text: str) -> str:
+def remove_private_data(text: str) -> str:
     """Return the first line without e-mail addresses, URLs, keys and numbers. Later lines can contain row values."""
     line = (text.splitlines() or [""])[0]
     if len(line) > MAX_SEARCHED_LENGTH:
         line = line[:MAX_SEARCHED_LENGTH].rpartition(" ")[0]  # half a key would not be recognized
-    return PRIVATE.sub("[…]", line)[:MAX_MESSAGE_LENGTH]
+    return PRIVATE_DATA.sub("[…]", line)[:MAX_MESSAGE_LENGTH]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from opportune import __version__
 from opportune.db.url.database_url import DatabaseURL
 from opportune.feature import HealthLight
-from opportune.ops.telemetry.workers import WorkerReport, workers_of
+from opportune.ops.telemetry.workers import WorkerReport, get_workers
 from opportune.runtime.counts import lasted, sized
 from opportune.runtime.memory import memory_limit_bytes
 
@@ -28,13 +28,13 @@ POOL_HINT = "Raise DATABASE_POOL_SIZE if the database allows it, or find the req
 
 
 async def server_lights(app: FastAPI) -> list[HealthLight]:
-    reports = await workers_of(app).reports()
-    files = await asyncio.to_thread(lambda: [*_disks(app)])
+    reports = await get_workers(app).reports()
+    disks = await asyncio.to_thread(lambda: [*_disk_lights(app)])
     version = HealthLight("Version", f"Opportune {__version__}, Python {platform.python_version()}")
-    return [version, *map(_worker, reports), _memory(reports), *_pools(reports), *files]
+    return [version, *map(_worker_light, reports), _memory_light(reports), *_pool_lights(reports), *disks]
 
 
-def _worker(report: WorkerReport) -> HealthLight:
+def _worker_light(report: WorkerReport) -> HealthLight:
     age, lag = lasted(time.time() - report.started_at), f"{report.lag_seconds * 1000:.0f} ms"
     summary = f"up {age}, {sized(report.memory_bytes)}, event loop {lag} late"
     if report.lag_seconds < LATE_LOOP_SECONDS:
@@ -43,7 +43,7 @@ def _worker(report: WorkerReport) -> HealthLight:
     return HealthLight(f"Worker {report.worker}", summary, "notice", hint=hint)
 
 
-def _memory(reports: list[WorkerReport]) -> HealthLight:
+def _memory_light(reports: list[WorkerReport]) -> HealthLight:
     used, limit = sum(report.memory_bytes for report in reports), memory_limit_bytes()
     if limit is None:
         return HealthLight("Memory", f"{sized(used)} in all")
@@ -54,7 +54,7 @@ def _memory(reports: list[WorkerReport]) -> HealthLight:
     return HealthLight("Memory", summary, "notice", hint=hint)
 
 
-def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
+def _pool_lights(reports: list[WorkerReport]) -> Iterator[HealthLight]:
     """Add up the database connections of all workers."""
     sums = Counter[tuple[str, str]]()
     for family in chain.from_iterable(report.families for report in reports):
@@ -69,21 +69,21 @@ def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
             yield HealthLight(f"Connections, {pool}", summary)
 
 
-def _disks(app: FastAPI) -> Iterator[HealthLight]:
+def _disk_lights(app: FastAPI) -> Iterator[HealthLight]:
     """Report the disks of the database, the uploads and temporary files, each once."""
     url: DatabaseURL = app.state.database.url
     folders = [url.path.parent] if url.kind == "sqlite" else []
     folders += [folder for folder in (getattr(app.state.storage, "folder", None),) if isinstance(folder, Path)]
-    seen = set[int]()
+    device_ids = set[int]()
     for folder in (*folders, Path(tempfile.gettempdir())):
         existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
-        if existing is None or existing.stat().st_dev in seen:
+        if existing is None or existing.stat().st_dev in device_ids:
             continue
-        seen.add(existing.stat().st_dev)
-        yield _disk(existing)
+        device_ids.add(existing.stat().st_dev)
+        yield _disk_light(existing)
 
 
-def _disk(folder: Path) -> HealthLight:
+def _disk_light(folder: Path) -> HealthLight:
     usage = shutil.disk_usage(folder)
     summary = f"{sized(usage.free)} of {sized(usage.total)} free at {folder}"
     if usage.free < FULL_DISK_BYTES:

@@ -17,7 +17,7 @@ from opportune.ops.telemetry.metrics.middleware import MetricsMiddleware
 from opportune.ops.telemetry.process import WORKERS_VARIABLE
 from opportune.ops.telemetry.sentry import SentryMiddleware, start_sentry
 from opportune.ops.telemetry.traces.requirements import require_opentelemetry
-from opportune.ops.telemetry.workers import workers_of
+from opportune.ops.telemetry.workers import get_workers
 from opportune.runtime.observers import observed_by
 from opportune.runtime.services import Services
 from opportune.web.routing.router import router_of
@@ -47,7 +47,7 @@ def telemetry_middleware(app: FastAPI) -> Iterator[Middleware]:
     settings, telemetry = app.state.settings, app.state.telemetry
     if settings.otel_exporter_otlp_endpoint:
         require_opentelemetry(settings)
-        from opportune.ops.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - as above
+        from opportune.ops.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - after the check
 
         yield Middleware(
             TracingMiddleware, tracing=lambda: telemetry.tracing, trusts_traces=bool(settings.trusted_proxies)
@@ -62,7 +62,7 @@ def telemetry_middleware(app: FastAPI) -> Iterator[Middleware]:
 async def telemetry_running(services: Services) -> AsyncIterator[None]:
     """Report errors and send traces of a server or worker until the block ends."""
     telemetry, settings = services.get(Telemetry), services.settings
-    async with errors_reported(settings), tracing_of(settings, services.database) as telemetry.tracing:
+    async with errors_reported(settings), process_traced(settings, services.database) as telemetry.tracing:
         yield
 
 
@@ -75,19 +75,19 @@ async def server_observed(app: FastAPI) -> AsyncIterator[None]:
             stack.enter_context(observed_by(metrics))
             await stack.enter_async_context(metrics.watching())
         if os.environ.get(WORKERS_VARIABLE):
-            await stack.enter_async_context(workers_of(app).listening())
+            await stack.enter_async_context(get_workers(app).listening())
         yield
 
 
 @asynccontextmanager
-async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[Tracing | None]":
-    """Trace the process if the settings name a collector."""
+async def process_traced(settings: Settings, database: Database) -> "AsyncIterator[Tracing | None]":
+    """Trace the process until the block ends, if the settings name a collector."""
     if not settings.otel_exporter_otlp_endpoint:
         yield None
         return
 
     require_opentelemetry(settings)
-    from opportune.ops.telemetry.traces.running import tracing  # noqa: PLC0415 - as above
+    from opportune.ops.telemetry.traces.running import tracing  # noqa: PLC0415 - after the check
 
     async with tracing(settings, database) as active_tracing:
         yield active_tracing

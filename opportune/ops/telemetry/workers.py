@@ -43,7 +43,7 @@ class WorkerReport:
     memory_bytes: int
     lag_seconds: float
     families: list[Family]
-    """Its metrics."""
+    """Metrics of the worker."""
 
 
 class Workers:
@@ -55,12 +55,12 @@ class Workers:
         name, _, count = os.environ.get(WORKERS_VARIABLE, "").partition(":")
         self._name = name
         self._numbers = range(int(count) + 1) if count else range(1)
-        """One more than the workers: after SIGHUP a new worker starts before the old one ends."""
+        """One number more than there are workers: after SIGHUP a new worker starts before the old one ends."""
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Send reports to the other workers until the block ends."""
-        listener = self._take_number() if self._name else None
+        listener = self._bind_socket() if self._name else None
         if listener is None or sys.platform == "win32":
             yield
             return
@@ -69,7 +69,7 @@ class Workers:
             yield
         finally:
             server.close()
-            if path := self._file(self.number):
+            if path := self._socket_file(self.number):
                 path.unlink(missing_ok=True)
 
     async def reports(self) -> list[WorkerReport]:
@@ -85,19 +85,19 @@ class Workers:
         )
 
     def _address(self, number: int) -> str:
-        return str(self._file(number) or f"\0opportune-{self._name}-{number}")
+        return str(self._socket_file(number) or f"\0opportune-{self._name}-{number}")
 
-    def _file(self, number: int) -> Path | None:
+    def _socket_file(self, number: int) -> Path | None:
         return None if HAS_ABSTRACT_SOCKETS else Path(tempfile.gettempdir()) / f"opportune-{self._name}-{number}"
 
-    def _take_number(self) -> socket.socket | None:
+    def _bind_socket(self) -> socket.socket | None:
         """Bind the first free number's socket. The operating system frees it when the process ends."""
         if sys.platform == "win32":
             return None
         for number in self._numbers:
             listener = socket.socket(socket.AF_UNIX)
-            if self._file(number) and not self._is_in_use(number):
-                Path(self._address(number)).unlink(missing_ok=True)  # of a dead worker
+            if self._socket_file(number) and not self._is_in_use(number):
+                Path(self._address(number)).unlink(missing_ok=True)  # left by a worker that died
             try:
                 listener.bind(self._address(number))
             except OSError:
@@ -127,7 +127,7 @@ class Workers:
             return None
         try:
             async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(sock=await _connected(self._address(number)))
+                reader, writer = await asyncio.open_unix_connection(sock=await _connect_socket(self._address(number)))
                 try:
                     content = await reader.read(-1) if _is_same_user(writer) else b""
                 finally:
@@ -137,7 +137,7 @@ class Workers:
         return _parse_report(content)
 
 
-async def _connected(address: str) -> socket.socket:
+async def _connect_socket(address: str) -> socket.socket:
     """Connect a socket here, because uvloop does not support abstract names."""
     if sys.platform == "win32":
         raise OSError
@@ -168,7 +168,7 @@ def _is_same_user(writer: asyncio.StreamWriter) -> bool:
     return uid == os.getuid()
 
 
-def workers_of(app: FastAPI) -> Workers:
+def get_workers(app: FastAPI) -> Workers:
     if not hasattr(app.state, "workers"):
         app.state.workers = Workers(app.state)
     workers: Workers = app.state.workers

@@ -40,7 +40,7 @@ class Download(FileResponse):
 
 
 async def download_backup(request: Request) -> Download:
-    """Back up database and uploads and record it in the admin's history. Notices are flashed on the next page.
+    """Back up database and uploads and record it in the admin's history. The next page shows notices.
 
     Raises:
         OperatorError: The backup failed.
@@ -48,7 +48,7 @@ async def download_backup(request: Request) -> Download:
     state = request.app.state
     names, notices = [feature.name for feature in state.features], list[str]()
     try:
-        download = await asyncio.to_thread(_create, state.settings, names, notices.append)
+        download = await asyncio.to_thread(_create_download, state.settings, names, notices.append)
     except OperatorError as error:
         await record_operation(request, ACTION, f"Failed: {error}")
         raise
@@ -61,7 +61,7 @@ async def download_backup(request: Request) -> Download:
     return download
 
 
-def _create(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
+def _create_download(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(scratch_folder(PREFIX, NO_DISK))
         path = create_backup(settings, MigrationGraph(features), folder, notify)

@@ -26,14 +26,14 @@ async def _panel_context(request: Request) -> Mapping[str, Any]:
 
 async def backup_lights(app: FastAPI) -> list[HealthLight]:
     backups = await _read_state(app)
-    if not backups.is_on:
+    if not backups.is_scheduled:
         hint = "docs/backups.md explains how to schedule them. Operations creates one now."
         return [HealthLight("Backups", str(backups), "notice", hint=hint)]
-    return [HealthLight("Backups", str(backups), "ok" if backups.is_well else "fault")]
+    return [HealthLight("Backups", str(backups), "ok" if backups.is_healthy else "fault")]
 
 
 async def back_up_now(session: AsyncSession, request: Request) -> str:
-    return _queue(session, request, make_backup, "A backup is queued.")
+    return _queue_job(session, request, make_backup, "A backup is queued.")
 
 
 async def rehearse_now(session: AsyncSession, request: Request) -> str:
@@ -41,10 +41,10 @@ async def rehearse_now(session: AsyncSession, request: Request) -> str:
         raise OperatorError(
             "Backups are encrypted to BACKUP_RECIPIENT: rehearse the restore on a machine with the private key."
         )
-    return _queue(session, request, rehearse_restore, "A restore rehearsal of the newest backup is queued.")
+    return _queue_job(session, request, rehearse_restore, "A restore rehearsal of the newest backup is queued.")
 
 
-def _queue(session: AsyncSession, request: Request, job: JobDefinition[[]], message: str) -> str:
+def _queue_job(session: AsyncSession, request: Request, job: JobDefinition[[]], message: str) -> str:
     if not request.app.state.settings.backup_url.get_secret_value().strip():
         raise OperatorError(SWITCHED_OFF)
     defer(session, job())

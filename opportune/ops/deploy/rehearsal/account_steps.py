@@ -7,7 +7,7 @@ from secrets import token_urlsafe
 
 from opportune.ops.deploy.rehearsal.page_steps import UPLOAD_FIX
 from opportune.ops.deploy.rehearsal.process import POLL_SECONDS
-from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, running, suggest_fix
+from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance, suggest_fix
 from opportune.ops.deploy.rehearsal.visitor import Page, Visitor
 
 SETUP_LINK = re.compile(r"https?://\S+/accounts/setup\?token=[\w.~-]+")
@@ -20,7 +20,7 @@ RETRY_SECONDS = 2.0
 
 async def first_superuser(stage: Stage) -> str:
     """Create the first superuser with the link in the log."""
-    instance = running(stage)
+    instance = require_instance(stage)
     deadline = time.monotonic() + LINK_TIMEOUT_SECONDS
     while not (link := SETUP_LINK.search(instance.output)) and time.monotonic() < deadline:
         await stage.superuser.get("/accounts/setup")  # logs another link
@@ -49,12 +49,12 @@ async def sign_up(stage: Stage) -> str:
     start = time.monotonic()
     page = await visitor.submit(page, form, email=stage.email, password=stage.password)
     if page.status >= 400:
-        raise StepFailed(f"registration returns {page.status}", suggest_fix(running(stage).output))
-    link = await _link_by_mail(stage)
+        raise StepFailed(f"registration returns {page.status}", suggest_fix(require_instance(stage).output))
+    link = await _wait_for_mailed_link(stage)
     duration = time.monotonic() - start
     page = await visitor.get(link)
-    if confirm := page.form_with("token"):
-        page = await visitor.submit(page, confirm, password=stage.password)
+    if confirm_form := page.form_with("token"):
+        page = await visitor.submit(page, confirm_form, password=stage.password)
     if not await can_sign_in(stage, visitor):
         raise StepFailed(f"the link in the e-mail does not work ({page.status})", "set BASE_URL to the public address")
     return f"a job sent the e-mail over HTTPS after {duration:.1f} s, and its link signs in"
@@ -69,17 +69,17 @@ async def can_sign_in(stage: Stage, visitor: Visitor) -> bool:
     return page.status == 200 and stage.email in page.html
 
 
-async def _link_by_mail(stage: Stage) -> str:
+async def _wait_for_mailed_link(stage: Stage) -> str:
     deadline = time.monotonic() + MAIL_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        for mail in stage.outside.mails:
+        for mail in stage.services.mails:
             links = (link for link in LINK.findall(str(mail.get("text", ""))) if link.startswith(stage.base_url))
             if stage.email in str(mail.get("to")) and (link := next(links, "")):
                 return link
         if not stage.rules.host.runs_between_requests:
             await stage.visitor.get("/accounts/login")
         await asyncio.sleep(POLL_SECONDS)
-    if stage.outside.mails:
+    if stage.services.mails:
         raise StepFailed("the e-mail has no link to this site", "set BASE_URL to the public address")
     raise StepFailed(
         f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s",
@@ -94,7 +94,7 @@ async def visitor_address(stage: Stage) -> str:
     visitor = stage.visitor
     if visitor.address == "127.0.0.1":
         raise StepSkipped("this machine has only one address")
-    page = Page.of(await visitor.client.get("/accounts/events", headers={"X-Forwarded-For": FORGED_ADDRESS}))
+    page = Page.from_response(await visitor.client.get("/accounts/events", headers={"X-Forwarded-For": FORGED_ADDRESS}))
     if page.status != 200:
         page = await visitor.get("/accounts/sessions")
     if visitor.address in page.text:

@@ -5,18 +5,18 @@ import asyncio
 from opportune.ops.deploy.rehearsal.fakes import model_answer
 from opportune.ops.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.ops.deploy.rehearsal.rules import WORD_COUNT
-from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, running
+from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance
 from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.runtime.counts import counted
 
 
-async def stream(stage: Stage) -> str:
+async def stream_answer(stage: Stage) -> str:
     """Stream an LLM answer while the host closes connections."""
     answer, path, expected = await _ask_question(stage)
     await read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds)
     require_complete(answer, expected)
-    cuts = answer.connections - 1
-    summary = f"continued after {counted(cuts, 'closed connection')}" if cuts else "in one connection"
+    reconnects = answer.connections - 1
+    summary = f"continued after {counted(reconnects, 'closed connection')}" if reconnects else "in one connection"
     return f"{len(expected.split())} words {summary}"
 
 
@@ -39,25 +39,25 @@ async def _ask_question(stage: Stage) -> tuple[StreamedAnswer, str, str]:
 
 
 def require_complete(answer: StreamedAnswer, expected: str) -> None:
-    if answer.end == "done" and answer.text.strip() == expected:
+    if answer.final_event == "done" and answer.text.strip() == expected:
         return
     received = f"{len(answer.text.split())} of {len(expected.split())} words"
-    if not answer.end:
+    if not answer.final_event:
         raise StepFailed(
             f"the stream ended after {received} and {answer.connections} connections, "
-            f"without `done`{f' ({answer.refusal})' if answer.refusal else ''}",
+            f"without `done`{f' ({answer.error_status})' if answer.error_status else ''}",
             "give every event an id, and continue from Last-Event-ID: `answers.ask` does both (docs/llm-pages.md)",
         )
-    message = str(answer.end_data.get("message") or answer.end_data.get("error") or "")[:200]
+    message = str(answer.final_data.get("message") or answer.final_data.get("error") or "")[:200]
     raise StepFailed(
-        f"{received} arrived, then `{answer.end}` {message}".strip(),
+        f"{received} arrived, then `{answer.final_event}` {message}".strip(),
         "a closed stream must continue where it ended: `answers.ask` stores partial answers (docs/llm-pages.md)",
     )
 
 
 async def redeploy(stage: Stage) -> str:
     """Deploy a new version during an answer. The old process gets the stop signal and its grace period."""
-    old = running(stage)
+    old = require_instance(stage)
     stage.launcher.deploy_next()
     new = await stage.start()
     if stage.loses_rows:
@@ -67,15 +67,15 @@ async def redeploy(stage: Stage) -> str:
     except StepSkipped:
         duration = await _switch_to(stage, old, new)
         return f"{_describe_stop(stage, duration)}; this site has no streamed answers"
-    reading = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
+    reader_task = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
     try:
         async with asyncio.timeout(stage.rules.answer_seconds):
-            while not (answer.text or reading.done()):  # noqa: ASYNC110 - there is no event for the first word
+            while not (answer.text or reader_task.done()):  # noqa: ASYNC110 - there is no event for the first word
                 await asyncio.sleep(POLL_SECONDS)
         duration = await _switch_to(stage, old, new)
-        await reading
+        await reader_task
     finally:
-        reading.cancel()
+        reader_task.cancel()
     require_complete(answer, expected)
     connections = counted(answer.connections, "connection")
     return f"{_describe_stop(stage, duration)}; the answer in progress is complete after {connections}"

@@ -19,12 +19,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from opportune.ops.deploy.rehearsal.router import pump
+from opportune.ops.deploy.rehearsal.router import forward
 
 MAIL_HOST = "api.resend.com"
 BUCKET = "rehearsal"
 QUESTION = re.compile(r"Rehearsal: say (\d+) words\.")
-LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
+EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
 
 
 def model_answer(words: int) -> str:
@@ -33,7 +33,7 @@ def model_answer(words: int) -> str:
 
 
 @dataclass
-class Outside:
+class Services:
     """External services of the site, and a record of their use."""
 
     pace_seconds: float = 0.05
@@ -57,21 +57,21 @@ class Outside:
         return Starlette(
             routes=[
                 Route("/v1/models", self._models),
-                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                Route("/v1/chat/completions", self._complete_chat, methods=["POST"]),
                 Route("/emails", self._receive_mail, methods=["POST"]),
-                Route(f"/{BUCKET}", self._list),
-                Route(f"/{BUCKET}/{{name:path}}", self._file, methods=["GET", "HEAD", "PUT", "DELETE"]),
+                Route(f"/{BUCKET}", self._list_files),
+                Route(f"/{BUCKET}/{{name:path}}", self._handle_file, methods=["GET", "HEAD", "PUT", "DELETE"]),
             ],
-            exception_handlers={ClientDisconnect: _ignore},  # a site that stops disconnects
+            exception_handlers={ClientDisconnect: _ignore},  # the site disconnects when it stops
         )
 
     async def _models(self, _request: Request) -> Response:
         return JSONResponse({"data": [{"id": "rehearsal", "object": "model"}]})
 
-    async def _complete(self, request: Request) -> Response:
+    async def _complete_chat(self, request: Request) -> Response:
         self.model_calls += 1
         body = await request.json()
-        text = text_for(body["messages"])
+        text = answer_text(body["messages"])
         if not body.get("stream"):
             message = {"role": "assistant", "content": text}
             return JSONResponse({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
@@ -91,10 +91,10 @@ class Outside:
         self.mails.append(await request.json())
         return JSONResponse({"id": f"rehearsal-{len(self.mails)}"})
 
-    async def _list(self, _request: Request) -> Response:
-        return Response(LIST, media_type="application/xml")
+    async def _list_files(self, _request: Request) -> Response:
+        return Response(EMPTY_LISTING, media_type="application/xml")
 
-    async def _file(self, request: Request) -> Response:
+    async def _handle_file(self, request: Request) -> Response:
         name = request.path_params["name"]
         if request.method == "PUT":
             self.files[name] = (await request.body(), request.headers.get("content-type", ""))
@@ -119,7 +119,7 @@ class Outside:
             else:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
                 mail_reader, mail_writer = await asyncio.open_connection("127.0.0.1", self.mail_port)
-                await asyncio.gather(pump(reader, mail_writer), pump(mail_reader, writer))
+                await asyncio.gather(forward(reader, mail_writer), forward(mail_reader, writer))
         writer.close()
 
 
@@ -132,26 +132,26 @@ async def _ignore(_request: Request, _error: Exception) -> Response:
     return Response()
 
 
-def text_for(messages: list[dict[str, Any]]) -> str:
+def answer_text(messages: list[dict[str, Any]]) -> str:
     """Return the model's answer, or the rest of a partial answer at the end of the messages."""
     prefix = ""
     if messages and messages[-1]["role"] == "assistant":
-        prefix = _text_of(messages[-1])
-    questions = [_text_of(message) for message in messages if message["role"] == "user"]
+        prefix = _message_text(messages[-1])
+    questions = [_message_text(message) for message in messages if message["role"] == "user"]
     match = QUESTION.search(questions[-1]) if questions else None
     text = model_answer(int(match[1])) if match else "A rehearsal"
     return text.removeprefix(prefix)
 
 
-def _text_of(message: dict[str, Any]) -> str:
+def _message_text(message: dict[str, Any]) -> str:
     content = message.get("content") or ""
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 @asynccontextmanager
-async def outside(certificate: Path, key: Path) -> AsyncIterator[Outside]:
+async def run_services(certificate: Path, key: Path) -> AsyncIterator[Services]:
     """Run the services on local ports until the block ends. The certificate is for the mail provider."""
-    services = Outside()
+    services = Services()
     application = services.application()
     proxy = await asyncio.start_server(services._proxy, "127.0.0.1", 0)
     services.proxy_port = proxy.sockets[0].getsockname()[1]

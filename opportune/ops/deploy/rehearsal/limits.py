@@ -20,17 +20,17 @@ class Limits:
     memory_bytes: int | None
     description: str
 
-    def admit(self, pid: int) -> None:
+    def apply_to(self, pid: int) -> None:
         """Apply the limits to a process and its children."""
         for group in self.groups:
             (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
         if not self.groups and self.memory_bytes:
-            _limit_data(pid, self.memory_bytes)
+            _limit_data_segment(pid, self.memory_bytes)
 
 
 @contextmanager
-def limited(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
-    """Create limits that are removed when the block ends. Only less than a whole core is limited."""
+def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
+    """Create limits that are removed when the block ends. Processor time is only limited below one core."""
     cores = cpu_cores if cpu_cores and cpu_cores < 1 else None
     name = f"opportune-rehearsal-{uuid4().hex[:8]}"
     groups = tuple(_create_groups(name, memory_bytes, cores))
@@ -54,7 +54,7 @@ def _description(groups: tuple[Path, ...], memory_bytes: int | None, cores: floa
 
 def _create_groups(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[Path]:
     """Create one control group of version 2, or one per limit of version 1."""
-    for parent in _parents():
+    for parent in _possible_parents():
         group = parent / name
         has_limits = False
         with suppress(OSError):
@@ -83,7 +83,7 @@ def _write_limits(group: Path, memory_bytes: int | None, cores: float | None) ->
     return bool(supported)
 
 
-def _parents() -> Iterator[Path]:
+def _possible_parents() -> Iterator[Path]:
     """Yield possible parents of new groups: for version 2 our group and its parents, for version 1 our group."""
     try:
         groups = [line.split(":", 2) for line in CGROUPS.read_text(encoding="utf-8").splitlines()]
@@ -100,7 +100,7 @@ def _parents() -> Iterator[Path]:
                 yield group
 
 
-def _limit_data(pid: int, size_bytes: int) -> None:
+def _limit_data_segment(pid: int, size_bytes: int) -> None:
     if sys.platform == "linux":
         import resource
 

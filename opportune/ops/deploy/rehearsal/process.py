@@ -71,7 +71,7 @@ class Instance:
             self.is_frozen = is_frozen
             os.killpg(self.process.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
 
-    def measure(self) -> None:
+    def measure_memory(self) -> None:
         """Update the peak memory."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
@@ -80,14 +80,14 @@ class Instance:
         if match := re.search(r"VmHWM:\s*(\d+) kB", status):
             self.peak_memory_bytes = max(self.peak_memory_bytes, int(match[1]) * 1024)
 
-    async def stop(self, name: str, seconds: float) -> float:
-        """Send a signal, and kill the process if it has not ended after `seconds`. Return the duration."""
+    async def stop(self, signal_name: str, timeout_seconds: float) -> float:
+        """Send a signal, and kill the process if it has not ended after the timeout. Return the duration in seconds."""
         start = time.monotonic()
-        self.measure()
+        self.measure_memory()
         self.freeze(False)
         if self.is_running:
-            self.process.send_signal(signal.Signals[name])
-        deadline = time.monotonic() + seconds
+            self.process.send_signal(signal.Signals[signal_name])
+        deadline = time.monotonic() + timeout_seconds
         while self.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes have no event
             await asyncio.sleep(POLL_SECONDS)
         self.was_killed = self.is_running
@@ -146,10 +146,10 @@ class Launcher:
             if not self.rules.host.keeps_disk and self.rules.is_writable:
                 shutil.rmtree(data)
                 data.mkdir()
-                for name in self.written():
+                for name in self.written_files():
                     (self.tree / name).unlink(missing_ok=True)
             return
-        shutil.copytree(self.source, self.tree, ignore=self._excluded, symlinks=True)
+        shutil.copytree(self.source, self.tree, ignore=self._excluded_names, symlinks=True)
         compileall.compile_dir(self.tree, quiet=2)  # like the build of an image
         if self.rules.is_writable:
             data.mkdir(exist_ok=True)
@@ -162,16 +162,18 @@ class Launcher:
         """Deploy for the next process, while the old one continues with its own disk."""
         if self.rules.host.keeps_disk or not self.rules.is_writable:
             return
-        old, fresh = self.tree, self.folder / f"site-{len(self.trees)}"
-        shutil.copytree(old, fresh, ignore=lambda folder, _: {"data"} if Path(folder) == old else set(), symlinks=True)
-        self.trees.append(fresh)
-        (fresh / "data").mkdir()
+        old_tree, new_tree = self.tree, self.folder / f"site-{len(self.trees)}"
+        shutil.copytree(
+            old_tree, new_tree, ignore=lambda folder, _: {"data"} if Path(folder) == old_tree else set(), symlinks=True
+        )
+        self.trees.append(new_tree)
+        (new_tree / "data").mkdir()
         self.deploy()
 
-    def _excluded(self, folder: str, names: list[str]) -> set[str]:
+    def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
         return CACHES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
 
-    def written(self) -> list[str]:
+    def written_files(self) -> list[str]:
         """Return the files that the site has written outside `data`."""
         files = set()
         for tree in self.trees:
@@ -208,7 +210,7 @@ class Launcher:
             )
         instance = Instance(process, port, log, offset)
         self.instances.append(instance)
-        self.limits.admit(process.pid)
+        self.limits.apply_to(process.pid)
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.close()
@@ -245,7 +247,7 @@ def _unshare_command() -> list[str] | None:
     return None
 
 
-def remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Delete a folder, including read-only folders in it."""
     for path in (folder, *folder.rglob("*")):
         if path.is_dir() and not path.is_symlink():

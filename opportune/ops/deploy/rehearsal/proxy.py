@@ -16,8 +16,8 @@ from opportune.errors import OperatorError
 from opportune.ops.deploy.rehearsal.rules import Rules
 
 START_TIMEOUT_SECONDS = 10.0
-NO_IDLE_SECONDS = 3600
-"""Idle timeout of hosts without one."""
+UNLIMITED_IDLE_SECONDS = 3600
+"""Idle timeout for hosts that have no limit."""
 INNER_PROXY_ADDRESS = "66.241.124.1"
 """Last address in X-Forwarded-For on hosts with a second proxy, such as Fly."""
 SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin"
@@ -31,7 +31,7 @@ MISSING = (
 
 
 @dataclass(frozen=True)
-class Front:
+class ProxyConfig:
     """Configuration of a proxy."""
 
     rules: Rules
@@ -45,11 +45,11 @@ class Front:
     @property
     def idle_seconds(self) -> float:
         """Idle timeout of pages. It is not scaled down, because this machine may be busy."""
-        return self.rules.host.stream_idle_seconds or NO_IDLE_SECONDS
+        return self.rules.host.stream_idle_seconds or UNLIMITED_IDLE_SECONDS
 
     @property
     def stream_idle_ms(self) -> int:
-        return round((self.rules.idle_seconds or NO_IDLE_SECONDS) * 1000)
+        return round((self.rules.idle_seconds or UNLIMITED_IDLE_SECONDS) * 1000)
 
     @property
     def headers(self) -> list[str]:
@@ -58,49 +58,49 @@ class Front:
         return [header] if header else []
 
 
-def nginx(front: Front) -> tuple[str, list[str]]:
+def nginx(config: ProxyConfig) -> tuple[str, list[str]]:
     """Return the configuration and the arguments of the command."""
-    host = front.rules.host
+    host = config.rules.host
     user = f"user {getpass.getuser()};" if sys.platform != "win32" and os.geteuid() == 0 else ""
     temporary = "".join(
-        f"{kind}_temp_path {front.folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {config.folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    headers = "".join(f"proxy_set_header {name} $remote_addr;" for name in front.headers)
-    inner = f", {INNER_PROXY_ADDRESS}" if front.headers else ""
-    site = f"http://127.0.0.1:{front.router_port}"
+    headers = "".join(f"proxy_set_header {name} $remote_addr;" for name in config.headers)
+    inner_proxy = f", {INNER_PROXY_ADDRESS}" if config.headers else ""
+    site = f"http://127.0.0.1:{config.router_port}"
     proto = "proxy_set_header X-Forwarded-Proto https;" if host.forwards_proto else ""
     return (
-        f"""daemon off; {user} worker_processes 1; pid {front.folder}/nginx.pid; error_log stderr warn;
+        f"""daemon off; {user} worker_processes 1; pid {config.folder}/nginx.pid; error_log stderr warn;
 events {{ }}
 http {{
   access_log off; {temporary}
   server {{
-    listen 127.0.0.1:{front.port} ssl;
-    ssl_certificate {front.certificate}; ssl_certificate_key {front.key};
+    listen 127.0.0.1:{config.port} ssl;
+    ssl_certificate {config.certificate}; ssl_certificate_key {config.key};
     client_max_body_size {host.max_request_bytes or 0};
     proxy_http_version 1.1;
     proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For "$proxy_add_x_forwarded_for{inner}";
+    proxy_set_header X-Forwarded-For "$proxy_add_x_forwarded_for{inner_proxy}";
     {proto} {headers}
-    location / {{ proxy_pass {site}; proxy_read_timeout {front.idle_seconds:g}s; }}
-    location ~ /stream$ {{ proxy_pass {site}; proxy_read_timeout {front.stream_idle_ms}ms; }}
+    location / {{ proxy_pass {site}; proxy_read_timeout {config.idle_seconds:g}s; }}
+    location ~ /stream$ {{ proxy_pass {site}; proxy_read_timeout {config.stream_idle_ms}ms; }}
   }}
 }}
 """,
-        ["-p", str(front.folder), "-c", str(front.folder / "proxy"), "-e", "stderr"],
+        ["-p", str(config.folder), "-c", str(config.folder / "proxy"), "-e", "stderr"],
     )
 
 
-def haproxy(front: Front) -> tuple[str, list[str]]:
+def haproxy(config: ProxyConfig) -> tuple[str, list[str]]:
     """Return the configuration and the arguments of the command."""
-    host = front.rules.host
-    pem = front.folder / "haproxy.pem"
+    host = config.rules.host
+    pem = config.folder / "haproxy.pem"
     pem.write_text(
-        front.certificate.read_text(encoding="utf-8") + front.key.read_text(encoding="utf-8"), encoding="utf-8"
+        config.certificate.read_text(encoding="utf-8") + config.key.read_text(encoding="utf-8"), encoding="utf-8"
     )
-    headers = "\n  ".join(f"http-request set-header {name} %[src]" for name in front.headers)
+    headers = "\n  ".join(f"http-request set-header {name} %[src]" for name in config.headers)
     proto = "http-request set-header X-Forwarded-Proto https" if host.forwards_proto else ""
-    inner = f"http-request add-header X-Forwarded-For {INNER_PROXY_ADDRESS}" if front.headers else ""
+    inner_proxy = f"http-request add-header X-Forwarded-For {INNER_PROXY_ADDRESS}" if config.headers else ""
     size = host.max_request_bytes
     limit = f"http-request deny deny_status 413 if {{ req.hdr(content-length) -m int gt {size} }}" if size else ""
     return (
@@ -108,32 +108,32 @@ def haproxy(front: Front) -> tuple[str, list[str]]:
   mode http
   timeout connect 10s
   timeout client 3600s
-  timeout server {front.idle_seconds:g}s
+  timeout server {config.idle_seconds:g}s
 frontend visitors
-  bind 127.0.0.1:{front.port} ssl crt {pem}
+  bind 127.0.0.1:{config.port} ssl crt {pem}
   option http-server-close
   http-request add-header X-Forwarded-For %[src]
   {proto}
   {headers}
-  {inner}
+  {inner_proxy}
   {limit}
   use_backend streams if {{ path_end /stream }}
   default_backend pages
 backend pages
-  server router 127.0.0.1:{front.router_port}
+  server router 127.0.0.1:{config.router_port}
 backend streams
-  timeout server {front.stream_idle_ms}ms
-  server router 127.0.0.1:{front.router_port}
+  timeout server {config.stream_idle_ms}ms
+  server router 127.0.0.1:{config.router_port}
 """,
-        ["-db", "-q", "-f", str(front.folder / "proxy")],
+        ["-db", "-q", "-f", str(config.folder / "proxy")],
     )
 
 
-def caddy(front: Front) -> tuple[str, list[str]]:
+def caddy(config: ProxyConfig) -> tuple[str, list[str]]:
     """Return the configuration and the arguments of the command."""
-    host = front.rules.host
-    headers = "\n    ".join(f"header_up {name} {{remote_host}}" for name in front.headers)
-    inner = f"header_up +X-Forwarded-For {INNER_PROXY_ADDRESS}" if front.headers else ""
+    host = config.rules.host
+    headers = "\n    ".join(f"header_up {name} {{remote_host}}" for name in config.headers)
+    inner_proxy = f"header_up +X-Forwarded-For {INNER_PROXY_ADDRESS}" if config.headers else ""
     size = host.max_request_bytes
     limit = f"request_body {{\n    max_size {size}\n  }}" if size else ""
     return (
@@ -144,30 +144,30 @@ def caddy(front: Front) -> tuple[str, list[str]]:
 (site) {{
   flush_interval -1
   {headers}
-  {inner}
+  {inner_proxy}
   transport http {{
     keepalive off
     read_timeout {{args.0}}
   }}
 }}
-https://127.0.0.1:{front.port} {{
+https://127.0.0.1:{config.port} {{
   bind 127.0.0.1
-  tls {front.certificate} {front.key}
+  tls {config.certificate} {config.key}
   {limit}
   @streams path */stream
-  reverse_proxy @streams 127.0.0.1:{front.router_port} {{
-    import site {front.stream_idle_ms}ms
+  reverse_proxy @streams 127.0.0.1:{config.router_port} {{
+    import site {config.stream_idle_ms}ms
   }}
-  reverse_proxy 127.0.0.1:{front.router_port} {{
-    import site {front.idle_seconds:g}s
+  reverse_proxy 127.0.0.1:{config.router_port} {{
+    import site {config.idle_seconds:g}s
   }}
 }}
 """,
-        ["run", "--adapter", "caddyfile", "--config", str(front.folder / "proxy")],
+        ["run", "--adapter", "caddyfile", "--config", str(config.folder / "proxy")],
     )
 
 
-Configure = Callable[[Front], tuple[str, list[str]]]
+Configure = Callable[[ProxyConfig], tuple[str, list[str]]]
 PROXIES: dict[str, Configure] = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
 
 
@@ -200,12 +200,12 @@ def installed_proxies() -> list[Proxy]:
 
 
 @asynccontextmanager
-async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
+async def run_proxy(proxy: Proxy, config: ProxyConfig) -> AsyncIterator[None]:
     """Run a proxy until the block ends. Raises OperatorError if it does not start."""
-    front.folder.mkdir(exist_ok=True)
-    text, arguments = PROXIES[proxy.name](front)
-    (front.folder / "proxy").write_text(text, encoding="utf-8")
-    log = front.folder / "proxy.log"
+    config.folder.mkdir(exist_ok=True)
+    text, arguments = PROXIES[proxy.name](config)
+    (config.folder / "proxy").write_text(text, encoding="utf-8")
+    log = config.folder / "proxy.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             proxy.path,
@@ -213,11 +213,11 @@ async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, "HOME": str(front.folder)},
+            env={**os.environ, "HOME": str(config.folder)},
             start_new_session=True,  # not interrupted by Ctrl-C
         )
         try:
-            if not await _listens(front.port, process):
+            if not await _wait_until_listening(config.port, process):
                 lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 raise OperatorError(f"{proxy.name} does not start: {lines[-1] if lines else 'no output'}")
             yield
@@ -231,7 +231,7 @@ async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
                     await process.wait()
 
 
-async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
+async def _wait_until_listening(port: int, process: asyncio.subprocess.Process) -> bool:
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS
     while process.returncode is None and asyncio.get_running_loop().time() < deadline:
         try:

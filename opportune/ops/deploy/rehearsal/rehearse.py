@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from opportune.ops.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.ops.deploy.recipes import RECIPES
 from opportune.ops.deploy.rehearsal import fakes, proxy
-from opportune.ops.deploy.rehearsal.limits import limited
-from opportune.ops.deploy.rehearsal.process import RUNSERVER, Launcher, free_port, remove
+from opportune.ops.deploy.rehearsal.limits import resource_limits
+from opportune.ops.deploy.rehearsal.process import RUNSERVER, Launcher, free_port, remove_folder
 from opportune.ops.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.ops.deploy.rehearsal.router import DatabaseGate
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import NO_POOLER, PooledDatabase, Server, make_certificate
 from opportune.ops.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
-from opportune.ops.deploy.rehearsal.walk import STEPS, Step, walk
+from opportune.ops.deploy.rehearsal.walk import STEPS, Step, run_steps
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
@@ -47,20 +47,20 @@ class Rehearsal:
         """Run all steps and clean up. `notify` is called with a description of the set-up."""
         async with AsyncExitStack() as stack:
             stage = await self._set_up(stack, notify)
-            async for result in walk(stage, self.steps):
+            async for result in run_steps(stage, self.steps):
                 yield result
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
         rules, host = self.rules, self.rules.host
         program = proxy.installed_proxy()
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
-        stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove(folder))
+        stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
-        limits = stack.enter_context(limited(host.memory_bytes, host.cpu_cores if rules.is_full else None))
+        limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
         database = stack.enter_context(self.server.database(f"rehearsal_{secrets.token_hex(4)}"))
         gate = DatabaseGate(database.port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
-        services = await stack.enter_async_context(fakes.outside(certificate, key))
+        services = await stack.enter_async_context(fakes.run_services(certificate, key))
         services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
@@ -70,16 +70,16 @@ class Rehearsal:
         launcher.has_worker = environ.get("JOBS") == "worker"
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
-        front = proxy.Front(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
-        await stack.enter_async_context(proxy.running(program, front))
-        await stack.enter_async_context(stage.visited(_visitor_address()))
+        config = proxy.ProxyConfig(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
+        await stack.enter_async_context(proxy.run_proxy(program, config))
+        await stack.enter_async_context(stage.open_visitors(_visitor_address()))
         pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
         notify(f"{limits.description}; {launcher.tree_description}; {program.label} with TLS; {system}")
         return stage
 
     def environment(
-        self, base_url: str, database: PooledDatabase, gate_port: int, services: fakes.Outside, certificate: Path
+        self, base_url: str, database: PooledDatabase, gate_port: int, services: fakes.Services, certificate: Path
     ) -> dict[str, str]:
         """Return the site's environment: values of the host, of `.env.production`, and of the rehearsal."""
         host = self.rules.host

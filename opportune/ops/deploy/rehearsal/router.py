@@ -19,7 +19,7 @@ class Relay:
         """Return the port to forward a connection to, or None to refuse it."""
         raise NotImplementedError
 
-    def seconds_for(self, _first: bytes) -> float | None:
+    def max_seconds(self, _first_bytes: bytes) -> float | None:
         """Return the time limit of a connection that begins with these bytes."""
         return None
 
@@ -59,17 +59,17 @@ class Relay:
             writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await reader.read(CHUNK_BYTES)
+        first_bytes = await reader.read(CHUNK_BYTES)
         self.on_connect()
         try:
-            port = await self.target() if first else None
+            port = await self.target() if first_bytes else None
             if port is None:
                 writer.transport.abort()
                 return
             connecting = asyncio.open_connection("127.0.0.1", port)
             site = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_SECONDS)
-            site[1].write(first)
-            await self._exchange((reader, writer), site, self.seconds_for(first))
+            site[1].write(first_bytes)
+            await self._exchange((reader, writer), site, self.max_seconds(first_bytes))
         finally:
             self.on_disconnect()
 
@@ -79,7 +79,7 @@ class Relay:
         site: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         seconds: float | None,
     ) -> None:
-        pumps = [asyncio.create_task(pump(visitor[0], site[1])), asyncio.create_task(pump(site[0], visitor[1]))]
+        pumps = [asyncio.create_task(forward(visitor[0], site[1])), asyncio.create_task(forward(site[0], visitor[1]))]
         try:
             done, _ = await asyncio.wait(pumps, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not done:
@@ -91,7 +91,7 @@ class Relay:
             site[1].close()
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy a stream until it ends."""
     with suppress(OSError):
         while data := await reader.read(CHUNK_BYTES):
@@ -115,18 +115,18 @@ class Router(Relay):
         self.site_port: int | None = None
         """Port of the current process, or None while the site sleeps."""
         self._wake, self._freeze = wake, freeze
-        self._waking = asyncio.Lock()
+        self._wake_lock = asyncio.Lock()
         self._requests = 0
 
     async def target(self) -> int | None:
-        async with self._waking:
+        async with self._wake_lock:
             if self.site_port is None:
                 self.site_port = await self._wake()
         return self.site_port
 
-    def seconds_for(self, first: bytes) -> float | None:
+    def max_seconds(self, first_bytes: bytes) -> float | None:
         # Pages have no limit, because this machine may be slower than the scaled time of a stream.
-        is_stream = first.split(b" HTTP/", 1)[0].endswith(b"/stream")
+        is_stream = first_bytes.split(b" HTTP/", 1)[0].endswith(b"/stream")
         return self._total_seconds if is_stream else None
 
     def on_connect(self) -> None:

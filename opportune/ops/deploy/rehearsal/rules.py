@@ -40,7 +40,7 @@ class Rules:
     """The limits are the host's real ones, including its processor."""
 
     @classmethod
-    def of(cls, host: Host, *, full: bool = False) -> "Rules":
+    def for_host(cls, host: Host, *, full: bool = False) -> "Rules":
         """Return the host's limits, or scaled ones unless `full`."""
         stop = RECIPES[host.name].stop_seconds or host.stop_seconds
         if full:

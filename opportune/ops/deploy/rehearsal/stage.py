@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from secrets import token_urlsafe
 
-from opportune.ops.deploy.rehearsal.fakes import Outside
+from opportune.ops.deploy.rehearsal.fakes import Services
 from opportune.ops.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
 from opportune.ops.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.ops.deploy.rehearsal.router import DatabaseGate, Router
@@ -59,7 +59,7 @@ class Stage:
     rules: Rules
     launcher: Launcher
     gate: DatabaseGate
-    outside: Outside
+    services: Services
     base_url: str
     certificate: Path
     endpoint: QuestionEndpoint | None = None
@@ -79,7 +79,7 @@ class Stage:
         self.router = Router(self._wake, self.freeze, self.rules.total_seconds)
 
     @asynccontextmanager
-    async def visited(self, address: str = VISITOR_ADDRESS) -> AsyncIterator[None]:
+    async def open_visitors(self, address: str = VISITOR_ADDRESS) -> AsyncIterator[None]:
         """Open the HTTP clients of a visitor and a superuser."""
         async with (
             Visitor(self.base_url, self.certificate, address) as self.visitor,
@@ -136,7 +136,7 @@ class Stage:
 
     def freeze(self, is_frozen: bool) -> None:
         if self.instance and not self.rules.host.runs_between_requests:
-            self.instance.measure()
+            self.instance.measure_memory()
             self.instance.freeze(is_frozen)
 
     async def sleep(self) -> None:
@@ -168,7 +168,7 @@ def suggest_fix(log: str) -> str:
     return MEMORY_FIX if "MemoryError" in log else "read the whole log with --keep"
 
 
-def running(stage: Stage) -> Instance:
+def require_instance(stage: Stage) -> Instance:
     if stage.instance is None:
         raise StepFailed("the site is not running", "see above")
     return stage.instance

@@ -18,21 +18,21 @@ class StreamedAnswer:
     text: str = ""
     connections: int = 0
     last_id: str = ""
-    end: str = ""
+    final_event: str = ""
     """Last event of an answer, `done` or `error`. Empty while the answer is incomplete."""
-    end_data: dict[str, Any] = field(default_factory=dict)
-    """Data of the last event."""
-    refusal: str = ""
-    """Status of the last response that was no stream."""
+    final_data: dict[str, Any] = field(default_factory=dict)
+    """Data of `final_event`."""
+    error_status: str = ""
+    """Status of the last response if it was not a stream."""
 
 
 async def read_answer(client: httpx.AsyncClient, path: str, answer: StreamedAnswer, seconds: float) -> None:
     """Read a stream to its end, for at most `seconds`, and reconnect when it is closed."""
     try:
         async with asyncio.timeout(seconds):
-            while not answer.end and answer.connections < MAX_CONNECTIONS:
+            while not answer.final_event and answer.connections < MAX_CONNECTIONS:
                 await _read_once(client, path, answer)
-                if not answer.end:
+                if not answer.final_event:
                     await asyncio.sleep(RETRY_SECONDS)
     except TimeoutError:
         return
@@ -46,9 +46,9 @@ async def _read_once(client: httpx.AsyncClient, path: str, answer: StreamedAnswe
     try:
         async with client.stream("GET", path, headers=headers) as response:
             if response.status_code != 200:
-                answer.refusal = f"{response.status_code} {response.reason_phrase}"
+                answer.error_status = f"{response.status_code} {response.reason_phrase}"
                 return
-            answer.refusal = ""
+            answer.error_status = ""
             event: dict[str, str] = {}
             async for line in response.aiter_lines():
                 if line:
@@ -66,5 +66,5 @@ def _add_event(answer: StreamedAnswer, event: dict[str, str]) -> None:
     if event.get("event") == "delta":
         answer.text += data.get("text", "")
     elif event.get("event") in ("done", "error"):
-        answer.end, answer.end_data = event["event"], data
+        answer.final_event, answer.final_data = event["event"], data
     answer.last_id = event.get("id") or answer.last_id

@@ -26,7 +26,7 @@ class Field:
     options: list[str] = field(default_factory=list)
 
     @property
-    def filled(self) -> str:
+    def value_to_send(self) -> str:
         """Current value, or an example if the field is required."""
         if self.value or self.type_ in ("hidden", "file"):
             return self.value
@@ -34,8 +34,8 @@ class Field:
             return next(filter(None, self.options), "") if self.is_required else ""
         if not self.is_required:
             return ""
-        now = {"date": f"{date.today()}", "datetime-local": f"{date.today()}T12:00", "time": "12:00"}  # noqa: DTZ011 - any date
-        texts = {"email": "rehearsal@example.com", "number": "1", "url": "https://example.com", **now}
+        times = {"date": f"{date.today()}", "datetime-local": f"{date.today()}T12:00", "time": "12:00"}  # noqa: DTZ011 - any date
+        texts = {"email": "rehearsal@example.com", "number": "1", "url": "https://example.com", **times}
         return texts.get(self.type_, "Rehearsal")
 
 
@@ -57,7 +57,7 @@ class HTMLForm:
         return {control.name for control in self.fields}.issuperset(names)
 
 
-class _Reader(HTMLParser):
+class _PageParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[HTMLForm] = []
@@ -85,18 +85,18 @@ class _Reader(HTMLParser):
             if "selected" in attributes:
                 self._select.value = attributes.get("value", "")
         elif self._is_in_form and attributes.get("name") and "disabled" not in attributes:
-            self._control(tag, attributes)
+            self._add_control(tag, attributes)
 
-    def _control(self, tag: str, attributes: Mapping[str, str]) -> None:
+    def _add_control(self, tag: str, attributes: Mapping[str, str]) -> None:
         type_ = attributes.get("type", "text") if tag == "input" else tag
         is_ignored = tag not in ("input", "select", "textarea") or type_ in ("submit", "button", "image", "reset")
         if is_ignored or (type_ in ("checkbox", "radio") and "checked" not in attributes):
             return
         value = attributes.get("value", "on" if type_ == "checkbox" else "")
-        new = Field(attributes["name"], type_, value, "required" in attributes)
-        self.forms[-1].fields.append(new)
-        self._select = new if tag == "select" else self._select
-        self._textarea = new if tag == "textarea" else self._textarea
+        control = Field(attributes["name"], type_, value, "required" in attributes)
+        self.forms[-1].fields.append(control)
+        self._select = control if tag == "select" else self._select
+        self._textarea = control if tag == "textarea" else self._textarea
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
@@ -127,8 +127,8 @@ class Page:
     """Text without tags."""
 
     @classmethod
-    def of(cls, response: httpx.Response) -> "Page":
-        reader = _Reader()
+    def from_response(cls, response: httpx.Response) -> "Page":
+        reader = _PageParser()
         reader.feed(response.text)
         url = str(response.url)
         links, images = ([urljoin(url, link) for link in urls] for urls in (reader.links, reader.images))
@@ -171,7 +171,7 @@ class Visitor:
         await self.client.aclose()
 
     async def get(self, path: str) -> Page:
-        return Page.of(await self.client.get(path))
+        return Page.from_response(await self.client.get(path))
 
     async def submit(self, page: Page, form: HTMLForm, **values: str) -> Page:
         """Submit a form with its current values, replaced by `values`."""
@@ -179,20 +179,20 @@ class Visitor:
 
     async def submit_file(self, page: Page, form: HTMLForm) -> Page:
         """Submit a form with a picture in its file field."""
-        return await self._send(page, form, {}, {form.file_field: ("rehearsal.png", picture(), "image/png")})
+        return await self._send(page, form, {}, {form.file_field: ("rehearsal.png", create_picture(), "image/png")})
 
     async def _send(self, page: Page, form: HTMLForm, values: Mapping[str, str], files: dict[str, Any] | None) -> Page:
         data: dict[str, list[str]] = {}
         for control in form.fields:
             if control.type_ != "file":
-                data.setdefault(control.name, []).append(values.get(control.name, control.filled))
+                data.setdefault(control.name, []).append(values.get(control.name, control.value_to_send))
         for name, value in values.items():
             data.setdefault(name, [value])
         url, headers = urljoin(page.url, form.action), {"Origin": self.base_url}
-        return Page.of(await self.client.post(url, data=data, files=files, headers=headers))
+        return Page.from_response(await self.client.post(url, data=data, files=files, headers=headers))
 
 
-def picture() -> bytes:
+def create_picture() -> bytes:
     """Return a small PNG image."""
     from PIL import Image
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import httpx
 
 from opportune.ops.deploy.rehearsal.account_steps import data_after_deploy, first_superuser, sign_up, visitor_address
-from opportune.ops.deploy.rehearsal.answer_steps import redeploy, require_stopped, stream
+from opportune.ops.deploy.rehearsal.answer_steps import redeploy, require_stopped, stream_answer
 from opportune.ops.deploy.rehearsal.page_steps import admin, upload
 from opportune.ops.deploy.rehearsal.stage import (
     Outcome,
@@ -15,7 +15,7 @@ from opportune.ops.deploy.rehearsal.stage import (
     Stage,
     StepFailed,
     StepSkipped,
-    running,
+    require_instance,
     suggest_fix,
 )
 from opportune.runtime.counts import counted
@@ -67,13 +67,13 @@ async def sleep_and_wake(stage: Stage) -> str:
 
 async def stop_site(stage: Stage) -> str:
     """Stop the site and check which files it has written."""
-    instance, stage.instance = running(stage), None  # must not be frozen any more
+    instance, stage.instance = require_instance(stage), None  # must not be frozen any more
     duration = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     require_stopped(stage, instance, duration)
     peak = max(instance.peak_memory_bytes for instance in stage.launcher.instances)
-    if (written := stage.launcher.written()) and not stage.rules.host.keeps_disk:
+    if (written_files := stage.launcher.written_files()) and not stage.rules.host.keeps_disk:
         raise StepFailed(
-            f"the site wrote {', '.join(written[:3])}, which the next deploy deletes",
+            f"the site wrote {', '.join(written_files[:3])}, which the next deploy deletes",
             "write temporary files to tempfile's folder, and others to STORAGE_URL",
         )
     limit = f" of {stage.rules.host.memory_bytes // 1024**2}" if stage.rules.host.memory_bytes else ""
@@ -89,7 +89,7 @@ STEPS: dict[str, Step] = {
     "visitor's address": visitor_address,
     "admin": admin,
     "upload": upload,
-    "stream": stream,
+    "stream": stream_answer,
     "redeploy": redeploy,
     "data after deploy": data_after_deploy,
     "sleep and wake": sleep_and_wake,
@@ -97,7 +97,7 @@ STEPS: dict[str, Step] = {
 }
 
 
-async def walk(stage: Stage, steps: Mapping[str, Step]) -> AsyncIterator[Result]:
+async def run_steps(stage: Stage, steps: Mapping[str, Step]) -> AsyncIterator[Result]:
     """Run all steps. Stop if the site does not start."""
     for name, step in steps.items():
         result = await _run_step(name, step, stage)

@@ -65,12 +65,12 @@ def check_reach(deployment: Deployment) -> Iterator[Finding]:
     url = deployment.database
     if not url or url.kind != "postgresql":
         return
-    for place in url.hosts:
-        yield from _check_name(deployment, place.name)
-        yield from check_port(deployment, place.port or 5432, "DATABASE_URL")
+    for server in url.hosts:
+        yield from _check_server_name(deployment, server.name)
+        yield from check_port(deployment, server.port or 5432, "DATABASE_URL")
 
 
-def _check_name(deployment: Deployment, name: str) -> Iterator[Finding]:
+def _check_server_name(deployment: Deployment, name: str) -> Iterator[Finding]:
     host = deployment.host
     if IPV6_ONLY.search(name) and not deployment.recipe.has_ipv6:
         yield Finding(
@@ -95,7 +95,7 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
     elif port in host.blocked_ports:
         yield Finding(
             f"{name} uses port {port}, which {host.title} blocks"
-            + (f" on {deployment.recipe.limited_plans}" if "blocked_ports" in deployment.recipe.paid_lifts else "")
+            + (f" on {deployment.recipe.limited_plans}" if "blocked_ports" in deployment.recipe.free_limits else "")
             + ": use a provider with an HTTPS API, such as resend://KEY, or a server on port 2525 (docs/mail.md).",
             is_error=deployment.is_plan_known,
         )
@@ -127,10 +127,10 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     needed = 2 * (settings.database_pool_size + settings.database_max_overflow) * processes
     limit = _connection_limit(url)
     if limit is not None and needed > limit:
-        fit = max(1, limit // (4 * processes))
+        size = max(1, limit // (4 * processes))
         yield warning(
             f"{counted(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
-            f"of {url.provider} allows {limit}: set DATABASE_POOL_SIZE={fit} and DATABASE_MAX_OVERFLOW={fit}."
+            f"of {url.provider} allows {limit}: set DATABASE_POOL_SIZE={size} and DATABASE_MAX_OVERFLOW={size}."
         )
 
 
@@ -139,7 +139,7 @@ def _connection_limit(url: DatabaseURL) -> int | None:
         return None if url.pooled else DIRECT_PRISMA_CONNECTIONS
     if url.pooled and url.provider != "Supabase":
         return None
-    if url.provider == "Supabase" and any(place.port == 6543 for place in url.hosts):
+    if url.provider == "Supabase" and any(server.port == 6543 for server in url.hosts):
         return None
     return MAX_CONNECTIONS.get(url.provider)
 

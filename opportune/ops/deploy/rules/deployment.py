@@ -16,7 +16,7 @@ from opportune.ops.deploy.recipes import Recipe
 from opportune.storage.location import parse_storage_url
 
 UNLIMITED: Mapping[str, object] = {"blocked_ports": (), "sleeps_after_seconds": None}
-"""Values of the fields in `paid_lifts` on a plan without these limits."""
+"""Values of the fields in `free_limits` on a plan without these limits."""
 WITHOUT_PRIVATE_NETWORK = ("leapcell", "leapcell-persistent", "heroku", "huggingface")
 """Hosts on which short names do not resolve."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
@@ -46,12 +46,12 @@ class Deployment:
     @cached_property
     def host(self) -> Host:
         """Host with the limits of the selected plan."""
-        lifted = {name: UNLIMITED[name] for name in self.recipe.paid_lifts} if self.options.is_paid else {}
-        return replace(self.recipe.host, **lifted)  # type: ignore[arg-type]  # fields by name
+        removed_limits = {name: UNLIMITED[name] for name in self.recipe.free_limits} if self.options.is_paid else {}
+        return replace(self.recipe.host, **removed_limits)  # type: ignore[arg-type]  # fields by name
 
     @property
     def is_plan_known(self) -> bool:
-        return self.options.is_paid is not None or not self.recipe.paid_lifts
+        return self.options.is_paid is not None or not self.recipe.free_limits
 
     @cached_property
     def database(self) -> DatabaseURL | None:

@@ -24,15 +24,17 @@ def check_environment(deployment: Deployment) -> Iterator[Finding]:
 
 def check_grace(deployment: Deployment) -> Iterator[Finding]:
     grace, delay = deployment.settings.of(AnswersSettings).answer_grace_seconds, deployment.settings.stop_delay_seconds
-    stop = max(deployment.recipe.stop_seconds or 0, deployment.host.stop_seconds)
-    available = max(0, stop - SPARED_SECONDS)
+    stop_seconds = max(deployment.recipe.stop_seconds or 0, deployment.host.stop_seconds)
+    available = max(0, stop_seconds - SPARED_SECONDS)
     if delay > available:
-        yield Finding(f"STOP_DELAY_SECONDS is {delay:g}, but {deployment.host.title} kills the site after {stop:g} s.")
+        yield Finding(
+            f"STOP_DELAY_SECONDS is {delay:g}, but {deployment.host.title} kills the site after {stop_seconds:g} s."
+        )
     elif grace is not None and grace + delay > available:
         total = f" plus {delay:g} of STOP_DELAY_SECONDS" if delay else ""
         yield Finding(
-            f"ANSWER_GRACE_SECONDS is {grace:g}{total}, but {deployment.host.title} kills the site after {stop:g} s: "
-            f"set at most {available - delay:g}."
+            f"ANSWER_GRACE_SECONDS is {grace:g}{total}, but {deployment.host.title} kills the site after "
+            f"{stop_seconds:g} s: set at most {available - delay:g}."
         )
 
 
@@ -53,10 +55,10 @@ def check_jobs(deployment: Deployment) -> Iterator[Finding]:
 def check_memory(deployment: Deployment) -> Iterator[Finding]:
     memory, workers = deployment.host.memory_bytes, deployment.options.workers
     if memory and workers > 1 and workers * WORKER_MEMORY_BYTES > memory:
-        fit = max(1, memory // WORKER_MEMORY_BYTES)
+        max_workers = max(1, memory // WORKER_MEMORY_BYTES)
         yield Finding(
             f"{workers} workers need about {workers * WORKER_MEMORY_BYTES // 1024**2} MB, but the smallest machine "
-            f"of {deployment.host.title} has {memory // 1024**2} MB: use --workers {fit}, or a larger machine.",
+            f"of {deployment.host.title} has {memory // 1024**2} MB: use --workers {max_workers}, or a larger machine.",
             is_error=not deployment.options.is_paid,
         )
 

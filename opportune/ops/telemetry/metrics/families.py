@@ -11,7 +11,7 @@ from typing import Literal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_SERIES = 1_000
-"""Combinations of labels per family and process. Further ones are counted as `other`."""
+"""Combinations of labels per family and process. Further combinations are counted as `other`."""
 OTHER = "other"
 
 Labels = tuple[str, ...]
@@ -30,7 +30,7 @@ class Family:
 
 
 class Counter:
-    """Numbers by labels that only grow."""
+    """Values by labels, which only increase."""
 
     def __init__(self, name: str, help_: str, *labels: str) -> None:
         self.name, self.help, self.labels = name, help_, labels
@@ -39,7 +39,7 @@ class Counter:
     def add(self, *labels: str, amount: float = 1) -> None:
         values = self.values
         if labels not in values:
-            labels = bounded(values, labels)
+            labels = limit_series(values, labels)
         values[labels] = values.get(labels, 0) + amount
 
     def family(self) -> Family:
@@ -60,7 +60,7 @@ class Histogram:
     def observe(self, *labels: str, value: float) -> None:
         counts = self.counts.get(labels)
         if counts is None:
-            labels = bounded(self.counts, labels)
+            labels = limit_series(self.counts, labels)
             counts = self.counts.setdefault(labels, [0] * (len(self.bounds) + 1))
         counts[bisect_left(self.bounds, value)] += 1
         self.sums[labels] = self.sums.get(labels, 0) + value
@@ -83,34 +83,34 @@ def gauge(name: str, help_: str, value: float, kind: Literal["counter", "gauge"]
     return Family(name, kind, help_, [("", labels, value)])
 
 
-def bounded(series: Mapping[Labels, object], labels: Labels) -> Labels:
+def limit_series(series: Mapping[Labels, object], labels: Labels) -> Labels:
     """Return the labels of a new series, or `other` if there are too many."""
     return labels if len(series) < MAX_SERIES else (OTHER,) * len(labels)
 
 
-def labelled(families: Iterable[Family], **labels: str) -> list[Family]:
+def add_labels(families: Iterable[Family], **labels: str) -> list[Family]:
     """Return families with additional labels."""
     return [
-        replace(family, samples=[(suffix, {**present, **labels}, value) for suffix, present, value in family.samples])
+        replace(family, samples=[(suffix, {**old, **labels}, value) for suffix, old, value in family.samples])
         for family in families
     ]
 
 
-def text_of(families: Iterable[Family]) -> str:
+def render_families(families: Iterable[Family]) -> str:
     """Render families. Families of several processes with the same name are joined."""
     joined: dict[str, Family] = {}
     for family in families:
         joined.setdefault(family.name, replace(family, samples=[])).samples.extend(family.samples)
-    return "".join(f"{line}\n" for family in joined.values() for line in _lines(family))
+    return "".join(f"{line}\n" for family in joined.values() for line in _family_lines(family))
 
 
-def _lines(family: Family) -> Iterable[str]:
+def _family_lines(family: Family) -> Iterable[str]:
     yield f"# HELP {family.name} {family.help}"
     yield f"# TYPE {family.name} {family.kind}"
     for suffix, labels, value in family.samples:
-        pairs = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+        pairs = ",".join(f'{name}="{_escape(text)}"' for name, text in labels.items())
         yield f"{family.name}{suffix}{f'{{{pairs}}}' if pairs else ''} {value:.12g}"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

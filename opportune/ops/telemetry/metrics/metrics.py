@@ -32,7 +32,7 @@ class Metrics(Observer):
         self.llm_calls = Counter("opportune_llm_calls_total", "Model calls by outcome.", "model", "outcome")
         self.llm_tokens = Counter("opportune_llm_tokens_total", "Tokens of prompts and completions.", "model", "kind")
         self.llm_cost = Counter("opportune_llm_cost_total", "Cost of model calls by the prices in LLM_MODELS.", "model")
-        self.llm_first = Histogram(
+        self.llm_first_chunk = Histogram(
             "opportune_llm_time_to_first_token_seconds",
             "Time to the first chunk of an answer.",
             "model",
@@ -63,7 +63,7 @@ class Metrics(Observer):
             self.llm_cost.add(call.model, amount=call.cost_micro / MICRO_PER_UNIT)
             self.llm_durations.observe(call.model, value=perf_counter() - start)
             if call.first_chunk_seconds is not None:
-                self.llm_first.observe(call.model, value=call.first_chunk_seconds)
+                self.llm_first_chunk.observe(call.model, value=call.first_chunk_seconds)
 
     @contextmanager
     def job(self, attempt: JobAttempt) -> Iterator[None]:
@@ -84,7 +84,7 @@ class Metrics(Observer):
         yield gauge("http_requests_in_flight", "Requests in progress, including event streams.", self.in_flight)
         yield gauge("opportune_streams_open", "Open event streams.", self.streams)
         for metric in (
-            *(self.requests, self.durations, self.llm_calls, self.llm_tokens, self.llm_cost, self.llm_first),
+            *(self.requests, self.durations, self.llm_calls, self.llm_tokens, self.llm_cost, self.llm_first_chunk),
             *(self.llm_durations, self.jobs, self.job_durations, self.lag),
         ):
             yield metric.family()

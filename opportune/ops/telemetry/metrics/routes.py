@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import PlainTextResponse
 
 from opportune.ops.telemetry.metrics import collect
-from opportune.ops.telemetry.metrics.families import CONTENT_TYPE, labelled, text_of
-from opportune.ops.telemetry.workers import workers_of
+from opportune.ops.telemetry.metrics.families import CONTENT_TYPE, add_labels, render_families
+from opportune.ops.telemetry.workers import get_workers
 from opportune.web.endpoints.health import METRICS_PATH
 
 
@@ -28,6 +28,6 @@ async def metrics(request: Request, database: bool = True) -> PlainTextResponse:
     """Return the metrics of all workers. `?database=false` skips queries, so that a sleeping database is not woken."""
     state = request.app.state
     families = await collect.site_metrics(state) if database else []
-    for report in await workers_of(request.app).reports():
-        families += labelled(report.families, worker=str(report.worker))
-    return PlainTextResponse(text_of(families), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)
+    for report in await get_workers(request.app).reports():
+        families += add_labels(report.families, worker=str(report.worker))
+    return PlainTextResponse(render_families(families), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)

@@ -17,12 +17,12 @@ def traced_clients(tracer: Tracer) -> Iterator[None]:
     send, send_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpx.HTTPTransport.handle_request
 
     async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
-        with _span(tracer, request) as recorded:
-            return recorded(await send(self, request))
+        with _span(tracer, request) as record_response:
+            return record_response(await send(self, request))
 
     def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
-        with _span(tracer, request) as recorded:
-            return recorded(send_blocking(self, request))
+        with _span(tracer, request) as record_response:
+            return record_response(send_blocking(self, request))
 
     httpx.AsyncHTTPTransport.handle_async_request = handle_async_request  # type: ignore[method-assign]
     httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign]
@@ -46,14 +46,14 @@ def _span(tracer: Tracer, request: httpx.Request) -> Iterator[Callable[[httpx.Re
     }
     span = tracer.start_span(request.method, kind=SpanKind.CLIENT, attributes=attributes)
 
-    def recorded(response: httpx.Response) -> httpx.Response:
+    def record_response(response: httpx.Response) -> httpx.Response:
         span.set_attribute("http.response.status_code", response.status_code)
         if response.is_error:
             mark_failed(span, str(response.status_code))
         return response
 
     try:
-        yield recorded
+        yield record_response
     except Exception as error:
         mark_failed(span, type(error).__name__)
         raise

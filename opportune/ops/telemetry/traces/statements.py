@@ -34,7 +34,7 @@ def traced_statements(database: Database, tracer: Tracer) -> Iterator[None]:
 
 
 def _listeners(tracer: Tracer, system: str) -> dict[str, Any]:
-    def begin(_connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+    def start(_connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
         if trace.get_current_span().is_recording():
             operation = statement.lstrip().partition(" ")[0].upper()[:20]
             attributes = {
@@ -53,4 +53,4 @@ def _listeners(tracer: Tracer, system: str) -> dict[str, Any]:
             mark_failed(span, type(context.original_exception).__name__)
             span.end()
 
-    return {"before_cursor_execute": begin, "after_cursor_execute": end, "handle_error": fail}
+    return {"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail}

@@ -37,7 +37,7 @@ class Tracing(Observer):
     @contextmanager
     def job(self, attempt: JobAttempt) -> Iterator[None]:
         """Start a new trace with a link to the trace that queued the job."""
-        origin = trace.get_current_span(context_of(attempt.traceparent)).get_span_context()
+        origin = trace.get_current_span(parse_traceparent(attempt.traceparent)).get_span_context()
         attributes: dict[str, Any] = {"opportune.job.name": attempt.name}
         start, outcome = perf_counter(), "ok"
         span = self.tracer.start_span(
@@ -47,7 +47,7 @@ class Tracing(Observer):
             attributes | {"opportune.job.id": attempt.id, "opportune.job.attempt": attempt.number},
             [Link(origin)] if origin.is_valid else [],
         )
-        traceparent.set(header_of(span))
+        traceparent.set(format_traceparent(span))
         token = attach(set_span_in_context(span))
         try:
             yield
@@ -105,9 +105,9 @@ class TracingMiddleware:
             await send(message)
 
         attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
-        parent = context_of(client_traceparent(scope) if self.trusts_traces else "")
+        parent = parse_traceparent(client_traceparent(scope) if self.trusts_traces else "")
         span = tracing.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
-        token, header = attach(set_span_in_context(span)), traceparent.set(header_of(span))
+        token, header = attach(set_span_in_context(span)), traceparent.set(format_traceparent(span))
         start = perf_counter()
         tracing.active.add(1, attributes)
         try:
@@ -126,12 +126,12 @@ class TracingMiddleware:
             tracing.requests.record(perf_counter() - start, result)
 
 
-def context_of(header: str) -> Context:
+def parse_traceparent(header: str) -> Context:
     """Parse a `traceparent` header."""
     return extract({"traceparent": header}, Context()) if header else Context()
 
 
-def header_of(span: Span) -> str:
+def format_traceparent(span: Span) -> str:
     context = span.get_span_context()
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 

@@ -106,9 +106,12 @@ def test_missing_identity_is_reported(oppman: Oppman, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (str(x25519.Identity.generate()), "It was encrypted to another public key: use the private key of that one."),
-        ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key of age"),
-        ("# nothing else", "The file contains no private key of age"),
+        (
+            str(x25519.Identity.generate()),
+            "It was encrypted to another public key: use the private key that belongs to it.",
+        ),
+        ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's"),
+        ("# nothing else", "The file contains no private key: age's"),
     ],
     ids=["another key", "no key", "comment"],
 )
@@ -150,7 +153,7 @@ def test_error_of_the_bucket_is_reported(oppman: Oppman, folder: Path, monkeypat
     def fail(*_: object) -> int:
         raise OperatorError("The bucket is full.")
 
-    monkeypatch.setattr(store._Counted, "write", fail)
+    monkeypatch.setattr(store._HashingSink, "write", fail)
     assert refused(oppman, "backup") == "The bucket is full.\n"
     assert [*folder.iterdir()] == []
 

@@ -100,11 +100,11 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
     monkeypatch.setenv("BACKUP_KEEP", "1 daily")
     for name in ("notes.txt", "other-20260101T000000Z-sqlite.zip", "opportune-20260101T000000Z-sqlite.zip"):
         (folder / name).write_text("x")
-    parts: Callable[..., object] = store.BackupStore._parts
-    monkeypatch.setattr(store.BackupStore, "_parts", lambda *_: iter((b"cut",)))
+    parts: Callable[..., object] = store.BackupStore._download
+    monkeypatch.setattr(store.BackupStore, "_download", lambda *_: iter((b"cut",)))
     assert "arrived damaged at " in refused(oppman, "backup")
     assert [path.name for path in folder.glob("opportune-*")] == ["opportune-20260101T000000Z-sqlite.zip"]
-    monkeypatch.setattr(store.BackupStore, "_parts", parts)
+    monkeypatch.setattr(store.BackupStore, "_download", parts)
     done = oppman("backup")
     assert "Removed opportune-20260101T000000Z-sqlite.zip." in done.out
     ours = [path for path in folder.iterdir() if path.name.startswith("opportune-")]
@@ -195,7 +195,7 @@ def at(day: int, hour: int = 3) -> StoredBackup:
 def test_the_newest_of_each_day_week_and_month_stay() -> None:
     backups = [at(day, hour) for day in range(1, 60) for hour in (3, 15)]
     gone = superseded(backups, parse_keep("2 daily, 3 weekly, 2 Monthly"))
-    kept = [backup.made.strftime("%m-%d %H") for backup in sorted(set(backups) - set(gone))]
+    kept = [backup.created.strftime("%m-%d %H") for backup in sorted(set(backups) - set(gone))]
     assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 03", "02-28 15"]
     assert superseded(backups[:1], parse_keep("1 yearly")) == []
 

@@ -53,7 +53,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     assert "Not a directory" in email.text
     async with app.state.database.reader(fresh=True) as session:
         state = await backup_state(session, failing.settings)
-    assert not state.is_well
+    assert not state.is_healthy
     assert str(state).startswith("The last backup failed: ")
 
     good = Run(app, failing.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}/away")}))
@@ -63,7 +63,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     assert "match the backup (into SQLite" in good.note
     async with app.state.database.reader(fresh=True) as session:
         state = await backup_state(session, good.settings)
-        assert state.is_well
+        assert state.is_healthy
         assert "-sqlite.zip (" in str(state)
     await fail()
     assert len(recorded_jobs.outbox) == 2

@@ -14,7 +14,7 @@ def test_unused_icons_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.setattr(icons, "drawings", lambda: tmp_path)
-    slim.keep_icons(frozenset({"home", "star-filled"}))
+    slim.delete_unused_icons(frozenset({"home", "star-filled"}))
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")} == {
         "outline/home.svg",
         "filled/star.svg",
@@ -66,7 +66,7 @@ def test_deferred_imports_are_included(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "testing" / "plugin.py").write_text("import pytest\n")
     monkeypatch.setattr(slim, "FRAMEWORK", tmp_path)
     monkeypatch.setattr(slim, "PROJECT", tmp_path)
-    assert {*slim.imports()} == {f"{tmp_path.name}.books", "json", "pypdf.PdfReader"}
+    assert {*slim.imported_names()} == {f"{tmp_path.name}.books", "json", "pypdf.PdfReader"}
 
 
 def test_bill_of_materials_lists_packages_with_licenses() -> None:

@@ -161,7 +161,7 @@ def test_full_disk_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_network_file_system_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "filesystem_of", lambda _: "nfs4")
+    monkeypatch.setattr(disk, "filesystem_type", lambda _: "nfs4")
     assert faults(examine(path)) == ["filesystem"]
 
 
@@ -172,9 +172,9 @@ def test_deepest_and_newest_mount_is_the_file_system(tmp_path: Path) -> None:
         "23 22 0:20 / /mnt/my\\040data rw - ext4 /dev/sdb1 rw\n"
         "24 22 0:21 / /mnt/my\\040data rw shared:2 - nfs4 server:/share rw\n"
     )
-    assert disk.filesystem_of(Path("/mnt/my data/app.db"), mounts) == "nfs4"
-    assert disk.filesystem_of(Path("/mnt/my database/app.db"), mounts) == "ext4"
-    assert disk.filesystem_of(Path("/mnt"), tmp_path / "absent") == ""
+    assert disk.filesystem_type(Path("/mnt/my data/app.db"), mounts) == "nfs4"
+    assert disk.filesystem_type(Path("/mnt/my database/app.db"), mounts) == "ext4"
+    assert disk.filesystem_type(Path("/mnt"), tmp_path / "absent") == ""
 
 
 async def test_file_without_wal_is_a_notice_and_unchanged(path: Path) -> None:

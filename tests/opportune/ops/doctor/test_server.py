@@ -18,7 +18,7 @@ from opportune.ops.doctor import prepared_statements, server
 from opportune.ops.doctor.context import DoctorContext, Role, ServerContext
 from opportune.ops.doctor.diagnose import diagnose
 from opportune.ops.doctor.results import Finding, Status
-from opportune.ops.doctor.schema import compare
+from opportune.ops.doctor.schema import compare_migrations
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
@@ -70,14 +70,14 @@ async def test_pending_migrations_are_a_fault(empty_database_url: str) -> None:
 
 def test_unknown_migrations_are_a_fault() -> None:
     rows = [*MigrationGraph(installed_names()).by_revision, "accounts_9999_abcd"]
-    finding = compare(MigrationGraph(installed_names()), rows)
+    finding = compare_migrations(MigrationGraph(installed_names()), rows)
     assert finding.status == Status.FAULT
     assert finding.values["newer"] == ["accounts_9999_abcd"]
 
 
 def test_migrations_of_removed_features_are_a_notice() -> None:
     rows = [*MigrationGraph(installed_names()).by_revision, "gone_0001_abcd"]
-    finding = compare(MigrationGraph(installed_names()), rows)
+    finding = compare_migrations(MigrationGraph(installed_names()), rows)
     assert finding.status == Status.NOTICE
     assert finding.values["removed"] == ["gone_0001_abcd"]
 

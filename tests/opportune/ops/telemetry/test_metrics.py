@@ -19,8 +19,8 @@ from opportune.feature import Feature, Gauge
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider, LLMError
-from opportune.ops.telemetry.metrics.families import MAX_SERIES, Counter, Histogram, text_of
-from opportune.ops.telemetry.process import WORKERS_VARIABLE, form_group
+from opportune.ops.telemetry.metrics.families import MAX_SERIES, Counter, Histogram, render_families
+from opportune.ops.telemetry.process import WORKERS_VARIABLE, create_worker_group
 from opportune.ops.telemetry.workers import Workers
 from opportune.runtime.observers import observers
 from opportune.testing.factories import make_user, signed_in_client
@@ -211,7 +211,7 @@ async def test_unavailable_database_keeps_other_metrics(
 def group(metered_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """Site whose new `Workers` belong to a group of three."""
     monkeypatch.setenv(WORKERS_VARIABLE, "")
-    form_group(3)
+    create_worker_group(3)
     return metered_app
 
 
@@ -251,7 +251,7 @@ def test_labels_are_bounded_and_escaped() -> None:
     for number in range(MAX_SERIES + 5):
         counter.add(f'"{number}\\\n')
         histogram.observe(str(number), value=number)
-    families = {family.name: family for family in parse(text_of([counter.family(), histogram.family()]))}
+    families = {family.name: family for family in parse(render_families([counter.family(), histogram.family()]))}
     assert len(families["c"].samples) == MAX_SERIES + 1
     assert families["c"].samples[0].labels == {"label": '"0\\\n'}
     assert [sample.value for sample in families["c"].samples if sample.labels["label"] == "other"] == [5]

@@ -17,7 +17,7 @@ from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
-from opportune.ops.telemetry.sentry import start_sentry, without_private
+from opportune.ops.telemetry.sentry import remove_private_data, start_sentry
 from opportune.ops.telemetry.setup import errors_reported
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.ops.telemetry.sink import Sink
@@ -127,9 +127,9 @@ def test_invalid_setup_is_refused_without_showing_the_key(
     ],
 )
 def test_private_parts_of_a_message_are_removed(text: str, expected: str) -> None:
-    assert without_private(text).endswith(expected)
+    assert remove_private_data(text).endswith(expected)
 
 
 def test_long_line_is_cut_before_it_is_searched() -> None:
-    assert without_private("a." * 1_000_000) == ""  # searching all of it would take hours
-    assert without_private("no room for " + "who is it, " * 90 + f"{KEY}@example.com").startswith("no room for who")
+    assert remove_private_data("a." * 1_000_000) == ""  # searching all of it would take hours
+    assert remove_private_data("no room for " + "who is it, " * 90 + f"{KEY}@example.com").startswith("no room for who")

