@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from opportune.config.hosts import HOSTS
 from opportune.config.settings import Settings
 from opportune.ops.deploy.rehearsal.process import free_port
-from opportune.ops.deploy.rehearsal.proxy import Front, installed_proxy, running
+from opportune.ops.deploy.rehearsal.proxy import ProxyConfig, installed_proxy, run_proxy
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import make_certificate
 from opportune.testing.factories import PASSWORD
@@ -25,13 +25,13 @@ def settings(settings: Settings) -> Settings:
 
 async def test_registration_behind_tls_sets_secure_cookie(chromium: Browser, site: str, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path / "tls")
-    rules = replace(Rules.of(HOSTS["render"]), total_seconds=None)
-    front = Front(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")
+    rules = replace(Rules.for_host(HOSTS["render"]), total_seconds=None)
+    config = ProxyConfig(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")
     errors: list[str] = []
     async with (
-        running(installed_proxy(), front),
+        run_proxy(installed_proxy(), config),
         await chromium.new_context(
-            base_url=f"https://127.0.0.1:{front.port}", ignore_https_errors=True, reduced_motion="reduce"
+            base_url=f"https://127.0.0.1:{config.port}", ignore_https_errors=True, reduced_motion="reduce"
         ) as context,
     ):
         page = await context.new_page()

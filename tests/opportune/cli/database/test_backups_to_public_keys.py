@@ -108,7 +108,7 @@ def test_missing_identity_is_reported(oppman: Oppman, folder: Path) -> None:
     [
         (
             str(x25519.Identity.generate()),
-            "It was encrypted to another public key: use the private key that belongs to it.",
+            "It was encrypted to another public key: use the private key that belongs",
         ),
         ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's"),
         ("# nothing else", "The file contains no private key: age's"),
