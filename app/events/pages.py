@@ -86,11 +86,7 @@ async def cancel(request: Request, registrations: WriteRegistrations, token: str
 
 
 async def show_event(
-    request: Request,
-    events: Events,
-    slug: str,
-    form: Form[RegistrationForm],
-    headers: Mapping[str, str] | None = None,
+    request: Request, events: Events, slug: str, form: Form[RegistrationForm], headers: Mapping[str, str] | None = None
 ) -> Response:
     event = await events.read(slug)
     context = {"event": event, "description": await markdown.rendered(event.description)}

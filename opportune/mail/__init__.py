@@ -23,10 +23,4 @@ __all__ = [
     "send_email",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        ".https": ("APIAnswer", "HTTPSTransport"),
-        ".parts": ("MessageParts",),
-    },
-)
+__getattr__ = lazy_exports(__name__, {".https": ("APIAnswer", "HTTPSTransport"), ".parts": ("MessageParts",)})

@@ -119,11 +119,7 @@ class HTTPSTransport(Transport):
         import httpx  # noqa: PLC0415 - the thread has loaded it
 
         try:
-            async with (
-                asyncio.timeout(DELIVERY_TIMEOUT_SECONDS),
-                client,
-                client.stream("POST", **request) as response,
-            ):
+            async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), client, client.stream("POST", **request) as response:
                 content = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
                 return APIAnswer(response.status_code, response.headers, _object(content or b""))
         except TimeoutError:

@@ -63,11 +63,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "timestamp": True,
         },
     }
-    handler = {
-        "class": "logging.StreamHandler",
-        "formatter": settings.log_format,
-        "filters": ["request_number"],
-    }
+    handler = {"class": "logging.StreamHandler", "formatter": settings.log_format, "filters": ["request_number"]}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -78,16 +74,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         # These libraries log too much, or log URLs with secrets.
         "loggers": {
             name: {"level": max(level, logging.WARNING)}
-            for name in (
-                "uvicorn.error",
-                "httpx",
-                "httpx2",
-                "httpcore",
-                "mcp.client",
-                "alembic",
-                "asyncio",
-                "botocore",
-            )
+            for name in ("uvicorn.error", "httpx", "httpx2", "httpcore", "mcp.client", "alembic", "asyncio", "botocore")
         }
         | ({"sqlalchemy.engine": {"level": "INFO"}} if settings.database_echo else {}),
     }

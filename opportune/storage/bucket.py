@@ -118,11 +118,7 @@ def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: time
         bucket.name,
         prefix=bucket.prefix or None,
         config=config,
-        client_options={
-            "allow_http": not bucket.tls,
-            "connect_timeout": CONNECT_TIMEOUT,
-            "timeout": response_timeout,
-        },
+        client_options={"allow_http": not bucket.tls, "connect_timeout": CONNECT_TIMEOUT, "timeout": response_timeout},
         retry_config={"max_retries": 2, "retry_timeout": retry_timeout},
     )
 

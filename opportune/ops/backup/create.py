@@ -64,13 +64,7 @@ def refuse_unmigrated(settings: Settings) -> None:
 
 
 def write_archive(
-    settings: Settings,
-    graph: MigrationGraph,
-    file: Sink,
-    scratch: Path,
-    notify: Notify,
-    *,
-    with_bucket: bool = False,
+    settings: Settings, graph: MigrationGraph, file: Sink, scratch: Path, notify: Notify, *, with_bucket: bool = False
 ) -> Manifest:
     """Write database and uploads into a stream, without reading or seeking.
 
