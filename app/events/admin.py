@@ -76,17 +76,17 @@ class RegistrationAdmin(AdminView, model=Registration):
         address = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
         return TOGGLE_FORM.format(address=address, label=f"{row.name} {label}", icon=icon)
 
-    # SQLAdmin shows them in reverse order.
+    # SQLAdmin shows actions in reverse order.
     @action("check-out", "Is not here")
     async def check_out(self, request: Request) -> Response:
-        return await self._mark(request, "check-out", "not here", is_present=False)
+        return await self._set_presence(request, "check-out", "not here", is_present=False)
 
     @action("check-in", "Is here")
     async def check_in(self, request: Request) -> Response:
-        return await self._mark(request, "check-in", "here", is_present=True)
+        return await self._set_presence(request, "check-in", "here", is_present=True)
 
-    async def _mark(self, request: Request, slug: str, done: str, *, is_present: bool) -> Response:
-        async def mark(_session: AsyncSession, registration: Registration) -> None:
+    async def _set_presence(self, request: Request, slug: str, label: str, *, is_present: bool) -> Response:
+        async def set_presence(_session: AsyncSession, registration: Registration) -> None:
             registration.is_present = is_present
 
-        return await self.apply_to_selected(request, slug, mark, done)
+        return await self.apply_to_selected(request, slug, set_presence, label)

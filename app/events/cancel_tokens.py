@@ -10,8 +10,8 @@ from opportune.errors import NotFound
 
 
 def make_token(settings: Settings, registration: Registration) -> str:
-    made_at = registration.created_at.isoformat()
-    return str(_signer(settings).dumps([registration.id, made_at]))
+    created_at = registration.created_at.isoformat()
+    return str(_signer(settings).dumps([registration.id, created_at]))
 
 
 def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
@@ -21,10 +21,10 @@ def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
         NotFound: The token has no valid signature.
     """
     try:
-        number, made_at = _signer(settings).loads(token)
+        registration_id, created_at = _signer(settings).loads(token)
     except BadSignature:
         raise NotFound from None
-    return number, datetime.fromisoformat(made_at)
+    return registration_id, datetime.fromisoformat(created_at)
 
 
 def _signer(settings: Settings) -> URLSafeSerializer:

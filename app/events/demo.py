@@ -22,7 +22,7 @@ class Sample:
     days: int
     """Time until the event starts; negative if it is in the past."""
     hour: int
-    length: timedelta
+    duration: timedelta
     place: str
     link: str
     capacity: int
@@ -94,35 +94,35 @@ ORGANISATIONS = ("", "Harbour Library", "Northwind Cycles", "")
 QUESTIONS = ("", "", "Will there be a recording?", "")
 GROUPS = ("speakers", "guests", "guests", "press")
 
-# Creation times in the past mark our rows, even after a user edits them.
-MARKS = [datetime(2026, 1, 6, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
-is_ours = col(Event.created_at).in_(MARKS)
+# These creation times identify the demo events, even after a user edits them.
+CREATION_TIMES = [datetime(2026, 1, 6, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
+is_demo_event = col(Event.created_at).in_(CREATION_TIMES)
 
 
 async def load(session: AsyncSession) -> int:
     """Add missing events. Attendees of existing events are not added again, because they may have cancelled."""
-    there = set(await session.scalars(select(col(Event.created_at)).where(is_ours)))
+    existing = set(await session.scalars(select(col(Event.created_at)).where(is_demo_event)))
     added = 0
-    for mark, sample in zip(MARKS, SAMPLES, strict=True):
-        if mark not in there:
-            event = event_of(sample, mark)
+    for created_at, sample in zip(CREATION_TIMES, SAMPLES, strict=True):
+        if created_at not in existing:
+            event = create_event(sample, created_at)
             session.add(event)
             await session.flush()
-            attendees = list(attendees_of(sample, event))
+            attendees = list(create_attendees(sample, event))
             session.add_all(attendees)
             added += 1 + len(attendees)
     return added
 
 
 async def clear(session: AsyncSession) -> int:
-    """Also delete registrations that users made for these events."""
-    ours = select(col(Event.id)).where(is_ours)
-    registrations = await delete_registrations(session, col(Registration.event_id).in_(ours))
-    events = (await session.execute(delete(Event).where(is_ours).returning(col(Event.id)))).all()
+    """Delete the demo events and all registrations for them."""
+    demo_event_ids = select(col(Event.id)).where(is_demo_event)
+    registrations = await delete_registrations(session, col(Registration.event_id).in_(demo_event_ids))
+    events = (await session.execute(delete(Event).where(is_demo_event).returning(col(Event.id)))).all()
     return registrations + len(events)
 
 
-def event_of(sample: Sample, mark: datetime) -> Event:
+def create_event(sample: Sample, created_at: datetime) -> Event:
     day = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(sample.days)
     starts_at = day.replace(hour=sample.hour)
     return Event(
@@ -131,16 +131,16 @@ def event_of(sample: Sample, mark: datetime) -> Event:
         summary=sample.summary,
         description=sample.description,
         starts_at=starts_at,
-        ends_at=starts_at + sample.length,
+        ends_at=starts_at + sample.duration,
         place=sample.place,
         link=sample.link,
         capacity=sample.capacity,
-        created_at=mark,
+        created_at=created_at,
     )
 
 
-def attendees_of(sample: Sample, event: Event) -> Iterator[Registration]:
-    last = min(utc_now(), event.starts_at)
+def create_attendees(sample: Sample, event: Event) -> Iterator[Registration]:
+    latest = min(utc_now(), event.starts_at)
     for number, person in enumerate(PEOPLE[: sample.attendees]):
         yield Registration(
             event_id=event.id,
@@ -150,5 +150,5 @@ def attendees_of(sample: Sample, event: Event) -> Iterator[Registration]:
             question=QUESTIONS[number % 4],
             group=GROUPS[number % 4],
             is_present=sample.days < 0 and number % 5 > 0,
-            created_at=last - timedelta(days=number * number % 27, hours=number % 7),
+            created_at=latest - timedelta(days=number * number % 27, hours=number % 7),
         )

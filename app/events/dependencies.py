@@ -11,12 +11,12 @@ from opportune.storage import StorageDependency
 from opportune.web import HOUR_SECONDS, RateLimit
 
 REGISTRATIONS_PER_ADDRESS = RateLimit("events.register", 60, HOUR_SECONDS, storage="cache")
-"""Includes invalid forms. A whole office may share one address."""
+"""Invalid forms also count. The limit is high, because a whole office may share one address."""
 EMAILS_PER_RECIPIENT = RateLimit("events.email", 5, HOUR_SECONDS, storage="cache")
 """Prevents flooding of another person's mailbox."""
 
 Slug = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=80)]
-"""Slug of an event in a path. Impossible ones are not found."""
+"""Slug of an event in a path. An invalid slug is a 404."""
 
 
 async def get_events(session: ReadSession) -> Events:
@@ -37,5 +37,5 @@ ReadEvents = Annotated[Events, Depends(get_events)]
 ReadRegistrations = Annotated[Registrations, Depends(get_registrations)]
 WriteRegistrations = Annotated[Registrations, Depends(get_writable_registrations)]
 
-# Before the form is read, because decoding a picture takes long.
+# Dependencies run before the form is read, and decoding a picture takes long.
 LimitedByAddress = Depends(REGISTRATIONS_PER_ADDRESS)

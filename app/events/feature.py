@@ -7,7 +7,7 @@ from opportune.feature import Demo, Feature, Link, Metric
 
 events = Feature(
     name="events",
-    summary="Events to register for, with a photo, a confirmation by mail and a list of who comes.",
+    summary="Events to register for, with a photo, a confirmation by mail and a list of attendees.",
     models=[Event, Registration],
     pages=pages.router,
     api=api.router,

@@ -9,6 +9,7 @@ from opportune.jobs import JobContext, defer, job
 from opportune.storage import ImageRefusedError, MissingFileError, shrink
 
 FOLDER = "events"
+WEBP = "image/webp"
 MAX_SIDE_PIXELS = 800
 """Length of the longer side in pixels."""
 MAX_ATTEMPTS = 12
@@ -25,12 +26,12 @@ async def shrink_photo(run: JobContext, registration_id: int, original: str) -> 
     except MissingFileError:
         if await is_used(run, registration_id, original):
             raise  # retry: the uploaded file still has its metadata
-        return  # deleted by an earlier attempt, or cancelled
+        return  # an earlier attempt deleted it, or the registration is cancelled
     except ImageRefusedError:
         small = ""
     # After an interrupted attempt this returns the picture of that attempt.
-    used = await run.write(use_photo, registration_id, original, small)
-    for name in {original, small} - {used, ""}:
+    stored = await run.write(use_photo, registration_id, original, small)
+    for name in {original, small} - {stored, ""}:
         await run.storage.delete(name)
 
 
@@ -40,11 +41,11 @@ async def delete_photos(run: JobContext, names: Sequence[str]) -> None:
         await run.storage.delete(name)
 
 
-async def delete_registrations(session: AsyncSession, which: ColumnElement[bool]) -> int:
+async def delete_registrations(session: AsyncSession, condition: ColumnElement[bool]) -> int:
     """Delete registrations, queue the deletion of their photos, and return the number of rows."""
-    photos = (await session.scalars(delete(Registration).where(which).returning(col(Registration.photo)))).all()
-    if current := [photo for photo in photos if photo]:
-        defer(session, delete_photos(current))
+    photos = (await session.scalars(delete(Registration).where(condition).returning(col(Registration.photo)))).all()
+    if names := [photo for photo in photos if photo]:
+        defer(session, delete_photos(names))
     return len(photos)
 
 
@@ -55,12 +56,9 @@ async def is_used(run: JobContext, registration_id: int, photo: str) -> bool:
 
 
 async def use_photo(session: AsyncSession, registration_id: int, original: str, small: str) -> str:
-    """Store the small picture and return the one in use. Empty if the registration was deleted."""
+    """Store the small picture and return its name, or "" if the registration or its photo has changed."""
     registration = await session.get(Registration, registration_id)
     if registration is None or registration.photo != original:
         return ""
     registration.photo = small
     return small
-
-
-WEBP = "image/webp"

@@ -29,7 +29,7 @@ class Event(Model, table=True):
 
 
 class Registration(Model, table=True):
-    """A registration for one event. A cancelled one is deleted."""
+    """Registration for one event. It is deleted when it is cancelled."""
 
     __tablename__ = "events_registration"
     __table_args__ = (UniqueConstraint("event_id", "email"),)

@@ -79,9 +79,9 @@ async def ask_to_cancel(request: Request, registrations: ReadRegistrations, slug
 
 @router.post("/{slug}/cancel")
 async def cancel(request: Request, registrations: WriteRegistrations, token: str = "") -> Response:
-    with suppress(RegistrationClosed, NotFound):  # the next page says so
+    with suppress(RegistrationClosed, NotFound):  # the next page shows the reason
         await registrations.cancel(token)
-    # Without the host, whose scheme may differ from the visitor's.
+    # A relative redirect, because the app may see another scheme than the visitor.
     return RedirectResponse(f"?{request.url.query}", 303)
 
 
@@ -90,9 +90,9 @@ async def show_event(
 ) -> Response:
     event = await events.read(slug)
     context = {"event": event, "description": await markdown.rendered(event.description)}
-    answer = templates.render_form(request, "events/event.html", form, context)
-    answer.headers.update(headers or {})
-    return answer
+    response = templates.render_form(request, "events/event.html", form, context)
+    response.headers.update(headers or {})
+    return response
 
 
 def redirect_to_registered(request: Request, slug: str) -> Response:

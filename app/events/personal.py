@@ -14,7 +14,7 @@ from opportune.feature import Person, PersonalData
 
 async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
-    rows = await session.execute(query.where(_is_theirs(user)).order_by(col(Registration.id)))
+    rows = await session.execute(query.where(_is_registered_by(user)).order_by(col(Registration.id)))
     return {
         "registrations": [
             {"event": event.title, "starts_at": event.starts_at, **registration.model_dump(exclude={"event_id"})}
@@ -24,16 +24,16 @@ async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Map
 
 
 async def files(session: AsyncSession, user: Person) -> Sequence[str]:
-    photos = select(col(Registration.photo)).where(_is_theirs(user), col(Registration.photo) != "")
+    photos = select(col(Registration.photo)).where(_is_registered_by(user), col(Registration.photo) != "")
     return (await session.scalars(photos)).all()
 
 
 async def forget(session: AsyncSession, user: Person) -> None:
     """Delete the registrations and their photos."""
-    await delete_registrations(session, _is_theirs(user))
+    await delete_registrations(session, _is_registered_by(user))
 
 
-def _is_theirs(user: Person) -> ColumnElement[bool]:
+def _is_registered_by(user: Person) -> ColumnElement[bool]:
     return (col(Registration.email) == user.email) & (user.email != "")
 
 

@@ -38,17 +38,17 @@ class Registrations:
         """
         # Before the first statement, which blocks other writers on SQLite.
         name = await self.storage.save(FOLDER, photo.suffix, photo.content, photo.content_type) if photo else ""
-        done = None
+        result = None
         try:
-            done = await self.events.register(slug, new, name)
+            result = await self.events.register(slug, new, name)
         finally:
-            if name and done is None:
+            if name and result is None:
                 await self.session.rollback()  # release the lock of the event before the storage is used
                 with suppress(StorageError):  # the original error matters more
                     await self.storage.delete(name)
         if name:
-            defer(self.session, shrink_photo(done.registration.id, name) if done.is_new else delete_photos([name]))
-        self._write(done)
+            defer(self.session, shrink_photo(result.registration.id, name) if result.is_new else delete_photos([name]))
+        self._send_email(result)
 
     async def find(self, token: str) -> tuple[Registration, Event]:
         """Return the registration of a cancellation link.
@@ -57,9 +57,9 @@ class Registrations:
             NotFound: The link is invalid.
             RegistrationClosed: The registration was cancelled, or the event has begun.
         """
-        number, made_at = read_token(self.settings, token)
+        registration_id, created_at = read_token(self.settings, token)
         try:
-            registration, event = await self.events.registration(number, made_at)
+            registration, event = await self.events.registration(registration_id, created_at)
         except NotFound:
             raise RegistrationClosed(ALREADY_CANCELLED) from None
         if event.starts_at <= self.events.now:
@@ -72,11 +72,11 @@ class Registrations:
         if photo := await self.events.delete(registration):
             defer(self.session, delete_photos([photo]))
 
-    def _write(self, done: RegistrationResult) -> None:
-        template = "registered" if done.is_new else "registered_already"
-        path = f"/events/{done.event.slug}/cancel?token={make_token(self.settings, done.registration)}"
-        context = {"event": done.event, "starts_at": format_datetime(done.event.starts_at), "cancel_path": path}
-        email = render_email(self.settings, done.registration.email, f"events/mail/{template}", context)
+    def _send_email(self, result: RegistrationResult) -> None:
+        template = "registered" if result.is_new else "registered_already"
+        path = f"/events/{result.event.slug}/cancel?token={make_token(self.settings, result.registration)}"
+        context = {"event": result.event, "starts_at": format_datetime(result.event.starts_at), "cancel_path": path}
+        email = render_email(self.settings, result.registration.email, f"events/mail/{template}", context)
         enqueue_email(self.session, email)
 
 

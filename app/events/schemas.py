@@ -43,13 +43,13 @@ class RegistrationCreate(Schema):
 
 
 class RegistrationForm(RegistrationCreate):
-    photo: ImageUpload | None = Field(None, description="For those at the door. Nobody else sees it.")
+    photo: ImageUpload | None = Field(None, description="Only staff at the entrance see it.")
     website: str = ""
     """Hidden field. Only spam bots fill it in."""
 
 
 class RegistrationRead(Schema):
-    """An attendee, as staff see it."""
+    """Attendee, visible to staff."""
 
     model_config = ConfigDict(from_attributes=True)
 

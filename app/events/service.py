@@ -43,19 +43,19 @@ class Events:
     async def find(self, filters: EventFilter) -> Page[EventRead]:
         """List events. By default upcoming ones come soonest first, past ones latest first."""
         starts_at = col(Event.starts_at)
-        usual = starts_at.desc() if filters.when == "past" else starts_at
+        default = starts_at.desc() if filters.when == "past" else starts_at
         columns = {"starts_at": starts_at, "title": func.lower(col(Event.title))}
-        ordered = order(filters.sort, columns, usual, col(Event.id))
+        ordered = order(filters.sort, columns, default, col(Event.id))
         query = select(Event).where(*self._conditions(filters)).order_by(*ordered)
         page: Page[Event] = await paginate(self.session, query, filters)
-        taken = await self._taken(event.id for event in page.items)
-        items = [self._shown(event, taken.get(event.id, 0)) for event in page.items]
+        seats_taken = await self._count_registrations(event.id for event in page.items)
+        items = [self._describe(event, seats_taken.get(event.id, 0)) for event in page.items]
         return Page[EventRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def read(self, slug: str) -> EventRead:
         """Return one event. Raises NotFound."""
-        event = await self._get(slug)
-        return self._shown(event, await self._taken_of(event))
+        event = await self._get_event(slug)
+        return self._describe(event, await self._count_seats_taken(event))
 
     async def register(self, slug: str, new: RegistrationCreate, photo: str = "") -> RegistrationResult:
         """Take a seat. `photo` is the name of a stored file.
@@ -64,12 +64,12 @@ class Events:
             NotFound: The event does not exist.
             RegistrationClosed: All seats are taken, or the event has begun.
         """
-        # Lock the event until the transaction ends, so that counted seats stay free.
-        event = await self._get(slug, locked=True)
-        if reason := self._reason_closed(event, await self._taken_of(event)):
+        # Lock the event until the transaction ends, so that no other registration takes a counted seat.
+        event = await self._get_event(slug, locked=True)
+        if reason := self._reason_closed(event, await self._count_seats_taken(event)):
             raise RegistrationClosed(reason)
-        mine = col(Registration.event_id) == event.id, col(Registration.email) == new.email
-        if existing := await self.session.scalar(select(Registration).where(*mine)):
+        is_match = col(Registration.event_id) == event.id, col(Registration.email) == new.email
+        if existing := await self.session.scalar(select(Registration).where(*is_match)):
             return RegistrationResult(event, existing, is_new=False)
         values = new.model_dump(include=set(RegistrationCreate.model_fields))
         registration = Registration(event_id=event.id, photo=photo, **values)
@@ -79,19 +79,19 @@ class Events:
 
     async def list_attendees(self, slug: str, filters: Paging) -> Page[RegistrationRead]:
         """Return the registrations, by name. Raises NotFound."""
-        event = await self._get(slug)
-        theirs = select(Registration).where(col(Registration.event_id) == event.id)
-        by_name = theirs.order_by(func.lower(col(Registration.name)), col(Registration.id))
+        event = await self._get_event(slug)
+        registrations = select(Registration).where(col(Registration.event_id) == event.id)
+        by_name = registrations.order_by(func.lower(col(Registration.name)), col(Registration.id))
         page: Page[Registration] = await paginate(self.session, by_name, filters)
         items = [RegistrationRead.model_validate(registration) for registration in page.items]
         return Page[RegistrationRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
-    async def registration(self, number: int, made_at: datetime) -> tuple[Registration, Event]:
+    async def registration(self, registration_id: int, created_at: datetime) -> tuple[Registration, Event]:
         """Return a registration by id and creation time, with its event. Raises NotFound."""
         query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
-        # An id can be used again, the time cannot.
-        mine = col(Registration.id) == number, col(Registration.created_at) == made_at
-        row = (await self.session.execute(query.where(*mine))).one_or_none()
+        # SQLite can reuse an id, but the creation time differs.
+        is_match = col(Registration.id) == registration_id, col(Registration.created_at) == created_at
+        row = (await self.session.execute(query.where(*is_match))).one_or_none()
         if row is None:
             raise NotFound
         return row[0], row[1]
@@ -101,35 +101,35 @@ class Events:
         deletion = delete(Registration).where(col(Registration.id) == registration.id)
         return await self.session.scalar(deletion.returning(col(Registration.photo))) or ""
 
-    async def _get(self, slug: str, *, locked: bool = False) -> Event:
+    async def _get_event(self, slug: str, *, locked: bool = False) -> Event:
         query = select(Event).where(col(Event.slug) == slug, col(Event.is_published))
         event = await self.session.scalar(query.with_for_update() if locked else query)
         if event is None:
             raise NotFound
         return event
 
-    async def _taken(self, events: Iterable[int]) -> dict[int, int]:
-        """Number of registrations by event id."""
+    async def _count_registrations(self, events: Iterable[int]) -> dict[int, int]:
+        """Return the number of registrations by event id."""
         event_id = col(Registration.event_id)
         query = select(event_id, func.count()).where(event_id.in_(list(events))).group_by(event_id)
         return dict((await self.session.execute(query)).tuples().all())
 
-    async def _taken_of(self, event: Event) -> int:
-        return (await self._taken([event.id])).get(event.id, 0)
+    async def _count_seats_taken(self, event: Event) -> int:
+        return (await self._count_registrations([event.id])).get(event.id, 0)
 
-    def _shown(self, event: Event, taken: int) -> EventRead:
+    def _describe(self, event: Event, seats_taken: int) -> EventRead:
         return EventRead(
             **event.model_dump(),
             is_online=bool(event.link),
             # Staff can admit more people than there are seats.
-            seats_left=max(0, event.capacity - taken),
-            closed=self._reason_closed(event, taken),
+            seats_left=max(0, event.capacity - seats_taken),
+            closed=self._reason_closed(event, seats_taken),
         )
 
-    def _reason_closed(self, event: Event, taken: int) -> str:
+    def _reason_closed(self, event: Event, seats_taken: int) -> str:
         if event.starts_at <= self.now:
             return REGISTRATION_ENDED
-        return ALL_SEATS_TAKEN if taken >= event.capacity else ""
+        return ALL_SEATS_TAKEN if seats_taken >= event.capacity else ""
 
     def _conditions(self, filters: EventFilter) -> Iterator[ColumnElement[bool]]:
         yield col(Event.is_published).is_(True)
