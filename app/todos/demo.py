@@ -25,22 +25,22 @@ SAMPLES = (
     ("Cancel the old phone contract", -4, True),
     ("Back up the photos", None, True),
 )
-# Creation times in the past mark our rows, even after a user edits them.
-MARKS = [datetime(2026, 1, 5, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
-is_ours = col(Todo.created_at).in_(MARKS)
+# These creation times identify the demo to-dos, even after a user edits them.
+CREATION_TIMES = [datetime(2026, 1, 5, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
+is_demo_todo = col(Todo.created_at).in_(CREATION_TIMES)
 
 
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The to-dos")
-    there = set(await session.scalars(select(col(Todo.created_at)).where(is_ours)))
-    missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
-    for mark, (title, days, done) in missing:
+    existing = set(await session.scalars(select(col(Todo.created_at)).where(is_demo_todo)))
+    missing = [sample for sample in zip(CREATION_TIMES, SAMPLES, strict=True) if sample[0] not in existing]
+    for created_at, (title, days, done) in missing:
         now = utc_now()
         due_on = None if days is None else now.date() + timedelta(days)
         done_at = now if done else None
-        session.add(Todo(owner_id=owner.id, title=title, due_on=due_on, done_at=done_at, created_at=mark))
+        session.add(Todo(owner_id=owner.id, title=title, due_on=due_on, done_at=done_at, created_at=created_at))
     return len(missing)
 
 
 async def clear(session: AsyncSession) -> int:
-    return len((await session.execute(delete(Todo).where(is_ours).returning(col(Todo.id)))).all())
+    return len((await session.execute(delete(Todo).where(is_demo_todo).returning(col(Todo.id)))).all())

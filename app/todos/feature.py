@@ -5,7 +5,7 @@ from opportune.feature import Demo, Feature, Link, PersonalData
 
 todos = Feature(
     name="todos",
-    summary="The example to learn from: each person's to-dos, as pages and as JSON.",
+    summary="The example to learn from: the to-dos of each user, as pages and as JSON.",
     models=[Todo],
     pages=pages.router,
     api=api.router,

@@ -1,7 +1,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi import Form as Sent
+from fastapi import Form as FormField
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import URL
 
@@ -26,11 +26,11 @@ async def add(request: Request, todos: WriteTodos) -> Response:
         return await show_list(request, todos, TodoFilter(), form)
     await todos.add(form.data)
     if not is_htmx(request):
-        return RedirectResponse("/todos#title", 303)  # to add another one
+        return RedirectResponse("/todos#title", 303)  # focuses the form for another to-do
     context = await list_context(todos, TodoFilter(), Form(TodoCreate))
-    answer = templates.render_block(request, "todos/list.html", "added", context | {"is_added": True})
-    answer.headers["HX-Replace-Url"] = "/todos"
-    return answer
+    response = templates.render_block(request, "todos/list.html", "added", context | {"is_added": True})
+    response.headers["HX-Replace-Url"] = "/todos"
+    return response
 
 
 @router.get("/{todo_id}")
@@ -50,7 +50,7 @@ async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
 
 
 @router.post("/{todo_id}/done")
-async def mark(request: Request, todos: WriteTodos, todo_id: RowId, done: Annotated[bool, Sent()]) -> Response:
+async def set_done(request: Request, todos: WriteTodos, todo_id: RowId, done: Annotated[bool, FormField()]) -> Response:
     await todos.change(todo_id, TodoUpdate(done=done))
     return RedirectResponse(list_url(request), 303)
 

@@ -39,14 +39,14 @@ class Todos(Crud[Todo]):
 
     async def statistics(self) -> TodoStatistics:
         count = func.count
-        query = select(count(), count(col(Todo.done_at)), count().filter(self._overdue())).where(self.readable())
+        query = select(count(), count(col(Todo.done_at)), count().filter(self._is_overdue())).where(self.readable())
         total, done, overdue = (await self.session.execute(query)).one()
         return TodoStatistics(total=total, open=total - done, done=done, overdue=overdue)
 
     @filter_by
     def state(self, state: State) -> ColumnElement[bool]:
         done_at = col(Todo.done_at)
-        return {"open": done_at.is_(None), "done": done_at.is_not(None), "overdue": self._overdue()}[state]
+        return {"open": done_at.is_(None), "done": done_at.is_not(None), "overdue": self._is_overdue()}[state]
 
-    def _overdue(self) -> ColumnElement[bool]:
+    def _is_overdue(self) -> ColumnElement[bool]:
         return and_(col(Todo.done_at).is_(None), col(Todo.due_on) < self.today)
