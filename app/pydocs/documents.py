@@ -15,7 +15,7 @@ RANKS = dict(zip(get_args(Kind), (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5, 0, 1), strict
 
 @dataclass(slots=True)
 class Piece(Document):
-    """A symbol, by its full dotted name, or a section."""
+    """Entry of the index: a symbol with its full dotted name, or a section of a page."""
 
     kind: Kind
     module: str = ""

@@ -25,7 +25,7 @@ async def search(request: Request, index: Index, query: Annotated[SearchQuery, Q
         results = await index.find(query.q, limit=query.size, page=query.page)
         status = await index.status()
     except IndexMissing:
-        """The page explains how to build the index."""
+        pass  # the page explains how to build the index
     command = python_docs.command if request.app.state.settings.environment != "production" else ""
     context = {"results": results, "max_hits": MAX_RANKED_HITS, "status": status, "command": command}
     return templates.render(request, "pydocs/search.html", context)

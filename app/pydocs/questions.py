@@ -10,7 +10,7 @@ from opportune.web import Form, RateLimit, read_form, templates
 
 router = APIRouter(prefix="/pydocs")
 
-RULES = "Answer the question in a few sentences, from this entry of Python's documentation:\n\n"
+INSTRUCTIONS = "Answer the question in a few sentences, from this entry of Python's documentation:\n\n"
 CHARACTERS_PER_TOKEN = 2
 
 
@@ -18,8 +18,8 @@ CHARACTERS_PER_TOKEN = 2
 async def ask(request: Request, index: Index, slug: str, user: CurrentUser, answers: Answers) -> Response:
     entry = EntryRead.of(await index.get(slug))
     form = await read_form(request, QuestionForm)
-    system = RULES + entry.text[: CHARACTERS_PER_TOKEN * answers.llm.context_budget]
-    answer = await ask_by_form(answers, form, system=system, owner_id=user.id, topic=topic_of(slug))
+    system = INSTRUCTIONS + entry.text[: CHARACTERS_PER_TOKEN * answers.llm.context_budget]
+    answer = await ask_by_form(answers, form, system=system, owner_id=user.id, topic=answer_topic(slug))
     if answer is None:
         return await show_entry(request, entry, slug, user, answers, form)
     return await show_answer(request, answer, entry.url)
@@ -29,9 +29,9 @@ async def show_entry(
     request: Request, entry: EntryRead, slug: str, user: User | None, answers: AnswerManager, form: Form[QuestionForm]
 ) -> Response:
     """Render an entry with the answer to the user's last question about it."""
-    answer = await answers.newest(topic_of(slug), user.id) if user else None
+    answer = await answers.newest(answer_topic(slug), user.id) if user else None
     return templates.render(request, "pydocs/entry.html", {"entry": entry, "answer": answer, "form": form}, form.status)
 
 
-def topic_of(slug: str) -> str:
+def answer_topic(slug: str) -> str:
     return f"pydocs:{slug[:400]}"

@@ -1,4 +1,4 @@
-"""Tools for language models, also used for retrieval before models that cannot call tools."""
+"""Tools for language models. A model that cannot call tools gets the search results as context."""
 
 from collections.abc import Sequence
 

@@ -12,7 +12,7 @@ HEADING = re.compile(r"([^\n]+)\n([-=*~^\"])\2{2,}\s*")
 PREFORMATTED = re.compile(r"^(?:\s|>>>|[-+*] |-{2}|[=|#]|\d+[.)])", re.MULTILINE)
 
 
-def piece_of(doc: str, slug: str, name: str, kind: Kind, **more: str) -> Piece:
+def create_piece(doc: str, slug: str, name: str, kind: Kind, **more: str) -> Piece:
     return Piece(slug, name, kind, body=to_html(doc), title=first_line(doc, name), text=doc, **more)
 
 
@@ -32,6 +32,6 @@ def to_html(doc: str) -> str:
 
 def first_line(doc: str, name: str) -> str:
     """Return the first line, without the signature at the start of docstrings of C functions."""
-    last = name.rpartition(".")[2]
+    short_name = name.rpartition(".")[2]
     lines = (line.strip() for line in doc.splitlines())
-    return next((line for line in lines if line and not line.startswith(f"{last}(")), "")[:200]
+    return next((line for line in lines if line and not line.startswith(f"{short_name}(")), "")[:200]

@@ -1,4 +1,6 @@
-"""Program that describes modules of the standard library. It is run by `python.py` and must not import the application.
+"""Program that describes modules of the standard library. `python.py` runs it as a separate process.
+
+It must not import the application.
 
 Modules may print, hang or crash when they are imported. The arguments are a timeout per module in seconds and names of
 modules. For each module, it writes one line of JSON: a list of objects, or the reason why it failed.
@@ -20,68 +22,68 @@ ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 DESCRIPTORS = types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType
 ROUTINES = types.FunctionType, types.BuiltinFunctionType, *DESCRIPTORS
 
-seen: set[tuple[int, str]] = set()
+described: set[tuple[int, str]] = set()
 classes: set[type] = set()
 
 
-def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
-    for label in public(module):
+def describe_members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
+    for label in public_names(module):
         value = getattr(module, label, None)
-        borrowed = name == "builtins" and not defines(module, value)  # such as open, which is also in io
-        if isinstance(value, types.ModuleType) or (not borrowed and is_duplicate(value, label)):
+        is_reexported = name == "builtins" and not defines(module, value)  # such as open, which is also in io
+        if isinstance(value, types.ModuleType) or (not is_reexported and is_duplicate(value, label)):
             continue
-        full = label if name == "builtins" else f"{name}.{label}"
+        path = label if name == "builtins" else f"{name}.{label}"
         if inspect.isclass(value):
-            yield from describe_class(value, full, name)
+            yield from describe_class(value, path, name)
         elif inspect.isroutine(value) or hasattr(value, "__wrapped__"):
-            yield entry(full, "function", name, documentation(value), signature_of(value, label))
+            yield entry(path, "function", name, documentation(value), signature_of(value, label))
         else:
-            yield entry(full, "data", name, type_and_value(value))
+            yield entry(path, "data", name, type_and_value(value))
 
 
-def public(module: types.ModuleType) -> list[str]:
+def public_names(module: types.ModuleType) -> list[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
     candidates = ((label, value) for label, value in vars(module).items() if label[:1] != "_")
-    has_borrowed = module.__name__ == "builtins"  # such as open of io
+    has_reexports = module.__name__ == "builtins"  # such as open of io
     return sorted(
-        label for label, value in candidates if defines(module, value) or (has_borrowed and inspect.isroutine(value))
+        label for label, value in candidates if defines(module, value) or (has_reexports and inspect.isroutine(value))
     )
 
 
 def defines(module: types.ModuleType, value: object) -> bool:
     """Return True if the value is defined in the module, not only imported."""
-    home = getattr(value, "__module__", None)
-    return not isinstance(home, str) or home in (module.__name__, f"_{module.__name__}", "builtins")
+    origin = getattr(value, "__module__", None)
+    return not isinstance(origin, str) or origin in (module.__name__, f"_{module.__name__}", "builtins")
 
 
 def is_duplicate(value: object, label: str) -> bool:
     """Return True if a package that re-exports the value has already been described."""
     if not callable(value):
         return False
-    before = len(seen)
-    seen.add((id(value), label))
-    return len(seen) == before
+    count_before = len(described)
+    described.add((id(value), label))
+    return len(described) == count_before
 
 
-def describe_class(cls: type, full: str, parent: str) -> Iterator[dict[str, str]]:
+def describe_class(cls: type, path: str, parent: str) -> Iterator[dict[str, str]]:
     kind = "exception" if issubclass(cls, BaseException) else "class"
-    yield entry(full, kind, parent, documentation(cls), signature_of(cls, cls.__name__))
+    yield entry(path, kind, parent, documentation(cls), signature_of(cls, cls.__name__))
     if cls not in classes:  # list the members only once for aliases
         classes.add(cls)
-        yield from (member(label, value, cls, full) for label, value in sorted(vars(cls).items()) if label[0] != "_")
+        yield from (member(label, value, cls, path) for label, value in sorted(vars(cls).items()) if label[0] != "_")
 
 
 def member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
-    full = f"{parent}.{label}"
-    inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-    if isinstance(inner, ROUTINES):
-        bound = inspect.getattr_static(cls, label) if isinstance(value, types.ClassMethodDescriptorType) else inner
-        return entry(full, "method", parent, documentation(inner), signature_of(bound, label))
+    path = f"{parent}.{label}"
+    function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+    if isinstance(function, ROUTINES):
+        bound = inspect.getattr_static(cls, label) if isinstance(value, types.ClassMethodDescriptorType) else function
+        return entry(path, "method", parent, documentation(function), signature_of(bound, label))
     if inspect.isdatadescriptor(value):
-        return entry(full, "property", parent, documentation(value))
-    return entry(full, "attribute", parent, "" if isinstance(value, enum.Enum) else type_and_value(value))
+        return entry(path, "property", parent, documentation(value))
+    return entry(path, "attribute", parent, "" if isinstance(value, enum.Enum) else type_and_value(value))
 
 
 def type_and_value(value: object) -> str:
@@ -99,8 +101,8 @@ def signature_of(value: Any, label: str) -> str:
     try:
         return label + ADDRESS.sub("", str(inspect.signature(value)))
     except Exception:  # noqa: BLE001 - may evaluate annotations
-        first = documentation(value).partition("\n")[0]
-        return first.partition(" -> ")[0] if first.startswith(f"{label}(") else ""
+        first_line = documentation(value).partition("\n")[0]
+        return first_line.partition(" -> ")[0] if first_line.startswith(f"{label}(") else ""
 
 
 def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str = "") -> dict[str, str]:
@@ -111,7 +113,7 @@ def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str 
 def describe_module(name: str) -> list[dict[str, str]] | str:
     try:
         module = importlib.import_module(name)
-        return [entry(name, "module", doc=documentation(module)), *members(module, name)]
+        return [entry(name, "module", doc=documentation(module)), *describe_members(module, name)]
     except ImportError:
         return []  # a module for another system
     except BaseException as error:  # noqa: BLE001 - continue with the next module, whatever this one raises

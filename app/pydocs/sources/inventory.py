@@ -40,27 +40,27 @@ def read_inventory(folder: Path) -> Inventory:
     """Read the inventory of a folder.
 
     Raises:
-        OperatorError: It is missing or invalid.
+        OperatorError: The inventory is missing or invalid.
     """
     path = folder / "objects.inv"
     try:
-        head = path.read_bytes().split(b"\n", 4)
+        lines = path.read_bytes().split(b"\n", 4)
     except OSError as error:
         advice = "Pass the folder of HTML pages built by Sphinx."
         raise OperatorError(f"{path} cannot be read ({error.strerror}). {advice}") from error
-    if len(head) < 5 or head[0].strip() != HEADER:
+    if len(lines) < 5 or lines[0].strip() != HEADER:
         raise OperatorError(f"{path} is not a Sphinx inventory of version 2. Build the pages again.")
-    project_and_version = [line.decode(errors="replace").partition(":")[2].strip()[:100] for line in head[1:3]]
+    project_and_version = [line.decode(errors="replace").partition(":")[2].strip()[:100] for line in lines[1:3]]
     inventory = Inventory(" ".join(project_and_version).strip())
-    for line in _unpacked(head[4], path).splitlines():
+    for line in _decompress(lines[4], path).splitlines():
         inventory.add(line)
     return inventory
 
 
-def _unpacked(packed: bytes, path: Path) -> str:
-    unpacker = zlib.decompressobj()
+def _decompress(compressed: bytes, path: Path) -> str:
+    decompressor = zlib.decompressobj()
     with suppress(zlib.error):
-        content = unpacker.decompress(packed, MAX_INVENTORY_BYTES)
-        if unpacker.eof:
+        content = decompressor.decompress(compressed, MAX_INVENTORY_BYTES)
+        if decompressor.eof:
             return content.decode(errors="replace")
     raise OperatorError(f"{path} is damaged, or larger than {MAX_INVENTORY_BYTES >> 20} MiB. Build the pages again.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydoc import Helper
 
 from app.pydocs.documents import Piece
-from app.pydocs.sources.docstrings import piece_of
+from app.pydocs.sources.docstrings import create_piece
 
 try:
     from pydoc_data.topics import topics
@@ -17,33 +17,33 @@ except ImportError:  # some distributions omit it
 SOURCE = "the language reference"
 UNDERLINE = re.compile(r"\A[*=]{3,}\n")
 SECTION = re.compile(r"\n\n\n(?=[^\n]+\n=+\n)")
-WITHIN = {"match": ("compound", 'The "match" statement'), "case": ("compound", 'The "match" statement')}
+KEYWORD_SECTIONS = {"match": ("compound", 'The "match" statement'), "case": ("compound", 'The "match" statement')}
 """Topics and headings of keywords that help() does not have."""
 
 
 def language_pieces() -> Iterator[Piece]:
-    for word in [*keyword.kwlist, *WITHIN]:
-        if text := text_of(word):
-            title, body = halves(text)
-            yield replace(piece_of(body, f"keyword/{word}", word, "keyword", source=SOURCE), title=title)
+    for name in [*keyword.kwlist, *KEYWORD_SECTIONS]:
+        if text := keyword_text(name):
+            title, body = split_heading(text)
+            yield replace(create_piece(body, f"keyword/{name}", name, "keyword", source=SOURCE), title=title)
     for label, text in topics.items():
         if not keyword.iskeyword(label):
-            title, body = halves(text)
-            yield piece_of(body, f"topic/{label}", title, "topic", source=SOURCE)
+            title, body = split_heading(text)
+            yield create_piece(body, f"topic/{label}", title, "topic", source=SOURCE)
 
 
-def text_of(word: str) -> str:
+def keyword_text(name: str) -> str:
     """Return the text about a keyword; empty for None, True and False."""
-    if word in WITHIN:
-        label, title = WITHIN[word]
+    if name in KEYWORD_SECTIONS:
+        label, title = KEYWORD_SECTIONS[name]
         return next((part for part in SECTION.split(topics.get(label, "")) if part.startswith(title)), "")
-    target: str | tuple[str, ...] = word
+    target: str | tuple[str, ...] = name
     while isinstance(target, str) and target:  # follow references, such as elif to if, and `and` to BOOLEAN
         target = Helper.keywords.get(target) or Helper.topics.get(target) or ""
     return topics.get(target[0], "") if target else ""
 
 
-def halves(text: str) -> tuple[str, str]:
+def split_heading(text: str) -> tuple[str, str]:
     """Return the heading and the text below it."""
     title, _, body = text.strip().partition("\n")
     return title.replace('"', "").strip(), UNDERLINE.sub("", body)

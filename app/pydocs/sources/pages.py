@@ -1,4 +1,7 @@
-"""Split of a Sphinx page into sections and object descriptions (`<dl class="py function">`), without nested parts."""
+"""Split a Sphinx page into sections and object descriptions (`<dl class="py function">`).
+
+Each part excludes the parts nested in it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +31,7 @@ class Part:
 
 @dataclass
 class PartReader:
-    address: Callable[[str], str]
+    rewrite_link: Callable[[str], str]
     """Returns the new address of a link; an empty string removes the link."""
     parts: list[Part] = field(default_factory=list)
 
@@ -36,49 +39,49 @@ class PartReader:
         """Add the children of an element to its part and to new parts."""
         for child in element.children:
             if not isinstance(child, str):
-                self._read(child, part)
+                self._read_element(child, part)
             elif part:
                 part.body.append(escape(child, quote=False))
                 part.text.append(child)
 
-    def _read(self, element: HtmlElement, part: Part | None) -> None:
+    def _read_element(self, element: HtmlElement, part: Part | None) -> None:
         if is_silent(element):
             return
         if element.tag == "section" or (element.tag == "div" and "section" in element.classes):
-            self.read(element, self._begin(element, "section", part))
-        elif group := group_of(element):
+            self.read(element, self._add_part(element, "section", part))
+        elif group := description_group(element):
             self._read_descriptions(element, group, part)
         elif element.tag in HEADINGS and part and part.group == "section" and not part.titles:
-            part.titles.append(title_of(element))
+            part.titles.append(title_text(element))
         elif part is None or element.tag == "span":  # syntax highlighting
             self.read(element, part)
         else:
-            part.body.append(self._opening(element))
+            part.body.append(self._opening_tag(element))
             self.read(element, part)
             part.body.append("" if element.is_void else f"</{element.tag}>")
 
-    def _read_descriptions(self, described: HtmlElement, group: str, around: Part | None) -> None:
+    def _read_descriptions(self, description_list: HtmlElement, group: str, outer_part: Part | None) -> None:
         part: Part | None = None
-        for child in described.children:
+        for child in description_list.children:
             if isinstance(child, str):
                 continue
             if child.tag != "dt":
-                self.read(child, part or around)
+                self.read(child, part or outer_part)
                 continue
             anchor = child.attributes.get("id", "")
             if part and (group != "term" or not part.text):  # another signature of the same object
                 part.anchors += [anchor] if anchor else []
             elif anchor or part:
-                part = self._begin(child, group, around)
+                part = self._add_part(child, group, outer_part)
             if part:
-                part.titles.append(title_of(child))
+                part.titles.append(title_text(child))
 
-    def _begin(self, element: HtmlElement, group: str, around: Part | None) -> Part:
-        self.parts.append(Part(element.attributes.get("id", ""), group, around))
+    def _add_part(self, element: HtmlElement, group: str, outer_part: Part | None) -> Part:
+        self.parts.append(Part(element.attributes.get("id", ""), group, outer_part))
         return self.parts[-1]
 
-    def _opening(self, element: HtmlElement) -> str:
-        attributes = element.attributes | {"href": self.address(element.attributes.get("href", ""))}
+    def _opening_tag(self, element: HtmlElement) -> str:
+        attributes = element.attributes | {"href": self.rewrite_link(element.attributes.get("href", ""))}
         return (
             f"<{element.tag}"
             + "".join(f' {name}="{escape(value)}"' for name, value in attributes.items() if value)
@@ -86,8 +89,8 @@ class PartReader:
         )
 
 
-def group_of(element: HtmlElement) -> str:
-    """What a list describes: `py function`, `term`; nothing if it is a list like others."""
+def description_group(element: HtmlElement) -> str:
+    """Return what a description list describes, such as `py function` or `term`, or "" for other lists."""
     classes = element.attributes.get("class", "").split()
     if element.tag != "dl" or "simple" in classes:
         return ""
@@ -98,19 +101,19 @@ def is_silent(element: HtmlElement) -> bool:
     return element.is_silent or not SILENT_CLASSES.isdisjoint(element.classes)
 
 
-def title_of(child: HtmlElement | str) -> str:
+def title_text(child: HtmlElement | str) -> str:
     if isinstance(child, str):
         return child
-    return "" if is_silent(child) else "".join(map(title_of, child.children))
+    return "" if is_silent(child) else "".join(map(title_text, child.children))
 
 
-def read_parts(page: str, address: Callable[[str], str]) -> list[Part]:
+def read_parts(page: str, rewrite_link: Callable[[str], str]) -> list[Part]:
     """Return the parts of a page in order.
 
     Raises:
         ValueError: The markup is invalid or nested too deeply.
     """
-    reader = PartReader(address)
+    reader = PartReader(rewrite_link)
     try:
         reader.read(parse_main(page), None)
     except RecursionError as error:

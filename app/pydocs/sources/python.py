@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.pydocs.documents import Piece
-from app.pydocs.sources.docstrings import piece_of
+from app.pydocs.sources.docstrings import create_piece
 from app.pydocs.sources.language import language_pieces
 from opportune.search import Batch
 
@@ -45,7 +45,7 @@ class PythonSource:
         if queue and queue[0].name == LANGUAGE:
             yield queue.popleft(), list(language_pieces()) or "this Python does not include it"
         while queue:
-            yield from describe(queue)
+            yield from describe_modules(queue)
 
 
 def is_public(name: str) -> bool:
@@ -60,7 +60,7 @@ def submodules(package: str) -> Iterator[str]:
             yield ".".join(names)
 
 
-def describe(queue: deque[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
+def describe_modules(queue: deque[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
     """Describe modules in a process until one of them ends it. Closing the generator kills the process."""
     command = [sys.executable, "-I", "-W", "ignore", "-X", "utf8", str(INSPECTING), str(MODULE_TIMEOUT_SECONDS)]
     command += [batch.name for batch in queue]
@@ -85,4 +85,4 @@ def pieces(result: list[dict[str, Any]] | str) -> list[Piece] | str:
         return result
     for entry in result[1:]:
         entry["module"] = result[0]["name"]
-    return [piece_of(slug=entry["name"], **entry) for entry in result]
+    return [create_piece(slug=entry["name"], **entry) for entry in result]

@@ -61,16 +61,16 @@ class SphinxSource:
         listed = self.inventory.pages or [
             path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.html")
         ]
-        inside = {page for page in listed if page.endswith(".html") and not NO_TEXT.fullmatch(page)}
-        if not inside:
+        pages = {page for page in listed if page.endswith(".html") and not NO_TEXT.fullmatch(page)}
+        if not pages:
             raise OperatorError(f"{self.folder} has no HTML pages. Pass the output folder of `sphinx-build -b html`.")
-        return [Batch(page, self._mark(page)) for page in sorted(inside)]
+        return [Batch(page, self._page_version(page)) for page in sorted(pages)]
 
     def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
         for batch in batches:
             yield batch, self._page(batch.name)
 
-    def _mark(self, page: str) -> str:
+    def _page_version(self, page: str) -> str:
         with suppress(OSError, ValueError):
             status = (self.folder / page).stat()
             return f"{self.title} {status.st_mtime_ns} {status.st_size}"
@@ -95,7 +95,7 @@ class PageReader:
 
     page: str
     inventory: Inventory
-    first: str = ""
+    first_anchor: str = ""
     """Anchor of the page."""
     module: str = ""
 
@@ -105,8 +105,8 @@ class PageReader:
         Raises:
             ValueError: The markup is invalid.
         """
-        parts = read_parts(text, self._address)
-        self.first = parts[0].anchor if parts else ""
+        parts = read_parts(text, self._rewrite_link)
+        self.first_anchor = parts[0].anchor if parts else ""
         return [piece for part in parts for piece in self._pieces(part) if part.anchor or part.parent is None]
 
     def _pieces(self, part: Part) -> Iterator[Piece]:
@@ -114,8 +114,8 @@ class PageReader:
         headings = [" ".join(title.split()) for title in part.titles or [""]]
         body = CLEANER.clean("".join(part.body)[:MAX_BODY_LENGTH]).strip()
         for number, anchor in enumerate([part.anchor, *part.anchors]):
-            of_alias = headings[number : number + 1] or headings[-1:]
-            yield self._piece(part, anchor, "\n".join(of_alias if part.anchors else headings), body)
+            alias_headings = headings[number : number + 1] or headings[-1:]
+            yield self._piece(part, anchor, "\n".join(alias_headings if part.anchors else headings), body)
 
     def _piece(self, part: Part, anchor: str, heading: str, body: str) -> Piece:
         name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
@@ -136,14 +136,14 @@ class PageReader:
             return ""
         if not piece.is_dotted:
             return self.module or self.page.removesuffix(".html")
-        above = (piece.name.rsplit(".", cut)[0] for cut in range(1, piece.name.count(".") + 1))
-        return next((name for name in above if name in self.inventory.modules), "")
+        parent_names = (piece.name.rsplit(".", cut)[0] for cut in range(1, piece.name.count(".") + 1))
+        return next((name for name in parent_names if name in self.inventory.modules), "")
 
     def _slug(self, anchor: str) -> str:
-        named = slug(self.page, anchor, self.inventory)
-        return self.page if anchor in ("", self.first) and "#" in named else named
+        entry_slug = slug(self.page, anchor, self.inventory)
+        return self.page if anchor in ("", self.first_anchor) and "#" in entry_slug else entry_slug
 
-    def _address(self, href: str) -> str:
+    def _rewrite_link(self, href: str) -> str:
         """Return the address of the entry for a link; an empty string for links to remove."""
         if href.startswith(("http://", "https://")):
             return href
@@ -156,7 +156,6 @@ class PageReader:
 
 def slug(page: str, anchor: str, inventory: Inventory) -> str:
     """Return the name of a Python symbol, or the address of anything else."""
-
-    place = f"{page}#{anchor}" if anchor else page
-    name, role = inventory.symbols.get(place, ("", ""))
-    return name if role.startswith("py:") else place
+    address = f"{page}#{anchor}" if anchor else page
+    name, role = inventory.symbols.get(address, ("", ""))
+    return name if role.startswith("py:") else address
