@@ -18,9 +18,9 @@ if sys.flags.safe_path:  # with `-P`, `-I` and PYTHONSAFEPATH, sys.path lacks th
 
 
 def main() -> int:
-    from opportune.cli.registry import asks_for_overview, show_overview  # noqa: PLC0415 - may hold conflict markers
+    from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - may hold conflict markers
 
-    if asks_for_overview(sys.argv[1:]):  # needs no packages
+    if is_overview_request(sys.argv[1:]):  # needs no packages
         return show_overview()
     if sys.argv[1:2] == ["startproject"]:  # needs no packages either
         from opportune.cli.project.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely needed

@@ -20,42 +20,42 @@ if TYPE_CHECKING:
 
 
 def call(name: str, arguments: Sequence[object], settings: Settings | None, options: Mapping[str, Any]) -> str:
-    words = [name, *map(str, arguments)]
+    command_line = [name, *map(str, arguments)]
     if options and (name in MODULES or name in command_files()):
-        words += options_as_words(find_command(words), options)
+        command_line += option_arguments(find_command(command_line), options)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return run_captured(words, settings)
+        return run_captured(command_line, settings)
     # Commands start an event loop, and a thread cannot run two of them.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(copy_context().run, run_captured, words, settings).result()
+        return pool.submit(copy_context().run, run_captured, command_line, settings).result()
 
 
-def find_command(words: Sequence[str]) -> "Command":
-    """Return the command or subcommand that these words start with."""
-    command = load(words[0])
-    for word in words[1:]:
+def find_command(command_line: Sequence[str]) -> "Command":
+    """Return the command or subcommand at the start of a command line."""
+    command = load(command_line[0])
+    for word in command_line[1:]:
         command = getattr(command, "commands", {}).get(word, command)
     return command
 
 
-def options_as_words(command: "Command", options: Mapping[str, Any]) -> Iterator[str]:
+def option_arguments(command: "Command", options: Mapping[str, Any]) -> Iterator[str]:
     names = {name: option for option in command.params for name in python_names(option)}
     for name, value in options.items():
         if name not in names:
             raise TypeError(f"{command.name} has no option {name!r}.{did_you_mean(name, names)}")
-        yield from option_as_words(names[name], value)
+        yield from arguments_for_option(names[name], value)
 
 
 def python_names(option: "Parameter") -> set[str]:
-    """Return the Python names of an option: `dry_run` for --dry-run, and the name of its parameter."""
+    """Return the Python names of an option: `dry_run` for --dry-run, and its parameter's name. Arguments have none."""
     if option.param_type_name != "option":
         return set()
-    return {option.name or "", *(word.lstrip("-").replace("-", "_") for word in option.opts)}
+    return {option.name or "", *(name.lstrip("-").replace("-", "_") for name in option.opts)}
 
 
-def option_as_words(option: "Parameter", value: Any) -> Iterator[str]:
+def arguments_for_option(option: "Parameter", value: Any) -> Iterator[str]:
     if isinstance(value, bool) and getattr(option, "is_flag", False):
         yield from (option.opts if value else option.secondary_opts)[:1]
     elif value is not None:
@@ -63,17 +63,18 @@ def option_as_words(option: "Parameter", value: Any) -> Iterator[str]:
             yield from (option.opts[0], str(item))
 
 
-def run_captured(words: list[str], settings: Settings | None) -> str:
+def run_captured(command_line: list[str], settings: Settings | None) -> str:
     """Run a command in this thread and return its output.
 
     Raises:
-        CommandError: the command failed. The error has its output.
+        CommandError: the command failed. The error contains the output.
     """
     output = BytesIO()
-    stream = TextIOWrapper(output, encoding="utf-8", write_through=True)  # some commands write bytes
+    # StringIO has no `buffer`, to which some commands write bytes.
+    stream = TextIOWrapper(output, encoding="utf-8", write_through=True)
     with redirect_stdout(stream), forbid_exec(), using_settings(settings) if settings else nullcontext():
-        code, line = run(words)
+        code, message = run(command_line)
     text = output.getvalue().decode()
     if code:
-        raise CommandError(line or f"{words[0]} failed with exit code {code}.", code, text)
+        raise CommandError(message or f"{command_line[0]} failed with exit code {code}.", code, text)
     return text

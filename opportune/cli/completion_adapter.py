@@ -1,7 +1,7 @@
 """Shell completion after `python3 oppman.py`.
 
-Typer's scripts complete only after `oppman.py`, and in zsh only if it is on the PATH. They remain in use if a release
-of Typer no longer has this private dictionary.
+Typer's own scripts complete only after `oppman.py`, and in zsh only if it is on the PATH. They are used if a release of
+Typer no longer has its private dictionary of scripts.
 """
 
 BASH = r"""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 
 def commands_in(feature: str, file: str) -> dict[str, str]:
-    """Return the help line of each command by its name: the file's first line, or the docstring of each subcommand."""
+    """Return the one-line helps by command: the first line of the file, or of each subcommand's docstring."""
     module = _parse(file)
     subcommands = {f"{feature} {name}": _first_line(node) for name, node in _subcommands(module)}
     return subcommands or {feature: _first_line(module)}

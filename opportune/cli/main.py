@@ -5,8 +5,8 @@ subcommands. The module docstring is the help of the command, and its first line
 import anything at the top, because it is imported only for this command. Optional `CONTEXT_SETTINGS` go to Typer. A
 command fails with `OperatorError`, or sets another exit code with `raise typer.Exit(code)`. It prints with `output.py`.
 
-The `commands.py` of a feature has the same form and defines a command with the name of the feature. A docstring of the
-function replaces that of the module.
+The `commands.py` of a feature has the same form and defines a command with the name of the feature. If the function has
+a docstring, it replaces the module's as the help.
 """
 
 import errno
@@ -49,13 +49,13 @@ if TYPE_CHECKING:  # private modules of Typer, needed only for types
     from typer._click import Command, Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
 
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 MAX_HELP_COLUMNS = 120
 """Maximum width of the help."""
 
 
 class Commands(TyperGroup):
-    """Group of all commands that loads only the called command."""
+    """Group of all commands. Only the module of the called command is imported."""
 
     def list_commands(self, ctx: "Context") -> list[str]:
         return [*MODULES, *command_files()]
@@ -75,8 +75,8 @@ class Commands(TyperGroup):
 
     def shell_complete(self, ctx: "Context", incomplete: str) -> "list[CompletionItem]":
         """Complete the name of a command without loading any."""
-        helps = dict.fromkeys(command_files(), "") | {name: help_line(name) for name in MODULES}
-        commands = [TyperCommand(name, help=line) for name, line in helps.items()]
+        help_lines = dict.fromkeys(command_files(), "") | {name: help_line(name) for name in MODULES}
+        commands = [TyperCommand(name, help=line) for name, line in help_lines.items()]
         return TyperGroup(commands=commands, params=self.params).shell_complete(ctx, incomplete)
 
 
@@ -97,26 +97,26 @@ def load(name: str) -> "Command":
     if name not in MODULES and (problem := next(repeated_commands(command_files()[name]), "")):
         raise OperatorError(f"{display_path(Path(command_files()[name]))}: {problem}")
     module = import_module(MODULES.get(name) or f"{PACKAGE}.{name}.commands")
-    holder = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
-    help_ = cleandoc(module.__doc__ or "")
+    help_text = cleandoc(module.__doc__ or "")
     if isinstance(module.command, typer.Typer):
-        # A missing subcommand is wrong usage, which is one line.
-        holder.add_typer(module.command, name=name, help=help_, no_args_is_help=False)
-        command = typer.main.get_group(holder).commands[name]
+        # Without this option, a missing subcommand prints the whole help instead of one line.
+        app.add_typer(module.command, name=name, help=help_text, no_args_is_help=False)
+        command = typer.main.get_group(app).commands[name]
     else:
-        holder.command(name, context_settings=settings, help=module.command.__doc__ or help_)(module.command)
-        command = typer.main.get_command(holder)
+        app.command(name, context_settings=settings, help=module.command.__doc__ or help_text)(module.command)
+        command = typer.main.get_command(app)
     if not settings:  # other programs such as pytest define these options themselves
         add_common_options(command)
     return command
 
 
 def add_common_options(command: "Command") -> None:
-    holder = typer.Typer(add_completion=False)
-    holder.command()(common_options)
-    for option in typer.main.get_command(holder).params:
-        if not {word for param in command.params for word in param.opts} & set(option.opts):
+    app = typer.Typer(add_completion=False)
+    app.command()(common_options)
+    for option in typer.main.get_command(app).params:
+        if not {name for param in command.params for name in param.opts} & set(option.opts):
             command.params.append(option)
     for subcommand in getattr(command, "commands", {}).values():
         add_common_options(subcommand)
@@ -136,28 +136,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "help":  # as in Django
         arguments = [*arguments[1:], "--help"]
     try:
-        code, line = (print_version(), "") if arguments == ["--version"] else run(arguments)
+        code, message = (print_version(), "") if arguments == ["--version"] else run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return handle_broken_pipe()
     except Exception as error:  # noqa: BLE001 - the last place that can report it
-        return unexpected(error)
-    return print_error(line, code) if line else code
+        return report_unexpected_error(error)
+    return print_error(message, code) if message else code
 
 
-def run(words: list[str]) -> tuple[int, str]:
-    """Run a command. Return its exit code and the error message."""
-    output.begin()
+def run(arguments: list[str]) -> tuple[int, str]:
+    """Run a command and return its exit code and error message."""
+    output.set_level()
     try:
-        code = command_group().main(words, prog_name=PROGRAM, standalone_mode=False)
+        code = command_group().main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except OperatorError as error:
         return 1, error.with_advice
     except typer.TyperException as error:
-        return error.exit_code, usage(error, words)
+        return error.exit_code, usage_message(error, arguments)
     except typer.Abort as error:
-        return reason_of_abort(error)
+        return abort_result(error)
     return (code if isinstance(code, int) else 0), ""
 
 
@@ -173,46 +173,46 @@ def print_error(message: str, code: int) -> int:
     return code
 
 
-def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
+def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
     ctx: Context | None = getattr(error, "ctx", None)
-    # The error has no context if an option has no value.
-    names = [word for word in arguments[:1] if word in MODULES or word in command_files()]
+    # Typer sets no context if the value of an option is missing.
+    names = [name for name in arguments[:1] if name in MODULES or name in command_files()]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *names])
-    message = refusal(error) or unknown_option(error) or error.format_message().removeprefix("Invalid value: ")
-    return wrong_usage(path, message)
+    message = validation_message(error) or unknown_option_message(error)
+    return wrong_usage(path, message or error.format_message().removeprefix("Invalid value: "))
 
 
-def unknown_option(error: typer.TyperException) -> str:
+def unknown_option_message(error: typer.TyperException) -> str:
     """Return the message about an unknown option, with a suggestion; empty for other errors."""
-    word: str | None = getattr(error, "option_name", None)
+    option: str | None = getattr(error, "option_name", None)
     ctx: Context | None = getattr(error, "ctx", None)
-    if not word or not ctx or not hasattr(error, "possibilities"):
+    if not option or not ctx or not hasattr(error, "possibilities"):
         return ""
     params = ctx.command.get_params(ctx)
-    return no_such_option(word, [option for param in params for option in [*param.opts, *param.secondary_opts]])
+    return no_such_option(option, [name for param in params for name in [*param.opts, *param.secondary_opts]])
 
 
-def refusal(error: BaseException) -> str:
-    """Return the message about a value that Pydantic refused; empty for other errors."""
+def validation_message(error: BaseException) -> str:
+    """Return the message about a value that fails Pydantic's validation; empty for other errors."""
     from pydantic import ValidationError  # noqa: PLC0415 - slow to import, only needed for errors
 
     if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):
         return ""
     details = error.__cause__.errors()[0]
-    if details["type"] == "value_error":  # raised by Typer, and includes the value
-        return f"{error.param.opts[0]}: {with_suggestion(details['msg'].removeprefix('Value error, '))}"
+    if details["type"] == "value_error":  # raised by Typer, with the value in the message
+        return f"{error.param.opts[0]}: {with_choice_suggestion(details['msg'].removeprefix('Value error, '))}"
     reason = "is not a whole number" if details["type"] == "int_parsing" else details["msg"].removeprefix("Input ")
     return f"{error.param.opts[0]}: {details['input']} {reason}"
 
 
-def with_suggestion(message: str) -> str:
+def with_choice_suggestion(message: str) -> str:
     """Add a suggestion to Typer's message `'x' is not one of 'a', 'b'.`."""
     value, *choices = re.findall(r"'([^']*)'", message) or [""]
     return f"{message}{did_you_mean(value, choices)}" if " is not one of " in message else message
 
 
-def reason_of_abort(error: BaseException) -> tuple[int, str]:
-    """Return exit code and message of an aborted command. Ctrl-C has no message."""
+def abort_result(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the message of an aborted command. The message is empty for Ctrl-C."""
     if isinstance(error.__context__, KeyboardInterrupt):
         return 130, ""
     if isinstance(error.__context__, EOFError):
@@ -220,26 +220,26 @@ def reason_of_abort(error: BaseException) -> tuple[int, str]:
     return 1, "Stopped."
 
 
-def unexpected(error: Exception) -> int:
+def report_unexpected_error(error: Exception) -> int:
     """Report an unexpected error in one line, with its traceback if -v or DEBUG is set."""
-    report(error)
+    report_to_sentry(error)
     if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
         return 1
     if isinstance(error, SyntaxError) and error.filename and first_marker(Path(error.filename)):
         return print_error(f"Conflict markers in {', '.join(conflicting_files(PROJECT))}. {ADVICE}", 1)
-    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return print_error(f"The disk of {error.filename or 'the output'} is full. Free some space and try again.", 1)
-    if isinstance(error, OSError) and error.errno in NOT_ALLOWED and error.filename:
+    if isinstance(error, OSError) and error.errno in PERMISSION_ERRORS and error.filename:
         return print_error(f"{error.filename}: {error.strerror}. Choose another path, or give this user access.", 1)
-    first_line = next(iter(words.splitlines()), "")
+    first_line = next(iter(text.splitlines()), "")
     description = f"{type(error).__name__}: {first_line} ({error_location(error)})"
     return print_error(f"Unexpected {description}. Add -v for the traceback.", 1)
 
 
-def report(error: Exception) -> None:
-    """Report the error to Sentry if SENTRY_DSN is set, for commands without a terminal, such as cron jobs."""
+def report_to_sentry(error: Exception) -> None:
+    """Report the error to Sentry if SENTRY_DSN is set, because the output of a cron job may not be read."""
     if not (os.environ.get("SENTRY_DSN") or env_file_value("SENTRY_DSN").strip()):
         return
     from opportune.config.settings import get_settings  # noqa: PLC0415 - only with Sentry

@@ -25,7 +25,7 @@ PIPED_WIDTH_CHARS = 100_000
 """Width of piped tables, so that each row is one line for `grep`."""
 BYTES = "bytes"
 """Unit of progress that is shown in kB or MB."""
-BAR_AFTER_SECONDS = 1.0
+BAR_DELAY_SECONDS = 1.0
 PLAIN_PROGRESS_SECONDS = 10.0
 """Interval of progress lines without a terminal."""
 
@@ -39,7 +39,7 @@ class Level(Enum):
 _level = Level.NORMAL
 
 
-def begin(level: Level = Level.NORMAL) -> None:
+def set_level(level: Level = Level.NORMAL) -> None:
     """Set the level of output, by default that of a command without options."""
     global _level  # noqa: PLW0603 - one level per process
     _level = level
@@ -48,13 +48,13 @@ def begin(level: Level = Level.NORMAL) -> None:
 def be_quiet(value: bool) -> None:
     """Handle `-q`."""
     if value:
-        begin(Level.QUIET)
+        set_level(Level.QUIET)
 
 
 def be_verbose(value: bool) -> None:
     """Handle `-v`."""
     if value:
-        begin(Level.VERBOSE)
+        set_level(Level.VERBOSE)
 
 
 def is_quiet() -> bool:
@@ -70,7 +70,7 @@ def say(line: str = "", end: str = "\n") -> None:
 
     Args:
         line: The message.
-        end: Text after it.
+        end: Text after the message.
     """
     if not is_quiet():
         print(line, end=end, flush=not end)
@@ -84,16 +84,16 @@ def detail(line: str) -> None:
 
 def warn(line: str) -> None:
     """Print a warning to standard error."""
-    sys.stdout.flush()  # keep the order if both go to one file
+    sys.stdout.flush()  # keeps the order if both streams go to one file
     print(styled(printable(line), "yellow", sys.stderr), file=sys.stderr)
 
 
 def print_json(data: object) -> None:
     """Print JSON. Dates are in ISO format, and other types are converted to text."""
-    print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=_text))
+    print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=_json_value))
 
 
-def _text(value: object) -> str:
+def _json_value(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
@@ -147,17 +147,17 @@ class Progress:
         self.started = self._printed_at = time.monotonic()
         self._bar: Bar | None = None
         self._lock = threading.Lock()
-        self._is_over = False
-        self._timer = threading.Timer(BAR_AFTER_SECONDS, self._show)
+        self._is_stopped = False
+        self._timer = threading.Timer(BAR_DELAY_SECONDS, self._show_bar)
         self._timer.daemon = True
 
     def __str__(self) -> str:
         counts = f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
-        seconds = self.seconds_left
+        seconds = self.remaining_seconds
         return f"{self.label}: {counts}" + ("" if seconds is None else f", about {seconds:.0f} s left")
 
     @property
-    def seconds_left(self) -> float | None:
+    def remaining_seconds(self) -> float | None:
         """Estimated remaining seconds; None if unknown."""
         if not (self.total and self.done):
             return None
@@ -195,16 +195,16 @@ class Progress:
     def stop(self) -> None:
         self._timer.cancel()
         with self._lock:
-            self._is_over = True
+            self._is_stopped = True
             if self._bar:
                 self._bar.stop()
 
-    def _show(self) -> None:
+    def _show_bar(self) -> None:
         """Draw the bar. Runs in a thread, because the task may block for a long time."""
         from rich import progress  # noqa: PLC0415 - slow to import, and not needed for short tasks
 
-        in_bytes = [progress.DownloadColumn()]
-        counts = in_bytes if self.unit == BYTES else [progress.MofNCompleteColumn(), progress.TextColumn(self.unit)]
+        byte_counts = [progress.DownloadColumn()]
+        counts = byte_counts if self.unit == BYTES else [progress.MofNCompleteColumn(), progress.TextColumn(self.unit)]
         bar = progress.Progress(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=None),
@@ -216,7 +216,7 @@ class Progress:
             transient=True,
         )
         with self._lock:
-            if not self._is_over:
+            if not self._is_stopped:
                 bar.add_task(self.label, total=self.total, completed=self.done)
                 bar.start()
                 self._bar = bar
@@ -244,6 +244,6 @@ def progress(label: str, total: int | None = None, unit: str = "") -> Iterator[P
 
 @contextmanager
 def show_work_progress() -> Iterator[None]:
-    """Show the progress that framework code in the block reports, such as that of a backup."""
+    """Show the progress that framework code reports in the block, for example during a backup."""
     with watched_by(progress):
         yield

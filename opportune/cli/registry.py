@@ -44,14 +44,14 @@ OPTIONS = {
     "--version": "Print the version of the framework.",
     "--install-completion": "Install completion of commands and options with Tab.",
     "--show-completion": "Print the completion script.",
-    "-h, --help": "Print this help, or that of a command.",
+    "-h, --help": "Print this help, or the help of a command.",
 }
-COMPLETING = "_OPPMAN.PY_COMPLETE"
+COMPLETION_VARIABLE = "_OPPMAN.PY_COMPLETE"
 """Environment variable set by a shell that requests completions. Such a call has no arguments."""
 
 
-def asks_for_overview(arguments: list[str]) -> bool:
-    return arguments in ([], ["-h"], ["--help"], ["help"]) and COMPLETING not in os.environ
+def is_overview_request(arguments: list[str]) -> bool:
+    return arguments in ([], ["-h"], ["--help"], ["help"]) and COMPLETION_VARIABLE not in os.environ
 
 
 def show_overview() -> int:
@@ -72,31 +72,31 @@ def overview() -> "Iterator[str]":
     families = {family: {name: help_line(name) for name in names} for family, names in COMMANDS.items()}
     sections = {**families, **features, "Options": OPTIONS}
     width = max(len(name) for section in sections.values() for name in section)
-    room = max(columns() - width - 4, 20) if columns() else 0
+    text_width = max(columns() - width - 4, 20) if columns() else 0
     for heading, entries in sections.items():
         yield ""
         yield styled(f"{heading}:", "bold")
         for name, text in entries.items():
-            first, *others = fold(text, room)
-            yield f"  {styled(name, 'cyan')}{' ' * (width - len(name))}  {first}".rstrip()
-            yield from (f"{' ' * (width + 4)}{line}" for line in others)
+            first_line, *other_lines = fold(text, text_width)
+            yield f"  {styled(name, 'cyan')}{' ' * (width - len(name))}  {first_line}".rstrip()
+            yield from (f"{' ' * (width + 4)}{line}" for line in other_lines)
 
 
 def help_line(name: str) -> str:
-    """Return the help of a command, the first line of its file, without importing it."""
+    """Return the one-line help of a command: the first line of its file, which is not imported."""
     path = MODULES[name].removeprefix("opportune.cli.").replace(".", "/") + ".py"
     source = get_data("opportune.cli", path) or b""
     return source.decode().partition("\n")[0].strip('"')
 
 
 def handle_broken_pipe() -> int:
-    """Discard further output, so that Python reports no error when it exits. Return the exit code."""
+    """Discard further output, so that Python reports no error when it exits, and return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 
 def feature_commands() -> dict[str, dict[str, str]]:
-    """Return the help lines of the features' commands, by feature, without importing any."""
+    """Return the one-line helps of the features' commands, by feature, without importing them."""
     files = command_files()
     if not files:
         return {}
@@ -106,13 +106,13 @@ def feature_commands() -> dict[str, dict[str, str]]:
 
 
 def command_files() -> dict[str, str]:
-    """Return the `commands.py` of the features that have one, by feature."""
+    """Return the paths of the features' `commands.py`, by feature."""
     folder = features_folder()
     files = {name: os.path.join(folder, name, "commands.py") for name in sorted(os.listdir(folder))} if folder else {}
     return {name: file for name, file in files.items() if name not in MODULES and os.path.isfile(file)}
 
 
 def features_folder() -> str:
-    """Return the folder of the project's features; empty without one."""
+    """Return the folder of the project's features; empty outside of a project."""
     spec = PathFinder.find_spec(os.environ.get("OPPORTUNE_PROJECT", "app"))
     return next(iter(spec.submodule_search_locations or ()), "") if spec else ""

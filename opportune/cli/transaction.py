@@ -39,14 +39,14 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
 
 
 def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
-    """Run a function with the job queue and a session, and commit. With JOBS=inline, its jobs then run immediately.
+    """Run a function with the job queue and a session, and commit. With JOBS=inline, the queued jobs run immediately.
 
     Raises:
         OperatorError: the database is not available or not migrated, or the function raised it.
     """
     settings = migrated_settings()
     with runner() as loop:
-        return loop.run(_do(settings, work))
+        return loop.run(_run_in_transaction(settings, work))
 
 
 def migrated_settings() -> Settings:
@@ -61,8 +61,8 @@ def migrated_settings() -> Settings:
     return settings
 
 
-async def _do(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
-    async with opened(settings) as jobs:
+async def _run_in_transaction(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
+    async with open_job_queue(settings) as jobs:
         try:
             async with jobs.database.writer() as session:
                 result = await work(jobs, session)
@@ -70,12 +70,12 @@ async def _do(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession
             return result
         except (DBAPIError, PoolTimeoutError) as error:
             raise OperatorError(explain(error, jobs.database.url)) from error
-        except FieldErrors as error:  # a hook refuses the change
+        except FieldErrors as error:  # raised by a hook that refuses the change
             raise OperatorError(str(error)) from error
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
+async def open_job_queue(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """Open the job queue and the database, without the site."""
     database = open_database(settings)
     features = all_features(installed_features())

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from opportune.runtime.suggestions import did_you_mean
 
 
-def no_such_option(word: str, options: Iterable[str]) -> str:
+def no_such_option(option: str, options: Iterable[str]) -> str:
     """Return `No such option: --wiht. Did you mean --with?`, without the hint if no option is similar."""
-    long = [option.removeprefix("--") for option in options if option.startswith("--")]
-    return f"No such option: {word}.{did_you_mean(word.lstrip('-'), long, prefix='--')}"
+    long_options = [name.removeprefix("--") for name in options if name.startswith("--")]
+    return f"No such option: {option}.{did_you_mean(option.lstrip('-'), long_options, prefix='--')}"
 
 
 def unknown_command(name: str, names: Iterable[str]) -> str:

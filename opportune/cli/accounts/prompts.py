@@ -13,7 +13,7 @@ from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 
 EmailCheck = Callable[[AsyncSession, str], Awaitable[object]]
-"""Raises OperatorError for an e-mail address."""
+"""Raises OperatorError if the command cannot be used with an e-mail address."""
 
 
 def ask_email(no_input: bool, option: str) -> str:
@@ -33,7 +33,7 @@ def ask_password(email: str, no_input: bool, option: str, check: EmailCheck) -> 
 
 
 def type_password(email: str, question: str = "Password", default: str | None = None) -> str:
-    """Ask for a valid password and its repetition until they match. The default needs no repetition."""
+    """Ask for a valid password twice, until both entries match. The default is accepted without repetition."""
     while True:
         password: str = typer.prompt(question, default, hide_input=True, show_default=False)
         if password == default:

@@ -35,7 +35,7 @@ FLAG_LABELS = {
 
 UserWithGroups = tuple[User, Sequence[str]]
 Email = Annotated[str, typer.Argument(help="E-mail address of the user.", show_default=False)]
-Names = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="Name of a group. Can be repeated.")]
+GroupNames = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="Name of a group. Can be repeated.")]
 Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="Allow access to the admin.")]
 Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="Grant all permissions.")]
 Active = Annotated[bool | None, typer.Option("--active/--inactive", help="Allow signing in.")]
@@ -44,7 +44,7 @@ Verified = Annotated[bool | None, typer.Option("--verified/--unverified", help="
 
 @command.command("list")
 def list_users(
-    word: Annotated[
+    search: Annotated[
         str, typer.Argument(help="List only users with this in their e-mail address.", show_default=False)
     ] = "",
     staff: Annotated[bool, typer.Option("--staff", help="List only staff and superusers.")] = False,
@@ -53,12 +53,12 @@ def list_users(
     as_json: AsJson = False,
 ) -> None:
     """List users, newest first."""
-    conditions = _conditions(word, staff=staff, inactive=inactive)
+    conditions = _conditions(search, staff=staff, inactive=inactive)
     users = in_transaction(lambda session: service.list_users(session, *conditions, limit=limit))
     if as_json:
         print_json([_as_data(user, groups) for user, groups in users])
     elif users:
-        rows = ((user.id, f"{user.created_at:%Y-%m-%d}", user.email, _remarks(user, groups)) for user, groups in users)
+        rows = ((user.id, f"{user.created_at:%Y-%m-%d}", user.email, _rights(user, groups)) for user, groups in users)
         print_table(("ID", "SINCE", "E-MAIL", "RIGHTS"), rows, right=("ID",))
     else:
         say("No users match." if conditions else "There are no users.")
@@ -73,19 +73,19 @@ def add(
     staff: Staff = None,
     superuser: Superuser = None,
     verified: Verified = None,
-    join: Names = None,
+    join: GroupNames = None,
 ) -> None:
     """Add a user, without sending an e-mail."""
     new_password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", management.check_new)
     flags = _flags(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
 
-    async def work(session: AsyncSession) -> UserWithGroups:
+    async def add_user(session: AsyncSession) -> UserWithGroups:
         user = await management.add_user(session, email, new_password, **flags)
         for name in join or ():
             await service.join_group(session, user, name)
         return await _with_groups(session, user)
 
-    _print_user(in_transaction(work))
+    _print_user(in_transaction(add_user))
 
 
 @command.command()
@@ -98,8 +98,8 @@ def change(
     new_email: Annotated[
         str | None, typer.Option("--email", help="New e-mail address, unverified unless you add --verified.")
     ] = None,
-    join: Names = None,
-    leave: Names = None,
+    join: GroupNames = None,
+    leave: GroupNames = None,
     reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="Turn off two-factor sign-in.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Deactivate even if a feature needs the account.")] = False,
 ) -> None:
@@ -108,7 +108,7 @@ def change(
     if not (flags or new_email or join or leave or reset_two_factor):
         raise typer.BadParameter("Add at least one option with a change.")
 
-    async def work(session: AsyncSession) -> UserWithGroups:
+    async def change_user(session: AsyncSession) -> UserWithGroups:
         user = await management.find_user(session, email)
         if force:
             force_deactivation(session)
@@ -124,20 +124,20 @@ def change(
             record_event(session, user, "changed_by_staff", fields="Two-factor")
         return await _with_groups(session, user)
 
-    _print_user(in_transaction(work))
+    _print_user(in_transaction(change_user))
 
 
 @command.command("sign-out")
 def sign_out(email: Email) -> None:
     """End all sessions and tokens of a user."""
 
-    async def work(session: AsyncSession) -> User:
+    async def end_sessions(session: AsyncSession) -> User:
         user = await management.find_user(session, email)
         await delete_all_sessions(session, user)
         record_event(session, user, "all_sessions_ended")
         return user
 
-    say(f"{in_transaction(work).email} was signed out everywhere.")
+    say(f"{in_transaction(end_sessions).email} was signed out everywhere.")
 
 
 @command.command()
@@ -178,8 +178,8 @@ async def _with_groups(session: AsyncSession, user: User) -> UserWithGroups:
     return (await service.list_users(session, col(User.id) == user.id, limit=1))[0]
 
 
-def _conditions(word: str, *, staff: bool, inactive: bool) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [col(User.email).icontains(word, autoescape=True)] if word else []
+def _conditions(search: str, *, staff: bool, inactive: bool) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [col(User.email).icontains(search, autoescape=True)] if search else []
     if staff:
         conditions.append(col(User.is_staff) | col(User.is_superuser))
     if inactive:
@@ -189,13 +189,13 @@ def _conditions(word: str, *, staff: bool, inactive: bool) -> list[ColumnElement
 
 def _print_user(row: UserWithGroups) -> None:
     user, groups = row
-    say(f"{user.email}: {_remarks(user, groups) or 'a user without permissions'}")
+    say(f"{user.email}: {_rights(user, groups) or 'a user without permissions'}")
 
 
-def _remarks(user: User, groups: Sequence[str]) -> str:
-    marks = [] if user.is_active else ["inactive"]
-    marks += [word for name, word in FLAG_LABELS.items() if getattr(user, name)]
-    return ", ".join([*marks, *(f"in {name}" for name in groups)])
+def _rights(user: User, groups: Sequence[str]) -> str:
+    remarks = [] if user.is_active else ["inactive"]
+    remarks += [label for name, label in FLAG_LABELS.items() if getattr(user, name)]
+    return ", ".join([*remarks, *(f"in {name}" for name in groups)])
 
 
 def _as_data(user: User, groups: Sequence[str]) -> dict[str, Any]:

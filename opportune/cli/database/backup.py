@@ -27,58 +27,58 @@ def command(
         Path | None,
         typer.Argument(
             metavar="FILE|FOLDER",
-            help="A folder, or a file that ends in .zip. [default: BACKUP_URL, otherwise data/backups]",
+            help="A folder, or a file that ends in .zip. [default: BACKUP_URL if it is set, else data/backups]",
         ),
     ] = None,
     keep: Annotated[
         int | None, typer.Option(min=1, help="Number of backups of this database to keep in the folder.")
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the backups instead of creating one.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the backups instead of creating one.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="List the backups as JSON.")] = False,
 ) -> None:
     settings = get_settings()
     is_remote = destination is None and bool(settings.backup_url.get_secret_value().strip())
-    if listing or as_json:
+    if show_list or as_json:
         backups = stored_backups(settings) if is_remote else backups_in(destination or create.BACKUP_FOLDER)
         print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json)
         return
     if is_remote:
         if keep:
             raise typer.BadParameter("BACKUP_KEEP sets it for BACKUP_URL. Omit --keep.", param_hint="--keep")
-        send(settings)
+        send_backup(settings)
         return
     with show_work_progress():
         path = create.create_backup(
             settings, MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")
         )
     say(f"Backed up to {path} ({path.stat().st_size / 1000:,.0f} kB).")
-    for old in create.prune(path, keep) if keep else ():
-        say(f"Removed {old}.")
+    for removed in create.prune(path, keep) if keep else ():
+        say(f"Removed {removed}.")
 
 
-def send(settings: Settings) -> None:
-    """Create a backup at BACKUP_URL, and record it like the job does."""
+def send_backup(settings: Settings) -> None:
+    """Create a backup at BACKUP_URL, and record the run as the backup job does."""
     graph = MigrationGraph(installed_names())
     with show_work_progress():
         backup = scheduled.send_backup(settings, graph, lambda line: warn(f"Notice: {line}"))
     say(f"Backed up to {BackupStore(settings).label}: {backup}.")
-    for old in backup.superseded:
-        say(f"Removed {old.name}.")
+    for removed in backup.superseded:
+        say(f"Removed {removed.name}.")
     if not graph.pending(recorded_revisions_of(settings)):
         in_transaction(lambda session: record_run(session, jobs.BACKUP, str(backup)))
 
 
 def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
-    """Yield the backups at BACKUP_URL, without their contents."""
+    """Yield name, time and size of the backups at BACKUP_URL, which are not downloaded."""
     for backup in BackupStore(settings).all():
         yield {"file": backup.name, "created": backup.created, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
 
 
 def backups_in(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the backups in a folder, ignoring other files.
+    """Yield the backups in a folder. Other files are ignored.
 
     Raises:
-        OperatorError: there is no such folder.
+        OperatorError: the folder does not exist.
     """
     if not folder.is_dir() and folder.resolve() != create.BACKUP_FOLDER.resolve():
         raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")

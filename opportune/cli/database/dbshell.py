@@ -24,7 +24,7 @@ def command(
 ) -> None:
     settings = get_settings()
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    client = postgresql(url) if url.kind == "postgresql" else sqlite(url)
+    client = psql_command(url) if url.kind == "postgresql" else sqlite_command(url)
     with runner() as loop:
         loop.run(check_connection(settings))
     exec_process([*client, *(arguments or [])], {**os.environ, **url.environ})
@@ -43,7 +43,7 @@ async def check_connection(settings: Settings) -> None:
         await database.dispose()
 
 
-def sqlite(url: DatabaseURL) -> list[str]:
+def sqlite_command(url: DatabaseURL) -> list[str]:
     startup.require_file(url)
     if shutil.which("sqlite3"):
         return ["sqlite3", str(url.path)]
@@ -52,7 +52,7 @@ def sqlite(url: DatabaseURL) -> list[str]:
     raise OperatorError("The program sqlite3 is missing. Install it (Debian: apt install sqlite3).")
 
 
-def postgresql(url: DatabaseURL) -> list[str]:
+def psql_command(url: DatabaseURL) -> list[str]:
     if not shutil.which("psql"):
         raise OperatorError("The program psql is missing. Install it (Debian: apt install postgresql-client).")
     return ["psql", url.conninfo]

@@ -45,7 +45,7 @@ async def clear_all(session: AsyncSession) -> dict[str, int]:
 
 
 def print_counts(action: str, rows: dict[str, int]) -> None:
-    for name, number in rows.items():
-        say(f"{name}: {number} {action}")
+    for name, count in rows.items():
+        say(f"{name}: {count} {action}")
     if not rows:
         say("No installed feature has demonstration data.")

@@ -30,7 +30,7 @@ NAME_WIDTH_CHARS = 12
 
 def command(
     url: Annotated[
-        str | None, typer.Argument(metavar="URL", help="Address of another database than that of the settings.")
+        str | None, typer.Argument(metavar="URL", help="Address of a database. [default: those of the settings]")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of workers of runserver.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/databases.md describes the keys).")] = False,
@@ -41,7 +41,7 @@ def command(
     if as_json:
         print_json(as_data(diagnoses))
     else:
-        print("\n\n".join("\n".join(lines(diagnosis)) for diagnosis in diagnoses))
+        print("\n\n".join("\n".join(report_lines(diagnosis)) for diagnosis in diagnoses))
         if url is None and (line := missing_library(settings)):
             print(f"\n{line}")
     if faults := [fault for diagnosis in diagnoses for fault in diagnosis.faults]:
@@ -82,28 +82,28 @@ def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
     }
 
 
-def lines(diagnosis: Diagnosis) -> Iterator[str]:
+def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield f"{diagnosis.url.name}: {diagnosis.url.redacted}"
-    marks = MARKS if can_show("".join(MARKS.values())) else PLAIN_MARKS
+    marks = MARKS if can_encode("".join(MARKS.values())) else PLAIN_MARKS
     width = max(map(len, marks.values()))
     for finding in diagnosis.findings:
         mark = styled(marks[finding.status].ljust(width), COLOURS[finding.status])
-        first, *others = wrapped(finding, width)
-        yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first}"
-        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in others)
+        first_line, *other_lines = wrapped_lines(finding, width)
+        yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first_line}"
+        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in other_lines)
 
 
-def wrapped(finding: Finding, width: int) -> list[str]:
-    """Return text and fix, wrapped to the width of a terminal."""
-    room = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
+def wrapped_lines(finding: Finding, width: int) -> list[str]:
+    """Return the text and the fix, wrapped to the width of the terminal after the name of the check."""
+    text_width = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
     return [
         line
         for text in (finding.text, finding.fix)
-        for line in textwrap.wrap(text, max(room, 40), break_long_words=False, break_on_hyphens=False)
+        for line in textwrap.wrap(text, max(text_width, 40), break_long_words=False, break_on_hyphens=False)
     ] or [""]
 
 
-def can_show(characters: str) -> bool:
+def can_encode(characters: str) -> bool:
     try:
         characters.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

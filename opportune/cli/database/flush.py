@@ -1,6 +1,6 @@
 """Delete all rows and keep the tables.
 
-Also deletes all users. Tables and recorded migrations are kept, and ids start at 1 again.
+This includes all users. The record of applied migrations is kept, and ids start at 1 again.
 
 Groups of features and search indexes are created again, as by `migrate`.
 """
@@ -35,7 +35,7 @@ def command(
     url = migration_url(settings)
     if not yes:
         confirm(url)
-    print_result(empty(url), url)
+    print_result(delete_all_rows(url), url)
 
 
 def confirm(url: DatabaseURL) -> None:
@@ -49,8 +49,8 @@ def confirm(url: DatabaseURL) -> None:
         raise typer.Abort
 
 
-def empty(url: DatabaseURL) -> int:
-    """Delete all rows in one transaction, and return their number.
+def delete_all_rows(url: DatabaseURL) -> int:
+    """Delete all rows in one transaction, and return the number of deleted rows.
 
     Raises:
         OperatorError: the deletion failed, and nothing was deleted.

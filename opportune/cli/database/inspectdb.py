@@ -65,8 +65,8 @@ async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> N
     async with database.reader() as session:
         assert (await session.scalars(select(model))).all() == []
 '''
-MAX_NAMED = 8
-"""Maximum number of reasons for PostgreSQL in the output."""
+MAX_LISTED_REASONS = 8
+"""Maximum number of columns and constraints to print that need PostgreSQL."""
 
 
 def command(
@@ -94,14 +94,14 @@ def command(
     for notice in inspected.notices:
         warn(notice)
     if reasons := inspected.only_on_postgresql:
-        more = f" and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
+        more = f" and {len(reasons) - MAX_LISTED_REASONS} more" if len(reasons) > MAX_LISTED_REASONS else ""
         effect = f" {into}/feature.py requires PostgreSQL, also for its tests." if into else ""
-        warn(f"These models need PostgreSQL: {', '.join(reasons[:MAX_NAMED])}{more}.{effect}")
+        warn(f"These models need PostgreSQL: {', '.join(reasons[:MAX_LISTED_REASONS])}{more}.{effect}")
 
 
 @dataclass
-class Inspected:
-    """Generated module and notices about it."""
+class InspectionResult:
+    """Generated module, with notices for the user."""
 
     code: str
     notices: list[str]
@@ -109,7 +109,7 @@ class Inspected:
     """Columns and constraints that SQLite does not support."""
 
 
-def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> Inspected:
+def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> InspectionResult:
     """Generate a module for tables or views, by default for all that belong to no installed feature.
 
     Raises:
@@ -124,13 +124,13 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         if missing := [name for name in requested if name not in names]:
             type_ = "view" if views else "table with a primary key"
             raise OperatorError(f"There is no {type_} '{missing[0]}'.{did_you_mean(missing[0], names)}")
-        installed = _of_features(connection, names)
+        installed = _feature_tables(connection, names)
         conflicting = [name for name in names if name in Model.metadata.tables and name not in installed]
         selected = list(requested) or [name for name in names if name not in {*installed, *conflicting}]
         if not selected:
             raise OperatorError("All tables belong to installed features, so there is nothing to write.")
         if views:
-            return Inspected(formatted(HEADINGS[views] + view_code(connection, selected)), [], [])
+            return InspectionResult(format_code(HEADINGS[views] + view_code(connection, selected)), [], [])
         tables = InspectedTables(connection, selected, installed if is_feature else names)
         notices = [] if requested else [*contents.notices()]
         if conflicting and not requested:
@@ -138,36 +138,36 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
                 f"Omitted: {', '.join(conflicting)}. Installed features have tables with the same names. "
                 "Rename these before you run `migrate`."
             )
-        if tables.lost_keys:
-            notices.append(f"Omitted foreign keys to tables without models: {', '.join(tables.lost_keys)}.")
+        if tables.omitted_keys:
+            notices.append(f"Omitted foreign keys to tables without models: {', '.join(tables.omitted_keys)}.")
         if tables.zero_dates:
             notices.append(f"Omitted the invalid default '0000-00-00' of {', '.join(tables.zero_dates)}.")
         if tables.long_names:
             notices.append(f"Names longer than the 63 bytes that PostgreSQL allows: {', '.join(tables.long_names)}.")
-        return Inspected(formatted(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
+        return InspectionResult(format_code(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
 
 
-def _of_features(connection: Connection, names: Sequence[str]) -> list[str]:
+def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
     """Return the tables of features that are migrated in this database, or that adopt tables."""
     migrated = {feature_of_revision(row) for row in recorded_revisions(connection)}
     owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
     return [name for name in names if feature_of_table(name, installed_names()) in owners]
 
 
-def formatted(code: str) -> str:
+def format_code(code: str) -> str:
     """Format code with ruff, if it is installed."""
-    code = _ruff(_ruff(code, "check", "--fix-only", "--select=I,F401"), "format")
-    broken = break_strings(code)
-    return code if broken == code else _ruff(broken, "format")
+    code = _run_ruff(_run_ruff(code, "check", "--fix-only", "--select=I,F401"), "format")
+    shortened = break_strings(code)
+    return code if shortened == code else _run_ruff(shortened, "format")
 
 
-def _ruff(code: str, *task: str) -> str:
+def _run_ruff(code: str, *task: str) -> str:
     command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
     result = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)
     return result.stdout or code
 
 
-def create_feature(name: str, inspected: Inspected) -> None:
+def create_feature(name: str, inspected: InspectionResult) -> None:
     """Create and install a feature with these models and a test.
 
     Raises:
@@ -186,8 +186,8 @@ def create_feature(name: str, inspected: Inspected) -> None:
         say(f"  python3 oppman.py {step}")
 
 
-def feature_files(name: str, inspected: Inspected, classes: Sequence[str]) -> dict[Path, str]:
-    words = {
+def feature_files(name: str, inspected: InspectionResult, classes: Sequence[str]) -> dict[Path, str]:
+    placeholders = {
         "package": PACKAGE,
         "name": name,
         "models": ", ".join(f"models.{class_name}" for class_name in classes),
@@ -197,7 +197,7 @@ def feature_files(name: str, inspected: Inspected, classes: Sequence[str]) -> di
     return {
         code / "__init__.py": "",
         code / "models.py": inspected.code,
-        code / "feature.py": formatted(FEATURE.format(**words)),
+        code / "feature.py": format_code(FEATURE.format(**placeholders)),
         tests / "__init__.py": "",
-        tests / "test_models.py": formatted(TESTS.format(**words)),
+        tests / "test_models.py": format_code(TESTS.format(**placeholders)),
     }

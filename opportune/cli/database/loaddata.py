@@ -55,8 +55,8 @@ def read_files(files: Sequence[str]) -> Iterator[FixtureObject]:
                 for number, value in enumerate(read_objects(file), 1):
                     yield FixtureObject(f"{label}, object {number}", value)
             except ValueError as error:
-                after = f" after object {number}" if number else ""
-                raise OperatorError(f"{label}{after} {error}. Nothing was loaded.") from None
+                location = f" after object {number}" if number else ""
+                raise OperatorError(f"{label}{location} {error}. Nothing was loaded.") from None
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Write migrations for changed models.
 
-At a terminal it asks about renames and values for existing rows. Elsewhere use the options.
+On a terminal, it asks about renames and values for existing rows. Without a terminal, use the options.
 """
 
 import sys
@@ -70,14 +70,14 @@ def command(
     if merge:
         merge_branches(graph, [feature] if feature else graph.features, writes=not (check or dry_run))
         return
-    choices = choices_from(rename or [], fill or [])
+    choices = parse_choices(rename or [], fill or [])
     choices.may_drop = allow_drop or check
     if check:
         choices.prompt = lambda _question: ""  # not needed for --check
     elif sys.stdin.isatty() and not no_input:
         choices.confirm, choices.prompt = typer.confirm, ask_value
     settings = get_settings()
-    drafts = collect(settings, graph, feature, message, choices, make_empty=make_empty)
+    drafts = draft_migrations(settings, graph, feature, message, choices, make_empty=make_empty)
     choices.refuse_unused()
     database = migration_url(settings).kind
     if (database == "postgresql") if concurrently is None else concurrently:
@@ -116,7 +116,7 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
         print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
 
 
-def collect(
+def draft_migrations(
     settings: Settings,
     graph: MigrationGraph,
     feature: str | None,
@@ -125,9 +125,9 @@ def collect(
     *,
     make_empty: bool,
 ) -> Sequence[NewMigration]:
-    """Return the migrations to write, for one feature or all.
+    """Draft the missing migrations of one feature or all.
 
-    If migrations are not applied to the database, only features without migrations are compared.
+    If the database has unapplied migrations, only features without any migration are compared with it.
 
     Raises:
         OperatorError: there is no such feature, an empty migration has no feature, a table belongs to no feature, or
@@ -156,11 +156,11 @@ def collect(
     return changes
 
 
-def choices_from(renames: Sequence[str], fills: Sequence[str]) -> Choices:
-    names = {old: new for old, new in parse_options(renames).items() if old and new}
-    if len(names) < len(renames):
+def parse_choices(renames: Sequence[str], fills: Sequence[str]) -> Choices:
+    new_names = {old: new for old, new in parse_options(renames).items() if old and new}
+    if len(new_names) < len(renames):
         raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title, with each old name once.")
-    return Choices(names, parse_options(fills))
+    return Choices(new_names, parse_options(fills))
 
 
 def ask_value(question: str) -> str:

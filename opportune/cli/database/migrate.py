@@ -43,21 +43,21 @@ def command(
 ) -> None:
     settings = get_settings()
     graph = MigrationGraph(installed_names())
-    plan_of = plan_for(graph, feature, target)
+    make_plan = plan_for(graph, feature, target)
     rows = recorded_revisions_of(settings)
     warn_about_removed(graph, rows)
     refuse_newer(graph, rows)
     if plan or check:
-        steps = plan_of(graph.applied(rows))
+        steps = make_plan(graph.applied(rows))
         print_plan(steps, migration_url(settings).kind, is_first=not rows)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
         forget_removed(settings, graph)
         return
     if fake or fake_initial:
-        plan_of = faking(plan_of, None if fake else adopted(settings, plan_of(graph.applied(rows))))
+        make_plan = faking(make_plan, None if fake else find_adoptable(settings, make_plan(graph.applied(rows))))
     say(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
-    if not apply_plan(settings, graph, plan_of):
+    if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
 
 
@@ -73,10 +73,10 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
 
 def print_plan(steps: "Sequence[Step]", database: str, *, is_first: bool) -> None:
     """Print the planned steps, with warnings if this is not a new database."""
-    ahead = [step.migration for step in steps if step.direction == "upgrade"]
-    problems = [] if is_first else incompatibilities(ahead, database)
-    warnings = [*(table_locks(ahead) if database == "postgresql" else ()), *problems]
-    broken = {problem.migration for problem in problems}
+    upgrades = [step.migration for step in steps if step.direction == "upgrade"]
+    problems = [] if is_first else incompatibilities(upgrades, database)
+    warnings = [*(table_locks(upgrades) if database == "postgresql" else ()), *problems]
+    incompatible = {problem.migration for problem in problems}
     print("Planned operations:")
     for step in steps:
         print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
@@ -85,24 +85,24 @@ def print_plan(steps: "Sequence[Step]", database: str, *, is_first: bool) -> Non
         for warning in warnings:
             if warning.migration == step.migration:
                 print(f"    ! {warning}")
-        if step.migration.safety_assured and step.migration in ahead:
+        if step.migration.safety_assured and step.migration in upgrades:
             print(f"    Compatible with the old version, by safety_assured: {step.migration.safety_assured}")
-        elif step.migration in ahead and not is_first and step.migration not in broken:
+        elif step.migration in upgrades and not is_first and step.migration not in incompatible:
             print("    Compatible with the old version.")
     if not steps:
         print("  No planned migration operations.")
 
 
-def adopted(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
+def find_adoptable(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
     """Return the first migrations whose tables already exist.
 
     Raises:
         OperatorError: existing tables differ from the migrations. Warnings list the differences.
     """
-    first = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
+    first_migrations = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:
-        compared = {migration: differences(connection, migration) for migration in first}
-    all_differences = [difference for result in compared.values() for difference in result or []]
+        result_by_migration = {migration: differences(connection, migration) for migration in first_migrations}
+    all_differences = [difference for result in result_by_migration.values() for difference in result or []]
     for difference in all_differences:
         warn(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.")
     if any(difference.is_harmful for difference in all_differences):
@@ -110,7 +110,7 @@ def adopted(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
             "Nothing was adopted. Change the models and create the migration again, change the tables, or record the "
             "migration anyway: migrate FEATURE --fake"
         )
-    return [migration for migration, result in compared.items() if result is not None]
+    return [migration for migration, result in result_by_migration.items() if result is not None]
 
 
 def forget_removed(settings: Settings, graph: MigrationGraph) -> None:

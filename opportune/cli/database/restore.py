@@ -68,7 +68,7 @@ def read_identity(path: Path) -> SecretStr:
 
 def rehearse(settings: Settings, name: str) -> None:
     graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
-    if is_file(settings, name):
+    if is_local_file(settings, name):
         with show_work_progress(), open_backup(settings, name) as file:
             result = str(rehearsal.rehearse_file(file, name, Target(settings, graph, tables)))
         say(f"Tested the restore. {result}.")
@@ -83,7 +83,7 @@ def rehearse(settings: Settings, name: str) -> None:
 @contextmanager
 def open_backup(settings: Settings, name: str) -> Iterator[Path]:
     """Open a local archive, or download one from BACKUP_URL for the duration of the block."""
-    path, is_local = Path(name), is_file(settings, name)
+    path, is_local = Path(name), is_local_file(settings, name)
     if is_local and backup_location(settings) is not None and not path.exists():
         raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
     if is_local and path.suffix != SUFFIX:
@@ -100,7 +100,7 @@ def open_backup(settings: Settings, name: str) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def is_file(settings: Settings, name: str) -> bool:
+def is_local_file(settings: Settings, name: str) -> bool:
     """Return True for a local file, False for a name at BACKUP_URL."""
     return bool(name) and (Path(name).exists() or not NAME.fullmatch(name) or backup_location(settings) is None)
 

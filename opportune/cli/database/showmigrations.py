@@ -20,17 +20,17 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
-    listed = {name: graph.of(name) for name in features or graph.features}
+    migrations_by_feature = {name: graph.of(name) for name in features or graph.features}
     rows = recorded_revisions_of(get_settings())
     applied = set(graph.applied(rows))
-    ordered = [migration for migration in graph.ordered if migration.feature in listed]
+    ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]
     if as_json:
         print_json([as_row(migration, applied) for migration in ordered])
     elif plan:
         for migration in ordered:
             print(f"[{'X' if migration in applied else ' '}]  {migration}")
     else:
-        print_list(listed, applied)
+        print_list(migrations_by_feature, applied)
     warn_about_removed(graph, rows)
 
 
@@ -43,8 +43,8 @@ def as_row(migration: Migration, applied: Collection[Migration]) -> dict[str, st
     }
 
 
-def print_list(listed: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
-    for name, migrations in listed.items():
+def print_list(migrations_by_feature: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
+    for name, migrations in migrations_by_feature.items():
         print(name)
         for migration in migrations:
             print(f" [{'X' if migration in applied else ' '}] {migration.name}")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.database.makemigrations import collect
+from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.project import display_path, installed_names
@@ -20,20 +20,20 @@ from opportune.db.migrations.squashing import Squash, plan_squash, write_squash
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 
-ONLY_ALL = (
-    "Only all migrations of a feature can be squashed, because models do not contain the changes of rows by single "
-    "migrations. Enter only the feature."
+ONLY_WHOLE_FEATURES = (
+    "Only all migrations of a feature can be squashed, because the new one is generated from the current models. "
+    "Enter only the feature."
 )
 
 
 def command(
     feature: Annotated[str, typer.Argument(help="Feature of the migrations.")],
-    ends: Annotated[list[str] | None, typer.Argument(metavar="START END", help="First and latest migration.")] = None,
+    limits: Annotated[list[str] | None, typer.Argument(metavar="START END", help="First and latest migration.")] = None,
     yes: NoInput = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
-    refuse_parts(graph, feature, ends or [])
-    if collect(get_settings(), graph, feature, None, make_empty=False):
+    refuse_partial_squash(graph, feature, limits or [])
+    if draft_migrations(get_settings(), graph, feature, None, make_empty=False):
         raise OperatorError(f"The models of {feature} have changes without migrations. Run makemigrations first.")
     squash = plan_squash(graph, feature, Model.metadata)
     print("Will squash the following migrations:")
@@ -49,10 +49,10 @@ def command(
     write_files(graph, squash)
 
 
-def refuse_parts(graph: MigrationGraph, feature: str, ends: Sequence[str]) -> None:
-    migrations = [graph.find(feature, name) for name in ends]
+def refuse_partial_squash(graph: MigrationGraph, feature: str, limits: Sequence[str]) -> None:
+    migrations = [graph.find(feature, name) for name in limits]
     if migrations and (migrations[-1] != graph.newest(feature) or any(start.follows for start in migrations[:-1])):
-        raise OperatorError(ONLY_ALL)
+        raise OperatorError(ONLY_WHOLE_FEATURES)
 
 
 def write_files(graph: MigrationGraph, squash: Squash) -> None:

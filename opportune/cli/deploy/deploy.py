@@ -45,11 +45,11 @@ command = typer.Typer()
 command.command()(rehearse)
 
 
-def recipe_of(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """Return the recipe of a host.
 
     Raises:
-        typer.BadParameter: there is no such host.
+        typer.BadParameter: the host is unknown.
     """
     if recipe := RECIPES.get(name.lower()):
         return recipe
@@ -69,7 +69,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite edited files.")] = False,
 ) -> None:
     """Write the files of a host, and print the next steps."""
-    recipe = recipe_of(host)
+    recipe = find_recipe(host)
     site = site_names(name, domain)
     results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
     for result in results:
@@ -160,7 +160,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and ask no questions.")] = False,
 ) -> None:
     """Check the production settings against the rules of a host. The exit code is 1 if there are errors."""
-    recipe = recipe_of(host)
+    recipe = find_recipe(host)
     file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
     options = DeploymentOptions(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)
     findings = [*findings_for(recipe, file, options, yes=yes or as_json)]
@@ -195,6 +195,6 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
         deployment = Deployment(recipe, settings, values, options)
         findings = [*check_deployment(replace(deployment, options=complete_options(deployment, yes=yes)))]
         yield from findings
-        # Invalid addresses and schedules would also prevent the start, but are not covered by the rules of a host.
+        # The rules of a host do not cover invalid addresses and schedules, which would prevent the start.
         reported = {finding.text for finding in findings}
         yield from (Finding(text) for text in address_faults(settings) if text not in reported)

@@ -16,7 +16,7 @@ FLAGS = {
     "has_pooler": "--pooler or --no-pooler",
     "domain": "--domain example.org",
 }
-EMPTY = {"domain": ""}
+NEGATIVE = {"domain": ""}
 QUESTIONS = {
     "is_paid": "Is it a paid plan?",
     "has_volume": "Is a volume mounted at data/, where the site writes?",
@@ -26,18 +26,18 @@ QUESTIONS = {
 
 
 def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
-    """Ask for unknown options, or set them to no with `yes`.
+    """Ask about options that are not set, or with `yes` answer each question with no.
 
     Raises:
-        typer.BadParameter: there is no terminal. The message names the options of all open questions.
+        typer.BadParameter: questions remain, but there is no terminal. The message names the options to set.
     """
     options = deployment.options
     names = [name for name in QUESTIONS if getattr(options, name) is None and _is_relevant(name, deployment)]
     if names and not yes and not sys.stdin.isatty():
         questions = " ".join(f"{_question(name, deployment)} Add {FLAGS[name]}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
-    choices: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment) for name in names}
-    return replace(options, **choices)
+    values: dict[str, Any] = {name: NEGATIVE.get(name, False) if yes else _ask(name, deployment) for name in names}
+    return replace(options, **values)
 
 
 def _is_relevant(name: str, deployment: Deployment) -> bool:

@@ -28,13 +28,13 @@ ALIASES = {
     **dict.fromkeys(("hf", "spaces"), "huggingface"),
     "k8s": "kubernetes",
 }
-"""Other names of hosts that similarity would not find."""
+"""Other names of hosts, which `did_you_mean` would not find."""
 COLOURS = {"PASSED": "green", "FAILED": "red", "SKIPPED": "dim"}
 
 
 def rehearse(
     names: Annotated[list[str] | None, typer.Argument(metavar="HOST", help="Hosts whose rules to apply.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Rehearse for every host.")] = False,
+    rehearse_all: Annotated[bool, typer.Option("--all", help="Rehearse for every host.")] = False,
     full: Annotated[
         bool,
         typer.Option(
@@ -47,19 +47,19 @@ def rehearse(
     """Rehearse a deployment on this machine under the rules of a host."""
     if sys.platform == "win32":
         raise OperatorError("Rehearsals need Linux or macOS. On Windows, run them in WSL.")
-    hosts = selected_hosts(names or [], every=every)
+    hosts = selected_hosts(names or [], rehearse_all=rehearse_all)
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as loop:
         raise typer.Exit(1 if loop.run(_rehearse(hosts, full=full, keep=keep)) else 0)
     raise typer.Exit(130)
 
 
-def selected_hosts(names: list[str], *, every: bool) -> list[Host]:
-    """Return the hosts of these names.
+def selected_hosts(names: list[str], *, rehearse_all: bool) -> list[Host]:
+    """Return the hosts with these names.
 
     Raises:
-        BadParameter: there is no such host, or no name.
+        BadParameter: a host is unknown, or there are no names.
     """
-    if every:
+    if rehearse_all:
         return list(HOSTS.values())
     if not names:
         raise typer.BadParameter(f"Enter a host ({', '.join(HOSTS)}) or --all.")
@@ -71,9 +71,9 @@ def selected_hosts(names: list[str], *, every: bool) -> list[Host]:
 
 
 def suggestion(name: str) -> str:
-    """Return ` Did you mean fly?`; empty without a similar host."""
-    other = ALIASES.get(name.lower())
-    return f" Did you mean {other}?" if other else did_you_mean(name, HOSTS)
+    """Return a hint such as ` Did you mean fly?`; empty if no host is similar."""
+    host = ALIASES.get(name.lower())
+    return f" Did you mean {host}?" if host else did_you_mean(name, HOSTS)
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:

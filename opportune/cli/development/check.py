@@ -22,7 +22,7 @@ from opportune.admin.permissions import Permissions
 from opportune.admin.view_classes import view_classes
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.conflict_markers import ADVICE, conflicting_files
-from opportune.cli.database.makemigrations import collect
+from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.check_vectors import check_vectors
@@ -64,13 +64,13 @@ SAMPLE_DOMAIN = "@example.com"
 
 def command(
     deploy: Annotated[bool, typer.Option("--deploy", help="Add the checks for production.")] = False,
-    try_out: Annotated[
+    with_connections: Annotated[
         bool, typer.Option("--try", help="Also connect to the mail server and the backup storage.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
-    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(TRIALS if try_out else ())]
+    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(CONNECTION_CHECKS if with_connections else ())]
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*run_checks(checks, settings, bar)]
     if as_json:
@@ -137,12 +137,12 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
-    """Find unknown names in the options of admin views, which would prevent the start."""
+    """Find unknown column names in the options of admin views, which would prevent the start of the site."""
     yield from map(Finding, view_faults([view for view, _ in view_classes(installed_features())]))
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:
-    """Find hooks that are not listed by their feature, and so never imported."""
+    """Find `hooks.py` files of features that list no hooks, because these hooks are never imported."""
     for feature in installed_features():
         path = PROJECT / PACKAGE / feature.name / "hooks.py"
         if path.exists() and not feature.hooks:
@@ -164,12 +164,12 @@ def check_commands(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_schemas(_settings: Settings) -> Iterator[Finding]:
-    """Find field types that Pydantic cannot resolve, which would make the first request fail."""
+    """Find field types that Pydantic cannot resolve, because the first request would fail."""
     yield from map(Finding, schema_faults())
 
 
 def check_permissions(_settings: Settings) -> Iterator[Finding]:
-    """Find unknown models and actions in groups of features, routes and templates."""
+    """Find permissions for unknown models and actions in features' groups, routes and templates."""
     permissions = Permissions(installed_features())
     try:
         yield from map(Finding, permissions.faults())
@@ -210,7 +210,7 @@ async def _storage_problem(settings: Settings) -> str:
         await database.dispose()
 
 
-def try_mail(settings: Settings) -> Iterator[Finding]:
+def check_mail_server(settings: Settings) -> Iterator[Finding]:
     """Connect to the mail server of MAIL_URL without sending an e-mail."""
     with suppress(OperatorError):  # reported by check_addresses
         transport = transport_for(settings)
@@ -221,7 +221,7 @@ def try_mail(settings: Settings) -> Iterator[Finding]:
                 yield Finding(str(error))
 
 
-def try_backups(settings: Settings) -> Iterator[Finding]:
+def check_backup_storage(settings: Settings) -> Iterator[Finding]:
     """List the backups at BACKUP_URL, without writing there."""
     with suppress(OperatorError):  # not set, or reported by check_addresses
         store = BackupStore(settings)
@@ -281,9 +281,9 @@ def notices(settings: Settings) -> Iterator[str]:
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
-    choices = Choices(may_drop=False)  # a missing column may have been renamed, which makemigrations asks first
+    choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
     try:
-        drafts = collect(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
+        drafts = draft_migrations(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
     except OperatorError as error:
         yield Finding(f"makemigrations would fail: {error}", is_error=False)
         return
@@ -337,4 +337,4 @@ CHECKS: tuple[Check, ...] = (
 )
 HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
 """Checks that replace the production checks on a known host."""
-TRIALS: tuple[Check, ...] = (try_mail, try_backups)
+CONNECTION_CHECKS: tuple[Check, ...] = (check_mail_server, check_backup_storage)

@@ -29,6 +29,6 @@ def level(finding: Finding) -> str:
 
 
 def refuse_errors(findings: Sequence[Finding]) -> None:
-    """Raise OperatorError if there are errors."""
+    """Raise OperatorError if a finding is an error."""
     if errors := sum(finding.is_error for finding in findings):
         raise OperatorError(f"Fix these {errors} errors." if errors > 1 else "Fix this error.")

@@ -29,8 +29,8 @@ from opportune.llm.spending import switch
 
 command = typer.Typer()
 
-Names = Annotated[list[str] | None, typer.Option("--model", help="Name of a model in LLM_MODELS. Can be repeated.")]
-All = Annotated[bool, typer.Option("--all", help="Use all models of LLM_MODELS.")]
+Models = Annotated[list[str] | None, typer.Option("--model", help="Name of a model in LLM_MODELS. Can be repeated.")]
+AllModels = Annotated[bool, typer.Option("--all", help="Use all models of LLM_MODELS.")]
 EVALS = PROJECT / "evals"
 MAX_COLUMN_CHARS = 60
 MESSAGES = {"off": "Switched answers of language models off.", "on": "Switched answers of language models on."}
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass
 class Trial:
-    """An answer of a model, with times and costs."""
+    """An answer of a model, with its time and cost. The fields are the keys of the JSON output."""
 
     model: str
     text: str = ""
@@ -109,8 +109,8 @@ def _row(model: LlmModel) -> tuple[object, ...]:
 @command.command()
 def ask(
     question: Annotated[str, typer.Argument(help="Question, or - to read it from standard input.", show_default=False)],
-    models: Names = None,
-    every: All = False,
+    models: Models = None,
+    use_all: AllModels = False,
     system: Annotated[str, typer.Option(help="System prompt.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -120,9 +120,9 @@ def ask(
         raise OperatorError("The question is empty. Enter a question.")
 
     async def run(llm: LanguageModel) -> int:
-        selected = _selected(llm, models, every)
+        selected = _selected_models(llm, models, use_all)
         is_single = not as_json and len(selected) == 1
-        trials = [await _try(model, messages_of(text, system), show=is_single) for model in selected]
+        trials = [await _ask_model(model, messages_of(text, system), show=is_single) for model in selected]
         if as_json:
             print_json([vars(trial) for trial in trials])
         elif is_single:
@@ -143,8 +143,8 @@ def evaluate(
     files: Annotated[
         list[Path] | None, typer.Argument(help="TOML files. [default: evals/*.toml]", show_default=False)
     ] = None,
-    models: Names = None,
-    every: All = False,
+    models: Models = None,
+    use_all: AllModels = False,
     as_json: AsJson = False,
 ) -> None:
     """Check the answers to a set of questions. The exit code is 1 if an answer is not as expected."""
@@ -152,12 +152,12 @@ def evaluate(
     questions = [question for path in paths for question in read_questions(path)]
 
     async def run(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
-        selected = _selected(llm, models, every)
+        selected = _selected_models(llm, models, use_all)
         results = []
         with progress("Asking", len(selected) * len(questions), "questions") as bar:
             for model in selected:
                 for question in questions:
-                    trial = await _try(model, messages_of(question.ask, question.system))
+                    trial = await _ask_model(model, messages_of(question.ask, question.system))
                     results.append((question, trial, [trial.error] if trial.error else [*question.faults(trial.text)]))
                     bar.advance()
         return results
@@ -174,17 +174,17 @@ def evaluate(
 @command.command()
 def off() -> None:
     """Stop all answers, and refuse new ones until `llm on`."""
-    _switch("off")
+    _switch_answers("off")
 
 
 @command.command()
 def on() -> None:
     """Allow answers again after `llm off`."""
-    _switch("on")
+    _switch_answers("on")
 
 
-def _switch(state: Literal["on", "off"]) -> None:
-    """Switch answers on or off for all processes, and log it in the admin if that is installed."""
+def _switch_answers(state: Literal["on", "off"]) -> None:
+    """Switch answers on or off for all processes, and record it in the admin's audit log if there is one."""
     names = {feature.name for feature in installed_features()}
     if "answers" not in names:
         raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
@@ -201,7 +201,7 @@ def _switch(state: Literal["on", "off"]) -> None:
 
 def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None:
     rows = (
-        (trial.model, _short(question.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _short(trial.text))
+        (trial.model, _shorten(question.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _shorten(trial.text))
         for question, trial, faults in results
     )
     print_table(("MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"), rows, right=("SECONDS",))
@@ -224,7 +224,7 @@ def _print_trials(trials: Sequence[Trial]) -> None:
             f"{trial.tokens_per_second:.0f}" if trial.tokens_per_second else "",
             f"{trial.prompt_tokens} + {trial.answer_tokens}",
             f"{trial.cost:f}" if trial.cost else "",
-            _short(trial.error or trial.text),
+            _shorten(trial.error or trial.text),
         )
         for trial in trials
     )
@@ -232,19 +232,19 @@ def _print_trials(trials: Sequence[Trial]) -> None:
     print_table(headings, rows, right=headings[1:-1])
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= MAX_COLUMN_CHARS else line[: MAX_COLUMN_CHARS - 1] + "…"
 
 
-def _selected(llm: LanguageModel, names: Sequence[str] | None, every: bool) -> list[LanguageModel]:
+def _selected_models(llm: LanguageModel, names: Sequence[str] | None, use_all: bool) -> list[LanguageModel]:
     if not (llm.models or llm.name):
         raise OperatorError(NOT_CONFIGURED)
-    names = [model.name for model in llm.models] if every else names
+    names = [model.name for model in llm.models] if use_all else names
     return [llm.using(name) for name in names] if names else [llm]
 
 
-async def _try(llm: LanguageModel, messages: Sequence[Message], *, show: bool = False) -> Trial:
+async def _ask_model(llm: LanguageModel, messages: Sequence[Message], *, show: bool = False) -> Trial:
     trial, start, reasoning = Trial(llm.name), time.perf_counter(), ""
     try:
         async with aclosing(llm.chunks(messages)) as chunks:

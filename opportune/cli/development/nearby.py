@@ -21,7 +21,7 @@ class NearbyServer(NamedTuple):
 
 
 def find_nearby() -> list[NearbyServer]:
-    """Return the servers that respond and have a model. OLLAMA_HOST may set another address."""
+    """Return the servers that respond and have a model. Ollama is searched at OLLAMA_HOST if that is set."""
     addresses = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
     if host := os.environ.get("OLLAMA_HOST", ""):
         addresses["Ollama"] = _address_of(host)
@@ -42,7 +42,7 @@ def _address_of(host: str) -> str:
 
 
 def _models_at(address: str) -> list[str]:
-    """Return the models of a server; empty if there is no model server at the address."""
+    """Return the names of a server's models; empty if the address is not that of a model server."""
     parts = urlsplit(address)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     try:

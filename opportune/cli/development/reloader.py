@@ -17,7 +17,7 @@ from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5
 STEP_MILLISECONDS = 100
-"""Time without changes after which a batch is reported."""
+"""Time without further changes after which a batch of changes is reported."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +41,11 @@ class FilesReload(BaseReload):
             Thread(target=self._watch, args=(paths, recursive), name="file-watcher", daemon=True).start()
 
     def _watch(self, folders: list[Path], recursive: bool) -> None:
-        watched = SourceFilter() if recursive else EnvFilter()
+        watch_filter = SourceFilter() if recursive else EnvFilter()
         try:
             for changes in watch(
                 *folders,
-                watch_filter=watched,
+                watch_filter=watch_filter,
                 step=STEP_MILLISECONDS,
                 stop_event=self.should_exit,
                 recursive=recursive,
@@ -63,10 +63,10 @@ class FilesReload(BaseReload):
         changed: set[Path] = set()
         with suppress(Empty):
             changed |= self._changes.get(timeout=EXIT_CHECK_SECONDS)
-            changed |= set().union(*self._queued())
+            changed |= set().union(*self._queued_changes())
         return sorted(changed) or None
 
-    def _queued(self) -> Iterator[set[Path]]:
+    def _queued_changes(self) -> Iterator[set[Path]]:
         while not self._changes.empty():
             yield self._changes.get()
 

@@ -21,7 +21,7 @@ class Row(NamedTuple):
     methods: str
     name: str
     origin: str
-    """Feature or part of the framework that serves the address."""
+    """Feature, or module of the framework, that serves the address."""
 
 
 WEBSOCKET = "WEBSOCKET"
@@ -29,27 +29,27 @@ HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
 
 
 def command(
-    words: Annotated[str, typer.Argument(metavar="FILTER", help="Show only lines that contain this.")] = "",
+    filter_text: Annotated[str, typer.Argument(metavar="FILTER", help="Show only lines that contain this.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    rows = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
+    rows = [row for row in sorted(find_rows(application().routes)) if filter_text.lower() in " ".join(row).lower()]
     if as_json:
         print_json([{**row._asdict(), "methods": row.methods.split(",")} for row in rows])
     elif rows:
         print_table(HEADINGS, rows)
     else:
-        raise OperatorError(f"No address, name or feature contains {words!r}.")
+        raise OperatorError(f"No address, name or feature contains {filter_text!r}.")
 
 
 def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> Iterator[Row]:
     for context in iter_route_contexts(routes):
         path = prefix + (context.path or "")
-        mounted = context.original_route
-        if not isinstance(mounted, Mount):
-            is_socket = isinstance(mounted, WebSocketRoute)
+        route = context.original_route
+        if not isinstance(route, Mount):
+            is_socket = isinstance(route, WebSocketRoute)
             methods = ",".join(sorted(context.methods or [WEBSOCKET if is_socket else "ANY"]))
             yield Row(path or "/", methods, context.name or "", origin(context.endpoint))
-        elif mounted.routes:
-            yield from find_rows(mounted.routes, path)
+        elif route.routes:
+            yield from find_rows(route.routes, path)
         else:
-            yield Row(f"{path}/…", "ANY", mounted.name or "", origin(mounted.app))
+            yield Row(f"{path}/…", "ANY", route.name or "", origin(route.app))

@@ -53,7 +53,7 @@ def command(
     if address is not None:
         host, port = parse_address(address, host, port)
     settings = settings_with_https(https)
-    startup.read_addresses(settings)
+    startup.validate_configuration(settings)
     if reload is None:
         reload = settings.environment == "development" and workers == 1
     elif reload and workers > 1:
@@ -61,7 +61,7 @@ def command(
     # In production a taken port must be an error, because the proxy sends requests only to this port.
     use_free_port = not settings.is_production if no_input else None
     with reserve(
-        host or server.address(settings), settings.port if port is None else port, use_free_port=use_free_port
+        host or server.default_host(settings), settings.port if port is None else port, use_free_port=use_free_port
     ) as listener:
         check_database(settings, migrate)
         startup.remove_abandoned_files(settings)
@@ -105,16 +105,16 @@ def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socke
     try:
         return server.reserve(host, port)
     except server.PortTakenError as error:
-        free = server.next_free_port(host, port)
-        if free is None:
+        free_port = server.next_free_port(host, port)
+        if free_port is None:
             raise
         if use_free_port:
-            say(f"Port {port} is in use. Using {free} instead.")
+            say(f"Port {port} is in use. Using {free_port} instead.")
         elif use_free_port is None and sys.stdin.isatty():
-            use_free_port = typer.confirm(f"Port {port} is in use. Use {free}?", default=True)
+            use_free_port = typer.confirm(f"Port {port} is in use. Use {free_port}?", default=True)
         if use_free_port:
-            return server.reserve(host, free)
-        raise OperatorError(f"Port {port} is in use. Run: python3 oppman.py runserver {free}") from error
+            return server.reserve(host, free_port)
+        raise OperatorError(f"Port {port} is in use. Run: python3 oppman.py runserver {free_port}") from error
 
 
 def check_database(settings: Settings, migrate: bool) -> None:

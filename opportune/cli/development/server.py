@@ -24,14 +24,14 @@ from opportune.server.supervisor import Supervisor
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 
 MAX_WAITING_CONNECTIONS = 2048
-"""Length of the queue of connections to accept, and the number accepted in one step."""
+"""Maximum number of connections that wait to be accepted. All of them can be accepted in one step."""
 RESERVED_OPEN_FILES = 1000
 """Open files for everything except connections, such as databases and uploads."""
 MAX_PORT = 65535
 MAX_PORTS_TRIED = 20
 
 APPLICATION = f"{PACKAGE}.main:create_app"
-RELOADED = "opportune.cli.development.site:create_app"
+RELOADED_APPLICATION = "opportune.cli.development.site:create_app"
 """Application that shows startup errors in the browser."""
 
 
@@ -39,7 +39,7 @@ class PortTakenError(OperatorError):
     """Another program uses the port."""
 
 
-def address(settings: Settings) -> str:
+def default_host(settings: Settings) -> str:
     """Return the address to listen on: all interfaces in production, this machine in development."""
     return settings.host or ("0.0.0.0" if settings.is_production else "127.0.0.1")
 
@@ -54,34 +54,35 @@ def reserve(host: str, port: int) -> socket.socket:
     if inherited := inherited_listener():
         return inherited
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    if os.name == "posix":  # elsewhere the option would let two servers share the port
+    if os.name == "posix":  # on Windows the option would let two servers share the port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise _refusal(error, host, port) from error
+        raise _bind_error(error, host, port) from error
     return listener
 
 
-def _refusal(error: OSError, host: str, port: int) -> OperatorError:
+def _bind_error(error: OSError, host: str, port: int) -> OperatorError:
     if error.errno == errno.EADDRINUSE:
         return PortTakenError(f"Port {port} is in use. Choose another one with --port, or set PORT.")
     if error.errno in (errno.EACCES, errno.EPERM):
         return OperatorError(f"Port {port} needs more rights. Choose one above 1023 with --port, or set PORT.")
-    return OperatorError(f"{host} is no address of this machine ({error.strerror}). Use --host 127.0.0.1 or 0.0.0.0.")
+    reason = f"{host} is not an address of this machine ({error.strerror})."
+    return OperatorError(f"{reason} Use --host 127.0.0.1 or 0.0.0.0.")
 
 
-def next_free_port(host: str, taken: int) -> int | None:
+def next_free_port(host: str, used_port: int) -> int | None:
     """Return the first free port after a port in use; None if the next ones are also in use."""
-    for port in range(taken + 1, min(taken + MAX_PORTS_TRIED, MAX_PORT + 1)):
+    for port in range(used_port + 1, min(used_port + MAX_PORTS_TRIED, MAX_PORT + 1)):
         with suppress(OperatorError), reserve(host, port):
             return port
     return None
 
 
-def url(listener: socket.socket, *, https: bool = False) -> str:
-    """Return the address for a browser on this machine."""
+def listener_url(listener: socket.socket, *, https: bool = False) -> str:
+    """Return the address of the site for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
@@ -89,10 +90,10 @@ def url(listener: socket.socket, *, https: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def listening(listener: socket.socket, *, https: bool = False) -> str:
-    """Describe the address of the socket. For all interfaces, add one for this machine."""
+def describe_listener(listener: socket.socket, *, https: bool = False) -> str:
+    """Describe the address of the socket. If it listens on all interfaces, add an address for this machine."""
     host, port = listener.getsockname()[:2]
-    local = url(listener, https=https)
+    local = listener_url(listener, https=https)
     if host not in ("0.0.0.0", "::"):
         return local
     name = f"[{host}]" if ":" in host else host
@@ -109,11 +110,11 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _exit)  # PID 1 in a container ignores signals by default
     _listen(listener)
-    print(f"Listening on {listening(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
+    print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
-    app = RELOADED if reload and app == APPLICATION else app
+    app = RELOADED_APPLICATION if reload and app == APPLICATION else app
     allow_open_files(settings.max_http_connections)
-    options = {**_options(settings), **_reloading(reload), **_tls(listener, settings)}
+    options = {**_server_options(settings), **_reload_options(reload), **_tls_options(listener, settings)}
     config = ServerConfig(app, factory=True, workers=workers, **options)
     if config.loop == "uvloop" and not settings.local_https:
         config.acceptor = Acceptor(listener)
@@ -141,7 +142,7 @@ def set_port(listener: socket.socket, settings: Settings) -> None:
         forget_settings()
 
 
-def _options(settings: Settings) -> dict[str, Any]:
+def _server_options(settings: Settings) -> dict[str, Any]:
     return {
         "log_config": logging_config(settings),
         "access_log": False,  # written by opportune.web.middleware.request_log, with the request id
@@ -162,7 +163,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _tls(listener: socket.socket, settings: Settings) -> dict[str, Any]:
+def _tls_options(listener: socket.socket, settings: Settings) -> dict[str, Any]:
     if not settings.local_https:
         return {}
     from opportune.cli.development.certificate import certificate_for  # noqa: PLC0415 - rarely needed
@@ -172,7 +173,7 @@ def _tls(listener: socket.socket, settings: Settings) -> dict[str, Any]:
     return {"ssl_keyfile": path, "ssl_certfile": path}
 
 
-def _reloading(reload: bool) -> dict[str, Any]:
+def _reload_options(reload: bool) -> dict[str, Any]:
     return {"reload": True, "reload_dirs": [str(PROJECT / PACKAGE), str(FRAMEWORK)]} if reload else {}
 
 
@@ -181,7 +182,7 @@ def _listen(listener: socket.socket) -> None:
         listener.listen(MAX_WAITING_CONNECTIONS)
     except OSError as error:
         host, port = listener.getsockname()[:2]
-        raise _refusal(error, host, port) from error
+        raise _bind_error(error, host, port) from error
 
 
 def allow_open_files(connections: int) -> None:

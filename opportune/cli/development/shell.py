@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from opportune.cli.development import startup
 from opportune.cli.loop import runner
-from opportune.cli.transaction import opened
+from opportune.cli.transaction import open_job_queue
 from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
 
@@ -52,7 +52,7 @@ def command(
 async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     """Return the names for the shell. The stack closes their resources."""
     settings = get_settings()
-    jobs = await stack.enter_async_context(opened(settings))
+    jobs = await stack.enter_async_context(open_job_queue(settings))
     database = jobs.database
     startup.require_file(database.url)
     await database.setup()
@@ -67,7 +67,7 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
 
 
 class AsyncConsole(InteractiveConsole):
-    """Python console that runs each statement on the event loop. The loop is blocked at the prompt."""
+    """Python console that runs each statement on the event loop, which is blocked while the prompt waits."""
 
     def __init__(self, runner: asyncio.Runner, names: dict[str, Any]) -> None:
         super().__init__(names, filename="<shell>")
@@ -87,22 +87,22 @@ class AsyncConsole(InteractiveConsole):
         self.interact(banner, exitmsg="")
 
     def execute(self, source: str) -> bool:
-        """Run a program. Print errors, and return False for them."""
+        """Run Python code. Print its error and return False if it fails."""
         try:
             code = compile(source, self.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except (SyntaxError, ValueError) as error:
             traceback.print_exception(error, limit=0)
             return False
-        return self._succeeds(code)
+        return self._run_code(code)
 
     def runcode(self, code: CodeType) -> None:
-        self._succeeds(code)
+        self._run_code(code)
 
-    def _succeeds(self, code: CodeType) -> bool:
+    def _run_code(self, code: CodeType) -> bool:
         try:
             self.runner.run(self._evaluate(code))
         except Exception as error:  # noqa: BLE001 - code of the user can raise anything
-            show(error, self.filename)
+            print_traceback(error, self.filename)
             return False
         return True
 
@@ -129,8 +129,8 @@ def complete_with_tab(names: dict[str, Any]) -> None:
     readline.parse_and_bind("tab: complete")
 
 
-def show(error: Exception, filename: str) -> None:
-    """Print the traceback, starting at the code of the user."""
+def print_traceback(error: Exception, filename: str) -> None:
+    """Print the traceback without the frames of the shell."""
     frames = error.__traceback__
     while frames and frames.tb_frame.f_code.co_filename != filename:
         frames = frames.tb_next

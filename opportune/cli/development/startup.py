@@ -37,7 +37,7 @@ from opportune.web.rendering.templates import templates
 
 DATA_FOLDER = PROJECT / "data"
 RETRY_TIMEOUT_SECONDS = 4
-"""Time during which failed connections to the database are repeated in production."""
+"""Maximum time to wait for the database in production."""
 
 
 @dataclass(frozen=True)
@@ -123,21 +123,21 @@ ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
 
 def address_faults(settings: Settings) -> Iterator[str]:
     """Yield messages about invalid addresses, including the sender of e-mails."""
-    for read in (*ADDRESS_PARSERS, sender_address):
+    for parse in (*ADDRESS_PARSERS, sender_address):
         try:
-            read(settings)
+            parse(settings)
         except OperatorError as error:
             yield str(error)
 
 
-def read_addresses(settings: Settings) -> None:
-    """Check addresses, settings of features and base templates before workers start, which would print tracebacks.
+def validate_configuration(settings: Settings) -> None:
+    """Check addresses, settings of features and overridden templates, because workers would print tracebacks.
 
     Raises:
-        OperatorError: one of them is invalid.
+        OperatorError: a setting or a template is invalid.
     """
-    for read in ADDRESS_PARSERS:
-        read(settings)
+    for parse in ADDRESS_PARSERS:
+        parse(settings)
     read_feature_settings(settings, installed_features())
     features = all_features(installed_features())
     templates.add_helpers(features)
@@ -166,10 +166,10 @@ def inspect_schema(settings: Settings) -> SchemaState:
         OperatorError: the database is not available.
     """
     with runner() as loop:
-        return loop.run(_inspect(settings))
+        return loop.run(_inspect_schema(settings))
 
 
-async def _inspect(settings: Settings) -> SchemaState:
+async def _inspect_schema(settings: Settings) -> SchemaState:
     database = open_database(settings)
     try:
         await database.setup()
@@ -177,20 +177,20 @@ async def _inspect(settings: Settings) -> SchemaState:
         async with database.reader(fresh=True) as session:
             connection = await session.connection()
             rows = await connection.run_sync(recorded_revisions)
-            stale = bool(await connection.run_sync(due_statements))
+            is_behind_code = bool(await connection.run_sync(due_statements))
     finally:
         await database.dispose()
     graph = MigrationGraph(installed_names())
-    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, stale)
+    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, is_behind_code)
 
 
-async def _connect_with_retry(database: Database, until: float) -> None:
-    """Ping the database repeatedly, because on some hosts it wakes up first, or its name resolves late."""
+async def _connect_with_retry(database: Database, deadline: float) -> None:
+    """Ping the database until it responds, because on some hosts it wakes up slowly, or its name resolves late."""
     while True:
         try:
             return await database.ping(reader=False)
         except OperatorError:
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 raise
             await asyncio.sleep(1)
 
@@ -213,7 +213,7 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
     """Warn about migrations that may break an older version that is still running.
 
     Raises:
-        OperatorError: there are such migrations, and this process replaces an older one.
+        OperatorError: such migrations are pending, and this process replaces an older one.
     """
     from opportune.db.migrations.compatibility import incompatibilities  # noqa: PLC0415 - as above
     from opportune.server.handover import takes_over  # noqa: PLC0415 - as above

@@ -35,47 +35,47 @@ def command(
     postgres: Annotated[bool, typer.Option("--postgres", "--postgresql", help="Skip tests on SQLite.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Run only tests with a browser.")] = False,
 ) -> None:
-    words = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
-    for first, second in {"project": "framework", "sqlite": "postgres"}.items():
-        if locals()[first] and locals()[second]:
-            raise typer.BadParameter(f"--{first} and --{second} cannot be combined.")
+    selection = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
+    for option, opposite in {"project": "framework", "sqlite": "postgres"}.items():
+        if locals()[option] and locals()[opposite]:
+            raise typer.BadParameter(f"--{option} and --{opposite} cannot be combined.")
     if framework and not FRAMEWORK_TESTS.is_dir():
         raise OperatorError("This project does not include the framework's tests. Omit --framework.")
-    require_installed(words)
+    require_installed(selection)
     os.chdir(PROJECT)
     folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if project else [str(FRAMEWORK_TESTS)] if framework else []
-    marks = ["-m", "e2e"] if browser else []
-    # Write bytecode, because many processes import the same modules.
+    marker_options = ["-m", "e2e"] if browser else []
+    # Let Python cache bytecode, because many processes import the same modules.
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if sqlite or postgres:
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
-    processes = count_processes(is_whole=FRAMEWORK_TESTS.is_dir() and not project)
+    processes = count_processes(with_framework=FRAMEWORK_TESTS.is_dir() and not project)
     options = with_process_count(arguments or ["-n"], processes)
-    exec_process([sys.executable, "-m", "pytest", *folders, *marks, *options], environ)
+    exec_process([sys.executable, "-m", "pytest", *folders, *marker_options, *options], environ)
 
 
-def require_installed(words: list[str]) -> None:
+def require_installed(selection: list[str]) -> None:
     """Check that the packages of the tests are installed.
 
     Raises:
         OperatorError: packages are missing. The message has the command that installs them.
     """
-    if missing := [lock for lock in locks_of_tests(words) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
+    if missing := [lock for lock in locks_of_tests(selection) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
         raise OperatorError(f"These tests need more packages. Install them: python3 -m pip install --no-deps {install}")
 
 
-def count_processes(*, is_whole: bool) -> int:
-    """Return the number of cores, plus one for the framework's tests, which often wait for servers.
+def count_processes(*, with_framework: bool) -> int:
+    """Return the number of cores. Add one for the framework's tests, because they often wait for servers.
 
-    The tests of a project are too short for another process, which would start its own browser.
+    Tests of a project are too short to gain from another process, which has to start its own browser.
     """
-    return (os.cpu_count() or 1) + is_whole
+    return (os.cpu_count() or 1) + with_framework
 
 
-def with_process_count(words: Sequence[str], processes: int) -> Iterator[str]:
-    """Add the number of processes after an `-n` without a number."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+def with_process_count(arguments: Sequence[str], processes: int) -> Iterator[str]:
+    """Add the number of processes after each `-n` that has none."""
+    for word, next_word in zip(arguments, [*arguments[1:], ""], strict=True):
         yield word
-        if word == "-n" and not re.fullmatch(r"\d+|auto|logical", following):
+        if word == "-n" and not re.fullmatch(r"\d+|auto|logical", next_word):
             yield str(processes)

@@ -18,7 +18,7 @@ from opportune.cli.environment import wheels
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run
 from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
-from opportune.cli.registry import COMPLETING, MODULES, PROGRAM, command_files
+from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, command_files
 from opportune.cli.usage import unknown_command, wrong_usage
 from opportune.config.project import PROJECT, env_file_value
 
@@ -27,7 +27,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-SHIM = PROJECT / "oppman.py"
+SCRIPT = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 TESTS = PROJECT / "tests"
@@ -39,7 +39,7 @@ BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
     for name in ("", "-model", "-aws", "-gcp", "-azure", "-backup", "-telemetry", "-dev", "-framework")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
-DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
+DEVELOPMENT_COMMANDS = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 SETTINGS_BY_LOCK = {
@@ -48,20 +48,20 @@ SETTINGS_BY_LOCK = {
 }
 """Locks that a command needs if one of these settings has a value."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
-"""Packages that show that the dependencies are installed."""
+"""Packages whose presence shows that the dependencies are installed."""
 PREPARED = "OPPMAN_PREPARED"
-"""Environment variable of the restarted oppman.py, which prevents endless restarts."""
+"""Environment variable that is set for the restarted oppman.py, to prevent endless restarts."""
 
 
 def enter(arguments: list[str]) -> None:
-    """Return if the environment has what the command needs. Otherwise restart in `.venv`, or exit with a message."""
-    inside = Path(sys.prefix).resolve() == VENV
-    ours = inside and (VENV / BASE).exists()
-    if os.environ.pop(PREPARED, "") or (not ours and all(map(importlib.util.find_spec, MARKER_PACKAGES))):
+    """Return if the packages for the command are installed. Otherwise install them and restart in `.venv`, or exit."""
+    is_in_venv = Path(sys.prefix).resolve() == VENV
+    is_ready = is_in_venv and (VENV / BASE).exists()
+    if os.environ.pop(PREPARED, "") or (not is_ready and all(map(importlib.util.find_spec, MARKER_PACKAGES))):
         return
-    if COMPLETING in os.environ and not (VENV / BASE).exists():
+    if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
-    if sys.prefix != sys.base_prefix and not inside and not (VENV / BASE).exists():
+    if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
     refuse_unknown_command(arguments)
     try:
@@ -70,7 +70,7 @@ def enter(arguments: list[str]) -> None:
         sys.exit(f"Cannot install into {VENV}: {error.strerror or error}. Check its permissions and the free space.")
     except InstallError as error:
         sys.exit(str(error))
-    if installed or not inside:
+    if installed or not is_in_venv:
         restart(arguments)
 
 
@@ -86,30 +86,30 @@ def refuse_unknown_command(arguments: list[str]) -> None:
 def restart(arguments: list[str]) -> Never:
     """Run the same command with the Python of `.venv`."""
     isolated = ["-I"] if sys.flags.isolated else []
-    exec_process([str(PYTHON), *isolated, str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
+    exec_process([str(PYTHON), *isolated, str(SCRIPT), *arguments], {**os.environ, PREPARED: "1"})
 
 
 def prepare(arguments: list[str]) -> bool:
     """Install the locks that the command needs. Return True if anything was missing."""
     words = [word for word in arguments if not word.startswith("-")]
     command = words[0] if words else ""
-    is_developing = any(words[: len(prefix)] == prefix for prefix in DEVELOPING)
+    is_developing = any(words[: len(prefix)] == prefix for prefix in DEVELOPMENT_COMMANDS)
     locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
     locks += secrets_locks()
-    locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(setting, names))]
+    locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
     model = [MODEL] if needs_model(command, arguments) else []
     if are_installed(locks + model):
         return False
     try:
         with installation_lock():
             if not are_installed(locks + model):
-                report_missing_wheels(list(filter(changed, locks)))
+                report_missing_wheels(list(filter(is_outdated, locks)))
                 if not is_usable():
                     check_machine(PROJECT, locks + model)
                 make_environment()
-            for lock in filter(changed, locks):
+            for lock in filter(is_outdated, locks):
                 install(lock)
-            for lock in filter(changed, model):
+            for lock in filter(is_outdated, model):
                 install_if_possible(lock)
     except OSError as error:
         if not are_installed(locks):
@@ -145,22 +145,22 @@ def needs_model(command: str, arguments: list[str]) -> bool:
 
 def secrets_locks() -> list[str]:
     """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
-    scheme, _, names = setting("SECRETS_FROM").partition(":")
+    scheme, _, names = read_setting("SECRETS_FROM").partition(":")
     is_complete = all(name.strip() for name in names.split(","))
     return [LOCKS_OF_SECRETS[scheme]] if is_complete and scheme in LOCKS_OF_SECRETS else []
 
 
-def setting(name: str) -> str:
+def read_setting(name: str) -> str:
     """Return a setting from the environment or .env, without the settings classes."""
     value = os.environ.get(name)
     return env_file_value(name) if value is None else value
 
 
 def are_installed(locks: list[str]) -> bool:
-    return PYTHON.exists() and not any(map(changed, locks))
+    return PYTHON.exists() and not any(map(is_outdated, locks))
 
 
-def changed(lock: str) -> bool:
+def is_outdated(lock: str) -> bool:
     try:
         return (VENV / lock).read_bytes() != (PROJECT / lock).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -169,10 +169,10 @@ def changed(lock: str) -> bool:
 
 @contextmanager
 def installation_lock() -> Iterator[None]:
-    """Lock oppman.py itself. The system releases the lock when the process ends."""
-    with SHIM.open("r+b") as file:
+    """Lock the file oppman.py for the installation. The system releases the lock when the process ends."""
+    with SCRIPT.open("r+b") as file:
         if sys.platform == "win32":
-            file.seek(1 << 30)  # beyond the end, because locked bytes cannot be read
+            file.seek(1 << 30)  # beyond the end of the file, because other processes cannot read locked bytes
             msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
         else:
             os.set_inheritable(file.fileno(), True)  # an installer that outlives this process keeps the lock
@@ -185,24 +185,24 @@ def installation_lock() -> Iterator[None]:
 
 
 def make_environment() -> None:
-    """Create `.venv`. Replace it if an installation was interrupted or its Python does not run."""
+    """Create `.venv`. An existing one is replaced if its installation was interrupted or its Python does not run."""
     uv = shutil.which("uv")
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise InstallError("Python's venv is missing. Install it (Debian: apt install python3-venv), or install uv.")
     if not is_usable():
         shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir(exist_ok=True)
-    python = getattr(sys, "_base_executable", sys.executable)  # the Python of .venv may have been removed
+    python = getattr(sys, "_base_executable", sys.executable)  # sys.executable may be in the removed .venv
     command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
     run(VENV, "Preparing", ".venv", [*command, str(VENV)])
 
 
 def is_usable() -> bool:
     """Return True if the Python of `.venv` runs and no installation was interrupted."""
-    return runs(PYTHON) and not (VENV / UNFINISHED).exists()
+    return is_supported_python(PYTHON) and not (VENV / UNFINISHED).exists()
 
 
-def runs(python: Path) -> bool:
+def is_supported_python(python: Path) -> bool:
     test = "import sys; sys.exit(sys.version_info < (3, 11))"
     try:
         return subprocess.call([python, "-c", test], stderr=subprocess.DEVNULL) == 0

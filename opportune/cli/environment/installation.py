@@ -18,7 +18,7 @@ PLAIN_PROGRESS_SECONDS = 10
 """Interval of progress lines without a terminal."""
 POLL_SECONDS = 0.1
 BAR_COLUMNS = 20
-MIN_SHOWN_BYTES = 1_000_000
+FULL_DISK_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
 NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # of pip and uv
 
@@ -27,46 +27,50 @@ class InstallError(Exception):
     """An installation failed. The message is one line for the user."""
 
 
-def run(venv: Path, verb: str, what: str, command: list[str]) -> None:
-    """Run an installer. Its output goes to the log, and the last line into the error message."""
+def run(venv: Path, verb: str, target: str, command: list[str]) -> None:
+    """Run an installer and write its output to the log.
+
+    Raises:
+        InstallError: the installer failed. The message contains its last line.
+    """
     (venv / UNFINISHED).touch()
     with (venv / LOG).open("wb") as log, ExitStack() as stack:
-        with delayed_interrupts():  # otherwise the installer might keep running
+        with delayed_interrupts():  # Ctrl-C before the callback is registered would leave the installer running
             installer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False)
             stack.callback(installer.kill)
-        watch(Progress(venv, verb, what), installer)
-    if installer.wait() >= 0:  # negative: ended by a signal, so the installation may be incomplete
+        watch(Progress(venv, verb, target), installer)
+    if installer.wait() >= 0:  # a negative code means a signal, after which the installation may be incomplete
         (venv / UNFINISHED).unlink()
     if installer.returncode:
         message = last_line(venv).rstrip(".")
-        raise InstallError(f"{verb} {what} failed: {message}. {repair_hint(venv)} See the log: {venv / LOG}")
+        raise InstallError(f"{verb} {target} failed: {message}. {repair_hint(venv)} See the log: {venv / LOG}")
 
 
 @contextmanager
 def delayed_interrupts() -> Iterator[None]:
     """Delay Ctrl-C until the end of the block."""
     received: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if received and callable(before):
-        before(received[0], None)
+        signal.signal(signal.SIGINT, handler)
+    if received and callable(handler):
+        handler(received[0], None)
 
 
 class Progress:
     """Progress of an installer, from its log and from the packages in .venv."""
 
-    def __init__(self, venv: Path, verb: str, what: str) -> None:
-        self.venv, self.verb, self.what = venv, verb, what
+    def __init__(self, venv: Path, verb: str, target: str) -> None:
+        self.venv, self.verb, self.target = venv, verb, target
         self.started = time.monotonic()
-        lock = venv.parent / what
+        lock = venv.parent / target
         text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
         pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
-        self.pins = {(plain(name), version) for name, version in pins}
+        self.pins = {(normalized(name), version) for name, version in pins}
         self.phase = ("", 0, self.started)
-        """The current step, its first package count, and its start."""
+        """Name of the current step, the number of packages when it began, and the time when it began."""
 
     def __str__(self) -> str:
         return self.line()
@@ -76,13 +80,13 @@ class Progress:
         now = time.monotonic()
         seconds = f"{now - self.started:.0f} s"
         if not self.pins:
-            return f"{self.verb} {self.what}: {seconds}"
+            return f"{self.verb} {self.target}: {seconds}"
         verb, done, total = self.count()
         if verb != self.phase[0]:
             self.phase = (verb, done, now)
         filled = bar * done // max(total, 1)
         drawn = f"[{'#' * filled}{'-' * (bar - filled)}] " if bar else ""
-        return f"{verb} {self.what}: {drawn}{done} of {total} packages, {seconds}{self.time_left(done, total, now)}"
+        return f"{verb} {self.target}: {drawn}{done} of {total} packages, {seconds}{self.time_left(done, total, now)}"
 
     def time_left(self, done: int, total: int, now: float) -> str:
         """Return the estimated remaining time of the current step; empty if unknown."""
@@ -109,10 +113,10 @@ def installed(venv: Path) -> set[tuple[str, str]]:
     """Return the names and versions of the packages in .venv."""
     site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
     folders = (path.name.removesuffix(".dist-info") for path in site_packages.glob("*.dist-info"))
-    return {(plain(name), version) for name, _, version in (folder.partition("-") for folder in folders)}
+    return {(normalized(name), version) for name, _, version in (folder.partition("-") for folder in folders)}
 
 
-def plain(name: str) -> str:
+def normalized(name: str) -> str:
     """Return the normalized name of a package."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -129,15 +133,15 @@ def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
 
 def watch_on_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     while installer.poll() is None:
-        show(f"{progress.line(BAR_COLUMNS)}  {last_line(progress.venv)}")
+        overwrite_line(f"{progress.line(BAR_COLUMNS)}  {last_line(progress.venv)}")
         time.sleep(POLL_SECONDS)
-    show(str(progress))
+    overwrite_line(str(progress))
     echo("")
 
 
 def watch_without_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     """Print a line every few seconds if the count has changed, and one at the end."""
-    echo(f"{progress.verb} {progress.what} ...")
+    echo(f"{progress.verb} {progress.target} ...")
     printed, count = time.monotonic(), progress.count()
     while installer.poll() is None:
         if time.monotonic() - printed >= PLAIN_PROGRESS_SECONDS:
@@ -150,7 +154,7 @@ def watch_without_terminal(progress: Progress, installer: subprocess.Popen[bytes
         echo(str(progress))
 
 
-def show(line: str) -> None:
+def overwrite_line(line: str) -> None:
     """Overwrite the current line of the terminal."""
     width = shutil.get_terminal_size().columns - 1
     echo("\r" + line[:width].ljust(width), end="")
@@ -165,7 +169,7 @@ def last_line(venv: Path) -> str:
 def repair_hint(venv: Path) -> str:
     """Return advice about a failed installation."""
     log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
-    if DISK_FULL.search(log) or shutil.disk_usage(venv).free < MIN_SHOWN_BYTES:
+    if DISK_FULL.search(log) or shutil.disk_usage(venv).free < FULL_DISK_BYTES:
         return "The disk is full. Free space for .venv, the installer's cache and TMPDIR, and try again."
     if NOT_TRUSTED.search(log):
         return "If a proxy has its own certificate, set PIP_CERT (for uv SSL_CERT_FILE) to its file."

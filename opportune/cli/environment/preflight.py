@@ -40,10 +40,10 @@ def check_machine(project: Path, locks: Sequence[str]) -> None:
     Raises:
         InstallError: packages cannot be installed. The message names all problems.
     """
-    identity = [*identity_problem(project)]
+    identity_messages = [*identity_problem(project)]
     if problems := [*disk_problem(project, locks), *index_problem(project / locks[0])]:
-        raise InstallError(f"Nothing was installed. {' '.join([*problems, *identity])}")
-    for line in identity:
+        raise InstallError(f"Nothing was installed. {' '.join([*problems, *identity_messages])}")
+    for line in identity_messages:
         echo(line)
 
 
@@ -55,13 +55,13 @@ def disk_problem(project: Path, locks: Sequence[str]) -> Iterator[str]:
 
 
 def index_problem(lock: Path) -> Iterator[str]:
-    """Look up one package with the installer, which knows the configured index."""
+    """Yield a message if the installer does not find a package, because it knows the configured package index."""
     text = lock.read_text(encoding="utf-8")
     pin = PIN.search(text)
     command = pin and not SOURCE.search(text) and index_command(pin[1])
     if not (pin and command):
         return
-    if reason := refusal(command, pin[1]):
+    if reason := lookup_error(command, pin[1]):
         yield (
             f"The package index does not provide {pin[1]} ({reason}). Check the network and the proxy, "
             "or set another index in PIP_INDEX_URL (for uv UV_DEFAULT_INDEX)."
@@ -78,17 +78,17 @@ def index_command(pin: str) -> list[str]:
     return []
 
 
-def refusal(command: list[str], pin: str) -> str:
+def lookup_error(command: list[str], pin: str) -> str:
     """Return the installer's last line if it does not find the package; otherwise an empty text."""
     environ = {**os.environ, "PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"}
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             command, input=pin, env=environ, capture_output=True, text=True, timeout=INDEX_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return f"no response within {INDEX_TIMEOUT_SECONDS} seconds"
-    lines = done.stderr.strip().splitlines()
-    return (lines[-1].strip().rstrip(".") if lines else f"exit code {done.returncode}") if done.returncode else ""
+    lines = result.stderr.strip().splitlines()
+    return (lines[-1].strip().rstrip(".") if lines else f"exit code {result.returncode}") if result.returncode else ""
 
 
 def identity_problem(project: Path) -> Iterator[str]:

@@ -34,7 +34,7 @@ def list_jobs(
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
-        rows = ((job.id, job.state, _time(job.created_at), _due(job), job.name, _remark(job)) for job in jobs)
+        rows = ((job.id, job.state, _timestamp(job.created_at), _due_at(job), job.name, _remark(job)) for job in jobs)
         print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), rows, right=("ID",))
     else:
         say(f"No job is {state}." if state else "There are no jobs.")
@@ -54,11 +54,11 @@ def show(number: Number, as_json: AsJson = False) -> None:
 @command.command()
 def retry(
     number: Annotated[int | None, typer.Argument(help="Number of the job in the list.", show_default=False)] = None,
-    every: Annotated[bool, typer.Option("--all", help="Retry all failed jobs.")] = False,
+    retry_all: Annotated[bool, typer.Option("--all", help="Retry all failed jobs.")] = False,
     name: Annotated[str, typer.Option(help="With --all, retry only jobs of this name, such as mail.send.")] = "",
 ) -> None:
-    """Run an ended job again, or all failed jobs."""
-    if every == (number is not None) or (name and not every):
+    """Queue a finished job again, or all failed jobs."""
+    if retry_all == (number is not None) or (name and not retry_all):
         raise typer.BadParameter("Enter the number of a job, --all, or --all with --name.")
     if number is None:
         _retry_all(name)
@@ -104,24 +104,24 @@ def _details(job: Job) -> Iterator[tuple[str, object]]:
     yield "Arguments", ", ".join(map(repr, job.arguments)) or "none"
     yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
-    yield from ((label, _time(time)) for label, time in times.items() if time)
-    optional = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown(job)}
+    yield from ((label, _timestamp(time)) for label, time in times.items() if time)
+    optional = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown_job_note(job)}
     yield from ((label, text) for label, text in optional.items() if text)
 
 
-def _time(time: datetime) -> str:
+def _timestamp(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-def _due(job: Job) -> str:
-    return _time(job.due_at) if job.state == JobState.WAITING else ""
+def _due_at(job: Job) -> str:
+    return _timestamp(job.due_at) if job.state == JobState.WAITING else ""
 
 
 def _remark(job: Job) -> str:
-    return _unknown(job) or job.remark
+    return _unknown_job_note(job) or job.remark
 
 
-def _unknown(job: Job) -> str:
+def _unknown_job_note(job: Job) -> str:
     names = {declared.name for declared in declared_jobs(all_features(installed_features()))}
     if job.state != JobState.WAITING or job.name in names:
         return ""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.loop import runner
-from opportune.cli.transaction import migrated_settings, opened
+from opportune.cli.transaction import migrated_settings, open_job_queue
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.features import running_process
@@ -36,7 +36,7 @@ def command(
 
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
-    async with opened(settings) as jobs, running_process(jobs.worker.services):
+    async with open_job_queue(settings) as jobs, running_process(jobs.worker.services):
         if reason := jobs.database.url.readonly_notice:
             raise OperatorError(reason)
         await jobs.database.setup()

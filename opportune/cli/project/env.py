@@ -25,7 +25,6 @@ def show(
     """List the settings and their sources: the environment, SECRETS_FROM or .env. Secrets are not shown."""
     if context.invoked_subcommand:
         return
-
     rows = list(displayed_settings(get_settings(), installed_features()))
     selected = [row for row in rows if show_all or row.source != "default"]
     if as_json:

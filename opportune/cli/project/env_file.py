@@ -17,7 +17,7 @@ from opportune.config.base_settings import FILE_OWNER_HINT
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import replacement
 
-OLDER_KEYS = "SECRET_KEY_FALLBACKS"
+FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 
 
 def write_env(path: Path) -> bool:
@@ -36,7 +36,7 @@ def write_env(path: Path) -> bool:
         return False  # reported when the settings are read
     except OSError as error:
         raise _unwritable(path, error) from error
-    with _writing(path), path.open("a", encoding="utf-8") as file:
+    with _reported_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(f"\n{KEY}={new_key()}\n")
     return True
 
@@ -47,7 +47,7 @@ def create_env(path: Path, text: str) -> None:
     Raises:
         OperatorError: the file exists, or cannot be written.
     """
-    with _writing(path):
+    with _reported_errors(path):
         path.touch(mode=0o600, exist_ok=False)
         path.write_text(text, encoding="utf-8")
 
@@ -58,7 +58,7 @@ def add_to_env(path: Path, **values: str) -> None:
     Raises:
         OperatorError: the file cannot be written.
     """
-    with _writing(path), path.open("a", encoding="utf-8") as file:
+    with _reported_errors(path), path.open("a", encoding="utf-8") as file:
         file.writelines(f"{name}='{value}'\n" for name, value in values.items())
 
 
@@ -83,42 +83,43 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
     Raises:
         OperatorError: the file has no key, or cannot be written.
     """
-    with _writing(path):
+    with _reported_errors(path):
         text = path.read_text(encoding="utf-8")
         values = dotenv_values(stream=StringIO(text))
-        old = values.get(KEY)
-        if not old:
+        old_key = values.get(KEY)
+        if not old_key:
             raise OperatorError(f"{path.name} has no {KEY} to rotate. Create one with: python3 oppman.py env init")
-        older = [key.strip() for key in (values.get(OLDER_KEYS) or "").split(",") if key.strip()]
-        fallbacks = [old, *older] if keep else []
-        lines = _replaced(text, (KEY, OLDER_KEYS), f"{KEY}={new_key()}\n{OLDER_KEYS}={','.join(fallbacks)}\n")
+        older_keys = [key.strip() for key in (values.get(FALLBACK_KEYS) or "").split(",") if key.strip()]
+        fallbacks = [old_key, *older_keys] if keep else []
+        new_lines = f"{KEY}={new_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
+        lines = _with_settings_replaced(text, (KEY, FALLBACK_KEYS), new_lines)
         with replacement(path.resolve()) as file:
             file.write("".join(lines).encode())
             _copy_permissions(path, file.fileno())
     return len(fallbacks)
 
 
-def _replaced(text: str, names: Sequence[str], new_lines: str) -> Iterator[str]:
-    """Yield the lines of the file, with all lines that set these names replaced by the new lines."""
+def _with_settings_replaced(text: str, names: Sequence[str], new_lines: str) -> Iterator[str]:
+    """Yield the lines of the file. The first line that sets one of the names is replaced, others are omitted."""
     for binding in parse_stream(StringIO(text)):
         line = binding.original.string
         if binding.key not in names:
             yield line
         else:
-            yield line[: len(line) - len(line.lstrip())] + new_lines  # a binding starts with the blank lines before it
+            yield line[: len(line) - len(line.lstrip())] + new_lines  # keeps blank lines, which belong to the binding
             new_lines = ""
 
 
 def _copy_permissions(path: Path, descriptor: int) -> None:
     """Copy owner and mode of the replaced file, because root may run this for the site's user."""
     if sys.platform != "win32":
-        old = path.stat()
-        os.fchown(descriptor, old.st_uid, old.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+        original = path.stat()
+        os.fchown(descriptor, original.st_uid, original.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(original.st_mode))
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _reported_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:

@@ -12,7 +12,7 @@ from opportune.errors import OperatorError
 
 ERROR_MESSAGE = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
 """The relevant part of git's error output."""
-REPOSITORY_VARIABLES = (
+HOOK_VARIABLES = (
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -21,8 +21,8 @@ REPOSITORY_VARIABLES = (
     "GIT_COMMON_DIR",
 )
 """Variables that git sets for its hooks. They would direct commands to another repository."""
-PERMISSIONS = ("GIT_ALLOW_PROTOCOL",)
-"""Variables that would allow addresses that run commands, despite our options."""
+PERMISSION_VARIABLES = ("GIT_ALLOW_PROTOCOL",)
+"""Variables that would allow addresses that run commands, although `options` forbid them."""
 
 
 class GitError(OperatorError):
@@ -37,9 +37,9 @@ class Git:
     options: Sequence[str] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     is_uninterruptible: bool = False
-    """True if Ctrl-C in a terminal does not reach git."""
+    """True if Ctrl-C must not interrupt git."""
     timeout_seconds: float | None = None
-    """Timeout of a command that uses the network; local commands have none."""
+    """Timeout for commands that use the network; None for local commands."""
 
     def __call__(self, *arguments: str | Path, stdin: str = "", codes: Sequence[int] = (0,)) -> str:
         """Return the output of a git command.
@@ -60,7 +60,9 @@ class Git:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if name not in (*REPOSITORY_VARIABLES, *PERMISSIONS)}
+        return {
+            name: value for name, value in os.environ.items() if name not in (*HOOK_VARIABLES, *PERMISSION_VARIABLES)
+        }
 
     def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
         """Return output and exit code of a git command. Raises GitError if it takes too long."""
@@ -77,7 +79,7 @@ class Git:
         ) as process:
             try:
                 output = process.communicate(os.fsencode(stdin), self.timeout_seconds)
-            except subprocess.TimeoutExpired:  # do not read the pipes again: child processes of git may hold them open
+            except subprocess.TimeoutExpired:  # the pipes are not read again, because git's children may keep them open
                 raise GitError(f"git {arguments[0]} took longer than {self.timeout_seconds:g} seconds.") from None
             finally:
                 process.kill()

@@ -37,7 +37,7 @@ def command(
 
 
 def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
-    """Create the locks in a temporary folder, so that a failure does not change the project's.
+    """Create the locks in a temporary folder, so that the project's locks do not change if one fails.
 
     Returns:
         The names of the locks that differ from the project's.
@@ -55,7 +55,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         DEV: ["--group", "dev", "-c", str(base)],
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
     }
-    sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in groups())}
+    sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in dependency_groups())}
     upgrades = ["--upgrade"] if upgrade else []
     with progress("Locking", len(sources), "locks") as bar:
         for lock, source in sources.items():
@@ -65,14 +65,14 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
             if subprocess.call(command, cwd=PROJECT):
                 raise OperatorError(f"uv could not create {lock}, and no lock was changed. See its message above.")
             bar.advance()
-    return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]
+    return [lock for lock in sources if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
-def groups() -> set[str]:
+def dependency_groups() -> set[str]:
     """Return the dependency groups of pyproject.toml."""
     with (PROJECT / "pyproject.toml").open("rb") as file:
         return set(tomllib.load(file).get("dependency-groups", ()))
 
 
-def content(path: Path) -> str:
+def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""

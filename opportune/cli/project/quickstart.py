@@ -61,32 +61,32 @@ def command(
 ) -> None:
     settings = load_settings()
     refuse_production(settings)
-    startup.read_addresses(settings)
+    startup.validate_configuration(settings)
     interactive = sys.stdin.isatty() and not no_input
-    requested = validated(email or DEFAULT_EMAIL, password, settings)
-    address, first = host or server.address(settings), settings.port if port is None else port
-    with reserve(address, first, use_free_port=port is None) as listener:
+    candidate = new_superuser(email or DEFAULT_EMAIL, password, settings)
+    address, first_port = host or server.default_host(settings), settings.port if port is None else port
+    with reserve(address, first_port, use_free_port=port is None) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")
         settings = get_settings()
         if any(startup.inspect_schema(settings).faults):
             startup.apply_migrations(settings)
         if superuser := in_transaction(first_superuser):
-            if password or (email and requested.email.lower() != superuser.email.lower()):
+            if password or (email and candidate.email.lower() != superuser.email.lower()):
                 print("A superuser already exists, so --email and --password were ignored.")
         else:
             if interactive and not (email and password):
-                requested = prompt_superuser(email, password, settings)
-            superuser = add(requested)
+                candidate = prompt_superuser(email, password, settings)
+            superuser = save_superuser(candidate)
             if interactive:
                 settings = offer_models(settings)
-            in_transaction(fill)  # only once: users may delete the demonstration data
-        print("\n".join(summary(settings, server.url(listener, https=settings.local_https), superuser)))
+            in_transaction(add_initial_data)  # only for a new site, because users may delete the demonstration data
+        print("\n".join(summary(settings, server.listener_url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 
-async def fill(session: AsyncSession) -> None:
+async def add_initial_data(session: AsyncSession) -> None:
     """Load the demonstration data, and queue the first jobs."""
     await demo.load_all(session)
     for feature in installed_features():
@@ -102,8 +102,8 @@ def refuse_production(settings: Settings) -> None:
         )
 
 
-def validated(email: str, password: str | None, settings: Settings) -> Superuser:
-    """Return the first superuser, with a random password if none is set.
+def new_superuser(email: str, password: str | None, settings: Settings) -> Superuser:
+    """Return the superuser to create, with a random password if none is given.
 
     Raises:
         OperatorError: the e-mail address is invalid, or the password too weak.
@@ -121,15 +121,15 @@ def validated(email: str, password: str | None, settings: Settings) -> Superuser
 def prompt_superuser(email: str | None, password: str | None, settings: Settings) -> Superuser:
     """Ask for the missing e-mail address or password, until it is valid."""
     print("Create the first superuser, who may use the admin:")
-    valid = ""
-    while not valid:
+    valid_email = ""
+    while not valid_email:
         try:
-            valid = validated(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
+            valid_email = new_superuser(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
         except OperatorError as error:
             print(error)
             email = None
-    password = password or type_password(valid, "Password (Enter for a random one)", default="")
-    return validated(valid, password, settings)
+    password = password or type_password(valid_email, "Password (Enter for a random one)", default="")
+    return new_superuser(valid_email, password, settings)
 
 
 async def first_superuser(session: AsyncSession) -> Superuser | None:
@@ -138,13 +138,13 @@ async def first_superuser(session: AsyncSession) -> Superuser | None:
     return Superuser(email) if email else None
 
 
-def add(new: Superuser) -> Superuser:
-    in_transaction(lambda session: create_superuser(session, new.email, new.password))
-    return new
+def save_superuser(superuser: Superuser) -> Superuser:
+    in_transaction(lambda session: create_superuser(session, superuser.email, superuser.password))
+    return superuser
 
 
 def offer_models(settings: Settings) -> Settings:
-    """Offer the models of servers on this machine, if the site has none, and return the new settings."""
+    """Offer the models of servers on this machine if the site has none. Return the settings with the selected model."""
     servers = servers_for(settings)
     if not servers:
         return settings
@@ -169,7 +169,7 @@ def _as_line(server: NearbyServer) -> str:
 
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
-    """Return the lines with the addresses, the superuser and missing parts."""
+    """Return the lines with the addresses and the superuser, and notices about the language model."""
     pages = [
         ("Site", "/"),
         *((link.label, link.path) for feature in installed_features() for link in feature.navigation),
@@ -177,7 +177,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     pages += [("Admin", "/admin"), ("API", "/api/docs")]
     width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
     lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
-    lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
+    lines += [f"  {'Superuser':<{width}}{superuser.email}{password_note(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No language model is configured. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env to use one.")
     elif line := missing_library(settings):
@@ -189,7 +189,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     return lines
 
 
-def about_password(superuser: Superuser) -> str:
+def password_note(superuser: Superuser) -> str:
     if superuser.is_generated:
         return f"   password {superuser.password} (shown only now)"
     if superuser.password:

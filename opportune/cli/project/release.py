@@ -31,9 +31,9 @@ class Record:
 
     version: str
     source: str = ""
-    """Address of the releases: the default source of `upgrade`."""
+    """Address of the releases, the default source of `upgrade`; empty if unknown."""
     startproject: Sequence[str] = ()
-    """Arguments of `startproject`, with which later releases render their shared files."""
+    """Arguments of `startproject`. `upgrade` uses them to render the shared files of later releases."""
     files: dict[str, str] = field(default_factory=dict)
     """Git blob hashes of the framework's and the shared files in this release, by path."""
 

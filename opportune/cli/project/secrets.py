@@ -6,7 +6,7 @@ import typer
 
 from opportune.admin.operations.settings_table import displayed_settings
 from opportune.cli.output import say
-from opportune.cli.project.env_file import OLDER_KEYS, rotate_key
+from opportune.cli.project.env_file import FALLBACK_KEYS, rotate_key
 from opportune.cli.project.first_env import KEY, new_key
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
@@ -33,30 +33,30 @@ def rotate(
         bool, typer.Option("--stolen", help="Remove all older keys, so that their signatures become invalid.")
     ] = False,
 ) -> None:
-    """Write a new SECRET_KEY to .env, and keep the old one.
+    """Write a new SECRET_KEY to .env, and move the old one to SECRET_KEY_FALLBACKS.
 
-    Signatures of the old key are valid as long as it is in SECRET_KEY_FALLBACKS.
+    Signatures with an old key are valid until you remove the key from SECRET_KEY_FALLBACKS.
     """
-    refuse_if_set_elsewhere()
+    refuse_overridden_key()
     number = rotate_key(PROJECT / ".env", keep=not stolen)
     say(f"Wrote a new {KEY} to .env. Restart the site and its workers to use it.")
     if stolen:
         say(f"After the restart, {EFFECTS}. Sessions and API tokens do not depend on the key and stay valid.")
     else:
-        say(f"{OLDER_KEYS} has {counted(number, 'older key')}. Remove them in about a month.")
+        say(f"{FALLBACK_KEYS} has {counted(number, 'older key')}. Remove them in about a month.")
         say(f"After that, {EFFECTS}.")
 
 
-def refuse_if_set_elsewhere() -> None:
+def refuse_overridden_key() -> None:
     """Check that the key comes from .env.
 
     Raises:
         OperatorError: the environment or SECRETS_FROM sets the key and overrides .env.
     """
     sources = {row.name: row.source for row in displayed_settings(get_settings(), installed_features())}
-    for name in (KEY, OLDER_KEYS):
+    for name in (KEY, FALLBACK_KEYS):
         if sources[name] in ("environment", "SECRETS_FROM"):
             raise OperatorError(
                 f"{name} is set by {sources[name]}, which overrides .env. Set {KEY} there to a new key "
-                f"(python3 oppman.py secrets generate), and {OLDER_KEYS} to the old one."
+                f"(python3 oppman.py secrets generate), and {FALLBACK_KEYS} to the old one."
             )

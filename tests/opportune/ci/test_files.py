@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
-from opportune.cli.development.startup import read_addresses
+from opportune.cli.development.startup import validate_configuration
 from opportune.cli.project.new_project.rendering import BLOCK
 from opportune.config.project import PROJECT
 from opportune.testing.plugin import settings_for
@@ -100,7 +100,7 @@ def test_compose_services_match_the_settings() -> None:
         assert re.search(r"[/@](\w+):\d+", workspace["environment"][name])[1] in services, name  # type: ignore[index]
     for urls in (documented, workspace["environment"]):
         values = {name.lower(): SecretStr(url) for name, url in urls.items()}
-        read_addresses(settings_for("sqlite:///unused.db").model_copy(update=values))
+        validate_configuration(settings_for("sqlite:///unused.db").model_copy(update=values))
 
 
 def test_devcontainer_files_exist() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from opportune.cli.completion_adapter import BASH
 from opportune.cli.main import main
-from opportune.cli.registry import COMPLETING
+from opportune.cli.registry import COMPLETION_VARIABLE
 from opportune.config.project import PROJECT
 
-SCRIPT = BASH % {"complete_func": "_complete", "prog_name": "oppman.py", "autocomplete_var": COMPLETING}
+SCRIPT = BASH % {"complete_func": "_complete", "prog_name": "oppman.py", "autocomplete_var": COMPLETION_VARIABLE}
 TRY = """
 COMP_WORDS=({words})
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
@@ -33,7 +33,7 @@ def test_bash_completes_after_oppman_and_after_python() -> None:
 
 
 def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
-    monkeypatch.setenv(COMPLETING, "complete_bash")
+    monkeypatch.setenv(COMPLETION_VARIABLE, "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "\n".join(words.split(" ")))
     monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
     with pytest.raises(SystemExit):
@@ -56,4 +56,4 @@ def test_show_completion_prints_the_script(monkeypatch: pytest.MonkeyPatch, caps
     assert caught.value.code == 0
     script = capsys.readouterr().out
     assert script.rstrip().endswith(" oppman.py python3 python py")
-    assert COMPLETING in script
+    assert COMPLETION_VARIABLE in script

@@ -34,7 +34,7 @@ def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
 
 @pytest.fixture(autouse=True)
 def _default_level() -> None:
-    output.begin()
+    output.set_level()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_short_task_shows_no_bar(terminal_of: Callable[[int], Terminal]) -> None
 
 def test_long_work_shows_a_bar(terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal_of(120)
-    monkeypatch.setattr(output, "BAR_AFTER_SECONDS", 0)
+    monkeypatch.setattr(output, "BAR_DELAY_SECONDS", 0)
     with output.progress("Copying", 4, "rows") as task:
         task.wait_for_bar()
         task.advance(3)

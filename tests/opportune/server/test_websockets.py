@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from opportune.cli.development.server import _options
+from opportune.cli.development.server import _server_options
 from opportune.config.settings import forget_settings
 from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
@@ -32,7 +32,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture(params=["httptools", "h11"])
 def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
-    options = {name: value for name, value in _options(settings_for("sqlite://")).items() if name.startswith("ws")}
+    options = {
+        name: value for name, value in _server_options(settings_for("sqlite://")).items() if name.startswith("ws")
+    }
     with serving(echo, request.param, loop="asyncio", **options) as (host, port):
         yield f"ws://{host}:{port}/"
 

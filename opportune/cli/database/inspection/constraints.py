@@ -22,14 +22,14 @@ Imports = set[tuple[str, str]]
 FOREIGN_KEY_OPTIONS = ("ondelete", "onupdate", "deferrable", "initially", "match", "use_alter")
 
 
-def table_arguments(table: Table, plain: Collection[Column[Any]]) -> tuple[list[str], Imports]:
+def table_arguments(table: Table, plain_columns: Collection[Column[Any]]) -> tuple[list[str], Imports]:
     """Return `__table_args__` and their imports.
 
     Args:
         table: The table.
-        plain: Columns of plain fields, which have simple foreign keys as an option.
+        plain_columns: Columns of plain fields. Their simple foreign keys are options of the field, and so omitted.
     """
-    writer = _Writer(plain)
+    writer = _ArgumentWriter(plain_columns)
     constraints = sorted(table.constraints, key=lambda item: (type(item).__name__, _columns(item), str(item.name)))
     indexes = sorted((index for index in table.indexes if not is_simple(index)), key=lambda index: str(index.name))
     arguments = [*filter(None, map(writer.constraint, constraints)), *map(writer.index, indexes)]
@@ -39,7 +39,7 @@ def table_arguments(table: Table, plain: Collection[Column[Any]]) -> tuple[list[
 
 
 def single_key(column: Column[Any]) -> ForeignKeyConstraint | None:
-    """Return the foreign key of a single column, if a field can express it."""
+    """Return the foreign key of a column, if the options of a field can describe it."""
     keys = [key.constraint for key in column.foreign_keys if key.constraint is not None]
     if len(keys) != 1 or len(keys[0].columns) != 1:
         return None
@@ -51,27 +51,27 @@ def uniques(table: Table) -> list[UniqueConstraint]:
     return [item for item in table.constraints if isinstance(item, UniqueConstraint)]
 
 
-def is_simple(part: UniqueConstraint | Index) -> bool:
+def is_simple(item: UniqueConstraint | Index) -> bool:
     """Return True if `unique=True` or `index=True` of a field is equivalent."""
-    if len(part.columns) != 1 or not uses_default_name(part) or any(map(_is_set, part.kwargs.values())):
+    if len(item.columns) != 1 or not uses_default_name(item) or any(map(_is_set, item.kwargs.values())):
         return False
-    return not isinstance(part, Index) or (not part.unique and list(part.expressions) == list(part.columns))
+    return not isinstance(item, Index) or (not item.unique and list(item.expressions) == list(item.columns))
 
 
-class _Writer:
-    def __init__(self, plain: Collection[Column[Any]]) -> None:
-        self.plain = plain
+class _ArgumentWriter:
+    def __init__(self, plain_columns: Collection[Column[Any]]) -> None:
+        self.plain_columns = plain_columns
         self.imports: Imports = set()
 
     def constraint(self, constraint: Constraint) -> str:
-        """Return the code; empty if a field expresses it, or for a check without a name."""
+        """Return the code; empty if an option of a field is equivalent, and for checks without a name."""
         match constraint:
             case PrimaryKeyConstraint():
                 return ""
             case UniqueConstraint():
                 return "" if is_simple(constraint) else self._unique(constraint)
             case ForeignKeyConstraint():
-                columns = (column for column in constraint.columns if column in self.plain)
+                columns = (column for column in constraint.columns if column in self.plain_columns)
                 is_option = any(single_key(column) is constraint for column in columns)
                 return "" if is_option else self._foreign_key(constraint)
             case CheckConstraint(name=str(name)):

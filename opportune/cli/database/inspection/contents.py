@@ -40,8 +40,8 @@ class Contents:
 
     tables: list[str] = field(default_factory=list)
     """Tables with a primary key."""
-    keyless: list[str] = field(default_factory=list)
-    dotted: list[str] = field(default_factory=list)
+    keyless_tables: list[str] = field(default_factory=list)
+    dotted_tables: list[str] = field(default_factory=list)
     """Tables with a dot in their name, which foreign keys cannot refer to."""
     views: list[str] = field(default_factory=list)
     materialized_views: list[str] = field(default_factory=list)
@@ -50,8 +50,9 @@ class Contents:
     """Partitions and inheriting tables without a key, with their parent tables."""
     inheriting: dict[str, str] = field(default_factory=dict)
     """Other inheriting tables, with their parent tables."""
-    of_other_schemas: list[str] = field(default_factory=list)
-    exclusions: list[str] = field(default_factory=list)
+    other_tables: list[str] = field(default_factory=list)
+    """Tables of other schemas."""
+    exclusion_constraints: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     expression_indexes: list[str] = field(default_factory=list)
@@ -60,80 +61,80 @@ class Contents:
     @property
     def queryable(self) -> list[str]:
         """Names of the tables that `--views` writes."""
-        return [*self.views, *self.materialized_views, *self.keyless]
+        return [*self.views, *self.materialized_views, *self.keyless_tables]
 
     def notices(self) -> Iterator[str]:
-        """Yield a line about each kind of omitted object."""
-        for name in self.keyless:
+        """Yield lines about omitted objects, grouped by type."""
+        for name in self.keyless_tables:
             yield f"Omitted {name}, which has no primary key. To query it: inspectdb --views {_quoted(name)}"
         for type_, names in (("view", self.views), ("materialized view", self.materialized_views)):
             if names:
                 command = f"inspectdb --views {' '.join(map(_quoted, names))}"
-                yield f"Omitted the {_listed(type_, names)}. To query: {command}"
+                yield f"Omitted the {_enumerated(type_, names)}. To query: {command}"
         for parent in dict.fromkeys(self.partitions.values()):
             names = [name for name, table in self.partitions.items() if table == parent]
             effect = f" New databases get {parent} as a single table." if parent in self.tables else ""
-            yield f"Omitted the {_listed('partition', names)} of {parent}.{effect}"
+            yield f"Omitted the {_enumerated('partition', names)} of {parent}.{effect}"
         for name, parent in self.inheriting.items():
             yield f"{name} inherits from {parent} in this database. In new ones they are separate tables."
         if self.foreign_tables:
-            yield f"Omitted the {_listed('foreign table', self.foreign_tables)}."
-        if self.dotted:
-            yield f"Omitted the {_listed('table', self.dotted)}. Models cannot refer to a name with a dot."
-        if self.of_other_schemas:
-            yield f"Omitted the {_listed('table', self.of_other_schemas)}. Models use only the default schema."
-        yield from self._lost()
+            yield f"Omitted the {_enumerated('foreign table', self.foreign_tables)}."
+        if self.dotted_tables:
+            yield f"Omitted the {_enumerated('table', self.dotted_tables)}. Models cannot refer to a name with a dot."
+        if self.other_tables:
+            yield f"Omitted the {_enumerated('table', self.other_tables)}. Models use only the default schema."
+        yield from self._notice_of_lost_objects()
 
-    def _lost(self) -> Iterator[str]:
+    def _notice_of_lost_objects(self) -> Iterator[str]:
         objects = {
-            "EXCLUDE constraint": self.exclusions,
+            "EXCLUDE constraint": self.exclusion_constraints,
             "trigger": self.triggers,
             "function": self.functions,
             "expression index": self.expression_indexes,
         }
-        if lost := [_listed(type_, names) for type_, names in objects.items() if names]:
+        if labels := [_enumerated(type_, names) for type_, names in objects.items() if names]:
             yield (
-                f"Not in the models: {'; '.join(lost)}. This database keeps them. For new databases, "
+                f"Not in the models: {'; '.join(labels)}. This database keeps them. For new databases, "
                 "create them in the first migration with op.execute."
             )
 
 
 def read_contents(connection: Connection) -> Contents:
-    """Read the names in the default schema, and the tables of other schemas."""
+    """Read the names of the objects in the default schema, and of the tables in other schemas."""
     inspector = inspect(connection)
     keys = inspector.get_multi_pk_constraint()
     is_postgresql = connection.dialect.name == "postgresql"
-    contents = _of_postgresql(connection) if is_postgresql else Contents()
+    contents = _postgresql_contents(connection) if is_postgresql else Contents()
     for name in inspector.get_table_names():
         if name == VERSION_TABLE.name or is_derived(name):
             continue
         has_key = bool(keys[None, name]["constrained_columns"])
         if "." in name:
-            contents.dotted.append(name)
+            contents.dotted_tables.append(name)
         elif name not in contents.partitions:
-            (contents.tables if has_key else contents.keyless).append(name)
+            (contents.tables if has_key else contents.keyless_tables).append(name)
     contents.views = inspector.get_view_names()
     if not is_postgresql:
-        contents.triggers = _pairs(connection, SQLITE_TRIGGERS)
+        contents.triggers = _names_with_tables(connection, SQLITE_TRIGGERS)
         contents.expression_indexes = [f"{index.name} of {index.table}" for index in expression_indexes(connection)]
     return contents
 
 
-def _of_postgresql(connection: Connection) -> Contents:
+def _postgresql_contents(connection: Connection) -> Contents:
     inspector = inspect(connection)
     return Contents(
         partitions=_parents(connection, "is_partition"),
         inheriting=_parents(connection, "NOT is_partition"),
         materialized_views=inspector.get_materialized_view_names(),
         foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
-        of_other_schemas=[
+        other_tables=[
             f"{schema}.{name}"
             for schema in inspector.get_schema_names()
             if schema not in (inspector.default_schema_name, "information_schema")
             for name in inspector.get_table_names(schema)
         ],
-        exclusions=_pairs(connection, EXCLUSIONS),
-        triggers=_pairs(connection, TRIGGERS),
+        exclusion_constraints=_names_with_tables(connection, EXCLUSIONS),
+        triggers=_names_with_tables(connection, TRIGGERS),
         functions=list(connection.scalars(text(FUNCTIONS))),
     )
 
@@ -143,11 +144,11 @@ def _parents(connection: Connection, condition: str) -> dict[str, str]:
     return dict(rows.tuples().all())
 
 
-def _pairs(connection: Connection, query: str) -> list[str]:
+def _names_with_tables(connection: Connection, query: str) -> list[str]:
     return [f"{name} of {table}" for name, table in connection.execute(text(query)).tuples()]
 
 
-def _listed(type_: str, names: Sequence[str]) -> str:
+def _enumerated(type_: str, names: Sequence[str]) -> str:
     plural = "es" if type_.endswith("x") else "s"
     return f"{type_}{'' if len(names) == 1 else plural} {', '.join(names)}"
 

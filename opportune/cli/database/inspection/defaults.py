@@ -11,6 +11,6 @@ def portable_default(expression: str) -> str:
     """Return `'x'` for `'x'::text`, and CURRENT_TIMESTAMP for now(). PostgreSQL treats them as equal."""
     if match := CAST_LITERAL.fullmatch(expression):
         return match["literal"]
-    if match := CAST_SEQUENCE.fullmatch(expression):  # as Alembic compares it
+    if match := CAST_SEQUENCE.fullmatch(expression):  # the form that Alembic compares
         return f"{match['call']})"
     return NOW[1] if expression == NOW[0] else expression

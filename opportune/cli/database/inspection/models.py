@@ -26,7 +26,7 @@ from sqlalchemy import (
 from opportune.cli.database.inspection.constraints import is_simple, single_key, table_arguments, uniques
 from opportune.cli.database.inspection.names import RESERVED_NAMES, class_words, field_name
 from opportune.cli.database.inspection.type_writer import TypeWriter
-from opportune.cli.database.inspection.types import value_type, variant
+from opportune.cli.database.inspection.types import database_variant, value_type
 
 OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
 IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
@@ -45,7 +45,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         self.base = Base(literal_imports=[], declarations=[], metadata_ref="ModelBase.metadata")
 
     def generate_models(self) -> list[Model]:
-        """Create a class for each table, without relationships, which the user adds."""
+        """Create a class for each table. Users add relationships themselves."""
         models: list[Model] = []
         used_names = set(IMPORTED_NAMES)
         for table in self.metadata.sorted_tables:
@@ -78,8 +78,8 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return f"class {model.name}({base}, table=True):"
 
     def render_class_variables(self, model: ModelClass) -> str:
-        plain = {column for column in model.table.columns if self._plain(column) is not None}
-        arguments, names = table_arguments(model.table, plain)
+        plain_columns = {column for column in model.table.columns if self._plain_field(column) is not None}
+        arguments, names = table_arguments(model.table, plain_columns)
         for package, name in names:
             self.add_literal_import(package, name)
         lines = [f"__tablename__ = {model.table.name!r}"]
@@ -91,12 +91,12 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         column = column_attr.column
         is_optional = column.nullable and not column.primary_key
         kwargs: dict[str, Any] = {"default": None} if is_optional or self._is_filled_by_database(column) else {}
-        plain = self._plain(column)
-        if plain is None:
+        plain_field = self._plain_field(column)
+        if plain_field is None:
             annotation = self._annotation(column)
             kwargs["sa_column"] = self._sa_column(column)
         else:
-            annotation, options = plain
+            annotation, options = plain_field
             kwargs |= options | self._options(column, column_attr.name)
         annotation += " | None" if is_optional and annotation != "Any" else ""
         if not kwargs:
@@ -107,12 +107,12 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return f"{column_attr.name}: {annotation} = {render_callable('Field', kwargs=kwargs)}"
 
     def _sa_column(self, column: Column[Any]) -> str:
-        numbered = column.table.autoincrement_column
+        autoincrement_column = column.table.autoincrement_column
         column.default = None  # the sequence of a key, which a new table creates
-        column.foreign_keys.clear()  # in __table_args__, and sqlacodegen would omit the type
+        column.foreign_keys.clear()  # they are in __table_args__, and sqlacodegen would omit the type
         self.collect_imports_for_column(column)
         rendered = self.render_column(column, show_name=True, is_table=True)
-        if self._is_numbered_by_hand(column, numbered):
+        if self._has_manual_numbers(column, autoincrement_column):
             rendered = f"{rendered.removesuffix(')')}, autoincrement=False)"
         return rendered
 
@@ -128,13 +128,13 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             name = f"{python_type.__module__}.{name}"
         return f"list[{name}]" if isinstance(column.type, ARRAY) else name
 
-    def _plain(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
-        """Return annotation and options of a plain field; None if the column needs `sa_column`."""
+    def _plain_field(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
+        """Return the annotation and the options of a plain field; None if the column needs `sa_column`."""
         type_ = column.type
         default = column.server_default
         if default is not None and not isinstance(default, DefaultClause):  # computed, or an identity
             return None
-        if _has_collation(column) or variant(type_):
+        if _has_collation(column) or database_variant(type_):
             return None
         if isinstance(type_, Text) and type(type_) is Text:
             name = "AnyText" if self.imports_sql_text else "Text"
@@ -153,12 +153,12 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         if type(type_) is Numeric and type_.precision and type_.scale is not None:
             self.add_module_import("decimal")
             return "decimal.Decimal", {"max_digits": type_.precision, "decimal_places": type_.scale}
-        return self._whole_number(column)
+        return self._integer_field(column)
 
-    def _whole_number(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:
+    def _integer_field(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:
         is_reference = bool(column.foreign_keys)
         if type(column.type) is Integer:
-            if is_reference and not self.is_sqlite:  # otherwise `Model` would make it a BIGINT
+            if is_reference and not self.is_sqlite:  # without sa_type, `Model` makes references BIGINT
                 self.add_literal_import("sqlalchemy", "INTEGER")
                 return "int", {"sa_type": "INTEGER"}
             return "int", {}
@@ -185,14 +185,14 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
 
     def _column_options(self, column: Column[Any], name: str) -> dict[str, str]:
         options = {} if name == column.name else {"name": repr(column.name)}
-        numbered = column.table.autoincrement_column
-        if column.server_default is not None and not (column is numbered and self.is_sqlite):
+        autoincrement_column = column.table.autoincrement_column
+        if column.server_default is not None and not (column is autoincrement_column and self.is_sqlite):
             self.add_literal_import("sqlalchemy", "text")
             expression = str(getattr(column.server_default, "arg", ""))
             options["server_default"] = f"text({expression!r})"
-        if self._is_numbered_by_hand(column, numbered):
+        if self._has_manual_numbers(column, autoincrement_column):
             options["autoincrement"] = "False"
-        elif column.primary_key and len(column.table.primary_key) > 1 and column is numbered:
+        elif column.primary_key and len(column.table.primary_key) > 1 and column is autoincrement_column:
             options["autoincrement"] = "True"
         if column.comment:
             options["comment"] = repr(column.comment)
@@ -211,10 +211,10 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         """Return True if the database generates the value of a new row."""
         return column is column.table.autoincrement_column and not column.foreign_keys
 
-    def _is_numbered_by_hand(self, column: Column[Any], numbered: Column[Any] | None) -> bool:
+    def _has_manual_numbers(self, column: Column[Any], autoincrement_column: Column[Any] | None) -> bool:
         """Return True if SQLAlchemy would generate a key that the database does not generate."""
         is_number = column.primary_key and isinstance(column.type, Integer) and len(column.table.primary_key) == 1
-        return is_number and numbered is None and not self.is_sqlite
+        return is_number and autoincrement_column is None and not self.is_sqlite
 
 
 def _has_collation(column: Column[Any]) -> bool:

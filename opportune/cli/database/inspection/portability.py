@@ -35,24 +35,24 @@ def _reasons(connection: Connection, table: Table) -> Iterator[str]:
     if unsupported:
         return
     copy = table.to_metadata(MetaData())
-    copy.constraints -= copy.foreign_key_constraints  # SQLite checks their tables later
+    copy.constraints -= copy.foreign_key_constraints  # SQLite creates a table before those it refers to
     for column in copy.columns:
         if isinstance(column.default, Sequence):
             column.default = None
     checks = {item for item in copy.constraints if isinstance(item, CheckConstraint)}
     copy.constraints -= checks
-    if cause := _failure(connection, copy):
+    if cause := _creation_error(connection, copy):
         yield f"{table.name} ({cause})"
         return
     for check in sorted(checks, key=lambda check: str(check.name)):
         copy.constraints.add(check)
-        if _failure(connection, copy):
+        if _creation_error(connection, copy):
             yield f"{table.name} (constraint {check.name})"
         copy.constraints.remove(check)
 
 
-def _failure(connection: Connection, table: Table) -> str:
-    """Return the error if SQLite cannot create the table; empty if it can."""
+def _creation_error(connection: Connection, table: Table) -> str:
+    """Return SQLite's error when it creates the table; empty if it succeeds."""
     try:
         table.create(connection)
     except SQLAlchemyError as error:
@@ -64,13 +64,13 @@ def _failure(connection: Connection, table: Table) -> str:
 
 def _unsupported_columns(connection: Connection, table: Table) -> Iterator[str]:
     for column in table.columns:
-        if not _has_type(column):
+        if not _supports_type(column):
             yield f"{table.name}.{column.name} ({type_name(column.type).lower()})"
-        elif not _has_default(connection, column):
+        elif not _supports_default(connection, column):
             yield f"{table.name}.{column.name} (its default)"
 
 
-def _has_type(column: Column[object]) -> bool:
+def _supports_type(column: Column[object]) -> bool:
     if isinstance(column.type, NativeType):
         return False
     try:
@@ -80,7 +80,7 @@ def _has_type(column: Column[object]) -> bool:
     return True
 
 
-def _has_default(connection: Connection, column: Column[object]) -> bool:
+def _supports_default(connection: Connection, column: Column[object]) -> bool:
     default = column.server_default
     if not isinstance(default, DefaultClause) or column is column.table.autoincrement_column:
         return True

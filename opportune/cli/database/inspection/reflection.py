@@ -20,7 +20,7 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.mutual_keys import break_cycles
 
 CONVENTION = {type_: pattern for type_, pattern in NAMING_CONVENTION.items() if type_ != "ck"}
-"""Naming convention without checks, which may have no name."""
+"""Naming convention without CHECK constraints, because existing ones may have no name."""
 MAX_NAME_BYTES = 63
 """Longest name that PostgreSQL allows."""
 
@@ -29,22 +29,22 @@ class InspectedTables:
     """Tables for which models are written."""
 
     def __init__(self, connection: Connection, tables: Sequence[str], targets: Collection[str]) -> None:
-        """Reflect tables. Foreign keys to tables that are neither here nor in `targets` are removed."""
+        """Reflect tables. Foreign keys are removed, unless they refer to one of `tables` or `targets`."""
         self.connection = connection
         self.metadata = MetaData(naming_convention=CONVENTION)
-        self.lost_keys: list[str] = []
+        self.omitted_keys: list[str] = []
         """Removed foreign keys, such as `booking.ledger_id`."""
         self.metadata.reflect(connection, only=list(tables))
-        keep = {*tables, *targets}
+        kept_tables = {*tables, *targets}
         for name in tables:
-            self._prepare(self.metadata.tables[name], keep)
+            self._prepare(self.metadata.tables[name], kept_tables)
         for table in [*self.metadata.tables.values()]:
             if table.key not in tables:
                 self.metadata.remove(table)
         break_cycles(self.metadata)
         self.zero_dates = adapt_columns(self.metadata)
         """Columns whose invalid default was removed, such as `wp_posts.post_date`."""
-        self.long_names = [name for table in self.metadata.tables.values() for name in _long_names(table)]
+        self.long_names = [name for table in self.metadata.tables.values() for name in _find_long_names(table)]
         """Names that are too long for PostgreSQL."""
 
     def code(self) -> str:
@@ -53,22 +53,22 @@ class InspectedTables:
     def only_on_postgresql(self) -> list[str]:
         return only_on_postgresql(self.metadata) if self.connection.dialect.name == "postgresql" else []
 
-    def _prepare(self, table: Table, keep: Collection[str]) -> None:
+    def _prepare(self, table: Table, kept_tables: Collection[str]) -> None:
         for constraint in [*table.constraints]:
             if isinstance(constraint, (ForeignKeyConstraint, PrimaryKeyConstraint)):
                 constraint.name = None  # Alembic does not compare them by name
-            if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.key not in keep:
-                self.lost_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
-                _remove(table, constraint)
+            if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.key not in kept_tables:
+                self.omitted_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
+                _remove_key(table, constraint)
 
 
-def _long_names(table: Table) -> list[str]:
+def _find_long_names(table: Table) -> list[str]:
     parts = [table, *table.columns, *table.indexes, *table.constraints]
     names = [str(part.name) for part in parts if part.name]
     return [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
 
 
-def _remove(table: Table, key: ForeignKeyConstraint) -> None:
+def _remove_key(table: Table, key: ForeignKeyConstraint) -> None:
     table.constraints.remove(key)
     for element in key.elements:
         table.foreign_keys.discard(element)

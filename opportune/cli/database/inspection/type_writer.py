@@ -6,7 +6,7 @@ from sqlacodegen.generators import TablesGenerator
 from sqlalchemy import ARRAY, Column, Enum
 from sqlalchemy.dialects.postgresql import JSONB
 
-from opportune.cli.database.inspection.types import variant
+from opportune.cli.database.inspection.types import database_variant
 from opportune.db.models.native_type import NativeType
 
 
@@ -16,17 +16,17 @@ class TypeWriter(TablesGenerator):
     def render_column_type(self, column: Column[Any]) -> str:
         if isinstance(column.type, NativeType):
             return repr(column.type)
-        if result := variant(column.type):
-            database, other = result
-            self.add_import(other)
+        if result := database_variant(column.type):
+            database, variant_type = result
+            self.add_import(variant_type)
             name = super().render_column_type(column).removesuffix("()")
             name = name if name.endswith(")") else f"{name}()"
-            code = "JSONB()" if isinstance(other, JSONB) else repr(other)
+            code = "JSONB()" if isinstance(variant_type, JSONB) else repr(variant_type)
             return f'{name}.with_variant({code}, "{database}")'
         if isinstance(column.type, ARRAY) and isinstance(column.type.item_type, Enum):
-            item = column.type.item_type
+            enum = column.type.item_type
             # sqlalchemy.Enum creates its type in the database
-            return f"ARRAY({Enum(*item.enums, name=item.name, schema=item.schema)!r})"
+            return f"ARRAY({Enum(*enum.enums, name=enum.name, schema=enum.schema)!r})"
         return super().render_column_type(column)
 
     def add_import(self, obj: Any) -> None:

@@ -36,13 +36,13 @@ def adapt_columns(metadata: MetaData) -> list[str]:
     """Convert types and defaults of reflected columns for models, portable if possible.
 
     Returns:
-        Columns with the zero date of MySQL as default, which is removed.
+        Columns whose default, the zero date of MySQL, was removed.
     """
     zero_dates: list[str] = []
     for column in (column for table in metadata.tables.values() for column in table.columns):
         if isinstance(column.type, postgresql.DOMAIN):
             column.info[BASE_TYPE] = column.type.data_type
-        column.type = _adapted(column.type)
+        column.type = _adapted_type(column.type)
         default = column.server_default
         if not isinstance(default, DefaultClause) or not isinstance(default.arg, TextClause):
             continue
@@ -55,7 +55,7 @@ def adapt_columns(metadata: MetaData) -> list[str]:
 
 
 def value_type(column: Column[Any]) -> type[Any] | None:
-    """Return the Python type of a column's values; None if it is unknown or not fixed."""
+    """Return the Python type of a column's values; None if it is unknown, or JSON."""
     type_ = column.info.get(BASE_TYPE, column.type)
     try:
         python_type: type[Any] = type_.python_type
@@ -69,7 +69,7 @@ def type_name(type_: TypeEngine[Any]) -> str:
     return type_.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
 
 
-def _adapted(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+def _adapted_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     if isinstance(type_, postgresql.DOMAIN):
         return NativeType(type_name(type_))
     if isinstance(type_, ARRAY) and isinstance(type_.item_type, (postgresql.DOMAIN, NativeType)):
@@ -86,8 +86,8 @@ def _adapted(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     return type_
 
 
-def variant(type_: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | None:
-    """Return the database for which `adapt_columns` set another type, and that type."""
+def database_variant(type_: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | None:
+    """Return the name of the database for which `adapt_columns` set another type, and that type."""
     if isinstance(type_, JSON) and type_name(type_) == "JSONB":
         return "postgresql", postgresql.JSONB()
     on_sqlite = type_.dialect_impl(sqlite.dialect())

@@ -33,11 +33,11 @@ FILES = (
         "requirements-model.lock",
     ),
 )
-"""Files that are copied to a project."""
+"""Files of the starter that are copied to a project."""
 STARTER_TESTS = "tests/opportune"
 LICENSE = "LICENSE.opportune"
-DEPLOYED = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
-ONLY_STARTER = ("bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYED, ".git")
+DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
+ONLY_STARTER = ("bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYMENT_FILES, ".git")
 """Parts of the starter that a project does not get."""
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 
@@ -55,7 +55,7 @@ def require_starter() -> None:
         )
 
 
-def make(target: Path, title: str, slug: str, selected: Sequence[str]) -> str:
+def create_project(target: Path, title: str, slug: str, selected: Sequence[str]) -> str:
     """Create the project in a temporary folder, then move it to the target.
 
     Args:
@@ -65,13 +65,13 @@ def make(target: Path, title: str, slug: str, selected: Sequence[str]) -> str:
         selected: Examples to include.
 
     Returns:
-        A note about the first commit, if it failed.
+        A note about the first commit if it failed; otherwise an empty text.
     """
     replaced = [*FOLDERS, *FILES, *ONLY_STARTER, "README.md", "AGENTS.md"] if target == PROJECT else []
     with scratch_folder(target) as scratch:
-        fill(scratch, title, slug, selected)
+        write_project_files(scratch, title, slug, selected)
         note = history.first_commit(scratch, f"Create {title} on Opportune {__version__}")
-        move_in(scratch, target, replaced)
+        move_files(scratch, target, replaced)
     return note
 
 
@@ -89,16 +89,16 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def fill(folder: Path, title: str, slug: str, selected: Sequence[str]) -> None:
+def write_project_files(folder: Path, title: str, slug: str, selected: Sequence[str]) -> None:
     """Write the files of the project."""
     for name in FOLDERS:
-        shutil.copytree(PROJECT / name, folder / name, ignore=_not_copied)
+        shutil.copytree(PROJECT / name, folder / name, ignore=_ignored_names)
     for name in FILES:
         shutil.copy2(PROJECT / name, folder / name)
     shutil.copy2(PROJECT / "LICENSE", folder / LICENSE)
     for example in examples():
         if example not in selected:
-            _remove(example, folder)
+            _remove_example(example, folder)
     render_files(folder, title, slug)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
@@ -106,7 +106,7 @@ def fill(folder: Path, title: str, slug: str, selected: Sequence[str]) -> None:
     record_release(folder, source=history.origin(PROJECT), startproject=arguments)
 
 
-def _remove(example: str, folder: Path) -> None:
+def _remove_example(example: str, folder: Path) -> None:
     if example not in OPTIONAL_FRAMEWORK_FEATURES:
         Removal(example, folder).carry_out()
         return
@@ -115,21 +115,21 @@ def _remove(example: str, folder: Path) -> None:
     installed.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _not_copied(folder: str, names: list[str]) -> set[str]:
+def _ignored_names(folder: str, names: list[str]) -> set[str]:
     starter_tests = PROJECT / STARTER_TESTS
     return NOT_COPIED(folder, names) | ({starter_tests.name} if Path(folder) == starter_tests.parent else set())
 
 
-def move_in(scratch: Path, target: Path, replaced: Sequence[str]) -> None:
-    """Move the files to the target, and back if it fails."""
+def move_files(scratch: Path, target: Path, replaced: Sequence[str]) -> None:
+    """Move the files to the target, after the `replaced` ones were moved away. Undo everything if a move fails."""
     if not target.exists():
         scratch.rename(target)
         return
-    with scratch_folder(target) as aside:
+    with scratch_folder(target) as replaced_folder:
         moved: list[tuple[Path, Path]] = []
         try:
             for name in replaced:
-                _move(target / name, aside / name, moved)
+                _move(target / name, replaced_folder / name, moved)
             for path in sorted(scratch.iterdir()):
                 _move(path, target / path.name, moved)
         except BaseException:
@@ -139,7 +139,7 @@ def move_in(scratch: Path, target: Path, replaced: Sequence[str]) -> None:
 
 
 def _move(source: Path, destination: Path, moved: list[tuple[Path, Path]]) -> None:
-    """Move a file or folder, unless the destination exists, such as .env."""
+    """Move a file or folder. A destination that exists, such as .env, is not overwritten."""
     if os.path.lexists(source) and not os.path.lexists(destination):
         source.rename(destination)
         moved.append((destination, source))

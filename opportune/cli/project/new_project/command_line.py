@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Never
 
 from opportune.cli.project.new_project import build, history
-from opportune.cli.project.new_project.examples import examples, named
+from opportune.cli.project.new_project.examples import examples, parse_example_names
 from opportune.cli.project.new_project.names import folder_name, name_error, site_name
 from opportune.cli.registry import handle_broken_pipe
 from opportune.cli.usage import no_such_option, wrong_usage
@@ -35,38 +35,38 @@ def main(arguments: Sequence[str]) -> int:
     """Create a project and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
         with signals_as_interrupts():
-            start(read(arguments))
+            start_project(parse_arguments(arguments))
     except SystemExit as usage_error:
         return int(usage_error.code or 0)
     except OperatorError as error:
-        return fail(" ".join(str(error).split()), 1)
+        return print_error(" ".join(str(error).split()), 1)
     except EOFError:
-        return fail("There is no terminal for the question. Use an option instead (see --help).", 1)
+        return print_error("There is no terminal for the question. Use an option instead (see --help).", 1)
     except BrokenPipeError:
         return handle_broken_pipe()
     except KeyboardInterrupt:
-        return fail("Stopped. Nothing was changed.", 130)
+        return print_error("Stopped. Nothing was changed.", 130)
     return 0
 
 
-def fail(line: str, code: int) -> int:
-    print("".join(mark if mark.isprintable() else "?" for mark in line), file=sys.stderr)
+def print_error(line: str, code: int) -> int:
+    print("".join(character if character.isprintable() else "?" for character in line), file=sys.stderr)
     return code
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports errors in one line."""
+    """Parser that reports errors in one line."""
 
     def error(self, message: str) -> Never:
         self.exit(2, f"{wrong_usage(PROGRAM, message[:1].upper() + message[1:])}\n")
 
 
-def read(arguments: Sequence[str]) -> Arguments:
+def parse_arguments(arguments: Sequence[str]) -> Arguments:
     parser = Parser(
         PROGRAM,
         description="Create a project with the framework, the examples that you select and a first commit.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n" + "\n".join(described(examples())),
+        epilog="examples:\n" + "\n".join(two_columns(examples())),
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", help='name of the site, such as bookshelf or "Bücher & Co"')
@@ -80,7 +80,7 @@ def read(arguments: Sequence[str]) -> Arguments:
     parser.add_argument(
         *("--no-input", "--yes"),
         action="store_true",
-        help="ask no questions: no examples without --with, and --here is confirmed",
+        help="ask no questions: use no examples without --with, and confirm --here",
     )
     namespace, unknown = parser.parse_known_intermixed_args(list(arguments))
     if option := next((word for word in unknown if word.startswith("-")), ""):
@@ -90,14 +90,14 @@ def read(arguments: Sequence[str]) -> Arguments:
     return Arguments(**vars(namespace))
 
 
-def described(lines: dict[str, str]) -> list[str]:
+def two_columns(lines: dict[str, str]) -> list[str]:
     return [f"  {name.ljust(max(map(len, lines)))}  {line}" for name, line in lines.items()]
 
 
-def start(arguments: Arguments) -> None:
+def start_project(arguments: Arguments) -> None:
     """Create the project, or change nothing."""
     build.require_starter()
-    target = (PROJECT if arguments.here else folder_of(arguments)).resolve()
+    target = (PROJECT if arguments.here else target_folder(arguments)).resolve()
     slug = folder_name(arguments.name) or "project"
     if message := name_error(arguments.name, slug):
         raise OperatorError(message)
@@ -109,7 +109,7 @@ def start(arguments: Arguments) -> None:
     if arguments.here and not arguments.no_input:
         confirm()
     try:
-        note = build.make(target, site_name(arguments.name), slug, selected)
+        note = build.create_project(target, site_name(arguments.name), slug, selected)
     except OSError as error:
         raise not_writable(target, error) from error
     print_summary(site_name(arguments.name), target, selected, note)
@@ -119,8 +119,8 @@ def not_writable(target: Path, error: OSError) -> OperatorError:
     return OperatorError(f"{target} cannot be written ({error.strerror or error}). Nothing was changed.")
 
 
-def folder_of(arguments: Arguments) -> Path:
-    """Return the folder of the project: a new folder in the current one, or beside the clone when run inside it.
+def target_folder(arguments: Arguments) -> Path:
+    """Return the folder of the project, by default in the current folder, or beside the clone when run inside it.
 
     Raises:
         OperatorError: the name contains no letters for a folder name.
@@ -152,7 +152,7 @@ def refuse_here(arguments: Arguments) -> None:
     """Check that --here loses no work.
 
     Raises:
-        OperatorError: the clone has unsaved work, or the question cannot be asked.
+        OperatorError: the clone has unsaved work, or there is no terminal for the confirmation.
     """
     if arguments.folder:
         raise OperatorError("--here and a folder cannot be combined. Omit one of them.")
@@ -171,16 +171,16 @@ def confirm() -> None:
 def selected_examples(arguments: Arguments) -> list[str]:
     """Return the examples of --with, or ask for them at a terminal."""
     if arguments.examples is not None:
-        return named(arguments.examples)
+        return parse_example_names(arguments.examples)
     return prompt_examples() if sys.stdin.isatty() and not arguments.no_input else []
 
 
 def prompt_examples() -> list[str]:
     print("Examples to start with (you can delete them later with removeapp):")
-    print("\n".join(described(examples())))
+    print("\n".join(two_columns(examples())))
     while True:
         try:
-            return named(input("Names separated by commas, all, or Enter for none: "))
+            return parse_example_names(input("Names separated by commas, all, or Enter for none: "))
         except OperatorError as error:
             print(error)
 
@@ -193,11 +193,11 @@ def signals_as_interrupts() -> Iterator[None]:
         raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    previous_handlers = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
 
@@ -208,7 +208,7 @@ def print_summary(title: str, target: Path, selected: Sequence[str], note: str) 
         print(note)
     print("Next:")
     path = target
-    with suppress(ValueError, OSError):  # there is no relative path to another drive
+    with suppress(ValueError, OSError):  # on Windows, another drive has no relative path
         path = min(target, Path(os.path.relpath(target)), key=lambda path: len(str(path)))
     steps = [
         *([] if str(path) == "." else [f"cd {quoted(str(path))}"]),

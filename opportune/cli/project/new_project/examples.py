@@ -27,14 +27,14 @@ def _summary(file: Path) -> str:
     return ""
 
 
-def named(words: str) -> list[str]:
-    """Return the examples named in a comma-separated list, or by `all` or `none`.
+def parse_example_names(text: str) -> list[str]:
+    """Return the examples in a comma-separated list, which may also be `all` or `none`.
 
     Raises:
-        OperatorError: there is no such example.
+        OperatorError: an example does not exist.
     """
     available = list(examples())
-    names = [word.strip() for word in words.split(",") if word.strip()]
+    names = [word.strip() for word in text.split(",") if word.strip()]
     if names in ([], ["none"], ["all"]):
         return available if names == ["all"] else []
     if unknown := [name for name in names if name not in available]:

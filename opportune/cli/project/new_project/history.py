@@ -5,7 +5,7 @@ from pathlib import Path
 
 from opportune.cli.project.git import Git, GitError
 
-LATER = "git init && git add --all && git commit -m Begin"
+FIRST_COMMIT_COMMAND = "git init && git add --all && git commit -m Begin"
 NO_IDENTITY = "Nothing is committed yet, because git has no user name and e-mail address."
 COMMIT_STEPS = (
     'git config --global user.name "NAME" && git config --global user.email "E-MAIL"',
@@ -28,12 +28,13 @@ def first_commit(folder: Path, message: str) -> str:
             return NO_IDENTITY
         git("commit", "--quiet", f"--message={message}")
     except GitError as error:
-        return f"The project has no git repository ({str(error).rstrip('.')}). Create it in its folder: {LATER}"
+        reason = str(error).rstrip(".")
+        return f"The project has no git repository ({reason}). Create it in its folder: {FIRST_COMMIT_COMMAND}"
     return ""
 
 
 def origin(folder: Path) -> str:
-    """Return the address of a clone's origin, without a password; empty if there is none."""
+    """Return the address of a clone's origin without the password; empty if it has no origin."""
     try:
         return re.sub(r"(?<=://)[^/]*@", "", Git(folder)("remote", "get-url", "origin").strip())
     except GitError:
@@ -41,7 +42,7 @@ def origin(folder: Path) -> str:
 
 
 def unsaved_work(folder: Path) -> str:
-    """Describe work that exists only in this repository, as the end of a sentence; empty if there is none."""
+    """Return the end of a sentence about work that exists only in this repository; empty if everything is pushed."""
     if not (folder / ".git").exists():
         return ""
     git = Git(folder)

@@ -37,12 +37,13 @@ def name_error(name: str, slug: str) -> str:
     module = slug.replace("-", "_")
     if keyword.iskeyword(module) or keyword.issoftkeyword(module) or module in ("true", "false", "none"):
         return f"{name!r} is a keyword of Python. Choose another name, such as {slug}-site."
-    if module in sys.stdlib_module_names or module in PROJECT_MODULES or slug in _locked() or _is_installed(module):
+    is_reserved = module in sys.stdlib_module_names or module in PROJECT_MODULES
+    if is_reserved or slug in _locked_names() or _is_installed(module):
         return f"{name!r} is the name of a Python module. Choose another name, such as {slug}-site."
     return ""
 
 
-def _locked() -> set[str]:
+def _locked_names() -> set[str]:
     """Return the names of all locked packages."""
     texts = (lock.read_text(encoding="utf-8") for lock in PROJECT.glob("requirements*.lock"))
     return {name.lower() for text in texts for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}

@@ -1,4 +1,4 @@
-"""Files with a different text in a project: its name, and blocks for the starter only."""
+"""Files whose text differs between the starter and a project, for example because they contain its name."""
 
 import json
 import re
@@ -11,16 +11,16 @@ from opportune.config.project import PACKAGE
 
 SKELETON = Path(__file__).parents[2] / "skeleton/project"
 FIRST_VERSION = "0.1.0"
-WRITTEN = ("README.md", "AGENTS.md", "tests/test_access.py")
+RENDERED_FILES = ("README.md", "AGENTS.md", "tests/test_access.py")
 """Files rendered from the skeleton instead of copied."""
-WITH_BLOCKS = ("pyproject.toml", ".ci/run", ".github/workflows/ci.yml")
-"""Files with blocks for the starter only."""
+FILES_WITH_BLOCKS = ("pyproject.toml", ".ci/run", ".github/workflows/ci.yml")
+"""Files with blocks that only the starter needs."""
 BLOCK = re.compile(r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL)
 
 
 def render_files(folder: Path, title: str, slug: str) -> None:
-    """Rewrite and add these files in a new project."""
-    for name in WITH_BLOCKS:
+    """Write the files of a new project whose text differs from the starter's."""
+    for name in FILES_WITH_BLOCKS:
         _rewrite(folder / name, BLOCK.sub("", (folder / name).read_text(encoding="utf-8")))
     _substitute(folder / "pyproject.toml", r'^name = ".*"$', f'name = "{slug}"')
     # The version of the project, which upgrades of the framework do not change.
@@ -28,13 +28,13 @@ def render_files(folder: Path, title: str, slug: str) -> None:
     _substitute(folder / "pyproject.toml", r'^description = ".*"$', f"description = {_quoted(title)}")
     _substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{_quoted(title)}")
     _substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={title}")
-    words = {"title": title, "slug": slug, "version": __version__, "features": _table(folder)}
-    for name in WRITTEN:
-        text = Template((SKELETON / f"{name}.tmpl").read_text(encoding="utf-8")).substitute(words)
+    placeholders = {"title": title, "slug": slug, "version": __version__, "features": _feature_table(folder)}
+    for name in RENDERED_FILES:
+        text = Template((SKELETON / f"{name}.tmpl").read_text(encoding="utf-8")).substitute(placeholders)
         _rewrite(folder / name, text)
 
 
-def _table(folder: Path) -> str:
+def _feature_table(folder: Path) -> str:
     """Return the installed features as table rows."""
     lines = {**ALWAYS, **{name: f"an example: {summary}" for name, summary in examples().items()}}
     rows = [(name, line) for name, line in lines.items() if (folder / PACKAGE / name).is_dir()]

@@ -116,7 +116,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    return list(doctor.lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
+    return list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
 
 
 def test_marks_are_words_where_signs_cannot_be_shown(shown: list[str]) -> None:
@@ -132,7 +132,7 @@ def test_a_terminal_is_told_in_colour_and_within_its_width(shown: list[str]) -> 
 
 def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    lines = list(doctor.lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
+    lines = list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
     assert not any("\x1b" in line for line in lines)
 
 

@@ -43,7 +43,7 @@ def test_start_removes_files_of_killed_process(
 
     monkeypatch.setattr(server, "serve", lambda *_, **_options: None)
     monkeypatch.setattr(quickstart, "PROJECT", data_folder.parent)
-    monkeypatch.setattr(quickstart, "fill", add_nothing)
+    monkeypatch.setattr(quickstart, "add_initial_data", add_nothing)
     with writing(data_folder / "app.db") as process:
         process.kill()
         process.join()

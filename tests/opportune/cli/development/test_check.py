@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, Table
 
 from opportune import checks
 from opportune.checks import Finding
-from opportune.cli.database.makemigrations import collect
+from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check
 from opportune.cli.development.check_vectors import vectors_problem
 from opportune.config.project import installed_features
@@ -53,11 +53,11 @@ def _cached_checks() -> Iterator[None]:
     def collect_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
         key = migration_url(settings).kind, frozenset(Model.metadata.tables)
         if key not in compared:
-            compared[key] = collect(settings, *arguments, **options)
+            compared[key] = draft_migrations(settings, *arguments, **options)
         return compared[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "collect", collect_once)
+        patch.setattr(check, "draft_migrations", collect_once)
         patch.setattr(icons, "faults", lambda: iter(faults_in(*icons.SOURCE_FOLDERS)))
         patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))

@@ -140,7 +140,7 @@ def test_invalid_address_is_wrong_usage(oppman: Oppman, words: list[str]) -> Non
 def test_address_of_another_machine_is_refused(oppman: Oppman) -> None:
     code, out, err = oppman("runserver", "192.0.2.1:0")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("192.0.2.1 is no address of this machine")
+    assert err.startswith("192.0.2.1 is not an address of this machine")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def serving(
         listener.listen()
         process = PROCESSES.Process(target=serve_site, args=(listener, f"{SITE}:{app}", environ, {**options}))
         process.start()
-        address = server.url(listener)
+        address = server.listener_url(listener)
     try:
         yield Server(process, address)
     finally:
@@ -139,7 +139,7 @@ def test_taken_port_suggests_another() -> None:
 
 
 def test_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"192\.0\.2\.1 is no address of this machine"):
+    with pytest.raises(OperatorError, match=r"192\.0\.2\.1 is not an address of this machine"):
         server.reserve("192.0.2.1", 0)
 
 
@@ -154,7 +154,7 @@ def test_reserved_port_refuses_connections() -> None:
 )
 def test_default_host_depends_on_environment(environment: str, host: str, expected: str) -> None:
     settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
-    assert server.address(settings) == expected
+    assert server.default_host(settings) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_default_host_depends_on_environment(environment: str, host: str, expect
 )
 def test_description_of_the_address(host: str, expected: str) -> None:
     with server.reserve(host, 0) as listener:
-        assert server.listening(listener) == expected.format(port=listener.getsockname()[1])
+        assert server.describe_listener(listener) == expected.format(port=listener.getsockname()[1])
 
 
 def test_https_addresses() -> None:
@@ -175,8 +175,8 @@ def test_https_addresses() -> None:
     assert site_url(settings) == "https://127.0.0.1:8123"
     with server.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - not listening
         port = listener.getsockname()[1]
-        assert server.listening(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
-        assert server.url(listener, https=True) == f"https://127.0.0.1:{port}"
+        assert server.describe_listener(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
+        assert server.listener_url(listener, https=True) == f"https://127.0.0.1:{port}"
 
 
 def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,5 +185,5 @@ def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_settings()
     with server.reserve("127.0.0.1", 0) as listener:
         server.set_port(listener, get_settings())
-        assert site_url(get_settings()) == server.url(listener)
+        assert site_url(get_settings()) == server.listener_url(listener)
     forget_settings()

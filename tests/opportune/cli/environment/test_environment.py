@@ -47,7 +47,7 @@ def test_locks_are_installed_when_they_change(machine: Machine) -> None:
 def prepared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Locks that this process would install on the machine."""
     locks: list[str] = []
-    paths = {"PROJECT": "", "VENV": ".venv", "PYTHON": ".venv/bin/python", "SHIM": "oppman.py", "TESTS": "tests"}
+    paths = {"PROJECT": "", "VENV": ".venv", "PYTHON": ".venv/bin/python", "SCRIPT": "oppman.py", "TESTS": "tests"}
     for name, path in {**paths, "FRAMEWORK_TESTS": "tests/opportune"}.items():
         monkeypatch.setattr(environment, name, machine.project / path)
     monkeypatch.setattr(project, "PROJECT", machine.project)

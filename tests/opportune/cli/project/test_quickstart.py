@@ -17,7 +17,14 @@ from opportune.cli.development.nearby import NearbyServer
 from opportune.cli.development.runserver import reserve
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import Superuser, fill, offer_models, prompt_superuser, summary, validated
+from opportune.cli.project.quickstart import (
+    Superuser,
+    add_initial_data,
+    new_superuser,
+    offer_models,
+    prompt_superuser,
+    summary,
+)
 from opportune.config.project import settings_class
 from opportune.config.settings import forget_settings, get_settings
 from opportune.errors import OperatorError
@@ -62,7 +69,7 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
     served: list[tuple[str, bool]] = []
 
     def serve(listener: socket.socket, _settings: object, *, reload: bool) -> None:
-        served.append((server.url(listener), reload))
+        served.append((server.listener_url(listener), reload))
 
     monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setattr(server, "serve", serve)
@@ -87,7 +94,7 @@ async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.Monk
     app.state.jobs.jobs[late_work.name] = late_work
     for _ in range(2):
         async with app.state.database.writer() as session:
-            await fill(session)
+            await add_initial_data(session)
     async with app.state.database.reader() as session:
         (queued,) = await session.scalars(select(Job).where(col(Job.name) == "late.work"))
     assert queued.due_at > queued.created_at
@@ -171,7 +178,7 @@ def test_env_in_another_encoding_is_unchanged(tmp_path: Path) -> None:
 
 def test_random_passwords_differ() -> None:
     settings = settings_for("sqlite://")
-    first, second = validated("me@example.org", None, settings), validated("me@example.org", None, settings)
+    first, second = (new_superuser("me@example.org", None, settings) for _ in range(2))
     assert first.is_generated
     assert len(first.password) >= 16
     assert first.password != second.password

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Column, Integer, String
 
 from opportune.cli.database import squashmigrations
-from opportune.cli.database.squashmigrations import refuse_parts
+from opportune.cli.database.squashmigrations import refuse_partial_squash
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError
@@ -78,12 +78,12 @@ def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
 @pytest.mark.database("sqlite")
 def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
     for ends in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
-        refuse_parts(books.graph, "library", ends)
+        refuse_partial_squash(books.graph, "library", ends)
     for ends in (["2"], ["1", "2"], ["2", "3"]):
         with pytest.raises(OperatorError, match="Only all migrations of a feature can be squashed"):
-            refuse_parts(books.graph, "library", ends)
+            refuse_partial_squash(books.graph, "library", ends)
     with pytest.raises(OperatorError, match="library has no migration '9'"):
-        refuse_parts(books.graph, "library", ["9"])
+        refuse_partial_squash(books.graph, "library", ["9"])
 
 
 @pytest.mark.database("sqlite")
@@ -95,7 +95,7 @@ def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> N
 
 
 def test_models_must_match_before_squashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(squashmigrations, "collect", lambda *_arguments, **_options: ["a draft"])
+    monkeypatch.setattr(squashmigrations, "draft_migrations", lambda *_arguments, **_options: ["a draft"])
     with pytest.raises(OperatorError, match="The models of jobs have changes without migrations"):
         squashmigrations.command("jobs")
 

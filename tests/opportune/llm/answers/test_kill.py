@@ -52,7 +52,7 @@ async def serving(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, i
         app = "tests.opportune.llm.answers.talking_site:create_site"
         process = PROCESSES.Process(target=serve_site, args=(listener, app, environ, {}))
         process.start()
-        address = server.url(listener)
+        address = server.listener_url(listener)
     try:
         assert process.pid
         async with httpx.AsyncClient(base_url=address, timeout=START_SECONDS) as client:

@@ -73,10 +73,10 @@ def test_templates_of_repository_have_no_errors(tmp_path: Path, monkeypatch: pyt
 def test_start_checks_overridden_base_template(templates: Path) -> None:
     settings = settings_for("sqlite:///unused.db")
     write(templates, "books/list.html", "{% broken %}")
-    startup.read_addresses(settings)
+    startup.validate_configuration(settings)
     write(templates, "base.html", "{% broken %}")
     with pytest.raises(OperatorError, match=r"base\.html:1: Encountered unknown tag 'broken'\."):
-        startup.read_addresses(settings)
+        startup.validate_configuration(settings)
 
 
 def test_missing_navigation_template_is_reported(
@@ -86,7 +86,7 @@ def test_missing_navigation_template_is_reported(
     assert list(missing_parts([shop])) == ["Feature('shop'): the template shop/menu.html does not exist."]
     monkeypatch.setattr(startup, "installed_features", lambda: [shop])
     with pytest.raises(OperatorError, match=r"template shop/menu\.html does not exist\.$"):
-        startup.read_addresses(settings_for("sqlite:///unused.db"))
+        startup.validate_configuration(settings_for("sqlite:///unused.db"))
 
 
 def test_missing_panel_template_is_reported() -> None:

@@ -306,4 +306,4 @@ def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str],
 
 
 def test_all_are_all_of_the_table() -> None:
-    assert deploy_rehearse.selected_hosts([], every=True) == [*HOSTS.values()]
+    assert deploy_rehearse.selected_hosts([], rehearse_all=True) == [*HOSTS.values()]
