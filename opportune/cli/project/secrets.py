@@ -33,9 +33,9 @@ def rotate(
         bool, typer.Option("--stolen", help="Remove all older keys, so that their signatures become invalid.")
     ] = False,
 ) -> None:
-    """Write a new SECRET_KEY to .env, and move the old one to SECRET_KEY_FALLBACKS.
+    """Write a new SECRET_KEY to .env, and keep the old one.
 
-    Signatures with an old key are valid until you remove the key from SECRET_KEY_FALLBACKS.
+    The old key moves to SECRET_KEY_FALLBACKS. Signatures with it are valid until you remove it there.
     """
     refuse_overridden_key()
     number = rotate_key(PROJECT / ".env", keep=not stolen)

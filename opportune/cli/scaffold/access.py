@@ -26,24 +26,24 @@ ADMIN = {
 
 
 def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
-    """Add the lines of a model to the table."""
+    """Return the text of the table with the lines of a model added."""
     heading, *lines = text.splitlines() or [_line("from", "method", "address", ROLES)]
     lines += [_line(model.feature, *row) for row in _rows(model, by_hand=by_hand)]
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
-def undeletable(text: str, path: str, *, belongs_to_team: bool = False) -> str:
-    """Change the responses to deletions at this address to 422, because another model now refers to the rows."""
-    return "".join(f"{_refused(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
+def refuse_deletions(text: str, path: str, *, belongs_to_team: bool = False) -> str:
+    """Return the table with status 422 for deletions at this address, because another model now refers to the rows."""
+    return "".join(f"{_refuse_deletion(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
 
 
-def _refused(line: str, path: str, *, belongs_to_team: bool) -> str:
+def _refuse_deletion(line: str, path: str, *, belongs_to_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
     if not is_page and not re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
         return line
     source, method, address, *statuses = line.split()
     deleted = "303" if is_page else "204"
-    # Among the roles only the owner is in the team; the others never reach the row.
+    # Only the owner is in the team, so requests of the other roles are refused earlier.
     changed = (
         "422" if status == deleted and (role == "owner" or not belongs_to_team) else status
         for role, status in zip(ROLES, statuses, strict=True)

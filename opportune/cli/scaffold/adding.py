@@ -1,4 +1,4 @@
-"""Adds a model to a feature. Every file is prepared in memory first, so a failure writes nothing."""
+"""Addition of a model to a feature. All files are prepared in memory, so that an error changes nothing."""
 
 import builtins
 import importlib.util
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from opportune.cli.scaffold.access import access_table, undeletable
+from opportune.cli.scaffold.access import access_table, refuse_deletions
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
 from opportune.cli.scaffold.feature_file import accepts_owner, with_model
@@ -61,10 +61,10 @@ class Request:
 
 
 def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
-    """Add a model to an existing feature. Return it and the edits that the user has to make by hand.
+    """Add a model to an existing feature. Return the model, and the edits that the user has to make by hand.
 
     Raises:
-        OperatorError: the request is invalid; no file has been write_files.
+        OperatorError: the request is invalid. No file was changed.
     """
     folder = project / PACKAGE / request.feature
     if not re.fullmatch(r"\w+", request.feature) or not (folder / "feature.py").is_file():
@@ -81,7 +81,7 @@ def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
 
 
 def new_model(project: Path, request: Request) -> NewModel:
-    """Validate a request.
+    """Validate a request and return the model to add.
 
     Raises:
         OperatorError: a name, field or option is invalid or already in use.
@@ -145,29 +145,29 @@ def write_model(
         project: Root folder of the project.
         model: The model to add.
         request: Arguments of the command.
-        base: Prepared texts of other files to write along with the model.
+        base: Texts of other files to write together with the model, by path.
         has_migration: False to leave the migration to `makemigrations`.
 
     Returns:
         Edits that the user has to make by hand, because a file has an unexpected structure.
     """
-    texts = _Texts(project, dict(base))
+    texts = _FileTexts(project, dict(base))
     add_texts(texts, model, request)
     if not has_migration:
         with write_files(texts.changed, project):
-            tidy(texts.new)
-        return texts.by_hand
+            format_new_files(texts.new)
+        return texts.manual_edits
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
     tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in links_of(model))]
     models = project / PACKAGE / model.feature / "models.py"
     migration = draft(model.feature, texts[models], models, tables, graph)
     with write_files(texts.changed, graph.folder(model.feature)):
         write_migration(graph, migration)
-        tidy(texts.new)
-    return texts.by_hand
+        format_new_files(texts.new)
+    return texts.manual_edits
 
 
-def tidy(files: Sequence[Path]) -> None:
+def format_new_files(files: Sequence[Path]) -> None:
     """Format new files with overlong lines, if ruff is installed."""
     long = [file for file in files if any(len(line) > MAX_LINE_LENGTH for line in file.read_text("utf-8").splitlines())]
     if long and importlib.util.find_spec("ruff"):
@@ -175,13 +175,13 @@ def tidy(files: Sequence[Path]) -> None:
             subprocess.run([sys.executable, "-m", "ruff", *task, "--quiet", *long], check=False)
 
 
-class _Texts:
-    """Contents of files, including changes not yet write_files."""
+class _FileTexts:
+    """Contents of files, including changes that are not yet written."""
 
     def __init__(self, project: Path, changed: dict[Path, str]) -> None:
         self.project = project
         self.changed = changed
-        self.by_hand: list[str] = []
+        self.manual_edits: list[str] = []
         """Edits for the user to make, in files that addmodel cannot change."""
         self._existing = {path for path in changed if path.exists()}
 
@@ -209,13 +209,13 @@ def links_of(model: NewModel) -> list[str]:
     return [link_name(model.name, field) for field in model.fields if field.type == "many"]
 
 
-def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
+def add_texts(texts: _FileTexts, model: NewModel, request: Request) -> None:
     """Add the model to the texts of its feature and of its tests."""
     folder, tests = texts.project / PACKAGE / model.feature, texts.project / "tests" / model.feature
     used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_read(texts, folder / file).tree)}
     router = "router" if "router" not in used_names else f"{model.things}_router"
     additions = {"models.py": models_module(model.feature, model.name, model.table, model.fields)}
-    additions |= {file: filled(file, words_of(model, file, router)) for file in CODE}
+    additions |= {file: filled(file, placeholders_for(model, file, router)) for file in CODE}
     if request.by_hand:
         additions |= code_by_hand(model, router)
         additions["service.py"] = with_schemas(additions["service.py"], model)
@@ -225,13 +225,13 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
             texts[template] = text
     for file, addition in additions.items():
         _change(texts, folder / file, partial(merged, addition=addition))
-    entries = entries_of(model, request, router)
-    with _refusing(texts, folder / "feature.py"):
+    entries = feature_entries(model, request, router)
+    with _structure_errors(texts, folder / "feature.py"):
         can_add_owner = accepts_owner(texts[folder / "feature.py"])
     if "personal_data" in entries and not can_add_owner:
         del entries["personal_data"]
         columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
-        texts.by_hand.append(f"the owners of personal_data: {columns}")
+        texts.manual_edits.append(f"the owners of personal_data: {columns}")
     _change(texts, folder / "feature.py", lambda text: with_model(text, f"{PACKAGE}.{model.feature}", entries))
     names = (f"test_{model.things}.py", f"test_{model.thing}_rows.py")
     texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
@@ -239,18 +239,18 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     for target in (field.target for field in model.fields if field.prevents_deletion):
         if target and target.path:
             table = texts.project / "tests" / target.feature / "access.txt"
-            texts[table] = undeletable(texts[table], target.path, belongs_to_team=target.belongs_to_team)
+            texts[table] = refuse_deletions(texts[table], target.path, belongs_to_team=target.belongs_to_team)
     for package in (folder, tests):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
 
 
-def _read(texts: _Texts, path: Path) -> Source:
+def _read(texts: _FileTexts, path: Path) -> Source:
     return read_source(texts[path], texts.relative(path))
 
 
 @contextmanager
-def _refusing(texts: _Texts, path: Path) -> Iterator[None]:
+def _structure_errors(texts: _FileTexts, path: Path) -> Iterator[None]:
     """Report an unexpected structure of a file as an OperatorError."""
     _read(texts, path)
     try:
@@ -259,12 +259,12 @@ def _refusing(texts: _Texts, path: Path) -> Iterator[None]:
         raise OperatorError(f"{texts.relative(path)} {error}. Nothing was changed.") from error
 
 
-def _change(texts: _Texts, path: Path, change: Callable[[str], str]) -> None:
-    with _refusing(texts, path):
+def _change(texts: _FileTexts, path: Path, change: Callable[[str], str]) -> None:
+    with _structure_errors(texts, path):
         texts[path] = change(texts[path])
 
 
-def words_of(model: NewModel, file: str, router: str) -> dict[str, str]:
+def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
     """Return the placeholder values for the template of a file."""
     words = model.words | {"router": router, "access_summary": model.access_summary()}
     if file == "service.py":
@@ -278,7 +278,7 @@ def words_of(model: NewModel, file: str, router: str) -> dict[str, str]:
     return words
 
 
-def entries_of(model: NewModel, request: Request, router: str) -> dict[str, str]:
+def feature_entries(model: NewModel, request: Request, router: str) -> dict[str, str]:
     """Return the entries of `Feature(…)` for the model."""
     entries = {
         "models": ", ".join(f"models.{name}" for name in (model.name, *links_of(model))),

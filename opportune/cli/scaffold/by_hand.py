@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from opportune.cli.scaffold.fields import OWNERS, STAMPS, Field
+from opportune.cli.scaffold.fields import OWNERS, TIMESTAMPS, Field
 from opportune.cli.scaffold.model import NewModel, filled
 from opportune.cli.scaffold.model_code import annotation_of, default_of, limits_of, title_of, title_words
 from opportune.cli.scaffold.module_imports import with_imports
@@ -126,7 +126,7 @@ def _placeholder(field: Field) -> str:
 
 
 def _read_type(field: Field) -> str:
-    if field.type in STAMPS:
+    if field.type in TIMESTAMPS:
         return "datetime"
     annotation = annotation_of(field)
     plain = READ_TYPES.get(field.type, annotation.removesuffix(" | None"))

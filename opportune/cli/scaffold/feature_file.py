@@ -7,9 +7,9 @@ from opportune.cli.scaffold.source import (
     Source,
     UnexpectedStructure,
     bound_names,
-    exploded,
-    exploded_if_long,
+    one_entry_per_line,
     with_item,
+    wrapped_if_long,
 )
 
 ORDER = (
@@ -17,7 +17,7 @@ ORDER = (
     *("home_card", "user_columns", "demo", "personal_data", "jobs", "first_jobs", "hooks", "operations"),
     *("admin_operations", "admin_panels", "status", "gauges", "groups", "checks", "lifespan"),
 )
-"""Order of the entries, as in the examples."""
+"""Order of the arguments of `Feature(…)`."""
 
 
 def with_model(text: str, package: str, entries: dict[str, str]) -> str:
@@ -37,7 +37,7 @@ def with_model(text: str, package: str, entries: dict[str, str]) -> str:
         source = Source(text)
         call = feature_call(source)
         if "\n" not in source.segment(call):
-            source = exploded(source, call)
+            source = one_entry_per_line(source, call)
         text = _with_entry(source, entry, code).text
     modules = {code.partition(".")[0] for code in entries.values()} & {"admin", "api", "models", "pages"}
     if "personal_data" in entries:
@@ -66,7 +66,7 @@ def _require_modules(source: Source, package: str, modules: set[str]) -> None:
 
 
 def accepts_owner(text: str) -> bool:
-    """Return True if an owner column can be added to `personal_data`, which may be created elsewhere."""
+    """Return True if addmodel can add an owner column to `personal_data`. A project may create it in another module."""
     value = _argument(feature_call(Source(text)), "personal_data")
     return value is None or _owners_in(value) is not None
 
@@ -125,7 +125,7 @@ def _with_new(source: Source, call: ast.Call, entry: str, code: str) -> Source:
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
     changed = source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
-    return exploded_if_long(changed, end + 1)
+    return wrapped_if_long(changed, end + 1)
 
 
 def _with_owner(source: Source, value: ast.expr, code: str) -> Source:

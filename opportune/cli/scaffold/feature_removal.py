@@ -18,7 +18,7 @@ FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "benc
 FILES = ("docs/{}.md", "docs/images/{}.png")
 CODE = (PACKAGE, "tests", "bench", "migrations")
 FRAMEWORK_TESTS = "tests/opportune"
-"""Tests of the framework, only in the starter. They bring their own projects and use no feature of this one."""
+"""Tests of the framework, which only the starter contains. They do not use the features of this project."""
 EXAMPLE = ".env.example"
 AREA_MARK = "# ====="
 DOCS = ("README.md", "docs/*.md")
@@ -51,7 +51,7 @@ class Removal:
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
             yield f"{self._relative(path)}/ ({counted(len(files), 'file')})" if path.is_dir() else self._relative(path)
-        for path, text in self.rewritten.items():
+        for path, text in self.new_texts.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
             yield f"{counted(lines, 'line')} of {self._relative(path)}"
 
@@ -59,11 +59,11 @@ class Removal:
         """Remove its lines from other files, then delete its own files.
 
         Raises:
-            OperatorError: a file cannot be changed. Running it again continues from there.
+            OperatorError: a file cannot be changed. You can run the command again to continue.
         """
         path = self.project
         try:
-            for path, text in self.rewritten.items():
+            for path, text in self.new_texts.items():
                 path.write_text(text, encoding="utf-8")
             for path in reversed(self.paths):  # the package last, because `refuse` needs it when this is run again
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -98,7 +98,7 @@ class Removal:
         return [name.upper() for name in re.findall(r"^    (\w+): ", text, re.MULTILINE)]
 
     @cached_property
-    def rewritten(self) -> dict[Path, str]:
+    def new_texts(self) -> dict[Path, str]:
         """New texts of the files that mention the feature."""
         changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents, self._without_entries)
         changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
@@ -157,8 +157,10 @@ class Removal:
 
     def _without_settings(self, text: str) -> str:
         """Return the text without the feature's settings, and without headings of empty sections."""
-        ends = tuple(f"\n# {name}=" for name in self.settings)
-        blocks = [block for block in text.rstrip("\n").split("\n\n") if not any(end in f"\n{block}" for end in ends)]
+        starts = tuple(f"\n# {name}=" for name in self.settings)
+        blocks = [
+            block for block in text.rstrip("\n").split("\n\n") if not any(start in f"\n{block}" for start in starts)
+        ]
         pairs = zip(blocks, [*blocks[1:], AREA_MARK], strict=True)
         remaining = [
             block
@@ -175,7 +177,7 @@ def refuse_unknown(name: str, project: Path) -> None:
     """Check that the project has a feature.
 
     Raises:
-        OperatorError: there is no such feature in the project.
+        OperatorError: the project has no feature of this name.
     """
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir():
         return

@@ -20,19 +20,19 @@ class FieldType:
     """True if a required value cannot be empty (`min_length=1`)."""
     sample: str = "1"
     """Valid value as Python code, for forms and the API."""
-    wrong: Sequence[str] = ()
+    invalid: Sequence[str] = ()
     """Invalid values as Python code."""
     literal: Callable[[str], str] | None = None
-    """Converts the value of `default=` to Python code, or raises ValueError. None if the type has no default."""
-    maker: str = ""
-    """Function to use instead of `Field`."""
+    """Converts the text of `default=` to Python code, or raises an error. None if the type cannot have a default."""
+    field_function: str = ""
+    """Function that the model calls instead of `Field`, such as `money_field`."""
     length: int | None = None
-    """Default maximum number of characters; 0 for no limit."""
+    """Default maximum number of characters; 0 for no limit, None for types without a length."""
     is_number: bool = False
     is_sortable: bool = False
-    """True if lists can be sorted by it."""
+    """True if lists can be sorted by the field."""
     is_listed: bool = True
-    """True if lists show it."""
+    """True if lists have a column for the field."""
 
 
 def _text(text: str) -> str:
@@ -74,32 +74,32 @@ FIELD_TYPES = {
     ),
     "text": FieldType("Text", FIELDS, '""', True, '"Some words"', ('""',), _text, length=0, is_listed=False),
     "markdown": FieldType("Markdown", FIELDS, '""', True, '"Some *words*"', ('""',), _text, length=0, is_listed=False),
-    "int": FieldType("int", wrong=['"many"'], literal=lambda text: str(int(text)), is_number=True, is_sortable=True),
-    "float": FieldType("float", sample="1.5", wrong=['"much"'], literal=_float, is_number=True, is_sortable=True),
+    "int": FieldType("int", invalid=['"many"'], literal=lambda text: str(int(text)), is_number=True, is_sortable=True),
+    "float": FieldType("float", sample="1.5", invalid=['"much"'], literal=_float, is_number=True, is_sortable=True),
     "decimal": FieldType(
         "Decimal", "decimal", "None", False, '"1.5"', ['"much"'], _decimal, is_number=True, is_sortable=True
     ),
     "money": FieldType(
         "Money", FIELDS, "None", False, '"9.90"', ['"much"'], _decimal, "money_field", is_number=True, is_sortable=True
     ),
-    "bool": FieldType("bool", empty="False", sample="True", wrong=['"perhaps"'], literal=_bool),
-    "date": FieldType("date", "datetime", sample='"2026-02-01"', wrong=['"someday"'], literal=_date, is_sortable=True),
+    "bool": FieldType("bool", empty="False", sample="True", invalid=['"perhaps"'], literal=_bool),
+    "date": FieldType("date", "datetime", sample='"2026-02-01"', invalid=['"soon"'], literal=_date, is_sortable=True),
     "datetime": FieldType(
-        "datetime", "datetime", sample='"2026-02-01T12:00"', wrong=['"someday"'], literal=_datetime, is_sortable=True
+        "datetime", "datetime", sample='"2026-02-01T12:00"', invalid=['"someday"'], literal=_datetime, is_sortable=True
     ),
-    "time": FieldType("time", "datetime", sample='"12:30"', wrong=['"soon"'], literal=_time, is_sortable=True),
-    "enum": FieldType("", empty="None", wrong=['"none of them"'], literal=str),
+    "time": FieldType("time", "datetime", sample='"12:30"', invalid=['"soon"'], literal=_time, is_sortable=True),
+    "enum": FieldType("", empty="None", invalid=['"none of them"'], literal=str),
     "email": FieldType("Email", FIELDS, "None", False, '"{name}@example.com"', ['"invalid"'], _text, is_sortable=True),
     "url": FieldType("Url", FIELDS, '""', True, '"https://example.com/"', ['"nowhere"'], _text),
     "phone": FieldType("Phone", FIELDS, '""', True, '"+431711000"', ['"invalid"'], _text),
     "country": FieldType("Country", FIELDS, '""', True, '"AT"', ['"Nowhere"'], _text),
-    "slug": FieldType("Slug", FIELDS, maker="slug_field", is_listed=False),
-    "image": FieldType("Image", FIELDS, '""', maker="image_field"),
-    "file": FieldType("File", FIELDS, '""', maker="file_field", is_listed=False),
+    "slug": FieldType("Slug", FIELDS, field_function="slug_field", is_listed=False),
+    "image": FieldType("Image", FIELDS, '""', field_function="image_field"),
+    "file": FieldType("File", FIELDS, '""', field_function="file_field", is_listed=False),
     "json": FieldType("Json", FIELDS, "dict", False, '\'{{"colour": "red"}}\'', ['"no JSON"'], is_listed=False),
     "list": FieldType("TextList", FIELDS, "list", False, '"one\\ntwo"', is_listed=False),
-    "reference": FieldType("int", sample="{target}.id", wrong=["999"]),
-    "many": FieldType("list", sample="[{target}.id]", wrong=["[999]"]),
+    "reference": FieldType("int", sample="{target}.id", invalid=["999"]),
+    "many": FieldType("list", sample="[{target}.id]", invalid=["[999]"]),
     "owner": FieldType("int"),
     "team": FieldType("int"),
     "created_at": FieldType("datetime", "datetime", is_sortable=True),

@@ -20,10 +20,10 @@ OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
 NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
-STAMPS = ("created_at", "updated_at")
+TIMESTAMPS = ("created_at", "updated_at")
 OWNERS = ("owner", "team")
-"""Types that set the owner of a row: the user who adds it, or their team."""
-HAVE_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *STAMPS)
+"""Types of the field that refers to the owner of a row: the user who adds the row, or their team."""
+TYPES_WITH_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *TIMESTAMPS)
 """Types that are never required, because they have a default."""
 RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
 """Field names that would shadow names in a model, or that SQLModel reserves."""
@@ -47,7 +47,7 @@ class Field:
     currency: str = "EUR"
     choices: Sequence[str] = ()
     prefix: str = ""
-    """Prefix of the enum class: the model's name, if the field name alone is in use."""
+    """Prefix of the enum class: the name of the model, if a class with the name of the field already exists."""
     source: str = ""
     """Field that the slug is derived from."""
     target: ExistingModel | None = None
@@ -83,7 +83,7 @@ class Field:
     @property
     def is_required(self) -> bool:
         """True if a new row needs a value."""
-        return not (self.type in (*HAVE_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)
+        return not (self.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)
 
     @property
     def prevents_deletion(self) -> bool:
@@ -101,17 +101,17 @@ class Field:
 
     @property
     def is_account(self) -> bool:
-        """True if it refers to a user who does not own the row."""
+        """True if the field refers to a user who does not own the row."""
         return bool(self.target and self.target.is_account)
 
     @property
     def is_sent(self) -> bool:
         """True if users send the value; False if the site sets it."""
-        return self.type not in (*OWNERS, *STAMPS)
+        return self.type not in (*OWNERS, *TIMESTAMPS)
 
     @property
     def has_relationship(self) -> bool:
-        """True if it refers to a user or to another model of the same feature."""
+        """True if the field refers to a user, or to another model of the same feature."""
         return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)
 
 
@@ -133,8 +133,8 @@ def read_fields(definitions: Sequence[str], feature: str, model: str, models: Ex
 
 
 def _read(definition: str, feature: str, model: str, models: ExistingModels) -> Field:
-    name, *parts = _split(definition)
-    if not parts and name in (*OWNERS, *STAMPS):
+    name, *parts = _split_definition(definition)
+    if not parts and name in (*OWNERS, *TIMESTAMPS):
         parts = [name]
     check_name(name)
     if not parts:
@@ -150,7 +150,7 @@ def _read(definition: str, feature: str, model: str, models: ExistingModels) -> 
     if type_ not in FIELD_TYPES or type_ == "reference":
         hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint}")
-    if type_ in STAMPS and name != type_:
+    if type_ in TIMESTAMPS and name != type_:
         raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
     name = name.removesuffix("_id") if type_ in OWNERS else name
     is_used = camel(name) in {model, *IMPORTED_NAMES, *models.names_in(feature)}
@@ -168,7 +168,7 @@ def _check_team(definition: str, name: str, models: ExistingModels) -> None:
         )
 
 
-def _split(definition: str) -> list[str]:
+def _split_definition(definition: str) -> list[str]:
     """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
     definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
     return re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
@@ -236,7 +236,7 @@ def _with_options(field: Field, options: Sequence[str]) -> Field:
         )
     if field.default:
         is_choice = field.type == "enum" and field.default in field.choices
-        field = replace(field, default=f"{field.enum}.{member(field.default)}" if is_choice else _literal(field))
+        field = replace(field, default=f"{field.enum}.{enum_member(field.default)}" if is_choice else _literal(field))
     return field
 
 
@@ -254,7 +254,7 @@ def _with_option(field: Field, option: str) -> Field:
         return replace(field, options=field.options | {option})
     if option == "cascade" and field.type == "reference":
         return replace(field, options=field.options | {option})
-    if changed := _of_type(field, option):
+    if changed := _with_type_option(field, option):
         return changed
     if is_limit:
         raise OperatorError(f"{field.name}: {value!r} is not a number. Write {name}=1.")
@@ -262,8 +262,8 @@ def _with_option(field: Field, option: str) -> Field:
     raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} See `addmodel --help`.")
 
 
-def _of_type(field: Field, option: str) -> Field | None:
-    """Apply an option of a single type: a length, digits, choices, a currency, a source."""
+def _with_type_option(field: Field, option: str) -> Field | None:
+    """Apply an option of a single type, such as a length or a currency. Return None if the type has no such option."""
     match field.type:
         case "str" | "text" | "markdown" if option.isdecimal() and 0 < int(option) <= 1_000_000:
             return replace(field, length=int(option))
@@ -284,21 +284,21 @@ def _choices(name: str, text: str) -> list[str]:
     for choice in choices:
         if not re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", choice) or len(choice) > MAX_FIELD_LENGTH:
             raise OperatorError(f"{name}: {choice!r} is not a choice. Use lowercase letters, digits, - and _.")
-    if len(set(map(member, choices))) < len(choices):
+    if len(set(map(enum_member, choices))) < len(choices):
         raise OperatorError(f"{name}: two choices are the same. Remove one of them.")
     return choices
 
 
-def member(choice: str) -> str:
+def enum_member(choice: str) -> str:
     """Return the name of an enum member: `not-yet` is `NOT_YET`. `mro` is reserved by classes and becomes `MRO_`."""
     name = choice.upper().replace("-", "_")
     return f"{name}_" if name == "MRO" else name
 
 
 def _refuse_option(field: Field, option: str) -> None:
-    if option == "unique" and field.type in (*HAVE_DEFAULT, "many", *OWNERS):
+    if option == "unique" and field.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS):
         raise OperatorError(f"{field.name}: {field.type} cannot be unique. Omit `unique`.")
-    if option == "index" and field.type in (*HAVE_DEFAULT, "many", *OWNERS, "reference", "text", "markdown"):
+    if option == "index" and field.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS, "reference", "text", "markdown"):
         raise OperatorError(f"{field.name}: {field.type} cannot have an extra index. Omit `index`.")
     if option == "optional" and field.type == "owner":
         raise OperatorError(

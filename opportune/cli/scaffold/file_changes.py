@@ -10,7 +10,7 @@ from opportune.errors import OperatorError
 
 @contextmanager
 def write_files(texts: Mapping[Path, str], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
-    """Write and delete files, and undo it if this or the block fails or is interrupted.
+    """Write and delete files. All changes are undone if one of them or the block fails or is interrupted.
 
     Args:
         texts: New texts of files, by path.

@@ -14,9 +14,9 @@ def with_feature(source: str, name: str) -> str:
     """Add the import of a feature and its entry at the end of `INSTALLED`.
 
     Raises:
-        OperatorError: there is no tuple `INSTALLED`.
+        OperatorError: the file does not define a tuple `INSTALLED`.
     """
-    features, _ = _parts(source)
+    features, _ = _find_installed(source)
     lines = source.splitlines()
     entries = _entries(lines, features)
     lines[features.lineno - 1 : features.end_lineno] = [*entries[:-1], f"    {name},", entries[-1]]
@@ -27,11 +27,11 @@ def without_feature(source: str, name: str) -> str:
     """Remove the import and the entry of a feature of the project or of the framework.
 
     Raises:
-        OperatorError: there is no tuple `INSTALLED`.
+        OperatorError: the file does not define a tuple `INSTALLED`.
     """
-    features, imports = _parts(source)
+    features, imports = _find_installed(source)
     lines = source.splitlines()
-    remaining = {node: [alias for alias in node.names if not _is_of(node, alias, name)] for node in imports}
+    remaining = {node: [alias for alias in node.names if not _is_import_of(node, alias, name)] for node in imports}
     removed = {
         alias.asname or alias.name
         for node, aliases in remaining.items()
@@ -48,12 +48,12 @@ def without_feature(source: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:
+def _is_import_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:
     module = node.module or ""
     return module.startswith(f"{PACKAGE}.{name}.") or (module == FRAMEWORK_FEATURES and alias.name == name)
 
 
-def _parts(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
+def _find_installed(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
     tree = ast.parse(source)
     features = next((node.value for node in tree.body if isinstance(node, ast.AnnAssign)), None)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]

@@ -53,14 +53,14 @@ def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: Mig
 
 
 def draft_drop(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
-    """Draft the migration that drops these tables."""
+    """Draft the migration that drops these tables: the reverse of the one that creates them."""
     creation = draft(feature, code, file, tables, graph)
     number, _, slug = creation.name.partition("_")
     return replace(creation, name=f"{number}_drop_{slug}", upgrade=creation.downgrade, downgrade=creation.upgrade)
 
 
 def _run(feature: str, code: str, file: Path) -> None:
-    """Register the models of the text, as an import would."""
+    """Run the code of `models.py`, which registers its models as an import would."""
     module = ModuleType(f"{PACKAGE}.{feature}.models")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
-from opportune.cli.scaffold.fields import LIST_PARAMETERS, NUMBERS, OWNERS, STAMPS, Field
+from opportune.cli.scaffold.fields import LIST_PARAMETERS, NUMBERS, OWNERS, TIMESTAMPS, Field
 from opportune.cli.scaffold.model_code import title_of
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import label, plural, singular, snake
@@ -130,7 +130,7 @@ class NewModel:
         """Yield the class body of the admin view, line by line."""
         listed = self.columns()
         owner = [self.owner.column] if self.owner else []
-        stamps = [name for name in listed if name in STAMPS]
+        stamps = [name for name in listed if name in TIMESTAMPS]
         columns = ["id", *(name for name in listed if name not in stamps), *owner, *stamps]
         yield f"column_list = {as_tuple(columns, before='column_list = ')}"
         if searched := self._searched():

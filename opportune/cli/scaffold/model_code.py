@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from opportune.cli.scaffold.fields import STAMPS, Field, member
+from opportune.cli.scaffold.fields import TIMESTAMPS, Field, enum_member
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import camel, label, singular, snake
@@ -35,7 +35,7 @@ def link_name(model: str, field: Field) -> str:
 
 
 def _enum(field: Field) -> str:
-    members = "\n".join(f'    {member(choice)} = "{choice}"' for choice in field.choices)
+    members = "\n".join(f'    {enum_member(choice)} = "{choice}"' for choice in field.choices)
     return f"class {field.enum}(StrEnum):\n{members}"
 
 
@@ -85,7 +85,7 @@ def _table_of(field: Field) -> str:
 
 
 def _column(field: Field, table: str) -> str:
-    annotation, value = annotation_of(field), _value(field, table)
+    annotation, value = annotation_of(field), _assigned_code(field, table)
     return _wrapped(f"    {field.column}: {annotation}{f' = {value}' if value else ''}")
 
 
@@ -99,17 +99,17 @@ def _wrapped(line: str) -> str:
 
 def annotation_of(field: Field) -> str:
     name = field.enum if field.type == "enum" else field.spec.annotation
-    return f"{name} | None" if field.is_optional and _empty(field) == "None" else name
+    return f"{name} | None" if field.is_optional and _empty_default(field) == "None" else name
 
 
-def _empty(field: Field) -> str:
-    """Return the default of an optional field: None for unique texts, since two empty texts would collide."""
+def _empty_default(field: Field) -> str:
+    """Return the default of an optional field. It is None for unique texts, because two empty texts would be equal."""
     return "None" if "unique" in field.options else field.spec.empty
 
 
-def _value(field: Field, table: str) -> str:
+def _assigned_code(field: Field, table: str) -> str:
     """Return the code after the annotation: `Field(max_length=200)`, a plain default, or an empty text."""
-    if field.type in STAMPS:
+    if field.type in TIMESTAMPS:
         changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
         return f"Field(default_factory=utc_now{changes})"
     if field.type == "owner":
@@ -117,14 +117,16 @@ def _value(field: Field, table: str) -> str:
     if field.type in ("json", "list"):
         return f"Field(default_factory={field.spec.empty})"
     default, options = default_of(field), [*_options(field, table)]
-    if field.spec.maker:
-        return f"{field.spec.maker}({', '.join([*_first(field, table), *_named(default), *options])})"
+    if field.spec.field_function:
+        return (
+            f"{field.spec.field_function}({', '.join([*_first_arguments(field, table), *_default(default), *options])})"
+        )
     if options or default.startswith(("lambda", "utc_now")):
-        return f"Field({', '.join([*_named(default), *options])})"
+        return f"Field({', '.join([*_default(default), *options])})"
     return default
 
 
-def _named(default: str) -> list[str]:
+def _default(default: str) -> list[str]:
     is_factory = default.startswith(("lambda", "utc_now"))
     return [f"default_factory={default}" if is_factory else f"default={default}"] if default else []
 
@@ -135,10 +137,10 @@ def default_of(field: Field) -> str:
         return field.default
     if field.type in ("bool", "image", "file"):
         return field.spec.empty
-    return _empty(field) if field.is_optional else ""
+    return _empty_default(field) if field.is_optional else ""
 
 
-def _first(field: Field, table: str) -> list[str]:
+def _first_arguments(field: Field, table: str) -> list[str]:
     """Return the positional arguments of functions such as `slug_field`."""
     feature = table.partition("_")[0]
     return {
@@ -186,15 +188,15 @@ def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
             yield "enum", "StrEnum"
         elif field.spec.module:
             yield field.spec.module, field.spec.annotation
-        if field.spec.maker:
-            yield FIELD, field.spec.maker
+        if field.spec.field_function:
+            yield FIELD, field.spec.field_function
         if field.type == "many" or (field.type == "reference" and field.has_relationship):
             yield MODEL, "Relationship"
         if field.is_account:
             yield "opportune.accounts", "User"
         if field.type == "many":
             yield "opportune.db", "ModelBase"
-        value = _value(field, "") if field.type != "many" else "Field("
+        value = _assigned_code(field, "") if field.type != "many" else "Field("
         if value.startswith("Field("):
             yield MODEL, "Field"
         yield from (("opportune.db", "utc_now") for _ in [0] if "utc_now" in value)

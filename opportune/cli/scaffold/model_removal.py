@@ -1,4 +1,4 @@
-"""Removal of a model: its classes, tests and templates. Other lines that name it are listed, not edited."""
+"""Removal of a model with its classes, tests and templates. Other lines that name it are only listed."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ def plan_removal(project: Path, feature: str, name: str) -> "ModelRemoval":
     """Return the files to change for the removal of a model.
 
     Raises:
-        OperatorError: there is no such model, or other models or features need it.
+        OperatorError: the model does not exist, or other models or features need it.
     """
     models = {model.name: model for model in ExistingModels(project).all if model.feature == feature}
     model = models.get(name)

@@ -20,11 +20,11 @@ def tests_module(model: NewModel) -> str:
     words = model.words | {
         "client": writer_of(model),
         "owner": model.owner.column if model.owner else "",
-        "wrong": _wrong(model),
-        "new": _new(model),
+        "wrong": _invalid_values_code(model),
+        "new": _new_fixture(model),
     }
-    words["access"] = "\n\n\n".join([_access(model, words).strip(), *_account_tests(model, words)])
-    words["team"] = _team(model, words["new"])
+    words["access"] = "\n\n\n".join([_access_test(model, words).strip(), *_account_tests(model, words)])
+    words["team"] = _team_fixture(model, words["new"])
     text = filled("test_model.py", words)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
@@ -55,7 +55,7 @@ def _writer(model: NewModel) -> str:
     return "superuser" if model.write == "permitted" else "user"
 
 
-def _team(model: NewModel, new: str) -> str:
+def _team_fixture(model: NewModel, new: str) -> str:
     """Return the fixture for the writer's team, if the rows or rows they refer to belong to a team."""
     if not (model.belongs_to_team or "team: Team" in new):
         return ""
@@ -69,7 +69,7 @@ def _references(model: NewModel) -> list[Field]:
     return [field for field in fields if field.target and not field.target.is_itself]
 
 
-def _sent(model: NewModel) -> list[Field]:
+def _sent_fields(model: NewModel) -> list[Field]:
     """Return the fields that tests send."""
     references = _references(model)
     fields = [field for field in model.fields if field.is_sent and field.type not in ("slug", "image", "file")]
@@ -97,8 +97,8 @@ def _number(field: Field) -> str:
     return number if field.type in ("int", "float") else f'"{number}"'
 
 
-def _wrong_values(field: Field) -> Iterator[str]:
-    for value in field.spec.wrong:
+def _invalid_values(field: Field) -> Iterator[str]:
+    for value in field.spec.invalid:
         if value != '""' or field.is_required:
             yield value
     if field.length and field.type in ("str", "text", "markdown"):
@@ -108,8 +108,8 @@ def _wrong_values(field: Field) -> Iterator[str]:
             yield str(float(limit) + step) if "." in limit else str(int(limit) + step)
 
 
-def _wrong(model: NewModel) -> str:
-    values = [f'{{"{field.column}": {value}}}' for field in _sent(model) for value in _wrong_values(field)]
+def _invalid_values_code(model: NewModel) -> str:
+    values = [f'{{"{field.column}": {value}}}' for field in _sent_fields(model) for value in _invalid_values(field)]
     line = f"WRONG: list[dict[str, Any]] = [{', '.join(values)}]"
     if len(line) <= MAX_LINE_LENGTH:
         return line
@@ -117,12 +117,12 @@ def _wrong(model: NewModel) -> str:
     return f"WRONG: list[dict[str, Any]] = [\n{rows}]"
 
 
-def _new(model: NewModel) -> str:
+def _new_fixture(model: NewModel) -> str:
     """Return the fixture `new` with valid values, and the rows that they refer to."""
     user = _writer(model)
     rows = [line for field in _references(model) if not field.is_account for line in _referenced_row(model, field)]
     accounts = {field.name: f"{user}.id" for field in _references(model) if field.is_account}
-    values = [f'"{field.column}": {accounts.get(field.name) or _sample(field)}' for field in _sent(model)]
+    values = [f'"{field.column}": {accounts.get(field.name) or _sample(field)}' for field in _sent_fields(model)]
     inside = f"    return {{{', '.join(values)}}}"
     if len(inside) > MAX_LINE_LENGTH:
         inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
@@ -141,8 +141,8 @@ def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
     user = _writer(model)
     if field.target.read == "permitted" and user == "user":
         yield f'    await grant(database, user, "{field.target.identity}", "list")'
-    whose = "team" if field.target.belongs_to_team else user
-    owner = f", {field.target.owner}={whose}.id" if field.target.owner else ""
+    owner_fixture = "team" if field.target.belongs_to_team else user
+    owner = f", {field.target.owner}={owner_fixture}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
 
@@ -150,12 +150,12 @@ def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
     """Yield tests of fields that refer to users: selectable accounts, and deletion of an account."""
     if not model.accounts:
         return
-    people, choices = {
+    user_fixtures, choices = {
         "anyone": ("user: User", "((user, 422),)"),
         "permitted": ("user: User", "((user, 201),)"),
     }.get(model.write, ("user: User, staff: User", "((staff, 422), (user, 201))"))
     values = ", ".join(f'"{field.column}": account.id' for field in model.accounts)
-    yield filled("test_account.py", words | {"people": people, "choices": choices, "chosen": values}).strip()
+    yield filled("test_account.py", words | {"people": user_fixtures, "choices": choices, "chosen": values}).strip()
     field = model.accounts[0]
     is_cleared = field.on_delete == "SET NULL"
     outcome = {
@@ -165,7 +165,7 @@ def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
     yield filled("test_account_deletion.py", words | outcome | {"column": field.column}).strip()
 
 
-def _access(model: NewModel, words: dict[str, str]) -> str:
+def _access_test(model: NewModel, words: dict[str, str]) -> str:
     owner = TEAM_OWNED if model.belongs_to_team else USER_OWNED | {"other_owner": f", {model.owner_column}=staff.id"}
     words = words | owner
     if model.read == "owner":

@@ -4,7 +4,7 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping
 
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, Source, UnexpectedStructure, bound_names, is_text
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH, Source, UnexpectedStructure, bound_names, is_docstring
 from opportune.config.project import PACKAGE
 
 FIRST_PARTY = {PACKAGE, "app", "bench", "opportune", "tests"}
@@ -19,14 +19,14 @@ def merged(text: str, addition: str) -> str:
     if not text:
         return addition
     source, new = Source(text), Source(addition)
-    definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not is_text(node)]
+    definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not is_docstring(node)]
     imports, existing = _imported(new.tree), _imported(source.tree)
     missing = {name for module, names in imports.items() for name in names - existing.get(module, set())}
     if conflicts := ((bound_names(ast.Module(definitions, [])) | missing) & bound_names(source.tree)):
         raise UnexpectedStructure(f"already has a {min(conflicts)}")
     code = new.bytes[new.span(definitions[0]).start :].decode().strip()
     before = with_imports(text, imports).rstrip()
-    return f"{before}{_gap(before, definitions[0])}{code}\n"
+    return f"{before}{_blank_lines(before, definitions[0])}{code}\n"
 
 
 def _imported(tree: ast.Module) -> dict[str, set[str]]:
@@ -38,7 +38,7 @@ def _imported(tree: ast.Module) -> dict[str, set[str]]:
     return imports
 
 
-def _gap(before: str, first: ast.stmt) -> str:
+def _blank_lines(before: str, first: ast.stmt) -> str:
     """Return the blank lines that ruff puts before an added statement."""
     if not before:
         return ""
@@ -60,10 +60,10 @@ def _with_import(source: Source, module: str, names: set[str]) -> str:
     missing = names - {alias.name for node in nodes for alias in node.names if not alias.asname}
     if not missing:
         return source.text
-    return _extended(source, nodes[0], missing) if nodes else _new_import(source, module, missing)
+    return _with_names(source, nodes[0], missing) if nodes else _new_import(source, module, missing)
 
 
-def _extended(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
+def _with_names(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
     span = source.span(node)
     if b"\n" not in source.bytes[span.start : span.end]:
         existing = {alias.name if not alias.asname else f"{alias.name} as {alias.asname}" for alias in node.names}
@@ -71,22 +71,22 @@ def _extended(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
     lines = {alias.lineno: alias.name for alias in node.names}
     if len(lines) < len(node.names):
         raise UnexpectedStructure(f"imports several names of {node.module} on one line of a longer import")
-    for name in sorted(names, key=_order, reverse=True):
-        after = [line for line, other in lines.items() if _order(other) < _order(name)]
-        at = source.line_start(max(after) + 1 if after else min(lines))
-        source = source.replaced(at, at, f"    {name},\n")
+    for name in sorted(names, key=_import_sort_key, reverse=True):
+        earlier_lines = [line for line, other in lines.items() if _import_sort_key(other) < _import_sort_key(name)]
+        offset = source.line_start(max(earlier_lines) + 1 if earlier_lines else min(lines))
+        source = source.replaced(offset, offset, f"    {name},\n")
     return source.text
 
 
 def _statement(module: str, names: Iterable[str]) -> str:
-    ordered = sorted(names, key=_order)
+    ordered = sorted(names, key=_import_sort_key)
     line = f"from {module} import {', '.join(ordered)}"
     if len(line) <= MAX_LINE_LENGTH:
         return line
     return "\n".join([f"from {module} import (", *(f"    {name}," for name in ordered), ")"])
 
 
-def _order(name: str) -> tuple[int, str]:
+def _import_sort_key(name: str) -> tuple[int, str]:
     """Sort key of imported names, as in ruff: constants, classes, others."""
     name = name.partition(" ")[0]
     group = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
@@ -96,30 +96,30 @@ def _order(name: str) -> tuple[int, str]:
 def _new_import(source: Source, module: str, names: set[str]) -> str:
     statement, section = _statement(module, names), _section(module)
     imports = [node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    same = [node for node in imports if _section(_module_of(node)) == section]
-    for node in same:
+    section_imports = [node for node in imports if _section(_module_of(node)) == section]
+    for node in section_imports:
         if isinstance(node, ast.ImportFrom) and _module_of(node).lower() > module.lower():
             return _before(source, node, f"{statement}\n")
-    if same:
-        return _after(source, same[-1], f"\n{statement}")
+    if section_imports:
+        return _after(source, section_imports[-1], f"\n{statement}")
     for node in imports:
         if _section(_module_of(node)) > section:
             return _before(source, node, f"{statement}\n\n")
     if imports:
         return _after(source, imports[-1], f"\n\n{statement}")
-    if source.tree.body and is_text(source.tree.body[0]):
+    if source.tree.body and is_docstring(source.tree.body[0]):
         return _after(source, source.tree.body[0], f"\n\n{statement}")
     return f"{statement}\n" + (f"\n\n{source.text}" if source.tree.body else source.text)
 
 
 def _before(source: Source, node: ast.stmt, text: str) -> str:
-    at = source.span(node).start
-    return source.replaced(at, at, text).text
+    offset = source.span(node).start
+    return source.replaced(offset, offset, text).text
 
 
 def _after(source: Source, node: ast.stmt, text: str) -> str:
-    at = source.line_end(source.span(node).end)
-    return source.replaced(at, at, text).text
+    offset = source.line_end(source.span(node).end)
+    return source.replaced(offset, offset, text).text
 
 
 def _module_of(node: ast.stmt) -> str:

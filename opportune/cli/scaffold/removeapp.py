@@ -43,10 +43,10 @@ def command(
 
 def confirm_deletion(name: str, summary: Iterable[str], *, yes: bool) -> None:
     """Print what will be deleted and ask for confirmation, unless `yes` is set."""
-    write = say if yes else print  # --quiet must not hide the subject of a question
-    write(f"Deleting {name} removes:")
+    output = say if yes else print  # --quiet must not hide the subject of a question
+    output(f"Deleting {name} removes:")
     for line in summary:
-        write(f"  {line}")
+        output(f"  {line}")
     if not yes:
         typer.confirm("Delete it? Files that are not in git cannot be restored.", abort=True)
 

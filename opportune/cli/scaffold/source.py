@@ -31,7 +31,9 @@ class Source:
         self._line_starts = [0, *(newline.end() for newline in re.finditer(rb"\n", self.bytes))]
 
     def span(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> Span:
-        return Span(self._at(node.lineno, node.col_offset), self._at(node.end_lineno or 0, node.end_col_offset or 0))
+        return Span(
+            self._start(node.lineno, node.col_offset), self._start(node.end_lineno or 0, node.end_col_offset or 0)
+        )
 
     def segment(self, node: ast.expr | ast.keyword) -> str:
         span = self.span(node)
@@ -53,7 +55,7 @@ class Source:
     def line_start(self, line: int) -> int:
         return self._line_starts[line - 1]
 
-    def _at(self, line: int, column: int) -> int:
+    def _start(self, line: int, column: int) -> int:
         return self._line_starts[line - 1] + column
 
 
@@ -73,7 +75,7 @@ def bound_names(tree: ast.Module) -> set[str]:
     return names
 
 
-def is_text(node: ast.stmt) -> bool:
+def is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
@@ -87,7 +89,7 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
     if b"\n" not in source.bytes[span.start : span.end]:
         comma = last.end + inside.index(b",") + 1 if has_comma else last.end
         changed = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
-        return exploded_if_long(changed, span.start)
+        return wrapped_if_long(changed, span.start)
     if not has_comma:
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
@@ -106,7 +108,7 @@ def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call
             return [source.span(element) for element in display.elts]
 
 
-def exploded_if_long(source: Source, start: int) -> Source:
+def wrapped_if_long(source: Source, start: int) -> Source:
     """Write one entry per line if the line is too long, for the outermost brackets that begin on it."""
     line_start = source.bytes.rfind(b"\n", 0, start) + 1
     if len(source.bytes[line_start : source.line_end(start)].decode()) <= MAX_LINE_LENGTH:
@@ -116,10 +118,10 @@ def exploded_if_long(source: Source, start: int) -> Source:
         for node in ast.walk(source.tree)
         if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.span(node).start >= line_start
     ]
-    return exploded(source, min(nodes, key=lambda node: source.span(node).start))
+    return one_entry_per_line(source, min(nodes, key=lambda node: source.span(node).start))
 
 
-def exploded(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:
+def one_entry_per_line(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:
     """Write one entry per line."""
     span, entries = source.span(display), _entries(source, display)
     indent = source.indent(span.start)

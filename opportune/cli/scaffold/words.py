@@ -8,12 +8,12 @@ UNCOUNTABLE = {"news", "series", "species", "equipment", "information", "data", 
 
 
 def snake(name: str) -> str:
-    """`BookReview` as `book_review`, `ISBNList` as `isbn_list`."""
+    """Return the name in snake case: `BookReview` is `book_review`, `ISBNList` is `isbn_list`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def camel(name: str) -> str:
-    """`book_review` as `BookReview`."""
+    """Return the name in camel case: `book_review` is `BookReview`."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
