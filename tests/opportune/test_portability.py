@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment.entry import BASE, DEV
-from opportune.cli.environment.installation import plain
+from opportune.cli.environment.installation import normalized
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import need_git
 
@@ -106,10 +106,10 @@ def test_mypy_knows_modules_that_a_project_lacks() -> None:
     config = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
     optional = {name.removesuffix(".*") for override in config["overrides"] for name in override["module"]}
     locks = [(PROJECT / lock).read_text(encoding="utf-8") for lock in (BASE, DEV)]
-    locked = {plain(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    locked = {normalized(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
     known_modules = {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
     for name, packages in packages_distributions().items():
-        for package in {package for package in packages if plain(package) in locked}:
+        for package in {package for package in packages if normalized(package) in locked}:
             shared = [".".join(path.parts[:2]) for path in files(package) or () if path.parts[0] == name]
             known_modules |= {part.removesuffix(".py") for part in shared} if name == SHARED else {name}
     codes = [path.read_text(encoding="utf-8") for path in modules()]

@@ -22,16 +22,8 @@ FOLDERS = (PACKAGE, "opportune", "migrations", "static", "templates", "tests", "
 FILES = (
     *("oppman.py", "pyproject.toml", "alembic.ini", "Dockerfile", "compose.yaml", ".env.example"),
     *(".dockerignore", ".gitattributes", ".gitignore", ".pre-commit-config.yaml"),
-    *(
-        "requirements.lock",
-        "requirements-aws.lock",
-        "requirements-azure.lock",
-        "requirements-gcp.lock",
-        "requirements-backup.lock",
-        "requirements-telemetry.lock",
-        "requirements-dev.lock",
-        "requirements-model.lock",
-    ),
+    *("requirements.lock", "requirements-aws.lock", "requirements-azure.lock", "requirements-gcp.lock"),
+    *("requirements-backup.lock", "requirements-telemetry.lock", "requirements-dev.lock", "requirements-model.lock"),
 )
 """Files of the starter that are copied to a project."""
 STARTER_TESTS = "tests/opportune"
