@@ -1,4 +1,4 @@
-"""Permissions of staff for SQLAdmin, which checks them for each page, button and menu entry."""
+"""Permissions of staff. SQLAdmin checks them for each page, button and menu entry."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from opportune.admin.protocols import Lookup, Pages, Site, View
 
 
 class Authorization(AuthorizationBackend):
-    """Grants that the middleware has read for this request."""
+    """Checks permissions against the grants that the middleware has read for this request."""
 
     def has_permission(self, request: Request, identity: str, action: str, obj: Any = None) -> bool:
         return has_grant(request, identity, action)
@@ -23,7 +23,10 @@ def has_grant(request: Request, identity: str, action: str) -> bool:
 
 
 class SuperuserOnly(BaseView):
-    """Views that no grant opens, not even `*`: `class KeyAdmin(SuperuserOnly, AdminView, model=Key)`."""
+    """Base of views that only superusers may open: `class KeyAdmin(SuperuserOnly, AdminView, model=Key)`.
+
+    Grants of a group do not open these views, not even the wildcard `*`.
+    """
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
         return is_superuser(request)
@@ -35,7 +38,10 @@ def is_superuser(request: Request) -> bool:
 
 
 def may_change_user(request: Request, user: User) -> bool:
-    """Return whether this user may be changed. Staff who set a colleague's password could act as the colleague."""
+    """Return whether the current user may change this user.
+
+    Only superusers change staff, because a new password would let one member of staff sign in as another.
+    """
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
 
 
@@ -46,26 +52,28 @@ async def may_list(request: Request, view: Pages | None) -> bool:
     return view.is_accessible(request) and await view.check_can_list(request)
 
 
-async def may_see(request: Request, view: Pages | None) -> bool:
-    """Return whether the user may see the title of a row whose id they have, if the view's query contains it."""
+async def may_see_titles(request: Request, view: Pages | None) -> bool:
+    """Return whether the user may see the titles of rows in the view's query, if they already know the ids."""
     if view is None or await may_list(request, view):
         return await may_list(request, view)
-    opened = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
-    return view.is_accessible(request) and any(may and view.has_permission(request, action) for may, action in opened)
+    row_pages = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
+    return view.is_accessible(request) and any(
+        is_enabled and view.has_permission(request, action) for is_enabled, action in row_pages
+    )
 
 
 async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bool:
-    """Return whether the user may search the rows that a column points at: they may list them and use the column."""
-    is_used = (
+    """Return whether the user may search the target rows of a column: list them and use the column."""
+    may_use_column = (
         await view.check_can_create(request)
         or (view.can_edit and view.has_permission(request, Action.EDIT))
         or await view.check_can_list(request)
     )
-    return is_used and await may_list(request, lookup.view if lookup else view)
+    return may_use_column and await may_list(request, lookup.view if lookup else view)
 
 
 def models_with_permission(request: Request, site: Site, action: str) -> set[str] | None:
-    """Return the models whose rows the user may act on. None means all, including removed models."""
+    """Return the identities of models whose rows the user may act on. None means all, including removed models."""
     if is_superuser(request):
         return None
     return {view.identity for view in site.views if view.has_permission(request, action)}

@@ -1,4 +1,4 @@
-"""The request whose user sees the fields of a view. SQLAdmin and templates read them without a request."""
+"""The current request of the admin. SQLAdmin and templates do not pass it when they read the fields of a view."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ current_request: ContextVar[Request | None] = ContextVar("admin_request", defaul
 
 
 @contextmanager
-def names_are_for(request: Request) -> Iterator[None]:
-    """Let the views return only fields that the user of the request may see, until the block ends."""
+def use_request(request: Request) -> Iterator[None]:
+    """Limit the fields of all views to those that the user of this request may see, until the block ends."""
     token = current_request.set(request)
     try:
         yield

@@ -1,10 +1,10 @@
-"""Refused changes, with messages for the user."""
+"""The error for changes that the admin refuses."""
 
 from opportune.errors import FieldErrors
 
 
 class ValidationRefused(FieldErrors):
-    """A refused change. The message is for the user, shown at `fields` or, without fields, above the form."""
+    """A change is refused. The user sees the message beside `fields` or, without fields, above the form."""
 
     def __init__(self, message: str, *fields: str) -> None:
         super().__init__(dict.fromkeys(fields or [""], message))

@@ -1,4 +1,4 @@
-"""Middleware of the admin: access for staff only, and relative addresses in its pages."""
+"""Middleware of the admin: access for staff only, and addresses without scheme and host in its pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -25,10 +25,10 @@ NO_SECOND_FACTOR = "The admin requires a second factor. Set one up at /accounts/
 
 
 class StaffOnlyMiddleware:
-    """Refuses users who are not staff at all addresses below the admin, also if they do not exist.
+    """Responds with 403 to users who are not staff, also for addresses below the admin that do not exist.
 
     User and grants are read for each request, so a user who is demoted, signed out or removed from a group is refused
-    immediately. `authorization` checks the single permissions.
+    immediately. The module `authorization` checks permissions of pages and rows.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -66,40 +66,40 @@ class HasRoutes(Protocol):
 
 
 class RelativeUrlsMiddleware:
-    """Makes every address below a path.
+    """Generates addresses of the admin as paths, without scheme and host.
 
-    SQLAdmin writes absolute addresses into its pages and redirects. Behind a proxy that ends TLS they would begin with
-    http:, and browsers would refuse to load them or to send forms to them.
+    SQLAdmin writes absolute addresses into its pages and redirects. Behind a proxy that terminates TLS, these begin
+    with http:, and browsers refuse to load them or to send forms to them.
     """
 
     def __init__(self, app: ASGIApp, admin: HasRoutes, address: str) -> None:
         self.app = app
         self.admin = admin
         self.address = address
-        self.by_name: dict[str, BaseRoute] = {}
+        self.routes_by_name: dict[str, BaseRoute] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.admin.load()
-        self.by_name = self.by_name or {
+        self.routes_by_name = self.routes_by_name or {
             f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.admin.routes)
         }
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        paths = _Paths(scope["router"], self.by_name, self.address)
-        hostless = {**scope, "headers": headers, "server": None, "router": paths}
+        router = _PathRouter(scope["router"], self.routes_by_name, self.address)
+        hostless_scope = {**scope, "headers": headers, "server": None, "router": router}
         try:
-            await self.app(hostless, receive, send)
+            await self.app(hostless_scope, receive, send)
         finally:
-            scope["route"] = hostless.get("route")  # the matched route, for metrics of requests
+            scope["route"] = hostless_scope.get("route")  # for the metrics of requests
 
 
-class _Paths:
-    def __init__(self, router: Any, by_name: Mapping[str, BaseRoute], address: str) -> None:
+class _PathRouter:
+    def __init__(self, router: Any, routes_by_name: Mapping[str, BaseRoute], address: str) -> None:
         self.router = router
-        self.by_name = by_name
+        self.routes_by_name = routes_by_name
         self.address = address
 
     def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
-        # Indexed by name: a list has a hundred links, and a router would search the whole site for each.
-        if route := self.by_name.get(name):
+        # A list has a hundred links, and a router would search all routes of the site for each.
+        if route := self.routes_by_name.get(name):
             return URLPath(self.address + route.url_path_for(name.partition(":")[2], **parameters))
         return URLPath(str(self.router.url_path_for(name, **parameters)))

@@ -10,7 +10,7 @@ from opportune.db.models.model import BigId, Model, utc_now
 
 
 class AuditEntry(Model, table=True):
-    """An entry outlives its row and its user: it stores the names of both."""
+    """A recorded change. It stores the names of row and user, because it outlives both."""
 
     __tablename__ = "admin_audit_entry"
     __table_args__ = (Index("ix_admin_audit_entry_row", "identity", "row_id"),)
@@ -20,7 +20,7 @@ class AuditEntry(Model, table=True):
     actor: str = Field(default="", max_length=320)
     """E-mail address of the user."""
     action: str = Field(max_length=100)
-    """create, edit, delete, export, import, action:<its name>, or an operation."""
+    """`create`, `edit`, `delete`, `export`, `import`, `action:` with a name, or the name of an operation."""
     channel: str = Field(default="admin", max_length=100, sa_column_kwargs={"server_default": "admin"})
     """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)
@@ -29,7 +29,7 @@ class AuditEntry(Model, table=True):
     title: str = Field(default="", max_length=200)
     """Title of the row at that time."""
     changes: dict[str, Any] = Field(default_factory=dict)
-    """Old and new value by column, [before, after]. Of secrets only the fact of a change is stored."""
+    """Old and new value by column, [before, after]. For a secret, only the fact that it changed is stored."""
     address: str = Field(default="", max_length=64)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The admin's place in the site. The admin is imported and built on its first request."""
+"""Mounts the admin at /admin. It is imported and built on its first request."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from opportune.admin.current_request import names_are_for
+from opportune.admin.current_request import use_request
 from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
 from opportune.feature import Feature
 from opportune.web.errors.handlers import show_errors_with
@@ -60,14 +60,14 @@ class LazyAdmin:
         # Call the router, because the Starlette application has its own error handlers.
         request = Request(scope)
         show_errors_with(request, partial(self.site.render_error, request))
-        with names_are_for(request):  # after the views are made: they hold the names for all users
+        with use_request(request):  # after the views are built, because they store the names for all users
             await self.site.admin.router(scope, receive, send)
 
 
 def add_icons(features: Sequence[Feature]) -> None:
     """Add the icons of navigation links and listed views to the icon sheet.
 
-    Icons of views in modules are found in their source, or added with the admin.
+    If a feature names a module, its icons are found in the source or added when the admin is built.
     """
     icons.add(*(link.icon for feature in features for link in feature.navigation))
     for feature in features:

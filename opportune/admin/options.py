@@ -1,4 +1,4 @@
-"""Checks of the names in the options of views. A wrong name stops the start with one line."""
+"""Checks the column names in the options of views. An unknown name stops the start with a message of one line."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
@@ -11,8 +11,8 @@ from opportune.crud.declaration import secret_fault, unknown_name
 from opportune.db.queries.paths import Path, column_of_relation, parse_path
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, nearest
 
-SHOWN = ("column_list", "column_details_list", "column_export_list")
-ANY = (
+DISPLAY_OPTIONS = ("column_list", "column_details_list", "column_export_list")
+NAME_OPTIONS = (
     "column_exclude_list",
     "column_details_exclude_list",
     "column_export_exclude_list",
@@ -24,10 +24,10 @@ ANY = (
     "form_excluded_columns",
     "non_link_related_fields",
 )
-SORTED = ("column_sortable_list", "column_default_sort")
-SEARCHED = ("column_searchable_list",)
-FILTERED = ("column_filters",)
-FORM = (
+SORT_OPTIONS = ("column_sortable_list", "column_default_sort")
+SEARCH_OPTIONS = ("column_searchable_list",)
+FILTER_OPTIONS = ("column_filters",)
+FORM_OPTIONS = (
     "column_import_list",
     "form_ajax_refs",
     "form_args",
@@ -40,9 +40,9 @@ FORM = (
     "readonly_columns",
     "readonly_after_create",
 )
-COLUMNS = ("file_columns", "prepopulated")
-LOADED = ("load",)
-WITHOUT_SECRETS = {*SHOWN, *SORTED, *SEARCHED, *FILTERED, *FORM}
+COLUMN_OPTIONS = ("file_columns", "prepopulated")
+LOAD_OPTIONS = ("load",)
+SECRET_FREE_OPTIONS = {*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
 
 
 def view_faults(views: Iterable[Any]) -> Iterator[str]:
@@ -56,18 +56,18 @@ def view_faults(views: Iterable[Any]) -> Iterator[str]:
 
 
 def shared_identities(views: Iterable[Any]) -> Iterator[str]:
-    """Yield a line for each view at the address of another one."""
-    places: dict[str, Any] = {}
+    """Yield a line for each view whose address another view already has."""
+    views_by_identity: dict[str, Any] = {}
     for view in views:
-        if view.identity in places:
-            names = f"{_name_of(places[view.identity])} and {_name_of(view)}"
+        if view.identity in views_by_identity:
+            names = f"{_name_of(views_by_identity[view.identity])} and {_name_of(view)}"
             yield f"{names} both have the address /admin/{view.identity}: set identity=… in one of them."
         if view.identity:
-            places[view.identity] = view
+            views_by_identity[view.identity] = view
 
 
 def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
-    """Yield a line for each inline of a model without a view, which would have no rules and permissions."""
+    """Yield a line for each inline whose model has no view, which would define its rules and permissions."""
     models = {view.model for view in views}
     for view in views:
         for name in (inline.model.__name__ for inline in view.inlines if inline.model not in models):
@@ -81,20 +81,23 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
         for option in options:
             value = getattr(view, option)
             if value is not getattr(base, option) and value != "__all__":
-                faults = (_fault(view, mapper, option, name, check) for name in _names(option, value))
+                faults = (_name_fault(view, mapper, option, name, check) for name in _names_in_option(option, value))
                 yield from (f"{owner}.{option}: {fault}" for fault in faults if fault)
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
     yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
-    yield from (f"{owner} has no option {name}. Did you mean {near}?" for name, near in _misspelt(view, base))
+    yield from (
+        f"{owner} has no option {name}. Did you mean {suggestion}?"
+        for name, suggestion in _misspelt_options(view, base)
+    )
 
 
 def _name_of(view: Any) -> str:
     return (view if isinstance(view, type) else type(view)).__name__
 
 
-def _names(option: str, value: Any) -> Iterator[str]:
-    """Yield the names in the value of an option. Filter objects have their own names."""
+def _names_in_option(option: str, value: Any) -> Iterator[str]:
+    """Yield the column names in the value of an option. Filter objects are skipped."""
     if option == "fieldsets":
         value = [name for _, names in value for name in names]
     elif option == "prepopulated":
@@ -109,13 +112,13 @@ def _names(option: str, value: Any) -> Iterator[str]:
 Check = Callable[[Mapper[Any], str], str]
 
 
-def _fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: Check) -> str:
-    if option in FORM and (name in view.related_fields or hasattr(view.form, name)):
+def _name_fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: Check) -> str:
+    if option in FORM_OPTIONS and (name in view.related_fields or hasattr(view.form, name)):
         return ""
-    if option in WITHOUT_SECRETS and (fault := secret_fault(name)):
+    if option in SECRET_FREE_OPTIONS and (fault := secret_fault(name)):
         return fault
     computed = {*view.column_formatters, *view.column_formatters_detail, *view.related_fields}
-    if option in (*SHOWN, *ANY) and (name in computed or hasattr(view.model, name)):
+    if option in (*DISPLAY_OPTIONS, *NAME_OPTIONS) and (name in computed or hasattr(view.model, name)):
         return ""
     return check(mapper, name)
 
@@ -124,15 +127,15 @@ def _path_fault(mapper: Mapper[Any], name: str, check: Callable[[str, Path], str
     try:
         path = parse_path(mapper, name)
     except LookupError as error:
-        there, missing = error.args
-        return unknown_name(there.class_, missing, [*there.columns.keys(), *there.relationships.keys()])
+        target, missing = error.args
+        return unknown_name(target.class_, missing, [*target.columns.keys(), *target.relationships.keys()])
     return check(name, path) if check else ""
 
 
 def _sort_fault(mapper: Mapper[Any], name: str) -> str:
     def check(name: str, path: Path) -> str:
-        end = path.end.relationships.get(path.name)
-        has_many = path.leads_to_many or (end is not None and end.uselist)
+        relation = path.end.relationships.get(path.name)
+        has_many = path.leads_to_many or (relation is not None and relation.uselist)
         return f"{name!r} has several values in a row, so lists cannot be sorted by it." if has_many else ""
 
     return _path_fault(mapper, name, check)
@@ -172,37 +175,37 @@ def _column_fault(mapper: Mapper[Any], name: str) -> str:
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
-    ((*SHOWN, *ANY, *FILTERED), _path_fault),
-    (SORTED, _sort_fault),
-    (SEARCHED, _search_fault),
-    (FORM, _form_fault),
-    (COLUMNS, _column_fault),
-    (LOADED, _load_fault),
+    ((*DISPLAY_OPTIONS, *NAME_OPTIONS, *FILTER_OPTIONS), _path_fault),
+    (SORT_OPTIONS, _sort_fault),
+    (SEARCH_OPTIONS, _search_fault),
+    (FORM_OPTIONS, _form_fault),
+    (COLUMN_OPTIONS, _column_fault),
+    (LOAD_OPTIONS, _load_fault),
 )
 
 
 def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
-    there, model = inspect(inline.model), inline.model.__name__
+    target, model = inspect(inline.model), inline.model.__name__
     references = [
-        there.get_property_by_column(column).key
-        for column in there.columns
+        target.get_property_by_column(column).key
+        for column in target.columns
         if any(key.column.table is mapper.local_table for key in column.foreign_keys)
     ]
-    if column_of_relation(there, inline.by) not in references:
+    if column_of_relation(target, inline.by) not in references:
         advice = f"Did you mean {references[0]}?" if references else f"No column of {model} does."
         yield f"{inline.by!r} of {model} does not refer to {mapper.class_.__name__}. {advice}"
-    yield from filter(None, (secret_fault(name) or _form_fault(there, name) for name in inline.columns))
+    yield from filter(None, (secret_fault(name) or _form_fault(target, name) for name in inline.columns))
 
 
-def _misspelt(view: Any, base: Any) -> Iterator[tuple[str, str]]:
-    """Yield attributes of a view that have no effect and are named almost like an option."""
+def _misspelt_options(view: Any, base: Any) -> Iterator[tuple[str, str]]:
+    """Yield attributes of a view that have no effect, with the option that has almost the same name."""
     for class_ in (view if isinstance(view, type) else type(view)).__mro__:
         if issubclass(class_, base) and class_ is not base:
             for name, value in vars(class_).items():
                 if name.startswith("_") or hasattr(base, name) or callable(value) or hasattr(value, "__get__"):
                     continue
-                if near := _option_like(name, base):
-                    yield name, near
+                if suggestion := _option_like(name, base):
+                    yield name, suggestion
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Panels that features add to the dashboard and to the page Operations."""
+"""Panels that features add to the dashboard and to the Operations page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 Panels = Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
-"""By position: template and context of each panel."""
+"""Template and context of each panel, by position on the page."""
 
 
 async def read_panels(request: Request, page: str) -> Panels:

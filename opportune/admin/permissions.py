@@ -52,11 +52,11 @@ class Permissions:
         """Return why this permission does not exist, in one line; empty if it exists."""
         if (identity in self._models and action in ACTIONS) or action in self.actions.get(identity, ()):
             return ""
-        return f"may({identity!r}, {action!r}): {fault}" if (fault := self._fault(identity, action)) else ""
+        return f"may({identity!r}, {action!r}): {fault}" if (fault := self._unknown_name(identity, action)) else ""
 
     def require_existing(self) -> None:
         """Raise OperatorError for the first unknown permission of a group or a route."""
-        # Routes are analysed only if one of them names an unknown permission: that is slow.
+        # Finding the paths of routes is slow, so it only happens if a route requires an unknown permission.
         routes = self._route_faults() if any(starmap(self.fault, needs)) else ()
         if fault := next(chain(self._group_faults(), routes), ""):
             raise OperatorError(fault)
@@ -64,7 +64,7 @@ class Permissions:
     def shipped_grants(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
         """Grants that features ship, by group: pairs of a model and an action that exist on this site."""
         grants: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for group, identity, actions in self._shipped():
+        for group, identity, actions in self._declared_grants():
             existing = self.actions.get(identity, set())
             grants[group] |= {(identity, action) for action in existing if action in actions or WILDCARD in actions}
         return grants
@@ -77,21 +77,21 @@ class Permissions:
     def _group_faults(self) -> Iterator[str]:
         for feature in self.features:
             for group, grants in feature.groups.items():
-                place = f"Feature({feature.name!r}, groups=…): {group}"
+                location = f"Feature({feature.name!r}, groups=…): {group}"
                 if not (0 < len(group.strip()) <= MAX_GROUP_NAME and grants):
-                    yield f"{place}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
+                    yield f"{location}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
                 for identity, actions in grants.items():
                     faults = (self._group_fault(identity, action) for action in _as_list(actions) or [""])
-                    yield from (f"{place}: {fault}" for fault in dict.fromkeys(faults) if fault)
+                    yield from (f"{location}: {fault}" for fault in dict.fromkeys(faults) if fault)
 
     def _route_faults(self) -> Iterator[str]:
         for feature in self.features:
-            for path, identity, action in _needs(feature):
+            for path, identity, action in _route_permissions(feature):
                 if fault := self.fault(identity, action):
                     yield f"{path}: {fault}"
 
-    def _shipped(self) -> Iterator[tuple[str, str, Sequence[str]]]:
-        """Yield group, model and actions."""
+    def _declared_grants(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """Yield the name of a group, the identity of a model, and the actions that the feature grants the group."""
         for feature in self.features:
             for group, grants in feature.groups.items():
                 yield from ((group, identity, _as_list(actions)) for identity, actions in grants.items())
@@ -99,9 +99,9 @@ class Permissions:
     def _group_fault(self, identity: str, action: str) -> str:
         if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._grantable):
             return f"{identity} is for superusers only."
-        return self._fault(identity, action)
+        return self._unknown_name(identity, action)
 
-    def _fault(self, identity: str, action: str) -> str:
+    def _unknown_name(self, identity: str, action: str) -> str:
         actions = self.actions.get(identity)
         if actions is None:
             return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
@@ -115,17 +115,17 @@ def _as_list(actions: str | Sequence[str]) -> Sequence[str]:
     return [actions] if isinstance(actions, str) else actions
 
 
-def _needs(feature: Feature) -> Iterator[tuple[str, str, str]]:
+def _route_permissions(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield path, model and action of each route that requires a permission."""
     for routers in (feature.pages, feature.api, feature.routes):
         for router in router_list(routers):
             for route in router.routes:
                 if isinstance(route, APIRoute):
-                    yield from ((route.path, *need) for need in _needs_of(route.dependant))
+                    yield from ((route.path, *permission) for permission in _required_permissions(route.dependant))
 
 
-def _needs_of(dependant: Dependant) -> Iterator[tuple[str, str]]:
-    for each in dependant.dependencies:
-        if need := getattr(each.call, "permission", None):
-            yield need
-        yield from _needs_of(each)
+def _required_permissions(dependant: Dependant) -> Iterator[tuple[str, str]]:
+    for dependency in dependant.dependencies:
+        if permission := getattr(dependency.call, "permission", None):
+            yield permission
+        yield from _required_permissions(dependency)

@@ -41,7 +41,7 @@ class Lookup(Protocol):
 
 
 class Pages(Protocol):
-    """The pages of one model, as far as access and addresses need them."""
+    """The part of a view that checks of permissions and addresses need."""
 
     @property
     def model(self) -> type[Any]: ...
@@ -62,7 +62,7 @@ class Pages(Protocol):
 
 
 class View(Pages, Protocol):
-    """The pages of one model."""
+    """The admin view of one model."""
 
     # Options
 

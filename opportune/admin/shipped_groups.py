@@ -1,4 +1,4 @@
-"""Groups that features ship. `migrate` makes each grant once; later changes in the admin are kept."""
+"""Groups that features ship. `migrate` creates each grant once and keeps later changes in the admin."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -23,14 +23,14 @@ def shipped_group_statements(connection: Connection) -> list[Executable]:
 
 
 def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[str, str]]]) -> Iterator[Executable]:
-    """Yield the statements. A shipped group that no longer exists was deleted or renamed, and is not made again."""
+    """Yield the statements. A shipped group that was deleted or renamed is not created again."""
     columns = TABLE.c.group_name, TABLE.c.identity, TABLE.c.action
     shipped_before = {(name, identity, action) for name, identity, action in connection.execute(select(*columns))}
     existing = {name for name, _, _ in shipped_before}
     for name, grants in shipped.items():
-        exists_already = exists().where(col(Group.name) == name)
+        has_name = exists().where(col(Group.name) == name)
         if grants and name not in existing:
-            yield insert(Group).from_select(["name"], select(literal(name)).where(~exists_already))
+            yield insert(Group).from_select(["name"], select(literal(name)).where(~has_name))
         for identity, action in sorted(grants):
             if (name, identity, action) not in shipped_before:
                 yield _grant(name, identity, action)
@@ -38,8 +38,8 @@ def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[s
 
 
 def _grant(name: str, identity: str, action: str) -> Executable:
-    has_it = exists().where(
+    has_grant = exists().where(
         col(Grant.group_id) == col(Group.id), col(Grant.identity) == identity, col(Grant.action).in_((action, "*"))
     )
-    group = select(col(Group.id), literal(identity), literal(action)).where(col(Group.name) == name, ~has_it)
+    group = select(col(Group.id), literal(identity), literal(action)).where(col(Group.name) == name, ~has_grant)
     return insert(Grant).from_select(["group_id", "identity", "action"], group)

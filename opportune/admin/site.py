@@ -41,10 +41,10 @@ from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
 from opportune.web.time_zone import format_datetime
 
-# Assets come from /static, users sign in and out at /accounts, and the admin serves no files.
+# The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview"}
 PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
-"""Methods of routes that are pages here. In SQLAdmin they are for scripts."""
+"""HTTP methods of routes that render pages. SQLAdmin expects only scripts to call them."""
 
 
 def make_site(app: FastAPI, path: str) -> "AdminSite":
@@ -68,10 +68,10 @@ class AdminSite(AdapterSite):
     def __init__(self, path: str, database: Database, title: str) -> None:
         self.database = database
         # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.
-        reading = async_sessionmaker(database.reading_engine, expire_on_commit=False)
+        reading_sessions = async_sessionmaker(database.reading_engine, expire_on_commit=False)
         super().__init__(
             Starlette(),  # SQLAdmin mounts itself here; `add_admin` mounts it behind the middleware
-            session_maker=reading,
+            session_maker=reading_sessions,
             base_url=path,
             authorization_backend=Authorization(),
             title=title,
@@ -97,13 +97,13 @@ class AdminSite(AdapterSite):
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
 
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
-        # SQLAdmin sets attributes of the class, and a process may have several sites: each gets a subclass.
+        # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
         metaclass: Any = type(view)
         super().add_view(
             metaclass(view.__name__, (view,), {"category": view.category or feature.capitalize(), "site": self})
         )
         for route in self.admin.routes:
-            # SQLAdmin runs actions by GET, so a link would be enough to run one.
+            # SQLAdmin runs actions on GET requests, so a link would be enough to run one.
             if isinstance(route, Route) and (route.name or "").startswith("action-"):
                 route.methods = {"POST"}
 
@@ -134,7 +134,7 @@ class AdminSite(AdapterSite):
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
 
-    def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method there
+    def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method of SQLAdmin
         if form.get("save") == "Save" and isinstance(model_view, AdminView):
             may_list = model_view.has_permission(request, Action.LIST)
             return list_url(request, model_view) if may_list else request.url_for("admin:index")
@@ -146,15 +146,15 @@ class AdminSite(AdapterSite):
         return any("fa-" in f"{view.icon} {view.category_icon}" for view in self.views)
 
     def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
-        """Render an error page in the admin's frame, with a link to the list of the address."""
+        """Render an error page in the layout of the admin, with a link to the list of the model in the address."""
         identity = request.url.path.removeprefix(f"{self.base_url}/").partition("/")[0]
         view = self.view_by_identity(identity)
-        back = {"list_url": "", "list_name": ""}
+        list_link = {"list_url": "", "list_name": ""}
         if view and view.is_accessible(request) and view.has_permission(request, Action.LIST):
             url = request.url_for("admin:list", identity=identity)
-            back = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
+            list_link = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
         template = self._error_templates.get_template("admin/error.html")
-        return HTMLResponse(template.render({"request": request, **context, **back}), status)
+        return HTMLResponse(template.render({"request": request, **context, **list_link}), status)
 
     @cached_property
     def _error_templates(self) -> Environment:
@@ -184,7 +184,7 @@ class AdminSite(AdapterSite):
         return await import_page(request, self._admin_view(request))
 
     async def ajax_lookup(self, request: Request) -> Response:
-        """Return rows that a column can refer to, for forms and also for filters, which SQLAdmin lacks."""
+        """Return rows that a column can refer to, for forms and filters. SQLAdmin only supports forms."""
         view, params = self._admin_view(request), request.query_params
         lookup = view.lookups.get(params.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):

@@ -18,18 +18,18 @@ from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-ENDPOINT_MARKS = {"_action", "_exposed"}
+ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
 
 
 @lru_cache(256)
 def action_slugs(view: type[Any]) -> frozenset[str]:
-    """Return the names of a view's actions in addresses."""
+    """Return the names that a view's actions have in addresses."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
     return frozenset(method._slug for method in methods if hasattr(method, "_action"))
 
 
 class AdapterView(ModelView):
-    """The pages of a model, with the names that SQLAdmin derives from their options."""
+    """A view of a model, with public names for what SQLAdmin derives from its options."""
 
     site: ClassVar[Any]
     """The admin that contains the view."""
@@ -81,7 +81,7 @@ class AdapterView(ModelView):
         return self.get_export_columns()
 
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
-        """Return the names for one page by its options. For overriding."""
+        """Return the column names of one page from its options. For overriding."""
         return super()._build_column_list(defaults, include, exclude)
 
     def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
@@ -183,26 +183,26 @@ class AdapterSite(Admin):
 
     @staticmethod
     def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
-        """Find actions like SQLAdmin, which is slow because it inspects several hundred attributes of each view."""
-        funcs = [getattr(view_instance, name) for name in sorted(_marked(view))]
+        """Find decorated methods without inspecting several hundred attributes of each view, as SQLAdmin does."""
+        funcs = [getattr(view_instance, name) for name in sorted(_endpoint_names(view))]
         for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
             handle_fn(func, view, view_instance)
 
 
-def _marked(view: type[Any]) -> frozenset[str]:
+def _endpoint_names(view: type[Any]) -> frozenset[str]:
     """Return the names of methods with `@action` or `@expose`."""
-    site_class, *bases = view.__mro__  # the first class belongs to this site, so it is not cached
-    return _marked_in(site_class).union(*map(_cached_marked_in, bases))
+    site_class, *bases = view.__mro__  # `add_view` makes a class per site, which a cache would keep alive
+    return _declared_endpoints(site_class).union(*map(_cached_endpoints, bases))
 
 
-def _marked_in(class_: type[Any]) -> frozenset[str]:
+def _declared_endpoints(class_: type[Any]) -> frozenset[str]:
     members = vars(class_).items()
     return frozenset(
-        name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & ENDPOINT_MARKS
+        name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & ENDPOINT_ATTRIBUTES
     )
 
 
-_cached_marked_in = cache(_marked_in)
+_cached_endpoints = cache(_declared_endpoints)
 
 
 def slug_and_label(action: Any) -> tuple[str, str]:

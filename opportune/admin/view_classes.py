@@ -1,4 +1,4 @@
-"""Classes of the admin's views: those of the admin itself and those of features."""
+"""View classes of the admin and of the installed features."""
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -31,7 +31,7 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
 
 
 def views_of(feature: Feature) -> Sequence[Any]:
-    """Return the views that a feature lists, or those of its module in the order of their declaration.
+    """Return the views that a feature lists, or all views of its module in the order of their declaration.
 
     Raises:
         OperatorError: The module does not exist.
@@ -42,7 +42,7 @@ def views_of(feature: Feature) -> Sequence[Any]:
         module = import_module(feature.admin)
     except ModuleNotFoundError as error:
         if not f"{feature.admin}.".startswith(f"{error.name}."):
-            raise  # something that the module itself imports
+            raise  # the module exists, and one of its imports fails
         raise OperatorError(
             f"Feature({feature.name!r}, admin={feature.admin!r}): this module does not exist."
         ) from error
@@ -50,14 +50,14 @@ def views_of(feature: Feature) -> Sequence[Any]:
 
 
 def _is_view(value: object) -> bool:
-    """Return whether this is a view to show. A base class of other views has no model."""
+    """Return whether this is a view class that has pages. A base class of other views has no model."""
     if not (isinstance(value, type) and issubclass(value, BaseView)):
         return False
     return not issubclass(value, ModelView) or hasattr(value, "model")
 
 
 def grantable_views(features: Sequence[Feature]) -> Iterator[tuple[str, set[str], bool]]:
-    """Yield the identity of each view, its own actions, and whether it is for superusers only."""
+    """Yield identity and custom actions of each view, and whether it is for superusers only."""
     for view, _ in view_classes(features):
         if view.identity:
             slugs = {f"action:{slug}" for slug in action_slugs(view)}

@@ -39,7 +39,7 @@ from opportune.fields.files import file_columns_of
 
 
 class AdminView(RowQueriesMixin):
-    """Pages of one model: list, details, form, deletion, export. The model is the only required option:
+    """The admin pages of one model: list, details, form, deletion and export. Only `model` is required:
 
         class BookAdmin(AdminView, model=Book):
             column_list = ["id", "title", "owner_id", "published_on"]
@@ -48,18 +48,18 @@ class AdminView(RowQueriesMixin):
             readonly_columns = ["owner_id", "created_at"]
             icon, category = "ti ti-book", "Books"
 
-    The feature names its module: `Feature(admin="app.books.admin")`. All options of SQLAdmin's ModelView apply, with
-    these differences:
+    Name the module of the view in the feature: `Feature(admin="app.books.admin")`. All options of
+    SQLAdmin's ModelView apply, with these differences:
 
-    - Defaults depend on the type: short columns are listed and sortable, short texts are searched, and choices, times,
-      numbers and references are filters.
+    - Defaults depend on the column types. Lists show short columns, which are sortable, and search short texts.
+      Choices, times, numbers and references are filters.
     - Foreign keys and many-to-many relationships (`Relationship(link_model=…)`) are searched while the user types, and
       shown with the titles of their rows. Forms have no other relationships.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
-    - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` makes it one line.
-    - Fields with a type of `opportune.fields` bring their own: `Image`, `Slug`, `Markdown`, `Country` and so on.
-    - Other files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("books")}`.
-    - Rows that point at a row are shown below it. `inlines` are edited in its form.
+    - Texts of more than 255 characters have several lines, unless `form_args = {"email": {"lines": False}}`.
+    - Types of `opportune.fields` such as `Image`, `Slug`, `Markdown` and `Country` have matching form fields.
+    - `file_columns = {"photo": ImageColumn("books")}` adds uploads to a text column with the name of a stored file.
+    - Rows that refer to a row are shown below it. Rows of `inlines` are edited in its form.
     - Forms apply the model's validators, and constraint violations become messages.
     - Each change is one transaction with the hooks `before_save`, `after_save`, `before_delete` and `after_delete`,
       which may raise `ValidationRefused`.
@@ -77,7 +77,7 @@ class AdminView(RowQueriesMixin):
     """Columns that are read-only once the row exists."""
 
     inlines: ClassVar[Sequence[Inline]] = ()
-    """Rows of other models that are edited with this one."""
+    """Rows of other models that are edited in the form of this one."""
 
     prepopulated: ClassVar[Mapping[str, str]] = {}
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
@@ -119,16 +119,16 @@ class AdminView(RowQueriesMixin):
         self.files = {**file_columns_of(self.model), **self.file_columns}
         files = {name: file_field_for(column) for name, column in self.files.items()}
         pickers = dict.fromkeys(self.lookups, RowField)
-        self.search_names = [name for name in self.search_names or self._texts() if not is_secret(name)]
-        sortable = self.sort_names or [*self._sortable()]
+        self.search_names = [name for name in self.search_names or self._short_texts() if not is_secret(name)]
+        sortable = self.sort_names or [*self._sortable_names()]
         self.sort_names = [name for name in sortable if not is_secret(name)]
         self.configure(dict(self.lookups), {**pickers, **files})
-        filters = self.column_filters or self._filterable()
-        self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter(value))]
+        filters = self.column_filters or self._default_filters()
+        self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter_name(value))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
         self.wordy |= {name for name in self.list_names if name in linked or "." in name}
         readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
-        self.readonly_names = [name for name in readonly if self._is_default(name)]
+        self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
     # Columns
 
@@ -138,18 +138,18 @@ class AdminView(RowQueriesMixin):
         return option_faults(cls, AdminView)
 
     def name_of(self, value: Any) -> str:
-        """Return the column's name for a relationship to one row."""
+        """Return the name in an option. A relationship to one row has the name of its foreign key column."""
         return column_of_relation(self.mapper, property_name(value))
 
-    def _is_default(self, name: str) -> bool:
-        """Return whether pages have this by default: columns and relationships that forms can edit."""
+    def _is_default_field(self, name: str) -> bool:
+        """Return whether pages show this by default: a column, or a relationship that forms can edit."""
         return name in self.mapper.columns or name in many_to_many_of(self.mapper)
 
-    def _texts(self) -> list[str]:
+    def _short_texts(self) -> list[str]:
         short = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
         return [name for name in short if name not in self.files]
 
-    def _filterable(self) -> list[str]:
+    def _default_filters(self) -> list[str]:
         """Return the columns to filter by default. Texts are searched instead."""
         keys = {column.key for column in self.pk_columns}
         columns = [
@@ -159,18 +159,18 @@ class AdminView(RowQueriesMixin):
         ]
         return [*columns, *self.many_to_many]
 
-    def _sortable(self) -> Iterator[str]:
-        """Yield the listed columns. Foreign keys are also sortable by the title of their row."""
+    def _sortable_names(self) -> Iterator[str]:
+        """Yield the listed columns, and paths to the titles of rows that foreign keys refer to."""
         for name in self.list_names:
             if name in self.mapper.columns and is_json(self.mapper.columns[name]):
-                continue  # it has no order
+                continue  # JSON values have no order
             path = self.sort_path(name)
-            yield from (each for each in dict.fromkeys((path, name)) if each and name in self.mapper.columns)
+            yield from (key for key in dict.fromkeys((path, name)) if key and name in self.mapper.columns)
 
     def sort_path(self, name: str) -> str:
-        """Return the path by which a column's header sorts: its own, or the title of the row it refers to."""
+        """Return the path by which a column's header sorts: the column, or the title of the row it refers to."""
         relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
-        declared = [each for each in self.sort_names if each == name or (relation and each.startswith(f"{relation}."))]
+        declared = [path for path in self.sort_names if path == name or (relation and path.startswith(f"{relation}."))]
         if declared or not relation:
             return declared[0] if declared else name
         key = natural_key_of(self.mapper.relationships[relation].mapper.class_)
@@ -179,7 +179,7 @@ class AdminView(RowQueriesMixin):
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super().choose_names(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # by default no relationships, which load rows
-            names = sorted(filter(self._is_default, names), key=lambda name: name not in self.mapper.columns)
+            names = sorted(filter(self._is_default_field, names), key=lambda name: name not in self.mapper.columns)
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
@@ -192,18 +192,18 @@ class AdminView(RowQueriesMixin):
             | {self.name_of(value) for value in self.readonly_columns}
             | {*incomplete_links_of(self.mapper)}
         )
-        return [name for name in super().get_form_columns() if self._is_default(name) and name not in fixed]
+        return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in fixed]
 
     def get_export_columns(self) -> list[str]:
         """Return the columns of the list, and also all columns that an import reads."""
         if self.column_export_list or self.column_export_exclude_list or not self.can_import:
             return super().get_export_columns()
         files = {*file_columns_of(self.model), *self.file_columns}
-        rest = [name for name in self.get_form_columns() if name not in files]
-        return list(dict.fromkeys((*self.get_list_columns(), *rest)))
+        importable = [name for name in self.get_form_columns() if name not in files]
+        return list(dict.fromkeys((*self.get_list_columns(), *importable)))
 
     def get_filters(self) -> list[Any]:
-        return [each for each in self._filters if not self.hides(_parameter(each))]
+        return [filter_ for filter_ in self._filters if not self.hides(_parameter_name(filter_))]
 
     def search_placeholder(self) -> str:
         return ", ".join(self.labels.get(name, name) for name in self.search_names)
@@ -239,7 +239,7 @@ class AdminView(RowQueriesMixin):
         """Return the values of a form to store. `row` is None for a new row.
 
         Raises:
-            ValidationRefused: A value is not valid. The messages of fields are beside them.
+            ValidationRefused: A value is not valid. Messages of single fields are already set in the form.
         """
         if not form.validate():
             raise ValidationRefused(INVALID)
@@ -257,5 +257,5 @@ class AdminView(RowQueriesMixin):
         return {name: value for name, value in valid.items() if name not in self.files}
 
 
-def _parameter(value: Any) -> str:
+def _parameter_name(value: Any) -> str:
     return str(getattr(value, "parameter_name", None) or get_parameter_name(value))

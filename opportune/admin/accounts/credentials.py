@@ -11,7 +11,7 @@ from opportune.admin.views import AdminView
 
 
 class SessionAdmin(SuperuserOnly, AdminView, model=Session):
-    """Deleting a session signs its browser out."""
+    """Sessions of browsers. Deleting a session signs its browser out."""
 
     column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
     column_labels = {"agent": "Device"}
@@ -23,7 +23,7 @@ class SessionAdmin(SuperuserOnly, AdminView, model=Session):
 
 
 class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
-    """Deleting a token ends the access of its program."""
+    """API tokens. A program whose token is deleted loses access."""
 
     name, name_plural = "API token", "API tokens"
     column_list = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
@@ -34,7 +34,7 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
 
 
 class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
-    """Sign-in methods, which only their owner changes."""
+    """Accounts at identity providers. Only their owner can change them."""
 
     name, name_plural = "Linked account", "Linked accounts"
     column_list = ("id", "user_id", "issuer", "email", "created_at")
@@ -45,7 +45,7 @@ class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
 
 
 class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
-    """Deleting a passkey stops its device from signing in, for example after its loss."""
+    """Passkeys. Delete the passkey of a lost device, so that the device can no longer sign in."""
 
     column_list = ("id", "user_id", "name", "created_at", "used_at")
     column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")

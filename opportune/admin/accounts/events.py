@@ -1,4 +1,4 @@
-"""Account events: records changes by staff for the owner, and lists all events for superusers."""
+"""Account events: the record of changes by staff, and the list of all events for superusers."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def record_staff_change(session: AsyncSession, request: Request, user: User, event: str, **details: Any) -> None:
-    """Record a change by staff, which notifies the owner."""
+    """Record an account event of a change by staff, and notify the owner of the account."""
     record_event(account_context(request, session), user, event, by=request.state.user, **details)
 
 
 class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
-    """Events of accounts, as their owners see them."""
+    """The account events that owners also see on their account page."""
 
     name, name_plural = "Account event", "Account events"
     column_list = ("created_at", "user_id", "kind", "address", "agent", "actor_id")

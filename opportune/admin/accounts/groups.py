@@ -38,7 +38,7 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
     option_widget = CheckboxInput()
 
     @classmethod
-    async def offered(cls, database: Database, request: Request) -> "GroupsField | None":
+    async def for_request(cls, database: Database, request: Request) -> "GroupsField | None":
         """Return the field, or None for a user who may not assign groups."""
         async with database.reader(fresh=True) as session:
             assignable = await assignable_groups(session, request)
@@ -49,17 +49,17 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
 
 
 async def assignable_groups(session: AsyncSession, request: Request) -> set[int]:
-    """Return the groups that the user may assign: editors of groups may assign those with permissions they hold."""
+    """Return the ids of groups that the user may assign: editors may not assign permissions that they lack."""
     if not has_grant(request, GroupAdmin.identity, Action.EDIT):
         return set()
     groups = select(col(Group.id), col(Grant.identity), col(Grant.action)).outerjoin(Grant)
     rows = (await session.execute(groups)).tuples().all()
-    exceeding = {number for number, identity, action in rows if identity and not has_grant(request, identity, action)}
-    return {number for number, _, _ in rows} - exceeding
+    exceeding = {group_id for group_id, name, action in rows if name and not has_grant(request, name, action)}
+    return {group_id for group_id, _, _ in rows} - exceeding
 
 
-async def exceeds(session: AsyncSession, request: Request, user: User) -> bool:
-    """Return whether a user's groups hold a permission that the current user lacks."""
+async def has_more_permissions(session: AsyncSession, request: Request, user: User) -> bool:
+    """Return whether the groups of a user have a permission that the current user lacks."""
     granted = await grants_by_group(session, user)
     return not all(has_grant(request, *grant.split(":", 1)) for grants in granted.values() for grant in grants)
 
@@ -80,7 +80,7 @@ async def grants_by_group(session: AsyncSession, user: User) -> dict[str, list[s
 
 
 class GroupAdmin(AdminView, model=Group):
-    """Editors of groups give and take permissions that they hold. Other permissions are not offered and stay."""
+    """Groups. Editors may grant and revoke only permissions that they have themselves; other permissions are kept."""
 
     column_list = ("name",)
     column_details_list = ("name", "permissions")
@@ -95,24 +95,24 @@ class GroupAdmin(AdminView, model=Group):
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         data = await super().get_form_data_for_edit(obj)
-        return {**data, "permissions": await self._granted(obj)}
+        return {**data, "permissions": await self._read_grants(obj)}
 
-    async def _granted(self, group: Group) -> list[str]:
+    async def _read_grants(self, group: Group) -> list[str]:
         async with self.site.database.reader(fresh=True) as session:
             return sorted(await _grants(session, group))
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Changes:
-        held = await _grants(session, row)
-        offered = set(editable_table(self.site, request, held).offered)
-        after = (held - offered) | (set(related["permissions"] or ()) & offered)
-        for removed in held - after:
+        old_grants = await _grants(session, row)
+        editable = set(editable_table(self.site, request, old_grants).editable)
+        new_grants = (old_grants - editable) | (set(related["permissions"] or ()) & editable)
+        for removed in old_grants - new_grants:
             identity, _, action = removed.partition(":")
-            of_group = (col(Grant.group_id) == row.id, col(Grant.identity) == identity, col(Grant.action) == action)
-            await session.execute(delete(Grant).where(*of_group))
-        for added in after - held:
+            is_removed = (col(Grant.group_id) == row.id, col(Grant.identity) == identity, col(Grant.action) == action)
+            await session.execute(delete(Grant).where(*is_removed))
+        for added in new_grants - old_grants:
             identity, _, action = added.partition(":")
             session.add(Grant(group_id=row.id, identity=identity, action=action))
-        return {"permissions": [sorted(held), sorted(after)]} if held != after else {}
+        return {"permissions": [sorted(old_grants), sorted(new_grants)]} if old_grants != new_grants else {}
 
     async def before_delete(self, session: AsyncSession, row: Group, request: Request) -> None:
         if not all(has_grant(request, *grant.split(":", 1)) for grant in await _grants(session, row)):
@@ -120,13 +120,13 @@ class GroupAdmin(AdminView, model=Group):
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if prop == "permissions":
-            granted = await self._granted(obj)
+            granted = await self._read_grants(obj)
             return granted, readable_table(self.site, {obj.name: granted}).render() if granted else EMPTY_CELL
         return await super().get_detail_value(obj, prop, request)
 
 
 class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
-    """For superusers: staff who could join any group could join one with more permissions."""
+    """Members of groups, for superusers only. Other staff could join a group with more permissions than their own."""
 
     name, name_plural = "Membership", "Memberships"
     column_list = ("user_id", "group_id")
@@ -145,7 +145,7 @@ async def groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
 
 
 async def set_groups(session: AsyncSession, request: Request, user: User, group_ids: Collection[int]) -> Changes:
-    """Set the user's groups, as far as the current user may assign and remove them."""
+    """Set the groups of a user. Groups that the current user may not assign are kept as they are."""
     assignable = await assignable_groups(session, request)
     before, has_user = await groups_of_user(session, user), col(Membership.user_id) == user.id
     ids = (before.keys() - assignable) | (set(group_ids) & assignable)

@@ -43,12 +43,12 @@ class Impersonation(Schema):
     may_write: bool = Field(
         False,
         title="Allow changes",
-        description="Otherwise you can only read. Your changes appear in the user's account events.",
+        description="If not checked, you can only read. Your changes appear in the user's account events.",
     )
 
 
 class ImpersonationMixin(AdminView):
-    """Part of the view of users for superusers."""
+    """The impersonation page and its link, as a part of `UserAdmin`."""
 
     logged_fields = ("reason",)
 
@@ -81,13 +81,13 @@ class ImpersonationMixin(AdminView):
         return cast("Response", page)
 
     async def _impersonate(self, request: Request, current: Session, user: User, sent: Impersonation) -> Response:
-        """Check the rules again. Raises ImpersonationRefused if they changed after the page was rendered."""
+        """Start the session. Raises ImpersonationRefused if a rule has forbidden it since the page was rendered."""
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:
             context = account_context(request, session)
-            new, token = await start_impersonation(
+            new_session, token = await start_impersonation(
                 context, request.state.user, current, user.id, sent.reason, may_write=sent.may_write
             )
             audit.record_row(session, request, "sign in as", self.identity, user, {"reason": ["", sent.reason]})
-        set_session_cookie(request, response, new, token)
+        set_session_cookie(request, response, new_session, token)
         return response

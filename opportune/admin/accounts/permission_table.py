@@ -1,4 +1,4 @@
-"""Permissions as a table with a row for each model and a column for each action."""
+"""A table of permissions, with a row for each model and a column for each action."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ COLUMNS = {
     "export": "Export",
     "import": "Import",
 }
-"""Columns of the table, by action. Other actions of a model are listed below its row."""
+"""Titles of the columns by action. Other actions of a model are listed below its row."""
 
 Groups = Mapping[str, Collection[str]]
 """Grants such as `user:list`, by the name of the group."""
@@ -35,16 +35,16 @@ class Cell:
     """A cell: one action on one model."""
 
     grant: str
-    """Such as `user:list`."""
+    """Model and action, such as `user:list`."""
     label: str
-    is_offered: bool = False
-    """Whether the current user may give and take it."""
+    is_editable: bool = False
+    """Whether the current user may grant and revoke it."""
     origins: Sequence[int] = ()
-    """Numbers from 1 of the groups that grant it, directly or by a wildcard."""
+    """Positions, from 1, of the groups that grant it directly or with a wildcard."""
 
 
 MakeCell = Callable[[str, str, str], Cell]
-"""Make a cell from the model's identity, an action and its label."""
+"""Make a cell from the identity of a model, an action and the label of the action."""
 
 
 @dataclass(frozen=True)
@@ -64,57 +64,58 @@ class Line:
 
 @dataclass(frozen=True)
 class PermissionTable:
-    """Permissions of groups, to read or with checkboxes."""
+    """Permissions of groups, as text or with checkboxes."""
 
     lines: Sequence[Line]
     unknown: Sequence[str]
     """Grants for models and actions that are not installed."""
     groups: Sequence[str] = ()
-    """Names of the groups whose numbers the cells have."""
+    """Names of the groups, in the order of their positions in the cells."""
     columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
 
     @property
-    def offered(self) -> list[str]:
-        return [cell.grant for line in self.lines for cell in line.all if cell.is_offered]
+    def editable(self) -> list[str]:
+        return [cell.grant for line in self.lines for cell in line.all if cell.is_editable]
 
     def render(self, **options: Any) -> Markup:
-        """Render HTML. With the `name` of a field it has checkboxes, with those in `checked` set."""
+        """Render HTML. With the `name` of a form field, it has checkboxes, with the grants in `checked` selected."""
         page = templates.environment.get_template("admin/permission_table.html")
         return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - a template's
 
 
-def editable_table(site: Site, request: Request, held: Collection[str] = ()) -> PermissionTable:
-    """Return all models. The permissions of the current user have checkboxes, other granted ones are listed."""
+def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -> PermissionTable:
+    """Return a table of all models. Only permissions of the current user have checkboxes."""
     views = {view.identity: view for view in site.views}
 
-    def may_give(identity: str, action: str) -> bool:
+    def may_grant(identity: str, action: str) -> bool:
         if WILDCARD in (identity, action):
             return has_grant(request, identity, action)
         return bool(views[identity].has_permission(request, action))
 
     def cell(identity: str, action: str, label: str) -> Cell:
         grant = f"{identity}:{action}"
-        return Cell(grant, label, may_give(identity, action), [1] if grant in held else [])
+        return Cell(grant, label, may_grant(identity, action), [1] if grant in grants else [])
 
-    return _table(site, cell, held)
+    return _table(site, cell, grants)
 
 
 def readable_table(site: Site, groups: Groups) -> PermissionTable:
     """Return the rows of models for which a group has a grant."""
-    held = [{_pair(grant) for grant in grants} for grants in groups.values()]
+    grants_by_group = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
 
     def cell(identity: str, action: str, label: str) -> Cell:
-        numbers = [number for number, pairs in enumerate(held, 1) if matches_grant(pairs, identity, action)]
-        return Cell(f"{identity}:{action}", label, False, numbers)
+        numbered = enumerate(grants_by_group, 1)
+        origins = [number for number, grants in numbered if matches_grant(grants, identity, action)]
+        return Cell(f"{identity}:{action}", label, False, origins)
 
     return _table(site, cell, {grant for grants in groups.values() for grant in grants}, list(groups))
 
 
 class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
-    """A checkbox for each permission that the user may give. Others are refused."""
+    """A checkbox for each permission that the user may grant. The form refuses other permissions."""
 
     def __init__(self, *args: Any, site: Site, request: Request, **options: Any) -> None:
-        choices = [(grant, grant) for grant in editable_table(site, request).offered]
+        choices = [(grant, grant) for grant in editable_table(site, request).editable]
         super().__init__(*args, choices=choices, **options)
         self.site, self.request = site, request
 
@@ -124,21 +125,21 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
         return table.render(name=self.name, checked=set(self.data or ()))
 
 
-def _table(site: Site, make_cell: MakeCell, held: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
-    lines = [_line(row, make_cell) for row in _rows(site, held)]
-    unknown = sorted(set(held) - {cell.grant for line in lines for cell in line.all})
-    visible = [line for line in lines if any(cell.is_offered or cell.origins for cell in line.all)]
+def _table(site: Site, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
+    lines = [_line(row, make_cell) for row in _rows(site, grants)]
+    unknown = sorted(set(grants) - {cell.grant for line in lines for cell in line.all})
+    visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all)]
     return PermissionTable(visible, unknown, groups)
 
 
-def _rows(site: Site, held: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
-    """Return identity, label and actions of each model. The wildcard comes first if a group has it."""
+def _rows(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
+    """Return identity, label and actions of each model. The wildcard is the first row if it is granted."""
     views, rows = {view.identity: view for view in site.views}, []
-    if any(_pair(grant)[0] == WILDCARD for grant in held):
+    if any(_split_grant(grant)[0] == WILDCARD for grant in grants):
         rows.append((WILDCARD, "Every model", {**COLUMNS}))
     for row in build_permission_rows(cast("Any", site)):
         if not isinstance(views[row.identity], SuperuserOnly):
-            labels = {_pair(choice.value)[1]: str(choice.label) for choice in row.choices}
+            labels = {_split_grant(choice.value)[1]: str(choice.label) for choice in row.choices}
             rows.append((row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **labels}))
     return rows
 
@@ -150,6 +151,6 @@ def _line(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> Line:
     return Line(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, others)
 
 
-def _pair(grant: str) -> tuple[str, str]:
+def _split_grant(grant: str) -> tuple[str, str]:
     identity, _, action = grant.partition(":")
     return identity, action

@@ -1,4 +1,4 @@
-"""Values of features on a user's page: `Feature(user_columns=[UserColumn("Books", Book.owner_id)])`."""
+"""Columns that features add to the page of a user: `Feature(user_columns=[UserColumn("Books", Book.owner_id)])`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from opportune.web.time_zone import format_datetime
 
 async def user_columns(request: Request, site: Site, user: User) -> list[tuple[str, str]]:
     """Return label and value of each column whose rows the current user may list, read in one query."""
-    columns = [each for feature in request.app.state.features for each in feature.user_columns]
+    columns = [column for feature in request.app.state.features for column in feature.user_columns]
     listed = [column for column in columns if _is_listed(request, site, column)]
     if not listed:
         return []

@@ -22,7 +22,13 @@ from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.users.factory import user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
-from opportune.admin.accounts.groups import GroupsField, exceeds, grants_by_group, groups_of_user, set_groups
+from opportune.admin.accounts.groups import (
+    GroupsField,
+    grants_by_group,
+    groups_of_user,
+    has_more_permissions,
+    set_groups,
+)
 from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
@@ -32,7 +38,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import audit, diff
-from opportune.admin.persistence.transactions import Act, session_of
+from opportune.admin.persistence.transactions import RowAction, session_of
 from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
@@ -46,7 +52,7 @@ from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
 
 PROJECT_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
-"""Columns that the project has added."""
+"""Columns that the project has added to the model."""
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 USER_COLUMNS: list[Any] = ["id", "email", *PROJECT_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
@@ -63,9 +69,9 @@ class PasswordChange(Schema):
 
 
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
-    """Superusers change all users and their permissions. Other staff only change users without permissions.
+    """Superusers may change all users and their permissions. Other staff may only change users without permissions.
 
-    An address is verified by an e-mail to it or by a superuser. A change by other staff does not verify it.
+    Only an e-mail to the address or a superuser verifies it. An address that other staff enter is not verified.
     """
 
     column_list = LISTED_COLUMNS
@@ -83,7 +89,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         form = await super().form_class(request, creating=creating)
-        if groups := await GroupsField.offered(self.site.database, request):
+        if groups := await GroupsField.for_request(self.site.database, request):
             form = type("UserForm", (form,), {"groups": groups})
         if not is_superuser(request):
             form = without_fields(form, PRIVILEGE_FIELDS)
@@ -113,26 +119,26 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     async def lock_rows(
         self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
     ) -> Sequence[Any]:
-        # Locked first: two superusers who remove each other at the same moment must not deadlock.
+        # Lock superusers first, so that two who remove each other at the same moment do not deadlock.
         await lock_superusers(session)
         return await super().lock_rows(session, request, rows, check)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
-        # Before the transaction, which blocks all other writers on SQLite.
-        hashed = await self._hashed(data.pop("password"), data["email"])
+        # Hash before the transaction, because the transaction blocks all other writers on SQLite.
+        hashed = await self._hash(data.pop("password"), data["email"])
         return await super().insert_model(request, {**data, "hashed_password": hashed})
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         if not is_superuser(request):
-            is_same = data.get("email", model.email) == model.email
-            data["is_verified"] = not is_created and model.is_verified and is_same
+            keeps_email = data.get("email", model.email) == model.email
+            data["is_verified"] = not is_created and model.is_verified and keeps_email
         if is_created:
             return
         session = session_of(model)
-        await _guard(session, model, request)
-        lost = [name for name in ("is_superuser", "is_active") if getattr(model, name) and not data.get(name, True)]
-        if lost:
-            await _keep_superusers(session, model, request, OWN_PRIVILEGES, lost[0])
+        await _check_may_change(session, model, request)
+        removed = [name for name in ("is_superuser", "is_active") if getattr(model, name) and not data.get(name, True)]
+        if removed:
+            await _check_superuser_remains(session, model, request, OWN_PRIVILEGES, removed[0])
 
     async def before_save(self, session: AsyncSession, row: User, request: Request, *, is_created: bool) -> None:
         await super().before_save(session, row, request, is_created=is_created)
@@ -146,10 +152,10 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             record_staff_change(session, request, row, "changed_by_staff", fields=fields)
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
-        changed = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
-        if changed:
+        group_changes = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
+        if group_changes:
             record_staff_change(session, request, row, "changed_by_staff", fields="Groups")
-        return changed
+        return group_changes
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
         with translate_database_errors(self.table, deleting=True):
@@ -163,8 +169,8 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         await super().delete_rows(request, pks)
 
     async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:
-        await _guard(session, row, request)
-        await _keep_superusers(session, row, request, "You cannot delete yourself.")
+        await _check_may_change(session, row, request)
+        await _check_superuser_remains(session, row, request, "You cannot delete yourself.")
 
     # Permissions
 
@@ -178,8 +184,8 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         inapplicable = {"activate"} if row.is_active else {"deactivate", "force-deactivation"}
         if not row.has_two_factor:
             inapplicable.add("reset-two-factor")
-        offered = super().actions_for(request, row) if may_change_user(request, row) else {}
-        return {slug: label for slug, label in offered.items() if slug not in inapplicable}
+        actions = super().actions_for(request, row) if may_change_user(request, row) else {}
+        return {slug: label for slug, label in actions.items() if slug not in inapplicable}
 
     async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
         return await user_columns(request, self.site, row)
@@ -202,10 +208,10 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     @action("activate", "Activate")
     async def activate(self, request: Request) -> Response:
-        async def act(_session: AsyncSession, user: User) -> None:
+        async def activate_user(_session: AsyncSession, user: User) -> None:
             user.is_active = True
 
-        return await self._apply(request, "activate", act, "may sign in again")
+        return await self._apply(request, "activate", activate_user, "may sign in again")
 
     @action("deactivate", "Deactivate", "These users are signed out everywhere and cannot sign in.")
     async def deactivate(self, request: Request) -> Response:
@@ -220,13 +226,13 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return await self._deactivate(request, "force-deactivation", is_forced=True)
 
     async def _deactivate(self, request: Request, slug: str, *, is_forced: bool = False) -> Response:
-        async def act(session: AsyncSession, user: User) -> None:
-            await _keep_superusers(session, user, request, OWN_PRIVILEGES)
+        async def deactivate_user(session: AsyncSession, user: User) -> None:
+            await _check_superuser_remains(session, user, request, OWN_PRIVILEGES)
             if is_forced:
                 force_deactivation(session)
             user.is_active = False
 
-        return await self._apply(request, slug, act, "can no longer sign in")
+        return await self._apply(request, slug, deactivate_user, "can no longer sign in")
 
     @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
     async def sign_out(self, request: Request) -> Response:
@@ -236,14 +242,14 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     async def reset_two_factor(self, request: Request) -> Response:
         return await self._apply(request, "reset-two-factor", reset_two_factor, "has no second factor anymore")
 
-    async def _apply(self, request: Request, slug: str, act: Act, done: str) -> Response:
-        async def guarded(session: AsyncSession, user: User) -> None:
-            await _guard(session, user, request)
-            await act(session, user)
+    async def _apply(self, request: Request, slug: str, change: RowAction, result: str) -> Response:
+        async def check_and_change(session: AsyncSession, user: User) -> None:
+            await _check_may_change(session, user, request)
+            await change(session, user)
             event, details = EVENTS_OF_ACTIONS[slug]
             record_staff_change(session, request, user, event, **details)
 
-        return await self.apply_to_selected(request, slug, guarded, done)
+        return await self.apply_to_selected(request, slug, check_and_change, result)
 
     @expose("/password/{pk}", methods=["GET", "POST"])
     async def set_password(self, request: Request) -> Response:
@@ -264,13 +270,13 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         async def save(sent: PasswordChange) -> bool:
             if sent.password != sent.again:
                 raise ValidationRefused("The passwords differ.", "again")
-            hashed = await self._hashed(sent.password, user.email, user)  # before the transaction: as in `insert_model`
+            hashed = await self._hash(sent.password, user.email, user)  # before the transaction, as in `insert_model`
             await self._store_password(request, hashed)
             return True
 
         return bool(await form.save(save))
 
-    async def _hashed(self, password: str, email: str, user: User | None = None) -> str:
+    async def _hash(self, password: str, email: str, user: User | None = None) -> str:
         """Return the hash of a new password. Raises ValidationRefused."""
         async with self.site.database.reader() as session:
             try:
@@ -282,7 +288,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:
             user = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
-            await _guard(session, user, request)
+            await _check_may_change(session, user, request)
             before = {"is_verified": user.is_verified}
             user.hashed_password = hashed
             user.is_verified = user.is_verified and is_superuser(request)
@@ -291,21 +297,24 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             audit.record_row(session, request, "set password", self.identity, user, changed)
 
 
-async def _guard(session: AsyncSession, user: User, request: Request) -> None:
-    """Check a locked user again, who may have received permissions after the page was rendered.
+async def _check_may_change(session: AsyncSession, user: User, request: Request) -> None:
+    """Check a locked user again, who may have become staff after the page was rendered.
 
     Raises:
         ValidationRefused: Only a superuser may change this user. Members of groups with more permissions than the
             current user are protected, also if they are not staff.
     """
-    if not is_superuser(request) and (not may_change_user(request, user) or await exceeds(session, request, user)):
+    if not is_superuser(request) and (
+        not may_change_user(request, user) or await has_more_permissions(session, request, user)
+    ):
         raise ValidationRefused(SUPERUSER_REQUIRED)
 
 
-async def _keep_superusers(
-    session: AsyncSession, leaving: User, request: Request, own_message: str, *fields: str
+async def _check_superuser_remains(
+    session: AsyncSession, user: User, request: Request, own_account_message: str, *fields: str
 ) -> None:
-    if leaving.id == request.state.user.id:
-        raise ValidationRefused(own_message, *fields)
-    if leaving.is_superuser and await lock_superusers(session) <= {leaving.id}:
+    """Raise ValidationRefused if users lock themselves out, or no active superuser would remain."""
+    if user.id == request.state.user.id:
+        raise ValidationRefused(own_account_message, *fields)
+    if user.is_superuser and await lock_superusers(session) <= {user.id}:
         raise ValidationRefused(LAST_SUPERUSER, *fields)

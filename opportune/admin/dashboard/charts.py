@@ -1,4 +1,4 @@
-"""Charts of new rows by day, for `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
+"""Charts of new rows per day, for `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ CHART_DAYS = 30
 class Chart:
     label: str
     days: Sequence[tuple[date, int]]
-    """Counts of the last days, with today at the end."""
-    before: int
-    """Count of the same number of days before."""
+    """Counts of the last 30 days. Today is the last entry."""
+    previous_total: int
+    """Count of the 30 days before."""
 
     @property
     def total(self) -> int:
@@ -33,19 +33,19 @@ class Chart:
     @property
     def change(self) -> float | None:
         """Return the growth, 0.5 for 50 % more; None if the earlier count is zero."""
-        return self.total / self.before - 1 if self.before else None
+        return self.total / self.previous_total - 1 if self.previous_total else None
 
 
-async def chart_of(session: AsyncSession, figure: Metric) -> Chart:
+async def read_chart(session: AsyncSession, metric: Metric) -> Chart:
     today = utc_now().date()
     first = today - timedelta(days=2 * CHART_DAYS - 1)
-    column: ColumnElement[datetime] = figure.at
-    day = _day(column, session.get_bind().dialect.name).label("day_of_figure")
+    column: ColumnElement[datetime] = metric.at
+    day = _day(column, session.get_bind().dialect.name).label("day_of_metric")
     since = datetime.combine(first, datetime.min.time(), UTC)
-    rows = await session.execute(select(day, func.count()).where(column >= since).group_by("day_of_figure"))
+    rows = await session.execute(select(day, func.count()).where(column >= since).group_by("day_of_metric"))
     counts = {str(date_): number for date_, number in rows}
     days = [(date_, counts.get(str(date_), 0)) for date_ in (first + timedelta(days=n) for n in range(2 * CHART_DAYS))]
-    return Chart(figure.label, days[CHART_DAYS:], sum(number for _, number in days[:CHART_DAYS]))
+    return Chart(metric.label, days[CHART_DAYS:], sum(number for _, number in days[:CHART_DAYS]))
 
 
 def _day(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:

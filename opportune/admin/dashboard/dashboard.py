@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from opportune import __version__
 from opportune.admin.authorization import models_with_permission
-from opportune.admin.dashboard.charts import Chart, chart_of
+from opportune.admin.dashboard.charts import Chart, read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.ttl_cache import TTLCache
 from opportune.admin.log import audit
@@ -29,7 +29,7 @@ Card = tuple[View, int]
 
 
 class Dashboard:
-    """Shows only models that the user may list."""
+    """The context of the page. It only contains models that the user may list."""
 
     def __init__(self, app: FastAPI, site: Site) -> None:
         self._features = app.state.features
@@ -49,7 +49,7 @@ class Dashboard:
         context["log"] = log if log and self._is_listed(log, request) else None
         if request.state.user.is_superuser:
             context["panels"] = (await read_panels(request, "dashboard"))["top"]
-            context["signs"] = await self._health.signs()
+            context["lights"] = await self._health.lights()
             context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
         return context
 
@@ -58,7 +58,7 @@ class Dashboard:
         return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
 
     async def _groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
-        """Return the groups of the menu with their models and row counts, all counted by one query."""
+        """Return the groups of the menu with their models and row counts, which one query reads."""
         views = [view for view in self._site.views if view.is_model and self._is_listed(view, request)]
         queries = [view.count_query(request).scalar_subquery() for view in views]
         numbers = (await session.execute(select(*queries))).one() if queries else ()
@@ -69,16 +69,16 @@ class Dashboard:
 
     async def _visible_charts(self, session: AsyncSession, request: Request) -> list[Chart]:
         return [
-            await self._charts.get(str(figure.at), partial(chart_of, session, figure))
-            for figure in self._figures(request)
+            await self._charts.get(str(metric.at), partial(read_chart, session, metric))
+            for metric in self._visible_metrics(request)
         ]
 
-    def _figures(self, request: Request) -> Iterator[Metric]:
+    def _visible_metrics(self, request: Request) -> Iterator[Metric]:
         for feature in self._features:
-            for figure in feature.metrics:
-                view = self._site.view_for_model(figure.at.class_)
+            for metric in feature.metrics:
+                view = self._site.view_for_model(metric.at.class_)
                 if view and self._is_listed(view, request):
-                    yield figure
+                    yield metric
 
     @staticmethod
     def _is_listed(view: View, request: Request) -> bool:

@@ -22,7 +22,7 @@ from opportune.storage import Storage
 from opportune.web.endpoints.health import health_check_of
 
 STORAGE_TIMEOUT_SECONDS = 4
-"""Timeout for a storage on another machine."""
+"""Maximum wait for a storage on another machine."""
 
 JOBS: dict[str, str] = {
     "worker": "run by a worker",
@@ -32,50 +32,50 @@ JOBS: dict[str, str] = {
 
 
 class Health:
-    """Checks the parts one by one. A failing part does not hide the others."""
+    """Checks each part separately, so that a failure does not hide the results of other parts."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
         self._files: TTLCache[HealthLight] = TTLCache()
-        self._tree: TTLCache[MigrationGraph] = TTLCache()
+        self._graph: TTLCache[MigrationGraph] = TTLCache()
 
-    async def signs(self) -> list[HealthLight]:
-        files = self._files.get("files", self._check_files)
-        database, files_light = await asyncio.gather(self._database(), files)
-        return [*database, files_light, self._mail()]
+    async def lights(self) -> list[HealthLight]:
+        files_check = self._files.get("files", self._check_files)
+        database_lights, files_light = await asyncio.gather(self._database(), files_check)
+        return [*database_lights, files_light, self._mail()]
 
     async def _database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
-        signs = [
+        lights = [
             HealthLight("Database", "is available", "ok")
             if "writer" not in failures
             else HealthLight("Database", "is not available", "fault")
         ]
         if self.app.state.database.replica:
             fault = HealthLight("Replica", "is not available, so the primary database is read", "fault")
-            signs.append(fault if "reader" in failures else HealthLight("Replica", "is available"))
+            lights.append(fault if "reader" in failures else HealthLight("Replica", "is available"))
         try:
-            return [*signs, *await self._database_contents()]
+            return [*lights, *await self._database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
-            return [*signs, HealthLight("Migrations", str(error), "fault")]
+            return [*lights, HealthLight("Migrations", str(error), "fault")]
         except (DBAPIError, PoolTimeoutError) as error:
             if not is_outage(error):
                 raise
-            return [*signs, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]
+            return [*lights, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]
 
     async def _database_contents(self) -> list[HealthLight]:
-        """Return the lights that are read from the database."""
-        graph = await self._tree.get("graph", self._read_tree)
+        """Return the lights for migrations, jobs and waiting e-mails, which are read from the database."""
+        graph = await self._graph.get("graph", self._read_graph)
         async with self.app.state.database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(recorded_revisions)
-            numbers = await management.count_by_state(session)
+            job_counts = await management.count_by_state(session)
             outage = await read_outage(session)
-        lights = [_migrations_light(graph.pending(rows)), _jobs_light(numbers, self.app.state.settings.jobs)]
+        lights = [_migrations_light(graph.pending(rows)), _jobs_light(job_counts, self.app.state.settings.jobs)]
         if outage:
             lights.append(HealthLight("E-mails waiting", str(outage), "fault", "/admin/status"))
         return lights
 
-    async def _read_tree(self) -> MigrationGraph:
+    async def _read_graph(self) -> MigrationGraph:
         return await asyncio.to_thread(MigrationGraph, [feature.name for feature in self.app.state.features])
 
     async def _check_files(self) -> HealthLight:
@@ -105,8 +105,8 @@ def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     )
 
 
-def _jobs_light(numbers: Mapping[JobState, int], mode: str) -> HealthLight:
-    waiting, failed = numbers[JobState.WAITING], numbers[JobState.FAILED]
+def _jobs_light(counts: Mapping[JobState, int], mode: str) -> HealthLight:
+    waiting, failed = counts[JobState.WAITING], counts[JobState.FAILED]
     text = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOBS.get(mode))))
     is_stuck = bool(waiting) and mode == "off"
     address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"

@@ -1,4 +1,4 @@
-"""The admin's forms, and the model's own rules for their values."""
+"""Base class of the admin's forms, and validation by the rules of the model."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +18,12 @@ INVALID = "Please correct the fields below."
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
-    """A form that refuses characters which no database stores."""
+    """A form that refuses NUL characters, which PostgreSQL cannot store."""
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)
         for field in self:
-            if field.errors and field.process_errors:  # an empty optional field has none
+            if field.errors and field.process_errors:  # these say why, unlike "required"
                 field.errors = list(field.process_errors)
             if isinstance(field.data, str) and "\0" in field.data:
                 add_error(field, NUL)
@@ -32,7 +32,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
 
 
 async def read_form_texts(request: Request) -> FormData:
-    """Return the texts of a form. Its files are ignored."""
+    """Return the text fields of a form, without its files."""
     async with request.form() as form:
         return FormData([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
 
@@ -42,7 +42,7 @@ def add_error(field: Field, message: str) -> None:
 
 
 def add_refusal(form: Form, refusal: FieldErrors) -> str:
-    """Show a refusal beside its fields. Return the message to show above a form without these fields."""
+    """Show a refusal beside its fields. Return the message to show above the form if it has none of these fields."""
     names = [name for name in refusal.errors if name in form]
     for name in names:
         add_error(form[name], refusal.errors[name])
@@ -53,19 +53,19 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
     """Return the values to store, checked and changed by the model's validators.
 
     Raises:
-        ValidationRefused: A value is not valid. The messages of fields are already beside them.
+        ValidationRefused: A value is not valid. Messages of single fields are already set in the form.
     """
     if not issubclass(model, SQLModel):
         return values
     present = {name: getattr(row, name) for name in model.model_fields} if row is not None else {}
     try:
-        # As attributes, because SQLModel would take the method `items` of a mapping for a relationship.
+        # An object, because SQLModel would take the method `items` of a dict for a relationship.
         valid = model.model_validate(SimpleNamespace(**{**present, **values}), from_attributes=True)
     except ValidationError as error:
         messages = messages_by_field(error)
         visible = {name: message for name, message in messages.items() if not name or name in form}
         if not visible:
-            return values  # errors are only in fields that the view fills in itself
+            return values  # the only errors are in fields that the view sets after the form
         add_refusal(form, FieldErrors(visible))
         raise ValidationRefused(visible.get("", INVALID)) from None
     return {name: getattr(valid, name, value) for name, value in values.items()}

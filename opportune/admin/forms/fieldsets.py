@@ -9,11 +9,11 @@ from opportune.admin.forms.files import FileField
 from opportune.admin.forms.wtforms_classes import Form
 
 Fieldset = tuple[str, Sequence[str]]
-"""A title and its columns."""
+"""A title and the names of its columns."""
 
 
 def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Group names by fieldset. Those in none come last, without a title."""
+    """Group names by fieldset. Names without a fieldset come last, without a title."""
     names = dict.fromkeys(names)
     groups = [(title, [name for name in fieldset if name in names]) for title, fieldset in fieldsets]
     grouped = {name for _, group in groups for name in group}

@@ -1,4 +1,4 @@
-"""Fields for columns with the name of a stored file, which can be replaced and removed."""
+"""Form fields that upload, replace and remove a file whose stored name is in a column."""
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -26,7 +26,7 @@ PICTURE = Markup('<a href="{address}"><img class="rounded stored" src="{address}
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
-    """A file field. Its data is the stored name, which no submitted text can change."""
+    """A file field. Its data is the stored name, which only an upload or the checkbox to clear it changes."""
 
     widget = FileInput()
     column: FileColumn
@@ -56,7 +56,12 @@ def file_field_for(column: FileColumn) -> type[FileField]:
 
 
 async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormData:
-    """Return the texts of a form, and its files in these fields only (patterns with their number)."""
+    """Return the texts of a form, and its files whose field matches one of these patterns.
+
+    Args:
+        request: The request with the form.
+        fields: Patterns of field names, each with the maximum number of files.
+    """
     if not fields:
         return await read_form_texts(request)
     allow_files(request)
@@ -72,7 +77,7 @@ async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormDat
 
 @asynccontextmanager
 async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -> AsyncIterator[None]:
-    """Store the files of a form and put their names into `values`. They are deleted if the block fails.
+    """Store the files of a form and put their names into `values`. Delete the files if the block fails.
 
     Raises:
         ValidationRefused: A file cannot be stored.

@@ -9,7 +9,7 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_see
+from opportune.admin.authorization import may_see_titles
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.protocols import View
 from opportune.db.constraint_errors import ENTRY_MISSING
@@ -18,27 +18,27 @@ from opportune.db.models.model import MAX_ID
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import Path
 
-MAX_NUMBERS = 500
-"""Maximum ids in one query."""
+MAX_IDS_PER_QUERY = 500
+"""Maximum number of ids in one query."""
 INVALID_ID = "Choose one from the list, or enter its number."
 LISTING_REQUIRED = "You may not list these rows, so you cannot choose another one. Ask a superuser for the permission."
 
 
 def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Yield batches of values that are small enough for one query."""
-    yield from (values[start : start + MAX_NUMBERS] for start in range(0, len(values), MAX_NUMBERS))
+    yield from (values[start : start + MAX_IDS_PER_QUERY] for start in range(0, len(values), MAX_IDS_PER_QUERY))
 
 
 class ForeignKeyLookup(QueryAjaxModelLoader):
-    """The rows that a column can refer to, searched by their short texts or their id.
+    """The rows that a column can refer to. Users find them by their short texts or by their id.
 
-    The title of a row is shown to users who may see the row in its view, or a row that refers to it.
+    Users see the title of a row if they may see that row, or a row that refers to it.
     """
 
     model_admin: Any
     """The view of the model with the column."""
     is_many = False
-    """Whether a row refers to several of them."""
+    """Whether a row can refer to several rows."""
 
     def __init__(self, name: str, model: type[Any], view: View) -> None:
         columns = inspect(model).columns
@@ -64,41 +64,41 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     async def rows(self, ids: list[Any]) -> list[Any]:
         """Load rows by their ids, whether or not the user may list them."""
         statement: Select[Any] = select(self.model).where(self.key.in_(ids))
-        rows: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
+        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(statement))
         return rows
 
-    def _with_loaded(self, statement: Select[Any]) -> Select[Any]:
+    def _load_for_titles(self, statement: Select[Any]) -> Select[Any]:
         """Add the relationships that titles (`__str__`) may need."""
         return statement.options(*self.view.loading(())) if self.view else statement
 
-    def recall(self, request: Request) -> dict[int, Any]:
-        """Return the rows that this request has loaded, by id."""
+    def loaded_rows(self, request: Request) -> dict[int, Any]:
+        """Return the rows that this request has already loaded, by id."""
         if not hasattr(request.state, "lookups"):
             request.state.lookups = {}
         rows: dict[int, Any] = request.state.lookups.setdefault(self, {})
         return rows
 
-    async def remember(self, request: Request, ids: Sequence[int]) -> None:
-        self.recall(request).update((row.id, row) for row in (await self.rows(list(ids)) if ids else ()))
+    async def load_rows(self, request: Request, ids: Sequence[int]) -> None:
+        self.loaded_rows(request).update((row.id, row) for row in (await self.rows(list(ids)) if ids else ()))
 
-    async def stored(self, request: Request, ids: Sequence[int]) -> list[Any]:
-        """Return the targets of a row the user sees, loading those that are missing."""
-        loaded = self.recall(request)
+    async def referenced_rows(self, request: Request, ids: Sequence[int]) -> list[Any]:
+        """Return the rows that a visible row refers to. Rows that are not loaded yet are loaded."""
+        loaded = self.loaded_rows(request)
         if missing := [row_id for row_id in ids if row_id not in loaded]:
-            await self.remember(request, missing)
+            await self.load_rows(request, missing)
         return [loaded[row_id] for row_id in ids if row_id in loaded]
 
-    async def seen(self, request: Request, ids: list[Any]) -> list[Any]:
+    async def visible_rows(self, request: Request, ids: list[Any]) -> list[Any]:
         """Return the rows with these ids that the user may see."""
-        if not await may_see(request, self.view):
+        if not await may_see_titles(request, self.view):
             return []
         statement = self.list_query(request).where(self.key.in_(ids))
-        rows: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
+        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(statement))
         return rows
 
     async def preload(self, session: AsyncSession, request: Request, ids: Collection[int]) -> None:
-        """Load the rows that the user may see for `allowed`, in one query per batch."""
-        if not await may_see(request, self.view):
+        """Load the visible rows with these ids for later calls of `allowed_rows`, in one query per batch."""
+        if not await may_see_titles(request, self.view):
             return
         preloaded: dict[int, Any] = session.info.setdefault(self, {})
         for batch in in_batches(list(ids)):
@@ -108,16 +108,16 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     def forget(self, session: AsyncSession) -> None:
         session.info.pop(self, None)
 
-    async def allowed(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:
-        """Return the rows with these ids. The user has to be able to see them, because lists show their titles.
+    async def allowed_rows(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:
+        """Return the rows with these ids. The user must be able to see them, because lists show their titles.
 
         Raises:
-            ValidationRefused: The user may not see them, or one does not exist for the user.
+            ValidationRefused: The user may not see the rows, or one of them does not exist.
         """
         preloaded: Mapping[int, Any] = session.info.get(self, {})
         if all(row_id in preloaded for row_id in ids):
             return [preloaded[row_id] for row_id in ids]
-        if not await may_see(request, self.view):
+        if not await may_see_titles(request, self.view):
             raise ValidationRefused(LISTING_REQUIRED, self.name)
         rows = (await session.scalars(self.list_query(request).where(self.key.in_(ids)))).all()
         if len(rows) < len(ids):
@@ -128,7 +128,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
         matching = self.list_query(request).where(*matching_words(searched, term))
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
-        rows: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
+        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(first))
         return rows
 
 
@@ -136,7 +136,7 @@ def parse_id(text: str) -> int:
     """Return the id in a text.
 
     Raises:
-        ValueError: No row can have it.
+        ValueError: The text is not an id that a row can have.
     """
     with suppress(ValueError):
         if 1 <= (number := int(text)) <= MAX_ID:

@@ -31,7 +31,7 @@ from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
 IN_DIALOG = "_dialog"
-"""Query parameter of a form in a dialog, opened by the + beside a picker."""
+"""Query parameter of a form in a dialog, which the + button beside a picker opens."""
 
 
 async def form_page(request: Request, view: View, row: Any) -> Response:

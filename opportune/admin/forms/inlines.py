@@ -21,7 +21,7 @@ from opportune.db.queries.paths import loading
 from opportune.errors import FieldErrors
 
 MAX_INLINE_ROWS = 50
-"""Maximum rows in a form. A parent with more has no inline table."""
+"""Maximum rows in a form. The form of a parent with more rows has no inline table."""
 INLINES_KEY = "(inlines)"
 """Key of the tables among the values of a form. No column has this name."""
 INVALID_ROWS = "Please correct the rows below."
@@ -30,13 +30,16 @@ ROW_IS_GONE = "Another user has deleted or moved this row."
 
 @dataclass(frozen=True)
 class Inline:
-    """`inlines = (Inline(Seat, "event_id", ("name", "price")),)`. The model's view has the rules and permissions."""
+    """Rows of another model in a form. The view of that model defines the rules and permissions.
+
+    inlines = (Inline(Seat, "event_id", ("name", "price")),)
+    """
 
     model: type[Any]
     by: str
     """Foreign key column that refers to the row of the form."""
     columns: Sequence[str]
-    """Columns to edit. A new row needs no others."""
+    """Columns to edit, including all columns that a new row requires."""
     extra: int = 2
     """Number of empty lines for new rows."""
 
@@ -44,7 +47,7 @@ class Inline:
 @dataclass
 class InlineRow:
     row: Any
-    """None for a new row."""
+    """The stored row; None for a new row."""
     form: AdminForm
     stored: Mapping[str, Any] = field(default_factory=dict)
     """Initial values of the fields."""
@@ -53,7 +56,7 @@ class InlineRow:
     is_deleted: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     """Values to store."""
-    written: Any = None
+    saved_row: Any = None
     """The row that was added, changed or deleted."""
     error: str = ""
 
@@ -63,7 +66,7 @@ class InlineRow:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it is an empty line for a new row."""
+        """Whether this is a line for a new row that the user has not filled in."""
         has_upload = any(isinstance(field, FileField) and field.upload for field in self.form)
         return self.row is None and not has_upload and _texts(self.form) == _texts(type(self.form)())
 
@@ -73,7 +76,7 @@ class InlineRow:
 
 @dataclass
 class InlineTable:
-    """Lines for the rows of one model below a form."""
+    """A table below a form, with a line for each row of one model."""
 
     inline: Inline
     view: View
@@ -92,12 +95,14 @@ class InlineTable:
         """Validate all lines and set their values. Return whether all are valid."""
         for line in self.lines:
             try:
-                line.values = self._changed(line) if line.is_sent and not line.is_deleted and not line.is_blank else {}
+                line.values = (
+                    self._changed_values(line) if line.is_sent and not line.is_deleted and not line.is_blank else {}
+                )
             except FieldErrors as refusal:
                 line.refuse(refusal)
         return not any(line.is_faulty for line in self.lines)
 
-    def _changed(self, line: InlineRow) -> dict[str, Any]:
+    def _changed_values(self, line: InlineRow) -> dict[str, Any]:
         values = self.view.clean(line.form, line.row)
         if line.row is None:
             return values
@@ -109,7 +114,7 @@ def inline_columns(inline: Inline, view: View) -> Sequence[str]:
 
 
 def inline_file_fields(parent: View) -> dict[str, int]:
-    """Return patterns of the names of file fields, with the number that a form may have."""
+    """Return patterns for the names of file fields, each with the maximum number of files in a form."""
     views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
     return {
         rf"{re.escape(view.identity)}-[\w;]+-{re.escape(name)}": MAX_INLINE_ROWS + inline.extra
@@ -141,7 +146,7 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
         return None
     may_delete = view.can_delete and view.has_permission(request, Action.DELETE)
     form_class = await view.form_class(request, creating=False)
-    await _remember(request, inline, view, rows)
+    await _load_references(request, inline, view, rows)
     lines = [await _line(request, inline, view, form_class, row, get_object_identifier(row), sent) for row in rows]
     if await view.check_can_create(request):
         form_class = await view.form_class(request, creating=True)
@@ -153,21 +158,21 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
 
 
 async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
-    of_parent = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
+    children = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
     linked = view.many_to_many.keys() & set(view.form_names)
-    of_parent = of_parent.options(*loading(view.mapper, list(linked)))
-    rows = await view.fetch_rows(of_parent.order_by(*view.pk_columns).limit(MAX_INLINE_ROWS + 1))
+    children = children.options(*loading(view.mapper, list(linked)))
+    rows = await view.fetch_rows(children.order_by(*view.pk_columns).limit(MAX_INLINE_ROWS + 1))
     return [row for row in rows if await view.check_can_edit(request, row)]
 
 
-async def _remember(request: Request, inline: Inline, view: Any, rows: Sequence[Any]) -> None:
-    """Load the targets of all rows in one query per column, not per row."""
+async def _load_references(request: Request, inline: Inline, view: Any, rows: Sequence[Any]) -> None:
+    """Load the rows that all lines refer to, in one query per column instead of one per line."""
     for name in inline_columns(inline, view):
         if name in view.references:
             ids = {getattr(row, name) for row in rows} - {None}
-            await view.references[name].remember(request, sorted(ids))
+            await view.references[name].load_rows(request, sorted(ids))
         elif name in view.many_to_many:
-            view.many_to_many[name].recall(request).update(
+            view.many_to_many[name].loaded_rows(request).update(
                 (other.id, other) for row in rows for other in getattr(row, name)
             )
 
@@ -179,7 +184,7 @@ async def _line(
     form_class = without_fields(form_class, {*other_names, *view.fixed(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
-    # Checkboxes of a row that the submitted page did not have would count as unchecked.
+    # If the submitted page did not have the row, its checkboxes must not count as unchecked.
     is_sent = sent is not None and any(name.startswith(prefix) for name in sent)
     form = form_class(sent if is_sent else None, data=initial, prefix=prefix)
     is_deleted = row is not None and sent is not None and f"{prefix}delete" in sent
@@ -223,7 +228,7 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
         return
     view, by = table.view, table.by
     if line.row is None:
-        line.written = await view.add_row(session, request, line.values, {by: parent.id})
+        line.saved_row = await view.add_row(session, request, line.values, {by: parent.id})
         return
     has_key: Any = view.select_by_identifier(str(get_object_identifier(line.row))).whereclause
     rows = view.list_query(request).where(has_key, getattr(view.model, by) == parent.id)
@@ -235,14 +240,14 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
         await view.remove_rows(session, request, locked)
     else:
         await view.change_row(session, request, locked[0], line.values)
-    line.written = locked[0]
+    line.saved_row = locked[0]
 
 
 async def after_inlines(request: Request, tables: Iterable[InlineTable]) -> None:
     """Call SQLAdmin's hooks that run after the commit."""
     for table in tables:
         for line in table.lines:
-            if line.written is not None and line.is_deleted:
-                await table.view.after_model_delete(line.written, request)
-            elif line.written is not None:
-                await table.view.after_model_change(line.values, line.written, line.row is None, request)
+            if line.saved_row is not None and line.is_deleted:
+                await table.view.after_model_delete(line.saved_row, request)
+            elif line.saved_row is not None:
+                await table.view.after_model_change(line.values, line.saved_row, line.row is None, request)

@@ -17,11 +17,11 @@ class ManyToManyLookup(ForeignKeyLookup):
 
     is_many = True
 
-    async def linked(self, row: Any) -> list[Any]:
+    async def linked_rows(self, row: Any) -> list[Any]:
         """Return the rows that a row is linked with, by title."""
         relation, view = getattr(self.model_admin.model, self.name), self.model_admin
         has_id = view.pk_columns[0] == row.id
-        related: Any = aliased(self.model)  # it may be the same table
+        related: Any = aliased(self.model)  # a model may be linked with itself
         joined = select(related).select_from(view.model).join(relation.of_type(related))
         rows = await view.fetch_rows(joined.where(has_id))
         return sorted(rows, key=title_of)
@@ -39,7 +39,7 @@ async def link_rows(
     All relationships are loaded, because hooks that read one that is not loaded would fail.
 
     Raises:
-        ValidationRefused: The user may not link a new row, or it does not exist.
+        ValidationRefused: The user may not link one of the rows, or it does not exist.
     """
     changes = {}
     for name, lookup in lookups.items():
@@ -47,7 +47,7 @@ async def link_rows(
             await session.refresh(row, [name])
         linked = {other.id: other for other in getattr(row, name)}
         ids = selected.get(name, list(linked))
-        new = await lookup.allowed(session, request, [key for key in ids if key not in linked])
+        new = await lookup.allowed_rows(session, request, [key for key in ids if key not in linked])
         after = [linked[key] for key in ids if key in linked] + new
         if new or len(after) < len(linked):
             changes[name] = [sorted(map(title_of, rows)) for rows in (linked.values(), after)]

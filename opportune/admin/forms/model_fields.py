@@ -1,4 +1,4 @@
-"""Fields of the admin's forms for the columns of models. They read and show values as the forms of pages do."""
+"""Form fields for the columns of models. They parse and render values like the forms of the site's pages."""
 
 import json
 import re
@@ -28,23 +28,23 @@ from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_n
 MAX_LINE_LENGTH = 255
 LINE_BREAK = re.compile(r"\r\n?")
 NO_CHOICE = "__None"
-"""The value for no choice in imported rows."""
+"""The text that means no choice in imported rows."""
 MAX_LISTED_CHOICES = 10
 STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
 CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
-"""Filled in by SQLAdmin's script."""
+"""An element that SQLAdmin's script fills in."""
 TIMES = {"date": A_DATE, "time": A_TIME, MOMENT: A_MOMENT}
-"""Types whose texts need a separator. Pydantic takes plain numbers for seconds since 1970."""
+"""Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
 
 def is_multiline(column: Column[Any] | Any) -> bool:
-    """Whether a column has room for several lines."""
+    """Return whether a text column is long enough for several lines."""
     return is_text(column) and not 0 < (getattr(type_of(column), "length", None) or 0) <= MAX_LINE_LENGTH
 
 
 class ModelField(Field):  # type: ignore[misc]  # its base has no types
-    """A field for a column. A text that the user has not changed keeps the stored value."""
+    """A field for a column. If the user has not changed the text, the stored value is kept exactly."""
 
     def __init__(
         self,
@@ -100,11 +100,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if control.type == JSON_TEXT or (control.type == LINES and text.startswith("[")):
             return _json(text, text if control.type == LINES else None)
         if control.choices:
-            if (word := text if text in control.choices else text.lower()) not in control.choices:
+            if (choice := text if text in control.choices else text.lower()) not in control.choices:
                 examples = [*control.choices][:MAX_LISTED_CHOICES]
                 more = ", …" if len(control.choices) > len(examples) else ""
                 raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
-            return control.values_by_text.get(word, word)
+            return control.values_by_text.get(choice, choice)
         if control.type in TIMES:
             return self._time(text)
         return text
@@ -112,7 +112,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
     def _time(self, text: str) -> str | datetime:
         for pattern in self.formats:
             with suppress(ValueError):
-                text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - its zone follows
+                text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
         if not re.search(r"\d[-:]\d", text):
             raise ValueError(TIMES[self.control.type])
         return read_moment(text, self.zone) if self.is_zoned else text
@@ -122,11 +122,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     @property
     def text(self) -> str:
-        """The value as its box shows it."""
+        """The text in the input element."""
         return str(self.raw_data[0]) if self.raw_data else self._text_of(self.data)
 
     def __call__(self, **attributes: Any) -> Markup:
-        """Render the box, without label and errors."""
+        """Render the input element, without label and errors."""
         changes = {**(self.render_kw or {}), **attributes}
         named = {name.rstrip("_").replace("_", "-"): value for name, value in changes.items()}
         classes = {*str(named.pop("class", "")).split()} - STYLES
@@ -157,7 +157,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
 
 class AdminConverter(ModelConverter):
-    """Fields for the columns of models, except where a view names a field of WTForms itself."""
+    """Converts columns to `ModelField`, unless the view names a WTForms field in `form_overrides`."""
 
     async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
         if isinstance(prop, ColumnProperty):
@@ -183,7 +183,7 @@ def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -
 
 
 def _normalized(text: str) -> str:
-    """Return the text with line breaks of one character. Browsers send two."""
+    """Return the text with `\\n` as line break. Browsers send `\\r\\n`."""
     return LINE_BREAK.sub("\n", text)
 
 
@@ -197,7 +197,7 @@ def _json(text: str, fallback: str | None) -> Any:
 
 
 def titles_of(model: type[Any]) -> dict[str, str]:
-    """Return the titles that a model gives its fields, with their units."""
+    """Return the titles in the fields of a model, each with its unit."""
     titles = {}
     for name, info in getattr(model, "model_fields", {}).items():
         unit = options_of(info).suffix

@@ -15,12 +15,12 @@ from opportune.web.forms.forms import EMPTY_MESSAGES
 from opportune.web.rendering.templates import templates
 
 MAX_SELECTED_ROWS = 500
-"""Rows that one field links. Each is a parameter of a query and an option in the page."""
+"""Maximum rows in one field. Each adds a query parameter and an option to the page."""
 TOO_MANY = f"At most {MAX_SELECTED_ROWS} can be chosen."
 
 
 class RowField(Field):  # type: ignore[misc]  # its base has no types
-    """A select of one row, or of several for a relationship. A script searches; without it the user types ids."""
+    """A picker for one row, or for several rows of a relationship. Without JavaScript, the user types ids."""
 
     def __init__(self, *args: Any, loader: ForeignKeyLookup, allow_blank: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -31,7 +31,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         self.data = list(value or ()) if self.loader.is_many else value
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        """Read ids. A form without the field of a many-to-many relationship keeps the linked rows."""
+        """Read the ids. If the form does not contain a many-to-many field, its linked rows are kept."""
         texts = (text.strip() for sent in valuelist for text in (sent.split(",") if self.loader.is_many else [sent]))
         ids = [text for text in texts if text not in ("", NO_CHOICE)]
         if not self.loader.is_many:
@@ -47,7 +47,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
             raise ValidationError(EMPTY_MESSAGES[PICKER])
 
     async def widget(self, _field: Field, *, request: Request, address: str, **attributes: Any) -> Markup:
-        """Render the field. Users who may not list the rows can only keep those that are stored."""
+        """Render the field. Users who may not list the rows can only keep the current choice."""
         view = self.loader.view
         add_url = str(request.url_for("admin:create", identity=view.identity)) if view else ""
         rows = RowChoices(
@@ -66,12 +66,12 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         return Markup(templates.environment.get_template("admin/picker.html").render(context))  # noqa: S704 - a template's
 
     async def _names(self, request: Request) -> dict[int, str]:
-        """Return the names of selected rows that are stored or visible to the user, and only the ids of others."""
+        """Return names by id. Rows that are neither stored nor visible to the user have their id as name."""
         selected, stored = self._ids(self.data), self._ids(self.object_data)
         stored_ids, new_ids = ([key for key in selected if (key in stored) is is_stored] for is_stored in (True, False))
         rows = [
-            *(await self.loader.stored(request, stored_ids)),
-            *(await self.loader.seen(request, new_ids) if new_ids else ()),
+            *(await self.loader.referenced_rows(request, stored_ids)),
+            *(await self.loader.visible_rows(request, new_ids) if new_ids else ()),
         ]
         names = {row.id: self.loader.format(row)["text"] for row in rows}
         return {key: names.get(key, str(key)) for key in selected}

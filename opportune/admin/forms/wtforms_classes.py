@@ -1,4 +1,4 @@
-"""The WTForms classes that the admin's forms use. No other module imports WTForms, which has no types."""
+"""The WTForms classes that the admin's forms use. Only this module imports WTForms, because it has no types."""
 
 from wtforms import Field, Form, PasswordField, SelectMultipleField, ValidationError  # type: ignore[import-untyped]
 from wtforms.validators import InputRequired, Optional  # type: ignore[import-untyped]

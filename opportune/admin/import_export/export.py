@@ -14,7 +14,7 @@ from sqlalchemy import Select, inspect
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from opportune.admin.authorization import may_see
+from opportune.admin.authorization import may_see_titles
 from opportune.admin.import_export.names import NamedColumn, join_names, named_columns
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
@@ -22,30 +22,30 @@ from opportune.db.models.columns import title_of
 
 Batches = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]
-"""The columns of a file by name. Some hold the natural keys of related rows."""
-Run = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
+"""The columns of a file by name. A `NamedColumn` holds the natural keys of related rows; others are None."""
+LoadBatch = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
 
 class JsonList(list[Any]):
-    """The value of a JSON column, unlike a list of names."""
+    """The list in a JSON column, which a file writes as JSON. Other lists are names of related rows."""
 
 
 EXPORT_BATCH_ROWS = 500
-# Spreadsheets run cells that begin with one of these, also in full width.
+# Spreadsheets run cells that begin with one of these characters, which also have full-width forms.
 FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
 async def export_page(request: Request, view: View) -> StreamingResponse:
-    """Export the rows of the list, in its order if the user has chosen one, else by primary key."""
+    """Export the rows of the list, in the order that the user has chosen, by default by primary key."""
     format_, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
     columns = await _columns(request, view)
-    run = partial(_run, view, columns)
+    load = partial(_load_batch, view, columns)
     batches = (
-        _by_query_order(view, view.sort_query(statement, request), run)
+        _by_query_order(view, view.sort_query(statement, request), load)
         if is_sorted
-        else _by_primary_key(view, statement, run)
+        else _by_primary_key(view, statement, load)
     )
     async with view.site.database.writer() as session:
         audit.record(session, request, "export", view.identity, title=f"{format_} {request.url.query}".strip())
@@ -68,41 +68,42 @@ async def _rows(view: View, columns: Columns, batches: Batches) -> AsyncIterator
 
 
 async def _columns(request: Request, view: View) -> Columns:
-    """Return the columns by their names in a file. Natural keys are only for users who may see the related rows."""
-    named = {each.column: each for each in named_columns(view).values() if await may_see(request, each.lookup.view)}
+    """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
+    columns = named_columns(view).values()
+    named = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
     return {named[name].name if name in named else name: named.get(name) for name in view.export_names}
 
 
-async def _by_primary_key(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
-    key, last = view.pk_columns[0], None
+async def _by_primary_key(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
+    key, last_key = view.pk_columns[0], None
     while True:
         batch = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
-        rows = await run(batch if last is None else batch.where(key > last))
+        rows = await load(batch if last_key is None else batch.where(key > last_key))
         yield rows
         if len(rows) < EXPORT_BATCH_ROWS:
             return
-        last = getattr(rows[-1], key.name)
+        last_key = getattr(rows[-1], key.name)
 
 
-async def _by_query_order(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
-    """Yield batches in the order of the query. The keys of all rows are read first and need little memory."""
+async def _by_query_order(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
+    """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
     key = view.pk_columns[0]
     ids = [row_id for (row_id,) in await view.fetch_tuples(statement.with_only_columns(key))]
     for start in range(0, len(ids), EXPORT_BATCH_ROWS):
         batch = ids[start : start + EXPORT_BATCH_ROWS]
-        rows = await run(statement.order_by(None).where(key.in_(batch)))
+        rows = await load(statement.order_by(None).where(key.in_(batch)))
         by_id = {getattr(row, key.name): row for row in rows}
         yield [by_id[row_id] for row_id in batch if row_id in by_id]
 
 
-async def _run(view: View, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
+async def _load_batch(view: View, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
     """Load a batch with its related rows."""
     rows: Sequence[Any] = await view.fetch_rows(batch.options(*view.loading(list(columns))))
     return rows
 
 
 async def file_value(view: View, row: Any, name: str, named: NamedColumn | None) -> Any:
-    """Return the value of a row in one column of a file: a list if there are several names."""
+    """Return the value of a row for a column of a file. Several names of related rows are a list."""
     if named:
         names = named.names_of(row)
         return names if named.is_many else names[0] if names else None
@@ -110,11 +111,11 @@ async def file_value(view: View, row: Any, name: str, named: NamedColumn | None)
         return ", ".join(sorted(map(title_of, getattr(row, name))))
     value = await view.get_prop_value(row, name)
     if isinstance(value, list):
-        return [_title(each) for each in value] if "." in name else JsonList(value)
+        return [_title_or_value(item) for item in value] if "." in name else JsonList(value)
     return value
 
 
-def _title(value: Any) -> Any:
+def _title_or_value(value: Any) -> Any:
     return value if inspect(value, raiseerr=False) is None else title_of(value)
 
 
@@ -131,7 +132,7 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet runs as a formula."""
+    """Return a cell of CSV, with a leading quote if a spreadsheet would run its text as a formula."""
     cell = cell_of(value)
     return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _would_run(cell) else cell
 
@@ -142,7 +143,7 @@ def cell_of(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return join_names(map(str, value))
-    return _exact(value) if value is not None else ""
+    return _encode(value) if value is not None else ""
 
 
 def _would_run(text: str) -> bool:
@@ -159,13 +160,13 @@ def unescape_formula(text: str) -> str:
 async def _json(rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
     separator = "["
     async for row in rows:
-        yield separator + json.dumps(row, default=_exact, ensure_ascii=False)
+        yield separator + json.dumps(row, default=_encode, ensure_ascii=False)
         separator = ",\n"
     yield "[]" if separator == "[" else "]"
 
 
-def _exact(value: Any) -> Any:
-    """Encode a value for JSON and CSV. SQLAdmin would convert a Decimal to a float and drop digits."""
+def _encode(value: Any) -> Any:
+    """Encode a value for JSON and CSV. SQLAdmin would convert a Decimal to a float and lose digits."""
     if isinstance(value, Enum):
         return value.value
     return f"{value:f}" if isinstance(value, Decimal) else default_encoder(value)

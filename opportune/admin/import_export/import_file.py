@@ -1,4 +1,4 @@
-"""CSV and JSON files of rows, which the forms of the admin validate. Exports can be imported again."""
+"""Parses CSV and JSON files of rows and fills in the admin's forms with them. The format is that of exports."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a c
 @dataclass(frozen=True)
 class ImportRow:
     number: int
-    """The line of a CSV file, or the position of a JSON object, from 1."""
+    """The line of the CSV file, or the position of the JSON object, counted from 1."""
     cells: Mapping[str, Any]
 
 
@@ -37,7 +37,7 @@ def read_rows(name: str, text: str, max_rows: int) -> tuple[list[str], list[Impo
     """Return the columns and rows of a file.
 
     Raises:
-        ValidationRefused: The file is not in the format of its name, or has too many rows.
+        ValidationRefused: The content does not match the file type, or the file has too many rows.
     """
     readers = {"csv": _read_csv, "json": _read_json}
     reader = readers.get(name.rpartition(".")[2].lower())
@@ -82,12 +82,12 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
 
 
 async def empty_form(request: Request, view: View) -> AdminForm:
-    """Return the form of a new row with the fields that the user may set."""
+    """Return the form for a new row, with only the fields that the user may set."""
     return without_fields(await view.form_class(request, creating=True), view.fixed(request, None))()
 
 
 def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
-    """Return the fields of the form of a new row by column, without secrets and files."""
+    """Return the form fields that a file can fill in, by column. Secrets and files are left out."""
     fields = view.site.plain_names({field.name: field for field in form}, view.model)
     columns: Any = view.mapper.columns
     return {
@@ -98,7 +98,7 @@ def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
 
 
 def names_to_import(view: View, form: AdminForm) -> dict[str, NamedColumn]:
-    """Return the relationships of the form whose rows have a natural key, by their names in a file."""
+    """Return the columns of related rows that a file names by natural key, by the name in the file."""
     return {name: column for name, column in named_columns(view).items() if column.column in form}
 
 
@@ -112,8 +112,8 @@ def split_header(
     """
     fields, named = fields_to_import(view, form), names_to_import(view, form)
     allowed = {name: field.name for name, field in fields.items()} | {name: named[name].column for name in named}
-    closed = {*allowed, *view.locked_names}
-    exported = {name for name in view.export_names if name not in closed and not is_secret(name)}
+    not_ignored = {*allowed, *view.locked_names}
+    exported = {name for name in view.export_names if name not in not_ignored and not is_secret(name)}
     if unknown := [name for name in header if name not in allowed and name not in exported]:
         names = ", ".join(name[:40] or "(no name)" for name in unknown[:5])
         raise ValidationRefused(f"These columns cannot be imported: {names}. These can: {', '.join(allowed)}.")
@@ -141,7 +141,7 @@ class FormFiller:
     def fill(
         self, form_class: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
     ) -> tuple[AdminForm, list[str]]:
-        """Return the form of a new or stored row, and the faults of cells that no form can take."""
+        """Return the form of a new or stored row, and messages about cells that cannot be put into a form."""
         sent: dict[str, str] = {}
         faults = []
         for name, field in self.columns.items():
@@ -162,14 +162,14 @@ class FormFiller:
 
 
 def _form_text(column: Any, value: Any) -> str:
-    """Return a value as a form sends it. Raises ValueError with a message for the user."""
+    """Return a value as a browser would send it. Raises ValueError with a message for the user."""
     text = "" if value is None else str(value)
     if get_column_python_type(column) is bool:
         return _boolean(text.strip().lower(), column.nullable)
     if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
         return json.dumps(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("This cannot be stored.")
+        raise ValueError("This text has characters that cannot be stored.")
     return text if is_text(column) else text.strip()
 
 
@@ -177,5 +177,5 @@ def _boolean(word: str, nullable: bool) -> str:
     if nullable and not word:
         return ""
     if word not in (*YES, *NO):
-        raise ValueError("This is neither yes nor no.")
+        raise ValueError("Enter yes or no.")
     return "True" if word in YES else "False" if nullable else "false"

@@ -1,4 +1,4 @@
-"""The plan of an import: new rows, changes of stored rows, and the faults of each row."""
+"""The plan of an import: new rows, changes to stored rows, and the error messages of each row."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from opportune.errors import FieldErrors
 
 MAX_REPORTED_ERRORS = 20
 MAX_PREVIEW_LENGTH = 60
-"""Characters of a value in a preview."""
+"""Maximum characters of a value in a preview."""
 FIXED = "This cannot be changed."
 
 
@@ -46,14 +46,14 @@ class TooManyFaultsError(Exception):
 
 @dataclass
 class ImportPlan:
-    """All rows of a file."""
+    """All rows of a file, with the changes they make and their error messages."""
 
     request: Request
     view: View
     columns: Mapping[str, str]
     """The form field of each column of the file."""
     updates: bool
-    """Whether stored rows may change. They are refused otherwise."""
+    """Whether the import may change stored rows. If not, every row of the file is a new row."""
     rows: list[PlannedRow] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
 
@@ -75,11 +75,11 @@ class ImportPlan:
 
     @property
     def related_new(self) -> Iterator[tuple[View, Sequence[str]]]:
-        """The new rows of other models: view and titles."""
+        """Rows of other models that the import creates: view and names."""
         yield from ((new.view, list(new.placeholders)) for new in self.names.new.values() if new.placeholders)
 
     def add_fault(self, line: ImportRow, message: str) -> None:
-        """Raises TooManyFaultsError."""
+        """Add an error message. Raises TooManyFaultsError when there are enough to report."""
         self.faults.append((line.number, message))
         if len(self.faults) == MAX_REPORTED_ERRORS:
             raise TooManyFaultsError
@@ -91,20 +91,22 @@ class ImportPlan:
         form = await empty_form(self.request, self.view)
         named = {name: column for name, column in names_to_import(self.view, form).items() if name in self.columns}
         for name, column in named.items():
-            await self.names.read(column, list(dict.fromkeys(_names(column, [line.cells.get(name) for line in lines]))))
+            await self.names.read(
+                column, list(dict.fromkeys(_valid_names(column, [line.cells.get(name) for line in lines])))
+            )
         filler = FormFiller(self.view, self.columns, named, self.names)
         stored = await self._stored(lines) if self.key else {}
-        seen: dict[str, int] = {}
+        line_numbers: dict[str, int] = {}
         for line in lines:
-            await asyncio.sleep(0)  # lets other requests run
+            await asyncio.sleep(0)  # let other requests run
             try:
-                target = self._stored_row(line, stored, seen) if self.key else None
+                target = self._stored_row(line, stored, line_numbers) if self.key else None
                 self.rows.append(await self._plan_row(filler, type(form), line, target))
             except FieldErrors as refusal:
                 self.add_fault(line, str(refusal))
 
     async def _stored(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
-        """Return the stored rows by the names of the file."""
+        """Return the stored rows by their natural keys in the file."""
         rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
         relations = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
@@ -114,10 +116,10 @@ class ImportPlan:
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
         return rows_by_name
 
-    def _stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], seen: dict[str, int]) -> Any:
+    def _stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
         name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
-        if seen.setdefault(name, line.number) != line.number:
-            raise ValidationRefused(f"{label}: “{name}” is already in row {seen[name]}.")
+        if numbers.setdefault(name, line.number) != line.number:
+            raise ValidationRefused(f"{label}: “{name}” is already in row {numbers[name]}.")
         rows = stored.get(name, [])
         if len(rows) > 1:
             raise ValidationRefused(f"{label}: {len(rows)} rows are named “{name}”.")
@@ -138,7 +140,9 @@ class ImportPlan:
             before = cell_of(await file_value(self.view, row, name, filler.named.get(name)))
             after = cell_of(line.cells.get(name))
             if column in changed:
-                planned.changes.append((str(self.view.labels.get(column, name)), _text_of(before), _text_of(after)))
+                planned.changes.append(
+                    (str(self.view.labels.get(column, name)), _preview_text(before), _preview_text(after))
+                )
             elif column in fixed and str(before) != str(after):
                 raise ValidationRefused(f"{self.view.labels.get(column, name)}: {FIXED}")
         return planned
@@ -150,10 +154,10 @@ class ImportPlan:
         try:
             values = self.view.clean(form, row)
         except FieldErrors as refusal:
-            above = add_refusal(form, refusal)
+            form_message = add_refusal(form, refusal)
             fields = [field for field in form if field.errors and not _is_reported(field.label.text, faults)]
             messages = [f"{field.label.text}: {' '.join(map(str, field.errors))}" for field in fields]
-            raise ValidationRefused(" ".join([*faults, *messages] or [above])) from None
+            raise ValidationRefused(" ".join([*faults, *messages] or [form_message])) from None
         if faults:
             raise ValidationRefused(" ".join(faults))
         return values
@@ -162,14 +166,14 @@ class ImportPlan:
 
     async def store(self, session: AsyncSession) -> list[tuple[PlannedRow, Any]]:
         """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
-        ids = await self._create_named(session)
+        ids = await self._create_related(session)
         for planned in self.rows:
             planned.values = {name: _real_id(value, ids) for name, value in planned.values.items()}
         await self._preload(session)
         pending = [*self.new, *self.changed]
         written: list[tuple[PlannedRow, Any]] = []
         for batch in in_batches(pending):
-            await asyncio.sleep(0)  # lets other requests run
+            await asyncio.sleep(0)  # let other requests run
             try:
                 written += await self._write(session, batch)
             except FieldErrors:
@@ -179,8 +183,8 @@ class ImportPlan:
                     await self._write_one(session, planned, written)
         return written
 
-    async def _create_named(self, session: AsyncSession) -> dict[int, int]:
-        """Create the related rows that do not exist yet. Return their ids by placeholder."""
+    async def _create_related(self, session: AsyncSession) -> dict[int, int]:
+        """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
         ids: dict[int, int] = {}
         for new in self.names.new.values():
             names = list(new.placeholders)
@@ -205,12 +209,12 @@ class ImportPlan:
     async def _write(self, session: AsyncSession, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
         with translate_database_errors(self.view.table):
             async with session.begin_nested():
-                locked = await self._locked(session, [planned.stored.id for planned in batch if planned.stored])
+                locked = await self._lock_stored(session, [planned.stored.id for planned in batch if planned.stored])
                 rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
                 changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
                 return list(zip(batch, await self.view.save_rows(session, self.request, changes), strict=True))
 
-    async def _locked(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
+    async def _lock_stored(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
         """Lock the rows. Raises ValidationRefused if one no longer exists."""
         if not ids:
             return {}
@@ -231,7 +235,7 @@ class ImportPlan:
             self.add_fault(planned.line, f"{labels}: {refusal}" if labels else str(refusal))
 
 
-def _names(column: Any, values: Sequence[Any]) -> Iterator[str]:
+def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:
     for value in values:
         try:
             yield from column.names_in(value)
@@ -245,11 +249,11 @@ def _real_id(value: Any, ids: Mapping[int, int]) -> Any:
     return ids.get(value, value) if type(value) is int else value
 
 
-def _text_of(value: Any) -> str:
+def _preview_text(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
 
 
 def _is_reported(label: str, faults: Sequence[str]) -> bool:
-    """Return whether a field already has a fault. Its empty value would be reported as missing."""
+    """Return whether a field already has a message. Such a field is empty, and must not be reported as missing."""
     return any(fault.startswith(f"{label}: ") for fault in faults)

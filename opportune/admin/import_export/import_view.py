@@ -33,9 +33,9 @@ from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/import.html"
 MAX_PREVIEW_ROWS = 10
-"""Rows in the preview."""
+"""Maximum rows in the preview."""
 PREVIEW_TTL_SECONDS = 3600
-"""Seconds in which the user can confirm a preview."""
+"""Time in which the user can confirm a preview."""
 
 
 @dataclass
@@ -52,14 +52,14 @@ class ImportResult:
     error: str = ""
     plan: ImportPlan | None = None
     sealed: str = ""
-    """The encrypted file, which the confirmation sends back. The server keeps nothing."""
+    """The encrypted file. The confirmation sends it back, so the server does not store it."""
 
     @property
     def faults(self) -> Sequence[tuple[int, str]]:
         return self.plan.faults if self.plan else ()
 
     @property
-    def is_good(self) -> bool:
+    def is_valid(self) -> bool:
         return not (self.error or self.faults)
 
 
@@ -69,14 +69,14 @@ async def import_page(request: Request, view: View) -> Response:
         return await _show(request, view, None)
     outcome, is_confirmed = ImportResult(""), False
     try:
-        name, content, updates, is_confirmed = await _sent(request, view)
+        name, content, updates, is_confirmed = await _read_submission(request, view)
         outcome = ImportResult(display_name(name), updates)
         await _import(request, view, outcome, content, store=is_confirmed)
         purpose = _purpose(request, view, updates=updates)
         outcome.sealed = seal(request.app.state.settings, purpose, f"{outcome.name}\n{content}")
     except FieldErrors as refusal:
         outcome.error = str(refusal)
-    if not (is_confirmed and outcome.is_good):
+    if not (is_confirmed and outcome.is_valid):
         return await _show(request, view, outcome)
     if outcome.plan:
         flash(request, _summary(outcome.plan))
@@ -87,8 +87,8 @@ def _summary(plan: ImportPlan) -> str:
     new, changed = len(plan.new), len(plan.changed)
     if not plan.updates:
         return f"Imported {_amount(plan.view, new)}."
-    same = len(plan.rows) - new - changed
-    return f"Imported {_amount(plan.view, new)}, changed {changed:,}; {same:,} unchanged."
+    unchanged = len(plan.rows) - new - changed
+    return f"Imported {_amount(plan.view, new)}, changed {changed:,}; {unchanged:,} unchanged."
 
 
 def _amount(view: View, count: int) -> str:
@@ -108,7 +108,7 @@ async def _show(request: Request, view: View, outcome: ImportResult | None) -> R
         "list": list_url(request, view),
         "first": outcome.lines[:MAX_PREVIEW_ROWS] if outcome else (),
     }
-    status = 200 if outcome is None or outcome.is_good else 400
+    status = 200 if outcome is None or outcome.is_valid else 400
     page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context, status)
     return page
 
@@ -117,8 +117,8 @@ def _may_update(request: Request, view: View) -> bool:
     return view.can_edit and view.is_accessible(request) and view.has_permission(request, Action.EDIT)
 
 
-async def _sent(request: Request, view: View) -> tuple[str, str, bool, bool]:
-    """Return name and text of the file, whether it may change stored rows, and whether the import is confirmed."""
+async def _read_submission(request: Request, view: View) -> tuple[str, str, bool, bool]:
+    """Return name and text of the file, whether it may change stored rows, and whether the user has confirmed."""
     max_bytes = view.max_import_file_size
     async with request.form(max_files=1, max_fields=10, max_part_size=2 * max_bytes) as form:
         if (updates := bool(form.get("update"))) and not _may_update(request, view):
@@ -168,7 +168,7 @@ async def _import(request: Request, view: View, outcome: ImportResult, content: 
 
 
 async def _store(request: Request, view: View, outcome: ImportResult, plan: ImportPlan, *, store: bool) -> None:
-    """Store in one transaction. It is rolled back for a preview, or if the database refuses a row."""
+    """Store all rows in one transaction. Roll back for a preview, or if the database refuses a row."""
     written: list[Any] = []
     async with view.site.database.writer() as session:
         with suppress(TooManyFaultsError):

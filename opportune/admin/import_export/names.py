@@ -1,4 +1,4 @@
-"""Related rows in files by their natural key: `author` holds a name, and `tags` a list of names.
+"""Related rows in files are named by their natural key: `author` holds a name, and `tags` a list of names.
 
 In CSV, `|` separates the names of a list. A backslash precedes a `|` or a backslash in a name.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Select, inspect
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_see
+from opportune.admin.authorization import may_see_titles
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
@@ -25,8 +25,8 @@ from opportune.errors import FieldErrors
 
 SEPARATOR = "|"
 UNCHANGED = "(unchanged)"
-"""A text that satisfies the validator of a required field."""
-PART_OF_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
+"""A text for required fields, whose validator only checks that a text was sent."""
+NAME_IN_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
 
 
 def join_names(names: Iterable[str]) -> str:
@@ -36,7 +36,7 @@ def join_names(names: Iterable[str]) -> str:
 
 def split_names(cell: str) -> list[str]:
     """Split a cell of CSV into names."""
-    parts = [part[0] for part in PART_OF_LIST.finditer(cell)]
+    parts = [part[0] for part in NAME_IN_LIST.finditer(cell)]
     return [re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL).strip() for part in parts if part.strip()]
 
 
@@ -45,11 +45,12 @@ class NamedColumn:
     """A column of a file with the natural keys of related rows."""
 
     name: str
-    """The name of the relationship, which the file uses."""
+    """The name of the relationship, which is the column's name in the file."""
     column: str
-    """The name in the view: `author_id` of `author`."""
+    """The name in the view, such as `author_id` for `author`."""
     lookup: ForeignKeyLookup
     key: str
+    """The column of the related model that holds the names."""
     is_many: bool
 
     def names_in(self, value: Any) -> list[str]:
@@ -68,7 +69,7 @@ class NamedColumn:
         return list(dict.fromkeys(name for item in values if (name := str(item).strip())))
 
     def names_of(self, row: Any) -> list[str]:
-        """Return the names of the related rows, which are loaded."""
+        """Return the names of the related rows. The relationship must be loaded."""
         related = getattr(row, self.name)
         rows = related if self.is_many else [related] if related is not None else []
         return sorted(str(getattr(row, self.key)) for row in rows)
@@ -87,31 +88,31 @@ def named_columns(view: View) -> dict[str, NamedColumn]:
 
 @dataclass
 class NewRows:
-    """Rows of one model that a file names and that do not exist yet. Each has a placeholder for its `id`."""
+    """Rows of one model that a file names and that do not exist yet. Each has a placeholder until it has an id."""
 
     view: View
     key: str
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The values to store by name."""
+    """The values to store, by name of the row."""
     placeholders: dict[str, int] = field(default_factory=dict)
     created: dict[str, Any] = field(default_factory=dict)
     """The created rows by name."""
 
 
 class NameResolver:
-    """Finds the rows that a file names, in a few queries for the whole file."""
+    """Finds the ids of the rows that a file names, with a few queries for the whole file."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.new: dict[type[Any], NewRows] = {}
         self._ids: dict[str, dict[str, list[int]]] = {}
         self._faults: dict[tuple[type[Any], str], str] = {}
-        self._next = MAX_ID
+        self._next_placeholder = MAX_ID
 
     async def read(self, column: NamedColumn, names: Sequence[str]) -> None:
-        """Load the rows with these names in a column."""
+        """Load the rows with these names, and plan new rows for names that do not exist."""
         ids = self._ids.setdefault(column.name, {})
-        if not await may_see(self.request, column.lookup.view):
+        if not await may_see_titles(self.request, column.lookup.view):
             self._faults |= {(column.lookup.model, name): LISTING_REQUIRED for name in names}
             return
         for batch in in_batches(names):
@@ -120,7 +121,7 @@ class NameResolver:
                 ids.setdefault(str(getattr(row, column.key)), []).append(row.id)
         missing = [name for name in names if name not in ids]
         if missing:
-            await self._plan(column, missing)
+            await self._plan_new(column, missing)
 
     def ids(self, column: NamedColumn, names: Sequence[str]) -> list[int]:
         """Return the ids or placeholders of these rows. Raises ValueError with a message for the user."""
@@ -131,14 +132,12 @@ class NameResolver:
         if fault := self._faults.get((model, name)):
             raise ValueError(fault)
         if len(ids) > 1:
-            raise ValueError(
-                f"{len(ids)} rows are named “{name}”. Use the column {column.column} with the number of one."
-            )
+            raise ValueError(f"{len(ids)} rows are named “{name}”. Use the column {column.column} with an id instead.")
         return ids[0] if ids else self.new[model].placeholders[name]
 
-    async def _plan(self, column: NamedColumn, names: Sequence[str]) -> None:
+    async def _plan_new(self, column: NamedColumn, names: Sequence[str]) -> None:
         model, view = column.lookup.model, column.lookup.view
-        reason = await self._reason_against(view, column.key)
+        reason = await self._creation_problem(view, column.key)
         if reason or view is None:
             self._faults |= {(model, name): f"“{name}” does not exist, and {reason}." for name in names}
             return
@@ -155,22 +154,23 @@ class NameResolver:
                 errors = " ".join(str(error) for field in form for error in field.errors)
                 self._faults[model, name] = f"“{name}” does not exist and cannot be created: {errors}"
             else:
-                new.placeholders[name] = self._next
-                self._next -= 1
+                new.placeholders[name] = self._next_placeholder
+                self._next_placeholder -= 1
 
-    async def _reason_against(self, view: View | None, key: str) -> str:
-        """Return the reason why a name is not enough for a new row, or an empty text."""
+    async def _creation_problem(self, view: View | None, key: str) -> str:
+        """Return why a row cannot be created from its name, or an empty text."""
         if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
             return "you may not add one"
         form = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))()
         if key not in form:
             return "a name is not enough to create one"
-        required = [each.label.text for each in form if each.flags.required and not each.data and each.name != key]
+        unset = [field for field in form if field.flags.required and not field.data and field.name != key]
+        required = [field.label.text for field in unset]
         return f"a new {view.name} needs more than a name: {', '.join(required)}" if required else ""
 
 
 def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
-    """Let the fields that a file does not have keep their stored or default values. Checkboxes would be cleared."""
+    """Restore stored or default values of fields that the file does not have. A form would clear checkboxes."""
     for form_field in form:
         if form_field.name not in sent:
             form_field.process_data(form_field.object_data)

@@ -26,9 +26,9 @@ from opportune.errors import FieldErrors
 from opportune.web.rendering.flash import flash
 
 MAX_ROWS_PER_ACTION = 5_000
-"""They are changed in one transaction, for which all other writers wait on SQLite."""
+"""Limits the time of the transaction, because all other writers wait for it on SQLite."""
 MAX_NAMED_ROWS = 50
-"""Rows that the page and the log name one by one."""
+"""Maximum rows that the confirmation page and the log name one by one."""
 
 TEMPLATE = "admin/confirm.html"
 
@@ -50,8 +50,8 @@ async def read_selection(request: Request, view: View) -> Selection:
     sent = await read_form_texts(request)
     if sent.get("all"):
         if not await may_list(request, view):
-            raise HTTPException(403)  # the results of a search reveal values of rows
-        pks = await _all_results(request, view)
+            raise HTTPException(403)  # the number of results of a search reveals values of rows
+        pks = await _all_listed_keys(request, view)
     else:
         listed = f"{request.query_params.get('pks', '')},{sent.get('pks', '')}".split(",")
         pks = list(dict.fromkeys(pk for pk in [*listed, *map(str, sent.getlist("pk"))] if pk))
@@ -64,7 +64,7 @@ async def read_selection(request: Request, view: View) -> Selection:
     return Selection(pks, is_confirmed=bool(sent.get("confirmed")))
 
 
-async def _all_results(request: Request, view: View) -> list[str]:
+async def _all_listed_keys(request: Request, view: View) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
     rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
@@ -72,10 +72,10 @@ async def _all_results(request: Request, view: View) -> list[str]:
 
 
 def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
-    """Return the condition that a row is selected.
+    """Return the condition for rows with these primary keys.
 
     Raises:
-        HTTPException: No row can have one of the keys.
+        HTTPException: One of the keys is not valid.
     """
     try:
         values = [_key(view, pk) for pk in pks]
@@ -102,10 +102,10 @@ async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> lis
 
 
 def selection_query(request: Request, *pks: object) -> str:
-    """Return the query of this request with selected rows. The action then leads back to the same list.
+    """Return the query string of this request with selected rows. An action then redirects to the same list.
 
     Args:
-        request: The request of the list.
+        request: The request for the list.
         pks: Primary keys of the rows.
     """
     params = [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
@@ -125,15 +125,15 @@ def redirect_with_error(request: Request, view: View, message: str) -> Response:
     return RedirectResponse(list_url(request, view), 303)
 
 
-def with_confirmation(act: Any, view: View) -> ActionEndpoint:
-    """Wrap an action of a view (`@action`), which reads the selected rows from `pks` in the query.
+def with_confirmation(action: Any, view: View) -> ActionEndpoint:
+    """Wrap a view's method with `@action`, so that it asks for confirmation and is logged.
 
-    It asks for confirmation if the action has a question or several rows are selected. The rows are added to the log
-    unless the action has written its own entries, as `apply_to_selected` does.
+    It asks if the action has a question or several rows are selected. It logs the rows, unless the action has written
+    its own entries, as `apply_to_selected` does. The action reads the selected rows from `pks` in the query.
     """
-    slug, label = slug_and_label(act)
+    slug, label = slug_and_label(action)
 
-    @wraps(act)
+    @wraps(action)
     async def confirm_or_run(request: Request) -> Response:
         if not (view.is_accessible(request) and view.has_permission(request, custom_action(slug))):
             raise HTTPException(403)
@@ -143,7 +143,7 @@ def with_confirmation(act: Any, view: View) -> ActionEndpoint:
             if not selection.is_confirmed and (question or len(selection.pks) > 1):
                 rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
                 return await confirmation_page(request, view, selection, rows, title=label, question=question)
-            response: Response = await act(_with(request, selection.pks))
+            response: Response = await action(_with_selection(request, selection.pks))
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
@@ -169,8 +169,8 @@ async def confirmation_page(
     return page
 
 
-def _with(request: Request, pks: Sequence[str]) -> Request:
-    """Return the request with the selected rows in the query, where an action of SQLAdmin expects them."""
+def _with_selection(request: Request, pks: Sequence[str]) -> Request:
+    """Return the request with the selected rows in its query string, where actions of SQLAdmin expect them."""
     return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
 
 

@@ -15,8 +15,8 @@ from opportune.admin.protocols import View
 @dataclass(frozen=True)
 class ActiveFilter:
     text: str
-    without: str
-    """The address of the list without it."""
+    clear_url: str
+    """Address of the list without this filter."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,15 @@ class FilterControl:
 
 async def list_context(request: Request, view: View) -> dict[str, Any]:
     controls = [await _control(request, view, filter_) for filter_ in view.get_filters()]
-    words = request.query_params.get("search", "").strip()
-    active = [ActiveFilter(f"“{words}”", _without(request, {"search"}))] if words else []
+    search = request.query_params.get("search", "").strip()
+    active = [ActiveFilter(f"“{search}”", _url_without(request, {"search"}))] if search else []
     return {
         "filters": controls,
-        "active_filters": [*active, *(each for control in controls for each in _active_filters(request, control))],
-        "clear": _without(request, request.query_params.keys() - ORDER_PARAMETERS),
+        "active_filters": [
+            *active,
+            *(filter_ for control in controls for filter_ in _active_filters(request, control)),
+        ],
+        "clear": _url_without(request, request.query_params.keys() - ORDER_PARAMETERS),
         "is_narrowed": any(request.query_params.get(name) for name in narrowing_parameters(view)),
     }
 
@@ -49,15 +52,15 @@ async def _control(request: Request, view: View, filter_: Any) -> FilterControl:
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
     name, title, labels = control.filter.parameter_name, control.filter.title, dict(control.options)
     for text in dict.fromkeys(filter(None, control.selected)):
-        yield ActiveFilter(f"{title}: {labels.get(text, text)}", _without(request, {name}, text))
-    operation, text = (request.query_params.get(each, "").strip() for each in (f"{name}_op", name))
+        yield ActiveFilter(f"{title}: {labels.get(text, text)}", _url_without(request, {name}, text))
+    operation, text = (request.query_params.get(key, "").strip() for key in (f"{name}_op", name))
     if has_operator(control.filter) and operation in labels and (text or operation in VALUELESS_OPERATIONS):
-        words = labels[operation] if operation in VALUELESS_OPERATIONS else f"{labels[operation]} {text}"
-        yield ActiveFilter(f"{title} {words}", _without(request, {name, f"{name}_op"}))
+        label = labels[operation] if operation in VALUELESS_OPERATIONS else f"{labels[operation]} {text}"
+        yield ActiveFilter(f"{title} {label}", _url_without(request, {name, f"{name}_op"}))
 
 
-def _without(request: Request, names: Collection[str], value: str = "") -> str:
-    """Return the address of the list's first page without these parameters, or only without one value of them."""
+def _url_without(request: Request, names: Collection[str], value: str = "") -> str:
+    """Return the address of the first page without these parameters. With `value`, remove only that value."""
     params = [
         (name, text)
         for name, text in request.query_params.multi_items()

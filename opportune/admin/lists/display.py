@@ -1,4 +1,4 @@
-"""Values of a row in lists and details: links to related rows, labels of choices, files."""
+"""Displays the values of a row in lists and details: links to related rows, labels of choices, files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from sqladmin.helpers import get_object_identifier
 from sqlalchemy import inspect
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_see
+from opportune.admin.authorization import may_see_titles
 from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
@@ -33,10 +33,10 @@ class DisplayMixin(AdapterView):
     """Groups of columns with a title, in forms and details. Columns without a group come last."""
 
     list_parameters: ClassVar[Sequence[str]] = ()
-    """Query parameters that your `list_query` reads. A list refuses unknown parameters."""
+    """Additional query parameters that your `list_query` reads. Lists refuse unknown parameters."""
 
     files: Mapping[str, FileColumn]
-    """`file_columns`, and the fields of the model with a file type."""
+    """`file_columns`, and fields of the model whose type is a file."""
     references: dict[str, ForeignKeyLookup]
     many_to_many: dict[str, ManyToManyLookup]
     lookups: dict[str, ForeignKeyLookup]
@@ -48,9 +48,9 @@ class DisplayMixin(AdapterView):
         return self.has_permission(request, Action.LIST)
 
     def default_labels(self) -> dict[str, str]:
-        """Return labels of columns, relationships, and the paths and properties of lists, details and search."""
-        named = (*self.list_names, *self.details_names, *self.search_names)
-        names = (*(attribute.key for attribute in self.mapper.attrs), *named)
+        """Return the labels of columns and relationships, and of other names in lists, details and search."""
+        displayed = (*self.list_names, *self.details_names, *self.search_names)
+        names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
         return {name: label_of(name) for name in names} | titles_of(self.model)
 
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
@@ -83,11 +83,11 @@ class DisplayMixin(AdapterView):
 
     async def _formatted(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
         if "." in prop:
-            texts = (truncate(self._related(value, request, formats)) for value in values_at(obj, prop))
+            texts = (truncate(self._link_or_value(value, request, formats)) for value in values_at(obj, prop))
             return None, Markup(", ").join(texts) or EMPTY_CELL
-        if prop in self.many_to_many:  # which may not be loaded
+        if prop in self.many_to_many:
             rows = await self.linked_rows(obj, prop)
-            return None, Markup(", ").join(self._related(row, request, formats) for row in rows) or EMPTY_CELL
+            return None, Markup(", ").join(self._link_or_value(row, request, formats) for row in rows) or EMPTY_CELL
         value = await self.get_prop_value(obj, prop)
         if prop in self.files:
             return value, await render_file(request.app.state.storage, self.files[prop], value)
@@ -99,24 +99,24 @@ class DisplayMixin(AdapterView):
         info = getattr(self.model, "model_fields", {}).get(prop)
         return value, format_value(display(info, value) if info else value, formats)
 
-    def _related(self, value: Any, request: Request, formats: Any) -> Any:
-        """Return a link to a related row, or the text of another value."""
+    def _link_or_value(self, value: Any, request: Request, formats: Any) -> Any:
+        """Return a link if the value is a related row, else the formatted value."""
         if inspect(value, raiseerr=False) is None:
             return format_value(value, formats)
         return link_to(self.site.view_for_model(type(value)), value.id, title_of(value), request)
 
     async def linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
-        """Return the related rows of a many-to-many relationship, which may be loaded."""
+        """Return the related rows of a many-to-many relationship. Load them if necessary."""
         if prop in inspect(obj).unloaded:
-            return await self.many_to_many[prop].linked(obj)
+            return await self.many_to_many[prop].linked_rows(obj)
         return sorted(getattr(obj, prop), key=title_of)
 
     async def title_for(self, request: Request, row: Any) -> str:
         """Return the title of a row, or only its number if the user may not see it."""
-        return title_of(row) if await may_see(request, self) else f"{self.name} {get_object_identifier(row)}"
+        return title_of(row) if await may_see_titles(request, self) else f"{self.name} {get_object_identifier(row)}"
 
     def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
-        """Return labels and addresses of more buttons on the pages of a row."""
+        """Return labels and addresses of additional buttons on the pages of a row."""
         return ()
 
     def actions_for(self, request: Request, row: Any) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Filters of a list: their controls, their parameters in the address, and the operators of `crud` that they use.
+"""Filters of a list: their controls, query parameters and conditions, which use the operators of `crud`.
 
-Filters of SQLAdmin can be used instead. A value that no row can have is ignored or matches no row.
+Views can also use filters of SQLAdmin. Invalid values in the address are ignored or match no row.
 """
 
 from abc import ABC, abstractmethod
@@ -63,11 +63,11 @@ YES_NO = {"true": (True, "Yes"), "false": (False, "No")}
 
 
 class ListFilter(ABC):
-    """A filter on a column or relationship, also of related rows."""
+    """A filter by a column or relationship of the model or of related rows."""
 
     has_operator = False
     takes_many = False
-    """Whether it uses all values of its parameter."""
+    """Whether the parameter can have several values."""
 
     def __init__(self, path: Path, parameter_name: str, title: str) -> None:
         self.path = path
@@ -78,11 +78,11 @@ class ListFilter(ABC):
 
     @abstractmethod
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
-        """Return the condition on the row at the end of the path. None if the query does not use the filter."""
+        """Return the condition on the row at the end of the path, or None if the query has no value."""
 
 
 class ValuesFilter(ListFilter):
-    """A filter by one or several values. None is the value of an empty column."""
+    """A filter by one or several values. The value None matches empty columns."""
 
     takes_many = True
 
@@ -102,7 +102,7 @@ class ValuesFilter(ListFilter):
 
     @abstractmethod
     def parse(self, texts: Sequence[str]) -> list[Any]:
-        """Return the values of the texts in the address. Raises ValueError for a value that no row can have."""
+        """Parse the texts in the address. Raises ValueError for a value that no row can have."""
 
 
 class ChoiceFilter(ValuesFilter):
@@ -121,7 +121,7 @@ class ChoiceFilter(ValuesFilter):
 
 
 class LookupFilter(ValuesFilter):
-    """A filter by related rows, which the user finds by typing."""
+    """A filter by related rows, which the user searches by typing."""
 
     def __init__(self, *args: Any, lookup: ForeignKeyLookup) -> None:
         super().__init__(*args)
@@ -131,15 +131,15 @@ class LookupFilter(ValuesFilter):
         return await may_list(request, self.lookup.view)
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        """Return the selected rows, by number if the user may not see them."""
+        """Return ids and titles of the selected rows. Rows that the user may not see have their id as title."""
         texts = request.query_params.getlist(self.parameter_name)[:MAX_FILTER_VALUES]
         try:
             ids = [row_id for row_id in self.parse([text for text in texts if text]) if row_id is not None]
         except ValueError:
             return []
         names = {str(row_id): str(row_id) for row_id in ids}
-        seen = [self.lookup.format(row) for row in await self.lookup.seen(request, ids)]
-        names |= {row["id"]: row["text"] for row in seen}
+        visible = [self.lookup.format(row) for row in await self.lookup.visible_rows(request, ids)]
+        names |= {row["id"]: row["text"] for row in visible}
         return [*names.items(), *([(NULL_CHOICE, "Empty")] if NULL_CHOICE in texts else [])]
 
     def parse(self, texts: Sequence[str]) -> list[Any]:
@@ -186,7 +186,7 @@ class ComparisonFilter(ListFilter):
 
 
 def _days(operation: str, text: str) -> tuple[date, date]:
-    """Return the first and the last day of a range, or twice the day that was typed. Raises ValueError."""
+    """Return the first and last day of a range. Both are the typed day for other operations. Raises ValueError."""
     today = local(utc_now()).date()
     if operation == "today":
         return today, today
@@ -208,7 +208,7 @@ def _number(type_: type[Any], text: str) -> Any:
 
 
 def filter_for(view: View, option: Any) -> Any:
-    """Return the filter for a column. Filters of SQLAdmin that would load all rows or fail are replaced."""
+    """Return the filter for an option. Two filters of SQLAdmin are replaced, because they load all rows or fail."""
     if isinstance(option, OperationColumnFilter):
         option = option.column
     if isinstance(option, ForeignKeyFilter):
@@ -247,19 +247,19 @@ def _column_filter(view: View, path: Path, parameter: str, title: str) -> ListFi
 
 
 def has_operator(filter_: Any) -> bool:
-    """Return whether a filter, which may be one of SQLAdmin, also reads the parameter `…_op`."""
+    """Return whether a filter, possibly one of SQLAdmin, also reads the parameter `…_op`."""
     return bool(getattr(filter_, "has_operator", False))
 
 
 async def apply_filter(statement: Select[Any], filter_: Any, query: QueryParams, model: Any) -> Select[Any]:
-    """Return the statement with the condition of a filter, which may be one of SQLAdmin."""
+    """Return the statement with the condition of a filter, possibly one of SQLAdmin."""
     if isinstance(filter_, ListFilter):
         condition = filter_.condition(query)
         return statement if condition is None else statement.where(filter_.path.holds(condition))
-    name, change = filter_.parameter_name, filter_.get_filtered_query
-    changed: Select[Any] = statement
+    name, add_condition = filter_.parameter_name, filter_.get_filtered_query
+    filtered: Select[Any] = statement
     if has_operator(filter_):
-        changed = await change(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
+        filtered = await add_condition(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
     elif value := query.get(name):
-        changed = await change(statement, value, model)
-    return changed
+        filtered = await add_condition(statement, value, model)
+    return filtered

@@ -1,4 +1,4 @@
-"""Formats of values in lists and details, which differ from those of `crud` for a few types."""
+"""Formats of values in lists and details. They override those of `crud` for a few types."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -22,15 +22,15 @@ FORMATTERS: dict[type[Any], Any] = {
     type(None): lambda _: EMPTY_CELL,
     bool: lambda value: YES if value else NO,
     datetime: format_time,
-    str: lambda value: value,  # shortened by `truncate`
-    float: str,  # with all digits
+    str: lambda value: value,  # lists call `truncate`
+    float: str,  # the admin shows all digits
     Decimal: str,
     Model: title_of,
 }
 
 
 def truncate(value: Any) -> Any:
-    """Shorten a long text for a table cell. HTML (`Markup`) stays whole."""
+    """Shorten a long text for a table cell. HTML (`Markup`) is not shortened."""
     if isinstance(value, str) and not isinstance(value, Markup) and len(value) > MAX_CELL_LENGTH:
         return value[: MAX_CELL_LENGTH - 1].rstrip() + "…"
     return value

@@ -1,4 +1,4 @@
-"""Query parameters of a list. An unknown one is an error: ignoring a misspelt filter would show too many rows."""
+"""Query parameters of a list. Unknown parameters are errors, because without a misspelt filter more rows match."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
 
 
 def narrowing_parameters(view: Pages) -> set[str]:
-    """Return the parameters that leave out rows: the search, the filters and those that the view reads itself."""
+    """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
     return {"search", *view.list_parameters, *(name for filter_ in view.get_filters() for name in _names(filter_))}
 
 
@@ -32,7 +32,7 @@ def refuse_unknown_parameters(request: Request, view: Pages) -> None:
     """Refuse parameters that the list does not have. Tracking parameters are ignored.
 
     Raises:
-        RequestValidationError: It names each unknown parameter.
+        RequestValidationError: A parameter is unknown. The error lists all of them.
     """
     allowed = allowed_parameters(view)
     unknown = [name for name in request.query_params if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]

@@ -1,4 +1,4 @@
-"""Related rows on the page of a row: the newest of each model that refers to it."""
+"""Related rows on the page of a row: the newest rows of each model that refers to it."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ from opportune.pagination import count_rows
 MAX_ROWS = 10
 MAX_COLUMNS = 4
 MAX_COUNTED_ROWS = 1_000
-"""Rows that are counted. The page says "more than 1,000" for more, because counting would take long."""
+"""Maximum count. The page says "more than 1,000" instead of counting all rows of a large table."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class RelatedRows:
     columns: Sequence[str]
     rows: Sequence[Any]
     count: int
-    """At most one more than `MAX_COUNTED_ROWS`."""
-    all: str
-    """The address of the list of all of them, or an empty text."""
-    add: str
-    """The address of the form of a new one, or an empty text."""
+    """Number of rows, at most `MAX_COUNTED_ROWS` + 1."""
+    list_url: str
+    """Address of the list with all related rows, or an empty text."""
+    add_url: str
+    """Address of the form for a new related row, or an empty text."""
 
     @property
     def amount(self) -> str:
@@ -40,18 +40,18 @@ class RelatedRows:
 
 
 async def related_rows(
-    request: Request, parent: View, row: Any, edited: Sequence[tuple[View, str]] = ()
+    request: Request, parent: View, row: Any, inlines: Sequence[tuple[View, str]] = ()
 ) -> AsyncIterator[RelatedRows]:
-    """Yield the related rows of each model that the user may list, except those that are edited with the row."""
-    related = [pair for pair in referring_views(parent) if pair not in edited]
+    """Yield the related rows of each model that the user may list, except models that the form edits inline."""
+    related = [pair for pair in referring_views(parent) if pair not in inlines]
     columns_by_view = Counter(view.identity for view, _ in related)
     for view, column in related:
         if await may_list(request, view):
-            yield await _children(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
+            yield await _related_rows(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
 
 
 def referring_views(parent: View) -> list[tuple[View, str]]:
-    """Return the views of models that refer to this one, each with the column."""
+    """Return the views of models that refer to this one, each with its foreign key column."""
     views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [
         (view, name)
@@ -61,9 +61,11 @@ def referring_views(parent: View) -> list[tuple[View, str]]:
     ]
 
 
-async def _children(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
-    of_row = view.list_query(request).where(getattr(view.model, column) == row.id)
-    rows = await view.fetch_rows(of_row.options(*view.loading(())).order_by(view.pk_columns[0].desc()).limit(MAX_ROWS))
+async def _related_rows(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
+    children = view.list_query(request).where(getattr(view.model, column) == row.id)
+    rows = await view.fetch_rows(
+        children.options(*view.loading(())).order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
+    )
     columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     for name in view.references.keys() & set(columns):
         await view.name_references(request, name, rows)
@@ -72,27 +74,27 @@ async def _children(request: Request, view: View, column: str, row: Any, *, has_
         title=f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural,
         columns=columns,
         rows=rows,
-        count=len(rows) if len(rows) < MAX_ROWS else await _count(view, of_row),
-        all=_list_address(request, view, column, row),
-        add=await _form_address(request, view, column, row),
+        count=len(rows) if len(rows) < MAX_ROWS else await _count(view, children),
+        list_url=_list_address(request, view, column, row),
+        add_url=await _form_address(request, view, column, row),
     )
 
 
-async def _count(view: View, of_row: Any) -> int:
-    (count,) = await view.fetch_rows(count_rows(of_row.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
+async def _count(view: View, children: Any) -> int:
+    (count,) = await view.fetch_rows(count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
     return int(count)
 
 
 def _list_address(request: Request, view: View, column: str, row: Any) -> str:
     if not any(filter_.parameter_name == column for filter_ in view.get_filters()):
         return ""
-    return _with(request.url_for("admin:list", identity=view.identity), column, row)
+    return _with_reference(request.url_for("admin:list", identity=view.identity), column, row)
 
 
 async def _form_address(request: Request, view: View, column: str, row: Any) -> str:
     may = view.can_create and column in view.form_names and await view.check_can_create(request)
-    return _with(request.url_for("admin:create", identity=view.identity), column, row) if may else ""
+    return _with_reference(request.url_for("admin:create", identity=view.identity), column, row) if may else ""
 
 
-def _with(address: URL, column: str, row: Any) -> str:
+def _with_reference(address: URL, column: str, row: Any) -> str:
     return str(URL(str(address)).include_query_params(**{column: row.id}))

@@ -1,4 +1,4 @@
-"""Queries of a view: one row by its key, and a page of rows for the parameters of the address."""
+"""Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
 from typing import Any
 
@@ -31,13 +31,13 @@ class RowQueriesMixin(PersistenceMixin):
             raise HTTPException(404) from None
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._row_of_address(request).options(*self.loading(self.details_names))
+        return self._row_in_address(request).options(*self.loading(self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._row_of_address(request).where(*self.writable(request))
+        return self._row_in_address(request).where(*self.writable(request))
 
-    def _row_of_address(self, request: Request) -> Select[Any]:
-        """Select the row that the address names. Rows that `list_query` leaves out have no pages."""
+    def _row_in_address(self, request: Request) -> Select[Any]:
+        """Select the row whose key is in the address, if `list_query` contains it."""
         has_key: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
         return self.list_query(request).where(has_key)
 
@@ -56,9 +56,9 @@ class RowQueriesMixin(PersistenceMixin):
         if not sort:
             default = [(self.name_of(name), is_descending) for name, is_descending in self.default_sort()]
             orders = [order for order in default if not self.hides(order[0])] or self._newest_first()
-        names, last = {name for name, _ in orders}, orders[-1][1]
+        names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
         values = [(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in orders]
-        values += [(key, last) for key in self.pk_columns if key.key not in names]
+        values += [(key, last_is_descending) for key in self.pk_columns if key.key not in names]
         return stmt.order_by(*(value.desc() if is_descending else value.asc() for value, is_descending in values))
 
     def default_sort(self) -> list[tuple[str, bool]]:

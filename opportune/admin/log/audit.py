@@ -1,4 +1,4 @@
-"""Writes changes of the admin into the audit log, in the transaction of the change."""
+"""Writes and reads the audit log. Entries of the admin are written in the transaction of the change."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -27,7 +27,7 @@ def record(
     title: str = "",
     changes: Changes | None = None,
 ) -> None:
-    """Add an entry to this writing session. `changes` has old and new value by column, [before, after]."""
+    """Add an entry to the session. `changes` has a list [old value, new value] for each column."""
     user: User = request.state.user
     session.add(
         AuditEntry(
@@ -45,7 +45,7 @@ def record(
 
 
 def mark_recorded(request: Request) -> None:
-    """Mark the request as recorded, so that no further entry is made for it."""
+    """Prevent further entries for this request."""
     request.state.is_recorded = True
 
 
@@ -54,12 +54,12 @@ def is_recorded(request: Request) -> bool:
 
 
 def record_row(session: AsyncSession, request: Request, action: str, identity: str, row: Any, changes: Changes) -> None:
-    """Add an entry for a row that has its primary key."""
+    """Add an entry for a row, which must have its primary key."""
     record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
 
 
 def of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
-    """Return the condition for entries of these models, see `models_with_permission`."""
+    """Return the condition for entries of these models. None means all models, as in `models_with_permission`."""
     return true() if models is None else col(AuditEntry.identity).in_(models)
 
 

@@ -1,4 +1,4 @@
-"""Changes of a row for the audit log: old and new value by column, as JSON."""
+"""Computes the changes of a row for the audit log: old and new value by column, as JSON."""
 
 import json
 import math
@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 
 
 def snapshot(row: Any) -> Values:
-    """Return the loaded values without the primary key. Reading other values would query the database."""
+    """Return the loaded column values without the primary key. Reading an unloaded value would query the database."""
     state: InstanceState[Any] = inspect(row)
     keys = {column.key for column in state.mapper.primary_key}
     names = [attribute.key for attribute in state.mapper.column_attrs if attribute.key not in keys]
@@ -38,24 +38,24 @@ def diff_deleted(row: Any) -> Changes:
 
 
 def diff_values(before: Values, after: Values) -> Changes:
-    """Return [before, after] by name where they differ. Values of secrets are left out."""
+    """Return [old, new] for each value that differs. Secrets are replaced by `(not shown)`."""
     pairs = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
     return {
-        name: [_logged(name, old), _logged(name, new)]
+        name: [_loggable(name, old), _loggable(name, new)]
         for name, (old, new) in pairs.items()
         if old != new and not (old in EMPTY_VALUES and new in EMPTY_VALUES)
     }
 
 
-def _logged(name: str, value: Any) -> Any:
+def _loggable(name: str, value: Any) -> Any:
     if value in EMPTY_VALUES:
         return value
-    return HIDDEN if is_secret(name) else _plain(value)
+    return HIDDEN if is_secret(name) else _to_json(value)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return _to_json(value.value)
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, bytes):

@@ -30,7 +30,7 @@ Names = Mapping[tuple[str, Any], str]
 
 
 class ModelFilter:
-    """A filter in SQLAdmin's form. Its choices are the models whose rows the user may open."""
+    """A filter by model, with the models whose rows the user may open as choices."""
 
     parameter_name, title, has_operator = "identity", "Model", False
 
@@ -49,7 +49,7 @@ class ModelFilter:
 
 
 class LogAdmin(AdminView, model=AuditEntry):
-    """Read only, also for superusers. Staff see entries of rows that they may open."""
+    """The audit log. It cannot be changed. Staff see the entries of models whose rows they may open."""
 
     name, name_plural = "Log entry", "Audit log"
     column_list = ["at", "actor", "channel", "action", "identity", "title", "address"]
@@ -114,7 +114,7 @@ class LogAdmin(AdminView, model=AuditEntry):
 
 
 async def history_page(request: Request, view: AdminView) -> Response:
-    """Render the history of one row, which may be deleted."""
+    """Render the history of one row, which may already be deleted."""
     pk = request.path_params["pk"]
     if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
         raise HTTPException(403)
@@ -139,7 +139,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
 
 
 async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
-    """Return the newest entries first, one more than a page shows."""
+    """Return the newest entries of a row, one more than a page shows."""
     entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
     if created_at := getattr(row, "created_at", None):
         # SQLite reuses the ids of deleted rows.
@@ -169,11 +169,11 @@ def model_label(entry: AuditEntry, view: View | None) -> str:
 
 
 async def reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
-    """Return titles of the rows that changed columns refer to, as far as the user may see them."""
+    """Return the titles of rows that changed foreign keys refer to. Rows the user may not see are left out."""
     names: dict[tuple[str, Any], str] = {}
     for column, lookup in view.references.items() if view else ():
         ids = {value for entry in entries for value in entry.changes.get(column, ()) if isinstance(value, int)}
-        rows = await lookup.seen(request, [*ids]) if ids else ()
+        rows = await lookup.visible_rows(request, [*ids]) if ids else ()
         names |= {(column, row.id): lookup.format(row)["text"] for row in rows}
     return names
 
@@ -193,7 +193,7 @@ def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tupl
 
 
 def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
-    """Return changes of columns that the view shows, and the fact of changed secrets. Without a view, return all."""
+    """Return the changes of columns that the view shows, and changes of secrets without values. Without a view, all."""
     if view is None:
         return entry.changes
     visible = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}

@@ -1,6 +1,6 @@
 """Hooks that write changes made by pages, the API, jobs and tools into the audit log.
 
-The admin records its own changes, with the name of the action and the rows that belong to a form.
+The admin writes its own entries, which include the name of the action and the related rows of a form.
 """
 
 from collections.abc import Mapping
@@ -27,24 +27,24 @@ ADMIN = "admin"
 def keeps_history(model: type[Any]) -> bool:
     """Return whether changes of a model's rows are recorded. Models of projects can opt out: `keeps_history = False`.
 
-    Users are left out, because account events record their changes.
+    Changes of users are recorded as account events.
     """
-    is_of_project = issubclass(model, ModelBase) and not model.__module__.startswith("opportune.")
-    return is_of_project and model.keeps_history and not issubclass(model, UserBase)
+    is_project_model = issubclass(model, ModelBase) and not model.__module__.startswith("opportune.")
+    return is_project_model and model.keeps_history and not issubclass(model, UserBase)
 
 
 @add_after_create(ModelBase, AuditEntry, where=keeps_history)
 def record_created(row: SQLModel) -> Mapping[str, Any] | None:
-    return _entry("create", row, {})
+    return _entry_values("create", row, {})
 
 
 @after_change(ModelBase, where=keeps_history)
 async def record_changed(session: AsyncSession, row: SQLModel) -> None:
     changed = changes(row)
-    before = {name: _titles(change.before) for name, change in changed.items()}
-    after = {name: _titles(change.after) for name, change in changed.items()}
-    if recorded := diff_values(before, after):
-        _record(session, "edit", row, recorded)
+    before = {name: _titles_or_value(change.before) for name, change in changed.items()}
+    after = {name: _titles_or_value(change.after) for name, change in changed.items()}
+    if differences := diff_values(before, after):
+        _record(session, "edit", row, differences)
 
 
 @after_delete(ModelBase, where=keeps_history)
@@ -55,19 +55,19 @@ async def record_deleted(session: AsyncSession, row: SQLModel) -> None:
 RECORDING = (record_created, record_changed, record_deleted)
 
 
-def _titles(value: Any) -> Any:
-    """Return the titles of linked rows, or another value unchanged."""
+def _titles_or_value(value: Any) -> Any:
+    """Return the titles if the value is a list of linked rows, else the value."""
     is_rows = isinstance(value, list) and any(isinstance(item, SQLModel) for item in value)
     return [title_of(row) for row in value] if is_rows else value
 
 
 def _record(session: AsyncSession, action: str, row: SQLModel, changed: Changes) -> None:
-    if entry := _entry(action, row, changed):
+    if entry := _entry_values(action, row, changed):
         session.add(AuditEntry(**entry))
 
 
-def _entry(action: str, row: SQLModel, changed: Changes) -> Mapping[str, Any] | None:
-    """Return the values of an entry. None for changes that are not recorded here."""
+def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, Any] | None:
+    """Return the values of an entry, or None for changes by the admin or without a known origin."""
     origin = current_origin.get()
     if origin is None or origin.channel == ADMIN:
         return None

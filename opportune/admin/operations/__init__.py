@@ -1,1 +1,1 @@
-"""Operations without a shell: migrations, backups, jobs, sessions, settings and diagnostics."""
+"""The Operations pages, which replace shell commands: migrations, backups, jobs, sessions, settings and diagnostics."""

@@ -1,4 +1,4 @@
-"""Admin page of the response cache: its figures, and forms to clear it."""
+"""Admin page of the response cache: its hit counts and size, and forms to clear it."""
 
 from typing import cast
 

@@ -21,7 +21,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.runtime.counts import counted
 from opportune.web.rendering.flash import flash
 
-Act = Callable[[AsyncSession, int], Awaitable[None]]
+JobAction = Callable[[AsyncSession, int], Awaitable[None]]
 
 COLOURS = {
     JobState.WAITING: "cyan",
@@ -34,7 +34,7 @@ COLOURS = {
 ALLOWED_STATES = {"retry": management.CAN_BE_RETRIED, "cancel": management.CAN_BE_CANCELLED}
 
 MAX_SHOWN_REFUSALS = 5
-"""Maximum number of refusals in messages, which share one cookie."""
+"""Maximum number of refusals to show. All flash messages share one cookie, whose size is limited."""
 
 
 def _state(job: Any, _name: str) -> Markup:
@@ -43,7 +43,7 @@ def _state(job: Any, _name: str) -> Markup:
 
 
 class JobAdmin(SuperuserOnly, AdminView, model=Job):
-    """For superusers: arguments of jobs contain e-mails, and these contain sign-in links."""
+    """Jobs, for superusers only. Arguments of jobs contain e-mails, which can contain sign-in links."""
 
     name, name_plural = "Job", "Jobs"
     column_list = ("id", "state", "name", "due_at", "attempt", "remark")
@@ -75,7 +75,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     icon, category = "ti ti-stack-2", "Operations"
 
     def actions_for(self, request: Request, row: Job) -> dict[str, str]:
-        """Return the actions that the state of this job allows."""
+        """Return the actions that are possible in the state of this job."""
         actions = super().actions_for(request, row)
         return {slug: label for slug, label in actions.items() if row.state in ALLOWED_STATES[slug]}
 
@@ -87,7 +87,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     async def cancel(self, request: Request) -> Response:
         return await self._apply(request, "cancel", _jobs(request).cancel, "cancelled")
 
-    async def _apply(self, request: Request, slug: str, act: Act, done: str) -> Response:
+    async def _apply(self, request: Request, slug: str, change: JobAction, result: str) -> Response:
         """Run the action on each selected job, and flash the refusals."""
         pks = request.query_params["pks"].split(",")
         ids = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
@@ -95,7 +95,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         async with self.site.database.writer() as session:
             for job_id in ids:
                 try:
-                    await act(session, job_id)
+                    await change(session, job_id)
                 except OperatorError as error:
                     refusals.append(str(error))
                 else:
@@ -103,7 +103,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):
-            flash(request, f"{counted(count, 'job')} {done}.")
+            flash(request, f"{counted(count, 'job')} {result}.")
         for line in refusals[:MAX_SHOWN_REFUSALS]:
             flash(request, line, "danger")
         if more := len(refusals[MAX_SHOWN_REFUSALS:]):

@@ -1,4 +1,4 @@
-"""Operations that a superuser runs with one button. Each is logged together with its result."""
+"""Operations that a superuser starts with a button. Each is logged together with its result."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -27,9 +27,9 @@ IDENTITY = "operations"
 
 
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
-"""Changes rows in one transaction with the log entry, and returns a sentence about the result."""
-Act = Callable[[Request, FormData], Awaitable[str]]
-"""Does something outside a transaction, and returns a sentence about it. Raises OperatorError."""
+"""Changes rows in the transaction of the log entry, and returns a sentence about the result."""
+Task = Callable[[Request, FormData], Awaitable[str]]
+"""Runs outside a transaction, and returns a sentence about the result. Raises OperatorError if it fails."""
 
 
 async def run_operation(request: Request, name: str, sent: FormData) -> str:
@@ -44,7 +44,7 @@ async def run_operation(request: Request, name: str, sent: FormData) -> str:
             audit.record(session, request, name, IDENTITY, title=message)
         return message
     try:
-        message = await ACTS[name](request, sent)
+        message = await TASKS[name](request, sent)
     except OperatorError as error:
         await record_operation(request, name, f"Failed: {error}")
         raise
@@ -53,7 +53,7 @@ async def run_operation(request: Request, name: str, sent: FormData) -> str:
 
 
 def has_operation(app: FastAPI, name: str) -> bool:
-    return name in {*_changes(app), *ACTS, *queueable_jobs(app)}
+    return name in {*_changes(app), *TASKS, *queueable_jobs(app)}
 
 
 def _changes(app: FastAPI) -> dict[str, Change]:
@@ -62,7 +62,7 @@ def _changes(app: FastAPI) -> dict[str, Change]:
 
 
 def queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
-    """Return the jobs that features offer by name, each with the label of its button and the call to queue."""
+    """Return the jobs that features offer as buttons, by name: label of the button and call to queue."""
     pairs = (pair for feature in app.state.features for pair in feature.operations.items())
     return {call.job.name: (label, call) for label, call in pairs}
 
@@ -94,8 +94,8 @@ async def clear_jobs(request: Request, _sent: FormData) -> str:
 
 
 async def clear_sessions(request: Request, _sent: FormData) -> str:
-    ended = await delete_expired(request.app.state.database, request.app.state.settings)
-    number = ended["sessions"] + ended["tokens"]
+    deleted = await delete_expired(request.app.state.database, request.app.state.settings)
+    number = deleted["sessions"] + deleted["tokens"]
     return f"{counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
@@ -126,7 +126,7 @@ async def send_test_email(request: Request, sent: FormData) -> str:
 CHANGES: Mapping[str, Change] = {
     "retry-failed-jobs": retry_failed,
 }
-ACTS: Mapping[str, Act] = {
+TASKS: Mapping[str, Task] = {
     "clear-ended-jobs": clear_jobs,
     "clear-expired-sessions": clear_sessions,
     "sign-everybody-out": sign_out_all,

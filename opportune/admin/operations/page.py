@@ -1,4 +1,4 @@
-"""Base of the pages below /admin/operations, for the admin and for other parts."""
+"""Base class of the pages below /admin/operations, which features can also use."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -11,7 +11,7 @@ from opportune.admin.operations.reauthentication import OPERATIONS_PATH
 
 
 class OperationsPage(SuperuserOnly):
-    """Base of the pages below Operations. They have no menu entry; the menu marks Operations."""
+    """Base of the pages below Operations. They have no menu entry; the entry Operations is highlighted instead."""
 
     name = "Operations"
     icon = "ti ti-tool"
@@ -20,5 +20,5 @@ class OperationsPage(SuperuserOnly):
         return False
 
     async def render(self, request: Request, template: str, context: Mapping[str, Any]) -> Response:
-        frame = {"model_view": self, "menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
-        return cast("Response", await self.templates.TemplateResponse(request, template, {**frame, **context}))
+        base_context = {"model_view": self, "menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
+        return cast("Response", await self.templates.TemplateResponse(request, template, {**base_context, **context}))

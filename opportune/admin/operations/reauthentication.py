@@ -1,4 +1,4 @@
-"""Admin pages that only open after the superuser has confirmed the password."""
+"""A decorator for admin pages that require the superuser to confirm the password first."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -20,7 +20,7 @@ Endpoint = Callable[[V, Request], Awaitable[Response]]
 
 
 def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
-    """Redirect to the confirmation page first, unless this session was confirmed just now."""
+    """Redirect to the confirmation page, unless the user has recently confirmed in this session."""
 
     @wraps(endpoint)
     async def confirm_first(view: V, request: Request) -> Response:
@@ -29,7 +29,7 @@ def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
         if request.method != "GET":
             flash(request, NOTHING_DONE, "info")
             let_repeat(request)
-        back = request.url.path if request.method == "GET" else OPERATIONS_PATH
-        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(back)}", 303)
+        next_path = request.url.path if request.method == "GET" else OPERATIONS_PATH
+        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)
 
     return confirm_first

@@ -24,10 +24,10 @@ from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
-# Addresses as their parsers describe them, because a password can be in several parts.
+# Parsers describe these addresses without passwords, which can be in several parts of an address.
 ADDRESSES: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
-    "storage_url": lambda settings: getattr(place := parse_storage_url(settings), "label", place),
+    "storage_url": lambda settings: getattr(location := parse_storage_url(settings), "label", location),
     "cache_url": lambda settings: open_store(settings.cache_url.get_secret_value()).name,
 }
 
@@ -38,14 +38,14 @@ class DisplayedSetting:
     value: str
     source: str
     is_secret: bool
-    """Whether only the presence of a value is shown."""
+    """Whether the value is secret, so that the page only shows whether it is set."""
     default: str = ""
     differs: bool = False
     """Whether the value differs from the default."""
 
 
 def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
-    """Yield all settings in the order of `.env.example`: those of the site, then those of features."""
+    """Yield all settings in the order of `.env.example`: first the site, then its features."""
     in_file = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for feature_settings in (settings.of(feature.settings) for feature in features if feature.settings):
@@ -57,7 +57,7 @@ def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> 
         source = _source(name, in_file, in_secrets, is_set)
         yield DisplayedSetting(
             name.upper(),
-            _text(owner, name, value),
+            _display_text(owner, name, value),
             source,
             _is_secret(name, value),
             default=setting_text(default),
@@ -66,12 +66,12 @@ def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> 
 
 
 def _is_secret(name: str, value: object) -> bool:
-    """Return whether a setting is a secret. Features may declare one as a plain `str`."""
+    """Return whether a setting is a secret, by its type or its name. Features may declare secrets as `str`."""
     is_plain = isinstance(value, str) and SECRET_NAME.search(name) is not None
-    return (is_plain or isinstance(value, SecretStr)) and _reader(name) is None
+    return (is_plain or isinstance(value, SecretStr)) and _address_reader(name) is None
 
 
-def _text(settings: BaseSettings, name: str, value: Any) -> str:
+def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
     if isinstance(value, SecretStr) or _is_secret(name, value):
         return _redacted(settings, name) if setting_text(value) else ""
     if isinstance(value, list | tuple):
@@ -81,15 +81,15 @@ def _text(settings: BaseSettings, name: str, value: Any) -> str:
     return _without_user(str(value))
 
 
-def _reader(name: str) -> Callable[[Any], object] | None:
+def _address_reader(name: str) -> Callable[[Any], object] | None:
     if name.endswith("_url") and "database" in name:
         return lambda settings: DatabaseURL.parse(getattr(settings, name).get_secret_value()).redacted
     return ADDRESSES.get(name)
 
 
 def _redacted(settings: BaseSettings, name: str) -> str:
-    """Return an address without its secrets, or "set" for another secret."""
-    read = _reader(name)
+    """Return an address without its password. Other secrets are shown as "set"."""
+    read = _address_reader(name)
     try:
         return str(read(settings)) if read else "set"
     except OperatorError:
@@ -105,7 +105,7 @@ def _without_user(text: str) -> str:
 
 
 def _secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
-    """Return the settings in `SECRETS_FROM`, which was read at the start."""
+    """Return the names of settings in `SECRETS_FROM`; empty if it cannot be read now."""
     with suppress(SettingsError):
         return names_in_secrets(secrets_from, names)
     return set()

@@ -1,4 +1,4 @@
-"""Pending migrations, applied from a page."""
+"""Applies pending migrations from the Operations page."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from opportune.db.migrations.runner import Step, plan_for, run_migrations
 from opportune.errors import OperatorError
 
 PAGE_TIMEOUT_SECONDS = 5
-"""Seconds that a request waits for the end. After that, the page shows the progress."""
+"""Time that a request waits for the upgrade. If it takes longer, the page shows the progress."""
 
 CRASHED = "The upgrade crashed. See the log for the error."
 NOTHING = "The database already has all migrations."
@@ -27,17 +27,17 @@ class MigrationState:
     """State of the migrations in a database."""
 
     features: Sequence[tuple[str, Sequence[tuple[Migration, bool]]]]
-    """Migrations by feature, and whether each is applied."""
+    """Migrations by feature. The second value is true for applied migrations."""
     newer: Sequence[str]
-    """Rows of newer code."""
+    """Applied migrations of a newer version of the code."""
     removed: Sequence[str]
-    """Rows of features that are no longer installed."""
+    """Applied migrations of features that are no longer installed."""
     fault: str = ""
     """Error of a file that is not a migration. All other values are then empty."""
 
     @property
     def pending(self) -> list[Migration]:
-        return [migration for _, migrations in self.features for migration, done in migrations if not done]
+        return [migration for _, migrations in self.features for migration, is_applied in migrations if not is_applied]
 
 
 async def migration_state(database: Database, features: Sequence[str]) -> MigrationState:
@@ -66,7 +66,7 @@ class Upgrade:
         """Result of the last upgrade, as a sentence."""
         self.succeeded = True
         self.applied: list[str] = []
-        self.at = ""
+        self.current = ""
         """Migration that is being applied."""
 
     @property
@@ -74,7 +74,7 @@ class Upgrade:
         return self._task is not None and not self._task.done()
 
     async def run(self, report: Callable[[str], Awaitable[None]]) -> bool:
-        """Apply the migrations and report the result. Return False if that takes longer than a page waits.
+        """Apply the migrations and report the result. Return False if they continue in the background.
 
         Raises:
             OperatorError: An upgrade is already running.
@@ -88,7 +88,7 @@ class Upgrade:
             task.result()
         return task.done()
 
-    async def ended(self) -> None:
+    async def wait(self) -> None:
         """Wait for the end of a running upgrade."""
         if self._task:
             await self._task
@@ -105,11 +105,11 @@ class Upgrade:
 
     def _apply(self) -> None:
         @contextmanager
-        def announced(step: Step) -> Iterator[None]:
-            self.at = str(step.migration)
+        def track_progress(step: Step) -> Iterator[None]:
+            self.current = str(step.migration)
             yield
-            self.applied.append(self.at)
+            self.applied.append(self.current)
 
         graph = MigrationGraph(self._features)
         with connect(self._settings) as connection:
-            run_migrations(connection, graph, plan_for(graph), announced)
+            run_migrations(connection, graph, plan_for(graph), track_progress)

@@ -43,7 +43,7 @@ class OperationsAdmin(OperationsPage):
         state = request.app.state
         async with state.database.reader(fresh=True) as session:
             jobs = await management.count_by_state(session)
-            browsers, expired = (await session.execute(_sessions())).one()
+            browsers, expired = (await session.execute(_count_sessions())).one()
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
         context = {
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
@@ -90,7 +90,7 @@ class OperationsAdmin(OperationsPage):
 
 
 def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
-    """Return the context of the page. It reads files, so it runs in a thread."""
+    """Return the context of the settings page. It reads files, so call it in a thread."""
     feature_checks = [check for feature in features for check in feature.checks]
     checks = [check_secret_key, *feature_checks, *production_checks(features)]
     findings = [finding for check in checks for finding in check(settings)]
@@ -98,7 +98,7 @@ def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[s
 
 
 def _run_url(settings: Settings) -> str:
-    """Return the address for a cron service, or why it cannot be built; empty if no cron service is needed."""
+    """Return the address for a cron service, or an error message. Empty if jobs need no cron service."""
     if settings.jobs != "request":
         return ""
     try:
@@ -108,13 +108,13 @@ def _run_url(settings: Settings) -> str:
 
 
 def _upgrade(app: FastAPI) -> Upgrade:
-    """Return the upgrade of this process. It continues after the request that started it."""
+    """Return the upgrade of this process, which may have been started by an earlier request."""
     if not hasattr(app.state, "upgrade"):
         app.state.upgrade = Upgrade(app)
     upgrade: Upgrade = app.state.upgrade
     return upgrade
 
 
-def _sessions() -> Any:
+def _count_sessions() -> Any:
     is_expired = col(Session.expires_at) <= utc_now()
     return select(func.count(), func.count().filter(is_expired)).select_from(Session)

@@ -56,7 +56,7 @@ async def _delete(request: Request, view: View, selection: Selection) -> Respons
 
 
 async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> DeletionImpact:
-    """Return what deleting these rows does to related rows. The first are named if the user may list them."""
+    """Return what deleting these rows does to related rows. Some are named, if the user may list them."""
 
     async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:
         related = view.site.view_for_model(model)

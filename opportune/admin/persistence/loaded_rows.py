@@ -1,4 +1,4 @@
-"""Relationships that are loaded with the rows of a view, for its columns, hooks and actions."""
+"""Loads relationships together with the rows of a view, for its columns, hooks and actions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
@@ -13,8 +13,10 @@ from opportune.db.queries.paths import column_of_relation, loading, values_at
 
 class LoadedRowsMixin(AdapterView):
     load: ClassVar[Sequence[str]] = ()
-    """Relationships and paths to load with every row, such as `("reviews", "author.country")`. Relationships of columns
-    are always loaded. For hooks and actions, so are all relationships to one row and many-to-many."""
+    """Relationships and paths to load with every row, such as `("reviews", "author.country")`.
+
+    Relationships in listed columns are always loaded. Hooks and actions also have all relationships to one row and all
+    many-to-many relationships."""
 
     def loading(self, names: Sequence[str]) -> list[Any]:
         """Return the loader options for these names and for `load`."""
@@ -24,12 +26,13 @@ class LoadedRowsMixin(AdapterView):
         return self.loading([*self._to_one(), *many_to_many_of(self.mapper)])
 
     def _to_one(self) -> dict[str, str]:
-        """The columns of relationships to one row, by relationship."""
-        columns = {each.key: column_of_relation(self.mapper, each.key) for each in self.mapper.relationships}
+        """Return the foreign key columns of relationships to one row, by relationship."""
+        keys = [relation.key for relation in self.mapper.relationships]
+        columns = {key: column_of_relation(self.mapper, key) for key in keys}
         return {name: column for name, column in columns.items() if column != name}
 
     async def load_for_hooks(self, session: AsyncSession, row: Any) -> None:
-        """Load the relationships of a row that is not written yet, after a form has set its foreign keys."""
+        """Load the relationships of a row whose foreign keys a form has set, before the row is written."""
         for name, column in self._to_one().items():
             relation, row_id = self.mapper.relationships[name], getattr(row, column)
             if tuple(relation.remote_side) == relation.mapper.primary_key:
@@ -38,11 +41,13 @@ class LoadedRowsMixin(AdapterView):
         await session.run_sync(lambda _: [values_at(row, path) for path in self.load])
 
     def advise_loading(self, model: str, name: str) -> str:
-        """Return the line that loads a relationship of a model, for the error page."""
+        """Return the code that loads a relationship of a model, as advice on the error page."""
         path = next(self._paths_to(model, name), name)
         return f"class {type(self).__name__}(AdminView, …):\n    load = {(*self.load, path)!r}"
 
     def _paths_to(self, model: str, name: str) -> Iterator[str]:
         if self.model.__name__ == model:
             yield name
-        yield from (f"{each.key}.{name}" for each in self.mapper.relationships if each.mapper.class_.__name__ == model)
+        for relation in self.mapper.relationships:
+            if relation.mapper.class_.__name__ == model:
+                yield f"{relation.key}.{name}"

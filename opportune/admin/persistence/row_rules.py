@@ -1,4 +1,4 @@
-"""Rules on rows and fields of the project's data layer, for views that name it with `crud`."""
+"""Applies the rules of a data layer to rows and fields of views that set `crud`."""
 
 from typing import Any, ClassVar, cast
 
@@ -16,32 +16,34 @@ from opportune.crud.field_rules import NO_FIELDS
 
 class RowRulesMixin(AdapterView):
     crud: ClassVar[type[Crud[Any]] | None] = None
-    """The data layer whose rules also hold here, except for superusers. Rows that are not `readable` are not found, and
-    rows that are not `writable` are only shown. The same holds for its `hidden_fields` and `readonly_fields`."""
+    """The data layer whose rules also apply in the admin, except for superusers.
+
+    Rows that are not `readable` are not found. Rows that are not `writable` can only be read. `hidden_fields` and
+    `readonly_fields` apply to forms, lists and details."""
 
     def list_query(self, request: Request) -> Select[Any]:
         rows = super().list_query(request)
         return rows.where(crud.readable()) if (crud := self._crud_for(request)) else rows
 
     def writable(self, request: Request) -> list[ColumnElement[bool]]:
-        """Return the conditions for rows that the user changes or deletes."""
+        """Return the conditions for rows that the user may change or delete."""
         return [crud.writable()] if (crud := self._crud_for(request)) else []
 
     # Fields
 
     def hides(self, path: str) -> bool:
-        """Whether a column, a relationship or a path such as `author.name` is hidden from the current user."""
-        view, mapper = self._rules_of(self.mapper), self.mapper
+        """Return whether a column, a relationship or a path such as `author.name` is hidden from the current user."""
+        view, mapper = self._view_with_rules(self.mapper), self.mapper
         for name in path.split("."):
             if view and name in view.hidden_names:
                 return True
             if name not in mapper.relationships:
                 return False
             mapper = mapper.relationships[name].mapper
-            view = self._rules_of(mapper)
+            view = self._view_with_rules(mapper)
         return False
 
-    def _rules_of(self, mapper: Mapper[Any]) -> "RowRulesMixin | None":
+    def _view_with_rules(self, mapper: Mapper[Any]) -> "RowRulesMixin | None":
         if mapper is self.mapper:
             return self
         other = self.site.view_for_model(mapper.class_)
@@ -60,7 +62,7 @@ class RowRulesMixin(AdapterView):
 
     @property
     def locked_names(self) -> frozenset[str]:
-        """The columns and relationships that the current user may not write, hidden ones included."""
+        """Columns and relationships that the current user may not write. Hidden fields are included."""
         crud = self._field_rules()
         return crud.locked_names if crud else NO_FIELDS
 
@@ -93,22 +95,24 @@ class RowRulesMixin(AdapterView):
 
     @property
     def search_names(self) -> list[str]:
-        return self.visible_names(self._declared_search)
+        return self.visible_names(self._all_search_names)
 
     @search_names.setter
     def search_names(self, names: list[str]) -> None:
-        self._declared_search = names
+        self._all_search_names = names
 
     @property
     def sort_names(self) -> list[str]:
-        return self.visible_names(self._declared_sort)
+        return self.visible_names(self._all_sort_names)
 
     @sort_names.setter
     def sort_names(self, names: list[str]) -> None:
-        self._declared_sort = names
+        self._all_sort_names = names
 
     def _crud_for(self, request: Request) -> Crud[Any] | None:
         user: User = request.state.user
         if self.crud is None or user.is_superuser:
             return None
-        return self.crud(cast("AsyncSession", None), user, request.state.grants)  # its rules use no session
+        return self.crud(
+            cast("AsyncSession", None), user, request.state.grants
+        )  # the rules of a data layer need no session

@@ -25,34 +25,36 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.new_rows import number_new_rows
 from opportune.web.rendering.flash import flash
 
-Act = Callable[[AsyncSession, Any], Awaitable[None]]
+RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class _Change:
-    """State of a row before it is written, for the steps after."""
+    """A change whose row is not written yet, with the data for the steps after that."""
 
     row: Any
     is_created: bool
     before: diff.Values
     links: diff.Changes
+    """Changes of many-to-many relationships."""
     related: dict[str, Any]
+    """Values of `related_fields`."""
     tables: Sequence[InlineTable]
 
 
 class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     related_fields: ClassVar[Sequence[str]] = ()
-    """Fields of the form without a column. `save_related` stores them."""
+    """Form fields without a column. `save_related` stores their values."""
     logged_fields: ClassVar[Sequence[str]] = ()
-    """Fields in the log that no page of the row shows."""
+    """Fields that the log shows, although no page of the row does."""
 
     # Hooks, in the transaction of the change. `ValidationRefused` rolls it back and shows its message.
 
     async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
-        """Change the row, which has the values of the form, before it is written. Queries here do not flush it."""
+        """Change a row before it is written. It has the values of the form. Queries in this hook do not flush it."""
 
     async def after_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
-        """Run after the row is written and has its id. Further changes to it are written and not logged."""
+        """Run after the row is written and has its id. Changes to the row in this hook are stored but not logged."""
 
     async def before_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
         """Check a locked row and its related rows before they are deleted."""
@@ -94,8 +96,8 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         for row in rows:
             await self.after_model_delete(row, request)
 
-    async def apply_to_selected(self, request: Request, slug: str, act: Act, done: str) -> Response:
-        """Run an action on all selected rows or none, then show a message such as "Ann: signed out."."""
+    async def apply_to_selected(self, request: Request, slug: str, action: RowAction, result: str) -> Response:
+        """Run an action on all selected rows or none. Then show a message such as "Ann: signed out."."""
 
         async def may(request: Request, row: Any) -> bool:
             return self.has_permission(request, custom_action(slug), row)
@@ -106,11 +108,11 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
                 rows = await self._lock_selected(session, request, pks, may)
                 for row in rows:
                     before = diff.snapshot(row)
-                    await act(session, row)
+                    await action(session, row)
                     changes = diff.diff_edited(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
         subject = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
-        flash(request, f"{subject}: {done}.")
+        flash(request, f"{subject}: {result}.")
         return RedirectResponse(list_url(request, self), 303)
 
     # Steps in the caller's transaction
@@ -133,7 +135,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return locked
 
     async def lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
-        """Lock one row. A row that no longer exists is a 404."""
+        """Lock one row. Raises HTTPException 404 if it no longer exists."""
         locked = await self.lock_rows(session, request, rows, check)
         if not locked:
             raise HTTPException(404)
@@ -150,7 +152,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def add_row(
         self, session: AsyncSession, request: Request, data: dict[str, Any], fixed: Mapping[str, Any] | None = None
     ) -> Any:
-        """Add a row. `fixed` holds values that the user has not chosen."""
+        """Add a row. `fixed` holds values that do not come from the form."""
         row = self.model()
         await self._check_references(session, request, row, data)
         await self._store(session, request, row, {**data, **(fixed or {})}, is_created=True)
@@ -166,29 +168,31 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         for name, lookup in self.references.items():
             row_id = data.get(name)
             if row_id is not None and row_id != getattr(row, name):
-                await lookup.allowed(session, request, [row_id])
+                await lookup.allowed_rows(session, request, [row_id])
 
     async def save_rows(
         self, session: AsyncSession, request: Request, rows: Sequence[tuple[Any, Mapping[str, Any]]]
     ) -> list[Any]:
-        """Add rows (None) and change rows, each with its values, in a few statements for all of them.
+        """Store the values of several rows with a few statements. Where the row is None, add a new one.
 
-        If the view has hooks that run before a row is written, rows are written one by one.
+        If the view has a hook that runs before a row is written, rows are written one by one.
         """
         if self._has_hook("before_save", "on_model_change"):
             return [await self._save_one(session, request, row, dict(data)) for row, data in rows]
-        started = []
+        pending_changes = []
         with session.no_autoflush:
             for row, data in rows:
                 target = self.model() if row is None else row
                 await self._check_references(session, request, target, data)
-                started.append(await self._begin(session, request, target, dict(data), is_created=row is None))
+                pending_changes.append(
+                    await self._prepare_change(session, request, target, dict(data), is_created=row is None)
+                )
         await number_new_rows(session, self.model)
         await session.flush()
-        for change in started:
-            await self._finish(session, request, change)
+        for change in pending_changes:
+            await self._finish_change(session, request, change)
         await number_new_rows(session, AuditEntry)
-        return [change.row for change in started]
+        return [change.row for change in pending_changes]
 
     def _has_hook(self, *names: str) -> bool:
         return any(getattr(type(self), name) is not getattr(PersistenceMixin, name) for name in names)
@@ -202,11 +206,11 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def _store(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> None:
-        change = await self._begin(session, request, row, data, is_created=is_created)
+        change = await self._prepare_change(session, request, row, data, is_created=is_created)
         await session.flush()
-        await self._finish(session, request, change)
+        await self._finish_change(session, request, change)
 
-    async def _begin(
+    async def _prepare_change(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> "_Change":
         """Set the values and run the hooks before a row is written."""
@@ -214,12 +218,12 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         related = {name: data.pop(name) for name in self.related_fields if name in data}
         linked = {name: data.pop(name) for name in self.many_to_many if name in data}
         tables = data.pop(INLINES_KEY, ())
-        with session.no_autoflush:  # the hooks have the row before it is written
-            links = await self._fill(session, request, row, data, linked, is_created=is_created)
+        with session.no_autoflush:  # queries of hooks must not write the row
+            links = await self._set_values(session, request, row, data, linked, is_created=is_created)
             await self.before_save(session, row, request, is_created=is_created)
         return _Change(row, is_created, before, links, related, tables)
 
-    async def _finish(self, session: AsyncSession, request: Request, change: "_Change") -> None:
+    async def _finish_change(self, session: AsyncSession, request: Request, change: "_Change") -> None:
         """Store related rows, write the log and run the hooks after a row is written."""
         row, is_created = change.row, change.is_created
         related = await self.save_related(session, request, row, change.related)
@@ -229,7 +233,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         await save_inlines(session, request, row, change.tables)
         await self.after_save(session, row, request, is_created=is_created)
 
-    async def _fill(
+    async def _set_values(
         self,
         session: AsyncSession,
         request: Request,
@@ -241,13 +245,13 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     ) -> diff.Changes:
         links = await link_rows(session, request, self.many_to_many, row, linked)
         if is_created:
-            _set(row, data)
+            _set_attributes(row, data)
             session.add(row)
             await self._load_for_hooks(session, row)
         await self.on_model_change(data, row, is_created, request)  # SQLAdmin's hook, which may change the values
         if not is_created:
             defer_file_deletion(session, row, data.keys() & self.file_columns.keys())
-        _set(row, data)
+        _set_attributes(row, data)
         await self._load_for_hooks(session, row)
         return links
 
@@ -273,7 +277,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
             await self.after_delete(session, row, request)
 
 
-def _set(row: Any, data: Mapping[str, Any]) -> None:
+def _set_attributes(row: Any, data: Mapping[str, Any]) -> None:
     for name, value in data.items():
         setattr(row, name, value)
 

@@ -1,1 +1,1 @@
-"""Status of all parts of the site with advice, as a page for superusers and as JSON."""
+"""The status page for superusers: the state of each part of the site, with advice."""

@@ -12,7 +12,7 @@ from opportune.runtime.counts import lasted, sized
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
-"""Number of measured queries. The fastest counts, because others may have waited for this process."""
+"""Number of measured queries. The fastest one is shown, because other requests may delay the rest."""
 LATE_REPLICA_SECONDS = 10
 
 VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
@@ -30,10 +30,10 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
         dialect = session.get_bind().dialect.name
         version = str(await session.scalar(text(VERSION[dialect]))).split()[0]
         size = int(await session.scalar(text(SIZE[dialect])) or 0)
-        latency = await _latency(session)
+        latency_light = await _latency(session)
     lights = [
         HealthLight("Server", f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}, {sized(size)}"),
-        latency,
+        latency_light,
     ]
     return [*lights, await _replica(database)] if database.replica else lights
 
@@ -42,7 +42,7 @@ async def _latency(session: AsyncSession) -> HealthLight:
     milliseconds = min([await _round_trip(session) for _ in range(ROUND_TRIPS)]) * 1000
     if milliseconds < SLOW_MILLISECONDS:
         return HealthLight("Round trip", f"{milliseconds:.1f} ms")
-    hint = "Run site and database in one region. Each page takes several round trips."
+    hint = "Run site and database in the same region. Each page takes several round trips."
     return HealthLight("Round trip", f"{milliseconds:.0f} ms", "notice", hint=hint)
 
 

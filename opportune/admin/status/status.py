@@ -1,4 +1,4 @@
-"""Lights of all parts of the site. A part that fails or is slow does not hide the others."""
+"""Reads the lights of all parts of the site. If one part fails or is slow, the page still shows the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,38 +18,38 @@ from opportune.runtime.timeouts import run_with_timeout
 
 GROUP_TIMEOUT_SECONDS = 6
 HEADINGS = ("Overview", "Server", "Database", "Jobs, mail and backups", "Language models")
-"""Order of the page. Other headings of features follow."""
+"""Order of the headings on the page. Further headings of features follow."""
 
-Lights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
+ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
 
 
 @dataclass(frozen=True)
 class StatusGroup:
-    """Lights under one heading."""
+    """ReadLights under one heading."""
 
     title: str
     lights: Sequence[HealthLight]
 
 
 async def read_status(app: FastAPI) -> list[StatusGroup]:
-    """Read the lights of the admin and of the features, all headings at the same time."""
-    sources: dict[str, list[Lights]] = {heading: [] for heading in HEADINGS} | {
-        "Overview": [lambda app: Health(app).signs()],
+    """Read the lights of the admin and of features, with all headings at the same time."""
+    sources: dict[str, list[ReadLights]] = {heading: [] for heading in HEADINGS} | {
+        "Overview": [lambda app: Health(app).lights()],
         "Database": [database_lights],
         "Jobs, mail and backups": [job_lights],
     }
     for feature in app.state.features:
         for heading, lights in feature.status.items():
             sources.setdefault(heading, []).append(lights)
-    groups = await asyncio.gather(*(_lights_in_time(app, lights) for lights in sources.values()))
+    groups = await asyncio.gather(*(_read_with_timeout(app, lights) for lights in sources.values()))
     return [StatusGroup(heading, lights) for heading, lights in zip(sources, groups, strict=True) if lights]
 
 
-def is_well(groups: Sequence[StatusGroup]) -> bool:
+def is_healthy(groups: Sequence[StatusGroup]) -> bool:
     return not any(light.state == "fault" for group in groups for light in group.lights)
 
 
-async def _lights_in_time(app: FastAPI, sources: Sequence[Lights]) -> Sequence[HealthLight]:
+async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Sequence[HealthLight]:
     try:
         return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _read_all(app, sources))
     except (DBAPIError, PoolTimeoutError) as error:
@@ -60,5 +60,5 @@ async def _lights_in_time(app: FastAPI, sources: Sequence[Lights]) -> Sequence[H
         return [HealthLight("Not available", f"no response within {GROUP_TIMEOUT_SECONDS} seconds", "fault")]
 
 
-async def _read_all(app: FastAPI, sources: Sequence[Lights]) -> list[HealthLight]:
+async def _read_all(app: FastAPI, sources: Sequence[ReadLights]) -> list[HealthLight]:
     return [light for lights in sources for light in await lights(app)]

@@ -23,14 +23,16 @@ HINTS = {
     "request": "Jobs wait for the next request. Let a cron service call the site's address for jobs (docs/jobs.md).",
     "off": "No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker.",
 }
-"""Advice about late jobs, by JOBS."""
-SLOW = "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
+"""Advice about late jobs, by the setting JOBS."""
+WEB_PROCESS_HINT = (
+    "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
+)
 MAIL_HINT = "Check MAIL_URL. Operations can send a test e-mail and shows the server's response."
 STATE = "/admin/job/list?state={}"
 
 
-class Late(NamedTuple):
-    """State and hint of lights for late jobs."""
+class LateLight(NamedTuple):
+    """State and hint of the lights about late jobs."""
 
     state: Literal["notice", "fault"]
     hint: str
@@ -39,16 +41,20 @@ class Late(NamedTuple):
 async def job_lights(app: FastAPI) -> list[HealthLight]:
     now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
     names = scheduled_names(jobs.values(), settings)
-    late = Late("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, SLOW))
+    late = LateLight("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, WEB_PROCESS_HINT))
     async with app.state.database.reader(fresh=True) as session:
         is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now) & col(Job.name).in_(jobs)
         oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
         schedules = await read_schedules(session, names)
-        mail = await _mail(session)
-    return [_oldest(oldest, now, late), *(_schedule(schedule, now, late) for schedule in schedules), *mail]
+        mail = await _mail_lights(session)
+    return [
+        _oldest_job_light(oldest, now, late),
+        *(_schedule_light(schedule, now, late) for schedule in schedules),
+        *mail,
+    ]
 
 
-def _oldest(oldest: datetime | None, now: datetime, late: Late) -> HealthLight:
+def _oldest_job_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
     if oldest is None:
         return HealthLight("Due jobs", "none")
     text = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"
@@ -58,7 +64,7 @@ def _oldest(oldest: datetime | None, now: datetime, late: Late) -> HealthLight:
     return HealthLight("Due jobs", text, address=address)
 
 
-def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
+def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> HealthLight:
     name, run = schedule.name, schedule.last_run
     text = f"succeeded at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "has not run yet"
     if schedule.is_late(now):
@@ -73,16 +79,16 @@ def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
     return HealthLight(name, text)
 
 
-async def _mail(session: AsyncSession) -> list[HealthLight]:
-    """Return the last e-mail that was sent, the last that failed, and the e-mails that wait for the mail server."""
+async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
+    """Return lights for the last e-mail that was sent or failed, and for e-mails that wait for the mail server."""
     is_mail = col(Job.name) == send_email_job.name
 
-    async def last(state: JobState) -> tuple[datetime | None, str]:
+    async def last_ended(state: JobState) -> tuple[datetime | None, str]:
         newest = select(col(Job.ended_at), col(Job.error)).where(is_mail, col(Job.state) == state)
         row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
         return (row[0], row[1]) if row else (None, "")
 
-    (sent, _), (failed, error) = await last(JobState.DONE), await last(JobState.FAILED)
+    (sent, _), (failed, error) = await last_ended(JobState.DONE), await last_ended(JobState.FAILED)
     lights = [*_email_lights(sent, failed, error)]
     if outage := await read_outage(session):
         text = f"{outage} The first is from {format_datetime(outage.since)}."

@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune import __version__
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.dashboard import ttl_cache
-from opportune.admin.dashboard.charts import CHART_DAYS, chart_of
+from opportune.admin.dashboard.charts import CHART_DAYS, read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.models import AuditEntry
 from opportune.db.models.model import utc_now
@@ -48,10 +48,10 @@ async def test_chart_counts_days_in_utc(app: FastAPI) -> None:
     for moment in (midnight, first, first, first - second, before, before - second):
         await make_user(app.state.database, created_at=moment)
     async with app.state.database.reader() as session:
-        chart = await chart_of(session, SIGN_UPS)
+        chart = await read_chart(session, SIGN_UPS)
     assert len(chart.days) == CHART_DAYS
     assert (chart.days[0], chart.days[-1]) == ((first.date(), 2), (today, 1))
-    assert (chart.total, chart.before, chart.max_per_day, chart.change) == (3, 2, 2, 0.5)
+    assert (chart.total, chart.previous_total, chart.max_per_day, chart.change) == (3, 2, 2, 0.5)
 
 
 @on_sqlite
@@ -75,7 +75,7 @@ async def test_dashboard_has_counts_charts_jobs_and_actions(
     assert f" {__version__}, Python " in page
 
     async with app.state.database.reader() as session:
-        chart = await chart_of(session, SIGN_UPS)
+        chart = await read_chart(session, SIGN_UPS)
     assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "no rows yet"
 
     await make_user(app.state.database)
@@ -130,8 +130,8 @@ async def test_broken_part_does_not_hide_the_others(app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(update=changed)
     async with app.state.database.writer() as session:
         await session.execute(text("ALTER TABLE jobs_job RENAME TO jobs_gone"))
-    signs = {sign.part: sign for sign in await Health(app).signs()}
-    assert (signs["Database"].state, signs["Files"].state) == ("ok", "ok")
-    assert (signs["Mail"].state, signs["Tables"].state) == ("fault", "fault")
-    assert "s3cret" not in signs["Mail"].words
-    assert "oppman.py migrate" in signs["Tables"].words
+    lights = {light.part: light for light in await Health(app).lights()}
+    assert (lights["Database"].state, lights["Files"].state) == ("ok", "ok")
+    assert (lights["Mail"].state, lights["Tables"].state) == ("fault", "fault")
+    assert "s3cret" not in lights["Mail"].words
+    assert "oppman.py migrate" in lights["Tables"].words

@@ -75,7 +75,7 @@ async def test_long_upgrade_runs_in_the_background(
     await operator.post(f"{PAGE}/upgrade")
     assert "already running" in await flash_messages(operator)
     go_on.set()
-    await app.state.upgrade.ended()
+    await app.state.upgrade.wait()
     assert await entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
