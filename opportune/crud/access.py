@@ -9,6 +9,6 @@ class Access(Enum):
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
     OWNER = "owner"
-    """Signed-in users, each for the rows whose `owner` they are."""
+    """The user or the members of the team in the `owner` column of a row."""
     PERMITTED = "permitted"
     """Members of groups with the grant, and superusers."""

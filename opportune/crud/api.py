@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
-from opportune.crud.direct import insert_row, opened, read_body, read_filter
+from opportune.crud.direct import insert_row, open_directly, read_body, read_filter
 from opportune.crud.routes import ReplaceableRoutes, key_name, key_type, typed_route
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -69,7 +69,7 @@ class CrudApi(Generic[M]):
         await crud.delete(key)
 
     async def respond(self, crud: Crud[M], row: M, status: int) -> Response:
-        """Return the response for a row that was just written, with its stored values."""
+        """Return the response with the stored values of a row that was just written."""
         serializer = crud.serializer
         values: Any = serializer.copy_of(row)
         if values is None:
@@ -80,19 +80,19 @@ class CrudApi(Generic[M]):
     def router(self) -> APIRouter:
         """The routes, for `Feature(api=...)`."""
         row_path, schema = f"/{{{key_name(self.crud)}}}", self.crud.Read
-        read, written = self._refusals(reads=True), self._refusals(reads=False)
+        read_errors, write_errors = self._error_responses(reads=True), self._error_responses(reads=False)
         page_schema: Any = Page[schema]  # type: ignore[valid-type]  # derived at run time
         options: Mapping[str, Mapping[str, Any]] = {
-            "find": {"path": "", "methods": ["GET"], "response_model": page_schema, "responses": read(422)},
-            "add": {"path": "", "methods": ["POST"], "response_model": schema, "responses": written(422)},
-            "read": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read(404)},
+            "find": {"path": "", "methods": ["GET"], "response_model": page_schema, "responses": read_errors(422)},
+            "add": {"path": "", "methods": ["POST"], "response_model": schema, "responses": write_errors(422)},
+            "read": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read_errors(404)},
             "update": {
                 "path": row_path,
                 "methods": ["PATCH"],
                 "response_model": schema,
-                "responses": written(404, 422),
+                "responses": write_errors(404, 422),
             },
-            "delete": {"path": row_path, "methods": ["DELETE"], "responses": written(404, 422)},
+            "delete": {"path": row_path, "methods": ["DELETE"], "responses": write_errors(404, 422)},
         }
         dependencies = [Depends(dependency) for dependency in self._team_dependencies]
         router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=dependencies)
@@ -109,11 +109,11 @@ class CrudApi(Generic[M]):
 
     @property
     def _team_dependencies(self) -> Sequence[Any]:
-        """Dependencies that document the team's header. `opened` reads the header itself."""
+        """Dependencies that document the team's header in OpenAPI. `open_directly` reads the header itself."""
         owners = self.crud.team_owners()
         return (owners.describe,) if owners else ()
 
-    def _refusals(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
+    def _error_responses(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
         access = self.crud.definition.read_access if reads else self.crud.definition.write_access
         may_forbid = access is Access.PERMITTED or self.crud.definition.belongs_to_team
         statuses = () if access is Access.ANYONE else (401, 403) if may_forbid else (401,)
@@ -126,7 +126,7 @@ class CrudApi(Generic[M]):
         async def direct(request: Request) -> Response | None:
             if (query := read_filter(self.crud, request.query_params)) is None:
                 return None
-            async with opened(self.crud, request, writes=False) as crud:
+            async with open_directly(self.crud, request, writes=False) as crud:
                 return await self.find(crud, query)
 
         set_direct(find, direct, covers=self._team_dependencies)
@@ -139,13 +139,13 @@ class CrudApi(Generic[M]):
         async def direct(request: Request) -> Response | None:
             if (new := await read_body(self.crud.Create, request)) is None:
                 return None
-            async with opened(self.crud, request, writes=True) as crud:
-                stored = await insert_row(crud, new) if is_default else None
+            async with open_directly(self.crud, request, writes=True) as crud:
+                stored = await insert_row(crud, new) if has_default_methods else None
                 if stored is None:
                     return await self.add(crud, new)
             return json_response(self.crud.definition.serializer.write_row(stored), 201)
 
-        is_default = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
+        has_default_methods = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
         if not self.crud.definition.field_rules.locks:
             set_direct(add, direct, covers=self._team_dependencies)
         return typed_route(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
@@ -170,7 +170,7 @@ class CrudApi(Generic[M]):
         return typed_route(self.crud, delete, crud=self._writing, key=key_type(self.crud))
 
     def _body(self, schema: type[BaseModel]) -> Any:
-        """Return the type of a body. If writable fields depend on the user, the data layer validates it."""
+        """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""
         return Annotated[schema, WrapValidator(_unvalidated)] if self.crud.definition.field_rules.locks else schema
 
     @property

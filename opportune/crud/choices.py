@@ -19,13 +19,13 @@ from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
 MAX_ROWS_OF_SELECT = 50
-"""Maximum number of rows in a select. Longer lists are searched."""
+"""Maximum number of rows in a select. If there are more, the user searches them."""
 MAX_SEARCH_RESULTS = 20
 NOT_VISIBLE = "Number {} (you may not see it)"
 CHOOSE_RESULT = "Choose one of the results, then save."
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
-"""Return the address of the form for a new row, or an empty text for users who may not add one."""
+"""Return the address of the form for a new row, or an empty text if the user may not add one."""
 
 
 _references: WeakKeyDictionary[type[BaseModel], Mapping[str, type[Any]]] = WeakKeyDictionary()
@@ -56,7 +56,7 @@ async def reference_choices(
         The choices by field, for `form.offer(...)`.
     """
     models = {name: model for name, model in references_in(form.model).items() if not only or name in only}
-    return {name: await _choices(crud, form, name, model, lookup_url, add_url) for name, model in models.items()}
+    return {name: await _row_choices(crud, form, name, model, lookup_url, add_url) for name, model in models.items()}
 
 
 async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[str, str]]:
@@ -70,24 +70,24 @@ async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[s
     Returns:
         Up to 20 mappings with `id` and `text`.
     """
-    searched = [Path((), inspect(model), name) for name in _searched(crud, model)]
-    rows = _choosable(crud, model).where(*matching_words(searched, term))
-    names = await _names(crud, rows, MAX_SEARCH_RESULTS)
+    searched_paths = [Path((), inspect(model), name) for name in _title_columns(crud, model)]
+    rows = _choosable_rows(crud, model).where(*matching_words(searched_paths, term))
+    names = await _read_names(crud, rows, MAX_SEARCH_RESULTS)
     return [{"id": str(row_id), "text": name} for row_id, name in names.items()]
 
 
-async def _choices(
+async def _row_choices(
     crud: Crud[Any], form: Form[Any], name: str, model: type[Any], lookup_url: str, add_url: AddUrl | None
 ) -> RowChoices:
-    names = await _names(crud, _choosable(crud, model), MAX_ROWS_OF_SELECT + 1)
+    names = await _read_names(crud, _choosable_rows(crud, model), MAX_ROWS_OF_SELECT + 1)
     has_all = len(names) <= MAX_ROWS_OF_SELECT
     if not has_all:
-        del names[next(reversed(names))]
+        names.popitem()
         if words := form.value(name + SEARCH_SUFFIX):
             names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
             form.refuse(CHOOSE_RESULT if names else f"Nothing matches “{words}”.", name)
     if missing := [row_id for row_id in form.chosen_ids(name) if row_id not in names]:
-        visible = await _names(crud, _choosable(crud, model).where(model.id.in_(missing)), len(missing))
+        visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(missing)), len(missing))
         names |= {row_id: visible.get(row_id, NOT_VISIBLE.format(row_id)) for row_id in missing}
     return RowChoices(
         names,
@@ -97,16 +97,16 @@ async def _choices(
     )
 
 
-def _choosable(crud: Crud[Any], model: type[Any]) -> Select[Any]:
-    titles = [func.lower(getattr(model, name)) for name in _searched(crud, model)[:1]]
+def _choosable_rows(crud: Crud[Any], model: type[Any]) -> Select[Any]:
+    titles = [func.lower(getattr(model, name)) for name in _title_columns(crud, model)[:1]]
     return select(model).where(crud.choosable(model)).order_by(*titles, model.id)
 
 
-def _searched(crud: Crud[Any], model: type[Any]) -> list[str]:
+def _title_columns(crud: Crud[Any], model: type[Any]) -> list[str]:
     hidden = crud.hidden_in(model)
     return [name for name in short_texts(shape_of(model)) if name not in hidden]
 
 
-async def _names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:
+async def _read_names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:
     rows = (await crud.session.scalars(query.limit(count))).all()
     return dict(zip((row.id for row in rows), await names_of(crud.session, rows), strict=True))

@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Date, DateTime, Integer, Interval, Numeric, Time
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, title_column
-from opportune.crud.reader import linked
+from opportune.crud.reader import read_linked
 from opportune.crud.schemas import writable_names
 from opportune.db.models.columns import choices_of, is_long, label_of, type_of
 from opportune.fields.display import LINKS
@@ -21,12 +21,12 @@ from opportune.pagination import Page, Paging
 from opportune.schemas.annotations import options_of
 
 MAX_DEFAULT_COLUMNS = 6
-LEADING_CLASS = ' class="leads"'
-WHOLE_CLASS = ' class="whole"'
+ROW_LINK_CLASS = ' class="leads"'
+NO_WRAP_CLASS = ' class="whole"'
 NO_WRAP_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
-"""Types with short values, which never wrap."""
+"""Column types whose values are short and never wrap."""
 SEPARATOR = "\0"
-"""Separates texts that are escaped together. Texts that contain it are escaped one by one."""
+"""Joins texts, so that one call escapes all of them. Texts that contain it are escaped one by one."""
 LONG_TYPES = ("markdown", "json", "lines")
 """Field types that lists leave out by default."""
 
@@ -36,22 +36,22 @@ class ListColumn:
     """One column of a list."""
 
     name: str
-    """The name in the options of the pages."""
+    """The name of the column in the option `columns`."""
     path: str
     """A column, an annotation, or the path to a column of a related row."""
     label: str
     sort: str
-    """The value of `?sort=`; empty if the list cannot be sorted by it."""
+    """The value of `?sort=`; empty if the column cannot be sorted."""
     format: Format
-    leads: bool = False
-    """Whether it links to the page of the row."""
-    is_whole: bool = False
-    """Whether its values are short, such as dates, amounts and choices, and never wrap."""
+    links_to_row: bool = False
+    """Whether its cells link to the page of the row."""
+    no_wrap: bool = False
+    """Whether its values never wrap, because they are short: dates, amounts, choices."""
 
     @cached_property
     def opening(self) -> str:
-        """The opening tag of its cells. On small screens, CSS shows the label instead of the table's head."""
-        css_class = LEADING_CLASS if self.leads else WHOLE_CLASS if self.is_whole else ""
+        """The opening tag of a cell. On small screens, CSS shows the label in each cell instead of the table head."""
+        css_class = ROW_LINK_CLASS if self.links_to_row else NO_WRAP_CLASS if self.no_wrap else ""
         return f'<td data-label="{escape(self.label)}"{css_class}>'
 
 
@@ -60,10 +60,10 @@ Address = Callable[[Mapping[str, Any]], str]
 
 
 def render_rows(columns: Sequence[ListColumn], address: Address, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Render all rows of a table without a template, which would take longer than the rest of the page."""
-    line = "".join(f"{column.opening.replace('%', '%%')}%s</td>" for column in columns)
+    """Render all rows of a table. A template would take longer than the rest of the page."""
+    row_format = "".join(f"{column.opening.replace('%', '%%')}%s</td>" for column in columns)
     cells = zip(*(_texts(column, address, rows) for column in columns), strict=True)
-    return Markup("".join([f"<tr>{line % row}</tr>\n" for row in cells]))  # noqa: S704 - cells are escaped
+    return Markup("".join([f"<tr>{row_format % row}</tr>\n" for row in cells]))  # noqa: S704 - cells are escaped
 
 
 def cells_of(columns: Sequence[ListColumn], address: Address) -> Cells:
@@ -77,9 +77,9 @@ def cells_of(columns: Sequence[ListColumn], address: Address) -> Cells:
 
 
 def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the escaped contents of a column's cells. An empty cell that links to its row shows the row's id."""
+    """Return the escaped contents of a column's cells. An empty link to the row shows the row's id."""
     texts = escaped(format_all([row[column.path] for row in rows], column.format))
-    if not column.leads:
+    if not column.links_to_row:
         return texts
     urls = escaped([address(row) for row in rows])
     titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
@@ -87,7 +87,7 @@ def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any
 
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:
-    """Escape texts, plain strings in one call."""
+    """Escape texts. Plain strings are escaped in one call."""
     if {*map(type, texts)} == {str}:
         parts = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
         if len(parts) == len(texts):
@@ -96,29 +96,29 @@ def escaped(texts: Sequence[str]) -> Sequence[str]:
 
 
 def list_columns(crud_class: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:
-    """Return the named columns, or by default the first short ones. The first column links to the row's page.
+    """Return the named columns, by default the first short ones. The first column links to the row's page.
 
     Raises:
         OperatorError: A column does not exist.
     """
     shape = crud_class.definition.shape
-    return _with_link(
+    return _link_first(
         shape, [_column(crud_class, shape, name, formats) for name in names or default_columns(crud_class)]
     )
 
 
 def visible_columns(crud: Crud[Any], columns: Sequence[ListColumn]) -> Sequence[ListColumn]:
-    """Return the columns without those that are hidden from the user, or the id if none remains."""
+    """Return the columns that the user may see. If all are hidden, return the id."""
     visible = [column for column in columns if not (crud.hides(column.name) or crud.hides(column.path))]
     if len(visible) == len(columns):
         return columns
-    return _with_link(crud.definition.shape, visible) if visible else list_columns(type(crud), ("id",), {})
+    return _link_first(crud.definition.shape, visible) if visible else list_columns(type(crud), ("id",), {})
 
 
-def _with_link(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]:
-    """Let the first column link to the row's page, unless it holds files or links."""
-    leading = next((column for column in columns if not _has_link(shape, column.path)), columns[0])
-    return [replace(column, leads=column is leading) for column in columns]
+def _link_first(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]:
+    """Let the first column without files or links link to the row's page."""
+    first = next((column for column in columns if not _has_link(shape, column.path)), columns[0])
+    return [replace(column, links_to_row=column is first) for column in columns]
 
 
 def default_columns(crud_class: type[Crud[Any]]) -> list[str]:
@@ -143,7 +143,9 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
     info = owner.model.model_fields.get(last)
     label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
-    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), is_whole=_is_whole(owner, last))
+    return ListColumn(
+        name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_is_short_value(owner, last)
+    )
 
 
 def check_declaration(
@@ -167,7 +169,7 @@ def check_declaration(
 
 
 def _path(shape: Shape, name: str) -> str:
-    """Return the path to the title of the row that a relationship leads to, or the name itself."""
+    """Return the path to the title of the related row for a relationship, else the name itself."""
     relation = shape.relation_of(name)
     if not relation:
         return name
@@ -181,25 +183,25 @@ def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
 
 
 def _has_link(shape: Shape, path: str) -> bool:
-    """Whether a column holds files, which may be missing, or values that are rendered as links."""
+    """Return whether a column holds files, or values that are already rendered as links."""
     owner, name = _owner(shape, path)
     info = owner.model.model_fields.get(name)
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 
 
-def _is_whole(shape: Shape, name: str) -> bool:
+def _is_short_value(shape: Shape, name: str) -> bool:
     column = shape.columns.get(name)
     return column is not None and (isinstance(type_of(column), NO_WRAP_TYPES) or bool(choices_of(shape.model, name)))
 
 
 async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn]) -> Page[Any]:
-    """Return a page of rows as mappings with the values of the columns, `id` and the `lookup`."""
+    """Return a page of rows as mappings with the columns, the `id` and the `lookup` column."""
     shape = crud.definition.shape
     links = [column.path for column in columns if column.path in shape.links]
     paths = [column.path for column in columns if column.path not in links]
     page: Page[Any] = await crud.rows(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
-        related = await linked(crud, name, [row["id"] for row in page.items], (), itemgetter(0))
+        related = await read_linked(crud, name, [row["id"] for row in page.items], (), itemgetter(0))
         titles = iter(await names_of(crud.session, [row for rows in related.values() for row in rows]))
         titles_by_id = {row_id: [next(titles) for _ in rows] for row_id, rows in related.items()}
         page = page.model_copy(update={"items": [{**row, name: titles_by_id.get(row["id"], [])} for row in page.items]})

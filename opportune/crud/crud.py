@@ -15,14 +15,15 @@ from opportune.errors import OperatorError
 __all__ = ["Crud", "Key", "Values", "cruds"]
 
 QUERY_METHODS = ("readable", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
-"""Methods that the statement of a list depends on."""
+"""Methods that a list calls to build its statement."""
 
 
 class Crud(Writing[M]):
     """The rows of a model, as one user may read and write them.
 
-    It knows no HTTP and never commits. Methods raise `Forbidden` if the user may not do this at all, `NotFound` for
-    rows that the user may not see, and `FieldErrors` for values that cannot be stored. Each can be overridden.
+    It is independent of HTTP and never commits. Methods raise `Forbidden` if the user may not do this for any row,
+    `NotFound` for rows that the user may not see, and `FieldErrors` for values that cannot be stored. You can override
+    each method.
 
         class Books(Crud[Book]):
             search = ("title", "author.name")
@@ -58,25 +59,25 @@ class Crud(Writing[M]):
 
     @classmethod
     def needs_grants(cls) -> bool:
-        """Return whether the grants of groups matter for this class or for the rows that it refers to."""
-        return any(crud_class._may_use_grants() for crud_class in cls._with_referred())
+        """Return whether rules of this class, or of classes that its rows refer to, use the grants of groups."""
+        return any(crud_class._may_use_grants() for crud_class in cls._with_related_classes())
 
     @classmethod
     def team_owners(cls) -> TeamOwners | None:
-        """Return how to find the team that owns these rows or rows that they refer to, or None."""
-        teams = (crud_class.definition.team for crud_class in cls._with_referred())
+        """Return the model of teams that own these rows, or rows that they refer to. None if no team does."""
+        teams = (crud_class.definition.team for crud_class in cls._with_related_classes())
         return next((team for team in teams if team), None)
 
     @classmethod
-    def _with_referred(cls) -> "Sequence[type[Crud[Any]]]":
-        """Return this class and those of the models that its rows refer to."""
+    def _with_related_classes(cls) -> "Sequence[type[Crud[Any]]]":
+        """Return this class and the classes of models that its rows refer to."""
         shape = cls.definition.shape
         targets = {*shape.references.values(), *shape.links.values()}
         return (cls, *({cruds[target] for target in targets if target in cruds} - {cls}))
 
     @classmethod
     def _may_use_grants(cls) -> bool:
-        """Return whether rules use grants. A method of the project may call `may`, whatever the access options are."""
+        """Return whether rules of this class use grants. Methods of the project may call `may` in any case."""
         classes = cls.__mro__[: cls.__mro__.index(Crud)]
         has_methods = any(isinstance(member, FunctionType) for class_ in classes for member in vars(class_).values())
         return has_methods or Access.PERMITTED in (cls.definition.read_access, cls.definition.write_access)

@@ -1,4 +1,4 @@
-"""Columns and relationships of a model, and messages for options that name others."""
+"""Columns and relationships of a model, and error messages for options that name unknown ones."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Shape:
     mapper: Mapper[Any]
     columns: Mapping[str, Column[Any]]
     references: Mapping[str, type[Any]]
-    """Foreign key columns and the models that they refer to."""
+    """Models by the foreign key column that refers to them."""
     links: Mapping[str, type[Any]]
-    """Many-to-many relationships and the models at their other ends."""
+    """Models by the many-to-many relationship that links to them."""
 
     @property
     def to_one(self) -> Mapping[str, RelationshipProperty[Any]]:
@@ -57,10 +57,10 @@ def shape_of(model: type[Any]) -> Shape:
 
 
 def unknown_name(model: type[Any], name: str, names: Iterable[str], noun: str = "") -> str:
-    """Return the message for a name that does not exist, with a suggestion and the lines of code that use it."""
+    """Return the message for an unknown name, with a suggestion and the lines of code that use the name."""
     names = sorted(name for name in names if not is_secret(name))
-    remedy = did_you_mean(name, names) or f" There are: {', '.join(names)}."
-    return f"{noun or model.__name__} has no {name!r}.{remedy}{describe_usages(model, name)}"
+    suggestion = did_you_mean(name, names) or f" There are: {', '.join(names)}."
+    return f"{noun or model.__name__} has no {name!r}.{suggestion}{describe_usages(model, name)}"
 
 
 def secret_fault(name: str) -> str:
@@ -69,7 +69,7 @@ def secret_fault(name: str) -> str:
 
 
 class Declaration:
-    """The options of one class, which name columns and relationships of its model."""
+    """Checks options of a class that name columns and relationships of its model."""
 
     def __init__(self, owner: str, shape: Shape, annotations: Iterable[str] = ()) -> None:
         self.owner = owner
@@ -85,23 +85,23 @@ class Declaration:
             raise self.fault(option, unknown_name(self.shape.model, name, names, noun))
 
     def readable_path(self, option: str, path: str, *, text: bool = False) -> None:
-        """Check that a path names a column of the row or of a related row, and not a secret."""
-        name, _, rest = path.partition(".")
+        """Raise OperatorError unless a path names a column of the model or of a related row that is not secret."""
+        name, _, related_name = path.partition(".")
         shape = self.shape
-        if rest:
+        if related_name:
             if name in shape.links:
                 raise self.fault(option, f"{path!r} has several values in a row. Name a column of one related row.")
             self.one_of(option, name, shape.to_one)
             shape = shape_of(shape.to_one[name].mapper.class_)
-        last = rest or name
-        if last not in shape.columns and not (not rest and last in self.annotations):
-            self._no_column(option, last, shape)
+        column = related_name or name
+        if column not in shape.columns and (related_name or column not in self.annotations):
+            self._raise_unknown(option, column, shape)
         if fault := secret_fault(path):
             raise self.fault(option, fault)
-        if text and not is_text(shape.columns[last]):
+        if text and not is_text(shape.columns[column]):
             raise self.fault(option, f"{path!r} is not a text. Name text columns.")
 
-    def _no_column(self, option: str, name: str, shape: Shape) -> None:
+    def _raise_unknown(self, option: str, name: str, shape: Shape) -> None:
         if name in shape.mapper.relationships:
             example = f"{name}.name"
             raise self.fault(option, f"{name!r} is a relationship. Name a column of it, such as {example!r}.")

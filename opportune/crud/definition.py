@@ -1,4 +1,4 @@
-"""Checked options of one `Crud` class, and the schemas, filters and serializers derived from them."""
+"""The options of one `Crud` class after validation, and the schemas, filters and serializers derived from them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -51,14 +51,14 @@ class Definition:
         require_integer_id(crud_class.__name__, crud_class.model)
         self.crud_class = crud_class
         self.shares_statement = False
-        """Whether all users share the statement of a list without filters, with the owner as its parameter."""
+        """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
         self.prepared: dict[tuple[str, Sequence[str]], Prepared] = {}
         self.shape = shape_of(crud_class.model)
         self.annotations = {name: _labelled(name, value) for name, value in crud_class.annotations.items()}
         self.filter_methods = filter_methods_of(crud_class)
         self.field_rules = FieldRules(self, hides=hides, locks=locks)
         self._serializers: dict[frozenset[str], Serializer] = {}
-        self._unlocked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
+        self._schemas_without_locked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
         self.options = SchemaOptions(
             prefix=prefix,
             owner=crud_class.owner,
@@ -139,7 +139,7 @@ class Definition:
 
     @property
     def team(self) -> TeamOwners | None:
-        """How to find the team that owns the rows, or None if users or no one own them."""
+        """The model of teams that own the rows, or None if rows belong to users or have no owner."""
         return team_owners.get(self.shape.references.get(self.crud_class.owner or "") or object)
 
     @cached_property
@@ -177,7 +177,7 @@ class Definition:
         return Serializer(self)
 
     def serializer_without(self, hidden: frozenset[str]) -> Serializer:
-        """Return the serializer for users from whom these fields are hidden."""
+        """Return the cached serializer for users who may not see these fields."""
         if not hidden:
             return self.serializer
         if hidden not in self._serializers:
@@ -185,16 +185,16 @@ class Definition:
         return self._serializers[hidden]
 
     def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:
-        """Return the schema for users who may not write these fields. They are optional, and refused if sent."""
+        """Return the schema for users who may not write these fields, which it refuses."""
         if not locked:
             return schema
         key = schema, locked.intersection(schema.model_fields)
-        if key not in self._unlocked:
-            self._unlocked[key] = refuse_fields(*key)
-        return self._unlocked[key]
+        if key not in self._schemas_without_locked:
+            self._schemas_without_locked[key] = refuse_fields(*key)
+        return self._schemas_without_locked[key]
 
 
 def _labelled(name: str, value: Any) -> Label[Any]:
-    """Return a computed value under its name. Without a type, such as an average, it is a float."""
+    """Return a computed value as a labelled column. If the type is unknown, as for averages, it is a float."""
     computed: ColumnElement[Any] = value.scalar_subquery() if isinstance(value, Select) else value
     return (convert(computed, Float) if isinstance(computed.type, NullType) else computed).label(name)

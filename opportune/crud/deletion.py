@@ -28,5 +28,6 @@ async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
 
 def _is_link(mapper: Mapper[Any], table: Any) -> bool:
     """Return whether a table only links rows of two models."""
-    relations = (relation for each in mapper.registry.mappers for relation in each.relationships)
+    mappers = mapper.registry.mappers
+    relations = (relation for other_mapper in mappers for relation in other_mapper.relationships)
     return any(relation.secondary is table for relation in relations)

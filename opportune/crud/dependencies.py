@@ -1,4 +1,4 @@
-"""Dependencies that open a data layer in a route: `books: Annotated[Books, reading(Books)]`."""
+"""Dependencies that create a data layer for a route: `books: Annotated[Books, reading(Books)]`."""
 
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -11,7 +11,7 @@ from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud
-from opportune.crud.options import WRITING
+from opportune.crud.options import WRITE_ACTIONS
 from opportune.crud.teams import Team
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
@@ -20,7 +20,7 @@ C = TypeVar("C", bound=Crud[Any])
 
 @cache
 def reading(crud_class: type[C], action: str = "") -> Any:
-    """Return a dependency that opens a data layer for the current user, for a route that only reads.
+    """Return a dependency that creates a data layer for the current user, for a route that only reads.
 
     Tests can override it: `app.dependency_overrides[reading(Books).dependency] = ...`.
 
@@ -72,7 +72,7 @@ async def open_crud(
     *,
     writes: bool = False,
 ) -> C:
-    """Open a data layer for a user, with the grants and the team that its rules need.
+    """Create a data layer for a user, with the grants and the team that its rules need.
 
     Raises:
         HTTPException: The user may not do the action, or has to sign in first.
@@ -99,5 +99,5 @@ async def _find_team(
     if owners is None:
         return None
     definition = crud_class.definition
-    access = definition.write_access if writes or action in WRITING else definition.read_access
+    access = definition.write_access if writes or action in WRITE_ACTIONS else definition.read_access
     return await owners.find(request, session, definition.belongs_to_team and access is Access.OWNER, writes)

@@ -35,7 +35,7 @@ async def detail_fields(
     address_of: AddressOf,
     storage: Storage,
 ) -> list[tuple[str, str]]:
-    """Return labels and values. Empty fields are left out, and by default a field with the value of the title."""
+    """Return labels and values. Empty fields are left out. By default, so is the field that is the page's title."""
     if not names:
         names = await crud.session.run_sync(lambda _: _without_title(row, default_fields(type(crud))))
     values = await field_texts(crud, row, names, formats, address_of, storage)
@@ -55,7 +55,7 @@ async def field_texts(
     visible = [name for name in names if not crud.hides(name)]
 
     def render(_: object) -> dict[str, str]:
-        return {name: _text_of(shape, row, name, formats.get(name), address_of) for name in visible}
+        return {name: _field_text(shape, row, name, formats.get(name), address_of) for name in visible}
 
     values = await crud.session.run_sync(render)  # the title of a row may load related rows
     for name in values:
@@ -65,7 +65,7 @@ async def field_texts(
         if isinstance(value, File):
             values[name] = format_file(value, value.url() if is_public(value) else await storage.url(value))
         elif _is_markdown(shape, name):
-            await markdown.rendered(value)  # in a thread, because it may take long
+            await markdown.rendered(value)  # rendered in a thread, because a long text may take long
             values[name] = markdown.shown(value)
     return {name: (_label(shape, name), text) for name, text in values.items()}
 
@@ -86,18 +86,18 @@ def _is_markdown(shape: Shape, name: str) -> bool:
     return info is not None and options_of(info).type == "markdown"
 
 
-def _text_of(shape: Shape, row: Any, name: str, format_: Format | None, address_of: AddressOf) -> str:
+def _field_text(shape: Shape, row: Any, name: str, format_: Format | None, address_of: AddressOf) -> str:
     relation = shape.relation_of(name)
     value = getattr(row, relation or name)
     if format_:
         return format_(value)
     if relation:
-        return "" if value is None else _linked(value, address_of)
+        return "" if value is None else _link_to(value, address_of)
     if name in shape.links:
-        return Markup("").join(BADGE.format(_linked(related, address_of)) for related in value)
+        return Markup("").join(BADGE.format(_link_to(related, address_of)) for related in value)
     return format_for(shape.model.model_fields.get(name))(value)
 
 
-def _linked(row: Any, address_of: AddressOf) -> str:
+def _link_to(row: Any, address_of: AddressOf) -> str:
     address = address_of(row)
     return LINK.format(address, name_of(row)) if address else name_of(row)

@@ -1,4 +1,4 @@
-"""Lists and new rows without FastAPI's dependency resolution and the ORM, which take most of their time."""
+"""Fast paths for lists and new rows. They skip FastAPI's dependency resolution and the ORM, which take most time."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,14 +25,14 @@ from opportune.db.queries.dependent_statement import DependentStatement
 from opportune.pagination import Paging
 
 INSERT_METHODS = ("add", "assign", "new_row", "column", "query", "get", "written")
-"""Methods that adding a row and its response call by default."""
+"""Methods that add a row and read its response. If a class overrides one, the fast path is not used."""
 
 
 @asynccontextmanager
-async def opened(
+async def open_directly(
     crud_class: type[Crud[Any]], request: Request, *, writes: bool, action: str = ""
 ) -> AsyncIterator[Crud[Any]]:
-    """Open what the dependencies `reading(crud_class, action)` and `writing(crud_class, action)` would return."""
+    """Yield the data layer that the dependencies `reading` and `writing` would return."""
     access = crud_class.definition.write_access if writes else crud_class.definition.read_access
     user = await get_optional_user(request)
     if user is None and access is not Access.ANYONE:
@@ -43,7 +43,7 @@ async def opened(
 
 
 def read_filter(crud_class: type[Crud[Any]], params: QueryParams) -> Paging | None:
-    """Return the query of a list. None leaves the request to FastAPI."""
+    """Return the query of a list, or None if FastAPI has to validate it."""
     values: dict[str, Any] = {}
     if params:
         filters = crud_class.definition.filters
@@ -59,7 +59,7 @@ def read_filter(crud_class: type[Crud[Any]], params: QueryParams) -> Paging | No
 
 
 async def read_body(schema: type[BaseModel], request: Request) -> BaseModel | None:
-    """Return a JSON body. None leaves the request to FastAPI."""
+    """Return the validated JSON body, or None if FastAPI has to read it or report its errors."""
     if request.headers.get("content-type") != "application/json":
         return None
     try:
@@ -71,8 +71,8 @@ async def read_body(schema: type[BaseModel], request: Request) -> BaseModel | No
 async def insert_row(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
     """Insert and commit a row without the ORM, and return the values of the response by name.
 
-    Return None, before anything is written, for rows that need more than one statement and its hooks: rows with links
-    or references, overridden methods, hooks with other effects, or responses that need a query.
+    Return None without writing if this is not possible: the row has links or references, the class overrides a method,
+    a hook does more than add a row, or the response needs a query.
     """
     crud_class: Any = type(crud)
     session, added = crud.session, rows_added_with(crud_class.model)
@@ -91,15 +91,17 @@ async def insert_row(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
         vars(row).update(attributes, **dict(zip(names, rows[0], strict=True)))
         return addition.values(row)
 
-    following = [DependentStatement(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added]
+    hook_statements = [
+        DependentStatement(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added
+    ]
     with translate_database_errors(crud_class.model.__table__):
-        stored = await session.write_and_commit(statement, values, following)
+        stored = await session.write_and_commit(statement, values, hook_statements)
     # The values of the response come first.
     return dict(zip(crud_class.definition.serializer.names, stored[0], strict=False)) if stored else None
 
 
 def _column_values(crud_class: type[Crud[Any]], attributes: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the values to insert by column. None if the row has links or refers to another row."""
+    """Return the values to insert by column, or None if the row has links or refers to another row."""
     shape = crud_class.definition.shape
     del attributes[shape.mapper.class_manager.STATE_ATTR]
     if attributes.keys() - shape.columns.keys():
@@ -107,13 +109,13 @@ def _column_values(crud_class: type[Crud[Any]], attributes: dict[str, Any]) -> d
     if any(attributes.get(name) is not None for name in shape.references.keys() - {crud_class.owner}):
         return None
     columns = ((shape.columns[name], value) for name, value in attributes.items())
-    # Like the ORM, leave None to the database, unless the type of the column converts it.
+    # As in the ORM, columns with None are left out, unless the column type stores None as a value.
     return {column.key: value for column, value in columns if value is not None or column.type.should_evaluate_none}
 
 
 @cache
 def is_single_insert(crud_class: Any) -> bool:
-    """Return whether a new row is one INSERT: one table, no overridden methods, locked fields or listeners."""
+    """Return whether a new row needs only one INSERT: one table, no overridden methods, locked fields or listeners."""
     definition, mapper = crud_class.definition, crud_class.definition.shape.mapper
     is_default = all(getattr(crud_class, name) is getattr(Crud, name) for name in INSERT_METHODS)
     if not is_default or len(mapper.tables) > 1 or definition.field_rules.locks or _has_listeners(mapper):
@@ -121,8 +123,8 @@ def is_single_insert(crud_class: Any) -> bool:
     names, columns = definition.create_schema.model_fields.keys(), definition.shape.columns.keys()
     if not {*definition.serializer.names, *names} <= columns:
         return False
-    is_set = crud_class.model.__setattr__ is not SQLModel.__setattr__ or mapper.validators
-    return not (is_set or any(getattr(crud_class.model, name).dispatch.set for name in names))
+    has_setters = crud_class.model.__setattr__ is not SQLModel.__setattr__ or mapper.validators
+    return not (has_setters or any(getattr(crud_class.model, name).dispatch.set for name in names))
 
 
 def _has_listeners(mapper: Mapper[Any]) -> bool:
@@ -133,7 +135,7 @@ def _has_listeners(mapper: Mapper[Any]) -> bool:
 def _insert_statement(crud_class: Any, *, returns_defaults: bool) -> tuple[Insert, Sequence[str]]:
     """Return the INSERT of a row and the names of the values that it returns.
 
-    These are the values of the response, and with `returns_defaults` also those that the database sets.
+    These are the values of the response. With `returns_defaults`, it also returns values that the database sets.
     """
     columns = crud_class.definition.shape.columns
     defaults = [name for name, column in columns.items() if column.primary_key or column.server_default is not None]

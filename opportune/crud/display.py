@@ -1,4 +1,4 @@
-"""Display of values by their type. The admin uses it with other formats for some types."""
+"""Formats values by their type. The admin overrides the formats of some types."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
 
 Format = Callable[[Any], str]
-"""Text, or HTML that is safe as Markup."""
+"""Return a value as text, or as HTML (`Markup`)."""
 
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
 FILE = Markup('<a href="{}">Open</a>')
@@ -49,7 +49,7 @@ def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
 
 
 def format_for(field: FieldInfo | None) -> Format:
-    """Return the format of a field: by its annotation, else by the type of each value."""
+    """Return the format for a field's annotations, by default the format for the type of each value."""
     if field is None:
         return format_value
     options = options_of(field)
@@ -61,7 +61,7 @@ def format_for(field: FieldInfo | None) -> Format:
 
 
 def format_file(file: File, address: str = "") -> str:
-    """Return an image or a link to a file. Empty for a private file without an address for the user."""
+    """Return an image, or a link to a file. Private files need an `address`; without it the result is empty."""
     if not file or not (address or is_public(file)):
         return ""
     if not isinstance(file, Image):
@@ -87,7 +87,7 @@ def name_of(row: Any) -> str:
 
 
 async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
-    """Return the titles of rows. Their `__str__` may load related rows."""
+    """Return the titles of rows in a context where `__str__` may load related rows."""
     return await session.run_sync(lambda _: [name_of(row) for row in rows])
 
 
@@ -124,4 +124,4 @@ FORMATS: Mapping[type[Any], Format] = {
     dict: lambda value: CODE.format(json.dumps(value, ensure_ascii=False)),
     Model: name_of,
 }
-"""Subclasses come before their bases: the first matching type is used."""
+"""The first matching type is used, so subclasses come before their bases."""

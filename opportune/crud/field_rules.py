@@ -19,7 +19,7 @@ NO_FIELDS: frozenset[str] = frozenset()
 
 
 class FieldRules:
-    """The fields of one class that can be hidden or locked. Each set of names is validated once."""
+    """Checks the names of hidden and locked fields. Each set of names is checked once."""
 
     def __init__(self, definition: "Definition", *, hides: bool, locks: bool) -> None:
         self.definition = definition
@@ -36,16 +36,16 @@ class FieldRules:
                 )
 
     def check(self, option: str, names: Collection[str]) -> frozenset[str]:
-        """Return the names and those of fields with the same values: `author_id` for `author`, and computed values.
+        """Return the names and other fields that reveal their values: `author_id` for `author`, and computed values.
 
         Raises:
-            OperatorError: A name is not a field, or every user who sees a row needs it.
+            OperatorError: A name is not a field, or users need the field to identify rows.
         """
         if isinstance(names, str) or not isinstance(names, Collection):
             raise self._declared.fault(option, f"it returned {names!r}. Return a set of names.")
         key = option, frozenset(names)
         if key not in self._checked:
-            self._checked[key] = self._complete(option, key[1])
+            self._checked[key] = self._add_derived(option, key[1])
         return self._checked[key]
 
     @property
@@ -53,7 +53,7 @@ class FieldRules:
         definition = self.definition
         return Declaration(definition.crud_class.__name__, definition.shape, definition.annotations)
 
-    def _complete(self, option: str, names: frozenset[str]) -> frozenset[str]:
+    def _add_derived(self, option: str, names: frozenset[str]) -> frozenset[str]:
         shape = self.definition.shape
         for name in sorted(names):
             self._declared.one_of(option, name, self._fields(option))
@@ -81,7 +81,7 @@ class FieldRules:
 
     @property
     def _title_fields(self) -> set[str]:
-        """The fields in a row's title, which is also shown in rows that refer to it."""
+        """The fields in a row's title, which other rows that refer to it also show."""
         model, shape = self.definition.crud_class.model, self.definition.shape
         method = name_method(model)
         names = _names_in(model, method) if method else short_texts(shape)[:1]
@@ -104,7 +104,7 @@ def _properties(model: type[Any]) -> dict[str, property]:
 
 
 def _names_in(model: type[Any], function: Any, depth: int = 3) -> Iterator[str]:
-    """Yield the attributes that a method may read, also through the properties and methods that it calls."""
+    """Yield the attributes that a method may read, including those in properties and methods that it uses."""
     for name in function.__code__.co_names if isfunction(function) and depth else ():
         yield name
         member = getattr_static(model, name, None)

@@ -22,26 +22,26 @@ F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])
 
 MAX_FILTER_VALUES = 100
 RESERVED = {*Paging.model_fields, "q"}
-MARK = "__opportune_filter__"
+FILTER_ATTRIBUTE = "__opportune_filter__"
 
 
 def filter_by(method: F) -> F:
     """Decorator that makes a method of a `Crud` class a filter of its list.
 
-    The method has one parameter, whose type is that of the query parameter, and returns a condition. A `ValueError` is
-    shown as the error of the filter.
+    The method returns a condition. It has one parameter, whose type validates the query parameter. If it raises
+    `ValueError`, the message is shown beside the filter.
 
         @filter_by
         def year(self, year: int) -> ColumnElement[bool]:  # ?year=2026
             return extract("year", col(Book.published_on)) == year
     """
-    setattr(method, MARK, True)
+    setattr(method, FILTER_ATTRIBUTE, True)
     return method
 
 
 def filter_methods_of(class_: type[Any]) -> dict[str, Callable[..., ColumnElement[bool]]]:
     """Return the methods of a class that are filters, by name."""
-    names = [name for name in dir(class_) if hasattr(getattr(class_, name, None), MARK)]
+    names = [name for name in dir(class_) if hasattr(getattr(class_, name, None), FILTER_ATTRIBUTE)]
     return {name: getattr(class_, name) for name in names}
 
 
@@ -50,7 +50,7 @@ Compare = Callable[[Any, Any], ColumnElement[bool]]
 
 @dataclass(frozen=True)
 class Operator:
-    """A comparison of a column with a value. The filters of the admin use the same ones."""
+    """A comparison of a column with a value. The admin uses the same operators."""
 
     suffix: str
     label: str
@@ -93,7 +93,7 @@ class Filter:
 
 
 def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Filter]:
-    """Return the filters for these columns and relationships, by parameter.
+    """Return the filters for these columns and relationships, by query parameter.
 
     Raises:
         OperatorError: A column or relationship does not exist or cannot be a filter.

@@ -30,12 +30,12 @@ Key = int | str
 """The `id` of a row, or its value in the `lookup` column."""
 
 
-READING = {"list", "details"}
-WRITING = {"create", "edit", "delete"}
+READ_ACTIONS = {"list", "details"}
+WRITE_ACTIONS = {"create", "edit", "delete"}
 
 
 class SchemaOf:
-    """Class attribute that returns a schema of the class."""
+    """Descriptor that returns one of the schemas of a `Crud` class."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class SchemaOf:
 
 
 class FilterOf:
-    """Class attribute that returns the query schema of the list. Its fields are derived, so its type is `Any`."""
+    """Descriptor that returns the schema of a list's query. Its fields are derived, so the type is `Any`."""
 
     def __get__(self, instance: object, owner: "type[CrudOptions[Any]]") -> type[Any]:
         return owner.definition.filter_schema
@@ -63,13 +63,13 @@ class CrudOptions(Generic[M]):
     owner: ClassVar[str | None] = None
     """The foreign key column of the owner: a user or a team."""
     team_roles: ClassVar[Mapping[str, str]] = {}
-    """Team roles that actions require: `{"delete": "admin"}`. Every member of the team may do the others."""
+    """Team roles that actions require: `{"delete": "admin"}`. Members of any role may do other actions."""
     read_access: ClassVar[Access | None] = None
-    """Who may read rows: by default their `owner`, or without one users with a grant."""
+    """Users who may read rows: by default the `owner`, or users with a grant if rows have no owner."""
     write_access: ClassVar[Access | None] = None
-    """Who may add, change and delete rows, with the same default."""
+    """Users who may add, change and delete rows. The default is the same as for `read_access`."""
     search: ClassVar[Sequence[str]] = ()
-    """Text columns that `?q=` searches for every word, also of related rows: `author.name`."""
+    """Text columns of the row and of related rows (`author.name`). `?q=` searches them for every word."""
     filters: ClassVar[Sequence[str]] = ()
     """Columns and relationships that a list can be filtered by."""
     sort: ClassVar[Sequence[str]] = ()
@@ -77,17 +77,17 @@ class CrudOptions(Generic[M]):
     order: ClassVar[Sequence[str]] = ()
     """Default order of a list, with `-` for descending. Without it, the newest rows come first."""
     annotations: ClassVar[Mapping[str, Any]] = {}
-    """Computed values by name, as correlated selects. They can be shown, sorted by and are part of responses."""
+    """Computed values by name, as correlated selects. Responses contain them. Lists can show and sort by them."""
     write_fields: ClassVar[Sequence[str]] = ()
-    """Writable fields. By default all but secrets, privileges, user references and time stamps."""
+    """Writable fields; by default all except secrets, privileges, references to users and time stamps."""
     read_fields: ClassVar[Sequence[str]] = ()
-    """Fields of a response. By default all but secrets."""
+    """Fields of a response; by default all except secrets."""
     exclude: ClassVar[Sequence[str]] = ()
     """Fields that are neither writable nor part of a response."""
     readonly: ClassVar[Sequence[str]] = ()
     """Fields of a response that are not writable."""
     nested: ClassVar[Sequence[str]] = ()
-    """Relationships whose rows are objects in a response, instead of ids."""
+    """Relationships that a response contains as objects instead of ids."""
     create_schema: ClassVar[type[BaseModel] | None] = None
     update_schema: ClassVar[type[BaseModel] | None] = None
     read_schema: ClassVar[type[BaseModel] | None] = None
@@ -113,17 +113,17 @@ class CrudOptions(Generic[M]):
     # Permissions
 
     def may(self, action: str) -> bool:
-        """Return whether the user may do an action at all; `readable` and `writable` limit its rows.
+        """Return whether the user may do an action on any row. `readable` and `writable` say on which rows.
 
         Args:
             action: `list`, `details`, `create`, `edit` or `delete`, or another action that groups can be granted.
         """
         if role := self.team_roles.get(action):
             return self.user is not None and self.team is not None and self.team.has_role(role)
-        if action in READING:
+        if action in READ_ACTIONS:
             access = self.definition.read_access
         else:
-            access = self.definition.write_access if action in WRITING else Access.PERMITTED
+            access = self.definition.write_access if action in WRITE_ACTIONS else Access.PERMITTED
         if access is Access.ANYONE:
             return True
         if self.user is None or access is not Access.PERMITTED:
@@ -141,7 +141,7 @@ class CrudOptions(Generic[M]):
             raise Forbidden
 
     def readable(self) -> ColumnElement[bool]:
-        """Return the condition for rows that the user may read. Other rows do not exist for this user."""
+        """Return the condition for rows that the user may read. Other rows are not found."""
         return self._owned(self.definition.read_access)
 
     def writable(self) -> ColumnElement[bool]:
@@ -162,7 +162,7 @@ class CrudOptions(Generic[M]):
         return false() if owner_id is None else column == owner_id
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
-        """Return the condition for readable rows of another model. Without a `Crud` class, all rows are."""
+        """Return the condition for readable rows of another model. Models without a `Crud` class have no limit."""
         other = self._crud_of(model)
         if other is None:
             return true()
@@ -187,31 +187,31 @@ class CrudOptions(Generic[M]):
     # Fields the user may not see or write
 
     def hidden_fields(self) -> Collection[str]:
-        """Return the fields that this user neither sees nor writes, in addition to `exclude`."""
+        """Return the fields that this user may neither see nor write, in addition to `exclude`."""
         return ()
 
     def readonly_fields(self) -> Collection[str]:
-        """Return the fields that this user sees and may not write, in addition to `readonly`."""
+        """Return the fields that this user may see but not write, in addition to `readonly`."""
         return ()
 
     @cached_property
     def hidden_names(self) -> frozenset[str]:
-        """The names that `hidden_fields` returns, and fields that hold the same values."""
+        """The names that `hidden_fields` returns, and other fields that reveal the same values."""
         rules = self.definition.field_rules
         return rules.check(HIDDEN, self.hidden_fields()) if rules.hides else NO_FIELDS
 
     @cached_property
     def locked_names(self) -> frozenset[str]:
-        """The fields that this user may not write, hidden ones included."""
+        """The fields that this user may not write, including hidden fields."""
         rules = self.definition.field_rules
         return self.hidden_names | rules.check(READONLY, self.readonly_fields()) if rules.locks else NO_FIELDS
 
     def hides(self, path: str) -> bool:
-        """Return whether a field is hidden from this user: of this model, or of a related row (`author.name`)."""
-        name, _, rest = path.removeprefix("-").partition(".")
-        if name in self.hidden_names or not rest:
+        """Return whether a field of this model or of a related row (`author.name`) is hidden from this user."""
+        name, _, related_name = path.removeprefix("-").partition(".")
+        if name in self.hidden_names or not related_name:
             return name in self.hidden_names
-        return rest in self.hidden_in(self.definition.shape.to_one[name].mapper.class_)
+        return related_name in self.hidden_in(self.definition.shape.to_one[name].mapper.class_)
 
     def hidden_in(self, model: type[Any]) -> frozenset[str]:
         """Return the hidden fields of another model's data layer."""

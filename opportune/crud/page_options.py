@@ -14,7 +14,7 @@ from opportune.config.project import PACKAGE
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
-from opportune.crud.direct import opened
+from opportune.crud.direct import open_directly
 from opportune.crud.display import Format
 from opportune.crud.routes import ReplaceableRoutes, key_name, key_type, typed_route
 from opportune.db.models.columns import label_of
@@ -25,7 +25,7 @@ from opportune.web.routing.direct_route import DirectRoute, set_direct
 
 M = TypeVar("M", bound=Model)
 
-# Method, path, required permission, and whether the route writes.
+# HTTP method, path, required permission, and whether the route writes.
 ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
     "index": ("GET", "", "list", False),
     "new": ("GET", "/new", "create", False),
@@ -38,13 +38,13 @@ ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
     "delete": ("POST", "/{key}/delete", "delete", True),
 }
 PAGE_OF_ROUTE = {"create": "new", "update": "edit", "confirm_delete": "delete"}
-"""Routes that are left out together with another one."""
+"""Routes that `without` also leaves out, with the route that has to be named."""
 
 TEMPLATE_CACHE_SECONDS = 1
-"""Seconds for which the choice between a project's template and the default is cached."""
+"""Time for which the choice between the project's template and the default is cached."""
 
 pages_of: dict[type[Any], "PageOptions[Any]"] = {}
-"""The first pages of each model, to which other pages link."""
+"""Pages by model. Other pages link to the ones that were declared first."""
 
 
 class PageOptions(Generic[M]):
@@ -52,9 +52,10 @@ class PageOptions(Generic[M]):
 
     columns: Sequence[str] = ()
     """Columns of the list: columns, annotations, relationships (`author`) and columns of related rows (`author.name`).
-    By default the first six short fields."""
+
+    By default, the list has the first six short fields."""
     fields: Sequence[str] = ()
-    """Fields on the page of one row; by default those of the API's response."""
+    """Fields on the page of one row; by default the fields of the API's response."""
     sections: Sequence[tuple[str, Sequence[str]]] = ()
     """Fields of the form under headings: `(("Book", ("title", "author_id")),)`."""
     formats: Mapping[str, Format] = {}
@@ -62,7 +63,7 @@ class PageOptions(Generic[M]):
     without: Sequence[str] = ()
     """Routes to leave out: `("delete",)`."""
     name: str = ""
-    """Name of a row: "Book"."""
+    """Name of a row, such as "Book"; by default from the name of the model."""
     plural: str = ""
 
     def __init__(self, crud_class: type[Crud[M]], path: str, **options: Any) -> None:
@@ -88,7 +89,7 @@ class PageOptions(Generic[M]):
 
     @cached_property
     def router(self) -> APIRouter:
-        """The routes, for `Feature(pages=...)`. Routes that you add come before them."""
+        """The routes, for `Feature(pages=...)`. Routes that you add to it can replace them."""
         router = ReplaceableRoutes(prefix=self.path)
         for name in ROUTES:
             if self.has(name):
@@ -122,7 +123,7 @@ class PageOptions(Generic[M]):
             return response
 
         async def direct(request: Request) -> Response:
-            async with opened(crud_class, request, writes=False, action=action) as crud:
+            async with open_directly(crud_class, request, writes=False, action=action) as crud:
                 return await list_route(request, crud)
 
         if "{key}" in path:
@@ -153,7 +154,7 @@ class PageOptions(Generic[M]):
 
     @property
     def _feature(self) -> str:
-        """The folder of the templates: the feature that declares the data layer."""
+        """The name of the feature that declares the data layer, which is also the folder of its templates."""
         parts = self.crud_class.__module__.split(".")
         return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else parts[max(len(parts) - 2, 0)]
 
@@ -162,7 +163,7 @@ class PageOptions(Generic[M]):
 
 
 def add_url(crud: Crud[Any], model: type[Any]) -> str:
-    """Return the address of the form for a new row of a model. It is empty for users who may not add one."""
+    """Return the address of the form for a new row of a model, or an empty text if the user may not add one."""
     pages = pages_of.get(model)
     if pages is None:
         return ""
@@ -171,7 +172,7 @@ def add_url(crud: Crud[Any], model: type[Any]) -> str:
 
 
 def address_of(row: Any) -> str:
-    """Return the address of any row's page, or an empty text."""
+    """Return the address of the page of a row of any model, or an empty text if it has none."""
     pages = pages_of.get(type(row))
     return pages.address(row) if pages and pages.has("detail") else ""
 

@@ -28,9 +28,9 @@ from opportune.web.rendering.blocks import is_replaced
 Context = dict[str, Any]
 
 DIALOG = "_dialog"
-"""Query parameter of a form that is shown in a dialog of another form."""
+"""Query parameter of a form that opens in a dialog above another form."""
 DIALOG_PREFIX = "dialog-"
-"""Prefix of ids in a dialog, because the form below it may have a field of the same name."""
+"""Prefix of ids in a dialog, because the form behind it may have a field of the same name."""
 
 
 class CrudPages(PageOptions[M]):
@@ -55,7 +55,7 @@ class CrudPages(PageOptions[M]):
     """
 
     async def index(self, request: Request, crud: Any) -> Response:
-        """Show the list. htmx requests get its block `found`."""
+        """Show the list. Responses to htmx requests contain only the block `found`."""
         query = self.wanted(request, crud)
         columns = visible_columns(crud, self.list_columns)
         page = await read_rows(crud, query, columns)
@@ -66,10 +66,10 @@ class CrudPages(PageOptions[M]):
         return templates.render(request, self.template("list"), context)
 
     async def detail(self, request: Request, crud: Any, key: Key, form: Form[Any] | None = None) -> Response:
-        """Show one row. htmx requests get the block `below`.
+        """Show one row. Responses to htmx requests contain only the block `below`.
 
-        A route of the project that receives a form from this page can pass it here to show its errors. The template
-        gets it as `form`.
+        If the template has a form of the project, the route that reads it can pass the form to show its errors. The
+        template receives it as `form`.
         """
         row = await crud.get(key)
         context = {
@@ -105,16 +105,16 @@ class CrudPages(PageOptions[M]):
         """Change a row, or show the form with its errors."""
         if (await self._form(request, crud)).takes_files:
             allow_files(request)
-        await request.body()  # before the row is locked, so that a slow upload blocks no other request
+        await request.body()  # read it before the row is locked, so that slow uploads do not block other requests
         row = await crud.get_writable(key)
         form = await self._read_form(request, crud, row)
         title = await title_of(crud, row)
 
-        async def change(values: Mapping[str, Any]) -> M:
-            changed: M = await crud.change(row, values)
-            return changed
+        async def save_changes(values: Mapping[str, Any]) -> M:
+            changed_row: M = await crud.change(row, values)
+            return changed_row
 
-        if await self._save(request, form, change):
+        if await self._save(request, form, save_changes):
             return await self._after_save(request, crud, row, "is saved")
         return await self._show_form(request, crud, form, row, title)
 
@@ -151,19 +151,19 @@ class CrudPages(PageOptions[M]):
     # Methods to override
 
     def wanted(self, request: Request, crud: Any) -> Paging:
-        """Return the query of the list, by default from the address."""
+        """Return the query of the list, by default from the query parameters of the request."""
         return read_query(crud, request.query_params)
 
     async def list_context(self, request: Request, crud: Any, page: Page[Any]) -> Context:
-        """Return more values for the template of the list."""
+        """Return additional values for the template of the list."""
         return {}
 
     async def detail_context(self, request: Request, crud: Any, row: M) -> Context:
-        """Return more values for the template of one row."""
+        """Return additional values for the template of one row."""
         return {}
 
     async def form_context(self, request: Request, crud: Any, row: M | None) -> Context:
-        """Return more values for the template of the form. `row` is None for a new row."""
+        """Return additional values for the template of the form. `row` is None for a new row."""
         return {}
 
     def after_save_url(self, request: Request, row: M) -> str:
@@ -240,7 +240,7 @@ class CrudPages(PageOptions[M]):
         return None
 
     def _values(self, form: Form[Any]) -> dict[str, Any]:
-        """Return the values of the form's fields, without files that stay unchanged."""
+        """Return the values of the fields in the form. Files that the user did not replace are left out."""
         names = [name for _, names in self.sections for name in names] or form.model.model_fields
         changed = form.controls.keys() - form.kept_files
         return {name: getattr(form.data, name) for name in names if name in changed}

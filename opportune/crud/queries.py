@@ -1,4 +1,4 @@
-"""Query of a list's page: read from the address, and shown as a filter form."""
+"""The query of a list: parsing the query parameters, and the form of its filters."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from opportune.web.time_zone import moment_in
 
 
 class FilterForm(Form[Any]):
-    """The filters of a list. Times are in the visitor's time zone, like those of the rows."""
+    """The form with the filters of a list. Times are in the visitor's time zone, like the times in the rows."""
 
     is_in_utc = False
 
@@ -41,17 +41,17 @@ def read_query(crud: Crud[Any], params: QueryParams) -> Paging:
 
 
 def _in_zone(text: str) -> str:
-    """Convert a time without a zone from the visitor's time zone."""
+    """Add the visitor's time zone to a time without a zone."""
     if not WITHOUT_ZONE.fullmatch(text):
         return text
     try:
         return moment_in(datetime.fromisoformat(text)).isoformat()
-    except ValueError:  # the schema refuses it
+    except ValueError:  # the schema reports the error
         return text
 
 
 def visible_filters(crud: Crud[Any]) -> list[Sequence[str]]:
-    """Return the parameters of each filter in the form: from and to for ordered values, contains for texts."""
+    """Return the query parameters of each filter: "from" and "to" for ordered values, "contains" for texts."""
     fields = crud.Filter.model_fields
     names = [name for name in (*crud.filters, *crud.definition.filter_methods) if name not in crud.hidden_names]
     return [[parameter for parameter in _parameters(name, fields) if parameter in fields] for name in names]
@@ -64,7 +64,7 @@ def _parameters(name: str, fields: Any) -> Sequence[str]:
 
 
 def hidden_parameters(query: Paging, filters: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of the address without a visible field, for hidden inputs."""
+    """Yield name and value of the query parameters that have no visible field, for hidden inputs."""
     visible = {"q", "page", *(name for names in filters for name in names)}
     for name, value in query.model_dump(mode="json", exclude_unset=True, exclude_none=True).items():
         if name not in visible:

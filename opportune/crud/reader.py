@@ -21,13 +21,14 @@ Getter = Callable[[Sequence[Any]], Any]
 
 @dataclass
 class Selection:
-    """The columns and joins of a query, and how to read each name from a result row."""
+    """The columns and joins of a query, and the way to read the value of each name from a result row."""
 
     columns: list[ColumnElement[Any]] = field(default_factory=list)
     joins: list[tuple[Any, ColumnElement[bool]]] = field(default_factory=list)
     getters: dict[str, Getter | int] = field(default_factory=dict)
-    """The index of a name in a result row, or a function that combines several columns."""
+    """By name: the index of the value in a result row, or a function that combines several columns."""
     links: list[str] = field(default_factory=list)
+    """Many-to-many relationships, which need further statements."""
 
     def add(self, column: ColumnElement[Any]) -> int:
         self.columns.append(column)
@@ -35,7 +36,7 @@ class Selection:
 
 
 class Prepared(NamedTuple):
-    """A cached statement: its selection, and the statement that only counts."""
+    """A cached statement with its selection, and the statement that counts all rows."""
 
     selection: Selection
     statement: Select[Any]
@@ -45,14 +46,14 @@ class Prepared(NamedTuple):
 async def fetch(
     session: AsyncSession, statement: Select[Any], values: Mapping[str, Any], *, alone: bool
 ) -> Sequence[Sequence[Any]]:
-    """Return the result rows of a statement. `alone` means that no other statement has to see the same snapshot."""
+    """Return the result rows of a statement. Set `alone` if no other statement needs the same snapshot."""
     if alone and isinstance(session, Session):
         return await session.fetch(statement, values)
     return (await (await session.connection()).execute(statement, values)).all()
 
 
 def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
-    """Select the columns of these names. The first one is always the row's `id`."""
+    """Select the columns for these names. The first column is always the `id`."""
     shape, nested = crud.definition.shape, crud.definition.options.nested
     selection = Selection()
     selection.add(crud.model.id)
@@ -67,18 +68,18 @@ def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
 
 
 def _join(crud: "Reading[Any]", selection: Selection, name: str) -> Getter:
-    """Join the related row, which is None if the user may not see it."""
+    """Join the related row. Its value is None if the user may not see it."""
     shape = crud.definition.shape
     target = shape.to_one[name].mapper.class_
     related = aliased(target)
     foreign_key = getattr(crud.model, shape.column_of(name))
     selection.joins.append((related, (related.id == foreign_key) & is_among(crud.visible, related.id, target)))
     keys = _nested_keys(crud, target)
-    first = selection.add(getattr(related, keys[0]))
+    start = selection.add(getattr(related, keys[0]))
     for key in keys[1:]:
         selection.add(getattr(related, key))
-    last = first + len(keys)
-    return lambda row: None if row[first] is None else dict(zip(keys, row[first:last], strict=True))
+    end = start + len(keys)
+    return lambda row: None if row[start] is None else dict(zip(keys, row[start:end], strict=True))
 
 
 def _nested_keys(crud: "Reading[Any]", target: type[Any]) -> list[str]:
@@ -86,35 +87,35 @@ def _nested_keys(crud: "Reading[Any]", target: type[Any]) -> list[str]:
     return [name for name in nested_names(shape_of(target)) if name not in hidden]
 
 
-def joined(statement: Select[Any], selection: Selection) -> Select[Any]:
+def add_joins(statement: Select[Any], selection: Selection) -> Select[Any]:
     for related, condition in selection.joins:
         statement = statement.outerjoin(related, condition)
     return statement
 
 
 async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return result rows as mappings. Each many-to-many relationship takes one more statement."""
+    """Return result rows as mappings. Each many-to-many relationship needs an additional statement."""
     getters = selection.getters
     if not selection.links and all(type(getter) is int for getter in getters.values()):
         indexes: Mapping[str, Any] = getters
         return [{name: row[index] for name, index in indexes.items()} for row in rows]
     mappings = [{name: row[get] if isinstance(get, int) else get(row) for name, get in getters.items()} for row in rows]
     for name in selection.links:
-        related = await _nested(crud, name, [row[0] for row in rows])
+        related = await _read_links(crud, name, [row[0] for row in rows])
         for row, mapping in zip(rows, mappings, strict=True):
             mapping[name] = related.get(row[0], [])
     return mappings
 
 
-async def _nested(crud: "Reading[Any]", name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
-    """Return the linked rows of each row, as ids or as mappings."""
+async def _read_links(crud: "Reading[Any]", name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
+    """Return the linked rows of each row as ids, or as mappings if the relationship is nested."""
     if name not in crud.definition.options.nested:
-        return await linked(crud, name, ids, ["id"], lambda values: values[0])
+        return await read_linked(crud, name, ids, ["id"], lambda values: values[0])
     keys = _nested_keys(crud, crud.definition.shape.links[name])
-    return await linked(crud, name, ids, keys, lambda values: dict(zip(keys, values, strict=True)))
+    return await read_linked(crud, name, ids, keys, lambda values: dict(zip(keys, values, strict=True)))
 
 
-async def linked(
+async def read_linked(
     crud: "Reading[Any]", name: str, ids: Sequence[int], keys: Sequence[str], convert: Callable[[Sequence[Any]], Any]
 ) -> dict[int, list[Any]]:
     """Return the visible linked rows of each row by its id, ordered by their ids.
@@ -124,7 +125,7 @@ async def linked(
         name: The relationship.
         ids: The ids of the rows.
         keys: The columns to read of the linked rows. If empty, the objects are loaded.
-        convert: Converts the values of one linked row.
+        convert: Function that converts the values of one linked row.
     """
     if not ids:
         return {}

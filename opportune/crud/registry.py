@@ -6,4 +6,4 @@ if TYPE_CHECKING:
     from opportune.crud.crud import Crud
 
 cruds: "dict[type[Any], type[Crud[Any]]]" = {}
-"""The first class of a model decides which of its rows and fields a user may see through other models."""
+"""The first `Crud` class of each model. Its rules apply when rows of other models show or refer to its rows."""

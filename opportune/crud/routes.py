@@ -9,9 +9,10 @@ from opportune.db.models.model import MAX_ID, RowKey
 
 
 class ReplaceableRoutes(APIRouter):
-    """Router that puts routes added after `complete()` first, so that they can replace existing ones."""
+    """Router that moves routes added after `complete()` to the front, so that they can replace existing ones."""
 
     _added: int | None = None
+    """Number of routes added after `complete()`; None before that call."""
 
     def complete(self) -> None:
         self._added = 0
@@ -29,7 +30,7 @@ def key_name(crud_class: type[Crud[Any]]) -> str:
 
 
 def key_type(crud_class: type[Crud[Any]]) -> Any:
-    """Return the type of a route's parameter `key`."""
+    """Return the annotation of the path parameter `key` of a route."""
     if crud_class.lookup == "id":
         return Annotated[RowKey, Path(ge=1, le=MAX_ID, alias=key_name(crud_class))]
     return Annotated[str, Path(alias=key_name(crud_class))]

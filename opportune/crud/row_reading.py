@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.options import CrudOptions, Key, M
-from opportune.crud.reader import Prepared, fetch, joined, select_names, values_of
+from opportune.crud.reader import Prepared, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.matching import matching_words
@@ -44,22 +44,22 @@ class Reading(CrudOptions[M]):
             Forbidden: The user may not list rows.
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
-        query = self._checked(query)
+        query = self._checked_query(query)
         rows = self.query().where(self.readable(), *self.conditions(query))
         count = count_rows(rows, self.model.id)
         statement = rows.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
         statement = statement.order_by(*self.ordering(query.sort)).offset((query.page - 1) * query.size)
         result = (await self.session.execute(statement.limit(query.size))).all()
         total = result[0][-1] if result else 0
-        if not result and query.page > 1:  # past the end, no row has the total
+        if not result and query.page > 1:  # on a page past the end, no row holds the total
             total = await self.session.scalar(count) or 0
-        items = [self._annotated(row) for row in result]
+        items = [self._set_annotations(row) for row in result]
         return Page[Any](items=items, total=total, page=query.page, pages=page_count(total, query.size))
 
     async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
-        """Return the same page as mappings with these names, by default those of a response. It loads no objects."""
-        query = self._checked(query)
-        prepared = self._prepared(query, tuple(names or self.serializer.names))
+        """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
+        query = self._checked_query(query)
+        prepared = self._cached_statement(query, tuple(names or self.serializer.names))
         offset = (query.page - 1) * query.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
         alone = not prepared.selection.links
@@ -71,47 +71,47 @@ class Reading(CrudOptions[M]):
         pages = page_count(total, query.size)
         return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)
 
-    def _checked(self, query: Paging | None) -> Paging:
-        """Return the query of a list that the user may read. Raises Forbidden and FieldErrors."""
+    def _checked_query(self, query: Paging | None) -> Paging:
+        """Return the query, by default an empty one. Raises Forbidden and FieldErrors if the user may not run it."""
         self.require("list")
         checked: Paging = query or self.Filter()
         self._refuse_hidden(checked)
         return checked
 
-    def _prepared(self, query: Paging, names: Sequence[str]) -> Prepared:
-        """Return the statement of a list. It is built once per order if only its parameters depend on the user."""
+    def _cached_statement(self, query: Paging, names: Sequence[str]) -> Prepared:
+        """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
         is_shared = self.definition.shares_statement and not query.model_fields_set - Paging.model_fields.keys()
         if not is_shared or any("." in name for name in names):  # related rows depend on the user
-            return self._prepare(query, names)
+            return self._build_statement(query, names)
         sort = query.sort if query.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
         prepared, key = self.definition.prepared, (sort, names)
         if key not in prepared:
-            prepared[key] = self._prepare(query, names)
+            prepared[key] = self._build_statement(query, names)
         return prepared[key]
 
-    def _prepare(self, query: Paging, names: Sequence[str]) -> Prepared:
+    def _build_statement(self, query: Paging, names: Sequence[str]) -> Prepared:
         selection = select_names(self, names)
         owned = self._owned(self.definition.read_access, bindparam("owner", type_=BigInteger))
         condition = owned if self.definition.shares_statement else self.readable()
         rows = self.query().where(condition, *self.conditions(query))
         count = count_rows(rows, self.model.id)
         selected = rows.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
-        paged = joined(selected, selection).order_by(*self.ordering(query.sort))
+        paged = add_joins(selected, selection).order_by(*self.ordering(query.sort))
         limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
         return Prepared(selection, paged.limit(limits[0]).offset(limits[1]), count)
 
     async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
-        """Return the values of these names of a row. Raises NotFound."""
+        """Return the values of a row by name. Raises NotFound."""
         self.require("details")
-        return await self._row(self.query().where(self.readable(), self._has(key)), names)
+        return await self._row(self.query().where(self.readable(), self._has_key(key)), names)
 
     async def written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
-        """Return the same for a row that was just written, also if the user may no longer read it."""
-        return await self._row(self.query().where(self._has(row.id)), names)
+        """Return the values of a row that was just written, even if the user may no longer read it."""
+        return await self._row(self.query().where(self._has_key(row.id)), names)
 
     async def _row(self, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
         selection = select_names(self, names or self.serializer.names)
-        selected = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
+        selected = add_joins(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
         result = (await self.session.execute(selected)).first()
         if result is None:
             raise NotFound
@@ -128,26 +128,26 @@ class Reading(CrudOptions[M]):
             Forbidden: The user may not open rows at all.
         """
         self.require("details")
-        return await self._load_row(self.query().where(self.readable(), self._has(key)))
+        return await self._load_row(self.query().where(self.readable(), self._has_key(key)))
 
     async def get_writable(self, key: Key, action: str = "edit") -> M:
         """Return a row and lock it for a change. Raises NotFound."""
         self.require(action)
-        query = self.query().where(self.readable(), self.writable(), self._has(key))
+        query = self.query().where(self.readable(), self.writable(), self._has_key(key))
         return await self._load_row(query.with_for_update(of=self.model))
 
     def query(self) -> Select[tuple[M]]:
         """Select all rows with their related rows, without permission rules."""
         shape = self.definition.shape
         targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
-        return select(self.model).options(*(self._loading(name, target) for name, target in targets.items()))
+        return select(self.model).options(*(self._load_option(name, target) for name, target in targets.items()))
 
-    def _loading(self, name: str, target: type[Any]) -> Any:
+    def _load_option(self, name: str, target: type[Any]) -> Any:
         relation, condition = getattr(self.model, name), self.visible(target)
         return selectinload(relation if isinstance(condition, True_) else relation.and_(condition))
 
     def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
-        """Return the conditions of a list's query."""
+        """Yield the conditions for the search and filters of a query."""
         mapper = self.definition.shape.mapper
         for name in query.model_fields_set - Paging.model_fields.keys():
             value = getattr(query, name)
@@ -184,7 +184,7 @@ class Reading(CrudOptions[M]):
         return [path for path in self.search if not self.hides(path)]
 
     def _method_condition(self, name: str, value: Any) -> ColumnElement[bool]:
-        """Call a `@filter_by` method. Raises FieldErrors if it refuses the value by a ValueError."""
+        """Call a `@filter_by` method. Raises FieldErrors if the method raises ValueError."""
         try:
             condition: ColumnElement[bool] = getattr(self, name)(value)
         except ValueError as error:
@@ -201,17 +201,17 @@ class Reading(CrudOptions[M]):
         return parse_path(self.definition.shape.mapper, path).value(self.visible)
 
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
-        """Return the arguments of `order_by`: the requested order, then the default order, then the newest first."""
+        """Return the arguments of `order_by`: the requested order, the default order, and the newest first."""
         path = sort.removeprefix("-")
-        columns = {path: self._sortable(path)} if path in self.sort else {}
+        columns = {path: self._sort_expression(path)} if path in self.sort else {}
         return order(sort, columns, *self.default_order(), self.model.id.desc())
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
         """Return the order of a list without `?sort=`."""
         names = {path.removeprefix("-"): path for path in self.order if not self.hides(path)}
-        return [order(path, {name: self._sortable(name)})[0] for name, path in names.items()]
+        return [order(path, {name: self._sort_expression(name)})[0] for name, path in names.items()]
 
-    def _sortable(self, path: str) -> ColumnElement[Any]:
+    def _sort_expression(self, path: str) -> ColumnElement[Any]:
         column, name = self.column(path), path.rpartition(".")[2]
         shape = self.definition.shape
         is_text_column = path == name and name in shape.columns and is_text(shape.columns[name])
@@ -221,16 +221,16 @@ class Reading(CrudOptions[M]):
         result = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()
         if result is None:
             raise NotFound
-        return self._annotated(result)
+        return self._set_annotations(result)
 
-    def _annotated(self, result: Sequence[Any]) -> M:
+    def _set_annotations(self, result: Sequence[Any]) -> M:
         row: M = result[0]
         for name, value in zip(self.definition.annotations, result[1:], strict=False):
             object.__setattr__(row, name, value)  # annotations are not fields of the model
         return row
 
-    def _has(self, key: Key) -> ColumnElement[bool]:
-        """Return the condition that a row has this key. An impossible key matches no row."""
+    def _has_key(self, key: Key) -> ColumnElement[bool]:
+        """Return the condition for the row with this key. An invalid key matches no row."""
         if isinstance(key, str) and self.lookup != "id":
             has_lookup: ColumnElement[bool] = getattr(self.model, self.lookup) == key
             return false() if "\0" in key else has_lookup

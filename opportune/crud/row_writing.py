@@ -1,4 +1,4 @@
-"""Write the rows of a model: check the values, and report constraint violations by field."""
+"""Writes the rows of a model. Values are validated, and constraint violations are reported by field."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -54,7 +54,7 @@ class Writing(Reading[M]):
 
         Args:
             row: The row or its key.
-            values: An instance of `Update`, of which only the fields that were set count, or a mapping.
+            values: An instance of `Update` or a mapping. Fields that were not set stay unchanged.
 
         Raises:
             NotFound: The row does not exist for this user, or the user may not change it.
@@ -70,8 +70,8 @@ class Writing(Reading[M]):
                 await self.assign(target, data)
                 await self.session.flush()
         except FieldErrors:
-            stored = self.query().where(self._has(row_id)).execution_options(populate_existing=True)
-            await self.session.execute(stored)  # a page may show the stored values
+            stored = self.query().where(self._has_key(row_id)).execution_options(populate_existing=True)
+            await self.session.execute(stored)  # reload them, because the page with the errors shows stored values
             raise
         return target
 
@@ -89,13 +89,13 @@ class Writing(Reading[M]):
             setattr(row, name, value)
 
     def _validated_values(self, schema: type[BaseModel], values: Values, *, all_fields: bool) -> dict[str, Any]:
-        """Return the values to write by name, checked by the schema."""
+        """Validate the values with the schema and return those that the user may write, by name."""
         values = self.validated(schema, values)
         names = type(values).model_fields.keys() if all_fields else values.model_fields_set
         return {name: getattr(values, name) for name in names if name not in self.locked_names}
 
     def validated(self, schema: type[BaseModel], values: Values) -> BaseModel:
-        """Check values by a schema, without the fields that this user may not write. Raises FieldErrors."""
+        """Validate values with a schema that refuses fields the user may not write. Raises FieldErrors."""
         schema = self.definition.unlocked(schema, self.locked_names)
         return values if isinstance(values, schema) else _validate(schema, values)
 
@@ -103,7 +103,7 @@ class Writing(Reading[M]):
         """Return the rows to link, and check that the user may choose all referenced rows.
 
         Raises:
-            FieldErrors: A row does not exist for the user.
+            FieldErrors: The user may not choose one of the rows, or it does not exist.
         """
         shape, errors = self.definition.shape, set()
         for name, target in shape.references.items():
@@ -130,7 +130,7 @@ class Writing(Reading[M]):
     async def _database_errors(self, *, in_transaction: bool, deleting: bool = False) -> AsyncIterator[None]:
         """Turn constraint violations into FieldErrors, and roll back the statement.
 
-        `in_transaction` means that a transaction had already begun, so a savepoint is needed.
+        `in_transaction` means that the caller had already begun a transaction, so a savepoint is needed.
         """
         with translate_database_errors(self.model.__table__, deleting=deleting):
             if in_transaction:

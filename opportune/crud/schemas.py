@@ -44,16 +44,16 @@ from opportune.web.forms.fields import JSON_TEXT, TEXT_LISTS
 STAMPS = {"created_at", "updated_at", "modified_at"}
 # Personal data, which must not be part of a row's title.
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
-# Validators. Stored values have already passed them.
+# Validators that responses leave out, because stored values have already passed them.
 VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
 MAX_LINKS = 1_000
-"""Maximum rows that one request links with a row."""
+"""Maximum rows that one request can link with a row."""
 CONFIG = ConfigDict(extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True)
 class SchemaOptions:
-    """Options of one class for its schemas."""
+    """The options of a `Crud` class that its schemas depend on."""
 
     prefix: str
     """Prefix of the names of the schemas."""
@@ -66,11 +66,11 @@ class SchemaOptions:
     annotations: Mapping[str, Any]
     """Python types of computed values."""
     required: Collection[str] | None = None
-    """The fields of every response, if hidden fields depend on the user. None means all."""
+    """Fields that every response has, if hidden fields depend on the user. None means that all fields are required."""
 
 
 def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
-    """Return the fields that users who may write a row may set."""
+    """Return the fields that users can set when they write a row."""
     if options.write_fields:
         return list(options.write_fields)
     excluded = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner, *incomplete_links_of(shape.mapper)}
@@ -103,7 +103,9 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
         if name in ("id", options.owner):
             raise declared.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
-            raise declared.fault("write_fields", f"the links of {name!r} need more than both rows. Leave it out.")
+            raise declared.fault(
+                "write_fields", f"{name!r} has a link table with further required columns. Leave it out."
+            )
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):
             declared.one_of(option, name, [*writable, *relations, *options.annotations])
@@ -113,22 +115,22 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
 
 
 def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
-    fields = {name: _written(shape, name) for name in writable_names(shape, options)}
+    fields = {name: _writable_field(shape, name) for name in writable_names(shape, options)}
     return _model(f"{options.prefix}Create", fields)
 
 
 def update_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
-    fields = {name: _optional(*_written(shape, name)) for name in writable_names(shape, options)}
+    fields = {name: _optional(*_writable_field(shape, name)) for name in writable_names(shape, options)}
     return _model(f"{options.prefix}Update", fields)
 
 
 def read_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
-    fields = {name: _read(shape, options, name) for name in readable_names(shape, options)}
+    fields = {name: _readable_field(shape, options, name) for name in readable_names(shape, options)}
     return _model(f"{options.prefix}Read", fields, options.required)
 
 
 def refuse_fields(schema: type[BaseModel], names: Collection[str]) -> type[BaseModel]:
-    """Return the schema with these fields optional, and refused if they are sent."""
+    """Return a schema that refuses requests with these fields."""
     type_ = Annotated[Any, BeforeValidator(_refuse)]
     refused: dict[str, Any] = {name: (type_, Field(default=None, validate_default=False)) for name in names}
     changed: type[BaseModel] = create_model(schema.__name__, __base__=schema, __module__=__name__, **refused)
@@ -140,12 +142,12 @@ def _refuse(_value: object) -> None:
 
 
 def _model(name: str, fields: Mapping[str, Any], required: Collection[str] | None = None) -> type[BaseModel]:
-    config = CONFIG if required is None else CONFIG | {"json_schema_extra": _requiring(required)}
+    config = CONFIG if required is None else CONFIG | {"json_schema_extra": _require_only(required)}
     schema: type[BaseModel] = create_model(name, __config__=config, __module__=__name__, **fields)
     return schema
 
 
-def _requiring(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
+def _require_only(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
     """Mark only these fields as required in the OpenAPI document."""
 
     def change(schema: dict[str, Any]) -> None:
@@ -154,13 +156,13 @@ def _requiring(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
+def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
     if name in shape.links:
         type_: Any = Annotated[list[int], Reference(shape.links[name])]
         links: Any = Field(default_factory=list, max_length=MAX_LINKS, title=label_of(name))
         return type_, links
-    info, column = _info(shape, name), shape.columns[name]
-    default = _default(info)
+    info, column = _model_field(shape, name), shape.columns[name]
+    default = _field_options(info)
     if target := shape.references.get(name):
         type_ = int | None if column.nullable else int
         metadata: list[Any] = [Reference(target), *_metadata(info)]
@@ -170,8 +172,8 @@ def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
     return _annotated(type_, metadata), Field(**default)
 
 
-def _info(shape: Shape, name: str) -> FieldInfo:
-    """Return the field of a model. Classes that are not SQLModels only have the type of the column."""
+def _model_field(shape: Shape, name: str) -> FieldInfo:
+    """Return the field of a model. For classes that are not SQLModels, derive it from the column."""
     if declared := getattr(shape.model, "model_fields", {}).get(name):
         info: FieldInfo = declared
         return info
@@ -182,16 +184,16 @@ def _info(shape: Shape, name: str) -> FieldInfo:
 
 @cache
 def value_schema(model: type[Any], name: str) -> type[BaseModel]:
-    """Return a schema with the single field `value`, which takes the values of a column."""
+    """Return a schema with a single field `value` for the values of a column."""
     shape = shape_of(model)
-    type_, field = _written(shape, name)
-    if is_json(shape.columns[name]) and options_of(_info(shape, name)).type not in TEXT_LISTS:
+    type_, field = _writable_field(shape, name)
+    if is_json(shape.columns[name]) and options_of(_model_field(shape, name)).type not in TEXT_LISTS:
         type_ = Annotated[type_, FieldOptions(type=JSON_TEXT)]
     return _model(f"{model.__name__}{name.title()}", {"value": (type_, field)})
 
 
-def _default(info: FieldInfo) -> dict[str, Any]:
-    """Return the options of a field for a new field of another type."""
+def _field_options(info: FieldInfo) -> dict[str, Any]:
+    """Return the default and the texts of a field, for a field of another type."""
     options: dict[str, Any] = {
         "title": info.title,
         "description": info.description,
@@ -212,7 +214,7 @@ def _annotated(type_: Any, metadata: Sequence[Any]) -> Any:
 
 
 def _optional(type_: Any, field: FieldInfo) -> tuple[Any, FieldInfo]:
-    """Make a field optional. A field that is left out stays unchanged."""
+    """Make a field optional. If a request leaves it out, the value stays unchanged."""
     options: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
     return type_, Field(default=None, json_schema_extra=_without_default(field.json_schema_extra), **options)
 
@@ -228,7 +230,7 @@ def _without_default(extra: Any) -> Any:
     return change
 
 
-def _read(shape: Shape, options: SchemaOptions, name: str) -> tuple[Any, FieldInfo]:
+def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[Any, FieldInfo]:
     if name in options.annotations:
         return options.annotations[name] | None, Field(title=label_of(name))
     if name in shape.to_one:
@@ -261,13 +263,13 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
 
 
 def nested_names(shape: Shape) -> list[str]:
-    """Return `id` and the natural key if every user may see that, else the first short text."""
+    """Return `id`, and the natural key if every user may see it, else the first short text."""
     texts, key = short_texts(shape), natural_key_of(shape.model)
     return ["id", *([key] if key in texts else texts[:1])]
 
 
 def short_texts(shape: Shape) -> list[str]:
-    """Return the columns that can be a row's title for every user: short texts, without personal data."""
+    """Return the columns that can be the title of a row for all users: short texts without personal data."""
     texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
     titles = [name for name in texts if not choices_of(shape.model, name) and name not in file_columns_of(shape.model)]
     return [name for name in titles if not is_secret(name) and not PERSONAL.search(name)]

@@ -1,4 +1,4 @@
-"""Serialization of rows as JSON, in one call for all rows."""
+"""Serializes rows as JSON, all rows of a page in one call."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time
@@ -19,29 +19,29 @@ from opportune.crud.types import plain_type
 if TYPE_CHECKING:
     from opportune.crud.definition import Definition
 
-# Types that Pydantic serializes alike with and without a schema.
+# Types that Pydantic serializes in the same way with and without a schema.
 PLAIN = (bool, int, str, float, Decimal, date, datetime, time, UUID, Enum)
-# Types that a database returns exactly as they were stored.
+# Types whose values are equal before and after they are stored in a database.
 UNCHANGED = (bool, int, str, date, datetime, Enum)
 
 Write = Callable[[Any], bytes]
 
 
 class Serializer:
-    """JSON of the rows of one class, for users who have the same hidden fields."""
+    """Writes rows of one class as JSON, for users with the same hidden fields."""
 
     def __init__(self, definition: "Definition", hidden: Collection[str] = ()) -> None:
         schema, shape = definition.read_schema, definition.shape
         is_custom = definition.crud_class.read_schema is not None
         fields = {name: info for name, info in schema.model_fields.items() if is_custom or name not in hidden}
         self.names: Sequence[str] = list(fields)
-        """Names to read of each row. A custom schema gets all its fields; hidden ones are left out of the JSON."""
+        """Names to read from each row. A custom schema needs all of its fields; the JSON omits hidden ones."""
         nested = shape.to_one.keys() & {*definition.options.nested}
         self.needs_objects = not nested.union(shape.columns, shape.links, definition.annotations).issuperset(self.names)
-        """Whether a custom schema has fields that are not columns, such as properties."""
+        """Whether rows have to be loaded as objects, because a custom schema has fields such as properties."""
         model_fields = [shape.model.model_fields.get(name) for name in self.names]
         self.copies = not is_custom and all(info and _has_type(info, UNCHANGED) for info in model_fields)
-        """Whether a row that was just written already holds the stored values."""
+        """Whether a row that was just written holds all values as they are stored, so that it need not be read."""
         self.write_row, self.write_rows = (
             _validated_writers(schema, {*hidden}) if is_custom else _writers(fields, definition.options.nested)
         )
@@ -57,7 +57,7 @@ class Serializer:
 
 
 def _validated_writers(schema: Any, hidden: set[str]) -> tuple[Write, Write]:
-    """Return the writers of a row and of rows for a custom schema, whose validators may change values."""
+    """Return the functions that write one row and several rows for a custom schema, after its validators."""
     row_adapter, rows_adapter = TypeAdapter(schema), TypeAdapter(list[schema])
 
     def write(adapter: TypeAdapter[Any], exclude: Any, values: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Interface to teams that own rows. `opportune.contrib.teams` registers itself here."""
+"""Interface to teams that own rows. `opportune.contrib.teams` registers its models here."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -19,14 +19,15 @@ class Team(Protocol):
 
 
 class TeamOwners(NamedTuple):
-    """A model whose rows own other rows on behalf of their members."""
+    """A model of teams whose rows own rows of other models."""
 
     find: Callable[[Request, AsyncSession, bool, bool], Awaitable[Team | None]]
     """Find the team of a request: `find(request, session, is_required, is_writing)`."""
     roles: Sequence[str]
+    """Names of the roles that members can have."""
     describe: Callable[..., Any]
     """A dependency without effect that documents the team's header in OpenAPI."""
 
 
 team_owners: dict[type[Any], TeamOwners] = {}
-"""Team owners by model."""
+"""Team owners by the model of the team."""

@@ -1,4 +1,4 @@
-"""The types that schemas and filters give the values of a column."""
+"""Types of column values in schemas and filters."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
@@ -25,7 +25,7 @@ Number = Annotated[Decimal, Field(max_digits=40)]
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return a time in UTC. A time without a zone is taken as UTC.
+    """Return a time in UTC. A time without a zone is assumed to be in UTC.
 
     Raises:
         ValueError: The time is before the year 1 or after 9999 in UTC.
@@ -85,7 +85,7 @@ def is_ordered(annotation: Any) -> bool:
 
 
 def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
-    """Yield the constraints of the column that its field does not declare."""
+    """Yield the constraints of a column that its field does not declare."""
     type_ = plain_type(info.annotation)
     if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return
@@ -101,7 +101,7 @@ def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
 
 
 def _range_of(info: FieldInfo, minimum: int, maximum: int) -> Iterable[Any]:
-    """Yield the bounds of the column that the field lacks. Of two bounds, Pydantic would check only the last."""
+    """Yield the limits of the column that the field lacks. If a field had two, Pydantic would only check the last."""
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("ge", "gt")):
         yield Field(ge=minimum)
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("le", "lt")):
@@ -109,7 +109,7 @@ def _range_of(info: FieldInfo, minimum: int, maximum: int) -> Iterable[Any]:
 
 
 def _storable_text(value: Any) -> Any:
-    """Check texts. None and uploads, which get their name later, pass."""
+    """Check texts only. Other values are None or uploads, whose stored name is set later."""
     return storable(value) if isinstance(value, str) else value
 
 

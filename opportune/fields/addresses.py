@@ -17,7 +17,7 @@ from opportune.text import Line
 MAX_EMAIL_LENGTH = 320
 MAX_URL_LENGTH = 2000
 MAX_PHONE_LENGTH = 16
-"""Characters of an E.164 number, including the plus."""
+"""Maximum characters of an E.164 number, including the plus."""
 
 INVALID_URL = "please enter a URL, such as https://example.com"
 INVALID_PHONE = "please enter a phone number with its country code, such as +43 1 711 000"
@@ -26,12 +26,12 @@ INVALID_COUNTRY = "please enter a two-letter country code, such as AT"
 SPACE = re.compile(r"\s")
 
 
-def _lower(text: str) -> str:
-    # A function of our own, because Pydantic inspects the signature of `str.lower` slowly.
+def _to_lower(text: str) -> str:
+    # A function instead of `str.lower`, whose signature takes Pydantic long to inspect.
     return text.lower()
 
 
-def _url(text: str) -> str:
+def _check_url(text: str) -> str:
     if text and not _is_web_url(text):
         raise ValueError(INVALID_URL)
     return text
@@ -53,12 +53,12 @@ def national(country: str) -> Callable[[str], str]:
     """
 
     def validate(text: str) -> str:
-        return _phone(text, country) if isinstance(text, str) else text
+        return _parse_phone(text, country) if isinstance(text, str) else text
 
     return validate
 
 
-def _phone(text: str, country: str | None = None) -> str:
+def _parse_phone(text: str, country: str | None = None) -> str:
     if not text:
         return text
     import phonenumbers
@@ -79,7 +79,7 @@ def countries() -> Mapping[str, str]:
     return dict(sorted(names.items(), key=lambda item: item[1]))
 
 
-def _country(code: str) -> str:
+def _check_country(code: str) -> str:
     if code and code.upper() not in countries():
         raise ValueError(INVALID_COUNTRY)
     return code.upper()
@@ -88,19 +88,19 @@ def _country(code: str) -> str:
 Email = Annotated[
     EmailStr,
     BeforeValidator(accept_development_domains),
-    AfterValidator(_lower),
+    AfterValidator(_to_lower),
     Stored(String(MAX_EMAIL_LENGTH)),
     FieldOptions(type="email"),
 ]
 """E-mail address, stored in lower case."""
 
-Url = Annotated[Line, AfterValidator(_url), Stored(String(MAX_URL_LENGTH)), FieldOptions(type="url")]
+Url = Annotated[Line, AfterValidator(_check_url), Stored(String(MAX_URL_LENGTH)), FieldOptions(type="url")]
 """URL with http or https."""
 
 Phone = Annotated[
-    Line, AfterValidator(_phone), Stored(String(MAX_PHONE_LENGTH)), FieldOptions(type="tel", autocomplete="tel")
+    Line, AfterValidator(_parse_phone), Stored(String(MAX_PHONE_LENGTH)), FieldOptions(type="tel", autocomplete="tel")
 ]
 """Phone number, stored as E.164: `+431711000`."""
 
-Country = Annotated[Line, AfterValidator(_country), Stored(String(2)), FieldOptions(countries, type="select")]
+Country = Annotated[Line, AfterValidator(_check_country), Stored(String(2)), FieldOptions(countries, type="select")]
 """Two-letter ISO code of a country."""

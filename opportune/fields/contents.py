@@ -12,13 +12,13 @@ from opportune.text import Line, Text
 INVALID_JSON = 'please enter JSON, such as {"colour": "red"}'
 
 
-def _lines(value: object) -> object:
+def _split_lines(value: object) -> object:
     """Split the text of a form into lines."""
     return [line for line in map(str.strip, value.splitlines()) if line] if isinstance(value, str) else value
 
 
-def _json(value: object) -> object:
-    """Parse the text of a form. Only objects and arrays are accepted."""
+def _parse_json(value: object) -> object:
+    """Parse the text of a form. Raises ValueError unless it is an object or an array."""
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
@@ -28,12 +28,14 @@ def _json(value: object) -> object:
     return parsed
 
 
-TextList = Annotated[list[Line], BeforeValidator(_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)]
-"""List of text. In forms each item is a line."""
+TextList = Annotated[
+    list[Line], BeforeValidator(_split_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)
+]
+"""List of texts. In forms, each item is a line."""
 
 Json = Annotated[
     dict[str, Any] | list[Any],
-    BeforeValidator(_json),
+    BeforeValidator(_parse_json),
     Stored(JSON(none_as_null=True)),
     FieldOptions(type="json", rows=6),
 ]

@@ -1,4 +1,4 @@
-"""Display of values by the type of their field."""
+"""Formats values by the annotations of their field."""
 
 import json
 from enum import Enum

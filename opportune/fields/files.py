@@ -1,4 +1,4 @@
-"""Fields for stored files and images. Their hooks delete files of changed and deleted rows."""
+"""Fields for stored files and images. Hooks delete the files when rows change or are deleted."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -31,7 +31,7 @@ from opportune.storage.public_folders import (
 from opportune.web.forms.uploads import Upload
 
 MAX_NAME_LENGTH = 200
-CHOOSE = "Please choose a file."
+FILE_REQUIRED = "Please choose a file."
 F = TypeVar("F", bound="File")
 
 
@@ -53,7 +53,7 @@ class FileColumn:
         return await storage.save(self.folder, upload.suffix, upload.content, upload.content_type)
 
     def names(self, name: str) -> list[str]:
-        """Return the names of a file and its smaller copies."""
+        """Return the stored names of a file and of its smaller copies."""
         return [name, *copy_names(name)]
 
 
@@ -123,7 +123,7 @@ class File(str):
             return value
         if value == "" or isinstance(value, File):
             return value
-        raise PydanticCustomError("upload_type", CHOOSE)
+        raise PydanticCustomError("upload_type", FILE_REQUIRED)
 
 
 class Image(File):
@@ -168,7 +168,7 @@ def _serialize(name: object) -> str:
 
 
 class FileName(TypeDecorator[File]):
-    """Column type whose values are `File` objects with their column."""
+    """Column type whose values are `File` objects that know their `FileColumn`."""
 
     impl = String(MAX_NAME_LENGTH)
     cache_ok = True
@@ -192,16 +192,16 @@ class FileAttachment(Attached):
     column: FileColumn
 
     def attach(self, model: type[SQLModel], name: str) -> None:
-        async def delete_old(session: AsyncSession, row: SQLModel) -> None:
+        async def delete_replaced(session: AsyncSession, row: SQLModel) -> None:
             if (change := changes(row).get(name)) and change.before:
                 defer(session, delete_files(self.column.names(change.before)))
 
-        async def delete_last(session: AsyncSession, row: SQLModel) -> None:
+        async def delete_stored(session: AsyncSession, row: SQLModel) -> None:
             if stored := getattr(row, name):
                 defer(session, delete_files(self.column.names(stored)))
 
-        after_change(model)(delete_old)
-        after_delete(model)(delete_last)
+        after_change(model)(delete_replaced)
+        after_delete(model)(delete_stored)
 
 
 def file_field(folder: str, *, public: bool = False, max_length: int = MAX_NAME_LENGTH, **options: Any) -> Any:
@@ -256,9 +256,9 @@ def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
 async def stored_uploads(
     storage: Storage, model: type[SQLModel], values: Mapping[str, Any]
 ) -> AsyncIterator[dict[str, Any]]:
-    """Store uploads and yield the values with file names in their place.
+    """Store uploads, and yield the values with the stored names instead of the uploads.
 
-    If the block raises, the stored files are deleted.
+    If the block raises an error, the stored files are deleted.
 
     Args:
         storage: Storage of the site.
@@ -270,24 +270,24 @@ async def stored_uploads(
         ImageRefusedError: An image is damaged or too large.
     """
     columns, stored = file_columns_of(model), dict(values)
-    async with deleted_unless_done(storage) as new:
+    async with deleted_on_error(storage) as new_names:
         for name in columns.keys() & values.keys():
             if isinstance(upload := values[name], Upload):
                 file_class = Image if isinstance(columns[name], ImageColumn) else File
                 stored[name] = file_class.of(await columns[name].save(storage, upload), columns[name])
-                new.extend(columns[name].names(stored[name]))
+                new_names.extend(columns[name].names(stored[name]))
         yield stored
 
 
 @asynccontextmanager
-async def deleted_unless_done(storage: Storage) -> AsyncIterator[list[str]]:
-    """Yield a list for names of stored files. They are deleted if the block raises."""
-    new: list[str] = []
-    done = False
+async def deleted_on_error(storage: Storage) -> AsyncIterator[list[str]]:
+    """Yield a list for the names of new files. If the block raises an error, these files are deleted."""
+    new_names: list[str] = []
+    is_complete = False
     try:
-        yield new
-        done = True
+        yield new_names
+        is_complete = True
     finally:
-        for name in new if not done else ():
+        for name in new_names if not is_complete else ():
             with suppress(StorageError):  # keep the original error
                 await storage.delete(name)

@@ -36,7 +36,7 @@ def money_field(currency: str, default: Any = ..., **options: Any) -> Any:
 
     Args:
         currency: ISO code of three capital letters.
-        default: Default value. Required without one.
+        default: Default value. Without it, the field is required.
         options: Options of `Field`.
 
     Raises:

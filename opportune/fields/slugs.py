@@ -1,4 +1,4 @@
-"""Slugs: parts of URLs made from a title, such as `/books/the-third-policeman`."""
+"""Slugs: readable parts of URLs that are generated from a title, such as `/books/the-third-policeman`."""
 
 import re
 import unicodedata
@@ -21,8 +21,8 @@ M = TypeVar("M", bound=SQLModel)
 
 MAX_SLUG_LENGTH = 80
 NUMBER_LENGTH = 6
-"""Characters at the end of a slug for the number that makes it unique."""
-RESERVED = {"new"}  # page of the form for a new row
+"""Characters that are reserved at the end of a slug for a hyphen and a number."""
+RESERVED = {"new"}  # path of the form for a new row
 NO_LETTERS = "please use letters from a to z or digits"
 
 
@@ -56,11 +56,11 @@ def slug_field(
     unique: bool = True,
     **options: Any,
 ) -> Any:
-    """Return a field for a `Slug`. An empty slug is made from another field, with a number if it is already in use.
+    """Return a field for a `Slug`. An empty slug is generated from another field, with a number if it is in use.
 
     Args:
-        source: Field of the model that the slug is made from.
-        follows: Change the slug when the source changes. By default it stays, so that links keep working.
+        source: Field of the model from which the slug is generated.
+        follows: Whether to change the slug when the source changes. By default it stays, so that links keep working.
         keeps_old: `TextList` field of the model that collects previous slugs for `find_moved`.
         max_length: Maximum characters of the slug.
         unique: Whether slugs must differ.
@@ -68,8 +68,8 @@ def slug_field(
     """
     options.setdefault("description", "The end of the URL. Leave it empty to generate it.")
     field: Any = sqlmodel.Field(default="", max_length=max_length, unique=unique, **options)
-    mark = SlugSource(source, follows, keeps_old, max_length, unique)
-    field.metadata.extend((mark, FieldOptions(data_slug_from=source)))
+    slug_source = SlugSource(source, follows, keeps_old, max_length, unique)
+    field.metadata.extend((slug_source, FieldOptions(data_slug_from=source)))
     return field
 
 
@@ -112,7 +112,7 @@ class SlugSource(Attached):
         return self.field in changed and name not in changed
 
     async def _generate(self, session: AsyncSession, row: SQLModel, name: str, text: Any) -> str:
-        # Text without Latin letters leaves an empty slug: use the name of the model.
+        # Text without Latin letters becomes an empty slug. Use the name of the model instead.
         slug = slugify(str(text), self.max_length) or slugify(type(row).__name__)
         if not self.unique and slug not in RESERVED:
             return slug
@@ -129,14 +129,14 @@ class SlugSource(Attached):
 
 
 async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | None:
-    """Return the newest row that had this slug before, or None. It scans all rows.
+    """Return the newest row that had this slug before, or None. The query scans all rows.
 
     Args:
         session: Session to read from.
         model: Model with a `slug_field(…, keeps_old=…)`.
         slug: Previous slug.
     """
-    sources = [mark for info in model.model_fields.values() for mark in marks_of(info, SlugSource)]
+    sources = [source for info in model.model_fields.values() for source in marks_of(info, SlugSource)]
     columns = [getattr(model, source.keeps_old) for source in sources if source.keeps_old]
     if not columns or slugify(slug, len(slug)) != slug:
         return None

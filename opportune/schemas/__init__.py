@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
-# FastAPI passes the aliases of a route's parameters to Pydantic, which warns about them. FastAPI itself suppresses the
-# warning only while it builds routes.
+# FastAPI passes the aliases of a route's parameters to Pydantic, which warns about them. FastAPI suppresses the warning
+# only while it builds routes, but schemas are also built later.
 warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
 
 MAX_REPORTED_ERRORS = 5
 
 
 class Schema(BaseModel):
-    """Pydantic model that is built at its first use, so that the site starts faster.
+    """Pydantic model that is built on its first use, so that the site starts faster.
 
-    Errors in the types of fields are raised then, and reported by `oppman.py check`.
+    Errors in the types of fields are also raised on the first use. `oppman.py check` reports them earlier.
     """
 
     model_config = ConfigDict(defer_build=True)
@@ -34,6 +34,6 @@ def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
 
 
 def faults_in_words(error: ValidationError) -> str:
-    """Return the errors as text for a language model, such as `year: Input should be a valid integer.`"""
+    """Return validation errors as text for a language model, such as `year: Input should be a valid integer.`"""
     errors = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_REPORTED_ERRORS]
     return " ".join(f"{'.'.join(map(str, fault['loc'])) or 'It'}: {fault['msg']}." for fault in errors)

@@ -46,13 +46,13 @@ class FieldOptions:
     def choices(self) -> Choices:
         return self._choices() if callable(self._choices) else self._choices
 
-    def __or__(self, later: "FieldOptions") -> "FieldOptions":
-        """Merge the options. Those on the right take precedence."""
+    def __or__(self, other: "FieldOptions") -> "FieldOptions":
+        """Merge the options. The options on the right take precedence."""
         return FieldOptions(
-            later._choices or self._choices,
-            type=later.type or self.type,
-            suffix=later.suffix or self.suffix,
-            **{**self.attributes, **later.attributes},
+            other._choices or self._choices,
+            type=other.type or self.type,
+            suffix=other.suffix or self.suffix,
+            **{**self.attributes, **other.attributes},
         )
 
 

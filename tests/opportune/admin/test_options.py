@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from opportune.admin.forms.inlines import Inline
-from opportune.admin.options import ANY, COLUMNS, FILTERED, FORM, SEARCHED, SHOWN, SORTED
+from opportune.admin.options import (
+    COLUMN_OPTIONS,
+    DISPLAY_OPTIONS,
+    FILTER_OPTIONS,
+    FORM_OPTIONS,
+    NAME_OPTIONS,
+    SEARCH_OPTIONS,
+    SORT_OPTIONS,
+)
 from opportune.admin.view_classes import views_of
 from opportune.admin.views import AdminView
 from opportune.cli.development.check import check_admin
@@ -47,7 +55,10 @@ def option_value(option: str, name: str) -> Any:
     return {name: MAPPINGS[option]} if option in MAPPINGS else (name,)
 
 
-@pytest.mark.parametrize("option", [*SHOWN, *ANY, *SORTED, *SEARCHED, *FILTERED, *FORM, *COLUMNS])
+@pytest.mark.parametrize(
+    "option",
+    [*DISPLAY_OPTIONS, *NAME_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS, *COLUMN_OPTIONS],
+)
 def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
     value = option_value(option, "pricce")
     is_computed = option.startswith("column_formatters")  # a formatter may compute a column
@@ -82,7 +93,7 @@ def test_unusable_name_is_reported(options: dict[str, Any], message: str) -> Non
     assert line.startswith("BookAdmin")
 
 
-@pytest.mark.parametrize("option", [*SHOWN, *SORTED, *SEARCHED, *FILTERED, "form_columns"])
+@pytest.mark.parametrize("option", [*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, "form_columns"])
 def test_secret_is_reported(option: str) -> None:
     (line,) = faults(Maker, **{option: ("api_key",)})
     assert line.startswith(f"BookAdmin.{option}: 'api_key' is a secret by its name")

@@ -130,4 +130,4 @@ async def test_empty_first_cell_links_the_id(client: AsyncClient, make: Make) ->
 def test_columns_with_files_and_links_are_not_linked() -> None:
     columns = list_columns(Doctors, (), {})
 
-    assert [column.name for column in columns if column.leads] == ["level"]
+    assert [column.name for column in columns if column.links_to_row] == ["level"]

@@ -9,14 +9,14 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.admin.operations.operations import ACTS, CHANGES
+from opportune.admin.operations.operations import CHANGES, TASKS
 from opportune.llm.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
 from opportune.ops.backup.admin.operations import OPERATIONS as BACKUP_OPERATIONS
 
 PAGE = "/admin/operations"
 CONFIRM = "/accounts/confirm"
 
-OPERATIONS = (*CHANGES, *ACTS, *ANSWER_OPERATIONS, *BACKUP_OPERATIONS)
+OPERATIONS = (*CHANGES, *TASKS, *ANSWER_OPERATIONS, *BACKUP_OPERATIONS)
 
 READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
 DONE = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")

@@ -59,12 +59,12 @@ async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClien
 async def test_long_upgrade_runs_in_the_background(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on = threading.Event()
+    may_continue = threading.Event()
 
-    def apply(runs: upgrade.Upgrade) -> None:
-        runs.at = "books.0099_slow"
-        go_on.wait(10)
-        runs.applied.append(runs.at)
+    def apply(running: upgrade.Upgrade) -> None:
+        running.current = "books.0099_slow"
+        may_continue.wait(10)
+        running.applied.append(running.current)
 
     monkeypatch.setattr(upgrade.Upgrade, "_apply", apply)
     monkeypatch.setattr(upgrade, "PAGE_TIMEOUT_SECONDS", 0)
@@ -74,7 +74,7 @@ async def test_long_upgrade_runs_in_the_background(
     assert 'http-equiv="refresh"' in page
     await operator.post(f"{PAGE}/upgrade")
     assert "already running" in await flash_messages(operator)
-    go_on.set()
+    may_continue.set()
     await app.state.upgrade.wait()
     assert await entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
