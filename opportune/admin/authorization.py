@@ -56,10 +56,8 @@ async def may_see_titles(request: Request, view: Pages | None) -> bool:
     """Return whether the user may see the titles of rows in the view's query, if they already know the ids."""
     if view is None or await may_list(request, view):
         return await may_list(request, view)
-    row_pages = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
-    return view.is_accessible(request) and any(
-        is_enabled and view.has_permission(request, action) for is_enabled, action in row_pages
-    )
+    pages = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
+    return view.is_accessible(request) and any(can and view.has_permission(request, action) for can, action in pages)
 
 
 async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bool:

@@ -86,10 +86,8 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
     yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
-    yield from (
-        f"{owner} has no option {name}. Did you mean {suggestion}?"
-        for name, suggestion in _misspelt_options(view, base)
-    )
+    for name, suggestion in _misspelt_options(view, base):
+        yield f"{owner} has no option {name}. Did you mean {suggestion}?"
 
 
 def _name_of(view: Any) -> str:

@@ -143,9 +143,7 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
     info = owner.model.model_fields.get(last)
     label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
-    return ListColumn(
-        name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_is_short_value(owner, last)
-    )
+    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_no_wrap(owner, last))
 
 
 def check_declaration(
@@ -189,7 +187,7 @@ def _has_link(shape: Shape, path: str) -> bool:
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 
 
-def _is_short_value(shape: Shape, name: str) -> bool:
+def _no_wrap(shape: Shape, name: str) -> bool:
     column = shape.columns.get(name)
     return column is not None and (isinstance(type_of(column), NO_WRAP_TYPES) or bool(choices_of(shape.model, name)))
 

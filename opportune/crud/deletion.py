@@ -28,6 +28,5 @@ async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
 
 def _is_link(mapper: Mapper[Any], table: Any) -> bool:
     """Return whether a table only links rows of two models."""
-    mappers = mapper.registry.mappers
-    relations = (relation for other_mapper in mappers for relation in other_mapper.relationships)
+    relations = (relation for other in mapper.registry.mappers for relation in other.relationships)
     return any(relation.secondary is table for relation in relations)

@@ -91,11 +91,9 @@ async def insert_row(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
         vars(row).update(attributes, **dict(zip(names, rows[0], strict=True)))
         return addition.values(row)
 
-    hook_statements = [
-        DependentStatement(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added
-    ]
+    hook_rows = [DependentStatement(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added]
     with translate_database_errors(crud_class.model.__table__):
-        stored = await session.write_and_commit(statement, values, hook_statements)
+        stored = await session.write_and_commit(statement, values, hook_rows)
     # The values of the response come first.
     return dict(zip(crud_class.definition.serializer.names, stored[0], strict=False)) if stored else None
 

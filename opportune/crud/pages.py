@@ -1,6 +1,7 @@
 """HTML pages of a model: list, details, forms and confirmation of a deletion."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -110,11 +111,7 @@ class CrudPages(PageOptions[M]):
         form = await self._read_form(request, crud, row)
         title = await title_of(crud, row)
 
-        async def save_changes(values: Mapping[str, Any]) -> M:
-            changed_row: M = await crud.change(row, values)
-            return changed_row
-
-        if await self._save(request, form, save_changes):
+        if await self._save(request, form, partial(crud.change, row)):
             return await self._after_save(request, crud, row, "is saved")
         return await self._show_form(request, crud, form, row, title)
 

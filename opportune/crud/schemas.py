@@ -103,9 +103,7 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
         if name in ("id", options.owner):
             raise declared.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
-            raise declared.fault(
-                "write_fields", f"{name!r} has a link table with further required columns. Leave it out."
-            )
+            raise declared.fault("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):
             declared.one_of(option, name, [*writable, *relations, *options.annotations])

@@ -58,7 +58,7 @@ async def assignable_groups(session: AsyncSession, request: Request) -> set[int]
     return {group_id for group_id, _, _ in rows} - exceeding
 
 
-async def has_more_permissions(session: AsyncSession, request: Request, user: User) -> bool:
+async def has_more_grants(session: AsyncSession, request: Request, user: User) -> bool:
     """Return whether the groups of a user have a permission that the current user lacks."""
     granted = await grants_by_group(session, user)
     return not all(has_grant(request, *grant.split(":", 1)) for grants in granted.values() for grant in grants)

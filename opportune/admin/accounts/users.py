@@ -22,13 +22,7 @@ from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.users.factory import user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
-from opportune.admin.accounts.groups import (
-    GroupsField,
-    grants_by_group,
-    groups_of_user,
-    has_more_permissions,
-    set_groups,
-)
+from opportune.admin.accounts.groups import GroupsField, grants_by_group, groups_of_user, has_more_grants, set_groups
 from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
@@ -304,9 +298,8 @@ async def _check_may_change(session: AsyncSession, user: User, request: Request)
         ValidationRefused: Only a superuser may change this user. Members of groups with more permissions than the
             current user are protected, also if they are not staff.
     """
-    if not is_superuser(request) and (
-        not may_change_user(request, user) or await has_more_permissions(session, request, user)
-    ):
+    has_enough_grants = is_superuser(request) or not await has_more_grants(session, request, user)
+    if not (may_change_user(request, user) and has_enough_grants):
         raise ValidationRefused(SUPERUSER_REQUIRED)
 
 

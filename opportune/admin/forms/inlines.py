@@ -95,9 +95,8 @@ class InlineTable:
         """Validate all lines and set their values. Return whether all are valid."""
         for line in self.lines:
             try:
-                line.values = (
-                    self._changed_values(line) if line.is_sent and not line.is_deleted and not line.is_blank else {}
-                )
+                is_filled_in = line.is_sent and not line.is_deleted and not line.is_blank
+                line.values = self._changed_values(line) if is_filled_in else {}
             except FieldErrors as refusal:
                 line.refuse(refusal)
         return not any(line.is_faulty for line in self.lines)

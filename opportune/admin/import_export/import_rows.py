@@ -91,9 +91,8 @@ class ImportPlan:
         form = await empty_form(self.request, self.view)
         named = {name: column for name, column in names_to_import(self.view, form).items() if name in self.columns}
         for name, column in named.items():
-            await self.names.read(
-                column, list(dict.fromkeys(_valid_names(column, [line.cells.get(name) for line in lines])))
-            )
+            valid_names = _valid_names(column, [line.cells.get(name) for line in lines])
+            await self.names.read(column, list(dict.fromkeys(valid_names)))
         filler = FormFiller(self.view, self.columns, named, self.names)
         stored = await self._stored(lines) if self.key else {}
         line_numbers: dict[str, int] = {}
@@ -140,9 +139,7 @@ class ImportPlan:
             before = cell_of(await file_value(self.view, row, name, filler.named.get(name)))
             after = cell_of(line.cells.get(name))
             if column in changed:
-                planned.changes.append(
-                    (str(self.view.labels.get(column, name)), _preview_text(before), _preview_text(after))
-                )
+                planned.changes.append((str(self.view.labels.get(column, name)), _preview(before), _preview(after)))
             elif column in fixed and str(before) != str(after):
                 raise ValidationRefused(f"{self.view.labels.get(column, name)}: {FIXED}")
         return planned
@@ -249,7 +246,7 @@ def _real_id(value: Any, ids: Mapping[int, int]) -> Any:
     return ids.get(value, value) if type(value) is int else value
 
 
-def _preview_text(value: Any) -> str:
+def _preview(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
 

@@ -30,12 +30,10 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     controls = [await _control(request, view, filter_) for filter_ in view.get_filters()]
     search = request.query_params.get("search", "").strip()
     active = [ActiveFilter(f"“{search}”", _url_without(request, {"search"}))] if search else []
+    active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
     return {
         "filters": controls,
-        "active_filters": [
-            *active,
-            *(filter_ for control in controls for filter_ in _active_filters(request, control)),
-        ],
+        "active_filters": active,
         "clear": _url_without(request, request.query_params.keys() - ORDER_PARAMETERS),
         "is_narrowed": any(request.query_params.get(name) for name in narrowing_parameters(view)),
     }

@@ -63,9 +63,8 @@ def referring_views(parent: View) -> list[tuple[View, str]]:
 
 async def _related_rows(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
     children = view.list_query(request).where(getattr(view.model, column) == row.id)
-    rows = await view.fetch_rows(
-        children.options(*view.loading(())).order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
-    )
+    newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
+    rows = await view.fetch_rows(newest.options(*view.loading(())))
     columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     for name in view.references.keys() & set(columns):
         await view.name_references(request, name, rows)

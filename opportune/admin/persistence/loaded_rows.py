@@ -48,6 +48,5 @@ class LoadedRowsMixin(AdapterView):
     def _paths_to(self, model: str, name: str) -> Iterator[str]:
         if self.model.__name__ == model:
             yield name
-        for relation in self.mapper.relationships:
-            if relation.mapper.class_.__name__ == model:
-                yield f"{relation.key}.{name}"
+        relations = self.mapper.relationships.items()
+        yield from (f"{key}.{name}" for key, relation in relations if relation.mapper.class_.__name__ == model)

@@ -113,6 +113,5 @@ class RowRulesMixin(AdapterView):
         user: User = request.state.user
         if self.crud is None or user.is_superuser:
             return None
-        return self.crud(
-            cast("AsyncSession", None), user, request.state.grants
-        )  # the rules of a data layer need no session
+        # The rules of a data layer need no session.
+        return self.crud(cast("AsyncSession", None), user, request.state.grants)

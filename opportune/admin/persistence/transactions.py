@@ -179,20 +179,18 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         """
         if self._has_hook("before_save", "on_model_change"):
             return [await self._save_one(session, request, row, dict(data)) for row, data in rows]
-        pending_changes = []
+        pending = []
         with session.no_autoflush:
             for row, data in rows:
                 target = self.model() if row is None else row
                 await self._check_references(session, request, target, data)
-                pending_changes.append(
-                    await self._prepare_change(session, request, target, dict(data), is_created=row is None)
-                )
+                pending.append(await self._prepare(session, request, target, dict(data), is_created=row is None))
         await number_new_rows(session, self.model)
         await session.flush()
-        for change in pending_changes:
+        for change in pending:
             await self._finish_change(session, request, change)
         await number_new_rows(session, AuditEntry)
-        return [change.row for change in pending_changes]
+        return [change.row for change in pending]
 
     def _has_hook(self, *names: str) -> bool:
         return any(getattr(type(self), name) is not getattr(PersistenceMixin, name) for name in names)
@@ -206,11 +204,11 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def _store(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> None:
-        change = await self._prepare_change(session, request, row, data, is_created=is_created)
+        change = await self._prepare(session, request, row, data, is_created=is_created)
         await session.flush()
         await self._finish_change(session, request, change)
 
-    async def _prepare_change(
+    async def _prepare(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> "_Change":
         """Set the values and run the hooks before a row is written."""

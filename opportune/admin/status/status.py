@@ -25,7 +25,7 @@ ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
 
 @dataclass(frozen=True)
 class StatusGroup:
-    """ReadLights under one heading."""
+    """Lights under one heading."""
 
     title: str
     lights: Sequence[HealthLight]
@@ -45,7 +45,7 @@ async def read_status(app: FastAPI) -> list[StatusGroup]:
     return [StatusGroup(heading, lights) for heading, lights in zip(sources, groups, strict=True) if lights]
 
 
-def is_healthy(groups: Sequence[StatusGroup]) -> bool:
+def is_ok(groups: Sequence[StatusGroup]) -> bool:
     return not any(light.state == "fault" for group in groups for light in group.lights)
 
 

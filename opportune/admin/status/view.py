@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.status.status import is_healthy, read_status
+from opportune.admin.status.status import is_ok, read_status
 
 
 class StatusAdmin(SuperuserOnly):
@@ -17,10 +17,5 @@ class StatusAdmin(SuperuserOnly):
     @expose("/status", identity="status")
     async def show(self, request: Request) -> Response:
         groups = await read_status(request.app)
-        context: dict[str, Any] = {
-            "model_view": self,
-            "title": self.name,
-            "groups": groups,
-            "is_healthy": is_healthy(groups),
-        }
+        context: dict[str, Any] = {"model_view": self, "title": self.name, "groups": groups, "is_ok": is_ok(groups)}
         return cast("Response", await self.templates.TemplateResponse(request, "admin/status.html", context))

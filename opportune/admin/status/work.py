@@ -24,9 +24,7 @@ HINTS = {
     "off": "No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker.",
 }
 """Advice about late jobs, by the setting JOBS."""
-WEB_PROCESS_HINT = (
-    "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
-)
+SLOW_HINT = "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
 MAIL_HINT = "Check MAIL_URL. Operations can send a test e-mail and shows the server's response."
 STATE = "/admin/job/list?state={}"
 
@@ -41,20 +39,16 @@ class LateLight(NamedTuple):
 async def job_lights(app: FastAPI) -> list[HealthLight]:
     now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
     names = scheduled_names(jobs.values(), settings)
-    late = LateLight("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, WEB_PROCESS_HINT))
+    late = LateLight("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, SLOW_HINT))
     async with app.state.database.reader(fresh=True) as session:
         is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now) & col(Job.name).in_(jobs)
         oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
         schedules = await read_schedules(session, names)
         mail = await _mail_lights(session)
-    return [
-        _oldest_job_light(oldest, now, late),
-        *(_schedule_light(schedule, now, late) for schedule in schedules),
-        *mail,
-    ]
+    return [_due_light(oldest, now, late), *(_schedule_light(schedule, now, late) for schedule in schedules), *mail]
 
 
-def _oldest_job_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
+def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
     if oldest is None:
         return HealthLight("Due jobs", "none")
     text = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from opportune.admin.status.status import is_healthy, read_status
+from opportune.admin.status.status import is_ok, read_status
 from opportune.ops.telemetry.metrics.routes import metrics_token_required
 from opportune.web.endpoints.health import STATUS_PATH
 
@@ -20,7 +20,7 @@ async def status(request: Request) -> JSONResponse:
     """Respond with 503 if a part has a fault, for monitors that only check the status code."""
     groups = await read_status(request.app)
     lights = {group.title: [_without_addresses(asdict(light)) for light in group.lights] for group in groups}
-    body = {"well": is_healthy(groups), "groups": lights}
+    body = {"well": is_ok(groups), "groups": lights}
     return JSONResponse(body, 200 if body["well"] else 503, {"Cache-Control": "no-store"})
 
 
