@@ -23,7 +23,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)
         for field in self:
-            if field.errors and field.process_errors:  # these say why, unlike "required"
+            if field.errors and field.process_errors:  # `Optional` clears the errors of an empty field
                 field.errors = list(field.process_errors)
             if isinstance(field.data, str) and "\0" in field.data:
                 add_error(field, NUL)

@@ -67,9 +67,9 @@ async def test_image_is_required_stored_and_shown(root: AsyncClient, client: Asy
     without = await root.post("/posters/new", data={"title": "Cats"})
     assert (without.status_code, "Please choose a file." in without.text) == (422, True)
     files = {"picture": ("a.jpg", photo(), "image/jpeg")}
-    made = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
-    assert made.status_code == 303
-    page = (await client.get(made.headers["location"])).text
+    response = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
+    assert response.status_code == 303
+    page = (await client.get(response.headers["location"])).text
     assert '<div class="markdown"><p><strong>Big</strong></p>' in page
     assert picture_in(page)
     address = picture_in((await client.get("/posters")).text)
@@ -103,8 +103,8 @@ async def test_optional_image_can_be_removed(root: AsyncClient) -> None:
 
 async def test_fields_without_an_input_are_kept(root: AsyncClient) -> None:
     files = {"picture": ("a.jpg", photo(), "image/jpeg")}
-    made = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
-    number = made.headers["location"].removeprefix("/posters/")
+    response = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
+    number = response.headers["location"].removeprefix("/posters/")
     assert (await root.post(f"/titles/{number}/edit", data={"title": "Dogs"})).status_code == 303
     page = (await root.get(f"/posters/{number}")).text
     assert ("Dogs" in page, "<strong>Big</strong>" in page) == (True, True)

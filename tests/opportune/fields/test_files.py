@@ -54,10 +54,10 @@ async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
 
 async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
     row = await add_sample(app, cover=await picture())
-    whole, thumb = await client.get(row.cover.url()), await client.get(row.cover.url("thumb"))
-    assert whole.status_code == thumb.status_code == 200
-    assert whole.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert whole.headers["content-type"] == "image/webp"
+    image, thumb = await client.get(row.cover.url()), await client.get(row.cover.url("thumb"))
+    assert image.status_code == thumb.status_code == 200
+    assert image.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert image.headers["content-type"] == "image/webp"
     assert max(decoded(thumb.content).size) == 20
     assert (await client.get(row.cover.url().replace("/covers/", "/covers/30/"))).status_code == 404
 

@@ -97,16 +97,16 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
 async def test_created_related_rows_run_the_hooks_of_their_view(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str, bool]] = []
+    calls: list[tuple[str, bool]] = []
 
     async def after_change(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
-        seen.append((author.name, is_created))
+        calls.append((author.name, is_created))
 
     monkeypatch.setattr(AuthorAdmin, "after_model_change", after_change)
     preview = await send(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
-    assert seen == [], "a preview stores nothing"
+    assert calls == [], "a preview stores nothing"
     await confirm(admin, preview)
-    assert seen == [("Jane", True)]
+    assert calls == [("Jane", True)]
 
 
 @pytest.mark.database("sqlite")
@@ -123,14 +123,14 @@ async def test_round_trip_needs_few_statements(
             book.tags = [tags[n % 7], tags[(n % 4) + 7]]
             session.add(book)
     before = await stored(app)
-    with counted_statements("test_bookshelf", "admin_audit") as seen:
+    with counted_statements("test_bookshelf", "admin_audit") as statements:
         exported = (await admin.get("/admin/book/export/csv")).content
     await empty(app)
     with counted_statements("test_bookshelf", "admin_audit") as more:
         await confirm(admin, await send(admin, exported))
     assert await stored(app) == before
     assert (len(before), len(await names(app, Author))) == (25, 12)
-    assert len(seen) < MAX_STATEMENTS
+    assert len(statements) < MAX_STATEMENTS
     assert len(more) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
 
 

@@ -60,9 +60,9 @@ async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient,
             session.add(ApiToken(user_id=superuser.id, token_hash=f"t{number}", name="x", expires_at=end, scopes="*"))
     await operator.post(f"{PAGE}/do/clear-expired-sessions")
     assert await flash_messages(operator) == "2 expired sessions and tokens cleared."
-    async with signed_in_client(app) as other:
+    async with signed_in_client(app) as other_session:
         await operator.post(f"{PAGE}/do/sign-everybody-out")
-        assert (await other.get("/accounts/profile")).status_code == 303
+        assert (await other_session.get("/accounts/profile")).status_code == 303
     assert await flash_messages(operator) == "2 sessions and 1 token ended. Only this browser is signed in."
 
 

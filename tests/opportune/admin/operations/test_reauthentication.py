@@ -77,8 +77,8 @@ async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pyte
 
 @on_sqlite
 async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
-    async with signed_in_client(app, superuser) as other:
-        assert (await other.get(PAGE)).status_code == 303
+    async with signed_in_client(app, superuser) as new_session:
+        assert (await new_session.get(PAGE)).status_code == 303
 
     for path in DONE:
         assert (await operator.post(path, headers={"origin": "https://evil.example"})).status_code == 403, path

@@ -79,31 +79,31 @@ def hooks_of_this_test() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hooks_of_this_test")
 async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+    calls: list[str] = []
 
     async def before_save(
         _self: Any, _session: AsyncSession, row: Novel, _request: Request, *, is_created: bool
     ) -> None:
-        seen.append("view, before")
+        calls.append("view, before")
         row.added_by = "somebody"
 
     async def after_save(_self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool) -> None:
-        seen.append("view, after")
+        calls.append("view, after")
 
     @before_create(Novel)
     async def before(session: AsyncSession, novel: Novel) -> None:
-        seen.append(f"model, before: {novel.added_by}")
+        calls.append(f"model, before: {novel.added_by}")
         if novel.title == "Refused":
             raise FieldErrors({"title": "Not this title."})
 
     @after_create(Novel)
     async def after(session: AsyncSession, novel: Novel) -> None:
-        seen.append(f"model, after: {novel.id}")
+        calls.append(f"model, after: {novel.id}")
 
     monkeypatch.setattr(NovelAdmin, "before_save", before_save)
     monkeypatch.setattr(NovelAdmin, "after_save", after_save)
     assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
-    assert seen == ["view, before", "model, before: somebody", "model, after: 1", "view, after"]
+    assert calls == ["view, before", "model, before: somebody", "model, after: 1", "view, after"]
     response = await admin.post("/admin/novel/create", data=SAGA | {"title": "Refused"})
     assert "Not this title." in response.text.split('id="error-title">')[1]
     file = {"file": ("rows.csv", "title\nOne\nRefused\n")}

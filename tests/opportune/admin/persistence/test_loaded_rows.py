@@ -86,11 +86,11 @@ class DoctorAdmin(AdminView, model=Doctor):
 
 class VisitAdmin(AdminView, model=Visit):
     load = ("doctor.city",)
-    seen: list[str]
+    hook_calls: list[str]
 
     def record(self, event: str, visit: Visit) -> None:
         labels = ",".join(label.name for label in visit.labels)
-        type(self).seen.append(f"{event} {visit.doctor.name} {visit.doctor.city.name} {labels}".strip())
+        type(self).hook_calls.append(f"{event} {visit.doctor.name} {visit.doctor.city.name} {labels}".strip())
 
     async def before_save(self, session: AsyncSession, row: Visit, request: Request, *, is_created: bool) -> None:
         self.record("before save:", row)
@@ -133,45 +133,45 @@ async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-async def seen(app: FastAPI, make: Make) -> list[str]:
+async def hook_calls(app: FastAPI, make: Make) -> list[str]:
     """Two doctors in two cities, a visit to the first, and the log of hooks and actions."""
     assert app.state.database  # creates the tables
     for name, city in (("Ann", "Rome"), ("Bob", "Oslo")):
         await make(Doctor, name=name, city=await make(City, name=city))
     await make(Visit, doctor_id=1, labels=[await make(WardLabel, name="new")])
-    VisitAdmin.seen = []
-    return VisitAdmin.seen
+    VisitAdmin.hook_calls = []
+    return VisitAdmin.hook_calls
 
 
-async def test_action_reads_relationships(admin: AsyncClient, seen: list[str]) -> None:
+async def test_action_reads_relationships(admin: AsyncClient, hook_calls: list[str]) -> None:
     response = await admin.post("/admin/visit/action/ring", data={"pks": "1", "confirmed": "yes"})
 
     assert response.status_code == 303
-    assert seen == ["ring: Ann Rome new"]
+    assert hook_calls == ["ring: Ann Rome new"]
 
 
-async def test_hooks_of_a_new_row_read_relationships(admin: AsyncClient, seen: list[str]) -> None:
+async def test_hooks_of_a_new_row_read_relationships(admin: AsyncClient, hook_calls: list[str]) -> None:
     response = await admin.post("/admin/visit/create", data={"doctor_id": "2", "save": "Save"})
 
     assert response.status_code == 303
-    assert seen == ["before save: Bob Oslo", "after save: Bob Oslo"]
+    assert hook_calls == ["before save: Bob Oslo", "after save: Bob Oslo"]
 
 
-async def test_hooks_of_a_change_read_the_new_relationship(admin: AsyncClient, seen: list[str]) -> None:
+async def test_hooks_of_a_change_read_the_new_relationship(admin: AsyncClient, hook_calls: list[str]) -> None:
     response = await admin.post("/admin/visit/edit/1", data={"doctor_id": "2", "save": "Save"})
 
     assert response.status_code == 303
-    assert seen == ["before save: Bob Oslo new", "after save: Bob Oslo new"]
+    assert hook_calls == ["before save: Bob Oslo new", "after save: Bob Oslo new"]
 
 
-async def test_hooks_of_a_deletion_read_relationships(admin: AsyncClient, seen: list[str]) -> None:
+async def test_hooks_of_a_deletion_read_relationships(admin: AsyncClient, hook_calls: list[str]) -> None:
     response = await admin.post("/admin/visit/delete?pks=1", data={"confirmed": "yes"})
 
     assert response.status_code == 303
-    assert seen == ["before delete: Ann Rome new"]
+    assert hook_calls == ["before delete: Ann Rome new"]
 
 
-@pytest.mark.usefixtures("seen")
+@pytest.mark.usefixtures("hook_calls")
 @pytest.mark.parametrize("path", ["doctor/list", "doctor/details/1", "visit/list", "visit/details/1", "city/details/1"])
 async def test_titles_read_loaded_relationships(admin: AsyncClient, path: str) -> None:
     response = await admin.get(f"/admin/{path}")
@@ -179,7 +179,7 @@ async def test_titles_read_loaded_relationships(admin: AsyncClient, path: str) -
     assert response.status_code == 200
 
 
-@pytest.mark.usefixtures("seen")
+@pytest.mark.usefixtures("hook_calls")
 async def test_error_names_the_relationship_to_load(admin: AsyncClient) -> None:
     response = await admin.post(
         "/admin/doctor/action/count", data={"pks": "1", "confirmed": "yes"}, headers={"Accept": "application/json"}
