@@ -1,4 +1,4 @@
-"""Pitfalls of a host, one per line: from the table of hosts and from its `traps.txt`."""
+"""Limits and pitfalls of a host, one per line. They come from the table of hosts and from its `traps.txt`."""
 
 from collections.abc import Iterator
 
@@ -16,57 +16,60 @@ def trap_lines(recipe: Recipe, site: SiteNames) -> list[str]:
 def _disk_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.writable_folders:
-        yield f"Disk: read-only except {', '.join(host.writable_folders)}, which is temporary. Use PostgreSQL."
+        yield f"The disk is read-only except {', '.join(host.writable_folders)}, which is temporary. Use PostgreSQL."
     elif not host.keeps_disk:
         volume = ", except on a volume" if recipe.has_volumes else ""
-        yield f"Disk: files are lost at the next deploy or restart{volume}. Use PostgreSQL."
+        yield f"Files are lost at the next deploy or restart{volume}. Use PostgreSQL."
     if not host.has_shell:
-        yield "Shell: none. Use the site's admin instead (docs/deploy.md, Without a shell)."
+        yield "There is no shell. Use the site's admin instead (docs/deploy.md, Without a shell)."
     if host.max_environment_bytes:
-        yield f"Settings: at most {host.max_environment_bytes / 1024:.0f} KB in total."
+        yield f"All settings together may have at most {host.max_environment_bytes / 1024:.0f} KB."
 
 
 def _process_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.memory_bytes:
-        yield f"Memory: {_format_size(host.memory_bytes)} on the smallest machine. Use --workers 1."
-    if recipe.stop_seconds:
-        yield f"Stop: SIGTERM, then {recipe.stop_seconds:.0f} s (by default {host.stop_seconds:.0f} s)."
-    else:
-        yield f"Stop: {host.stop_signal}, then {host.stop_seconds:.0f} s{_uncertainty('stop_seconds', recipe)}."
+        yield f"The smallest machine has {_format_size(host.memory_bytes)} of memory. Use --workers 1."
+    default = (
+        f" (by default {host.stop_seconds:.0f} s)" if recipe.stop_seconds else _uncertainty("stop_seconds", recipe)
+    )
+    seconds = recipe.stop_seconds or host.stop_seconds
+    yield f"After {host.stop_signal}, the site has {seconds:.0f} s to stop{default}."
     if not host.runs_between_requests:
-        yield "Nothing runs between requests: use JOBS=request and a free cron service that calls the site."
+        yield "Nothing runs between requests. Use JOBS=request and a free cron service that calls the site."
     if host.sleeps_after_seconds:
-        sleep = f"Sleep: after {_format_time(host.sleeps_after_seconds)} without requests."
-        yield f"{sleep} The next request waits {_format_wake_time(host)}."
+        sleep = _format_time(host.sleeps_after_seconds)
+        yield f"The site sleeps after {sleep} without requests. The next one waits {_format_wake_time(host)}."
 
 
 def _network_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.is_tls_ended_before:
-        header = host.client_address_header or "the last of X-Forwarded-For"
+        header = host.client_address_header or "the last entry of X-Forwarded-For"
         proxies = {**recipe.sets, **recipe.defaults}.get("TRUSTED_PROXIES", "")
-        yield f"TLS ends at a proxy: TRUSTED_PROXIES={proxies}. Client address: {header}."
+        yield f"TLS ends at a proxy. Set TRUSTED_PROXIES={proxies}. The client address is in {header}."
     total = recipe.stream_total_seconds or host.stream_total_seconds
-    limits = [f"after {_format_time(host.stream_idle_seconds)} of silence"] if host.stream_idle_seconds else []
+    limits = [f"after {_format_time(host.stream_idle_seconds)} without data"] if host.stream_idle_seconds else []
     limits += [f"after {_format_time(total)} in any case"] if total else []
     if limits:
         uncertainty = _uncertainty("stream_total_seconds", recipe)
         yield f"Streams are closed {' and '.join(limits)}{uncertainty}. Pages reconnect."
     if host.max_request_bytes:
-        yield f"Uploads: at most {_format_size(host.max_request_bytes)}{_uncertainty('max_request_bytes', recipe)}."
+        size = _format_size(host.max_request_bytes) + _uncertainty("max_request_bytes", recipe)
+        yield f"Uploads may have at most {size}."
     if host.open_ports:
-        yield f"Outgoing ports: only {_format_ports(host.open_ports)}{_uncertainty('open_ports', recipe)}."
+        ports = _format_ports(host.open_ports) + _uncertainty("open_ports", recipe)
+        yield f"Only these outgoing ports are open: {ports}."
     elif host.blocked_ports:
         mail = " Send mail over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
         plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.free_limits else ""
         ports = _format_ports(host.blocked_ports) + _uncertainty("blocked_ports", recipe)
-        yield f"Blocked outgoing ports{plans}: {ports}.{mail}"
-    yield f"Health: {host.health_path}."
+        yield f"These outgoing ports are blocked{plans}: {ports}.{mail}"
+    yield f"The health check requests {host.health_path}."
 
 
 def _uncertainty(field: str, recipe: Recipe) -> str:
-    return " (uncertain)" if field in recipe.uncertain_fields else ""
+    return " (not documented)" if field in recipe.uncertain_fields else ""
 
 
 def _format_ports(ports: tuple[int, ...]) -> str:
