@@ -37,8 +37,8 @@ MAX_POSITION = 2**31 - 1
 class DatabaseStorage(Storage):
     """Storage in two tables. Files are written in one transaction, and in pieces to save memory."""
 
-    def __init__(self, place: DatabaseFiles, signer: URLSigner, database: Database) -> None:
-        self.place = place
+    def __init__(self, limits: DatabaseFiles, signer: URLSigner, database: Database) -> None:
+        self.limits = limits
         self._signer = signer
         self._database = database
 
@@ -46,8 +46,8 @@ class DatabaseStorage(Storage):
         del content_type  # the suffix determines it
         if not is_name(name):
             raise MissingFileError(name)
-        if len(content) > self.place.max_file_megabytes * MEGABYTE_BYTES:
-            raise FileTooLargeError(self.place.max_file_megabytes)
+        if len(content) > self.limits.max_file_megabytes * MEGABYTE_BYTES:
+            raise FileTooLargeError(self.limits.max_file_megabytes)
         with suppress(IntegrityError):  # two requests have stored the same copy
             async with self._handle_errors(), self._database.writer() as session:
                 await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
@@ -93,18 +93,19 @@ class DatabaseStorage(Storage):
                 total = await _total_bytes(session)
         except (DBAPIError, PoolTimeoutError) as error:
             return f"Files cannot be stored in the database: {explain(error, self._database.url)}"
-        if total < self.place.max_total_megabytes * MEGABYTE_BYTES:
+        if total < self.limits.max_total_megabytes * MEGABYTE_BYTES:
             return ""
         return (
             f"Files use {total // MEGABYTE_BYTES:,} MB of the database, and the limit is "
-            f"{self.place.max_total_megabytes:,} MB: no more files are saved. Raise max_total_megabytes in STORAGE_URL."
+            f"{self.limits.max_total_megabytes:,} MB: no more files are saved. "
+            "Raise max_total_megabytes in STORAGE_URL."
         )
 
     async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:
         await acquire_advisory_lock(session, "opfile")  # concurrent uploads must not exceed the limit together
-        if await _total_bytes(session) + more_bytes > self.place.max_total_megabytes * MEGABYTE_BYTES:
+        if await _total_bytes(session) + more_bytes > self.limits.max_total_megabytes * MEGABYTE_BYTES:
             logger.error("storage: the files would exceed max_total_megabytes in STORAGE_URL")
-            raise StorageFullError(self.place.max_total_megabytes)
+            raise StorageFullError(self.limits.max_total_megabytes)
 
     @asynccontextmanager
     async def _handle_errors(self) -> AsyncIterator[None]:

@@ -24,9 +24,9 @@ def open_storage(settings: Settings, database: "Database | None" = None) -> Stor
     Raises:
         OperatorError: the URL is invalid.
     """
-    place, signer = parse_storage_url(settings), URLSigner.of(settings)
-    if isinstance(place, Path):
-        return FolderStorage(place, signer)
-    if isinstance(place, DatabaseFiles):
-        return DatabaseStorage(place, signer, database or open_database(settings))
-    return BucketStorage(place, signer)
+    location, signer = parse_storage_url(settings), URLSigner.of(settings)
+    if isinstance(location, Path):
+        return FolderStorage(location, signer)
+    if isinstance(location, DatabaseFiles):
+        return DatabaseStorage(location, signer, database or open_database(settings))
+    return BucketStorage(location, signer)

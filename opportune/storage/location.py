@@ -26,7 +26,7 @@ class Bucket:
     """An S3 bucket. Without a key, the key comes from the environment or the role of the machine."""
 
     host: str
-    """With the port unless it is the default."""
+    """Host name, with its port unless that is the default."""
     name: str
     prefix: str = ""
     region: str = "us-east-1"
@@ -52,10 +52,10 @@ class DatabaseFiles:
     label = "the database"
 
 
-Place = Path | Bucket | DatabaseFiles
+StorageLocation = Path | Bucket | DatabaseFiles
 
 
-def parse_storage_url(settings: Settings) -> Place:
+def parse_storage_url(settings: Settings) -> StorageLocation:
     """Parse STORAGE_URL into an absolute path, a bucket or the database.
 
     Raises:
@@ -70,27 +70,27 @@ def parse_backup_url(text: str) -> Path | Bucket:
     Raises:
         OperatorError: the setting is invalid or names the database.
     """
-    place = _parse(text, "BACKUP_URL")
-    if isinstance(place, DatabaseFiles):
+    location = _parse(text, "BACKUP_URL")
+    if isinstance(location, DatabaseFiles):
         raise OperatorError(f"BACKUP_URL names the database. {EXAMPLES['BACKUP_URL']}")
-    return place
+    return location
 
 
-def _parse(text: str, setting: str) -> Place:
+def _parse(text: str, setting: str) -> StorageLocation:
     scheme, _, rest = text.strip().partition(":")
     try:
         if scheme == "file":
-            return _folder(rest)
+            return _parse_folder(rest)
         if scheme == "s3" and rest.startswith("//"):
-            return _bucket(rest.removeprefix("//"))
+            return _parse_bucket(rest.removeprefix("//"))
         if scheme == "database":
-            return _database(rest)
+            return _parse_database(rest)
         raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - handled below
     except ValueError as error:
         raise OperatorError(f"{setting} {error}. {EXAMPLES[setting]}") from None
 
 
-def _folder(text: str) -> Path:
+def _parse_folder(text: str) -> Path:
     if text.startswith("//"):
         host, _, path = text.removeprefix("//").partition("/")
         if host not in ("", "localhost"):
@@ -101,39 +101,39 @@ def _folder(text: str) -> Path:
         raise ValueError("names no folder")
     folder = (PROJECT / text).resolve()
     if PROJECT.is_relative_to(folder) or folder.is_relative_to(PROJECT / "static"):
-        raise ValueError(f"names {folder}, where files of other kinds are")
+        raise ValueError(f"names {folder}, which contains files of the project")
     return folder
 
 
-def _bucket(text: str) -> Bucket:
+def _parse_bucket(text: str) -> Bucket:
     # Split at the last @, since secrets may contain an unescaped @.
     credentials, _, address = text.rpartition("@")
     key, _, secret = credentials.partition(":")
     if bool(key) != bool(secret):
         raise ValueError("has a key without a secret, or a secret without a key")
     host, name, prefix, query = _split_address(address)
-    options = _options(query, OPTIONS)
+    options = _parse_options(query, OPTIONS)
     if (tls := options.get("tls", "true")) not in BOOLEANS:
-        raise ValueError("says neither tls=true nor tls=false")
+        raise ValueError("needs tls=true or tls=false")
     region = options.get("region") or _region_of(host)
     return Bucket(host, name, prefix, region, BOOLEANS[tls], unquote(key), unquote(secret))
 
 
-def _database(text: str) -> DatabaseFiles:
+def _parse_database(text: str) -> DatabaseFiles:
     rest, _, query = text.partition("?")
     if rest.strip("/"):
         raise ValueError("names another database: files go to that of DATABASE_URL")
-    options = _options(query, [field.name for field in fields(DatabaseFiles)])
+    options = _parse_options(query, [field.name for field in fields(DatabaseFiles)])
     for name, value in options.items():
         if not (value.isascii() and value.isdigit() and 0 < int(value) <= MAX_MEGABYTES):
-            raise ValueError(f"has no number of megabytes in {name}")
+            raise ValueError(f"needs a number of megabytes in {name}")
     return DatabaseFiles(**{name: int(value) for name, value in options.items()})
 
 
-def _options(query: str, known: Collection[str]) -> dict[str, str]:
+def _parse_options(query: str, allowed: Collection[str]) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := sorted(options.keys() - set(known)):
-        raise ValueError(f"has an option that is not known: {unknown[0]!a}")
+    if unknown := sorted(options.keys() - set(allowed)):
+        raise ValueError(f"has an unknown option: {unknown[0]!a}")
     return options
 
 
@@ -143,7 +143,7 @@ def _split_address(address: str) -> tuple[str, str, str, str]:
         parts = urlsplit(f"s3://{address}")
         has_valid_port = parts.port is None or parts.port > 0
     except ValueError:
-        raise ValueError("has a host or port that is none") from None
+        raise ValueError("has an invalid host or port") from None
     name, _, prefix = parts.path.strip("/").partition("/")
     if not (HOST.fullmatch(parts.netloc) and name and has_valid_port):
         raise ValueError("lacks the host or the bucket")

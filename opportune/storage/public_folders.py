@@ -46,9 +46,9 @@ def copy_names(name: str) -> list[str]:
 
 
 async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> bytes:
-    small = await shrink(content, size)
-    await storage.put(copy_name(name, size), small, WEBP)
-    return small
+    small_image = await shrink(content, size)
+    await storage.put(copy_name(name, size), small_image, WEBP)
+    return small_image
 
 
 async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple[bytes, int]:
@@ -65,5 +65,5 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
 
 def _original_of(name: str) -> tuple[str, int]:
     folder, _, file = name.rpartition("/")
-    above, _, size = folder.rpartition("/")
-    return (f"{above}/{file}", int(size)) if size.isascii() and size.isdigit() else ("", 0)
+    parent, _, size = folder.rpartition("/")
+    return (f"{parent}/{file}", int(size)) if size.isascii() and size.isdigit() else ("", 0)

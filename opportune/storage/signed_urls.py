@@ -37,5 +37,5 @@ class URLSigner:
 
     def is_valid(self, signature: str, name: str, until: str, download_as: str) -> bool:
         """Return True if the signature is valid. The URL may have expired."""
-        given, valid = signature.encode(errors="replace"), self.signatures(name, until, download_as)
-        return any(hmac.compare_digest(given, other.encode()) for other in valid)
+        signature_bytes, valid = signature.encode(errors="replace"), self.signatures(name, until, download_as)
+        return any(hmac.compare_digest(signature_bytes, valid_signature.encode()) for valid_signature in valid)

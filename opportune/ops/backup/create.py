@@ -23,7 +23,7 @@ from opportune.ops.backup.bucket_uploads import add_bucket_uploads
 from opportune.ops.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
 from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import private_file, remove_abandoned_in, replacement, temporary
-from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_storage_url
+from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
 DATABASE_SUFFIX = "database"
@@ -159,7 +159,7 @@ def _add_database(
     return "database.sqlite3", "", state
 
 
-def _add_uploads(writer: ArchiveWriter, place: Place, notify: Notify) -> str:
+def _add_uploads(writer: ArchiveWriter, place: StorageLocation, notify: Notify) -> str:
     """Add the uploads of a folder and return "". Other storage is not added; return its label."""
     if isinstance(place, Path):
         uploads.add_uploads(writer, place)

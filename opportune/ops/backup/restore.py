@@ -21,7 +21,7 @@ from opportune.ops.backup.marker import RestoreMarker
 from opportune.ops.backup.sqlite import inspect_database, replace_database
 from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import private_file, private_folder, sync, temporary
-from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
+from opportune.storage.location import DatabaseFiles, StorageLocation, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
 RESTORED_SUFFIX = "restored"
@@ -45,7 +45,7 @@ class Target:
         return migration_url(self.settings)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> StorageLocation:
         return parse_storage_url(self.settings)
 
 

@@ -18,7 +18,7 @@ from opportune.ops.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
 from opportune.runtime.atomic_files import TEMPORARY, private_file, sync, sync_folder, temporary, unused
 from opportune.runtime.progress import work
 from opportune.storage import MissingFileError, StorageError, open_storage
-from opportune.storage.location import Bucket, Place
+from opportune.storage.location import Bucket, StorageLocation
 
 
 def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
@@ -47,7 +47,7 @@ def _refuse_invalid_name(path: Path) -> None:
 
 
 @contextmanager
-def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
+def stage_uploads(archive: Archive, place: StorageLocation) -> Iterator["StagedUploads"]:
     """Extract and verify the uploads of an archive next to their final folder.
 
     Uploads of a bucket are written to the bucket immediately, because additional files do no harm.
