@@ -35,13 +35,13 @@ def inherited_listener() -> socket.socket | None:
     Raises:
         OperatorError: It is not a TCP socket.
     """
-    number = os.environ.pop(LISTENER_VARIABLE, "")
-    if not number and os.environ.get("LISTEN_PID") == str(os.getpid()):
-        number = SYSTEMD_LISTENER
-    if not number:
+    descriptor = os.environ.pop(LISTENER_VARIABLE, "")
+    if not descriptor and os.environ.get("LISTEN_PID") == str(os.getpid()):
+        descriptor = SYSTEMD_LISTENER
+    if not descriptor:
         return None
     try:
-        listener = socket.socket(fileno=int(number))
+        listener = socket.socket(fileno=int(descriptor))
     except (OSError, ValueError) as error:
         raise OperatorError(f"The socket that was passed to this process cannot be used: {error}.") from error
     listener.set_inheritable(False)
@@ -70,10 +70,10 @@ class Server(uvicorn.Server):
 def report_ready() -> None:
     """Report to systemd and to the server that this one replaces."""
     notify_systemd(f"READY=1\nMAINPID={os.getpid()}")
-    if number := os.environ.pop(READY_VARIABLE, ""):
-        with suppress(OSError, ValueError):  # it no longer waits
-            os.write(int(number), b"1")
-            os.close(int(number))
+    if descriptor := os.environ.pop(READY_VARIABLE, ""):
+        with suppress(OSError, ValueError):  # the other server no longer waits
+            os.write(int(descriptor), b"1")
+            os.close(int(descriptor))
 
 
 def notify_systemd(state: str) -> None:
@@ -93,40 +93,40 @@ def hand_over_at_hangup(listener: socket.socket, command: Sequence[str] = ()) ->
     """
     if sys.platform == "win32" or os.isatty(0) or os.getpid() == 1:
         return
-    running = threading.Lock()
+    lock = threading.Lock()
 
     def hand_over(*_: object) -> None:
-        threading.Thread(target=replace, args=(listener, command, running), daemon=True).start()
+        threading.Thread(target=replace, args=(listener, command, lock), daemon=True).start()
 
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, hand_over)
 
 
-def replace(listener: socket.socket, command: Sequence[str], running: threading.Lock) -> None:
+def replace(listener: socket.socket, command: Sequence[str], lock: threading.Lock) -> None:
     """Start the next server, and stop this one when the next is ready."""
-    if not running.acquire(blocking=False):
+    if not lock.acquire(blocking=False):
         logger.warning("Another version is already starting.")
         return
     try:
-        fault = _replace(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
+        problem = _replace(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
     finally:
-        running.release()
-    if fault:
-        logger.error("The next version did not start (%s). This one keeps running.", fault)
+        lock.release()
+    if problem:
+        logger.error("The next version did not start (%s). This one keeps running.", problem)
 
 
 def _replace(listener: socket.socket, command: list[str]) -> str:
     """Start the next server. Return the reason if it did not start, else stop this one."""
-    ready, report = os.pipe()
-    environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(report)}
+    read_end, write_end = os.pipe()
+    environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(write_end)}
     logger.info("Starting the next version. This one serves until it is ready.")
     try:
-        process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), report))
+        process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), write_end))
     except OSError as error:
         return str(error)
     finally:
-        os.close(report)
-    if _is_ready(ready):
+        os.close(write_end)
+    if _is_ready(read_end):
         logger.info("Process %s serves now. This one stops.", process.pid)
         next_version_serves.set()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -135,10 +135,10 @@ def _replace(listener: socket.socket, command: list[str]) -> str:
     return f"exit code {process.wait()}"
 
 
-def _is_ready(ready: int) -> bool:
+def _is_ready(read_end: int) -> bool:
     """Wait for the report of the next server. Its end also closes the pipe."""
     try:
-        readable, _, _ = select.select([ready], [], [], START_TIMEOUT_SECONDS)
-        return bool(readable) and os.read(ready, 1) == b"1"
+        readable, _, _ = select.select([read_end], [], [], START_TIMEOUT_SECONDS)
+        return bool(readable) and os.read(read_end, 1) == b"1"
     finally:
-        os.close(ready)
+        os.close(read_end)

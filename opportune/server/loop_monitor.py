@@ -69,7 +69,7 @@ class LoopMonitor:
     def _watch(self) -> None:
         while not self.ending.is_set():
             self.answered.clear()
-            pinged_at, used, starved = time.monotonic(), time.process_time(), self.starved_seconds()
+            pinged_at, cpu_seconds, starved_before = time.monotonic(), time.process_time(), self.starved_seconds()
             try:
                 self.loop.call_soon_threadsafe(self.loop.call_later, PING_INTERVAL_SECONDS, self.answered.set)
             except RuntimeError:  # the loop is closed
@@ -77,8 +77,8 @@ class LoopMonitor:
             if self.answered.wait(PING_INTERVAL_SECONDS + BLOCKED_AFTER_SECONDS):
                 continue
             place = self.place()
-            if place and is_blocked(time.monotonic() - pinged_at, time.process_time() - used):
-                self._report(place, pinged_at + PING_INTERVAL_SECONDS, starved)
+            if place and is_blocked(time.monotonic() - pinged_at, time.process_time() - cpu_seconds):
+                self._report(place, pinged_at + PING_INTERVAL_SECONDS, starved_before)
 
     def starved_seconds(self) -> float:
         """Return the time that the loop's thread has waited for a processor. Only Linux reports it."""
@@ -87,11 +87,11 @@ class LoopMonitor:
         except (OSError, IndexError, ValueError):
             return 0.0
 
-    def _report(self, place: str, since: float, starved: float) -> None:
+    def _report(self, place: str, blocked_since: float, starved_before: float) -> None:
         """Log the line, as a warning if it is the project's and for debugging if it is the framework's."""
         has_ended = self.answered.wait(REPORT_AFTER_SECONDS)
         now = time.monotonic()
-        seconds = now - since - (self.starved_seconds() - starved)
+        seconds = now - blocked_since - (self.starved_seconds() - starved_before)
         if has_ended and seconds < BLOCKED_AFTER_SECONDS:  # it waited for a processor
             return
         if now - self.reported.get(place, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:

@@ -47,11 +47,11 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
     event = shutting_down(app)
     event.clear()
     app.state.is_draining = False
-    replaced = _add_handlers(app, asyncio.get_running_loop(), event)
+    original_handlers = _add_handlers(app, asyncio.get_running_loop(), event)
     try:
         yield
     finally:
-        for number, handler in replaced.items():
+        for number, handler in original_handlers.items():
             signal.signal(number, handler)
         event.set()
 
@@ -70,22 +70,22 @@ def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.
     """Wrap the signal handlers of the server, and return them. Signals without a handler are left alone."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
         return {}
-    present = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
 
     settings: Settings | None = getattr(app.state, "settings", None)
     delay_seconds = settings.stop_delay_seconds if settings else 0
 
-    def set_and_pass_on(number: int, frame: FrameType | None) -> None:
+    def set_event_and_forward(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(event.set)
-        present[signal.Signals(number)](number, frame)
+        handlers[signal.Signals(number)](number, frame)
 
-    def set_and_pass_on_later(number: int, frame: FrameType | None) -> None:
+    def set_event_after_delay(number: int, frame: FrameType | None) -> None:
         if app.state.is_draining or not delay_seconds:  # a second signal stops without the delay
-            set_and_pass_on(number, frame)
+            set_event_and_forward(number, frame)
             return
         app.state.is_draining = True
-        loop.call_soon_threadsafe(loop.call_later, delay_seconds, set_and_pass_on, number, None)
+        loop.call_soon_threadsafe(loop.call_later, delay_seconds, set_event_and_forward, number, None)
 
-    for number in present:
-        signal.signal(number, set_and_pass_on_later if number == signal.SIGTERM else set_and_pass_on)
-    return present
+    for number in handlers:
+        signal.signal(number, set_event_after_delay if number == signal.SIGTERM else set_event_and_forward)
+    return handlers

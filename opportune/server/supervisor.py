@@ -17,9 +17,9 @@ class Supervisor(Multiprocess):
             report_ready()
 
     def restart_all(self) -> None:
-        before = self.config.timeout_worker_healthcheck
+        original_timeout = self.config.timeout_worker_healthcheck
         self.config.timeout_worker_healthcheck = int(START_TIMEOUT_SECONDS)
         try:
             super().restart_all()
         finally:
-            self.config.timeout_worker_healthcheck = before
+            self.config.timeout_worker_healthcheck = original_timeout

@@ -7,7 +7,7 @@ MAX_WEBSOCKET_MESSAGE_BYTES = 1_000_000
 
 
 def open_websocket(**options: Any) -> asyncio.Protocol:
-    """Make the protocol of a connection that asked for a WebSocket."""
+    """Create the protocol of a connection that is upgraded to a WebSocket."""
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415 - see above
 
     return WebSocketsSansIOProtocol(**options)

@@ -71,10 +71,10 @@ class ConnectionLimits(asyncio.Protocol):
         super().connection_made(transport)
         ConnectionLimits.opened = self.connections
         if len(self.connections) > get_settings().max_http_connections:
-            self._enter_reserve()
+            self._add_to_reserve()
         self._wait_for_headers()
         if acceptor := getattr(self.config, "acceptor", None):
-            acceptor.accept_waiting(self._make_another)
+            acceptor.accept_waiting(self._create_protocol)
 
     def data_received(self, data: bytes) -> None:
         if self.refused:
@@ -145,7 +145,7 @@ class ConnectionLimits(asyncio.Protocol):
         self.transport.pause_reading()
         self.loop.call_later(CLOSE_TIMEOUT_SECONDS, self.transport.close)
 
-    def _enter_reserve(self) -> None:
+    def _add_to_reserve(self) -> None:
         if self.loop.time() - ConnectionLimits.warned_at > WARNING_INTERVAL_SECONDS:
             ConnectionLimits.warned_at = self.loop.time()
             logger.warning("More than MAX_HTTP_CONNECTIONS connections are open. New ones get 503.")
@@ -156,7 +156,7 @@ class ConnectionLimits(asyncio.Protocol):
             self.reserve.pop(longest_idle)
             longest_idle.transport.close()
 
-    def _make_another(self) -> asyncio.Protocol:
+    def _create_protocol(self) -> asyncio.Protocol:
         """Make the protocol of another connection to the same server."""
         make: Any = type(self)  # takes uvicorn's arguments
         protocol: asyncio.Protocol = make(self.config, self.server_state, self.app_state, self.loop)
@@ -200,7 +200,7 @@ class HealthOnly:
         await send({"type": "http.response.body", "body": BUSY})
 
 
-def bytes_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def size_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) + 4 for name, value in headers)  # 4 bytes of separators
 
 
