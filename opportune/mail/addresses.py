@@ -37,7 +37,7 @@ def parse_recipient(text: str) -> Address:
     Raises:
         InvalidEmailError: The address is invalid.
     """
-    name, email = _parts("address", text)
+    name, email = _split_name("address", text)
     accept_development_domains(email)
     try:
         validated = validate_email(email, check_deliverability=False)
@@ -53,9 +53,9 @@ def sender_address(settings: Settings) -> Address:
         OperatorError: MAIL_FROM is invalid.
     """
     if not settings.mail_from:
-        return Address(settings.site_name, "noreply", _domain(site_url(settings)))
+        return Address(settings.site_name, "noreply", _mail_domain(site_url(settings)))
     with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # raised for malformed addresses
-        name, email = _parts("MAIL_FROM", settings.mail_from)
+        name, email = _split_name("MAIL_FROM", settings.mail_from)
         address = Address(name, addr_spec=email)
         if address.addr_spec.isascii() and address.username and address.domain:
             return address
@@ -65,14 +65,14 @@ def sender_address(settings: Settings) -> Address:
     )
 
 
-def _parts(field: str, text: str) -> tuple[str, str]:
+def _split_name(field: str, text: str) -> tuple[str, str]:
     """Split `Ada <ada@example.org>` into name and e-mail."""
     line = single_line(field, text)
     match = WITH_NAME.fullmatch(line)
     return (match["name"].strip(' "'), match["email"].strip()) if match else ("", line)
 
 
-def _domain(site: str) -> str:
+def _mail_domain(site: str) -> str:
     """Return the host of a URL, or `localhost` for an IP address."""
     host = urlsplit(site).hostname or ""
     try:

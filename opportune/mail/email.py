@@ -56,5 +56,5 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         text, html = render(f"{template}.txt", variables), render(f"{template}.html", variables, required=False)
     finally:
         current_zone.reset(zone)
-    number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts e-mails of the same second
-    return EmailMessage(to, subject, text, html, message_id=f"<{number}@{sender_address(settings).domain}>")
+    local_part = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts e-mails of the same second
+    return EmailMessage(to, subject, text, html, message_id=f"<{local_part}@{sender_address(settings).domain}>")

@@ -15,15 +15,15 @@ def write_eml(folder: Path, message: EmailMessage) -> None:
 
     Raises:
         OSError: The file cannot be written.
-        OperatorError: Another process or user has the file.
+        OperatorError: Another process writes the file, or it belongs to another user.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with replacement(folder / _name(message)) as file:
+    with replacement(folder / _file_name(message)) as file:
         file.write(message.as_bytes())
 
 
-def _name(message: EmailMessage) -> str:
+def _file_name(message: EmailMessage) -> str:
     """Return a file name that begins with the date, for sorting."""
     date = parsedate_to_datetime(message["Date"])
-    number = re.sub(r"\W", "", message["Message-ID"].partition("@")[0])
-    return f"{date:%Y%m%dT%H%M%S}-{number}{SUFFIX}"
+    message_id = re.sub(r"\W", "", message["Message-ID"].partition("@")[0])
+    return f"{date:%Y%m%dT%H%M%S}-{message_id}{SUFFIX}"

@@ -31,24 +31,24 @@ def transport_for(settings: Settings) -> Transport:
     url = settings.mail_url.get_secret_value().strip()
     name, slashes, address = url.partition("://")
     if slashes and (name.lower() in PROVIDERS or CLASS_PATH.fullmatch(name)):
-        return _provider(PROVIDERS.get(name.lower(), name), address)
+        return _create_transport(PROVIDERS.get(name.lower(), name), address)
     scheme, _, rest = url.partition(":")
     match scheme.lower():
         case "console" if not rest.strip("/"):
             return ConsoleTransport(shows_text=not settings.is_production)
-        case "file" if place := rest.removeprefix("//"):
-            return FileTransport(PROJECT / Path(place))
+        case "file" if folder := rest.removeprefix("//"):
+            return FileTransport(PROJECT / Path(folder))
         case "smtp" | "smtps":
             return parse_smtp_url(url)
     raise OperatorError(f"MAIL_URL is invalid. {EXAMPLES}")
 
 
-def _provider(path: str, address: str) -> Transport:
+def _create_transport(path: str, address: str) -> Transport:
     """Return a transport by its class, `module:Class`, and the part of MAIL_URL after `://`."""
     module, _, name = path.partition(":")
     try:
-        make = getattr(import_module(module), name)
+        transport_class = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
         raise OperatorError(f"MAIL_URL: {path} cannot be imported ({error}).") from error
-    transport: Transport = make(MailURL.parse(address))
+    transport: Transport = transport_class(MailURL.parse(address))
     return transport

@@ -59,7 +59,7 @@ class McpSettings(BaseSettings):
 
     @field_validator("mcp_servers", mode="before")
     @classmethod
-    def _is_a_list(cls, value: object) -> object:
+    def _parse_list(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -72,7 +72,7 @@ class McpSettings(BaseSettings):
 
     @field_validator("mcp_servers")
     @classmethod
-    def _differ(cls, value: list[McpServer]) -> list[McpServer]:
+    def _require_unique_names(cls, value: list[McpServer]) -> list[McpServer]:
         names = [server.name for server in value]
         if duplicate := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"contains {duplicate} twice")

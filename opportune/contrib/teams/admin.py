@@ -5,7 +5,7 @@ from starlette.requests import Request
 
 from opportune.admin import AdminView
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
-from opportune.contrib.teams.service import hold_team, keep_owner
+from opportune.contrib.teams.service import lock_team_row, require_other_owner
 from opportune.db import changes
 
 CATEGORY = "Teams"
@@ -39,8 +39,8 @@ class TeamMemberAdmin(AdminView, model=TeamMember):
         if before.get("role", row.role) != TeamRole.OWNER:
             return
         team_id = before.get("team_id", row.team_id)
-        await hold_team(session, team_id)
-        await keep_owner(session, team_id, row.id)
+        await lock_team_row(session, team_id)
+        await require_other_owner(session, team_id, row.id)
 
 
 class TeamInvitationAdmin(AdminView, model=TeamInvitation):

@@ -49,13 +49,13 @@ async def get_optional_team(request: Request) -> UserTeam | None:
     user_teams = await get_user_teams(request)
     if request.scope["path"].startswith("/api/") or request.state.token:
         if (team_id := request.headers.get(TEAM_HEADER)) is not None:
-            return _find(user_teams, team_id)
+            return _find_team(user_teams, team_id)
         if request.state.token and len(user_teams.teams) > 1:
             raise HTTPException(400, TEAM_HEADER_NEEDED)
     return user_teams.teams[0] if user_teams.teams else None
 
 
-def _find(user_teams: UserTeams, team_id: str) -> UserTeam:
+def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
     team = user_teams.find(int(team_id)) if team_id.isascii() and team_id.isdigit() and len(team_id) < 20 else None
     if team is None:
         raise HTTPException(404)
@@ -65,10 +65,10 @@ def _find(user_teams: UserTeams, team_id: str) -> UserTeam:
 async def get_current_team(request: Request) -> UserTeam:
     """Return the user's current team. Others are redirected to sign in or to create a team."""
     await get_current_user(request)
-    return await get_optional_team(request) or _refuse(request)
+    return await get_optional_team(request) or _refuse_without_team(request)
 
 
-def _refuse(request: Request) -> Any:
+def _refuse_without_team(request: Request) -> Any:
     if wants_json(request):
         raise HTTPException(403, NO_TEAM)
     path = f"{request.url.path}?{request.url.query}" if request.method == "GET" and not is_htmx(request) else "/"
@@ -85,13 +85,13 @@ def team_role(role: TeamRole) -> Any:
         team: Annotated[UserTeam, team_role(TeamRole.ADMIN)]
     """
 
-    async def permitted(request: Request) -> UserTeam:
+    async def get_permitted_team(request: Request) -> UserTeam:
         team = await get_current_team(request)
         if not team.has_role(role):
             raise HTTPException(403)
         return team
 
-    return Depends(permitted)
+    return Depends(get_permitted_team)
 
 
 CurrentTeam = Annotated[UserTeam, Depends(get_current_team)]

@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
-from opportune.contrib.teams.service import find_member, hold_team, lock_team, require_room
+from opportune.contrib.teams.service import find_member, lock_team, lock_team_row, refuse_too_many_teams
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
@@ -101,7 +101,9 @@ async def is_invited(session: AsyncSession, email: str) -> bool:
 async def find_own_invitations(session: AsyncSession, user: User) -> Sequence[tuple[TeamInvitation, Team]]:
     """Return the open invitations to the user's verified address, with their teams."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
-    rows = await session.execute(query.where(_is_for(user), TeamInvitation.is_open()).order_by(col(TeamInvitation.id)))
+    rows = await session.execute(
+        query.where(_is_invitation_for(user), TeamInvitation.is_open()).order_by(col(TeamInvitation.id))
+    )
     return [(invitation, team) for invitation, team in rows]
 
 
@@ -113,17 +115,17 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
         FieldErrors: The user is in too many teams. The invitation remains.
     """
     query = select(TeamInvitation).where(
-        col(TeamInvitation.id) == invitation_id, _is_for(user), TeamInvitation.is_open()
+        col(TeamInvitation.id) == invitation_id, _is_invitation_for(user), TeamInvitation.is_open()
     )
     if (invitation := await session.scalar(query)) is None:
         raise NotFound
-    await hold_team(session, invitation.team_id)
+    await lock_team_row(session, invitation.team_id)
     team = await session.get(Team, invitation.team_id)
     member = await session.scalar(
         select(TeamMember).where(col(TeamMember.team_id) == invitation.team_id, col(TeamMember.user_id) == user.id)
     )
     if member is None:
-        await require_room(session, user)
+        await refuse_too_many_teams(session, user)
     used = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
     role = await session.scalar(used.returning(col(TeamInvitation.role)))
     if team is None:
@@ -141,10 +143,10 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
 
 async def decline(session: AsyncSession, invitation_id: int, user: User) -> None:
     """Delete an invitation to the user. Raises NotFound."""
-    declined = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_for(user))
+    declined = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_invitation_for(user))
     if (await session.execute(declined.returning(col(TeamInvitation.id)))).first() is None:
         raise NotFound
 
 
-def _is_for(user: User) -> ColumnElement[bool]:
+def _is_invitation_for(user: User) -> ColumnElement[bool]:
     return col(TeamInvitation.email) == (user.email if user.is_verified else "")

@@ -60,7 +60,7 @@ async def switcher(request: Request, _user: CurrentUser) -> Response:
 
 @router.get("/new")
 async def new(request: Request, _user: CurrentUser) -> Response:
-    return _show_new(request, Form(TeamCreate))
+    return _render_new_team(request, Form(TeamCreate))
 
 
 @router.post("/new")
@@ -69,10 +69,10 @@ async def create(request: Request, user: CurrentUser, session: WriteSession) -> 
     if team := await form.save(lambda new: service.create_team(session, user, new)):
         flash(request, f"You have created “{team.name}” and are its owner.")
         return RedirectResponse(safe_redirect_path(form.value("next"), _path(team.id)), 303)
-    return _show_new(request, form)
+    return _render_new_team(request, form)
 
 
-def _show_new(request: Request, form: Form[TeamCreate]) -> Response:
+def _render_new_team(request: Request, form: Form[TeamCreate]) -> Response:
     next_path = safe_redirect_path(form.value("next") or request.query_params.get("next"), "")
     return templates.render(request, "teams/new.html", {"form": form, "next": next_path}, form.status)
 
@@ -112,7 +112,7 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
 @router.post("/invitations/{invitation_id}/decline")
 async def decline(request: Request, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     await invitations.decline(session, invitation_id, user)
-    return _done(request, TEAMS_PATH, "You have declined the invitation.")
+    return _redirect_with_message(request, TEAMS_PATH, "You have declined the invitation.")
 
 
 # One team
@@ -129,7 +129,7 @@ async def members(
         "filter": Form(MemberFilter, query, prefix=FILTER_PREFIX),
         "roles": [role for role in TeamRole if access.member.role.includes(role)],
     }
-    return _show(request, "members", access, **context)
+    return _render(request, "members", access, **context)
 
 
 @router.post("/{team_id}/switch")
@@ -147,12 +147,12 @@ async def change_role(
     form = await read_form(request, MemberUpdate)
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
-        return _refused(request, team_id, "This role does not exist.")
+        return _redirect_with_error(request, team_id, "This role does not exist.")
     try:
         await service.change_role(session, team_id, user, member_id, form.data.role)
     except FieldErrors as refusal:
-        return _refused(request, team_id, str(refusal))
-    return _done(request, _path(team_id), "The role is changed.")
+        return _redirect_with_error(request, team_id, str(refusal))
+    return _redirect_with_message(request, _path(team_id), "The role is changed.")
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
@@ -162,8 +162,8 @@ async def remove_member(
     try:
         await service.remove_member(session, team_id, user, member_id)
     except FieldErrors as refusal:
-        return _refused(request, team_id, str(refusal))
-    return _done(request, _path(team_id), "The member is removed.")
+        return _redirect_with_error(request, team_id, str(refusal))
+    return _redirect_with_message(request, _path(team_id), "The member is removed.")
 
 
 @router.post("/{team_id}/leave")
@@ -171,8 +171,8 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
     try:
         team = await service.leave_team(session, team_id, user)
     except FieldErrors as refusal:
-        return _refused(request, team_id, str(refusal))
-    return _done(request, TEAMS_PATH, f"You have left “{team.name}”.")
+        return _redirect_with_error(request, team_id, str(refusal))
+    return _redirect_with_message(request, TEAMS_PATH, f"You have left “{team.name}”.")
 
 
 @router.get("/{team_id}/invitations")
@@ -192,7 +192,7 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
         form.refuse(refusal.detail, status=refusal.status_code)
         invited, headers = None, refusal.headers
     if invited:
-        return _done(request, f"{_path(team_id)}/invitations", f"{invited.email} is invited.")
+        return _redirect_with_message(request, f"{_path(team_id)}/invitations", f"{invited.email} is invited.")
     response = await _show_invitations(request, context.session, team_id, user, form)
     response.headers.update(headers or {})
     return response
@@ -203,7 +203,7 @@ async def withdraw(
     request: Request, team_id: RowId, invitation_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
     await invitations.withdraw(session, team_id, user, invitation_id)
-    return _done(request, f"{_path(team_id)}/invitations", "The invitation is withdrawn.")
+    return _redirect_with_message(request, f"{_path(team_id)}/invitations", "The invitation is withdrawn.")
 
 
 @router.get("/{team_id}/settings")
@@ -215,7 +215,7 @@ async def settings(request: Request, team_id: RowId, user: CurrentUser, session:
 async def rename(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, TeamUpdate)
     if await form.save(lambda changed: service.rename_team(session, team_id, user, changed.name)):
-        return _done(request, f"{_path(team_id)}/settings", "The name is saved.")
+        return _redirect_with_message(request, f"{_path(team_id)}/settings", "The name is saved.")
     return await _show_settings(request, session, team_id, user, rename=form)
 
 
@@ -231,7 +231,9 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
             form.show(refusal)
         else:
             send_handed_over_email(context.session, context.settings, owner, access.team, user)
-            return _done(request, _path(team_id), f"{owner.email} is the owner now, and you are an admin.")
+            return _redirect_with_message(
+                request, _path(team_id), f"{owner.email} is the owner now, and you are an admin."
+            )
     return await _show_settings(request, context.session, team_id, user, hand_over=form)
 
 
@@ -247,7 +249,7 @@ async def delete(
     if await reauthenticated(context, user, form):
         await context.manager.release()  # do not block other writes
         await service.delete_team(context.session, database, team_id, user)
-        return _done(request, TEAMS_PATH, f"“{name}” is deleted.")
+        return _redirect_with_message(request, TEAMS_PATH, f"“{name}” is deleted.")
     return await _show_settings(request, context.session, team_id, user, delete=form)
 
 
@@ -258,7 +260,7 @@ async def _show_invitations(
     allowed = (role.value for role in reversed(TeamRole) if access.member.role.includes(role))
     form.offer({"role": {role: role.capitalize() for role in allowed}})
     open_invitations = await invitations.find_invitations(session, team_id)
-    return _show(request, "invitations", access, form.status, form=form, invitations=open_invitations)
+    return _render(request, "invitations", access, form.status, form=form, invitations=open_invitations)
 
 
 async def _show_settings(
@@ -271,10 +273,10 @@ async def _show_settings(
         "delete": Form(TeamDeletion, prefix=DELETE),
     }
     status = max((form.status for form in submitted.values()), default=200)
-    return _show(request, "settings", access, status, **forms | submitted)
+    return _render(request, "settings", access, status, **forms | submitted)
 
 
-def _show(request: Request, page: str, access: service.TeamAccess, status: int = 200, /, **context: Any) -> Response:
+def _render(request: Request, page: str, access: service.TeamAccess, status: int = 200, /, **context: Any) -> Response:
     context |= {"team": access.team, "me": access.member}
     return templates.render(request, f"teams/{page}.html", context, status)
 
@@ -283,11 +285,11 @@ def _path(team_id: int) -> str:
     return f"{TEAMS_PATH}/{team_id}"
 
 
-def _done(request: Request, path: str, message: str) -> Response:
+def _redirect_with_message(request: Request, path: str, message: str) -> Response:
     flash(request, message)
     return RedirectResponse(path, 303)
 
 
-def _refused(request: Request, team_id: int, message: str) -> Response:
+def _redirect_with_error(request: Request, team_id: int, message: str) -> Response:
     flash(request, message, "danger")
     return RedirectResponse(_path(team_id), 303)

@@ -102,7 +102,7 @@ class TeamAccess:
 async def open_team(session: AsyncSession, team_id: int, user: User, role: TeamRole = TeamRole.MEMBER) -> TeamAccess:
     """Read a team of the user. Raises NotFound for other users, and Forbidden for members below the role."""
     query = select(Team, TeamMember).join(TeamMember, col(TeamMember.team_id) == col(Team.id))
-    query = query.where(col(Team.id) == team_id, _is_of(user)).execution_options(populate_existing=True)
+    query = query.where(col(Team.id) == team_id, _is_membership_of(user)).execution_options(populate_existing=True)
     row = (await session.execute(query)).first()
     if row is None:
         raise NotFound
@@ -118,18 +118,18 @@ async def lock_team(session: AsyncSession, team_id: int, user: User, role: TeamR
         NotFound: The user is not a member.
         Forbidden: The user does not have at least this role.
     """
-    await hold_team(session, team_id)
+    await lock_team_row(session, team_id)
     return await open_team(session, team_id, user, role)
 
 
-async def hold_team(session: AsyncSession, team_id: int) -> None:
+async def lock_team_row(session: AsyncSession, team_id: int) -> None:
     """Lock a team against other changes of its members. New rows may still refer to it."""
     await session.execute(select(col(Team.id)).where(col(Team.id) == team_id).with_for_update(key_share=True))
 
 
 async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Team:
     """Create a team with the user as its owner. Raises FieldErrors if the user is in too many teams."""
-    await require_room(session, user)
+    await refuse_too_many_teams(session, user)
     session.add(team := Team(name=new.name))
     await session.flush()
     session.add(TeamMember(team_id=team.id, user_id=user.id, role=TeamRole.OWNER))
@@ -138,10 +138,10 @@ async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Tea
     return team
 
 
-async def require_room(session: AsyncSession, user: User) -> None:
+async def refuse_too_many_teams(session: AsyncSession, user: User) -> None:
     """Lock the user against other new memberships. Raises FieldErrors if the user is in too many teams."""
     await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update(key_share=True))
-    count = select(func.count()).select_from(TeamMember).where(_is_of(user))
+    count = select(func.count()).select_from(TeamMember).where(_is_membership_of(user))
     if (await session.scalar(count) or 0) >= MAX_TEAMS_PER_USER:
         raise FieldErrors({"": TOO_MANY_TEAMS})
 
@@ -173,7 +173,7 @@ async def delete_team(session: AsyncSession, database: Database, team_id: int, u
     async with database.writer() as check:
         await lock_team(check, team_id, user, TeamRole.OWNER)
     await delete_dependents_in_batches(database, Team, team_id)
-    await hold_team(session, team_id)
+    await lock_team_row(session, team_id)
     if (team := await session.get(Team, team_id)) is None:
         raise NotFound
     await remove_team(session, team)
@@ -190,7 +190,7 @@ async def remove_team(session: AsyncSession, team: Team) -> None:
 async def leave_team(session: AsyncSession, team_id: int, user: User) -> Team:
     """Remove the user from a team. Raises FieldErrors for its only owner."""
     access = await lock_team(session, team_id, user, TeamRole.MEMBER)
-    await _remove(session, access.team, access.member)
+    await _remove_member(session, access.team, access.member)
     record_event(session, user, "team_left", team=access.team.name)
     return access.team
 
@@ -198,20 +198,20 @@ async def leave_team(session: AsyncSession, team_id: int, user: User) -> Team:
 async def remove_member(session: AsyncSession, team_id: int, user: User, member_id: int) -> None:
     """Remove a member with at most the user's role. Raises NotFound, Forbidden and FieldErrors."""
     access = await lock_team(session, team_id, user, TeamRole.ADMIN)
-    member = await _member(session, team_id, member_id)
+    member = await _read_member(session, team_id, member_id)
     access.require(member.role)
-    await _remove(session, access.team, member)
+    await _remove_member(session, access.team, member)
     record_for_member(session, member.user_id, "team_removed", user, team=access.team.name)
 
 
 async def change_role(session: AsyncSession, team_id: int, user: User, member_id: int, role: TeamRole) -> TeamMember:
     """Change a member's role, at most to the user's role. Raises NotFound, Forbidden and FieldErrors."""
     access = await lock_team(session, team_id, user, TeamRole.ADMIN)
-    member = await _member(session, team_id, member_id)
+    member = await _read_member(session, team_id, member_id)
     access.require(member.role)
     access.require(role)
     if member.role is TeamRole.OWNER and role is not TeamRole.OWNER:
-        await keep_owner(session, team_id, member.id)
+        await require_other_owner(session, team_id, member.id)
     member.role = role
     record_for_member(session, member.user_id, "team_role_changed", user, team=access.team.name, role=role.value)
     await session.flush()
@@ -317,7 +317,7 @@ async def find_member(session: AsyncSession, team_id: int, email: str) -> TeamMe
     return member
 
 
-async def _member(session: AsyncSession, team_id: int, member_id: int) -> TeamMember:
+async def _read_member(session: AsyncSession, team_id: int, member_id: int) -> TeamMember:
     """Read a member of a locked team. Raises NotFound."""
     query = select(TeamMember).where(col(TeamMember.id) == member_id, col(TeamMember.team_id) == team_id)
     member = await session.scalar(query.execution_options(populate_existing=True))
@@ -326,14 +326,14 @@ async def _member(session: AsyncSession, team_id: int, member_id: int) -> TeamMe
     return member
 
 
-async def _remove(session: AsyncSession, team: Team, member: TeamMember) -> None:
+async def _remove_member(session: AsyncSession, team: Team, member: TeamMember) -> None:
     if member.role is TeamRole.OWNER:
-        await keep_owner(session, team.id, member.id)
+        await require_other_owner(session, team.id, member.id)
     await session.delete(member)
     await session.flush()
 
 
-async def keep_owner(session: AsyncSession, team_id: int, member_id: int) -> None:
+async def require_other_owner(session: AsyncSession, team_id: int, member_id: int) -> None:
     """Raise FieldErrors if a locked team has no other active owner than this member."""
     counts = (
         select(func.count(), func.count().filter(_is_active_owner()))
@@ -350,5 +350,5 @@ def _is_active_owner() -> ColumnElement[bool]:
     return and_(col(TeamMember.role) == TeamRole.OWNER, col(User.is_active))
 
 
-def _is_of(user: User) -> ColumnElement[bool]:
+def _is_membership_of(user: User) -> ColumnElement[bool]:
     return col(TeamMember.user_id) == user.id

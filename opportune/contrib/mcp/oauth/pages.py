@@ -47,8 +47,8 @@ async def show_consent(request: Request, user: AccountOwner, database: DatabaseD
         try:
             authorization = await read_request(session, request.app, request.query_params)
         except (UntrustedRequest, RefusedRequest) as refusal:
-            return _refused(request, refusal)
-    return _show(request, authorization, Form(Consent, {"scopes": authorization.scopes}))
+            return _render_refusal(request, refusal)
+    return _render_consent(request, authorization, Form(Consent, {"scopes": authorization.scopes}))
 
 
 @router.post("/authorize")
@@ -60,19 +60,19 @@ async def authorize(
         try:
             authorization = await read_request(session, request.app, request.query_params)
         except (UntrustedRequest, RefusedRequest) as refusal:
-            return _refused(request, refusal)
+            return _render_refusal(request, refusal)
     choices = {scope: words.label for scope, words in scope_words(request.app, authorization.scopes).items()}
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
         denied = authorization.address(error="access_denied")
-        return _continue(request, authorization, denied, automatic=not opens_an_editor(denied))
+        return _render_redirect(request, authorization, denied, automatic=not opens_an_editor(denied))
     await context.limiter.hit(CONSENTS_PER_USER.by(user.id))
     if consent := await reauthenticated(context, user, form):
         try:
             return await _allow(request, context, user, authorization, consent)
         except UntrustedRequest as refusal:
-            return _refused(request, refusal)
-    return _show(request, authorization, form)
+            return _render_refusal(request, refusal)
+    return _render_consent(request, authorization, form)
 
 
 @router.post("/programs/{grant_id}/disconnect")
@@ -89,30 +89,30 @@ async def _allow(
         raise sign_in_required(request)
     code = await create_code(context.session, authorization, request.state.session, consent.scopes)
     record_event(context, user, "program_connected", name=authorization.client.name, scopes=", ".join(consent.scopes))
-    return _continue(request, authorization, authorization.address(code=code))
+    return _render_redirect(request, authorization, authorization.address(code=code))
 
 
-def _show(request: Request, authorization: AuthorizationRequest, form: Form[Consent]) -> Response:
+def _render_consent(request: Request, authorization: AuthorizationRequest, form: Form[Consent]) -> Response:
     words = scope_words(request.app, authorization.scopes)
     host = host_of(authorization.redirect_uri)
     context = {"client": authorization.client, "host": host, "scope_words": words, "form": form}
-    return _private(request, "authorize", context, form.status)
+    return _render(request, "authorize", context, form.status)
 
 
-def _continue(
+def _render_redirect(
     request: Request, authorization: AuthorizationRequest, address: str, *, automatic: bool = True
 ) -> Response:
     """Render a page that redirects, because `form-action` forbids a redirect after a form."""
-    return _private(request, "onward", {"client": authorization.client, "address": address, "automatic": automatic})
+    return _render(request, "onward", {"client": authorization.client, "address": address, "automatic": automatic})
 
 
-def _refused(request: Request, refusal: UntrustedRequest | RefusedRequest) -> Response:
+def _render_refusal(request: Request, refusal: UntrustedRequest | RefusedRequest) -> Response:
     """Render an error without a redirect, because otherwise any program could create an open redirect."""
     address = refusal.address if isinstance(refusal, RefusedRequest) else ""
-    return _private(request, "refused", {"message": str(refusal), "address": address, "host": host_of(address)}, 400)
+    return _render(request, "refused", {"message": str(refusal), "address": address, "host": host_of(address)}, 400)
 
 
-def _private(request: Request, template: str, context: dict[str, object], status: int = 200) -> Response:
+def _render(request: Request, template: str, context: dict[str, object], status: int = 200) -> Response:
     page = templates.render(request, f"mcp/{template}.html", context, status)
     page.headers.update(PRIVATE_HEADERS)
     return page

@@ -15,7 +15,7 @@ from opportune.errors import NotFound
 from opportune.feature import Panel
 
 
-async def connected(session: AsyncSession, user: User) -> Mapping[str, Any]:
+async def list_connected_programs(session: AsyncSession, user: User) -> Mapping[str, Any]:
     """Return the programs with a valid token, newest first."""
     query = select(McpGrant, McpClient, ApiToken).join_from(McpGrant, McpClient).join(ApiToken)
     query = query.where(col(McpGrant.user_id) == user.id, col(ApiToken.expires_at) > utc_now())
@@ -33,4 +33,4 @@ async def disconnect(session: AsyncSession, user: User, grant_id: int) -> str:
     return token.name
 
 
-profile_panel = Panel("mcp/profile_panel.html", connected)
+profile_panel = Panel("mcp/profile_panel.html", list_connected_programs)

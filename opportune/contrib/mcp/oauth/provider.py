@@ -75,7 +75,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         if grant is None:
             return None
         if grant.token_id is not None:
-            await self._end_reused(grant, client)
+            await self._delete_reused_token(grant, client)
             return None
         return GrantedCode(
             grant_id=grant.id,
@@ -88,7 +88,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
             redirect_uri_provided_explicitly=grant.has_redirect_uri,
         )
 
-    async def _end_reused(self, grant: McpGrant, client: OAuthClientInformationFull) -> None:
+    async def _delete_reused_token(self, grant: McpGrant, client: OAuthClientInformationFull) -> None:
         token, user = await self.session.get(ApiToken, grant.token_id), await self.session.get(User, grant.user_id)
         if token and user:
             await self.session.delete(token)
@@ -108,7 +108,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
         """Return the token of this program, even if it was already used."""
         match = await self.strategy.find_refreshed(refresh_token)
-        if match is None or not await self._is_of(match[0], client):
+        if match is None or not await self._belongs_to_client(match[0], client):
             return None
         return RefreshToken(token=refresh_token, client_id=client.client_id, scopes=match[0].scopes.split())
 
@@ -129,13 +129,13 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
         await self.strategy.destroy_token(token.token)
 
-    async def end(self, client: OAuthClientInformationFull, token: str) -> None:
+    async def delete_grant(self, client: OAuthClientInformationFull, token: str) -> None:
         """Delete the grant of an access or refresh token. Tokens of other programs are ignored."""
         row = await self.strategy.find_either(token)
-        if row and await self._is_of(row, client):
+        if row and await self._belongs_to_client(row, client):
             await self.session.delete(row)
 
-    async def _is_of(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:
+    async def _belongs_to_client(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:
         query = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
         query = query.where(col(McpGrant.token_id) == row.id, col(McpClient.client_id) == client.client_id)
         return await self.session.scalar(query) is not None

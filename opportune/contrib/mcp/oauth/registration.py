@@ -30,11 +30,11 @@ async def register(context: AccountContext, info: OAuthClientInformationFull) ->
     info.grant_types = ["authorization_code", "refresh_token"]  # the response lists the supported ones
     addresses = [str(uri) for uri in redirects]
     secret, settings = info.client_secret, context.settings
-    await _make_room(context)
+    await _delete_unused_clients(context)
     context.session.add(
         McpClient(
             client_id=info.client_id,
-            name=_name(info.client_name) or host_of(addresses[0]) or "Unnamed program",
+            name=_clean_name(info.client_name) or host_of(addresses[0]) or "Unnamed program",
             redirect_uris=addresses,
             auth_method=info.token_endpoint_auth_method or "none",
             sealed_secret=seal(settings, SECRET_PURPOSE, secret) if secret else "",
@@ -42,12 +42,12 @@ async def register(context: AccountContext, info: OAuthClientInformationFull) ->
     )
 
 
-def _name(text: str | None) -> str:
+def _clean_name(text: str | None) -> str:
     """Remove control characters, such as those that change the direction of text."""
     return "".join(character for character in text or "" if character.isprintable()).strip()[:MAX_NAME_LENGTH]
 
 
-async def _make_room(context: AccountContext) -> None:
+async def _delete_unused_clients(context: AccountContext) -> None:
     unused = select(col(McpClient.id)).where(col(McpClient.used_at).is_(None))
     too_many = unused.order_by(col(McpClient.id).desc()).offset(MAX_UNUSED_CLIENTS - 1)
     await context.session.execute(delete(McpClient).where(is_unused() | col(McpClient.id).in_(too_many)))

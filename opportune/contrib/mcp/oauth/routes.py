@@ -111,7 +111,7 @@ async def revoke(request: Request, context: AccountCtx) -> Response:
         client = await ClientAuthenticator(provider).authenticate_request(request)
     except AuthenticationError as error:
         return _refusal("invalid_client", error.message, 401)
-    await provider.end(client, str((await request.form()).get("token", "")))
+    await provider.delete_grant(client, str((await request.form()).get("token", "")))
     return Response(headers={"Cache-Control": "no-store"})
 
 

@@ -45,7 +45,7 @@ async def list_tools(server: McpServer) -> list[RemoteTool]:
         ServerFailed: The server is unavailable or its response is invalid.
     """
     tools: dict[str, RemoteTool] = {}
-    async with _connected(server) as client:
+    async with _open_client(server) as client:
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
@@ -64,9 +64,9 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     Raises:
         ServerFailed: The server is unavailable, or the call failed.
     """
-    async with _connected(server) as client:
+    async with _open_client(server) as client:
         result = await client.call_tool(name, arguments)
-    text = "\n\n".join(filter(None, map(_text, result.content)))[: MAX_RESULT_LENGTH - MARKUP_LENGTH]
+    text = "\n\n".join(filter(None, map(_block_text, result.content)))[: MAX_RESULT_LENGTH - MARKUP_LENGTH]
     data = f"{DATA_RULE}\n\n{as_data(f'{server.name}: {name}', text)}"
     if result.is_error:
         raise ServerFailed(f"The tool failed.\n\n{data}")
@@ -80,7 +80,7 @@ def remote_tool(server: McpServer, definition: types.Tool) -> RemoteTool | None:
         return None
     hints = definition.annotations
     is_read_only = bool(hints and hints.read_only_hint)
-    title = _line(definition.title or (hints and hints.title) or definition.name)
+    title = _printable_title(definition.title or (hints and hints.title) or definition.name)
 
     async def call(**arguments: Any) -> str:
         return await call_tool(server, definition.name, arguments)
@@ -102,11 +102,11 @@ def _is_valid_schema(schema: dict[str, Any]) -> bool:
     return schema.get("type") == "object" and is_plain and len(json.dumps(schema)) <= MAX_SCHEMA_LENGTH
 
 
-def _line(text: str) -> str:
+def _printable_title(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text[:MAX_TITLE_LENGTH]).strip()
 
 
-def _text(block: types.ContentBlock) -> str:
+def _block_text(block: types.ContentBlock) -> str:
     if isinstance(block, types.TextContent):
         return block.text
     if isinstance(block, types.EmbeddedResource) and isinstance(block.resource, types.TextResourceContents):
@@ -115,8 +115,8 @@ def _text(block: types.ContentBlock) -> str:
 
 
 @asynccontextmanager
-async def _connected(server: McpServer) -> AsyncIterator[Client]:
-    failed = ServerFailed(f"The server {server.name} is unavailable or responds with errors.")
+async def _open_client(server: McpServer) -> AsyncIterator[Client]:
+    unavailable = ServerFailed(f"The server {server.name} is unavailable or responds with errors.")
     try:
         async with (
             http_client(server) as http,
@@ -128,13 +128,13 @@ async def _connected(server: McpServer) -> AsyncIterator[Client]:
             yield client
     except (MCPError, httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
         _log_error(server, error)
-        raise failed from error
+        raise unavailable from error
     except BaseExceptionGroup as group:
         failures, others = group.split(Exception)
         if others or failures is None:
             raise
         _log_error(server, failures)
-        raise failed from group
+        raise unavailable from group
 
 
 async def _skip_validation(name: str, result: types.CallToolResult) -> None:
@@ -152,7 +152,7 @@ def http_client(server: McpServer) -> httpx2.AsyncClient:
     """Return an HTTP client that limits the size of responses. The SDK prevents redirects to other hosts."""
     timeout = httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
     headers = server.sent_headers | {"Accept-Encoding": "identity"}
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_tls(), event_hooks={"response": [_bound]})
+    return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_tls(), event_hooks={"response": [_limit_size]})
 
 
 @cache  # takes 20 ms
@@ -160,14 +160,14 @@ def _tls() -> SSLContext:
     return httpx2.create_ssl_context()
 
 
-async def _bound(response: httpx2.Response) -> None:
+async def _limit_size(response: httpx2.Response) -> None:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx2.DecodingError("Compressed responses are refused, because they can expand to any size.")
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(response.stream)
+    response.stream = _SizeLimitedStream(response.stream)
 
 
-class _Bounded(httpx2.AsyncByteStream):
+class _SizeLimitedStream(httpx2.AsyncByteStream):
     """Body of a response with a size limit."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:

@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def listed_servers(app: FastAPI) -> AsyncIterator[None]:
     servers = app.state.settings.of(McpSettings).mcp_servers
-    listing = asyncio.create_task(_keep_listed(app, servers)) if servers else None
+    refresh_task = asyncio.create_task(_refresh_tools(app, servers)) if servers else None
     try:
         yield
     finally:
-        await cancel_and_wait(listing)
+        await cancel_and_wait(refresh_task)
 
 
-async def _keep_listed(app: FastAPI, servers: Sequence[McpServer]) -> None:
+async def _refresh_tools(app: FastAPI, servers: Sequence[McpServer]) -> None:
     tools_by_server: dict[str, list[RemoteTool]] = {}
     while True:
-        lists = await asyncio.gather(*map(_list, servers))
+        lists = await asyncio.gather(*map(_list_tools, servers))
         for server, tools in zip(servers, lists, strict=True):
             if tools is not None:
                 tools_by_server[server.name] = tools
@@ -42,7 +42,7 @@ async def _keep_listed(app: FastAPI, servers: Sequence[McpServer]) -> None:
         await asyncio.sleep(RETRY_SECONDS if None in lists else LIST_INTERVAL_SECONDS)
 
 
-async def _list(server: McpServer) -> list[RemoteTool] | None:
+async def _list_tools(server: McpServer) -> list[RemoteTool] | None:
     """Return the tools of a server, or None after a failure, so that its previous tools remain."""
     await load("opportune.contrib.mcp.servers.client")
     from opportune.contrib.mcp.servers import client  # noqa: PLC0415 - the MCP library is slow
