@@ -1,4 +1,4 @@
-"""The landing page. It lists the installed features and their code; make it yours."""
+"""The landing page. It lists the installed features and the folders of their code. Replace it with your own."""
 
 import asyncio
 import platform
@@ -26,18 +26,18 @@ FOLDERS = (
     "tests/{}",
     "tests/opportune/{}",
 )
-"""Possible folders of a feature."""
+"""Possible folders of a feature. `{}` is its name."""
 
 
 @router.get("/")
 @cached(60, stale=300, query=())
 async def home(request: Request, user: OptionalUser) -> Response:
     state = request.app.state
-    listed = [feature for feature in state.features if feature not in CORE_FEATURES]
+    features = [feature for feature in state.features if feature not in CORE_FEATURES]
     context = {
         "cards": await render_panels(request, (feature.home_card for feature in state.features), user),
-        "features": listed,
-        "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in listed)),
+        "features": features,
+        "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in features)),
         "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
         "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
     }
@@ -47,4 +47,6 @@ async def home(request: Request, user: OptionalUser) -> Response:
 @lru_cache
 def folders(names: Sequence[str]) -> dict[str, list[str]]:
     """Return the folders of each feature that exist in this project."""
-    return {name: [place for part in FOLDERS if (PROJECT / (place := part.format(name))).is_dir()] for name in names}
+    return {
+        name: [folder for pattern in FOLDERS if (PROJECT / (folder := pattern.format(name))).is_dir()] for name in names
+    }

@@ -18,7 +18,7 @@ from opportune.accounts.token_management import api as tokens
 from opportune.accounts.two_factor import api as two_factor
 from opportune.accounts.verification import api as verification
 
-PARTS = (
+PACKAGES = (
     sign_in,
     email_sign_in,
     registration,
@@ -37,5 +37,5 @@ PARTS = (
 )
 
 router = APIRouter()
-for part in PARTS:
-    router.routes += part.router.routes  # `include_router` would analyse each route again
+for package in PACKAGES:
+    router.routes += package.router.routes  # `include_router` would analyse each route again

@@ -1,6 +1,6 @@
-"""Sessions and tokens as FastAPI Users' backends: `FastAPIUsers(get_user_manager, auth_backends)`.
+"""Sessions and tokens as backends of FastAPI Users: `FastAPIUsers(get_user_manager, auth_backends)`.
 
-The site's own routes use the same strategies directly. The backends support no second factor and no rate limits.
+Use them for extensions of FastAPI Users. They do not support second factors and rate limits, unlike the site's routes.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.strategy import SessionStrategy
-from opportune.accounts.tokens.dependencies import needed_by
+from opportune.accounts.tokens.dependencies import request_scopes
 from opportune.accounts.tokens.factory import token_strategy
 from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.accounts.users.manager import UserManager
@@ -20,7 +20,7 @@ from opportune.config.settings import get_settings
 
 
 async def get_user_manager(context: AccountCtx) -> UserManager[User]:
-    """Return the project's manager, in a session that writes."""
+    """Return the project's `UserManager`, with a writing session."""
     return context.manager
 
 
@@ -30,7 +30,7 @@ async def get_session_strategy(request: Request, context: AccountCtx) -> Session
 
 async def get_token_strategy(request: Request, context: AccountCtx) -> TokenStrategy:
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
-    strategy.needed_scopes = needed_by(request)
+    strategy.needed_scopes = request_scopes(request)
     return strategy
 
 

@@ -1,4 +1,4 @@
-"""Daily deletion of expired sessions, tokens, counts of attempts, and old events."""
+"""Daily deletion of expired sessions, tokens, rate limit counts and old events."""
 
 from datetime import timedelta
 
@@ -13,14 +13,14 @@ from opportune.jobs import JobContext, job
 
 
 async def delete_expired(database: Database, settings: Settings) -> dict[str, int]:
-    """Delete expired sessions, tokens, counts of attempts and old events; return their numbers."""
+    """Delete expired rows, and return the number of deleted rows by table."""
     now = utc_now()
-    kept_since = now - timedelta(days=settings.account_event_days)
+    oldest_kept = now - timedelta(days=settings.account_event_days)
     return {
         "sessions": await delete_in_batches(database, Session, col(Session.expires_at) <= now),
         "tokens": await delete_in_batches(database, ApiToken, col(ApiToken.expires_at) <= now),
         "attempts": await delete_in_batches(database, Attempt, col(Attempt.ends_at) <= now),
-        "events": await delete_in_batches(database, AccountEvent, col(AccountEvent.created_at) <= kept_since),
+        "events": await delete_in_batches(database, AccountEvent, col(AccountEvent.created_at) <= oldest_kept),
     }
 
 

@@ -23,19 +23,19 @@ NAMES = (
 )
 # RFC 2606 reserves this domain for examples.
 EMAILS = [f"{name}@made-up.example" for name in NAMES]
-UNVERIFIED, CLOSED = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
+UNVERIFIED_NAMES, DEACTIVATED_NAMES = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
 
-# Real accounts are created now, so times in the past mark the demo users permanently.
-MARKS = [datetime(2026, 1, 5 + day, 8, 30, tzinfo=UTC) for day in range(len(NAMES))]
-is_ours = col(User.created_at).in_(MARKS)
+# Demo users are recognised by their creation time, because real accounts are never created at these past times.
+CREATION_TIMES = [datetime(2026, 1, 5 + day, 8, 30, tzinfo=UTC) for day in range(len(NAMES))]
+is_demo_user = col(User.created_at).in_(CREATION_TIMES)
 
 
 async def load(session: AsyncSession) -> int:
     rows = await session.execute(
-        select(col(User.email), col(User.created_at)).where(is_ours | col(User.email).in_(EMAILS))
+        select(col(User.email), col(User.created_at)).where(is_demo_user | col(User.email).in_(EMAILS))
     )
-    there = {value for row in rows for value in row}
-    missing = [each for each in zip(NAMES, EMAILS, MARKS, strict=True) if there.isdisjoint(each)]
+    existing = {value for row in rows for value in row}
+    missing = [user for user in zip(NAMES, EMAILS, CREATION_TIMES, strict=True) if existing.isdisjoint(user)]
     if not missing:
         return 0
     unknown_password = await hashing.hash_password(secrets.token_urlsafe(32))
@@ -43,30 +43,34 @@ async def load(session: AsyncSession) -> int:
         User(
             email=email,
             hashed_password=unknown_password,
-            is_active=name not in CLOSED,
-            is_verified=name not in UNVERIFIED,
-            created_at=mark,
+            is_active=name not in DEACTIVATED_NAMES,
+            is_verified=name not in UNVERIFIED_NAMES,
+            created_at=created_at,
         )
-        for name, email, mark in missing
+        for name, email, created_at in missing
     )
     return len(missing)
 
 
 async def demo_owner(session: AsyncSession, rows: str) -> User:
-    """Return the first superuser, who owns the demo rows of a feature; `rows` names them, such as "The to-dos".
+    """Return the first superuser, to own the demo rows of a feature.
+
+    Args:
+        session: A session of the site's database.
+        rows: Name of the demo rows for the error message, such as "The to-dos".
 
     Raises:
-        OperatorError: there is no superuser.
+        OperatorError: the site has no superuser.
     """
     user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
     if user is None:
-        called = f"{rows[:1].lower()}{rows[1:]}"
-        raise OperatorError(f"The demo needs a superuser for {called}. Run: python3 oppman.py createsuperuser")
+        name = f"{rows[:1].lower()}{rows[1:]}"
+        raise OperatorError(f"The demo needs a superuser for {name}. Run: python3 oppman.py createsuperuser")
     return user
 
 
 async def clear(session: AsyncSession) -> int:
-    users = (await session.scalars(select(User).where(is_ours))).all()
+    users = (await session.scalars(select(User).where(is_demo_user))).all()
     for user in users:
         await session.delete(user)
     return len(users)

@@ -16,10 +16,10 @@ from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import Grants, find_by_token, find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
-from opportune.accounts.tokens.dependencies import needed_by, require_scopes
+from opportune.accounts.tokens.dependencies import request_scopes, require_scopes
 from opportune.accounts.tokens.factory import token_strategy
 from opportune.accounts.tokens.scopes import register_scopes
-from opportune.accounts.tokens.strategies import TokenStrategy
+from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database
@@ -32,11 +32,11 @@ LOGIN_PATH = "/accounts/login"
 SIGN_IN_FIRST = "Sign in first."
 
 PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
-OPEN_PATHS = {
+IMPERSONATOR_PATHS = {
     *("/accounts/profile", "/accounts/sessions", "/accounts/events"),
     *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
 }
-"""Pages that a superuser may open while signed in as a user."""
+"""Personal pages that a superuser may open while signed in as a user."""
 PERSONAL = "Only the user can do this. You are signed in as another user. Go back to your own account first."
 IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -51,17 +51,18 @@ SECOND_FACTOR_PATHS = (
     *("/accounts/two-factor", "/accounts/passkeys", "/accounts/confirm", "/accounts/password"),
     *("/api/v1/auth/", "/api/v1/users/me/two-factor", "/api/v1/users/me/passkeys", "/api/v1/users/me/confirmation"),
 )
-"""Addresses that a user needs to set up a second factor, and to confirm their identity for that."""
+"""Addresses that stay open for a user who must set up a second factor first."""
 NO_SECOND_FACTOR = f"Set up a second factor first, at {SECOND_FACTOR_SETUP_PATH}."
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:
-    """Return the active user of the request, loaded once per request; also at `request.state.user`.
+    """Return the active user of the request, or None. The user is loaded once per request.
 
-    On `request.state`, `session` is the session of the browser, or None; `token` the API token, or None; `grants` the
-    user's grants; `impersonator` the superuser who impersonates this user, or None.
     Pages identify users by the session cookie. Addresses below /api also accept a bearer token, which takes precedence.
-    The user belongs to no database session: call `session.add(user)` in a `WriteSession` before changing it.
+    The user does not belong to a database session: call `session.add(user)` in a `WriteSession` before changing it.
+
+    The call sets these attributes of `request.state`: `user`, `session` (of the browser), `token` (the API token) and
+    `impersonator` (the superuser who is signed in as this user) may be None; `grants` are those of the user.
     """
     if not hasattr(request.state, "user"):
         request.state.user = await _read_user(request)
@@ -71,7 +72,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
 
 
 def _guard_impersonation(request: HTTPConnection) -> None:
-    """Refuse changes by a superuser who may only read, and record those of others. Raises HTTPException."""
+    """Refuse or record changes by a superuser who is signed in as another user. Raises HTTPException."""
     if request.state.impersonator is None:
         stop_recording()
         return
@@ -87,17 +88,17 @@ async def _read_user(request: HTTPConnection) -> User | None:
     request.state.session = request.state.token = request.state.impersonator = None
     request.state.grants = frozenset()
     database: Database = request.app.state.database
-    by_bearer = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
-    found: tuple[Session, User, Grants] | tuple[ApiToken, User, Grants] | None = None
-    if by_bearer is not None:
-        found = await token_strategy(request.app.state.settings, database).find(by_bearer)
+    bearer_token = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
+    match: tuple[Session, User, Grants] | TokenMatch | None = None
+    if bearer_token is not None:
+        match = await token_strategy(request.app.state.settings, database).find(bearer_token)
     elif token := read_session_token(request):
-        found = await find_by_token(database, Session, token)
-    if found is None:
+        match = await find_by_token(database, Session, token)
+    if match is None:
         return None
-    row, user, grants = found
+    row, user, grants = match
     if isinstance(row, ApiToken):
-        require_scopes(row.scopes, needed_by(request))
+        require_scopes(row.scopes, request_scopes(request))
     elif row.impersonator_session_id is not None:
         request.state.impersonator = await find_impersonator(database, row, user)
         if request.state.impersonator is None:
@@ -105,27 +106,27 @@ async def _read_user(request: HTTPConnection) -> User | None:
     request.state.grants = grants
     request.state.session = row if isinstance(row, Session) else None
     request.state.token = row if isinstance(row, ApiToken) else None
-    _note_use(request, row)
+    _record_use(request, row)
     return user
 
 
-async def read_program(request: Request, *strategies: TokenStrategy) -> tuple[ApiToken, User, Grants] | None:
-    """Return the token of a program and its user, for addresses outside /api that check scopes themselves.
+async def read_program(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
+    """Return the token of a program with its user. For addresses outside /api, which must check the scopes.
 
-    `strategies` accept further types of tokens, and are tried first.
+    `strategies` read other types of tokens. They are tried before the site's own strategy.
     """
     token, state = read_bearer_token(request), request.app.state
     for strategy in (*strategies, token_strategy(state.settings, state.database)) if token else ():
-        if found := await strategy.find(str(token)):
-            _note_use(request, found[0])
-            return found
+        if match := await strategy.find(str(token)):
+            _record_use(request, match[0])
+            return match
     return None
 
 
-def _note_use(request: HTTPConnection, row: Session | ApiToken) -> None:
+def _record_use(request: HTTPConnection, row: Session | ApiToken) -> None:
     last_seen: LastSeen = request.app.state.last_seen
     if last_seen.is_due(row):
-        last_seen.note(row, Client.of(request))
+        last_seen.record_use(row, Client.of(request))
 
 
 OptionalUser = Annotated[User | None, Depends(get_optional_user)]
@@ -135,7 +136,7 @@ NO_SCOPES = SecurityScopes()
 
 
 class CurrentUserScheme(SecurityBase):
-    """The dependency and its security scheme in OpenAPI, so that FastAPI analyses one object instead of three."""
+    """Dependency and OpenAPI security scheme in one object, because FastAPI analyses it faster than three objects."""
 
     model, scheme_name = oauth2_scheme.model, oauth2_scheme.scheme_name
 
@@ -163,12 +164,12 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
 
 
 def _is_personal(request: HTTPConnection) -> bool:
-    """Return whether only the user may open this address: all of the account, except for a few pages.
+    """Return whether this address is closed to a superuser who is signed in as the user.
 
     New addresses below these prefixes are protected automatically.
     """
     path, method = request.scope["path"], request.scope.get("method")
-    return path.startswith(PERSONAL_PATHS) and not (path in OPEN_PATHS and method in ("GET", "HEAD"))
+    return path.startswith(PERSONAL_PATHS) and not (path in IMPERSONATOR_PATHS and method in ("GET", "HEAD"))
 
 
 get_current_user = CurrentUserScheme()
@@ -188,8 +189,14 @@ AccountOwner = Annotated[User, Depends(get_account_owner)]
 def needs_scope(*scopes: str) -> Any:
     """Require scopes of a token instead of the default: `dependencies=[needs_scope("books:read")]`.
 
-    It also works in a signature: `user: Annotated[User, needs_scope("books:export")]`. It is FastAPI's `Security` with
-    `get_current_user`, and users can select the scopes for a new token.
+    It also works in a signature: `user: Annotated[User, needs_scope("books:export")]`. Users can select these scopes
+    when they create a token.
+
+    Args:
+        scopes: Scopes that a token needs, such as `books:export`. Browser sessions have all scopes.
+
+    Returns:
+        FastAPI's `Security` with `get_current_user`.
 
     Raises:
         OperatorError: a scope does not name its subject.
@@ -223,22 +230,28 @@ AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
 
 
 def sign_in_required(request: HTTPConnection) -> HTTPException:
-    """Return the error for anonymous users: a redirect to the sign-in page, or 401 for programs and WebSockets."""
+    """Return the error for visitors who are not signed in.
+
+    It redirects browsers to the sign-in page. Programs and WebSockets get 401.
+    """
     error = HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
     return redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': return_path(request)})}", error)
 
 
 def redirect_error(request: HTTPConnection, address: str, error: HTTPException) -> HTTPException:
-    """Return an error that leads browsers to a page; `error` for programs and WebSockets."""
+    """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`."""
     if not isinstance(request, Request) or wants_json(request):
         return error
-    if is_htmx(request):  # htmx would insert that page into a part of this page
+    if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
         return HTTPException(error.status_code, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})
 
 
 def return_path(request: HTTPConnection) -> str:
-    """Return the page to come back to: this page in a browser, else the page of the form or script."""
+    """Return the path of the page that the user comes back to.
+
+    For a GET request of a browser it is the requested page, otherwise the page with the form or script.
+    """
     is_page = isinstance(request, Request) and request.method == "GET" and not is_htmx(request)
     page = str(request.url) if is_page else None
     try:

@@ -2,7 +2,7 @@ from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.email_sign_in.service import send_sign_in_email
 from opportune.accounts.emails.delivery import report_mail_outage
-from opportune.accounts.events.service import note_wrong_password
+from opportune.accounts.events.service import record_wrong_password
 from opportune.accounts.groups.permissions import may_in_template
 from opportune.accounts.models import (
     AccountEvent,
@@ -27,12 +27,12 @@ from opportune.accounts.verification.service import send_verification_email
 from opportune.config.project import has_own_users
 from opportune.feature import Demo, Feature, Metric, UserColumn
 
-# Where the project has its own, its feature lists it.
+# Projects with `app/users` list `User` in that feature.
 USERS = () if has_own_users() else (User,)
 
 accounts = Feature(
     name="accounts",
-    summary="Who uses the site: sign-in, profile, sessions, tokens, groups.",
+    summary="Users of the site: sign-in, profile, sessions, tokens, groups.",
     models=(
         *USERS,
         Session,
@@ -59,7 +59,7 @@ accounts = Feature(
         send_password_reset_email,
         send_verification_email,
         send_sign_in_email,
-        note_wrong_password,
+        record_wrong_password,
         cleanup.delete_expired_daily,
     ),
     template_globals={"may": may_in_template, "is_confirmed": is_confirmed_in_template},

@@ -1,4 +1,4 @@
-"""Changes of accounts by commands, with one-line errors."""
+"""Changes of accounts by commands. Errors are an `OperatorError` with one line for the terminal."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.deletion.service import delete_personal_data, deletion_refusal
 from opportune.accounts.events.service import record_event
-from opportune.accounts.groups.service import keep_one_superuser
+from opportune.accounts.groups.service import require_other_superuser
 from opportune.accounts.models import User
 from opportune.accounts.schemas import EMAIL_ADAPTER, UserCreate
 from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
@@ -28,7 +28,7 @@ async def create_superuser(session: AsyncSession, email: str, password: str) -> 
     Raises:
         OperatorError: the e-mail is invalid or has an account, or the password is too weak.
     """
-    # A user with shell access vouches for the address.
+    # The address is verified, because only operators of the site can run this command.
     return await add_user(session, email, password, is_staff=True, is_superuser=True, is_verified=True)
 
 
@@ -61,7 +61,7 @@ def valid_email(email: str) -> str:
     """Return a normalised e-mail.
 
     Raises:
-        OperatorError: it is invalid.
+        OperatorError: the e-mail is invalid.
     """
     try:
         return EMAIL_ADAPTER.validate_python(email)
@@ -69,11 +69,11 @@ def valid_email(email: str) -> str:
         raise OperatorError(f"{email} is not a valid e-mail address.") from None
 
 
-async def check_new(session: AsyncSession, email: str) -> None:
-    """Check that an account with this e-mail can be created, before other questions.
+async def check_new_email(session: AsyncSession, email: str) -> None:
+    """Check that an account with this e-mail can be created, before a command asks for more.
 
     Raises:
-        OperatorError: it is invalid, or has an account.
+        OperatorError: the e-mail is invalid or has an account.
     """
     valid_email(email)
     with as_operator_error(email):
@@ -82,10 +82,10 @@ async def check_new(session: AsyncSession, email: str) -> None:
 
 
 async def change_email(session: AsyncSession, user: User, email: str) -> User:
-    """Change a user's e-mail, which is then unverified.
+    """Change a user's e-mail. The new address is unverified.
 
     Raises:
-        OperatorError: it is invalid, or has another account.
+        OperatorError: the e-mail is invalid or belongs to another account.
     """
     valid = valid_email(email)
     with as_operator_error(email):
@@ -95,23 +95,23 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
 
 
 async def delete_user(session: AsyncSession, database: Database, features: Sequence[Feature], email: str) -> User:
-    """Delete a user with all personal data, without an e-mail.
+    """Delete a user with all personal data. The user is not notified.
 
     Raises:
         OperatorError: the user does not exist, is the last superuser, or is needed by a feature.
     """
     user = await find_user(session, email)
-    await _check_may_go(session, features, user)
-    await user_manager(session).release()  # lets other requests write during a long deletion
+    await _require_deletable(session, features, user)
+    await user_manager(session).release()  # so that other requests can write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
-    await _check_may_go(session, features, user)
+    await _require_deletable(session, features, user)
     await delete_personal_data(session, features, user)
     await user_manager(session).delete(user)
     return user
 
 
-async def _check_may_go(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
-    await keep_one_superuser(session, user)
+async def _require_deletable(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
+    await require_other_superuser(session, user)
     if refusal := await deletion_refusal(session, features, user):
         raise OperatorError(refusal)
 

@@ -39,7 +39,7 @@ class UserBase(Model):
 
     @property
     def has_password(self) -> bool:
-        """Whether the user has a password. After a social sign-in they have none at first."""
+        """Whether the user has a password. Users who registered with an account of another site have none."""
         return bool(self.hashed_password)
 
     @property
@@ -50,7 +50,7 @@ class UserBase(Model):
 
 @event.listens_for(Table, "after_parent_attach")
 def _make_emails_unique(table: Table, metadata: MetaData) -> None:
-    """Add a unique index. The manager stores lower case; the index protects all other writes."""
+    """Add a unique index on the lower-case e-mail, because writes that bypass the user manager may use upper case."""
     if metadata is Model.metadata and table.name == USER_TABLE:
         Index("ix_accounts_user_email_lower", func.lower(table.c.email), unique=True)
 
@@ -63,11 +63,11 @@ else:
         """Import the project's `User` on first use, because it is a subclass of `UserBase`."""
         if name != "User":
             raise AttributeError(name)
-        found = getattr(users_module("models"), name, None)
-        if not (isinstance(found, type) and issubclass(found, UserBase)):
+        user_model = getattr(users_module("models"), name, None)
+        if not (isinstance(user_model, type) and issubclass(user_model, UserBase)):
             raise OperatorError(f"{PACKAGE}/users/models.py: begin it with class User(UserBase, table=True):")
-        globals()[name] = found
-        return found
+        globals()[name] = user_model
+        return user_model
 
 
 class Session(Model, table=True):
@@ -89,7 +89,7 @@ class Session(Model, table=True):
     impersonator_session_id: int | None = Field(
         default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True
     )
-    """Session of the impersonating superuser. This session ends with it."""
+    """Session of the superuser who is signed in as this user. When it ends, this session ends."""
     impersonator_may_write: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     """Whether that superuser may make changes."""
 
@@ -103,14 +103,14 @@ class ApiToken(Model, table=True):
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     name: str = Field(max_length=100)
     hint: str = Field(default="", max_length=16)
-    """Beginning of the token, to recognise it in a list."""
+    """First characters of the token, so that users recognise it in a list."""
     scopes: str = Field(max_length=2000)
     """Scopes separated by spaces, as in OAuth."""
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     used_at: datetime | None = None
     refreshed_at: datetime | None = None
-    """Time of the last use of its refresh token, for sign-ins that have one."""
+    """Time of the last use of the refresh token; None for tokens without one."""
 
 
 class RecoveryCode(Model, table=True):
@@ -131,11 +131,11 @@ class LinkedAccount(Model, table=True):
 
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     issuer: str = Field(max_length=255)
-    """Issuer as an address. Subjects are unique for each issuer."""
+    """Address of the issuer. Subjects are unique for each issuer."""
     subject: str = Field(max_length=255)
-    """Permanent id at the issuer; the e-mail may change."""
+    """Permanent id of the account at the issuer. Its e-mail may change."""
     email: str = Field(default="", max_length=320)
-    """E-mail when it was linked, for display."""
+    """E-mail of the account when it was linked, for display."""
     created_at: datetime = Field(default_factory=utc_now)
 
 
@@ -153,13 +153,13 @@ class Passkey(Model, table=True):
     user_handle: str = Field(max_length=100)
     """Random user handle, the same for all passkeys of one user."""
     sign_count: int = Field(default=0, sa_type=BigInteger)
-    """Counter of the device; a lower number reveals a copy."""
+    """Number of uses, counted by the device. A lower number in a later sign-in reveals a copy of the passkey."""
     transports: str = Field(default="", max_length=100)
     """Transports separated by commas."""
     verifies_user: bool = False
-    """Whether its device verifies the user by PIN or biometrics: then it needs no password."""
+    """Whether the device verifies the user by PIN or biometrics. Such a passkey needs no password."""
     is_synced: bool = False
-    """Whether it is synchronised between the user's devices."""
+    """Whether the passkey is synchronised between the user's devices."""
     created_at: datetime = Field(default_factory=utc_now)
     used_at: datetime | None = None
 
@@ -175,23 +175,23 @@ class AccountEvent(Model, table=True):
     details: dict[str, Any] = Field(default_factory=dict)
     """Details for the texts of the kind. The user reads them, so they contain no secrets."""
     actor_id: int | None = Field(default=None, sa_type=BigId)
-    """The acting user, if it is another one; the number stays after their deletion."""
+    """Id of the user who caused the event, if it is not the owner. It stays when that user is deleted."""
     address: str = Field(default="", max_length=64)
     agent: str = Field(default="", max_length=256)
     created_at: datetime = Field(default_factory=utc_now, index=True)
 
 
 class Attempt(Model, table=True):
-    """A count of attempts in a time span, shared by all processes; or the result of a form."""
+    """A rate limit count in a time window, or the result of a submitted form."""
 
     __tablename__ = "accounts_attempt"
 
     key: str = Field(max_length=64, unique=True)
-    """Hash of action and client: the table shows no addresses."""
+    """Hash of action and client, so that the table contains no addresses."""
     count: int = 0
     ends_at: datetime = Field(index=True)
     result: str | None = Field(default=None, sa_type=SqlText)
-    """The response to a form as JSON, for the same form sent again; empty while it is processed."""
+    """The response to a form as JSON, in case the form is sent again. Empty while the form is processed."""
 
 
 class Group(Model, table=True):
@@ -213,7 +213,7 @@ class Grant(Model, table=True):
     identity: str = Field(max_length=100)
     """Identity of the model in the admin, such as `todo`; `*` for all models."""
     action: str = Field(max_length=100)
-    """list, details, create, edit, delete, export, import, action:<its name>; `*` for all of them."""
+    """`list`, `details`, `create`, `edit`, `delete`, `export`, `import` or `action:NAME`; `*` for all actions."""
 
 
 class Membership(Model, table=True):
@@ -231,6 +231,6 @@ class ShippedGrant(Model, table=True):
     __table_args__ = (UniqueConstraint("group_name", "identity", "action"),)
 
     group_name: str = Field(max_length=150)
-    """Name when shipped: a renamed group counts as another one."""
+    """Name of the group when the grant was added. A renamed group counts as another group."""
     identity: str = Field(max_length=100)
     action: str = Field(max_length=100)

@@ -20,7 +20,7 @@ from opportune.accounts.token_management import pages as tokens
 from opportune.accounts.two_factor import pages as two_factor
 from opportune.accounts.verification import pages as verification
 
-PARTS = (
+PACKAGES = (
     sign_in,
     email_sign_in,
     social_sign_in,
@@ -41,5 +41,5 @@ PARTS = (
 )
 
 router = APIRouter()
-for part in PARTS:
-    router.routes += part.router.routes  # `include_router` would analyse each route again
+for package in PACKAGES:
+    router.routes += package.router.routes  # `include_router` would analyse each route again

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import User
-from opportune.accounts.schemas import AUTOCOMPLETE_OF_NEW, EmailRequest
+from opportune.accounts.schemas import NEW_PASSWORD_AUTOCOMPLETE, EmailRequest
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 from opportune.accounts.sign_in_methods.providers import configured_providers
@@ -27,8 +27,8 @@ from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
-# The address of such a page holds a token, which no other site may see. With "no-referrer" a browser would send the
-# form with `Origin: null`, like a form of another site.
+# For pages whose address contains a token, which other sites must not see in the Referer header. "no-referrer" does not
+# work, because browsers would then send forms with `Origin: null`, like forms of other sites.
 PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
 
 EMAIL_REQUESTED = "If this address is right, an e-mail is on its way."
@@ -38,11 +38,11 @@ EMAIL_REQUESTED = "If this address is right, an e-mail is on its way."
 def show(
     request: Request, name: str, status: int = 200, /, *, headers: Mapping[str, str] | None = None, **context: Any
 ) -> Response:
-    """Render a page of accounts, with the status and headers of its `form` if that has errors."""
+    """Render a page of accounts. A `form` in the context sets the status and headers."""
     settings: Settings = request.app.state.settings
     headers = dict(headers or {})
     if isinstance(form := context.get("form"), Form):
-        form.controls = with_password_length(form.controls, settings.min_password_length)
+        form.controls = _add_password_length(form.controls, settings.min_password_length)
         status, headers = form.status, headers | form.headers
     context = {**context, "email_is_enabled": email_is_enabled(settings)}
     page = templates.render(request, f"accounts/{name}.html", context, status)
@@ -50,7 +50,7 @@ def show(
     return page
 
 
-def with_password_length(controls: Mapping[str, Control], min_length: int) -> dict[str, Control]:
+def _add_password_length(controls: Mapping[str, Control], min_length: int) -> dict[str, Control]:
     """Add the minimum length of a new password to its label and to its input."""
     return {
         name: replace(
@@ -58,19 +58,19 @@ def with_password_length(controls: Mapping[str, Control], min_length: int) -> di
             label=f"{control.label} (at least {min_length} characters)",
             attributes={**control.attributes, "minlength": min_length},
         )
-        if control.attributes.get("autocomplete") == AUTOCOMPLETE_OF_NEW
+        if control.attributes.get("autocomplete") == NEW_PASSWORD_AUTOCOMPLETE
         else control
         for name, control in controls.items()
     }
 
 
 def show_form(
-    request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **more: Any
+    request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **context: Any
 ) -> Response:
     """Render a page for anonymous visitors, with the sign-in methods of the site and `next`."""
     settings: Settings = request.app.state.settings
     methods = {"providers": configured_providers(settings), "offers_email_sign_in": email_sign_in_is_offered(settings)}
-    return show(request, name, headers=headers, form=form, next=next_page(request, form), **methods, **more)
+    return show(request, name, headers=headers, form=form, next=next_page(request, form), **methods, **context)
 
 
 def redirect_with_message(request: Request, page: str, message: str) -> Response:
@@ -101,8 +101,8 @@ def next_page(request: Request, form: Form[Any] | None) -> str:
 
 
 @contextmanager
-def errors_in(form: Form[Any]) -> Iterator[None]:
-    """Show invalid fields and too many attempts in the form, instead of on an error page."""
+def show_errors_in(form: Form[Any]) -> Iterator[None]:
+    """Add errors of fields and of rate limits to the form, so that the user sees them there."""
     try:
         yield
     except FieldErrors as errors:
@@ -118,7 +118,7 @@ async def request_email(
     """Send an e-mail to the address of the form. The response does not reveal whether the address has an account."""
     form = await read_form(request, EmailRequest)
     if form.data:
-        with errors_in(form):
+        with show_errors_in(form):
             await send(context, form.data.email)
             return email_sent(request)
     return show_form(request, template, form)
@@ -129,7 +129,7 @@ def email_sent(request: Request) -> Response:
 
 
 def invalid_link(request: Request, request_path: str) -> Response:
-    """Show that a link is invalid. At `request_path` the visitor can request another one."""
+    """Render the page of an invalid link. It links to `request_path`, where visitors can request another one."""
     page = templates.render(request, "accounts/invalid_link.html", {"again": request_path}, 410)
     page.headers.update(PRIVATE_HEADERS)
     return page
@@ -138,10 +138,10 @@ def invalid_link(request: Request, request_path: str) -> Response:
 async def use_link(
     request: Request, form: Form[Any], change: Awaitable[User], *, template: str, request_path: str
 ) -> User | Response:
-    """Return the user of a link in a form after the change, or the page that says why the change was refused."""
+    """Run the change of a link. Return its user, or a page that says why the change was refused."""
     user: User | None = None
     try:
-        with errors_in(form):
+        with show_errors_in(form):
             user = await change
     except InvalidLinkError:
         return invalid_link(request, request_path)
@@ -151,7 +151,7 @@ async def use_link(
 async def show_password_error(
     request: Request, context: AccountContext, form: Form[Any], name: str, user: User | None = None
 ) -> None:
-    """Add the errors of the new password to a form that has other errors."""
+    """Add the error of the new password to a form with other errors, so that the user sees all of them."""
     password = (await request.form()).get(name)
     if name in form.errors or not isinstance(password, str):
         return

@@ -10,19 +10,19 @@ from opportune.text import Line, Password
 
 
 def _lower(text: str) -> str:
-    """Call `str.lower`, whose signature Pydantic analyses slowly."""
+    """Call `str.lower`. It is a function because Pydantic analyses the signature of `str.lower` slowly."""
     return text.lower()
 
 
 Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterValidator(_lower)]
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
-"""Validates an address outside a schema."""
+"""Validates an e-mail address outside a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
-AUTOCOMPLETE_OF_NEW = "new-password"
+NEW_PASSWORD_AUTOCOMPLETE = "new-password"
 TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 
 # The manager's `validate_password` checks the rules. Pages add the minimum length, which is a setting.
-NewPassword = Annotated[Password, FieldOptions(autocomplete=AUTOCOMPLETE_OF_NEW, maxlength=1024)]
+NewPassword = Annotated[Password, FieldOptions(autocomplete=NEW_PASSWORD_AUTOCOMPLETE, maxlength=1024)]
 ExistingPassword = Annotated[Password, FieldOptions(autocomplete="current-password")]
 SecondFactor = Annotated[
     Line,
@@ -51,7 +51,7 @@ class SignInCode(Schema):
 
 
 class SocialSignIn(Schema):
-    """Sent beside e-mail and password, which are ignored."""
+    """Field of the sign-in form that its social buttons use. Its e-mail and password are ignored."""
 
     remember: bool = False
 
@@ -61,7 +61,7 @@ class EmailRequest(Schema):
 
 
 class EmailSignIn(EmailRequest):
-    """Sent beside the password of the sign-in form, which is ignored."""
+    """Fields of the sign-in form that its e-mail button uses. Its password is ignored."""
 
     remember: bool = Field(False, title="Remember me on this device")
 
@@ -109,47 +109,47 @@ class Credentials(Schema):
 
 
 class PasskeyRequest(Schema):
-    """A script's question before a passkey ceremony."""
+    """Request of a script for the options of a passkey ceremony."""
 
     purpose: Literal["sign-in", "second-step", "add", "confirm"] = "sign-in"
 
 
-PasskeyAnswer = Annotated[str, FieldOptions(type="hidden")]
+PasskeyAssertion = Annotated[str, FieldOptions(type="hidden")]
 """The assertion of a device, sent by the site's script."""
 
 
 class PasskeySignIn(Schema):
-    """Sent beside e-mail and password, which are ignored."""
+    """Fields of the sign-in form that its passkey button uses. Its e-mail and password are ignored."""
 
-    passkey: PasskeyAnswer = ""
+    passkey: PasskeyAssertion = ""
     remember: bool = False
 
 
 class PasskeyUpdate(Schema):
     name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
-        min_length=1, max_length=100, description="To know it again."
+        min_length=1, max_length=100, description="So that you recognise it."
     )
 
 
 class PasskeyCreate(PasskeyUpdate):
-    passkey: PasskeyAnswer = ""
+    passkey: PasskeyAssertion = ""
 
 
 class Reauthentication(Schema):
-    """Proof of identity for dangerous changes: password or passkey, unless the session is confirmed."""
+    """Proof of identity for dangerous changes: a password or a passkey. Both may be empty in a confirmed session."""
 
     current_password: ExistingPassword = ""
-    passkey: PasskeyAnswer = ""
+    passkey: PasskeyAssertion = ""
 
 
 class Confirmation(Reauthentication):
-    """A complete proof of identity."""
+    """A proof of identity that also has the code of a second factor."""
 
     code: SecondFactor = ""
 
 
 class LinkRequest(Reauthentication):
-    """Links an account of another site."""
+    """Request to link an account of another site."""
 
     provider: Annotated[Line, FieldOptions(type="hidden")] = ""
 
@@ -164,7 +164,7 @@ class PasswordUpdate(Reauthentication):
 
 class TokenCreate(Reauthentication):
     name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
-        min_length=1, max_length=100, examples=["Backup script"], description="To know it again."
+        min_length=1, max_length=100, examples=["Backup script"], description="So that you recognise it."
     )
     scopes: list[Annotated[Line, StringConstraints(max_length=100)]] = Field(
         ["read", "write"], min_length=1, max_length=100, title="May be used to"
@@ -177,9 +177,9 @@ class AccountDeletion(Reauthentication):
 
 
 class UserUpdate(Schema):
-    """Changes of the user's own account; missing fields stay. A new e-mail or password needs the current password.
+    """Changes of the user's own account. A new e-mail or password needs the current password.
 
-    The base of the schema in `app/users/schemas.py`, whose further fields are also on the profile page.
+    It is the base class of `UserUpdate` in `app/users/schemas.py`, which adds fields to the profile page.
     """
 
     email: Email | None = None
@@ -188,7 +188,7 @@ class UserUpdate(Schema):
 
 
 class UserRead(Schema):
-    """Data of the user's own account: the base of the schema in `app/users/schemas.py`."""
+    """Data of the user's own account. It is the base class of `UserRead` in `app/users/schemas.py`."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -223,7 +223,7 @@ class EventRead(Schema):
     words: str
     """Text for users."""
     by_staff: bool
-    """Whether staff of the site did it."""
+    """Whether a staff member or superuser of the site caused the event."""
     device: str
     """Description from the user agent; empty if unknown or if staff did it."""
     address: str
@@ -259,7 +259,7 @@ class PasskeyRead(Schema):
     id: int
     name: str
     verifies_user: bool
-    """Whether it is sufficient without a password."""
+    """Whether the passkey is enough to sign in, without a password."""
     is_synced: bool
     created_at: datetime
     used_at: datetime | None
@@ -267,13 +267,12 @@ class PasskeyRead(Schema):
 
 class TokenCreated(TokenRead):
     token: str
-    """Shown once."""
+    """The token. It cannot be read again later."""
 
 
 class TwoFactorStart(Schema):
-    """May be empty after a recent confirmation."""
-
     password: ExistingPassword = ""
+    """Current password. It may be empty after a recent confirmation."""
 
 
 class TwoFactorEnable(Schema):
@@ -300,14 +299,14 @@ class TwoFactorSetupRead(Schema):
 
     key: str
     uri: str
-    """The key in the format of QR codes."""
+    """The key as an `otpauth://` address, to show as a QR code."""
     sealed: str
     """Send it back with the first code, within ten minutes."""
 
 
 class RecoveryCodesRead(Schema):
     recovery_codes: list[str]
-    """Shown once."""
+    """The codes. They cannot be read again later."""
 
 
 class Message(Schema):
@@ -323,10 +322,10 @@ class AccessToken(Schema):
     expires_in: int | None = None
     """Lifetime of a JWT in seconds."""
     scope: str | None = None
-    """Scopes, if they are not all."""
+    """Scopes of the token; None for all scopes."""
 
 
-class EmailSignInAsked(Message):
+class EmailSignInRequested(Message):
     request: str
     """Send it back with the code, within ten minutes."""
 

@@ -1,4 +1,4 @@
-"""Services of every site that depend on the user or visitor of a request."""
+"""Services that depend on the user or client of a request: page cache, rate limits and times of last use."""
 
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits.database_storage import DatabaseStorage

@@ -10,7 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
-from opportune.accounts.groups.permissions import needs
+from opportune.accounts.groups.permissions import required_permissions
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.runtime.suggestions import did_you_mean
@@ -57,7 +57,7 @@ class Permissions:
     def require_existing(self) -> None:
         """Raise OperatorError for the first unknown permission of a group or a route."""
         # Finding the paths of routes is slow, so it only happens if a route requires an unknown permission.
-        routes = self._route_faults() if any(starmap(self.fault, needs)) else ()
+        routes = self._route_faults() if any(starmap(self.fault, required_permissions)) else ()
         if fault := next(chain(self._group_faults(), routes), ""):
             raise OperatorError(fault)
 

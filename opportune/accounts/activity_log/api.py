@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.accounts.events.service import UserEvents, event_words
+from opportune.accounts.events.service import UserEvents, event_text
 from opportune.accounts.models import AccountEvent
 from opportune.accounts.schemas import EventRead
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -21,7 +21,7 @@ async def list_events(
 ) -> Page[EventRead]:
     """Return sign-ins and changes of the account, newest first."""
     async with database.reader(fresh=True) as session:
-        page = await UserEvents(session, user.id).page(paging)
+        page = await UserEvents(session, user.id).list_page(paging)
     return Page[EventRead](
         items=[event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
     )
@@ -30,4 +30,4 @@ async def list_events(
 def event_read(event: AccountEvent) -> EventRead:
     device = describe_user_agent(event.agent) if event.agent else ""
     by_staff = event.actor_id is not None
-    return EventRead(**event.model_dump(), words=event_words(event), device=device, by_staff=by_staff)
+    return EventRead(**event.model_dump(), words=event_text(event), device=device, by_staff=by_staff)

@@ -39,8 +39,8 @@ async def export(
     record_event(context, user, "data_exported")
     document = to_json(rows, indent=2)
     extension, content = ("zip", await make_archive(document, storage, names)) if names else ("json", document)
-    name = f"my-data-{utc_now():%Y-%m-%d}.{extension}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    filename = f"my-data-{utc_now():%Y-%m-%d}.{extension}"
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
     return Response(content, headers=headers, media_type=f"application/{extension}")
 
 
@@ -62,7 +62,7 @@ async def delete(request: Request, user: CurrentUser, database: DatabaseDependen
 
 
 @router.get("/left")
-async def left(request: Request) -> Response:
+async def show_account_deleted(request: Request) -> Response:
     return show(request, "account_deleted")
 
 

@@ -23,21 +23,21 @@ SECRET_FIELDS = {
 }
 
 
-OWNED: Mapping[str, type[Session | ApiToken | LinkedAccount | AccountEvent | Passkey]] = {
+USER_MODELS: Mapping[str, type[Session | ApiToken | LinkedAccount | AccountEvent | Passkey]] = {
     "sessions": Session,
     "tokens": ApiToken,
     "linked_accounts": LinkedAccount,
     "events": AccountEvent,
     "passkeys": Passkey,
 }
-"""Tables with rows of the user, by their name in the export."""
+"""Models with a `user_id`, by their name in the export."""
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     queries: dict[str, Select[Any]] = {"account": select(User).where(col(User.id) == person.id)}
-    for name, model in OWNED.items():
+    for name, model in USER_MODELS.items():
         queries[name] = select(model).where(col(model.user_id) == person.id).order_by(col(model.id))
-    # Staff wrote the rows of impersonations.
+    # The sessions of an impersonation contain data of the superuser.
     queries["sessions"] = queries["sessions"].where(col(Session.impersonator_session_id).is_(None))
     groups = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
     queries["groups"] = groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id))
@@ -50,36 +50,36 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
 async def read_rows(
     session: AsyncSession, data: PersonalData, person: Person
 ) -> dict[str, Sequence[Mapping[str, Any]]]:
-    """Read a user's rows of a feature by table: those that its columns select, and those of `read`.
+    """Return the rows of a feature that belong to a user, by table name. `data` says how to find them.
 
-    A row is exported once, even if several columns point at the user. Ids of other users are left out.
+    A row is exported once, even if several of its columns refer to the user. Ids of users and secrets are left out.
     """
     columns: dict[Any, list[Any]] = {}
     for owner in data.owners:
         columns.setdefault(owner.class_, []).append(owner)
     rows: dict[str, Sequence[Mapping[str, Any]]] = {}
     for model, owners in columns.items():
-        is_theirs = or_(*(owner == person.id for owner in owners))
-        found = await session.scalars(select(model).where(is_theirs).order_by(*inspect(model).primary_key))
+        is_owned = or_(*(owner == person.id for owner in owners))
+        instances = await session.scalars(select(model).where(is_owned).order_by(*inspect(model).primary_key))
         hidden = {*(owner.key for owner in owners), *filter(is_secret, model.model_fields)}
-        rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in found]
+        rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in instances]
     return rows | dict(await data.read(session, person) if data.read else {})
 
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:
-    """Return the features that store personal data."""
+    """Return the personal data that the features declare."""
     return [feature.personal_data for feature in features if feature.personal_data]
 
 
-def person_of(user: User) -> Person:
+def to_person(user: User) -> Person:
     return Person(user.id, user.email if user.is_verified else "")
 
 
 async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
-    """Return the project's fields of the user."""
+    """Return the names of the files in the user's fields, such as the avatar."""
     columns = [getattr(User, name) for name in file_columns_of(User)]
-    found = (await session.execute(select(*columns).where(col(User.id) == person.id))).one() if columns else ()
-    return [name for name in found if name]
+    values = (await session.execute(select(*columns).where(col(User.id) == person.id))).one() if columns else ()
+    return [name for name in values if name]
 
 
 personal_data = PersonalData(summary="Your account with its sessions and API tokens", read=read, files=list_files)

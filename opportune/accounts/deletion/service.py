@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.deletion.personal_data import person_of, personal_data_of
+from opportune.accounts.deletion.personal_data import personal_data_of, to_person
 from opportune.accounts.events.service import notify_user
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User
@@ -17,7 +17,7 @@ from opportune.errors import Refused
 from opportune.feature import Feature
 
 LAST_SUPERUSER = "You are the only superuser. Make another user superuser first."
-STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot be deleted. Contact its operators."
+STILL_NEEDED = "Other data of this site depends on your account, so it cannot be deleted. Contact the site's operators."
 
 
 class DeletionRefused(Refused):
@@ -28,11 +28,11 @@ async def delete_account(context: AccountContext, database: Database, features: 
     """Delete the user and their personal data, and notify them by e-mail.
 
     Raises:
-        DeletionRefused: with a message. Nothing was deleted, except rows that were deleted in batches before.
+        DeletionRefused: with a message for the user. The account stays, but rows that depend on it may be deleted.
     """
     session = context.session
     await _check_may_delete(context, features, user)
-    await context.manager.release()  # lets other requests write during a long deletion
+    await context.manager.release()  # so that other requests can write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, features, user)
     try:
@@ -45,15 +45,15 @@ async def delete_account(context: AccountContext, database: Database, features: 
 
 
 async def delete_personal_data(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
-    """Delete a user's rows that are not deleted by a cascade."""
+    """Delete the personal data that no foreign key with ON DELETE CASCADE deletes."""
     for data in personal_data_of(features):
         if data.forget:
-            await data.forget(session, person_of(user))
+            await data.forget(session, to_person(user))
 
 
 async def deletion_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
-    """Return why a feature still needs this user; empty if none does."""
-    reasons = [await data.refuse(session, person_of(user)) for data in personal_data_of(features) if data.refuse]
+    """Return why features still need this user, or an empty string."""
+    reasons = [await data.refuse(session, to_person(user)) for data in personal_data_of(features) if data.refuse]
     return " ".join(filter(None, reasons))
 
 

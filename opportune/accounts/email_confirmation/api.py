@@ -1,4 +1,4 @@
-"""API of confirmation by e-mail, for scripts of the site's own pages, which send the session cookie."""
+"""API to confirm the identity by e-mail, for scripts of the site's pages. Requests need the session cookie."""
 
 from fastapi import APIRouter, Depends, Request
 
@@ -21,5 +21,5 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
 
 @router.post("/code", status_code=204)
 async def confirm(request: Request, body: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
-    """Confirm the user's identity: this session does not ask again for 15 minutes."""
+    """Confirm the user's identity. This session does not ask again for 15 minutes."""
     await confirm_by_email(request, context, user, body)

@@ -13,7 +13,7 @@ from opportune.accounts.users.context import AccountContext
 
 
 async def require_email_confirmation(request: Request, user: CurrentUser) -> None:
-    """Allow a session of a user with no other means to confirm; else 404."""
+    """Raise 404 for tokens, and for users who can confirm their identity by password or passkey."""
     async with request.app.state.database.reader(fresh=True) as session:
         if request.state.session and await confirms_by_email(session, request.app.state.settings, user):
             return
@@ -21,15 +21,15 @@ async def require_email_confirmation(request: Request, user: CurrentUser) -> Non
 
 
 async def confirm_by_email(request: Request, context: AccountContext, user: User, codes: EmailConfirmationCode) -> None:
-    """Check the code, and that of a second factor; the session remembers the confirmation.
+    """Check the code of the e-mail and of a second factor, and store the confirmation in the session.
 
     Raises:
-        WrongCredential: one of them is wrong.
+        WrongCredential: one of the codes is wrong.
         TooManyRequests: there were too many wrong codes.
     """
-    here = request.state.session
-    await service.check_code(context, user, here, codes.code)
+    session = request.state.session
+    await service.check_code(context, user, session, codes.code)
     await context.manager.release()
     if user.has_two_factor:
         await check_code(context, user, codes.second_factor)
-    await cookies.confirm_session(context.session, here, request)
+    await cookies.confirm_session(context.session, session, request)

@@ -10,7 +10,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.email_confirmation import service
 from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
 from opportune.accounts.models import User
-from opportune.accounts.responses import errors_in, next_page, redirect_to_next, show
+from opportune.accounts.responses import next_page, redirect_to_next, show, show_errors_in
 from opportune.accounts.schemas import EmailConfirmationCode
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
@@ -28,7 +28,7 @@ async def ask_code(request: Request, user: CurrentUser) -> Response:
 
 @router.post("")
 async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Send a code. The form contains only `next` at this point."""
+    """Send a code. This form contains only the field `next`."""
     next_path = next_page(request, await read_form(request, EmailConfirmationCode))
     try:
         await service.send_code(context, user, request.state.session)
@@ -43,7 +43,7 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
 async def check_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailConfirmationCode)
     if form.data:
-        with errors_in(form):
+        with show_errors_in(form):
             await confirm_by_email(request, context, user, form.data)
             return redirect_to_next(request, form)
     return _show(request, user, form)

@@ -1,6 +1,6 @@
 """Confirmation by a code in an e-mail, for users with neither password nor passkey.
 
-Nothing is stored: the code is derived from the session's token, which changes with the confirmation.
+The code is not stored but derived from the session's token. A confirmation changes the token, so a code works once.
 """
 
 from opportune.accounts.emails.delivery import send_account_email
@@ -13,37 +13,37 @@ from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = 600
-SPAN_SECONDS = 60
-"""Codes within the same span are equal, so a code may expire earlier by up to this time."""
+PERIOD_SECONDS = 60
+"""The code changes after this time. All codes of the last `LIFETIME_SECONDS` are accepted."""
 CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
 WRONG_CODE = "This is not the code of an e-mail that you requested here within the last ten minutes."
 
 
-async def send_code(context: AccountContext, user: User, here: Session) -> None:
-    """Send a code for this session only. Raises TooManyRequests."""
+async def send_code(context: AccountContext, user: User, browser_session: Session) -> None:
+    """Send a code that is valid only in this browser session. Raises TooManyRequests."""
     await context.count_email(user.email)
-    code = make_code(context.settings, user, _purpose(here))
+    code = make_code(context.settings, user, _purpose(browser_session))
     device, address = describe_user_agent(context.client.user_agent), context.client.address
     details = {"device": device, "address": address, "minutes": LIFETIME_SECONDS // 60}
     send_account_email(context.session, context.settings, user.email, "confirm", code=code, **details)
 
 
-async def check_code(context: AccountContext, user: User, here: Session, code: str) -> None:
-    """Check the code of such an e-mail.
+async def check_code(context: AccountContext, user: User, browser_session: Session, code: str) -> None:
+    """Check the code of a confirmation e-mail.
 
     Raises:
-        WrongCredential: it is wrong, expired, or for another session.
+        WrongCredential: the code is wrong, expired, or for another session.
         TooManyRequests: there were too many wrong codes.
     """
-    guess = CODES_PER_USER.by(user.id)
-    await context.limiter.hit(guess)
-    spans = range(0, LIFETIME_SECONDS, SPAN_SECONDS)
-    if not any(is_code(context.settings, user, _purpose(here, ago), code) for ago in spans):
+    attempt = CODES_PER_USER.by(user.id)
+    await context.limiter.hit(attempt)
+    ages = range(0, LIFETIME_SECONDS, PERIOD_SECONDS)
+    if not any(is_code(context.settings, user, _purpose(browser_session, age), code) for age in ages):
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential("code", WRONG_CODE)
-    await context.limiter.refund(context.session, guess)
+    await context.limiter.refund(context.session, attempt)
 
 
-def _purpose(here: Session, seconds_ago: int = 0) -> str:
-    span = (int(utc_now().timestamp()) - seconds_ago) // SPAN_SECONDS
-    return f"confirm {here.token_hash} {span}"
+def _purpose(browser_session: Session, age_seconds: int = 0) -> str:
+    period = (int(utc_now().timestamp()) - age_seconds) // PERIOD_SECONDS
+    return f"confirm {browser_session.token_hash} {period}"

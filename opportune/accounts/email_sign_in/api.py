@@ -1,4 +1,4 @@
-"""API of sign-in by e-mail, for programs, which keep the request instead of a cookie."""
+"""API of sign-in by e-mail. Programs keep the `request` of the response, as browsers keep a cookie."""
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
@@ -6,7 +6,7 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.email_sign_in import service
 from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
 from opportune.accounts.responses import EMAIL_REQUESTED
-from opportune.accounts.schemas import AccessToken, EmailRequest, EmailSignInAsked, EmailSignInCredentials
+from opportune.accounts.schemas import AccessToken, EmailRequest, EmailSignInCredentials, EmailSignInRequested
 from opportune.accounts.sign_in.api import grant_token, require_code
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER
 from opportune.accounts.tokens.scopes import require_known_scopes
@@ -16,19 +16,19 @@ router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[
 
 
 @router.post("", status_code=202)
-async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInAsked:
+async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInRequested:
     """Request an e-mail with a code to sign in. The response does not depend on whether the address has an account."""
     pending = await service.request_sign_in(context, body.email)
-    return EmailSignInAsked(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, pending))
+    return EmailSignInRequested(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, pending))
 
 
 @router.post("/code", response_model_exclude_none=True)
 async def check_code(
     request: Request, response: Response, context: AccountCtx, credentials: EmailSignInCredentials
 ) -> AccessToken:
-    """Exchange the code of an e-mail, once, for a token. Users with a second factor also send a `second_factor`.
+    """Exchange the code of an e-mail for an access token. Each code is valid once.
 
-    With a `scope` the token is limited to it.
+    Users with a second factor also send its code as `second_factor`. A `scope` limits the token.
     """
     require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
     pending = service.read_request(context.settings, credentials.request)

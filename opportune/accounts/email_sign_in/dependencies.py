@@ -1,4 +1,4 @@
-"""Access to sign-in by e-mail: 404 if the site does not offer it."""
+"""Dependency of the routes for sign-in by e-mail."""
 
 from fastapi import Request
 
@@ -7,5 +7,6 @@ from opportune.errors import NotFound
 
 
 async def require_email_sign_in(request: Request) -> None:
+    """Raise NotFound if the site does not offer sign-in by e-mail."""
     if not email_sign_in_is_offered(request.app.state.settings):
         raise NotFound

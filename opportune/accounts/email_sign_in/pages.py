@@ -1,4 +1,4 @@
-"""Pages of sign-in by e-mail: request one, enter its code, or open its link."""
+"""Pages of sign-in by e-mail. The user requests an e-mail, and enters its code or opens its link."""
 
 from datetime import datetime
 
@@ -11,12 +11,12 @@ from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.responses import (
     PRIVATE_HEADERS,
-    errors_in,
     invalid_link,
     next_page,
     redirect_to_next,
     redirect_with_error,
     show,
+    show_errors_in,
     show_form,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
@@ -29,19 +29,19 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
 PATH = f"{LOGIN_PATH}/email"
-CLAIMED = (
-    "Your address is verified now. Another person may have registered it, so the old password and all sign-ins have"
-    " ended. Please choose a new password."
+PASSWORD_REMOVED = (
+    "Your address is verified now. Another person may have registered it before, so the old password and all sign-ins"
+    " have ended. Please choose a new password."
 )
 COOKIE = PageCookie("email_sign_in", LOGIN_PATH, service.LIFETIME_SECONDS)
-"""The sign-in request of this browser, in which alone its code is valid."""
+"""The encrypted sign-in request of this browser. Its code is valid only in this browser."""
 
 
 router = APIRouter(prefix=PATH, dependencies=[Depends(require_email_sign_in)])
 
 
 @router.get("")
-async def ask_email(request: Request, user: OptionalUser) -> Response:
+async def show_request_form(request: Request, user: OptionalUser) -> Response:
     return redirect_to_next(request) if user else show_form(request, "email_sign_in", Form(EmailSignIn))
 
 
@@ -50,7 +50,7 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     """Send an e-mail if the address has an account."""
     form = await read_form(request, EmailSignIn)
     if data := form.data:
-        with errors_in(form):
+        with show_errors_in(form):
             next_path = next_page(request, form)
             pending = await service.request_sign_in(context, data.email, next_path, remember=data.remember)
             response = RedirectResponse(f"{PATH}/code", 303)
@@ -60,7 +60,7 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
 
 
 @router.get("/code")
-async def ask_code(request: Request) -> Response:
+async def show_code_form(request: Request) -> Response:
     pending = _pending_request(request)
     return _show_code(request, pending, Form(EmailSignInCode)) if pending else RedirectResponse(PATH, 303)
 
@@ -74,9 +74,11 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     if form.data:
         device = trusted_device(request, pending.email)
         try:
-            with errors_in(form):
+            with show_errors_in(form):
                 if user := await service.check_code(context, pending, form.data.code, device):
-                    return await _enter(request, context, user, pending.number, pending.next, remember=pending.remember)
+                    return await _sign_in(
+                        request, context, user, pending.number, pending.next, remember=pending.remember
+                    )
                 form.refuse(service.WRONG_CODE, "code")
         except service.RequestEnded as refusal:
             response = redirect_with_error(request, PATH, refusal)
@@ -88,36 +90,36 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
 @router.get("/link")
 async def show_link(request: Request, session: ReadSession, token: str = "") -> Response:
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
-    found = await service.read_link(session, request.app.state.settings, token)
-    if found is None:
+    link = await service.read_link(session, request.app.state.settings, token)
+    if link is None:
         return invalid_link(request, PATH)
-    user, details = found
-    here = _pending_request(request)
-    is_here = here is not None and here.number == details["number"]
-    form = Form(EmailSignInLink, {"token": token, "remember": is_here and here and here.remember})
-    context = {"email": user.email, "details": details, "at": datetime.fromisoformat(details["at"]), "is_here": is_here}
-    return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, **context)
+    user, details = link
+    pending = _pending_request(request)
+    is_same_browser = pending is not None and pending.number == details["number"]
+    form = Form(EmailSignInLink, {"token": token, "remember": is_same_browser and pending and pending.remember})
+    context = {"email": user.email, "details": details, "at": datetime.fromisoformat(details["at"])}
+    return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, is_here=is_same_browser, **context)
 
 
 @router.post("/link")
 async def use_link(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, EmailSignInLink)
-    found = form.data and await service.read_link(context.session, context.settings, form.data.token)
-    if not (form.data and found):
+    link = form.data and await service.read_link(context.session, context.settings, form.data.token)
+    if not (form.data and link):
         context.log_refused_sign_in("email", None)
         return invalid_link(request, PATH)
-    user, details = found
-    return await _enter(request, context, user, details["number"], details["next"], remember=form.data.remember)
+    user, details = link
+    return await _sign_in(request, context, user, details["number"], details["next"], remember=form.data.remember)
 
 
-async def _enter(
+async def _sign_in(
     request: Request, context: AccountContext, user: User, number: str, next_path: str, *, remember: bool
 ) -> Response:
     """Sign in the user of this e-mail, or ask for their second factor."""
-    is_taken_over = user.has_password and not user.is_verified
+    loses_password = user.has_password and not user.is_verified  # see `prove_email`
     if await service.use_email(context, user, number):
-        if is_taken_over:
-            flash(request, CLAIMED, "warning")
+        if loses_password:
+            flash(request, PASSWORD_REMOVED, "warning")
         response = await finish_first_step(request, context, user, next_path, remember=remember)
     else:
         response = invalid_link(request, PATH)

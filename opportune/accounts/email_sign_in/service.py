@@ -1,7 +1,7 @@
-"""Sign-in by e-mail: by its link in any browser, or by its code in the browser that requested it.
+"""Sign-in by e-mail. Its link works in any browser, and its code in the browser that requested it.
 
-Only the number of attempts of a request is stored. The browser keeps the encrypted request, and a job sends the e-mail,
-so neither the response nor its time reveals whether an address has an account.
+The browser keeps the encrypted request. The site stores only the number of attempts. A job sends the e-mail, so neither
+the response nor its time reveals whether an address has an account.
 """
 
 import json
@@ -31,26 +31,27 @@ LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
 PURPOSE = "accounts: sign-in by e-mail"
 
 USES = RateLimit("accounts.email_sign_in_uses", 1, LIFETIME_SECONDS)
-"""Uses of one e-mail by link or code, in all processes."""
+"""Each e-mail can be used once, by link or by code, in all processes."""
 CODES_PER_REQUEST = RateLimit("accounts.email_codes_per_request", 5, LIFETIME_SECONDS)
 CODES_PER_ACCOUNT = RateLimit("accounts.email_codes_per_account", 10, 24 * HOUR_SECONDS)
-"""A low limit for a long time: a code is short, and anyone can request one for any address."""
+"""A low limit per day, because codes are short and anyone can request them for any address."""
 
 WRONG_CODE = "This is not the code of the newest e-mail that you requested here."
-ENDED = "There were too many wrong codes, so this e-mail is no longer valid. Request another one."
+TOO_MANY_CODES = "There were too many wrong codes, so this e-mail is no longer valid. Request another one."
 
 
 class RequestEnded(Refused):
-    """After too many wrong codes, the code and the link of this e-mail are no longer valid."""
+    """There were too many wrong codes, so the code and the link of this e-mail are no longer valid."""
 
     status = 410
 
 
 @dataclass(frozen=True)
 class SignInRequest:
-    """The request of an e-mail, kept by a browser or program."""
+    """A request for a sign-in e-mail, kept encrypted by the browser or program."""
 
     number: str
+    """Random id of the request."""
     email: str
     next: str = "/"
     remember: bool = False
@@ -59,7 +60,7 @@ class SignInRequest:
 async def request_sign_in(
     context: AccountContext, email: str, next_path: str = "/", *, remember: bool = False
 ) -> SignInRequest:
-    """Send an e-mail to sign in with, if the address has an active account. Raises TooManyRequests."""
+    """Queue a sign-in e-mail, which is sent if the address has an active account. Raises TooManyRequests."""
     pending = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
@@ -72,15 +73,15 @@ def seal_request(settings: Settings, pending: SignInRequest) -> str:
 
 
 def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
-    """Decrypt a request; None if it is invalid or expired."""
+    """Return a decrypted request; None if it is invalid or expired."""
     text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
     return None if text is None else SignInRequest(**json.loads(text))
 
 
 async def check_code(context: AccountContext, pending: SignInRequest, code: str, device: str = "") -> User | None:
-    """Return the user of this code, before `use_email`; None if the code is wrong.
+    """Return the user of this code; None if the code is wrong. Call `use_email` before signing in the user.
 
-    `device` is the id of a browser that this user has signed in with before.
+    `device` is the id from `trusted_device` if this user has signed in with this browser before.
 
     Raises:
         RequestEnded: there were too many wrong codes for this e-mail.
@@ -90,27 +91,28 @@ async def check_code(context: AccountContext, pending: SignInRequest, code: str,
         await context.limiter.hit(CODES_PER_REQUEST.by(pending.number))
     except TooManyRequests:
         context.log_refused_sign_in("email_code", None)
-        raise RequestEnded(ENDED) from None
-    elsewhere = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(pending.email)
-    guesses = (PASSWORDS_PER_DEVICE.by(device),) if device else elsewhere
-    await context.limiter.hit(*guesses)
+        raise RequestEnded(TOO_MANY_CODES) from None
+    untrusted = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(pending.email)
+    attempts = (PASSWORDS_PER_DEVICE.by(device),) if device else untrusted
+    await context.limiter.hit(*attempts)
     user = await find_by_email(context.session, pending.email)
     if not is_code(context.settings, user, pending.number, code):
         context.log_refused_sign_in("email_code", user)
         return None
-    await context.limiter.refund(context.session, *guesses)
+    await context.limiter.refund(context.session, *attempts)
     return user
 
 
 async def read_link(session: AsyncSession, settings: Settings, token: str) -> tuple[User, dict[str, Any]] | None:
-    """Return the user of a link, before `use_email`, and the data of its request."""
+    """Return the user of a link and its details; None if it is invalid. Call `use_email` before signing in the user."""
     return await read_link_token(session, settings, "email-sign-in", token)
 
 
 async def use_email(context: AccountContext, user: User, number: str) -> bool:
-    """Return whether the user may sign in: with an unused e-mail, active, and unchanged since it was read.
+    """Mark the e-mail as used, and verify the address of its user.
 
-    The user stays locked until the transaction ends.
+    Return False if the e-mail was used before, or if the account is inactive or has changed. The user stays locked
+    until the transaction ends.
     """
     await context.manager.release()
     if not (await context.is_first_use(USES.by(number)) and await context.manager.is_unchanged(user)):
@@ -124,12 +126,12 @@ async def use_email(context: AccountContext, user: User, number: str) -> bool:
 
 @job("accounts.send_sign_in_email")
 async def send_sign_in_email(run: JobContext, email: str, number: str, next: str, device: str, address: str) -> None:
-    """Send link and code of a request, if the address has an active account."""
+    """Send the link and the code of a request, if the address has an active account."""
     details = {"number": number, "next": next, "device": device, "address": address, "at": utc_now().isoformat()}
-    await run.write(_send, run.settings, email, details)
+    await run.write(_send_email, run.settings, email, details)
 
 
-async def _send(session: AsyncSession, settings: Settings, email: str, details: dict[str, str]) -> None:
+async def _send_email(session: AsyncSession, settings: Settings, email: str, details: dict[str, str]) -> None:
     if user := await find_active_by_email(session, email):
         token = make_link_token(settings, "email-sign-in", user, **details)
         code = make_code(settings, user, details["number"])

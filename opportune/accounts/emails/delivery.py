@@ -15,17 +15,17 @@ from opportune.mail.outage import REPORT_OUTAGE
 
 
 def email_is_delivered(settings: Settings) -> bool:
-    """Return whether e-mails reach their recipients. Those in the log are only for the owner of the site."""
+    """Return whether e-mails reach their recipients. With `console:` they are only written to the log."""
     return not settings.mail_url.get_secret_value().strip().lower().startswith("console:")
 
 
 def email_is_enabled(settings: Settings) -> bool:
-    """Return whether e-mails are sent at all, at least to the log and to the mailbox of development."""
+    """Return whether e-mails are sent. In development it is enough to write them to the log and the local mailbox."""
     return email_is_delivered(settings) or not settings.is_production
 
 
 def send_account_email(session: AsyncSession, settings: Settings, to: str, template: str, /, **context: Any) -> None:
-    """Send a template of `templates/accounts/mail`, if the site sends e-mails."""
+    """Queue an e-mail from a template of `templates/accounts/mail`, if the site sends e-mails."""
     if email_is_enabled(settings):
         enqueue_email(session, render_email(settings, to, f"accounts/mail/{template}", context))
 
@@ -46,5 +46,5 @@ async def email_superusers(
 
 @job(REPORT_OUTAGE)
 async def report_mail_outage(run: JobContext, reason: str) -> None:
-    """Send the report to all superusers."""
+    """Report to all superusers that e-mails could not be sent."""
     await run.write(email_superusers, run.settings, "accounts/mail/outage", {"reason": reason})

@@ -1,6 +1,7 @@
-"""Signed tokens for links in e-mails and for similar purposes. Each is for one purpose, for a limited time.
+"""Signed tokens for links in e-mails and for similar purposes. Each token has one purpose and a limited lifetime.
 
-A token is bound to the current password and e-mail of its user, so the change that it makes also ends it.
+A token contains a hash of the user's password and e-mail. It becomes invalid when one of them changes, so a link that
+sets a new password works once.
 """
 
 import hashlib
@@ -27,25 +28,25 @@ LIFETIMES = {
 
 
 def make_link_token(settings: Settings, purpose: str, user: User, **data: Any) -> str:
-    """Return a signed token with JSON values, which are readable but cannot be changed."""
+    """Return a signed token that contains `data` as JSON. The user can read the data but not change it."""
     return signer(settings, f"accounts: {purpose}").dumps([user.id, fingerprint(user), data])
 
 
 async def read_link_token(
     session: AsyncSession, settings: Settings, purpose: str, token: str
 ) -> tuple[User, dict[str, Any]] | None:
-    """Return the active user of a link and its values; None if it is invalid, expired or used."""
-    seconds = int(LIFETIMES[purpose].total_seconds())
+    """Return the active user of a token and its data; None if the token is invalid, expired or used."""
+    max_age = int(LIFETIMES[purpose].total_seconds())
     try:
-        user_id, mark, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=seconds)
+        user_id, user_hash, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=max_age)
     except BadData:
         return None
     user = await session.get(User, user_id) if 0 < user_id <= MAX_ID else None
-    if user is None or not user.is_active or not hmac.compare_digest(mark, fingerprint(user)):
+    if user is None or not user.is_active or not hmac.compare_digest(user_hash, fingerprint(user)):
         return None
     return user, data
 
 
 def fingerprint(user: User) -> str:
-    """Return a hash of password and e-mail that reveals neither."""
+    """Return a hash that changes with the user's password and e-mail."""
     return hashlib.sha256(f"{user.hashed_password}\n{user.email}".encode()).hexdigest()[:32]

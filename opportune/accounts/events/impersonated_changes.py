@@ -1,6 +1,6 @@
-"""Records of changes during an impersonation, as events of the user's account.
+"""Recording of changes that a superuser makes while signed in as a user.
 
-The event is part of the transaction of the change.
+The changes of a transaction become one event of the user's account, stored in the same transaction.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.db.sessions.hooked_session import listen_while
 
 INFO_KEY = "impersonation.changes"
-"""Key of `session.info` for the changes of a transaction."""
+"""Key of `session.info` for the descriptions of changes in the current transaction."""
 MAX_LISTED_CHANGES = 10
 MAX_TITLE_LENGTH = 60
 TITLE_FIELDS = ("title", "name", "subject", "email")
-BOOKKEEPING = ("accounts_attempt", "accounts_event", "accounts_session", "admin_", "jobs_", "search_")
-"""Prefixes of tables that the site itself writes."""
+INTERNAL_TABLES = ("accounts_attempt", "accounts_event", "accounts_session", "admin_", "jobs_", "search_")
+"""Prefixes of tables that the framework writes by itself. Their changes are not recorded."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ _recording: ContextVar[Recording | None] = ContextVar("impersonation_recording",
 
 
 def record_changes(user: User, superuser: User) -> None:
-    """Record the changes of this request from now on."""
-    _listen()
+    """Record the changes of this request from now on, as made by `superuser` in the account of `user`."""
+    _add_listeners()
     _recording.set(Recording(user.id, superuser.id, asyncio.current_task()))
 
 
@@ -48,86 +48,86 @@ def stop_recording() -> None:
 
 
 @cache
-def _listen() -> None:
-    """Add the listeners with the first recording of a process, because each statement pays for them."""
+def _add_listeners() -> None:
+    """Add the listeners when the first recording of a process starts, because they slow down each statement."""
     listen_while(
-        lambda: _current() is not None,
-        after_flush=_note_rows,
-        do_orm_execute=_note_statement,
-        before_commit=_store,
-        after_rollback=_forget,
+        lambda: _current_recording() is not None,
+        after_flush=_record_rows,
+        do_orm_execute=_record_statement,
+        before_commit=_store_event,
+        after_rollback=_discard_changes,
     )
 
 
 def superuser_id_for(user_id: int) -> int | None:
-    """Return the superuser who acts as this user in the current request."""
-    recording = _current()
+    """Return the id of the superuser who is signed in as this user in the current request, or None."""
+    recording = _current_recording()
     return recording.superuser_id if recording and recording.user_id == user_id else None
 
 
-def _current() -> Recording | None:
+def _current_recording() -> Recording | None:
     recording = _recording.get()
     return recording if recording and recording.task is asyncio.current_task() else None
 
 
-def _note_rows(session: Session, _context: UOWTransaction) -> None:
-    if not _current():
+def _record_rows(session: Session, _context: UOWTransaction) -> None:
+    if not _current_recording():
         return
-    for word, rows in (("created", session.new), ("changed", session.dirty), ("deleted", session.deleted)):
+    for verb, rows in (("created", session.new), ("changed", session.dirty), ("deleted", session.deleted)):
         for row in rows:
-            if _is_content(row.__table__) and (word != "changed" or session.is_modified(row)):
-                _note(session, f"{word} {_model_words(type(row))} {_title(row)}")
+            if _is_content(row.__table__) and (verb != "changed" or session.is_modified(row)):
+                _add_change(session, f"{verb} {_model_label(type(row))} {_row_title(row)}")
 
 
-def _note_statement(state: ORMExecuteState) -> None:
-    words = {"is_insert": "created", "is_update": "changed", "is_delete": "deleted"}
-    word = next((word for name, word in words.items() if getattr(state, name)), "")
+def _record_statement(state: ORMExecuteState) -> None:
+    verbs = {"is_insert": "created", "is_update": "changed", "is_delete": "deleted"}
+    verb = next((verb for name, verb in verbs.items() if getattr(state, name)), "")
     table = getattr(state.statement, "table", None)
-    if word and isinstance(table, Table) and _is_content(table) and _current():
+    if verb and isinstance(table, Table) and _is_content(table) and _current_recording():
         mapper = state.bind_mapper
-        _note(state.session, f"{word} rows of {_model_words(mapper.class_) if mapper else table.name}")
+        _add_change(state.session, f"{verb} rows of {_model_label(mapper.class_) if mapper else table.name}")
 
 
-def _store(session: Session) -> None:
-    if not (recording := _current()):
+def _store_event(session: Session) -> None:
+    if not (recording := _current_recording()):
         return
-    session.flush()  # pending changes are noted during the flush
+    session.flush()  # calls _record_rows for pending changes
     changes = list(dict.fromkeys(session.info.pop(INFO_KEY, ())))
     if changes:
         session.add(
             AccountEvent(
                 user_id=recording.user_id,
                 kind="changed_by_superuser",
-                details={"changes": _listed(changes)},
+                details={"changes": _join_changes(changes)},
                 actor_id=recording.superuser_id,
             )
         )
 
 
-def _forget(session: Session) -> None:
+def _discard_changes(session: Session) -> None:
     session.info.pop(INFO_KEY, None)
 
 
-def _note(session: Session, words: str) -> None:
-    session.info.setdefault(INFO_KEY, []).append(words)
+def _add_change(session: Session, description: str) -> None:
+    session.info.setdefault(INFO_KEY, []).append(description)
 
 
-def _listed(changes: list[str]) -> str:
-    more = len(changes) - MAX_LISTED_CHANGES
+def _join_changes(changes: list[str]) -> str:
+    hidden_count = len(changes) - MAX_LISTED_CHANGES
     listed = changes[:MAX_LISTED_CHANGES]
-    return "; ".join([*listed, f"and {more} more"] if more > 0 else listed)
+    return "; ".join([*listed, f"and {hidden_count} more"] if hidden_count > 0 else listed)
 
 
 def _is_content(table: Table) -> bool:
-    return not table.name.startswith(BOOKKEEPING)
+    return not table.name.startswith(INTERNAL_TABLES)
 
 
-def _model_words(model: type[Any]) -> str:
-    """Return the words of a model's name: `book loan` for `BookLoan`."""
+def _model_label(model: type[Any]) -> str:
+    """Return the name of a model in lower case with spaces: `book loan` for `BookLoan`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", model.__name__).lower()
 
 
-def _title(row: Any) -> str:
-    """Return the title of a row, or its id: `“Milk”`, `3`."""
+def _row_title(row: Any) -> str:
+    """Return the quoted title of a row, such as `“Milk”`, or its id if it has no title."""
     title = next((text for name in TITLE_FIELDS if (text := getattr(row, name, None)) and isinstance(text, str)), "")
     return f"“{title[:MAX_TITLE_LENGTH]}”" if title else str(getattr(row, "id", ""))

@@ -8,20 +8,23 @@ from opportune.web.rendering import icons
 
 @dataclass(frozen=True)
 class EventKind:
-    """A kind of event. `{name}` in its texts is a detail passed to `record_event`."""
+    """A kind of event. A placeholder in its texts, such as `{name}`, is a detail passed to `record_event`."""
 
     name: str
     words: str
-    """Text on the page of events, and subject of the e-mail."""
+    """Text on the user's page of events, and subject of the e-mail."""
     email: str = ""
-    """Text of the e-mail; without it, none is sent."""
+    """Text of the e-mail to the user. If it is empty, no e-mail is sent."""
     advice: Literal["password", "mailbox", "site"] = "password"
-    """Advice in case another person did it: choose a new password, secure the mailbox first, or write to the site."""
+    """Advice of the e-mail if the user did not cause the event.
+
+    `password`: choose a new password. `mailbox`: secure the mailbox first. `site`: write to the operators of the site.
+    """
     icon: str = "ti-user"
     """Name of a Tabler icon."""
 
 
-_ENDED = "All other devices are signed out, and all API tokens have ended."
+OTHER_DEVICES_SIGNED_OUT = "All other devices are signed out, and all API tokens have ended."
 
 KINDS = {
     kind.name: kind
@@ -38,7 +41,7 @@ KINDS = {
         EventKind("session_ended", "A device was signed out: {device}", icon="ti-logout"),
         EventKind("sessions_ended", "Every other device was signed out", icon="ti-logout"),
         EventKind("all_sessions_ended", "Every device was signed out", icon="ti-logout"),
-        EventKind("password_changed", "Your password was changed", _ENDED, icon="ti-lock"),
+        EventKind("password_changed", "Your password was changed", OTHER_DEVICES_SIGNED_OUT, icon="ti-lock"),
         EventKind(
             "password_was_reset",
             "You have a new password",
@@ -133,7 +136,7 @@ KINDS = {
         EventKind("changed_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
     )
 }
-"""All kinds by name."""
+"""All kinds of events by name."""
 
 
 def add_event_kind(kind: EventKind) -> None:

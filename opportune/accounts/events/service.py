@@ -23,69 +23,86 @@ from opportune.web.security_log import log_security_event
 from opportune.web.user_agent import describe_user_agent
 
 SIGN_INS = ("signed_in", "new_sign_in")
-WRONG_PASSWORDS_TOGETHER = timedelta(hours=1)
-"""Wrong passwords within this time are one event with a count."""
+WRONG_PASSWORD_SPAN = timedelta(hours=1)
+"""Wrong passwords within this time are stored as one event with a count."""
 
 
 def record_event(
-    where: AccountContext | AsyncSession, user: User, kind: str, *, to: str = "", by: User | None = None, **details: Any
+    context: AccountContext | AsyncSession,
+    user: User,
+    kind: str,
+    *,
+    to: str = "",
+    by: User | None = None,
+    **details: Any,
 ) -> None:
-    """Record an event of an account, and write to its user if `KINDS` says so.
+    """Record an event of an account, and send its user an e-mail if the kind has one.
 
-    Both are committed with the change. `by` is the actor if it is not the user; `to` replaces the account's address.
-    The user reads the details, which fill the texts of the kind, so they contain no secrets. Without a context, as in
-    commands and jobs, the event has no client.
+    The event and the e-mail are committed with the session's other changes.
+
+    Args:
+        context: The context of the request, or a writing session in commands and jobs.
+        user: The owner of the account.
+        kind: The name of an `EventKind`.
+        to: Address of the e-mail, if it is not that of the account.
+        by: The user who caused the event, if it is not the owner.
+        details: Values for the placeholders of the kind. The user can read them, so do not pass secrets.
 
     Raises:
         KeyError: the kind is unknown, or its texts need a missing detail.
     """
-    event = _event_of(where, user, kind, by, details)
-    _session_of(where).add(event)
-    _send(where, to or user.email, user, event)
+    event = _create_event(context, user, kind, by, details)
+    _get_session(context).add(event)
+    _send_email(context, to or user.email, user, event)
 
 
-def notify_user(where: AccountContext | AsyncSession, user: User, kind: str, **details: Any) -> None:
-    """Write to the user without recording an event, which would be deleted with the account."""
-    _send(where, user.email, user, _event_of(where, user, kind, None, details))
+def notify_user(context: AccountContext | AsyncSession, user: User, kind: str, **details: Any) -> None:
+    """Send the e-mail of an event without recording it, because a record would be deleted with the account."""
+    _send_email(context, user.email, user, _create_event(context, user, kind, None, details))
 
 
 async def record_sign_in(
-    where: AccountContext | AsyncSession, user: User, *, is_known_browser: bool | None = None
+    context: AccountContext | AsyncSession, user: User, *, is_known_browser: bool | None = None
 ) -> None:
-    """Record a sign-in, and write to the user if the browser or program is new.
+    """Record a sign-in, and send the user an e-mail if the browser or program is new.
 
-    A browser is recognised by its cookie. A program, for which `is_known_browser` is None, is recognised by user agent
-    and address. The first sign-in of a new account sends no e-mail.
+    Programs have no cookie, so they are recognised by user agent and IP address. The first sign-in of a new account
+    sends no e-mail.
+
+    Args:
+        context: The context of the request, or a writing session.
+        user: The user who signs in.
+        is_known_browser: Whether a cookie shows that the user has signed in with this browser before; None for
+            programs.
     """
-    is_expected = is_known_browser or await _is_expected(where, user, is_program=is_known_browser is None)
-    record_event(where, user, "signed_in" if is_expected else "new_sign_in")
-    log_security_event("signed_in", _client_of(where).address, user.id, logging.INFO)
+    is_expected = is_known_browser or await _is_expected(context, user, is_program=is_known_browser is None)
+    record_event(context, user, "signed_in" if is_expected else "new_sign_in")
+    log_security_event("signed_in", _get_client(context).address, user.id, logging.INFO)
 
 
-async def _is_expected(where: AccountContext | AsyncSession, user: User, *, is_program: bool) -> bool:
-    session, client = _session_of(where), _client_of(where)
+async def _is_expected(context: AccountContext | AsyncSession, user: User, *, is_program: bool) -> bool:
+    session, client = _get_session(context), _get_client(context)
     signed_in = and_(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).in_(SIGN_INS))
-    same = and_(
-        signed_in,
-        col(AccountEvent.agent) == client.user_agent[:256],
-        col(AccountEvent.address) == client.address[:64],
+    same_client = and_(
+        signed_in, col(AccountEvent.agent) == client.user_agent[:256], col(AccountEvent.address) == client.address[:64]
     )
-    has_signed_in, has_come_so = (await session.execute(select(exists().where(signed_in), exists().where(same)))).one()
-    # Events of old accounts may have been deleted.
+    query = select(exists().where(signed_in), exists().where(same_client))
+    has_signed_in, has_used_client = (await session.execute(query)).one()
+    # Old accounts may have no events because expired events are deleted.
     is_new = utc_now() - user.created_at < timedelta(days=user_manager(session).settings.account_event_days)
-    return (is_program and has_come_so) or (is_new and not has_signed_in)
+    return (is_program and has_used_client) or (is_new and not has_signed_in)
 
 
-async def _record_wrong_password(session: AsyncSession, email: str, client: Client) -> None:
-    """Record a wrong password. Those within an hour are one event."""
+async def _count_wrong_password(session: AsyncSession, email: str, client: Client) -> None:
+    """Add a wrong password to the event of the last hour, or record a new event."""
     user = await find_by_email(session, email)
     if user is None:
         return
-    lately = col(AccountEvent.created_at) > utc_now() - WRONG_PASSWORDS_TOGETHER
-    same = select(AccountEvent).where(
-        col(AccountEvent.user_id) == user.id, col(AccountEvent.kind) == "wrong_password", lately
+    is_recent = col(AccountEvent.created_at) > utc_now() - WRONG_PASSWORD_SPAN
+    query = select(AccountEvent).where(
+        col(AccountEvent.user_id) == user.id, col(AccountEvent.kind) == "wrong_password", is_recent
     )
-    event = await session.scalar(same.order_by(col(AccountEvent.id).desc()).limit(1).with_for_update())
+    event = await session.scalar(query.order_by(col(AccountEvent.id).desc()).limit(1).with_for_update())
     if event is None:
         event = AccountEvent(user_id=user.id, kind="wrong_password", details={"count": 0})
         session.add(event)
@@ -100,26 +117,26 @@ class UserEvents:
         self.session = session
         self.user_id = user_id
 
-    async def page(self, paging: Paging) -> Page[AccountEvent]:
+    async def list_page(self, paging: Paging) -> Page[AccountEvent]:
         """Return a page of events, newest first."""
-        mine = select(AccountEvent).where(col(AccountEvent.user_id) == self.user_id)
-        return await paginate(self.session, mine.order_by(col(AccountEvent.id).desc()), paging)
+        query = select(AccountEvent).where(col(AccountEvent.user_id) == self.user_id)
+        return await paginate(self.session, query.order_by(col(AccountEvent.id).desc()), paging)
 
 
-def event_words(event: AccountEvent) -> str:
-    """Return the event as one line."""
-    kind = KINDS.get(event.kind)  # the kind is of a newer release, or of a removed feature
+def event_text(event: AccountEvent) -> str:
+    """Describe the event in one line."""
+    kind = KINDS.get(event.kind)  # None if the kind belongs to a newer release or a removed feature
     return kind.words.format(**event.details) if kind else event.kind.replace("_", " ").capitalize()
 
 
-def _event_of(
-    where: AccountContext | AsyncSession, user: User, kind: str, by: User | None, details: dict[str, Any]
+def _create_event(
+    context: AccountContext | AsyncSession, user: User, kind: str, by: User | None, details: dict[str, Any]
 ) -> AccountEvent:
     KINDS[kind].words.format(**details)
-    by = by or _impersonator_of(where)
+    by = by or _find_impersonator(context)
     actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
-    # The user does not see the address of staff.
-    client = _client_of(where) if actor_id is None else Client()
+    # The user must not see the IP address of a staff member.
+    client = _get_client(context) if actor_id is None else Client()
     return AccountEvent(
         user_id=user.id,
         kind=kind,
@@ -130,16 +147,16 @@ def _event_of(
     )
 
 
-def _send(where: AccountContext | AsyncSession, to: str, user: User, event: AccountEvent) -> None:
+def _send_email(context: AccountContext | AsyncSession, to: str, user: User, event: AccountEvent) -> None:
     kind = KINDS[event.kind]
     if kind.email:
         send_account_email(
-            _session_of(where),
-            where.settings if isinstance(where, AccountContext) else user_manager(where).settings,
+            _get_session(context),
+            context.settings if isinstance(context, AccountContext) else user_manager(context).settings,
             to,
             "event",
             email=user.email,
-            words=event_words(event),
+            words=event_text(event),
             text=kind.email.format(**event.details),
             advice=kind.advice,
             by_staff=event.actor_id is not None,
@@ -149,25 +166,25 @@ def _send(where: AccountContext | AsyncSession, to: str, user: User, event: Acco
         )
 
 
-def _session_of(where: AccountContext | AsyncSession) -> AsyncSession:
-    return where.session if isinstance(where, AccountContext) else where
+def _get_session(context: AccountContext | AsyncSession) -> AsyncSession:
+    return context.session if isinstance(context, AccountContext) else context
 
 
-def _impersonator_of(where: AccountContext | AsyncSession) -> User | None:
-    """Return the superuser who impersonates the user of the request."""
-    request = _session_of(where).info.get(REQUEST_KEY)
+def _find_impersonator(context: AccountContext | AsyncSession) -> User | None:
+    """Return the superuser who impersonates the user of this request, or None."""
+    request = _get_session(context).info.get(REQUEST_KEY)
     impersonator: User | None = getattr(request.state, "impersonator", None) if request else None
     return impersonator
 
 
-def _client_of(where: AccountContext | AsyncSession) -> Client:
-    if isinstance(where, AccountContext):
-        return where.client
-    request = where.info.get(REQUEST_KEY)
+def _get_client(context: AccountContext | AsyncSession) -> Client:
+    if isinstance(context, AccountContext):
+        return context.client
+    request = context.info.get(REQUEST_KEY)
     return Client.of(request) if request else Client()
 
 
 @job("accounts.note_wrong_password")
-async def note_wrong_password(run: JobContext, email: str, address: str, user_agent: str) -> None:
-    """Record a wrong password if the address has an account: a job, because the response time must not reveal it."""
-    await run.write(_record_wrong_password, email, Client(address, user_agent))
+async def record_wrong_password(run: JobContext, email: str, address: str, user_agent: str) -> None:
+    """Record a wrong password if the address has an account. It is a job so that response times reveal no accounts."""
+    await run.write(_count_wrong_password, email, Client(address, user_agent))

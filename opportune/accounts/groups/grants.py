@@ -1,6 +1,6 @@
 """Grants of groups: pairs of a model's identity in the admin and an action; either may be `*`.
 
-The names are SQLAdmin's. It is not imported here, because it is slow and every site needs these names at start.
+The names follow SQLAdmin. This module does not import SQLAdmin, because every process needs the names when it starts.
 """
 
 import re
@@ -15,11 +15,11 @@ WILDCARD = "*"
 
 def identity_of(model: type[Any]) -> str:
     """Return a model's identity in addresses: `book-tag` for `BookTag`."""
-    return _hyphened(model.__name__)
+    return _hyphenate(model.__name__)
 
 
 @cache
-def _hyphened(name: str) -> str:
+def _hyphenate(name: str) -> str:
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1-\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", words).lower()
 

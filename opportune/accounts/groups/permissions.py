@@ -1,4 +1,7 @@
-"""Permissions: superusers may do everything, other users what their groups are granted. Loaded for each request."""
+"""Permissions. Superusers may do everything, other users what their groups are granted.
+
+The grants are loaded for each request.
+"""
 
 from typing import Any
 
@@ -13,11 +16,11 @@ from starlette.requests import HTTPConnection
 from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import Grant, Membership, User
-from opportune.accounts.sessions.lookup import EVERYTHING, Grants
+from opportune.accounts.sessions.lookup import ALL_GRANTS, Grants
 from opportune.errors import OperatorError
 
-needs: set[tuple[str, str]] = set()
-"""Model and action of each declared route, checked when the site starts."""
+required_permissions: set[tuple[str, str]] = set()
+"""Model and action of each `may()`. The site checks at start that they exist."""
 
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}
 """Responses for the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
@@ -41,7 +44,7 @@ async def read_grants(session: AsyncSession, user: User | None) -> Grants:
         Pairs of a model and an action.
     """
     if user is None or user.is_superuser:
-        return EVERYTHING if user else frozenset()
+        return ALL_GRANTS if user else frozenset()
     statement = (
         select(col(Grant.identity), col(Grant.action))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))
@@ -61,18 +64,18 @@ def may(identity: str, action: str) -> Any:
         A dependency. Anonymous visitors are asked to sign in, other users get 403.
     """
 
-    async def permitted(request: HTTPConnection, user: CurrentUser) -> User:
+    async def require_permission(request: HTTPConnection, user: CurrentUser) -> User:
         if not is_granted(request, identity, action):
             raise HTTPException(403)
         return user
 
-    needs.add((identity, action))
-    permitted.permission = (identity, action)  # type: ignore[attr-defined]  # for the list of required permissions
-    return Depends(permitted)
+    required_permissions.add((identity, action))
+    require_permission.permission = (identity, action)  # type: ignore[attr-defined]  # read by the list of routes
+    return Depends(require_permission)
 
 
 def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
-    """Return whether the request's user may do this: `{% if may("todo", "export") %}`. Anonymous visitors may not.
+    """Return whether the user of a request has a permission. Templates call it as `may("todo", "export")`.
 
     Raises:
         OperatorError: the model or the action does not exist.

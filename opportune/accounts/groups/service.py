@@ -1,4 +1,4 @@
-"""Changes of users' flags and groups by commands, with one-line errors."""
+"""Changes of users' flags and groups by commands. Errors are an `OperatorError` with one line for the terminal."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -30,29 +30,29 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     """Set `is_active`, `is_staff`, `is_superuser` and `is_verified`.
 
     Raises:
-        OperatorError: no superuser would be left.
+        OperatorError: the user is the last active superuser.
     """
     for name, value in flags.items():
         setattr(user, name, value)
     if labels := [label_of(name) for name in changes(user)]:
         record_event(session, user, "changed_by_staff", fields=", ".join(labels))
     if not (user.is_superuser and user.is_active):
-        await keep_one_superuser(session, user)
+        await require_other_superuser(session, user)
 
 
 async def join_group(session: AsyncSession, user: User, name: str) -> None:
     """Add a user to a group. Raises OperatorError if the group does not exist."""
     group = await find_group(session, name)
-    mine = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
-    if await session.scalar(mine) is None:
+    query = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
+    if await session.scalar(query) is None:
         session.add(Membership(user_id=user.id, group_id=group.id))
 
 
 async def leave_group(session: AsyncSession, user: User, name: str) -> None:
     """Remove a user from a group. Raises OperatorError if the group does not exist."""
     group = await find_group(session, name)
-    mine = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
-    await session.execute(delete(Membership).where(*mine))
+    is_match = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
+    await session.execute(delete(Membership).where(*is_match))
 
 
 async def find_group(session: AsyncSession, name: str) -> Group:
@@ -69,43 +69,43 @@ async def find_group(session: AsyncSession, name: str) -> Group:
 async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
     """Return all groups with their number of members and grants, such as `todo:list`."""
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
-    members = dict((await session.execute(_MEMBERS)).tuples().all())
+    members = dict((await session.execute(MEMBER_COUNTS)).tuples().all())
     grants: dict[int, list[str]] = {}
     for grant in await session.scalars(select(Grant).order_by(col(Grant.identity), col(Grant.action))):
         grants.setdefault(grant.group_id, []).append(f"{grant.identity}:{grant.action}")
     return [(group.name, members.get(group.id, 0), grants.get(group.id, [])) for group in groups]
 
 
-_MEMBERS = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))
+MEMBER_COUNTS = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))
 
 
 async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
-    """Return the names of groups by user."""
-    found = (
+    """Return the names of the groups of each user, by user id."""
+    query = (
         select(col(Membership.user_id), col(Group.name))
         .join(Group, col(Group.id) == col(Membership.group_id))
         .where(col(Membership.user_id).in_(user_ids))
         .order_by(col(Group.name))
     )
     names: dict[int, list[str]] = {}
-    for user_id, name in await session.execute(found):
+    for user_id, name in await session.execute(query):
         names.setdefault(user_id, []).append(name)
     return names
 
 
-async def keep_one_superuser(session: AsyncSession, leaving: User) -> None:
-    """Ensure that a superuser is left.
+async def require_other_superuser(session: AsyncSession, user: User) -> None:
+    """Ensure that the site has a superuser after this user is removed or demoted.
 
     Raises:
-        OperatorError: this is the last superuser.
+        OperatorError: this is the last active superuser.
     """
     with session.no_autoflush:
-        is_last = await lock_superusers(session) == {leaving.id}
+        is_last = await lock_superusers(session) == {user.id}
     if is_last:
-        raise OperatorError(LAST_SUPERUSER.format(email=leaving.email))
+        raise OperatorError(LAST_SUPERUSER.format(email=user.email))
 
 
 async def lock_superusers(session: AsyncSession) -> set[int]:
-    """Return the ids of the active superusers. The lock makes concurrent removals wait for each other."""
+    """Lock the active superusers and return their ids. Concurrent removals wait for each other."""
     active = select(col(User.id)).where(IS_SUPERUSER).order_by(col(User.id)).with_for_update()
     return set(await session.scalars(active))

@@ -15,12 +15,12 @@ router = APIRouter(prefix="/accounts/impersonation")
 async def end(request: Request, user: OptionalUser, context: AccountCtx) -> Response:
     if user is None or request.state.impersonator is None:  # the session has expired
         return RedirectResponse(LOGIN_PATH, 303)
-    back = await end_impersonation(context, user, request.state.session)
-    if back is None:
+    superuser_session = await end_impersonation(context, user, request.state.session)
+    if superuser_session is None:
         response = RedirectResponse(LOGIN_PATH, 303)
         await sign_out(context.session, request, response)
         return response
     flash(request, f"You are back in your own account, and no longer signed in as {user.email}.")
     response = RedirectResponse(f"/admin/user/details/{user.id}", 303)
-    set_session_cookie(request, response, *back)
+    set_session_cookie(request, response, *superuser_session)
     return response

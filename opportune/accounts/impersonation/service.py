@@ -1,6 +1,6 @@
 """Impersonation: a superuser signs in as a user for a limited time, with a reason.
 
-The session depends on the superuser's own session, so it ends with that session, the right or the account.
+Its session refers to the superuser's own session. It ends when the superuser signs out or is no longer a superuser.
 """
 
 import logging
@@ -20,7 +20,7 @@ from opportune.errors import NotFound, Refused
 logger = logging.getLogger(__name__)
 
 IMPERSONATION_LIFETIME = timedelta(hours=1)
-"""Pages and e-mails mention this duration in words."""
+"""If you change it, also change the texts of pages and e-mails, which say "an hour"."""
 
 NOT_YOURSELF = "This is your own account."
 NOT_SUPERUSERS = "You cannot sign in as another superuser."
@@ -32,73 +32,88 @@ class ImpersonationRefused(Refused):
     """The superuser may not sign in as this user; the message says why."""
 
 
-def impersonation_problem(superuser: User, person: User) -> str:
+def impersonation_problem(superuser: User, user: User) -> str:
     """Return why this superuser may not sign in as this user; empty if they may."""
-    if person.id == superuser.id:
+    if user.id == superuser.id:
         return NOT_YOURSELF
-    if person.is_superuser:
+    if user.is_superuser:
         return NOT_SUPERUSERS
-    return "" if person.is_active else NOT_INACTIVE
+    return "" if user.is_active else NOT_INACTIVE
 
 
 async def start_impersonation(
-    context: AccountContext, superuser: User, here: Session, person_id: int, reason: str, *, may_write: bool = False
+    context: AccountContext,
+    superuser: User,
+    own_session: Session,
+    user_id: int,
+    reason: str,
+    *,
+    may_write: bool = False,
 ) -> tuple[Session, str]:
-    """Create a session of this user for a superuser, and return it with its token. The user is notified.
+    """Create a session in which a superuser is signed in as a user, and notify the user by e-mail.
 
-    The superuser may only read, unless `may_write`: then each change is an event of the user's account.
+    Args:
+        context: The context of the request.
+        superuser: The superuser of the request.
+        own_session: The session of the superuser's browser.
+        user_id: The id of the user to sign in as.
+        reason: A reason, which the user can read.
+        may_write: Whether the superuser may make changes. Each change is an event of the user's account.
+
+    Returns:
+        The new session and its token.
 
     Raises:
         NotFound: the user does not exist.
         ImpersonationRefused: with a message for the superuser.
     """
     session = context.session
-    # Both are locked, so that a concurrent change of their rights ends this session.
+    # The superuser's session and both users are locked, so that a concurrent change of their rights takes effect.
     superuser_session = await session.scalar(
         select(Session)
         .join(User, col(User.id) == col(Session.user_id))
-        .where(col(Session.id) == here.id, col(User.is_superuser), col(User.is_active))
+        .where(col(Session.id) == own_session.id, col(User.is_superuser), col(User.is_active))
         .with_for_update()
     )
     if superuser_session is None or superuser_session.impersonator_session_id is not None:
         raise ImpersonationRefused(SIGNED_OUT)
-    person = await session.scalar(select(User).where(col(User.id) == person_id).with_for_update())
-    if person is None:
+    user = await session.scalar(select(User).where(col(User.id) == user_id).with_for_update())
+    if user is None:
         raise NotFound
-    if problem := impersonation_problem(superuser, person):
+    if problem := impersonation_problem(superuser, user):
         raise ImpersonationRefused(problem)
-    await prune(session, person, Session)
+    await prune(session, user, Session)
     token = secrets.token_urlsafe(32)
-    made = Session(
+    new_session = Session(
         token_hash=hash_token(token),
-        user_id=person.id,
+        user_id=user.id,
         impersonator_session_id=superuser_session.id,
         impersonator_may_write=may_write,
         expires_at=min(superuser_session.expires_at, utc_now() + IMPERSONATION_LIFETIME),
         address=context.client.address[:64],
         agent=context.client.user_agent[:256],
     )
-    session.add(made)
+    session.add(new_session)
     kind = "impersonated_with_changes" if may_write else "impersonated"
-    record_event(context, person, kind, by=superuser, reason=reason)
+    record_event(context, user, kind, by=superuser, reason=reason)
     rights = "may change things" if may_write else "read-only"
-    logger.warning("user %d signed in as user %d, %s", superuser.id, person.id, rights)
-    return made, token
+    logger.warning("user %d signed in as user %d, %s", superuser.id, user.id, rights)
+    return new_session, token
 
 
-async def end_impersonation(context: AccountContext, person: User, here: Session) -> tuple[Session, str] | None:
-    """Restore the superuser's own session with a new token; return None if it has ended."""
+async def end_impersonation(context: AccountContext, user: User, ended_session: Session) -> tuple[Session, str] | None:
+    """End an impersonation. Return the superuser's own session and its new token; None if that session has expired."""
     session = context.session
     superuser_session = await session.scalar(
         select(Session)
-        .where(col(Session.id) == here.impersonator_session_id, col(Session.expires_at) > utc_now())
+        .where(col(Session.id) == ended_session.impersonator_session_id, col(Session.expires_at) > utc_now())
         .with_for_update()
     )
-    await session.execute(delete(Session).where(col(Session.id) == here.id))
+    await session.execute(delete(Session).where(col(Session.id) == ended_session.id))
     if superuser_session is None:
         return None
     token = secrets.token_urlsafe(32)
     superuser_session.token_hash = hash_token(token)
-    record_event(context, person, "impersonation_ended")
-    logger.warning("user %d is no longer signed in as user %d", superuser_session.user_id, person.id)
+    record_event(context, user, "impersonation_ended")
+    logger.warning("user %d is no longer signed in as user %d", superuser_session.user_id, user.id)
     return superuser_session, token

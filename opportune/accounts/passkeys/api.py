@@ -1,4 +1,4 @@
-"""API of a user's passkeys. Only a browser can add and show one: see the pages."""
+"""API of a user's passkeys. Passkeys are added and used on pages, because that needs a browser."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import Passkey
 from opportune.accounts.passkeys import service
-from opportune.accounts.reauthentication.identity import show_full_identity
+from opportune.accounts.reauthentication.identity import check_full_identity
 from opportune.accounts.schemas import Confirmation, PasskeyRead, PasskeyUpdate
 from opportune.accounts.sign_in_methods.passkeys import find_passkeys
 from opportune.db.models.model import RowId
@@ -30,5 +30,5 @@ async def rename_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUs
 @router.delete("/{passkey_id}", status_code=204)
 async def remove_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
     """Remove a passkey. 409 for the last sign-in method."""
-    await show_full_identity(context, user, proof)
+    await check_full_identity(context, user, proof)
     await service.remove_passkey(context, user, passkey_id)

@@ -1,4 +1,4 @@
-"""Pages of a user's passkeys, and questions that a script passes to the device."""
+"""Pages of a user's passkeys, and the WebAuthn options that a script passes to the device."""
 
 from collections.abc import Callable
 from urllib.parse import urlencode
@@ -24,37 +24,37 @@ from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 from opportune.web.user_agent import describe_user_agent
 
-ADDED = "Your passkey is here, and signs you in from now on."
+ADDED = "Your passkey is added. From now on you can sign in with it."
 
 router = APIRouter(prefix="/accounts")
 
 
 @router.post("/login/passkey/options")
-async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
-    """Return the question for a sign-in by passkey, alone or after the password."""
+async def create_sign_in_options(request: Request, context: AccountCtx) -> Response:
+    """Return the WebAuthn options for a sign-in by passkey, alone or after the password."""
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
-        return await _question(lambda: anonymous_ceremonies(request, context), "sign-in")
+        return await _options_response(lambda: anonymous_ceremonies(request, context), "sign-in")
     pending = await pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
-    return await _question(lambda: anonymous_ceremonies(request, context, pending[0]), "second-step")
+    return await _options_response(lambda: anonymous_ceremonies(request, context, pending[0]), "second-step")
 
 
 @router.post("/login/passkey")
 async def sign_in(request: Request, context: AccountCtx) -> Response:
-    """Sign in by a passkey alone. Its device verifies the user, so it counts as both factors."""
+    """Sign in by a passkey without a password. Its device verifies the user, so it counts as both factors."""
     form = await read_form(request, PasskeySignIn)
     data, path = form.data or PasskeySignIn(), next_page(request, form)
     try:
-        user = await passkey_ceremonies(request, context).show("sign-in", data.passkey)
+        user = await passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
     return await sign_in_response(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
 
 
 @router.post("/login/code/passkey")
-async def take_second_step(request: Request, context: AccountCtx) -> Response:
+async def check_second_step(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey after the password, instead of a code."""
     form, pending = await read_form(request, PasskeySignIn), await pending_sign_in(request, context.session)
     if pending is None:
@@ -62,18 +62,18 @@ async def take_second_step(request: Request, context: AccountCtx) -> Response:
     user, options = pending
     try:
         assertion = form.data.passkey if form.data else ""
-        user = await passkey_ceremonies(request, context, user).show("second-step", assertion)
+        user = await passkey_ceremonies(request, context, user).authenticate("second-step", assertion)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, CODE_PATH, refusal)
     return await finish_second_step(request, context, user, options)
 
 
 @router.post("/passkeys/options")
-async def ask(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Return the question for the signed-in user: to add a passkey, or to confirm their identity."""
+async def create_options(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    """Return the WebAuthn options for the signed-in user to add a passkey or to confirm their identity."""
     form = await read_form(request, PasskeyRequest)
     purpose: Purpose = "add" if form.data and form.data.purpose == "add" else "confirm"
-    return await _question(lambda: passkey_ceremonies(request, context, user), purpose)
+    return await _options_response(lambda: passkey_ceremonies(request, context, user), purpose)
 
 
 @router.get("/passkeys")
@@ -82,19 +82,21 @@ async def list_passkeys(request: Request, user: CurrentUser, context: AccountCtx
 
 
 @router.get("/passkeys/add")
-async def ask_to_add(request: Request, user: ConfirmedUser) -> Response:
-    suggested = {"name": describe_user_agent(request.headers.get("user-agent", ""))}
-    return show(request, "passkey_add", form=Form(PasskeyCreate, suggested))
+async def show_add_form(request: Request, user: ConfirmedUser) -> Response:
+    initial = {"name": describe_user_agent(request.headers.get("user-agent", ""))}
+    return show(request, "passkey_add", form=Form(PasskeyCreate, initial))
 
 
 @router.post("/passkeys/add")
 async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Response:
     form = await read_form(request, PasskeyCreate)
-    here: Session | None = request.state.session
+    current_session: Session | None = request.state.session
     if form.data:
         try:
-            mine = passkey_ceremonies(request, context, user)
-            codes = await mine.add(user, form.data.passkey, form.data.name, here.id if here else None)
+            ceremonies = passkey_ceremonies(request, context, user)
+            codes = await ceremonies.add(
+                user, form.data.passkey, form.data.name, current_session.id if current_session else None
+            )
         except PasskeyRefused as refusal:
             form.refuse(str(refusal))
         else:
@@ -130,16 +132,16 @@ async def _show_list(
     codes_left = await count_recovery_codes(context.session, user)
     try:
         passkey_ceremonies(request, context, user)
-        obstacle = ""
+        problem = ""
     except PasskeyRefused as refusal:
-        obstacle = str(refusal)
-    return show(request, "passkeys", passkeys=rows, left=codes_left, obstacle=obstacle, form=form)
+        problem = str(refusal)
+    return show(request, "passkeys", passkeys=rows, left=codes_left, obstacle=problem, form=form)
 
 
-async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
-    """Return the question for the page's script; empty if the button must stay hidden."""
+async def _options_response(get_ceremonies: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
+    """Return the options as JSON. If no passkey can be used, return 204 and the script hides the button."""
     try:
-        question = await make().ask(purpose)
+        options = await get_ceremonies().create_options(purpose)
     except PasskeyRefused:
         return Response(status_code=204)
-    return JSONResponse({"publicKey": question.options, "state": question.state})
+    return JSONResponse({"publicKey": options.options, "state": options.state})

@@ -21,33 +21,32 @@ LAST_SIGN_IN_METHOD = "This is your only sign-in method. Choose a password first
 
 
 async def rename_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:
-    """Rename a passkey. Raises NotFound."""
-    mine = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
-    if await session.scalar(mine.values(name=name).returning(col(Passkey.id))) is None:
+    """Rename a passkey. Raises NotFound if the user has no such passkey."""
+    statement = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
+    if await session.scalar(statement.values(name=name).returning(col(Passkey.id))) is None:
         raise NotFound
 
 
 async def remove_passkey(context: AccountContext, user: User, row_id: int) -> None:
-    """Remove a passkey; the user is notified by e-mail.
+    """Remove a passkey, and notify the user by e-mail.
 
     Raises:
         NotFound: the user has no such passkey.
-        PasskeyRefused: it is the last sign-in method.
+        PasskeyRefused: it is the user's last sign-in method.
     """
     session = context.session
-    if not await context.manager.is_unchanged(
-        user
-    ):  # locks the user, so that of two requests the second sees what the first leaves
+    # `is_unchanged` locks the user, so that two concurrent requests cannot remove the last two methods.
+    if not await context.manager.is_unchanged(user):
         raise PasskeyRefused(CHANGED_MEANWHILE)
-    row = next((each for each in await find_passkeys(session, user) if each.id == row_id), None)
-    if row is None:
+    passkey = next((row for row in await find_passkeys(session, user) if row.id == row_id), None)
+    if passkey is None:
         raise NotFound
-    if row.verifies_user and (await count_sign_in_methods(session, context.settings, user)).total <= 1:
+    if passkey.verifies_user and (await count_sign_in_methods(session, context.settings, user)).total <= 1:
         raise PasskeyRefused(LAST_SIGN_IN_METHOD)
     await session.execute(delete(Passkey).where(col(Passkey.id) == row_id))
     if not await has_second_factor(session, user):
         await delete_recovery_codes(session, user)
-    record_event(context, user, "passkey_removed", name=row.name)
+    record_event(context, user, "passkey_removed", name=passkey.name)
 
 
 async def reset_two_factor(session: AsyncSession, user: User) -> None:

@@ -31,9 +31,9 @@ async def reset_password(context: AccountContext, token: str, password: str) -> 
 @job("accounts.send_password_reset_email")
 async def send_password_reset_email(run: JobContext, email: str) -> None:
     """Send a link to choose a new password, if the address has an active account."""
-    await run.write(_send, run.settings, email)
+    await run.write(_send_email, run.settings, email)
 
 
-async def _send(session: AsyncSession, settings: Settings, email: str) -> None:
+async def _send_email(session: AsyncSession, settings: Settings, email: str) -> None:
     if user := await find_active_by_email(session, email):
         await user_manager(session, settings).forgot_password(user)

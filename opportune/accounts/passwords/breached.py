@@ -1,7 +1,7 @@
 """Lookup of passwords in published data breaches, by the k-anonymity protocol of Have I Been Pwned.
 
-Only the first five characters of the password's SHA-1 leave the site. The service returns every known hash that begins
-with them, padded with invented ones, so that neither the question nor the length of the response reveals the password.
+The site sends only the first five characters of the password's SHA-1 hash. The service returns all hashes with this
+prefix. It adds invented hashes (padding), so that the size of the response does not reveal the prefix.
 """
 
 import asyncio
@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     import httpx
 
 BREACH_LOOKUP_SECONDS = 2.0
-"""Time for the whole lookup: the user waits for it."""
+"""Time limit of the whole lookup, because the user waits for it."""
 PREFIX_LENGTH = 5
 
 logger = logging.getLogger(__name__)
 
 
 async def is_breached(url: str, password: str) -> bool:
-    """Return whether the service at `url` knows the password from a breach.
+    """Return whether the service at `url` lists the password as breached.
 
-    A service that fails or is slow must not keep anybody from registering: the result is then False, with a warning in
-    the log.
+    If the service fails or is too slow, the result is False, so that users can still register. The failure is logged.
     """
     digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
     try:
@@ -38,23 +37,23 @@ async def is_breached(url: str, password: str) -> bool:
 
 
 def _is_listed(url: str, digest: str) -> bool:
-    """Raises OSError."""
-    import httpx  # noqa: PLC0415 - takes 0.2 s, in this thread
+    """Ask the service for all hashes with the same prefix. Raises OSError."""
+    import httpx  # noqa: PLC0415 - takes 0.2 s, so it runs in this thread
 
-    # The end of the address varies: services take the prefix as the last part of the path.
+    # All services expect the prefix at the end of the path.
     address = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"
     headers = {"Add-Padding": "true", "User-Agent": "opportune"}
     try:
         with httpx.stream("GET", address, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
             if not response.is_success:
                 raise OSError(f"status {response.status_code}")
-            return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _lines(response))
+            return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _read_lines(response))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise OSError(type(error).__name__) from error
 
 
-def _lines(response: "httpx.Response") -> Iterator[str]:
-    """Lines of the response until the time is over: httpx limits each read, but not their sum. Raises TimeoutError."""
+def _read_lines(response: "httpx.Response") -> Iterator[str]:
+    """Yield the lines of the response. Raises TimeoutError, because httpx limits each read but not the total time."""
     deadline = time.monotonic() + BREACH_LOOKUP_SECONDS
     for line in response.iter_lines():
         if time.monotonic() > deadline:
@@ -63,6 +62,6 @@ def _lines(response: "httpx.Response") -> Iterator[str]:
 
 
 def _matches(line: str, suffix: str) -> bool:
-    """Return whether a line such as `0018A45C…:3` names this hash. Invented lines of the padding have a count of 0."""
-    found, _, count = line.strip().partition(":")
-    return found.upper() == suffix and count.strip() not in ("", "0")
+    """Return whether a line such as `0018A45C…:3` has this hash. Lines of the padding have the count 0."""
+    line_suffix, _, count = line.strip().partition(":")
+    return line_suffix.upper() == suffix and count.strip() not in ("", "0")

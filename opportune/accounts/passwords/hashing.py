@@ -26,26 +26,29 @@ MAX_WAITING_HASHES = 32
 
 SMALL_MACHINE_BYTES = 1_000_000_000
 SMALL_MEMORY_KIBIBYTES = 33 * 1024
-"""More than OWASP's minimum of 19 MiB; and glibc returns blocks above 32 MiB to the system immediately."""
+"""Memory of a hash on a small machine: more than OWASP's minimum of 19 MiB.
+
+glibc returns blocks above 32 MiB to the system immediately.
+"""
 
 
 class _PasswordHelper:
     """Argon2id with pwdlib's parameters, 64 MiB; about half of that on a small machine.
 
-    A hash with other parameters is replaced when its user signs in.
+    If a stored hash has other parameters, it is replaced when its user signs in.
     """
 
     @cached_property
-    def _its(self) -> "PasswordHash":
-        is_small = (total_memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
-        small = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIBIBYTES, parallelism=1)
-        return PasswordHash((small,)) if is_small else PasswordHash.recommended()
+    def _password_hash(self) -> "PasswordHash":
+        is_small_machine = (total_memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
+        small_hasher = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIBIBYTES, parallelism=1)
+        return PasswordHash((small_hasher,)) if is_small_machine else PasswordHash.recommended()
 
     def hash(self, password: str) -> str:
-        return self._its.hash(password)
+        return self._password_hash.hash(password)
 
     def verify_and_update(self, password: str, hashed_password: str) -> tuple[bool, str | None]:
-        return self._its.verify_and_update(password, hashed_password)
+        return self._password_hash.verify_and_update(password, hashed_password)
 
     def generate(self) -> str:
         return secrets.token_urlsafe(32)
@@ -56,27 +59,27 @@ password_helper = _PasswordHelper()
 
 def lower_thread_priority() -> None:
     """Lower the priority of this thread, and of the threads it starts, below the event loop's."""
-    if sys.platform == "linux":  # on other systems it would change the whole process
-        # The lowest priority is 19, and only root can raise a lowered one.
+    if sys.platform == "linux":  # on other systems, this would change the priority of the whole process
+        # 19 is the lowest priority. Only root can raise the priority of a thread again.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
 
 
 class _HashQueue:
     """Runs one hash at a time, because each uses all cores and 64 MiB. Further requests wait in a short queue.
 
-    A flood of sign-ins cannot make the queue longer. Rate limits bound the share of one account or address.
+    If the queue is full, requests get an error. Rate limits keep one account or address from filling it.
     """
 
     def __init__(self) -> None:
         self.thread = ThreadPoolExecutor(1, "passwords", lower_thread_priority)
         self.length = 0
 
-    async def run(self, work: Callable[..., T], *arguments: str) -> T:
+    async def run(self, function: Callable[..., T], *arguments: str) -> T:
         if self.length >= MAX_WAITING_HASHES:
             raise Busy("Too many users are signing in. Try again in a moment.")
         self.length += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self.thread, function, *arguments)
         finally:
             self.length -= 1
 
@@ -94,7 +97,7 @@ async def hash_password(password: str) -> str:
 
 
 async def verify_password(password: str, hashed_password: str) -> tuple[bool, str | None]:
-    """Return whether the password is right, and a new hash if the stored one has old parameters.
+    """Return whether the password is correct, and a new hash to store if the old one has other parameters.
 
     Raises:
         Busy: too many other requests are waiting.

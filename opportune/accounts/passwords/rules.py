@@ -1,4 +1,4 @@
-"""Rules for new passwords, as in ASVS 5.0 6.2: length, guessability and words that an attacker would try first."""
+"""Rules for new passwords, from OWASP ASVS 5.0, section 6.2: length, guessability and personal words."""
 
 import asyncio
 import re
@@ -11,9 +11,9 @@ from opportune.config.settings import Settings
 from opportune.text import storable
 
 MIN_GUESSES = 10**8
-"""zxcvbn's estimate for eight characters without a pattern, the strength that the minimum length aims at."""
+"""Minimum number of guesses, estimated by zxcvbn. Eight random characters need about as many."""
 MAX_ESTIMATED_CHARACTERS = 72
-"""Maximum number of characters that zxcvbn checks; it needs up to 60 ms for them."""
+"""Maximum number of characters that zxcvbn checks, which takes up to 60 ms."""
 MIN_WORD_LENGTH = 3
 
 TOO_EASY = "This password is too easy to guess. Use a longer one, such as four unrelated words."
@@ -22,7 +22,7 @@ BREACHED = "This password is part of a known data breach. Please choose another 
 
 
 _estimate_lock = threading.Lock()
-"""Lock, because zxcvbn stores the words of its caller in a global variable."""
+"""zxcvbn stores the words of its caller in a global variable, so only one thread may call it."""
 
 
 async def find_password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
@@ -56,8 +56,8 @@ def _length_problem(password: str, min_length: int) -> str | None:
 
 
 def _guessing_problem(password: str, words: list[str]) -> str | None:
-    whole = password.lower()
-    if {whole, *_words(whole)[:1]} & set(words):
+    lower_password = password.lower()
+    if {lower_password, *_split_words(lower_password)[:1]} & set(words):
         return TOO_PERSONAL
     estimate = _estimate(password, words)
     if estimate["guesses"] >= MIN_GUESSES:
@@ -69,8 +69,8 @@ def _guessing_problem(password: str, words: list[str]) -> str | None:
 def _estimate(password: str, words: list[str]) -> dict[str, Any]:
     """Estimate how many guesses an attacker needs who knows these words.
 
-    zxcvbn knows 30,000 leaked passwords, 60,000 words and names, the usual ways to vary them (`P@ssw0rd1`, `abcabc`),
-    keyboards and dates. Its lists take 13 MB: they are loaded by the first password that a user chooses.
+    zxcvbn recognises leaked passwords, words, names, dates, keyboard patterns and variations such as `P@ssw0rd1`.
+    Its lists need 13 MB of memory, so they are loaded when the first user chooses a password.
     """
     from zxcvbn import zxcvbn
 
@@ -80,13 +80,13 @@ def _estimate(password: str, words: list[str]) -> dict[str, Any]:
 
 
 def context_words(email: str, site_name: str, name: str) -> list[str]:
-    """Return the words that belong to this user and this site: parts of the address, the name, the site's name."""
+    """Return words that are easy to guess: parts of the e-mail, of the user's name and of the site's name."""
     local, _, domain = email.partition("@")
     sources = (local, domain.rpartition(".")[0], name, site_name)
-    return list(dict.fromkeys(word for source in sources for word in _words(source.lower())))
+    return list(dict.fromkeys(word for source in sources for word in _split_words(source.lower())))
 
 
-def _words(text: str) -> list[str]:
-    """The text without its separators, and each of its parts: `john.smith` is `johnsmith`, `john` and `smith`."""
+def _split_words(text: str) -> list[str]:
+    """Return the text without separators, and its parts: `johnsmith`, `john` and `smith` for `john.smith`."""
     parts = re.findall(r"[^\W_]+", text)
     return [word for word in ("".join(parts), *parts) if len(word) >= MIN_WORD_LENGTH]

@@ -32,10 +32,10 @@ async def show_me(user: CurrentUser) -> User:
 async def change_me(
     request: Request, response: Response, body: UserUpdate, user: CurrentUser, context: AccountCtx
 ) -> User:
-    """Change the given fields. E-mail and password also need the current password, and the scope `accounts:manage`.
+    """Change the given fields. To change e-mail or password, also send the current password.
 
-    A new password ends every session and token, including this one. A new e-mail is used after the link in an e-mail to
-    it is opened: 202.
+    This needs a token with the scope `accounts:manage`. A new password ends all sessions and tokens. If a new e-mail
+    must be verified first, the status is 202, and the user gets an e-mail with a link.
     """
     email = None if body.email == user.email else body.email
     if email or body.password is not None:
@@ -47,6 +47,6 @@ async def change_me(
         user = await change_password(context, user, body.password)
     if email and await request_email_change(context, user, email):
         response.status_code = 202
-    if others := body.model_fields_set - PROVED_FIELDS:
-        await update_profile(context, user, {name: getattr(body, name) for name in others})
+    if project_fields := body.model_fields_set - PROVED_FIELDS:
+        await update_profile(context, user, {name: getattr(body, name) for name in project_fields})
     return user

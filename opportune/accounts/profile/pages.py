@@ -20,7 +20,7 @@ from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, Pas
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trust_device
 from opportune.accounts.sign_in_methods.available import signs_in_by_email
-from opportune.accounts.sign_in_methods.linked_accounts import linked_with_labels
+from opportune.accounts.sign_in_methods.linked_accounts import list_accounts_with_labels
 from opportune.accounts.sign_in_methods.providers import configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
@@ -38,7 +38,7 @@ PROFILE_PATH = "/accounts/profile"
 
 EMAIL_REQUESTED = "We have sent an e-mail to the new address. Open its link to use the address here."
 EMAIL_CHANGED = "Your e-mail address is changed."
-OTHERS_SIGNED_OUT = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
+PASSWORD_CHANGED = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
 
 router = APIRouter(prefix="/accounts")
 
@@ -50,10 +50,10 @@ async def profile(request: Request, user: CurrentUser) -> Response:
 
 @router.post("/profile")
 async def change_profile(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Store the project's fields, including uploads."""
+    """Store the fields of the project's `UserUpdate`, including uploaded files."""
     form = await read_form(request, UserUpdate, user)
     if form.data:
-        changes = {name: getattr(form.data, name) for name in own_fields(form) if name not in form.kept_files}
+        changes = {name: getattr(form.data, name) for name in project_fields(form) if name not in form.kept_files}
         try:
             async with stored_uploads(request.app.state.storage, User, changes) as values:
                 await update_profile(context, user, values)
@@ -91,23 +91,23 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
 async def confirm_email(request: Request, user: CurrentUser, database: DatabaseDependency, token: str = "") -> Response:
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     async with database.reader(fresh=True) as session:
-        found = await read_email_change(session, request.app.state.settings, user, token)
-    if found is None:
+        link = await read_email_change(session, request.app.state.settings, user, token)
+    if link is None:
         return invalid_link(request, PROFILE_PATH)
-    return show(request, "change_email", headers=SECRET_HEADERS, email=found[1], token=token)
+    return show(request, "change_email", headers=SECRET_HEADERS, email=link[1], token=token)
 
 
 @router.post("/change-email")
 async def change_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailToken)
     token = form.data.token if form.data else ""
-    found = await read_email_change(context.session, context.settings, user, token)
-    if found is None:
+    link = await read_email_change(context.session, context.settings, user, token)
+    if link is None:
         return invalid_link(request, PROFILE_PATH)
-    owner, email = found
+    owner, email = link
     try:
         await confirm_email_change(context, owner, email)
-    except (EmailTakenError, InvalidPasswordError):  # taken in the meantime
+    except (EmailTakenError, InvalidPasswordError):  # another request was faster
         return invalid_link(request, PROFILE_PATH)
     return redirect_with_message(request, "profile", EMAIL_CHANGED)
 
@@ -127,16 +127,16 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
         except InvalidPasswordError as error:
             form.refuse(str(error), "new_password")
         else:
-            here: Session = request.state.session
-            response = redirect_with_message(request, "password", OTHERS_SIGNED_OUT)
-            await cookies.renew_session(context.session, user, request, response, remember=here.is_remembered)
+            old_session: Session = request.state.session
+            response = redirect_with_message(request, "password", PASSWORD_CHANGED)
+            await cookies.renew_session(context.session, user, request, response, remember=old_session.is_remembered)
             trust_device(request, response, user)
             return response
     return show(request, "password", form=form)
 
 
 async def _read_password(request: Request, user: User, context: AccountContext) -> Form[PasswordUpdate]:
-    """Change the password after a proof of identity."""
+    """Read the form, and add the errors of the proof of identity and of the new password."""
     form = await read_form(request, PasswordUpdate)
     if not await reauthenticated(context, user, form):
         await show_password_error(request, context, form, "new_password", user)
@@ -146,27 +146,31 @@ async def _read_password(request: Request, user: User, context: AccountContext) 
 async def show_profile(
     request: Request,
     user: User,
-    own: Form[UserUpdate],
-    email: Form[EmailUpdate],
-    linking: Form[LinkRequest] | None = None,
+    profile_form: Form[UserUpdate],
+    email_form: Form[EmailUpdate],
+    link_form: Form[LinkRequest] | None = None,
 ) -> Response:
-    status = next((form.status for form in (own, email, linking) if form and form.errors), 200)
+    """Render the profile page with its forms, and with the panels of the features."""
+    forms = (profile_form, email_form, link_form)
+    status = next((form.status for form in forms if form and form.errors), 200)
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
     providers = configured_providers(request.app.state.settings)
     context: dict[str, Any] = {
-        "own": own,
-        "own_fields": own_fields(own),
-        "email": email,
+        "own": profile_form,
+        "own_fields": project_fields(profile_form),
+        "email": email_form,
         "panels": panels,
         "providers": providers,
     }
     context["signs_in_by_email"] = signs_in_by_email(request.app.state.settings, user)
     if providers:
-        context["linking"] = linking or Form(LinkRequest)
-        context["linked"] = await linked_with_labels(request.app.state.database, request.app.state.settings, user)
+        context["linking"] = link_form or Form(LinkRequest)
+        context["linked"] = await list_accounts_with_labels(
+            request.app.state.database, request.app.state.settings, user
+        )
     return show(request, "profile", status, **context)
 
 
-def own_fields(form: Form[UserUpdate]) -> list[str]:
-    """Return the names of the project's fields."""
+def project_fields(form: Form[UserUpdate]) -> list[str]:
+    """Return the names of the fields that the project's `UserUpdate` adds."""
     return [name for name in form.controls if name not in PROVED_FIELDS]

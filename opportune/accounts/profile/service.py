@@ -1,4 +1,4 @@
-"""Changes of a user's own account. A new e-mail is used after its link is opened, in case it is misspelt."""
+"""Changes of a user's own account. A new e-mail is stored when its link is opened, in case it has a typing error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SE
 
 
 async def update_profile(context: AccountContext, user: User, changes: Mapping[str, Any]) -> None:
-    """Store the project's fields, which need no proof."""
+    """Store fields of the project's `UserUpdate`, which need no proof of identity."""
     await context.manager.user_db.update(user, changes)
 
 
@@ -45,11 +45,11 @@ async def check_email_change(context: AccountContext, user: User, email: str) ->
     await context.limiter.hit(EMAIL_CHANGES_PER_USER.by(user.id))
     if not email_is_enabled(context.settings) and await context.manager.is_taken(email):
         raise EmailTakenError
-    await context.manager.release()  # hashing may take long
+    await context.manager.release()  # the next step may hash a password, which takes long
 
 
 async def request_email_change(context: AccountContext, user: User, email: str) -> bool:
-    """Write to the new address. Only its owner learns whether it has an account.
+    """Send an e-mail to the new address, so that only its owner learns whether it has an account.
 
     If the site sends no e-mails, change the address without verification and return False.
 
@@ -70,25 +70,25 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
 async def read_email_change(
     session: AsyncSession, settings: Settings, user: User, token: str
 ) -> tuple[User, str] | None:
-    """Return this user, loaded in the session, and the address of a link.
+    """Return the user, loaded in this session, and the new e-mail of a link.
 
-    Return None if the link is invalid, expired or used, or of another user.
+    Return None if the link is invalid, expired or used, or for another user.
     """
-    found = await signed_links.read_link_token(session, settings, CHANGE_EMAIL_PURPOSE, token)
-    return (found[0], str(found[1]["email"])) if found and found[0].id == user.id else None
+    link = await signed_links.read_link_token(session, settings, CHANGE_EMAIL_PURPOSE, token)
+    return (link[0], str(link[1]["email"])) if link and link[0].id == user.id else None
 
 
 async def confirm_email_change(context: AccountContext, user: User, email: str) -> None:
-    """Change the address of a link, and notify the old address.
+    """Change the user's e-mail to that of a link, and notify the old address.
 
     Raises:
-        EmailTakenError: another account has the address by now.
+        EmailTakenError: another account has got the address since the link was sent.
         InvalidPasswordError: the password was changed at the same time.
     """
     await _change_email(context, user, email, is_verified=True)
 
 
 async def _change_email(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:
-    old = user.email
+    old_email = user.email
     await context.manager.change(user, email=email, is_verified=is_verified)
-    record_event(context, user, "email_changed", to=old, old=old, new=email)
+    record_event(context, user, "email_changed", to=old_email, old=old_email, new=email)

@@ -1,4 +1,4 @@
-"""Counts of attempts in the database: shared by all processes, and kept over restarts."""
+"""Rate limit counts in the database. All processes share them, and they survive a restart."""
 
 import hmac
 import math
@@ -18,9 +18,9 @@ from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
 CLEANUP_EVERY_HITS = 50
-"""A random one of this many hits deletes expired counts, so that the table does not grow."""
+"""On average, one of this many hits also deletes expired counts, so that the table does not grow."""
 
-# As text, because SQLAlchemy compiles its own "on conflict" again for each execution.
+# Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
 COUNT = (
     text("""
     INSERT INTO accounts_attempt (key, count, ends_at) VALUES (:key, 1, :ends_at)
@@ -41,15 +41,15 @@ class DatabaseStorage:
 
     async def hit(self, *hits: Hit) -> None:
         async with self._database.writer() as session:
-            for each in hits:
-                number, ends_at = await _add(session, self.key(each), each.rate_limit.seconds)
-                if number > each.rate_limit.limit:
+            for hit in hits:
+                count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
+                if count > hit.rate_limit.limit:
                     raise TooManyRequests(_seconds_until(ends_at))
-            if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - chance is for no secret
+            if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
                 await delete_expired(session)
 
     async def check(self, *hits: Hit) -> None:
-        limits = {self.key(each): each.rate_limit.limit for each in hits}
+        limits = {self.key(hit): hit.rate_limit.limit for hit in hits}
         query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > utc_now())
         async with self._database.reader(fresh=True) as session:
             for attempt in await session.scalars(query):
@@ -57,15 +57,15 @@ class DatabaseStorage:
                     raise TooManyRequests(_seconds_until(attempt.ends_at))
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
-        for each in hits:  # one after the other in the order of `hit`, to avoid deadlocks
-            mine = col(Attempt.key) == self.key(each), col(Attempt.count) > 0
-            await session.execute(update(Attempt).where(*mine).values(count=col(Attempt.count) - 1))
+        for hit in hits:  # in the same order as in `hit()`, to avoid deadlocks
+            is_match = col(Attempt.key) == self.key(hit), col(Attempt.count) > 0
+            await session.execute(update(Attempt).where(*is_match).values(count=col(Attempt.count) - 1))
 
     async def close(self) -> None:
-        """Do nothing: the caller that opened the database closes it."""
+        """Do nothing, because the caller closes the database."""
 
     def key(self, hit: Hit) -> str:
-        """Hash the key, so that the table shows neither addresses nor e-mails."""
+        """Return the hashed key of a count, so that the table contains no IP addresses or e-mails."""
         secret = derived_key(self._settings, "accounts: attempts").encode()
         return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.subject}".encode(errors="replace"), "sha256").hex()
 
@@ -75,15 +75,15 @@ def _seconds_until(moment: datetime) -> int:
 
 
 async def delete_expired(session: AsyncSession) -> int:
-    """Delete expired counts, and return their number."""
-    over = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
-    # Counts that another transaction is changing stay.
-    statement = delete(Attempt).where(col(Attempt.id).in_(over.with_for_update(skip_locked=True)))
+    """Delete up to `MAX_DELETED_AT_ONCE` expired counts, and return their number."""
+    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
+    # Skip the counts that other transactions are changing, instead of waiting for them.
+    statement = delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True)))
     return len((await session.execute(statement.returning(col(Attempt.id)))).all())
 
 
-async def _add(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
-    """Increase a count, or start a new one; return the count and the end of its time span."""
+async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
+    """Increase a count, or start a new one. Return the count and the end of its time window."""
     now = utc_now()
     values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=seconds)}
     row = (await session.execute(COUNT, values)).one()

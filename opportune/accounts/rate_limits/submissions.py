@@ -1,4 +1,4 @@
-"""Results of submitted forms, stored beside the counts of attempts."""
+"""Results of submitted forms, stored in the table of the rate limit counts."""
 
 from datetime import timedelta
 
@@ -10,10 +10,11 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 
 PROCESSING_SECONDS = 60
-"""A claim of a worker that died is free after this time."""
+"""Time after which another process may claim the form, in case the first process died."""
 RESULT_SECONDS = 3600
+"""Time for which a result is stored."""
 
-# As text, for SQLAlchemy compiles "on conflict" anew each time.
+# Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
 CLAIM = text("""
     INSERT INTO accounts_attempt (key, count, ends_at, result) VALUES (:key, 1, :ends_at, '')
     ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now

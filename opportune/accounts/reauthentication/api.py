@@ -1,4 +1,4 @@
-"""API of reauthentication, for scripts of the site's own pages, which send the session cookie."""
+"""API to confirm the user's identity, for scripts of the site's pages. Requests need the session cookie."""
 
 from fastapi import APIRouter, HTTPException, Request
 
@@ -13,7 +13,7 @@ NO_SESSION = "A token cannot be confirmed. Send `current_password` with each req
 
 @router.post("", status_code=204)
 async def confirm(request: Request, body: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
-    """Confirm the user's identity: this session does not ask again for 15 minutes."""
+    """Confirm the user's identity. This session does not ask again for 15 minutes."""
     if request.state.session is None:
         raise HTTPException(409, NO_SESSION)
     await confirm_identity(context, user, body)

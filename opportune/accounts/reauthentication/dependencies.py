@@ -16,7 +16,7 @@ from opportune.web.rendering.flash import flash
 
 CONFIRM_PATH = "/accounts/confirm"
 CONFIRM_FIRST = f"Confirm your identity first, at {CONFIRM_PATH}."
-NOTHING_DONE = "Nothing was changed yet. Confirm your identity, then try again."
+NOT_CHANGED_YET = "Nothing was changed yet. Confirm your identity, then try again."
 
 
 async def get_confirmed_user(request: Request, user: CurrentUser) -> User:
@@ -29,9 +29,9 @@ ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
 
 
 def confirmation_required(request: Request) -> HTTPException:
-    """Return the error that leads to the confirmation page and back, or 403 for programs."""
+    """Return the error that redirects browsers to the confirmation page and back. Programs get 403."""
     if request.method != "GET" and not wants_json(request):
-        flash(request, NOTHING_DONE, "info")
+        flash(request, NOT_CHANGED_YET, "info")
     address = f"{CONFIRM_PATH}?{urlencode({'next': return_path(request)})}"
     return redirect_error(request, address, HTTPException(403, CONFIRM_FIRST))
 

@@ -1,4 +1,4 @@
-"""Proof of identity before a dangerous change, by password, passkey or code; the same for pages and the API."""
+"""Proof of identity before a dangerous change, by password, passkey or code. Pages and API share this code."""
 
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=Reauthentication)
 
 
 async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
-    """Return the data of a valid form that also proves the user's identity; else show the error in the form.
+    """Return the data of a form that is valid and proves the user's identity; else add the error and return None.
 
     The template renders the fields with `{{ confirm_identity(form) }}` of macros/confirmation.html.
 
@@ -27,12 +27,12 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     if form.data is None or form.errors:
         return None
     try:
-        is_full = await show_identity(context, user, form.data)
+        is_complete = await check_identity(context, user, form.data)
     except FieldErrors as errors:
         form.show(errors)
         return None
-    if is_full:
-        await _remember(context)
+    if is_complete:
+        await _store_confirmation(context)
     return form.data
 
 
@@ -43,13 +43,15 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
         WrongCredential: the password is wrong.
         TooManyRequests: there were too many wrong attempts.
     """
-    await show_identity(context, user, Reauthentication(current_password=password))
+    await check_identity(context, user, Reauthentication(current_password=password))
 
 
-async def show_identity(context: AccountContext, user: User, proof: Reauthentication) -> bool:
-    """Accept a recent confirmation in this browser, the password or a passkey.
+async def check_identity(context: AccountContext, user: User, proof: Reauthentication) -> bool:
+    """Check the password or passkey. A recent confirmation in this browser replaces it.
 
-    Return whether the proof was complete: with a second factor, the password alone is not.
+    Returns:
+        True if the proof is new and complete. False if a confirmation replaced it, or if the user has a second factor
+        and only the password was checked.
 
     Raises:
         WrongCredential: the password or the passkey is wrong.
@@ -58,46 +60,49 @@ async def show_identity(context: AccountContext, user: User, proof: Reauthentica
     if proof.passkey:
         await _check_passkey(context, user, proof.passkey)
         return True
-    if not proof.current_password and is_confirmed(_session_of(context), user):
+    if not proof.current_password and is_confirmed(_browser_session(context), user):
         return False
     await check_password(context, user, proof.current_password)
-    needs_more = await has_second_factor(context.session, user)
-    await context.manager.release()  # the caller may count attempts in another transaction
-    return not needs_more
+    needs_code = await has_second_factor(context.session, user)
+    await context.manager.release()  # ends the transaction, because the caller may count attempts in another one
+    return not needs_code
 
 
 async def confirm_identity(context: AccountContext, user: User, proof: Confirmation) -> None:
-    """Require a complete proof, and remember it in the session. Raises as `show_identity`."""
-    if await show_full_identity(context, user, proof):
-        await _remember(context)
+    """Check a complete proof, and store the confirmation in the session. Raises as `check_identity`."""
+    if await check_full_identity(context, user, proof):
+        await _store_confirmation(context)
 
 
-async def show_full_identity(context: AccountContext, user: User, proof: Confirmation) -> bool:
-    """Require a complete proof or a recent confirmation; return whether the proof is new. Raises as `show_identity`."""
-    if not (proof.current_password or proof.passkey) and is_confirmed(_session_of(context), user):
+async def check_full_identity(context: AccountContext, user: User, proof: Confirmation) -> bool:
+    """Check a complete proof: a passkey, or the password and the code of a second factor. Raises as `check_identity`.
+
+    Return False if a recent confirmation in this browser replaced the proof.
+    """
+    if not (proof.current_password or proof.passkey) and is_confirmed(_browser_session(context), user):
         return False
-    if not await show_identity(context, user, proof):
+    if not await check_identity(context, user, proof):
         await check_code(context, user, proof.code)
     return True
 
 
-async def _check_passkey(context: AccountContext, user: User, answer: str) -> None:
+async def _check_passkey(context: AccountContext, user: User, assertion: str) -> None:
     request = context.manager.request
     try:
         if request:
-            await passkey_ceremonies(request, context, user).show("confirm", answer)
+            await passkey_ceremonies(request, context, user).authenticate("confirm", assertion)
             await context.manager.release()
     except PasskeyRefused as refusal:
         raise WrongCredential("current_password", str(refusal)) from None
 
 
-async def _remember(context: AccountContext) -> None:
-    here = _session_of(context)
-    if here and context.manager.request:
-        await cookies.confirm_session(context.session, here, context.manager.request)
+async def _store_confirmation(context: AccountContext) -> None:
+    session = _browser_session(context)
+    if session and context.manager.request:
+        await cookies.confirm_session(context.session, session, context.manager.request)
 
 
-def _session_of(context: AccountContext) -> Session | None:
-    """Return the session of the browser; None for programs."""
+def _browser_session(context: AccountContext) -> Session | None:
+    """Return the session of the browser; None for a program with a token."""
     request = context.manager.request
     return request.state.session if request else None

@@ -1,4 +1,4 @@
-"""Confirmation of the user's identity before dangerous changes, also in a browser left open."""
+"""Confirmation of the user's identity before dangerous changes, in case another person uses the open browser."""
 
 from datetime import timedelta
 
@@ -14,9 +14,9 @@ PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)
 CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
 
 CONFIRMED_FOR = timedelta(minutes=15)
-"""A confirmation is valid for this time in the same browser."""
+"""Lifetime of a confirmation in the same browser."""
 SIGNED_IN_FOR = timedelta(minutes=10)
-"""A sign-in replaces the password for this time, for users without one."""
+"""Users without a password count as confirmed for this time after they sign in."""
 
 PASSWORD_REQUIRED = "Please type your current password."
 SIGN_IN_AGAIN = "Your sign-in was too long ago. Sign out, sign in again, and repeat this within ten minutes."
@@ -30,13 +30,13 @@ class WrongCredential(FieldErrors):
         super().__init__({field: message})
 
 
-def is_confirmed(here: Session | None, user: User) -> bool:
-    """Return whether the user of this browser has recently given a complete proof of identity."""
-    if here is None or here.impersonator_session_id is not None:
+def is_confirmed(session: Session | None, user: User) -> bool:
+    """Return whether the user has recently confirmed their identity in this session; False for programs (None)."""
+    if session is None or session.impersonator_session_id is not None:
         return False
-    if here.confirmed_at and utc_now() - here.confirmed_at < CONFIRMED_FOR:
+    if session.confirmed_at and utc_now() - session.confirmed_at < CONFIRMED_FOR:
         return True
-    return not user.has_password and utc_now() - here.created_at < SIGNED_IN_FOR
+    return not user.has_password and utc_now() - session.created_at < SIGNED_IN_FOR
 
 
 async def check_password(context: AccountContext, user: User, password: str, field: str = "current_password") -> None:
@@ -54,25 +54,25 @@ async def check_password(context: AccountContext, user: User, password: str, fie
 
 async def check_code(context: AccountContext, user: User, code: str) -> None:
     """Check a code of the app or a recovery code, and mark it as used. Raises as `check_password`."""
-    guess = CODES_PER_USER.by(user.id)
-    await context.limiter.hit(guess)
+    attempt = CODES_PER_USER.by(user.id)
+    await context.limiter.hit(attempt)
     if not await totp.verify_code(context.session, context.settings, user, code):
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential("code", INVALID_CODE)
-    await context.limiter.refund(context.session, guess)
+    await context.limiter.refund(context.session, attempt)
 
 
 async def reauthenticate(context: AccountContext, user: User, password: str) -> bool:
-    """Return whether this is the user's password. Only wrong ones are counted.
+    """Return whether this is the user's password. Only wrong passwords are counted.
 
     Raises:
         TooManyRequests: there were too many wrong attempts.
     """
-    guess = PASSWORDS_PER_USER.by(user.id)
-    await context.limiter.hit(guess)
+    attempt = PASSWORDS_PER_USER.by(user.id)
+    await context.limiter.hit(attempt)
     if not await context.manager.is_password_of(user, password):
         context.log_refused_sign_in("confirmation", user)
         return False
-    await context.limiter.refund(context.session, guess)
+    await context.limiter.refund(context.session, attempt)
     await context.manager.release()
     return True

@@ -26,8 +26,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def register(new: UserCreate, context: AccountCtx) -> Any:
     """Create an account.
 
-    If the site sends e-mails, the response is always 202, and only the e-mail reveals whether there was an account.
-    Otherwise the account is created immediately (201), or exists already (409), with a rate limit.
+    If the site sends e-mails, the status is always 202, and only the e-mail reveals whether the address has an account.
+    Otherwise the account is created immediately (201), or the address already has an account (409).
     """
     user = await service.register(context, new.email, new.password)
     return user or JSONResponse({"detail": EMAIL_REQUESTED}, 202)

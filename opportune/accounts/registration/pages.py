@@ -7,9 +7,9 @@ from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.registration import service
 from opportune.accounts.responses import (
     email_sent,
-    errors_in,
     redirect_to_next,
     show,
+    show_errors_in,
     show_form,
     show_password_error,
     sign_in_response,
@@ -22,11 +22,11 @@ from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
 
-PERHAPS_TAKEN = "No account was created with this address. If you already have an account, sign in."
+NOT_CREATED = "No account was created with this address. If you already have an account, sign in."
 
 
 @router.get("/register")
-async def registration(request: Request, user: OptionalUser) -> Response:
+async def show_registration(request: Request, user: OptionalUser) -> Response:
     if user:
         return redirect_to_next(request)
     if request.app.state.settings.registration == "closed":
@@ -43,7 +43,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
         await show_password_error(request, context, form, "password")
         return show_form(request, "register", form)
     try:
-        with errors_in(form):
+        with show_errors_in(form):
             user = await service.register(context, form.data.email, form.data.password)
             if not user:
                 return email_sent(request)
@@ -52,7 +52,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
     except RegistrationClosedError as refusal:
         form.refuse(str(refusal), "email", 403)
     except EmailTakenError:
-        form.refuse(PERHAPS_TAKEN, "email")
+        form.refuse(NOT_CREATED, "email")
     return show_form(request, "register", form)
 
 

@@ -1,4 +1,7 @@
-"""Registration by e-mail, so that responses do not reveal who has an account; without e-mails, immediately."""
+"""Registration. A link in an e-mail creates the account, so that responses do not reveal who has an account.
+
+If the site sends no e-mails, the account is created immediately.
+"""
 
 import json
 
@@ -27,16 +30,16 @@ INVITATION_NEEDED = "You need an invitation to register. Use the address that it
 
 
 async def register(context: AccountContext, email: str, password: str) -> User | None:
-    """Create an account and return it, or None if the link of an e-mail creates it.
+    """Create an account and return it; return None if the site sends a link that creates it.
 
-    If e-mails are delivered, responses and times are the same for existing accounts. Otherwise (MAIL_URL is `console:`)
-    the response reveals that an address is taken; a rate limit applies.
+    With a link, responses and their times are the same for existing accounts. Without e-mails (MAIL_URL is `console:`),
+    the response reveals that an address has an account, so there is a rate limit.
 
     Raises:
         RegistrationClosedError: registration is closed; or, without e-mails, the address has no invitation.
-        TooManyRequests: there were too many before.
+        TooManyRequests: there were too many registrations.
         InvalidPasswordError: with a message for the user.
-        EmailTakenError: only without e-mails.
+        EmailTakenError: the address has an account. Raised only without e-mails.
     """
     if context.settings.registration == "closed":
         raise RegistrationClosedError(REGISTRATION_IS_CLOSED)
@@ -66,23 +69,23 @@ async def require_registration(context: AccountContext, email: str) -> None:
 
 
 async def _register_now(context: AccountContext, email: str, password: str) -> User:
-    made = REGISTRATIONS_PER_ADDRESS.by(context.client.address)
-    failed = FAILED_REGISTRATIONS_PER_ADDRESS.by(context.client.address)
-    await context.limiter.hit(made, failed)
+    registration = REGISTRATIONS_PER_ADDRESS.by(context.client.address)
+    failure = FAILED_REGISTRATIONS_PER_ADDRESS.by(context.client.address)
+    await context.limiter.hit(registration, failure)
     await require_registration(context, email)
     user = await context.manager.register(email, password)
-    await context.limiter.refund(context.session, failed)
+    await context.limiter.refund(context.session, failure)
     await context.manager.request_verify(user)
     return user
 
 
 @job("accounts.send_registration_email")
 async def send_registration_email(run: JobContext, email: str, token: str) -> None:
-    """Send the link that makes the account, or say that there is one. Addresses without an invitation get nothing."""
-    await run.write(_send, run.settings, email, token)
+    """Send the link that creates the account, or say that the address has one. Skip addresses that may not register."""
+    await run.write(_send_email, run.settings, email, token)
 
 
-async def _send(session: AsyncSession, settings: Settings, email: str, token: str) -> None:
+async def _send_email(session: AsyncSession, settings: Settings, email: str, token: str) -> None:
     is_taken = await find_by_email(session, email) is not None
     if not is_taken and not await user_manager(session, settings).may_register(email):
         return

@@ -17,14 +17,14 @@ router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> list[SessionRead]:
     """Return the user's sessions, last used first."""
     async with database.reader(fresh=True) as session:
-        rows = await UserSessions(session, user.id).valid()
-    here: Session | None = request.state.session
-    return [session_read(row, is_current=here is not None and here.id == row.id) for row in rows]
+        rows = await UserSessions(session, user.id).list_valid()
+    current: Session | None = request.state.session
+    return [session_read(row, is_current=current is not None and current.id == row.id) for row in rows]
 
 
 @router.delete("", status_code=204)
 async def end_sessions(user: CurrentUser, context: AccountCtx) -> None:
-    """End all sessions; tokens stay."""
+    """End all sessions. API tokens stay."""
     await UserSessions(context.session, user.id).delete_all()
     record_event(context, user, "all_sessions_ended")
 

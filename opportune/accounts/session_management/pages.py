@@ -19,8 +19,8 @@ router = APIRouter(prefix="/accounts/sessions")
 @router.get("")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
-        rows = await UserSessions(session, user.id).valid()
-    return show(request, "sessions", sessions=rows, device=session_device, here=current_session(request))
+        rows = await UserSessions(session, user.id).list_valid()
+    return show(request, "sessions", sessions=rows, device=session_device, here=current_session_id(request))
 
 
 @router.post("/{session_id}/end")
@@ -32,7 +32,7 @@ async def end_session(request: Request, session_id: RowId, user: CurrentUser, co
 
 @router.post("/end-others")
 async def end_other_sessions(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    await UserSessions(context.session, user.id).delete_all(keep=current_session(request))
+    await UserSessions(context.session, user.id).delete_all(keep=current_session_id(request))
     record_event(context, user, "sessions_ended")
     return redirect_with_message(request, "sessions", "Every other device is signed out.")
 
@@ -47,7 +47,7 @@ async def end_all_sessions(request: Request, user: CurrentUser, context: Account
     return response
 
 
-def current_session(request: Request) -> int | None:
+def current_session_id(request: Request) -> int | None:
     """Return the id of this browser's session."""
     row: Session | None = request.state.session
     return row.id if row else None

@@ -19,7 +19,7 @@ from opportune.web.middleware.response_cookies import add_cookies
 
 
 def cookie_name(settings: Settings) -> str:
-    # Browsers accept this prefix only over TLS, and from no other host of the domain.
+    # With the prefix __Host-, browsers accept the cookie only over TLS, and not from other hosts of the domain.
     return "__Host-session" if settings.has_secure_cookies else "session"
 
 
@@ -49,7 +49,7 @@ async def start_session(
 async def renew_session(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
-    """Start a session. The browser's old session ends, so that an old token is worthless."""
+    """Start a new session. The browser's previous session ends, because an attacker may know its token."""
     settings: Settings = request.app.state.settings
     await _delete_session(session, request)
     token = await service.create_session(session, settings, user, Client.of(request), remember=remember)
@@ -60,24 +60,25 @@ async def sign_out(session: AsyncSession, request: Request, response: Response) 
     """End the session of this browser, if it has one."""
     await _delete_session(session, request)
     _set_cookie(request, response, "", timedelta())
-    # Not "cookies", which would delete the time zone. theme.js restores the theme after the storage is cleared.
+    # Not "cookies", because that would delete the time zone. theme.js saves the theme again when the storage is empty.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
 
 async def confirm_session(session: AsyncSession, row: Session, request: Request) -> None:
-    """Store that the user has just confirmed their identity, and send a new token with any response.
+    """Store that the user has just confirmed their identity, and give the browser a new token.
 
-    The change is committed immediately: a later error must not leave the browser with an invalid token.
+    The change is committed immediately and the cookie is part of every response to this request, also of an error page.
+    Otherwise an error could leave the browser with an invalid token.
     """
     if token := await service.confirm_session(session, row):
         await user_manager(session, request.app.state.settings).release()
-        carrier = Response()
-        set_session_cookie(request, carrier, row, token)
-        add_cookies(request, carrier)
+        cookie_response = Response()
+        set_session_cookie(request, cookie_response, row, token)
+        add_cookies(request, cookie_response)
 
 
 def set_session_cookie(request: Request, response: Response, row: Session, token: str) -> None:
-    """Send the cookie of this session."""
+    """Set the cookie of an existing session."""
     _set_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
 
 
@@ -87,8 +88,8 @@ async def _delete_session(session: AsyncSession, request: Request) -> None:
 
 
 def _set_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
-    """Set the cookie. Without a lifetime it ends when the browser is closed."""
+    """Set the cookie. Without a lifetime, the browser deletes it when it is closed."""
     settings: Settings = request.app.state.settings
     name, secure = cookie_name(settings), settings.has_secure_cookies
-    seconds = None if lifetime is None else int(lifetime.total_seconds())
-    response.set_cookie(name, token, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")
+    max_age = None if lifetime is None else int(lifetime.total_seconds())
+    response.set_cookie(name, token, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")

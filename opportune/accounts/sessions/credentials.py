@@ -1,4 +1,4 @@
-"""Common parts of sessions and API tokens: rows with the hash of a random token."""
+"""Shared code of sessions and API tokens. Both are rows with the hash of a random token."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 
 MAX_CREDENTIALS_PER_USER = 100
-"""Maximum number of sessions, and of tokens, of one user. It limits the storage that sign-ins can use."""
+"""Maximum number of sessions of one user, and of API tokens. It limits the storage that repeated sign-ins can use."""
 
 INVALIDATING_FIELDS = ("hashed_password", "is_active", "is_staff", "is_superuser")
-"""Fields of a user whose change ends all sessions and tokens."""
+"""A change of one of these fields ends all sessions and tokens of the user."""
 
 T = TypeVar("T", Session, ApiToken)
 
@@ -28,15 +28,15 @@ def hash_token(token: str) -> str:
 
 
 async def prune(session: AsyncSession, user: User, model: type[Session | ApiToken]) -> None:
-    """Delete the user's expired rows, and those that expire first if there are too many."""
-    mine, ends = col(model.user_id) == user.id, col(model.expires_at)
-    too_many = (
+    """Make room for a new row: delete the user's expired rows, and those that expire first if there are too many."""
+    is_owned, expires_at = col(model.user_id) == user.id, col(model.expires_at)
+    surplus_ids = (
         select(col(model.id))
-        .where(mine)
-        .order_by(ends.desc(), col(model.id).desc())
+        .where(is_owned)
+        .order_by(expires_at.desc(), col(model.id).desc())
         .offset(MAX_CREDENTIALS_PER_USER - 1)
     )
-    await session.execute(delete(model).where(mine, (ends <= utc_now()) | col(model.id).in_(too_many)))
+    await session.execute(delete(model).where(is_owned, (expires_at <= utc_now()) | col(model.id).in_(surplus_ids)))
 
 
 class UserCredentials(Generic[T]):
@@ -44,41 +44,40 @@ class UserCredentials(Generic[T]):
 
     model: type[T]
     newest_first: ClassVar[Sequence[Any]]
-    """Columns of the descending order."""
+    """Columns that sort the rows, in descending order."""
 
     def __init__(self, session: AsyncSession, user_id: int) -> None:
         self.session = session
         self.user_id = user_id
 
-    async def valid(self) -> Sequence[T]:
-        """Return the rows that have not expired, in the order of `newest_first`."""
-        valid = select(self.model).where(
+    async def list_valid(self) -> Sequence[T]:
+        """Return the rows that have not expired, sorted by `newest_first`."""
+        query = select(self.model).where(
             col(self.model.user_id) == self.user_id, col(self.model.expires_at) > utc_now()
         )
-        return (await self.session.scalars(valid.order_by(*(column.desc() for column in self.newest_first)))).all()
+        return (await self.session.scalars(query.order_by(*(column.desc() for column in self.newest_first)))).all()
 
     async def delete(self, row_id: int) -> T:
-        """Delete a row and return it. Raises NotFound."""
+        """Delete a row of the user and return it. Raises NotFound."""
         statement = delete(self.model).where(col(self.model.id) == row_id, col(self.model.user_id) == self.user_id)
         row: T | None = await self.session.scalar(statement.returning(self.model))
         if row is None:
             raise NotFound
         return row
 
-    async def delete_one_of(self, row_id: int) -> None:
-        """Delete a row if it exists."""
+    async def delete_if_exists(self, row_id: int) -> None:
         with suppress(NotFound):
             await self.delete(row_id)
 
     async def delete_all(self, keep: int | None = None) -> None:
-        """Delete all rows except the one with the id `keep`."""
+        """Delete all rows of the user except the one with the id `keep`."""
         statement = delete(self.model).where(col(self.model.user_id) == self.user_id)
         await self.session.execute(statement if keep is None else statement.where(col(self.model.id) != keep))
 
 
 @event.listens_for(User, "after_update")
-def _delete_when_invalidated(_mapper: Any, connection: Connection, user: User) -> None:
-    """End sessions and tokens when a user changes. Bulk UPDATE statements do not run this listener."""
+def _delete_credentials(_mapper: Any, connection: Connection, user: User) -> None:
+    """Delete sessions and tokens if one of `INVALIDATING_FIELDS` changes. Bulk updates skip this listener."""
     attributes = inspect(user, raiseerr=True).attrs
     if any(attributes[name].history.has_changes() for name in INVALIDATING_FIELDS):
         for model in (Session, ApiToken):

@@ -1,6 +1,6 @@
-"""Lookup of a token, its user and their grants in one query. Every request of a signed-in user starts with it.
+"""Lookup of a token, its user and the user's grants in one query. Every request of a signed-in user starts with it.
 
-It bypasses the ORM session, which costs more than the query itself, and creates the same objects.
+The query bypasses the ORM session, because a session costs more time than the query. The results are model instances.
 """
 
 from collections.abc import Sequence
@@ -22,65 +22,69 @@ M = TypeVar("M", bound=Model)
 
 
 Grants = AbstractSet[tuple[str, str]]
-"""Pairs of a model's identity in the admin and an action; `*` means all of them."""
-EVERYTHING: Grants = frozenset({("*", "*")})
+"""Pairs of a model's identity in the admin and an action, such as `("todo", "list")`; `*` means all of them."""
+ALL_GRANTS: Grants = frozenset({("*", "*")})
 
 
 async def find_by_token(database: Database, model: type[T], token: str) -> tuple[T, User, Grants] | None:
-    """Return the valid row of a token, its active user, and their grants.
+    """Return the row of a token, its user and their grants; None if the token has expired or the user is inactive.
 
-    The rows belong to no ORM session.
+    The instances do not belong to an ORM session.
     """
-    return await _find(database, model, _query(model, "token_hash"), hash_token(token))
+    return await _find_by_key(database, model, _query(model, "token_hash"), hash_token(token))
 
 
 async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
-    """Return the same for the id of a token."""
-    return await _find(database, ApiToken, _query(ApiToken, "id"), token_id)
+    """Return what `find_by_token` returns, for the id of an API token."""
+    return await _find_by_key(database, ApiToken, _query(ApiToken, "id"), token_id)
 
 
 async def find_impersonator(database: Database, row: Session, user: User) -> User | None:
-    """Return the superuser who impersonates a user in this session, while they are signed in and a superuser."""
+    """Return the superuser who impersonates `user` in this session; None if they signed out or lost this right."""
     if user.is_superuser:
         return None
-    found = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
-    return None if found is None else _loaded(User, found)
+    values = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
+    return None if values is None else _load_instance(User, values)
 
 
-async def _find(
+async def _find_by_key(
     database: Database, model: type[T], query: Select[Any], key: str | int
 ) -> tuple[T, User, Grants] | None:
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
-    width, (*values, granted) = len(_columns(model)), row
-    user = _loaded(User, values[width:])
-    return _loaded(model, values[:width]), user, EVERYTHING if user.is_superuser else _grants(granted)
+    column_count, (*values, grants) = len(_columns(model)), row
+    user = _load_instance(User, values[column_count:])
+    return (
+        _load_instance(model, values[:column_count]),
+        user,
+        ALL_GRANTS if user.is_superuser else _parse_grants(grants),
+    )
 
 
-def _grants(granted: str | None) -> Grants:
-    pairs = (pair.partition(":") for pair in granted.split("\n")) if granted else ()
+def _parse_grants(grants: str | None) -> Grants:
+    pairs = (pair.partition(":") for pair in grants.split("\n")) if grants else ()
     return frozenset((identity, action) for identity, _, action in pairs)
 
 
-# Literals in the SQL text: each bound parameter costs as much as a column.
-_COLON, _LINE_END = (cast("Any", literal_column(f"'{mark}'", String)) for mark in (":", "\n"))
+# Literals, because a bound parameter takes as much time as a column.
+_COLON, _NEWLINE = (cast("Any", literal_column(f"'{character}'", String)) for character in (":", "\n"))
 
 
-@cache  # SQLAlchemy recognises the same object without comparing its parts
-def _query(model: type[Session | ApiToken], key: str) -> Select[Any]:
-    granted = (
-        select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _LINE_END))
+@cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses
+def _query(model: type[Session | ApiToken], key_column: str) -> Select[Any]:
+    grants = (
+        select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _NEWLINE))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))
         .where(col(Membership.user_id) == col(User.id))
         .correlate(User)
         .scalar_subquery()
     )
     return (
-        select(*_columns(model).values(), *_columns(User).values(), granted)
+        select(*_columns(model).values(), *_columns(User).values(), grants)
         .join_from(model, User, col(User.id) == col(model.user_id))
         .where(
-            getattr(model, key) == bindparam("key"),
+            getattr(model, key_column) == bindparam("key"),
             col(model.expires_at) > bindparam("now"),
             col(User.is_active),
         )
@@ -89,7 +93,7 @@ def _query(model: type[Session | ApiToken], key: str) -> Select[Any]:
 
 @cache
 def _impersonator_query() -> Select[Any]:
-    """A separate query, because only impersonated sessions need it."""
+    """Return a separate query, because only impersonated sessions need it."""
     return (
         select(*_columns(User).values())
         .join_from(Session, User, col(User.id) == col(Session.user_id))
@@ -102,8 +106,8 @@ def _impersonator_query() -> Select[Any]:
     )
 
 
-def _loaded(model: type[M], values: Sequence[Any]) -> M:
-    """Create an object as the ORM loads it, so that `session.add` tracks later changes."""
+def _load_instance(model: type[M], values: Sequence[Any]) -> M:
+    """Create an instance as the ORM loads it, so that `session.add` tracks later changes."""
     instance: M = _mapper(model).class_manager.new_instance()
     vars(instance).update(zip(_columns(model), values, strict=True))
     make_transient_to_detached(instance)
@@ -112,7 +116,7 @@ def _loaded(model: type[M], values: Sequence[Any]) -> M:
 
 @cache
 def _columns(model: type[Model]) -> dict[str, Any]:
-    """Columns by attribute, in the order of the query."""
+    """Return the columns by attribute name, in the order of the query."""
     return {attribute.key: attribute.columns[0] for attribute in _mapper(model).column_attrs}
 
 

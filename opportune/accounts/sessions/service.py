@@ -26,7 +26,7 @@ class UserSessions(UserCredentials[Session]):
 
 
 def session_device(row: Session) -> str:
-    """Return the device of a session; hidden if a superuser is signed in as the user."""
+    """Describe the device of a session. The device of a superuser who is signed in as the user stays hidden."""
     return describe_user_agent(row.agent) if row.impersonator_session_id is None else IMPERSONATOR
 
 
@@ -37,19 +37,23 @@ async def create_session(
     await prune(session, user, Session)
     client = client or Client()
     now, token = utc_now(), secrets.token_urlsafe(32)
-    made = Session(token_hash=hash_token(token), user_id=user.id, expires_at=now, is_remembered=remember)
-    made.expires_at = expiry_of(settings, made, now)
-    made.address, made.agent = client.address[:64], client.user_agent[:256]
-    session.add(made)
+    new_session = Session(token_hash=hash_token(token), user_id=user.id, expires_at=now, is_remembered=remember)
+    new_session.expires_at = session_expiry(settings, new_session, now)
+    new_session.address, new_session.agent = client.address[:64], client.user_agent[:256]
+    session.add(new_session)
     return token
 
 
-def expiry_of(settings: Settings, row: Session, seen_at: datetime) -> datetime:
+def session_expiry(settings: Settings, row: Session, seen_at: datetime) -> datetime:
     """Return when a session expires if it is not used again."""
-    if row.impersonator_session_id is not None:  # impersonation ends after an hour, also in use
+    if row.impersonator_session_id is not None:  # an impersonation has a fixed end, even if it is in use
         return row.expires_at
-    last = row.created_at + timedelta(days=settings.session_days)
-    return last if row.is_remembered else min(last, seen_at + timedelta(hours=settings.session_idle_hours))
+    latest_expiry = row.created_at + timedelta(days=settings.session_days)
+    return (
+        latest_expiry
+        if row.is_remembered
+        else min(latest_expiry, seen_at + timedelta(hours=settings.session_idle_hours))
+    )
 
 
 async def confirm_session(session: AsyncSession, row: Session) -> str | None:
@@ -58,27 +62,27 @@ async def confirm_session(session: AsyncSession, row: Session) -> str | None:
     Return None if the session has ended in the meantime.
     """
     token = secrets.token_urlsafe(32)
-    confirmed = {"token_hash": hash_token(token), "confirmed_at": utc_now()}
-    mine = update(Session).where(col(Session.id) == row.id, col(Session.token_hash) == row.token_hash)
-    if await session.scalar(mine.values(confirmed).returning(col(Session.id))) is None:
+    changes = {"token_hash": hash_token(token), "confirmed_at": utc_now()}
+    statement = update(Session).where(col(Session.id) == row.id, col(Session.token_hash) == row.token_hash)
+    if await session.scalar(statement.values(changes).returning(col(Session.id))) is None:
         return None
-    for name, value in confirmed.items():
+    for name, value in changes.items():
         set_committed_value(row, name, value)
     return token
 
 
 async def confirm_sessions(session: AsyncSession, user: User) -> None:
-    """Confirm the only, just created session of a user."""
+    """Store a confirmation in all sessions of a user who has just proved their identity."""
     await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=utc_now()))
 
 
 async def forget_confirmations(session: AsyncSession, user: User) -> None:
-    """Require a new confirmation in all sessions after the sign-in factors have changed."""
+    """Remove the confirmation from all sessions of a user whose sign-in methods have changed."""
     await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=None))
 
 
 async def delete_session(session: AsyncSession, token: str) -> None:
-    """End a session, also those of impersonation that started from it."""
+    """End a session. If it is an impersonation, the superuser's own session ends as well."""
     has_token = col(Session.token_hash) == hash_token(token)
     superuser_sessions = select(col(Session.impersonator_session_id)).where(has_token)
     await session.execute(delete(Session).where(has_token | col(Session.id).in_(superuser_sessions)))

@@ -1,4 +1,4 @@
-"""The session of a browser as FastAPI Users' `Strategy`."""
+"""Browser sessions as a `Strategy` of FastAPI Users."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from opportune.web.client import Client
 
 
 class SessionStrategy:
-    """Sessions in the database. A deleted session is refused from the next request."""
+    """Sessions in the database. A deleted session is invalid from the next request on."""
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession, client: Client) -> None:
         self.settings = settings
@@ -22,10 +22,10 @@ class SessionStrategy:
         self.client = client
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
-        found = await find_by_token(self.database, Session, token) if token else None
-        if found is None:
+        match = await find_by_token(self.database, Session, token) if token else None
+        if match is None:
             return None
-        row, user, _grants = found
+        row, user, _grants = match
         if row.impersonator_session_id is not None and await find_impersonator(self.database, row, user) is None:
             return None
         return user

@@ -1,6 +1,6 @@
 """Browsers in which a user has signed in before, recognised by a cookie.
 
-Their attempts are counted separately, so that an attacker elsewhere cannot lock the user out.
+Sign-in attempts of such a browser have their own rate limit, so that an attacker cannot lock the user out.
 """
 
 import hmac
@@ -19,45 +19,45 @@ from opportune.config.signing import derived_keys, signer
 PURPOSE = "accounts: browser"
 LIFETIME_SECONDS = 180 * 24 * 60 * 60
 COOKIE_PATH = "/accounts"
-"""All sign-in pages need the cookie; other pages, which caches may store, come without it."""
+"""Only sign-in pages need the cookie. Requests for other pages do not send it, so caches can store these pages."""
 COOKIE = PageCookie("browser", COOKIE_PATH, LIFETIME_SECONDS)
 MAX_ACCOUNTS = 5
-"""Maximum number of accounts of a browser; the last ones to sign in are kept."""
+"""Maximum number of accounts in the cookie. The account that signed in longest ago is dropped."""
 
 
 def trust_device(request: Request, response: Response, user: User) -> None:
-    """Recognise this browser when the user signs in again."""
+    """Set the cookie that identifies this browser when the user signs in again."""
     settings: Settings = request.app.state.settings
-    number = trusted_device(request, user.email) or secrets.token_hex(8)
-    marks = _marks(settings, user.email)
-    others = [pair for pair in _read(request) if pair[0] not in marks]
-    value = signer(settings, PURPOSE).dumps([[marks[0], number], *others][:MAX_ACCOUNTS])
+    device_id = trusted_device(request, user.email) or secrets.token_hex(8)
+    hashes = _email_hashes(settings, user.email)
+    other_accounts = [pair for pair in _read_cookie(request) if pair[0] not in hashes]
+    value = signer(settings, PURPOSE).dumps([[hashes[0], device_id], *other_accounts][:MAX_ACCOUNTS])
     COOKIE.set(request, response, value)
 
 
 def trusted_device(request: Request, email: str) -> str:
-    """Return the id of this browser if the user with this e-mail has signed in with it before; else an empty string."""
+    """Return the id of this browser, or an empty string if this e-mail has not signed in with it before."""
     settings: Settings = request.app.state.settings
-    marks = _marks(settings, email.strip().lower())
-    numbers = (
-        number
-        for mark, number in _read(request)
-        if any(hmac.compare_digest(mark, account_mark) for account_mark in marks)
+    hashes = _email_hashes(settings, email.strip().lower())
+    device_ids = (
+        device_id
+        for email_hash, device_id in _read_cookie(request)
+        if any(hmac.compare_digest(email_hash, expected) for expected in hashes)
     )
-    return next(numbers, "")
+    return next(device_ids, "")
 
 
-def _read(request: Request) -> list[list[str]]:
-    """Return mark and id for each account that has signed in here."""
+def _read_cookie(request: Request) -> list[list[str]]:
+    """Return a pair of e-mail hash and device id for each account that has signed in with this browser."""
     settings: Settings = request.app.state.settings
     try:
         pairs: Any = signer(settings, PURPOSE).loads(COOKIE.read(request), max_age=LIFETIME_SECONDS)
     except BadData:
         return []
-    return [pairs] if isinstance(pairs[0], str) else pairs  # format of earlier releases, for one account
+    return [pairs] if isinstance(pairs[0], str) else pairs  # earlier releases stored one pair
 
 
-def _marks(settings: Settings, email: str) -> list[str]:
-    """Return marks that identify an account without showing its address, one for each secret key."""
+def _email_hashes(settings: Settings, email: str) -> list[str]:
+    """Return a hash of the e-mail for each secret key, newest key first."""
     keys = derived_keys(settings, PURPOSE)
     return [hmac.digest(key.encode(), email.encode(), "sha256").hex()[:16] for key in keys]

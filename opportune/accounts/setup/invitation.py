@@ -26,7 +26,7 @@ LOG_INTERVAL_SECONDS = 60
 
 @asynccontextmanager
 async def invite_first_superuser(app: FastAPI) -> AsyncIterator[None]:
-    """Check in the background whether there is a superuser, so that the start does not wait for the database."""
+    """Check in the background whether the site has a superuser, so that its start does not wait for the database."""
     # Most tests have no superuser and do not read the log.
     check = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_if_needed(app))
     try:
@@ -65,7 +65,7 @@ def invitation_is_emailed(settings: Settings) -> bool:
 
 
 async def _send_email(database: Database, settings: Settings, link: str) -> None:
-    """Queue the e-mail. Its key makes it unique for an hour, over all processes and restarts."""
+    """Queue the e-mail. Its key prevents other processes from sending another one within the hour."""
     try:
         email = render_email(settings, settings.admin_email, "accounts/mail/setup", {"link": link})
         async with database.writer() as session:

@@ -1,4 +1,4 @@
-"""Pages to create the first superuser, by a link from the log."""
+"""Pages to create the first superuser, opened by a link from the log."""
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/accounts", dependencies=[Depends(require_no_superuse
 @router.get("/setup")
 async def show_setup(request: Request, token: str = "") -> Response:
     if not is_valid_token(request.app.state.settings, token):
-        return await _without_link(request)
+        return await _show_invalid_link(request)
     return _show(request, Form(FirstSuperuserCreate, {"email": request.app.state.settings.admin_email, "token": token}))
 
 
@@ -40,7 +40,7 @@ async def show_setup(request: Request, token: str = "") -> Response:
 async def set_up(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, FirstSuperuserCreate)
     if not is_valid_token(request.app.state.settings, form.value("token")):
-        return await _without_link(request)
+        return await _show_invalid_link(request)
     if user := await _create(context.session, form):
         response = RedirectResponse(await _next_page(request), 303)
         await cookies.start_session(context.session, user, request, response)
@@ -61,7 +61,7 @@ async def _next_page(request: Request) -> str:
 
 
 async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
-    """Create the superuser, or add the errors to the form. Raises NotFound if another request was faster."""
+    """Create the superuser, or add the errors to the form and return None. Raises NotFound if a superuser exists."""
     if form.data is None:
         return None
     try:
@@ -77,7 +77,7 @@ async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> Us
     return None
 
 
-async def _without_link(request: Request) -> Response:
+async def _show_invalid_link(request: Request) -> Response:
     await send_invitation(request.app)
     context = {"is_emailed": invitation_is_emailed(request.app.state.settings)}
     return templates.render(request, "accounts/setup_link.html", context, 403)

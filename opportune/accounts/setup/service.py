@@ -1,6 +1,6 @@
 """Creation of the first superuser without a shell, by a signed link in the log or in an e-mail to ADMIN_EMAIL.
 
-The link is valid for a day, until there is a superuser.
+The link is valid for a day, or until the site has a superuser.
 """
 
 import secrets
@@ -34,7 +34,7 @@ def make_setup_link(settings: Settings) -> str:
 
 
 def is_valid_token(settings: Settings, token: str) -> bool:
-    """Return whether the token is of an unexpired link of this site."""
+    """Return whether the token is from a link of this site that has not expired."""
     try:
         signer(settings, PURPOSE).loads(token, max_age=LINK_LIFETIME_SECONDS)
     except BadData:
@@ -43,7 +43,7 @@ def is_valid_token(settings: Settings, token: str) -> bool:
 
 
 async def create_first_superuser(session: AsyncSession, email: str, password: str) -> User | None:
-    """Create the first superuser, or promote the account with this e-mail; return None if there is a superuser.
+    """Create the first superuser, or promote the account with this e-mail; return None if the site has a superuser.
 
     Sessions, tokens and sign-in methods of an existing account end, because another person may have registered it.
 

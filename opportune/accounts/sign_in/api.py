@@ -28,9 +28,9 @@ CODE_REQUIRED = "Also send a `code` of your authenticator app, or a recovery cod
 async def login(
     request: Request, response: Response, context: AccountCtx, credentials: Annotated[Credentials, Form()]
 ) -> AccessToken:
-    """Exchange e-mail (as `username`) and password for a token of one hour. A new password ends it earlier.
+    """Exchange e-mail (as `username`) and password for an access token.
 
-    Users with a second factor also send a `code`. With a `scope` the token is limited to it.
+    Users with a second factor also send a `code`. A `scope` limits the token. A new password ends the token early.
     """
     require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
     email, code = credentials.username, credentials.code
@@ -42,9 +42,9 @@ async def login(
 
 
 async def require_code(context: AccountContext, user: User, code: str) -> None:
-    """Require a code if the user has a second factor. Raises HTTPException, and TooManyRequests."""
+    """Check the code if the user has a second factor. Raises HTTPException and TooManyRequests."""
     if await has_second_factor(context.session, user) and not (code and await check_code(context, user, code)):
-        await context.manager.release()  # commit the count of attempts, as the password was right
+        await context.manager.release()  # commit before the error rolls back the transaction
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
 
 
@@ -53,35 +53,36 @@ async def grant_token(
 ) -> AccessToken:
     """Sign in a program and return its token."""
     response.headers.update(SECRET_HEADERS)
-    granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(
+    access_token = await token_strategy(context.settings, request.app.state.database, context.session).grant(
         user, " ".join(scope.split()) or ALL_SCOPES
     )
     await record_sign_in(context, user)
     await context.manager.on_after_login(user, request, response)
-    return granted
+    return access_token
 
 
 @router.post("/refresh")
 async def refresh(request: Request, response: Response, context: AccountCtx, body: TokenRefresh) -> AccessToken:
-    """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token, if BEARER is jwt.
+    """Exchange a refresh token for a JWT and the next refresh token. Only sites with BEARER=jwt have refresh tokens.
 
-    A second use ends the sign-in. Within ten seconds it counts as a retry, with the same response.
+    Each refresh token is valid once. A second use within ten seconds is a retry and gets the same refresh token.
+    A later use signs the program out.
     """
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
-    granted = await strategy.refresh(body.refresh_token)
-    if granted is None:
+    access_token = await strategy.refresh(body.refresh_token)
+    if access_token is None:
         context.log_refused_sign_in("refresh_token", None)
-        await context.manager.release()  # commit the end of the sign-in after a reused token
+        await context.manager.release()  # commit, because a reused token has ended the sign-in
         raise HTTPException(401, headers=AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
-    return granted
+    return access_token
 
 
 @router.post("/logout", status_code=204)
 async def logout(
-    request: Request, session: WriteSession, _shown: Annotated[str | None, Depends(oauth2_scheme)]
+    request: Request, session: WriteSession, _bearer: Annotated[str | None, Depends(oauth2_scheme)]
 ) -> Response:
-    """End the token, or else the session, of this request."""
+    """End the bearer token of this request. Without one, end the session of the browser."""
     response = Response(status_code=204)
     if token := read_bearer_token(request):
         await token_strategy(request.app.state.settings, request.app.state.database, session).destroy_token(token)

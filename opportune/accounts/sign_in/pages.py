@@ -1,4 +1,4 @@
-"""Pages of signing in, with a second step for users with a second factor, and of signing out."""
+"""Pages to sign in, with a second step for users with a second factor, and to sign out."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.responses import errors_in, next_page, redirect_to_next, show_form
+from opportune.accounts.responses import next_page, redirect_to_next, show_errors_in, show_form
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trusted_device
@@ -31,7 +31,7 @@ async def login(request: Request, user: OptionalUser) -> Response:
 async def sign_in(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignIn)
     if data := form.data:
-        with errors_in(form):
+        with show_errors_in(form):
             device = trusted_device(request, data.email)
             user = await service.check_password(context, data.email, data.password, device)
             if user:
@@ -55,7 +55,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending
     if form.data:
-        with errors_in(form):
+        with show_errors_in(form):
             if await service.check_code(context, user, form.data.code):
                 return await finish_second_step(request, context, user, options)
             form.refuse(service.WRONG_CODE, "code")

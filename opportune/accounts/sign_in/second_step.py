@@ -1,4 +1,4 @@
-"""The steps of a sign-in. A signed cookie keeps the state between the first step and the second factor."""
+"""First and second step of a sign-in. A signed cookie keeps the state between them."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ CODE_PATH = f"{LOGIN_PATH}/code"
 async def finish_first_step(
     request: Request, context: AccountContext, user: User, next_path: str, *, remember: bool
 ) -> Response:
-    """Sign in the user, or redirect to the second step."""
+    """Sign in the user, or redirect to the second step if the user has a second factor."""
     if not await has_second_factor(context.session, user):
         return await _sign_in(request, context, user, next_path, remember=remember)
     response = RedirectResponse(CODE_PATH, 303)
@@ -32,14 +32,14 @@ async def finish_first_step(
 
 
 async def pending_sign_in(request: Request, session: AsyncSession) -> tuple[User, dict[str, Any]] | None:
-    """Return the user of the second step, with `next` and `remember`; None without a valid cookie."""
+    """Return the user of the first step and their choices `next` and `remember`; None without a valid cookie."""
     return await signed_links.read_link_token(session, request.app.state.settings, "code", COOKIE.read(request))
 
 
 async def finish_second_step(
     request: Request, context: AccountContext, user: User, options: dict[str, Any]
 ) -> Response:
-    """Sign in the user with the `next` and `remember` of the first step."""
+    """Sign in the user with the choices `next` and `remember` of the first step."""
     response = await _sign_in(request, context, user, options["next"], remember=options["remember"])
     COOKIE.delete(request, response)
     return response

@@ -1,6 +1,6 @@
 """Checks of password and code at sign-in, for pages and API."""
 
-from opportune.accounts.events.service import note_wrong_password, record_event
+from opportune.accounts.events.service import record_event, record_wrong_password
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.sign_in_methods import totp
@@ -13,7 +13,7 @@ PASSWORDS_PER_ACCOUNT = RateLimit("accounts.passwords_per_account", 10)
 PASSWORDS_PER_ADDRESS = RateLimit("accounts.passwords_per_address", 20)
 PASSWORDS_PER_DEVICE = RateLimit("accounts.passwords_per_device", 10)
 CODES_PER_ACCOUNT = RateLimit("accounts.codes_per_account", 5)
-"""Counted after the right password, so that strangers cannot lock the account."""
+"""Only counted after a correct password, so that other people cannot lock the account."""
 
 WRONG_CREDENTIALS = "E-mail or password is wrong."
 WRONG_CODE = "This code is wrong, or has been used."
@@ -22,30 +22,30 @@ WRONG_CODE = "This code is wrong, or has been used."
 async def check_password(context: AccountContext, email: str, password: str, device: str = "") -> User | None:
     """Return the active user with this e-mail and password; a second factor may still be required.
 
-    `device` is the id of a browser that this user has signed in with before.
+    `device` is the id from `trusted_device` if this user has signed in with this browser before.
 
     Raises:
-        TooManyRequests: there were too many wrong passwords. Right ones are not counted.
-        Busy: too many others are signing in.
+        TooManyRequests: there were too many wrong passwords. Correct passwords are not counted.
+        Busy: too many other users are signing in.
     """
     email = email.strip().lower()
-    hits = _hits(context, email, device)
+    hits = _password_limits(context, email, device)
     async with context.limiter.one_at_a_time(*hits):
         await context.limiter.check(*hits)
         credentials = Credentials.model_construct(username=email, password=password)
         if user := await context.manager.authenticate(credentials):
             await context.limiter.check(*hits)
             return user
-        # The same steps for unknown addresses take the same time.
+        # Unknown addresses take the same steps, so that the time does not reveal who has an account.
         context.log_refused_sign_in("password", await find_by_email(context.session, email))
-        defer(context.session, note_wrong_password(email, *context.client))
+        defer(context.session, record_wrong_password(email, *context.client))
         await context.manager.release()
         await context.limiter.hit(*hits)
         return None
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> bool:
-    """Return whether this is an unused code of the user, after the right password.
+    """Return whether this is an unused code of the user. Call it after `check_password`.
 
     Raises:
         TooManyRequests: there were too many wrong codes.
@@ -63,7 +63,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
     return True
 
 
-def _hits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
+def _password_limits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
     if device:
         return (PASSWORDS_PER_DEVICE.by(device),)
     return PASSWORDS_PER_ADDRESS.by(context.client.address), PASSWORDS_PER_ACCOUNT.by(email)

@@ -15,15 +15,15 @@ from opportune.config.settings import Settings
 
 @dataclass(frozen=True)
 class SignInMethods:
-    """The number of methods of each type. Only those are counted that are enough without another one."""
+    """Number of sign-in methods of each type. Only methods that work without another one are counted."""
 
     passwords: int
     linked_accounts: int
-    """Accounts at providers that the settings configure."""
+    """Linked accounts whose provider is still configured."""
     emails: int
     """1 if the site offers sign-in by e-mail and the user's address is verified."""
     passkeys: int
-    """Passkeys whose device verifies the user."""
+    """Passkeys whose device verifies the user by PIN or biometrics."""
 
     @property
     def without_passkeys(self) -> int:
@@ -44,7 +44,7 @@ def signs_in_by_email(settings: Settings, user: User) -> bool:
 
 
 async def confirms_by_email(session: AsyncSession, settings: Settings, user: User) -> bool:
-    """Return whether an e-mail is the user's only means to confirm: without a password and a passkey."""
+    """Return whether the user can confirm their identity only by e-mail: without a password or passkey."""
     if user.has_password or not signs_in_by_email(settings, user):
         return False
     return not await has_passkey(session, user)
@@ -53,7 +53,7 @@ async def confirms_by_email(session: AsyncSession, settings: Settings, user: Use
 async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:
     issuers = await session.scalars(select(col(LinkedAccount.issuer)).where(col(LinkedAccount.user_id) == user.id))
     providers = configured_providers(settings)
-    linked = sum(any(provider.vouches_by(issuer) for provider in providers) for issuer in issuers)
-    own_passkeys = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
-    passkeys = await session.scalar(own_passkeys) or 0
+    linked = sum(any(provider.accepts_issuer(issuer) for provider in providers) for issuer in issuers)
+    query = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
+    passkeys = await session.scalar(query) or 0
     return SignInMethods(int(user.has_password), linked, int(signs_in_by_email(settings, user)), passkeys)

@@ -1,4 +1,4 @@
-"""Six-digit codes sent by e-mail. They are not stored but derived again from their purpose, and compared."""
+"""Six-digit codes sent by e-mail. They are not stored: a check derives the expected code again and compares."""
 
 import hmac
 
@@ -11,13 +11,13 @@ CODE_LENGTH = 6
 
 
 def make_code(settings: Settings, user: User | None, purpose: str) -> str:
-    """Return the code of this user for this purpose. A new password changes it."""
+    """Return the code of this user for this purpose. A new password or e-mail of the user changes the code."""
     key = derived_key(settings, "accounts: codes by mail").encode()
-    text = f"{purpose}\n{fingerprint(user) if user else ''}"
-    return f"{int.from_bytes(hmac.digest(key, text.encode(), 'sha256')) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
+    message = f"{purpose}\n{fingerprint(user) if user else ''}"
+    return f"{int.from_bytes(hmac.digest(key, message.encode(), 'sha256')) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
 
 
-def is_code(settings: Settings, user: User | None, purpose: str, typed: str) -> bool:
-    """Return whether the typed text is the code, with or without spaces; never for an unknown user."""
+def is_code(settings: Settings, user: User | None, purpose: str, text: str) -> bool:
+    """Return whether this is the code, with or without spaces. For an unknown user (None) the result is False."""
     expected = make_code(settings, user, purpose)
-    return hmac.compare_digest(expected.encode(), "".join(typed.split()).encode()) and user is not None
+    return hmac.compare_digest(expected.encode(), "".join(text.split()).encode()) and user is not None

@@ -12,24 +12,26 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 
 
-async def linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
+async def find_linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
     """Return the user's linked accounts, oldest first."""
     query = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
     return (await session.scalars(query)).all()
 
 
-async def linked_with_labels(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
+async def list_accounts_with_labels(
+    database: Database, settings: Settings, user: User
+) -> list[tuple[LinkedAccount, str]]:
     """Return the user's linked accounts, each with the label of its provider."""
     async with database.reader(fresh=True) as session:
-        return [(row, label_of(settings, row)) for row in await linked_accounts(session, user)]
+        return [(row, account_label(settings, row)) for row in await find_linked_accounts(session, user)]
 
 
-def provider_of(settings: Settings, row: LinkedAccount) -> Provider | None:
+def account_provider(settings: Settings, row: LinkedAccount) -> Provider | None:
     """Return the provider of a linked account; None if the settings no longer configure it."""
     providers = configured_providers(settings)
-    return next((provider for provider in providers if provider.vouches_by(row.issuer)), None)
+    return next((provider for provider in providers if provider.accepts_issuer(row.issuer)), None)
 
 
-def label_of(settings: Settings, row: LinkedAccount) -> str:
-    provider = provider_of(settings, row)
+def account_label(settings: Settings, row: LinkedAccount) -> str:
+    provider = account_provider(settings, row)
     return provider.label if provider else row.issuer.removeprefix("https://")

@@ -16,11 +16,11 @@ from opportune.web.middleware.response_cookies import add_cookies
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
 MAX_COOKIE_CHARS = 64
-NO_NAME = "Passkeys need a domain name, and this address has none. On this machine open the site at {localhost}."
+NO_DOMAIN_NAME = "Passkeys need a domain name. On this computer, open the site at {localhost} instead."
 
 
 def passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Return the ceremonies of this browser, for one user or for any.
+    """Return the passkey ceremonies of this browser, for `user` or for any user.
 
     Raises:
         PasskeyRefused: the address of the site is not a domain name.
@@ -31,24 +31,25 @@ def passkey_ceremonies(request: Request, context: AccountContext, user: User | N
     except ValueError:  # the Host header is invalid
         site, port = None, ""
     if site is None:
-        raise PasskeyRefused(NO_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{PATH}"))
-    return PasskeyCeremonies(context, site, _browser_of(request), user)
+        raise PasskeyRefused(NO_DOMAIN_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{PATH}"))
+    return PasskeyCeremonies(context, site, _browser_id(request), user)
 
 
 def anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Return the ceremonies of a browser without a session; a cookie identifies it when its response arrives.
+    """Return the ceremonies of a browser without a session. A cookie identifies it in the next request.
 
     Raises:
         PasskeyRefused: as `passkey_ceremonies`.
     """
     ceremonies = passkey_ceremonies(request, context, user)
-    number = ceremonies.browser if 0 < len(ceremonies.browser) <= MAX_COOKIE_CHARS else secrets.token_urlsafe(16)
-    carrier = Response()
-    COOKIE.set(request, carrier, number)
-    add_cookies(request, carrier)
-    return replace(ceremonies, browser=number)
+    is_valid = 0 < len(ceremonies.browser_id) <= MAX_COOKIE_CHARS
+    browser_id = ceremonies.browser_id if is_valid else secrets.token_urlsafe(16)
+    cookie_response = Response()
+    COOKIE.set(request, cookie_response, browser_id)
+    add_cookies(request, cookie_response)
+    return replace(ceremonies, browser_id=browser_id)
 
 
-def _browser_of(request: Request) -> str:
-    here: Session | None = getattr(request.state, "session", None)
-    return f"session {here.id}" if here else COOKIE.read(request)
+def _browser_id(request: Request) -> str:
+    session: Session | None = getattr(request.state, "session", None)
+    return f"session {session.id}" if session else COOKIE.read(request)

@@ -19,11 +19,11 @@ from opportune.accounts.sign_in_methods import webauthn
 from opportune.accounts.sign_in_methods.recovery_codes import renew_recovery_codes
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.sign_in_methods.webauthn import (
-    NOT_BELIEVED,
+    NOT_VERIFIED,
     Ceremony,
+    CeremonyOptions,
     PasskeyRefused,
     Purpose,
-    Question,
     RelyingParty,
 )
 from opportune.accounts.tokens.service import delete_access_tokens
@@ -42,9 +42,9 @@ MAX_CREDENTIAL_ID_BYTES = 1023
 MAX_PUBLIC_KEY_BYTES = 6000
 
 UNKNOWN = "This site does not know this passkey. If you removed it here, also remove it from your device."
-NONE_YET = "You have no passkey yet."
-CLOSED = "This account is deactivated."
-TAKEN = "This passkey has been added already."
+NO_PASSKEY = "You have no passkey yet."
+DEACTIVATED = "This account is deactivated."
+ALREADY_ADDED = "This passkey has already been added."
 TOO_MANY = "You have the maximum number of passkeys. Remove one first."
 
 CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1400}")
@@ -53,84 +53,89 @@ TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
 
 @dataclass(frozen=True)
 class PasskeyCeremonies:
-    """Ceremonies between one browser and this site, for `user` if given."""
+    """Passkey ceremonies of one browser, for one user or for any user.
+
+    A ceremony has two requests. `create_options` starts it, and `authenticate` or `add` checks the device's result.
+    """
 
     context: AccountContext
     site: RelyingParty
-    browser: str
-    """The id of its session; before sign-in, the value of a cookie."""
+    browser_id: str
+    """Id of the browser's session, or the value of a cookie if the browser is not signed in."""
     user: User | None = None
+    """The only user whose passkeys are accepted; None accepts any user."""
 
-    async def ask(self, purpose: Purpose) -> Question:
-        """Return the question for the browser.
+    async def create_options(self, purpose: Purpose) -> CeremonyOptions:
+        """Start a ceremony: return the options that the page passes to the device.
 
         Raises:
-            PasskeyRefused: the user has no passkey to show, or no room for another one.
+            PasskeyRefused: the user has no passkey, or already has the maximum number.
         """
         settings = self.context.settings
         existing = await find_passkeys(self.context.session, self.user) if self.user else []
         if self.user and purpose == "add":
             if len(existing) >= MAX_PASSKEYS_PER_USER:
                 raise PasskeyRefused(TOO_MANY)
-            handle = existing[0].user_handle if existing else secrets.token_urlsafe(32)
-            ceremony = webauthn.new_ceremony(purpose, self.browser, self.user, handle)
-            return await webauthn.ask_to_create(settings, self.site, ceremony, self.user, existing)
+            user_handle = existing[0].user_handle if existing else secrets.token_urlsafe(32)
+            ceremony = webauthn.create_ceremony(purpose, self.browser_id, self.user, user_handle)
+            return await webauthn.create_registration_options(settings, self.site, ceremony, self.user, existing)
         if self.user and not existing:
-            raise PasskeyRefused(NONE_YET)
-        ceremony = webauthn.new_ceremony(purpose, self.browser, self.user)
-        return await webauthn.ask_to_show(settings, self.site, ceremony, existing)
+            raise PasskeyRefused(NO_PASSKEY)
+        ceremony = webauthn.create_ceremony(purpose, self.browser_id, self.user)
+        return await webauthn.create_authentication_options(settings, self.site, ceremony, existing)
 
-    async def show(self, purpose: Purpose, assertion: str) -> User:
-        """Return the owner of the passkey, locked until the transaction ends.
+    async def authenticate(self, purpose: Purpose, assertion: str) -> User:
+        """Verify the assertion of a passkey, and return its owner, locked until the transaction ends.
 
         Raises:
             PasskeyRefused: with a message for the user.
-            TooManyRequests: too many were refused before.
+            TooManyRequests: there were too many failures.
         """
         try:
-            return await self._show(purpose, assertion)
+            return await self._verify_assertion(purpose, assertion)
         except PasskeyRefused:
             self.context.log_refused_sign_in("passkey", self.user)
             raise
 
-    async def _show(self, purpose: Purpose, assertion: str) -> User:
+    async def _verify_assertion(self, purpose: Purpose, assertion: str) -> User:
         session = self.context.session
-        ceremony, credential, failure = await self._read(purpose, assertion)
-        passkey, owner = await self._find(credential)
+        ceremony, credential, failure = await self._read_assertion(purpose, assertion)
+        passkey, owner = await self._find_passkey(credential)
         await self.context.manager.release()
-        verified = await webauthn.verify_shown(self.site, ceremony, credential, passkey)
-        # In the meantime the owner may have removed it or been deactivated, or a copy of it may have been used.
+        verified = await webauthn.verify_authentication(self.site, ceremony, credential, passkey)
+        # During the verification, the passkey may have been removed or used again, or its owner deactivated.
         if not await self.context.manager.is_unchanged(owner):
-            raise PasskeyRefused(CLOSED)
-        same = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
-        used = update(Passkey).where(*same).values(sign_count=verified.new_sign_count, used_at=utc_now())
-        if await session.scalar(used.returning(col(Passkey.id))) is None:
-            raise PasskeyRefused(NOT_BELIEVED)
+            raise PasskeyRefused(DEACTIVATED)
+        is_unchanged = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
+        statement = update(Passkey).where(*is_unchanged).values(sign_count=verified.new_sign_count, used_at=utc_now())
+        if await session.scalar(statement.returning(col(Passkey.id))) is None:
+            raise PasskeyRefused(NOT_VERIFIED)
         await self.context.limiter.refund(session, failure)
         return owner
 
     async def add(self, user: User, assertion: str, name: str, keep_session: int | None = None) -> list[str]:
-        """Store a new passkey; return recovery codes if it is the user's first second factor.
+        """Store a new passkey. Return recovery codes if it is the user's first second factor, else an empty list.
 
-        In that case other sessions and access tokens end, because they started without a second factor.
+        With the first second factor, all sessions except `keep_session` end, and so do the access tokens of sign-ins.
 
         Raises:
-            PasskeyRefused, TooManyRequests: as `show`.
+            PasskeyRefused: with a message for the user.
+            TooManyRequests: there were too many failures.
         """
         context, session = self.context, self.context.session
-        ceremony, credential, failure = await self._read("add", assertion)
-        made = await webauthn.verify_created(self.site, ceremony, credential)
+        ceremony, credential, failure = await self._read_assertion("add", assertion)
+        verified = await webauthn.verify_registration(self.site, ceremony, credential)
         if not await context.manager.is_unchanged(user):
             raise PasskeyRefused(CHANGED_MEANWHILE)
         if len(await find_passkeys(session, user)) >= MAX_PASSKEYS_PER_USER:
             raise PasskeyRefused(TOO_MANY)
         is_first = not await has_second_factor(session, user)
-        session.add(_row_of(user, name, ceremony, made, credential))
+        session.add(_create_row(user, name, ceremony, verified, credential))
         try:
             await session.flush()
         except IntegrityError:
             await session.rollback()
-            raise PasskeyRefused(TAKEN) from None
+            raise PasskeyRefused(ALREADY_ADDED) from None
         record_event(context, user, "passkey_added", name=name)
         await context.limiter.refund(session, failure)
         if not is_first:
@@ -140,56 +145,59 @@ class PasskeyCeremonies:
         await delete_access_tokens(session, user, keep=None)
         return await renew_recovery_codes(session, user)
 
-    async def _read(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
-        """Read the assertion, and count a failure that is refunded if the assertion is valid."""
+    async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
+        """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
         await self.context.manager.release()
         failure = (
             FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(self.context.client.address)
         )
         await self.context.limiter.hit(failure)
-        return *await webauthn.read_assertion(self.context, assertion, purpose, self.browser, self.user), failure
+        return *await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, self.user), failure
 
-    async def _find(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
-        """Return the passkey that a device names, and its owner, who must be the user of both question and device."""
-        number, response = credential.get("id"), credential.get("response")
-        handle = response.get("userHandle") if isinstance(response, dict) else None
-        if not isinstance(number, str) or not CREDENTIAL_ID.fullmatch(number):
-            raise PasskeyRefused(NOT_BELIEVED)
-        rows = select(Passkey, User).join(User, col(User.id) == col(Passkey.user_id))
-        found = (await self.context.session.execute(rows.where(col(Passkey.credential_id) == number))).one_or_none()
-        if found is None:
+    async def _find_passkey(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
+        """Return the passkey of a credential and its owner. Raises PasskeyRefused for another user's passkey."""
+        credential_id, response = credential.get("id"), credential.get("response")
+        user_handle = response.get("userHandle") if isinstance(response, dict) else None
+        if not isinstance(credential_id, str) or not CREDENTIAL_ID.fullmatch(credential_id):
+            raise PasskeyRefused(NOT_VERIFIED)
+        query = select(Passkey, User).join(User, col(User.id) == col(Passkey.user_id))
+        query = query.where(col(Passkey.credential_id) == credential_id)
+        row = (await self.context.session.execute(query)).one_or_none()
+        if row is None:
             raise PasskeyRefused(UNKNOWN)
-        passkey, owner = found
+        passkey, owner = row
         is_owner = self.user is not None and self.user.id == owner.id
-        # The library checks neither. If the question names the user, the device may leave out the user handle.
-        if (self.user and not is_owner) or not (handle == passkey.user_handle or (is_owner and handle is None)):
-            raise PasskeyRefused(NOT_BELIEVED)
+        # The library checks neither owner nor user handle. A device may omit the handle if the user is known.
+        has_handle = user_handle == passkey.user_handle or (is_owner and user_handle is None)
+        if (self.user and not is_owner) or not has_handle:
+            raise PasskeyRefused(NOT_VERIFIED)
         return passkey, owner
 
 
 async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
     """Return the user's passkeys, oldest first."""
-    mine = select(Passkey).where(col(Passkey.user_id) == user.id).order_by(col(Passkey.id))
-    return (await session.scalars(mine)).all()
+    query = select(Passkey).where(col(Passkey.user_id) == user.id).order_by(col(Passkey.id))
+    return (await session.scalars(query)).all()
 
 
-def _row_of(
-    user: User, name: str, ceremony: Ceremony, made: "VerifiedRegistration", credential: Mapping[str, Any]
+def _create_row(
+    user: User, name: str, ceremony: Ceremony, verified: "VerifiedRegistration", credential: Mapping[str, Any]
 ) -> Passkey:
-    """Raises PasskeyRefused if a value is longer than those that devices create."""
-    if len(made.credential_id) > MAX_CREDENTIAL_ID_BYTES or len(made.credential_public_key) > MAX_PUBLIC_KEY_BYTES:
-        raise PasskeyRefused(NOT_BELIEVED)
+    """Create the row of a verified passkey. Raises PasskeyRefused if its id or key is too long."""
+    credential_id, public_key = verified.credential_id, verified.credential_public_key
+    if len(credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
+        raise PasskeyRefused(NOT_VERIFIED)
     transports = credential["response"].get("transports")
     return Passkey(
         user_id=user.id,
         name=name,
-        credential_id=_base64url(made.credential_id),
-        public_key=_base64url(made.credential_public_key),
+        credential_id=_base64url(credential_id),
+        public_key=_base64url(public_key),
         user_handle=ceremony.handle,
-        sign_count=made.sign_count,
+        sign_count=verified.sign_count,
         transports=",".join(name for name in TRANSPORTS if isinstance(transports, list) and name in transports),
-        verifies_user=made.user_verified,
-        is_synced=made.credential_backed_up,
+        verifies_user=verified.user_verified,
+        is_synced=verified.credential_backed_up,
     )
 
 

@@ -1,4 +1,4 @@
-"""OpenID providers of the settings. This module sends no requests."""
+"""Sign-in providers of the settings: Google, GitHub, Microsoft and any OpenID provider. Sends no requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,25 +12,25 @@ DISCOVERY_PATH = "/.well-known/openid-configuration"
 GITHUB_ISSUER = "https://github.com"
 TENANT = "{tenantid}"
 
-KNOWN: Mapping[str, tuple[str, str]] = {
+KNOWN_PROVIDERS: Mapping[str, tuple[str, str]] = {
     "google": ("Google", "https://accounts.google.com"),
     "github": ("GitHub", GITHUB_ISSUER),
-    # For work, school and private accounts; the issuer of each account contains its tenant.
+    # For work, school and private accounts. The issuer of an account contains the id of its tenant.
     "microsoft": ("Microsoft", f"https://login.microsoftonline.com/{TENANT}/v2.0"),
 }
 """Label and issuer by name."""
 
 
 class ProviderUnreachable(Exception):
-    """The provider does not respond in time, or responds with a server error."""
+    """The provider did not respond in time, or responded with a server error."""
 
 
-class ProviderNotBelieved(Exception):
+class InvalidProviderResponse(Exception):
     """The response of the provider is invalid; the message is for the log."""
 
 
 class SocialSignInRefused(Refused):
-    """A message for the user who returns from a provider."""
+    """The sign-in by a provider is refused; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Identity:
 @dataclass(frozen=True)
 class Provider:
     name: str
-    """Used in addresses and settings."""
+    """Name in addresses and settings, such as `google`."""
     label: str
     issuer: str
-    """As in its discovery document; contains `TENANT` if each tenant has its own issuer."""
+    """Issuer in the discovery document. It contains `TENANT` if each tenant has its own issuer."""
     client_id: str
     client_secret: str = field(repr=False)
 
@@ -58,10 +58,10 @@ class Provider:
     def discovery_url(self) -> str:
         return self.issuer.replace(TENANT, "common") + DISCOVERY_PATH
 
-    def vouches_by(self, issuer: str) -> bool:
-        """Return whether this provider issues accounts of this issuer."""
-        before, tenant, after = self.issuer.partition(TENANT)
-        return issuer.startswith(before) and issuer.endswith(after) if tenant else issuer.rstrip("/") == self.issuer
+    def accepts_issuer(self, issuer: str) -> bool:
+        """Return whether accounts of this issuer belong to this provider."""
+        prefix, tenant, suffix = self.issuer.partition(TENANT)
+        return issuer.startswith(prefix) and issuer.endswith(suffix) if tenant else issuer.rstrip("/") == self.issuer
 
 
 def configured_providers(settings: Settings) -> list[Provider]:
@@ -75,12 +75,12 @@ def find_provider(settings: Settings, name: str) -> Provider | None:
 
 
 def callback_url(settings: Settings, provider: Provider) -> str:
-    """Return the redirect address of a provider. Each provider has its own, so that none can respond for another."""
+    """Return the redirect address. Each provider has its own, so that it cannot respond for another one."""
     return f"{site_url(settings)}{SOCIAL_PATH}/{provider.name}/callback"
 
 
 def _provider(settings: Settings, name: str) -> Provider:
     custom = settings.oidc_label, settings.oidc_url.removesuffix(DISCOVERY_PATH).rstrip("/")
-    label, issuer = KNOWN.get(name, custom)
+    label, issuer = KNOWN_PROVIDERS.get(name, custom)
     client_id, secret = getattr(settings, f"{name}_client_id"), getattr(settings, f"{name}_client_secret")
     return Provider(name, label, issuer, client_id, secret.get_secret_value())

@@ -11,7 +11,7 @@ from opportune.accounts.models import RecoveryCode, User
 
 RECOVERY_CODE_COUNT = 10
 
-# Without letters and digits that look alike. Four groups of four are 78 bits, too many to find one from its hash.
+# Without letters and digits that look alike. 16 characters have 78 bits, too many to guess a code from its hash.
 RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 GROUPS, GROUP_LENGTH = 4, 4
 RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
@@ -19,7 +19,7 @@ RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
 
 async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
     """Replace the recovery codes, and return the new ones in plain text."""
-    # Without the lock, two requests at the same time would both leave codes.
+    # Lock the user. Otherwise two concurrent requests would each store a set of codes.
     await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update())
     await delete_recovery_codes(session, user)
     codes = [
@@ -27,7 +27,7 @@ async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
         for _ in range(RECOVERY_CODE_COUNT)
     ]
     session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(code)) for code in codes)
-    return [in_groups(code, GROUP_LENGTH, "-") for code in codes]
+    return [format_in_groups(code, GROUP_LENGTH, "-") for code in codes]
 
 
 async def delete_recovery_codes(session: AsyncSession, user: User) -> None:
@@ -40,14 +40,14 @@ async def count_recovery_codes(session: AsyncSession, user: User) -> int:
 
 
 async def use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
-    """Return whether this is a code of the user, and delete it."""
-    mine = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
-    return await session.scalar(delete(RecoveryCode).where(*mine).returning(col(RecoveryCode.id))) is not None
+    """Delete the code, and return whether the user had it."""
+    is_match = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
+    return await session.scalar(delete(RecoveryCode).where(*is_match).returning(col(RecoveryCode.id))) is not None
 
 
 def _hash(code: str) -> str:
     return hashlib.sha256(code.encode(errors="replace")).hexdigest()
 
 
-def in_groups(text: str, size: int, between: str) -> str:
-    return between.join(text[start : start + size] for start in range(0, len(text), size))
+def format_in_groups(text: str, size: int, separator: str) -> str:
+    return separator.join(text[start : start + size] for start in range(0, len(text), size))

@@ -20,7 +20,7 @@ async def has_second_factor(session: AsyncSession, user: User) -> bool:
 
 
 async def setup_is_required(database: Database, settings: Settings, user: User) -> bool:
-    """Return whether this user must set up a second factor first."""
+    """Return whether the site requires a second factor of this user, and the user has none."""
     if user.has_two_factor or not _needs_second_factor(settings, user):
         return False
     async with database.reader(fresh=True) as session:
@@ -28,5 +28,5 @@ async def setup_is_required(database: Database, settings: Settings, user: User) 
 
 
 def _needs_second_factor(settings: Settings, user: User) -> bool:
-    needed = settings.needs_second_factor
-    return needed == "all" or (needed == "staff" and (user.is_staff or user.is_superuser))
+    policy = settings.needs_second_factor
+    return policy == "all" or (policy == "staff" and (user.is_staff or user.is_superuser))

@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.recovery_codes import (
     RECOVERY_CODE_LENGTH,
     delete_recovery_codes,
-    in_groups,
+    format_in_groups,
     renew_recovery_codes,
     use_recovery_code,
 )
@@ -21,25 +21,25 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 
 CLOCK_DRIFT_PERIODS = 1
-"""Number of 30-second periods by which the clock of a phone may differ."""
+"""Number of 30-second periods by which the clock of a phone may be wrong."""
 SETUP_TIMEOUT_SECONDS = 600
-"""Time limit for the first code."""
+"""Time in which the user must enter the first code."""
 
 
 @dataclass(frozen=True)
 class PendingSetup:
-    """A new key, not in use before its first code is entered."""
+    """A new key of an authenticator app. It is stored when the user enters its first code."""
 
     key: str
     sealed: str
-    """The key encrypted for this user, sent back with the first code."""
+    """The key, encrypted for this user. The page sends it back with the first code."""
     uri: str
-    """The key in the format of QR codes."""
+    """The key as an `otpauth://` address, which the QR code contains."""
 
     @property
     def spaced(self) -> str:
-        """The key in groups, for typing."""
-        return in_groups(self.key, 4, " ")
+        """The key in groups of four characters, easier to type."""
+        return format_in_groups(self.key, 4, " ")
 
     @property
     def picture(self) -> str:
@@ -50,13 +50,13 @@ class PendingSetup:
 
 
 async def verify_code(session: AsyncSession, settings: Settings, user: User, code: str) -> bool:
-    """Return whether this is an unused code of the app or a recovery code, and mark it as used."""
+    """Return whether this is an unused code of the app, or a recovery code. The code cannot be used again."""
     code = "".join(code.split()).replace("-", "").lower()
     if len(code) == RECOVERY_CODE_LENGTH:
         return await use_recovery_code(session, user, code)
-    key = _open(settings, user)
-    step = _step(key, code) if key else None
-    return key is not None and step is not None and await _use_step(session, settings, user, key, step)
+    key = _unseal_key(settings, user)
+    period = _find_period(key, code) if key else None
+    return key is not None and period is not None and await _use_period(session, settings, user, key, period)
 
 
 def start_setup(settings: Settings, user: User) -> PendingSetup:
@@ -65,23 +65,28 @@ def start_setup(settings: Settings, user: User) -> PendingSetup:
 
 
 def resume_setup(settings: Settings, user: User, sealed: str) -> PendingSetup | None:
-    """Return the setup that was started for this user; None if it has expired."""
+    """Return the setup of a sealed key; None if it has expired or is for another user."""
     key = unseal(settings, f"two-factor to be:{user.id}", sealed, SETUP_TIMEOUT_SECONDS)
     return _pending_setup(settings, user, key) if key else None
 
 
 async def enable(session: AsyncSession, settings: Settings, user: User, key: str, code: str) -> list[str] | None:
-    """Turn on the app, and return recovery codes to show once.
+    """Turn on the app, and return new recovery codes, which the user sees once.
 
     Return None if the code is wrong, or if the user already has an app.
     """
-    step = _step(key, "".join(code.split()))
-    if step is None:
+    period = _find_period(key, "".join(code.split()))
+    if period is None:
         return None
-    # In the meantime the owner may have changed the password, to exclude the person who started this.
-    same = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password, col(User.totp_secret) == "")
-    done = update(User).where(*same).values(totp_secret=_seal(settings, user, key), totp_step=step)
-    return await renew_recovery_codes(session, user) if await session.scalar(done.returning(col(User.id))) else None
+    # The owner may have changed the password to lock out another person, who started this setup.
+    is_unchanged = (
+        col(User.id) == user.id,
+        col(User.hashed_password) == user.hashed_password,
+        col(User.totp_secret) == "",
+    )
+    values = {"totp_secret": _seal_key(settings, user, key), "totp_step": period}
+    user_id = await session.scalar(update(User).where(*is_unchanged).values(values).returning(col(User.id)))
+    return await renew_recovery_codes(session, user) if user_id else None
 
 
 async def disable(session: AsyncSession, user: User) -> None:
@@ -91,8 +96,8 @@ async def disable(session: AsyncSession, user: User) -> None:
         await delete_recovery_codes(session, user)
 
 
-def _step(key: str, code: str) -> int | None:
-    """Return the 30-second period of a code; None if the code is wrong."""
+def _find_period(key: str, code: str) -> int | None:
+    """Return the number of the 30-second period in which the code is valid; None if the code is wrong."""
     if not code.isascii():
         return None
     try:
@@ -106,17 +111,20 @@ def _pending_setup(settings: Settings, user: User, key: str) -> PendingSetup:
     return PendingSetup(key, seal(settings, f"two-factor to be:{user.id}", key), uri)
 
 
-def _seal(settings: Settings, user: User, key: str) -> str:
-    """Encrypt the key for this user. It cannot be decrypted in the row of another user."""
+def _seal_key(settings: Settings, user: User, key: str) -> str:
+    """Encrypt the key for this user. In the row of another user it cannot be decrypted."""
     return seal(settings, f"two-factor:{user.id}", key)
 
 
-def _open(settings: Settings, user: User) -> str | None:
+def _unseal_key(settings: Settings, user: User) -> str | None:
     return unseal(settings, f"two-factor:{user.id}", user.totp_secret) if user.has_two_factor else None
 
 
-async def _use_step(session: AsyncSession, settings: Settings, user: User, key: str, step: int) -> bool:
-    """Mark a period as used; only one of two requests succeeds. Encrypt the key again with the newest secret key."""
-    unused = (col(User.id) == user.id, col(User.totp_secret) == user.totp_secret, col(User.totp_step) < step)
-    change = update(User).where(*unused).values(totp_step=step, totp_secret=_seal(settings, user, key))
-    return await session.scalar(change.returning(col(User.id))) is not None
+async def _use_period(session: AsyncSession, settings: Settings, user: User, key: str, period: int) -> bool:
+    """Mark a period as used, and return False if it was used before.
+
+    The key is encrypted again, in case SECRET_KEY has changed.
+    """
+    is_unused = (col(User.id) == user.id, col(User.totp_secret) == user.totp_secret, col(User.totp_step) < period)
+    statement = update(User).where(*is_unused).values(totp_step=period, totp_secret=_seal_key(settings, user, key))
+    return await session.scalar(statement.returning(col(User.id))) is not None

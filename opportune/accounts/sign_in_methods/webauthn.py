@@ -1,4 +1,4 @@
-"""WebAuthn ceremonies. Each question is for one purpose, one site and one browser, and is valid once."""
+"""WebAuthn ceremonies. Each challenge is for one purpose, one site and one browser, and is valid once."""
 
 import asyncio
 import json
@@ -28,10 +28,10 @@ LIFETIME_SECONDS = 600
 CHALLENGES = RateLimit("accounts.passkey_challenges", 1, LIFETIME_SECONDS)
 """Each challenge is valid once, in all processes."""
 MAX_ASSERTION_CHARS = 50_000
-SEALED_FOR = "accounts: passkeys"
+SEAL_PURPOSE = "accounts: passkeys"
 
-NOT_OURS = "This was not started in this browser, or has expired. Please try again."
-NOT_BELIEVED = "This passkey could not be verified. Please try again, or use another sign-in method."
+NOT_STARTED_HERE = "This was not started in this browser, or has expired. Please try again."
+NOT_VERIFIED = "This passkey could not be verified. Please try again, or use another sign-in method."
 
 T = TypeVar("T")
 Purpose = Literal["sign-in", "second-step", "add", "confirm"]
@@ -43,7 +43,7 @@ class PasskeyRefused(Refused):
 
 @dataclass(frozen=True)
 class RelyingParty:
-    """The site as devices know it. A passkey belongs to one domain name."""
+    """The site as a WebAuthn relying party. A passkey belongs to one domain name."""
 
     id: str
     origin: str
@@ -52,14 +52,14 @@ class RelyingParty:
 
 @dataclass(frozen=True)
 class Ceremony:
-    """The state of a question, encrypted in the page and sent back with the assertion."""
+    """The state of a ceremony. The page receives it encrypted, and sends it back with the assertion."""
 
     purpose: Purpose
     challenge: str
     browser: str
-    """The id of the session; before sign-in, the value of a cookie."""
+    """Id of the browser's session, or the value of a cookie if the browser is not signed in."""
     user_id: int = 0
-    """The user of the question; 0 for any user."""
+    """The user whose passkeys are accepted; 0 for any user."""
     handle: str = ""
     """The user handle of a new passkey."""
 
@@ -69,30 +69,30 @@ class Ceremony:
 
 
 @dataclass(frozen=True)
-class Question:
-    """The data for the script of the page."""
+class CeremonyOptions:
+    """Data for the script of the page that starts a ceremony."""
 
     options: Mapping[str, Any]
     """The argument of `PublicKeyCredential.parse…OptionsFromJSON`."""
     state: str
-    """The encrypted ceremony, sent back with the assertion."""
+    """The encrypted `Ceremony`, sent back with the assertion."""
 
 
-def relying_party(settings: Settings, visited: str) -> RelyingParty | None:
-    """Return the site of BASE_URL; in development, the site of the requested address.
+def relying_party(settings: Settings, requested_url: str) -> RelyingParty | None:
+    """Return the site of BASE_URL; in development without BASE_URL, that of the requested address.
 
-    None if the host is an IP address: passkeys need a domain name or `localhost`.
+    Return None if the host is an IP address: passkeys need a domain name or `localhost`.
     """
-    url = urlsplit(site_url(settings) if settings.base_url or settings.is_production else visited)
+    url = urlsplit(site_url(settings) if settings.base_url or settings.is_production else requested_url)
     host = url.hostname or ""
-    if not host or _is_number(host):
+    if not host or _is_ip_address(host):
         return None
-    # As browsers send it: in lower case, without the default port.
+    # Browsers send the origin in lower case and without the default port.
     port = f":{url.port}" if url.port not in (None, 80 if url.scheme == "http" else 443) else ""
     return RelyingParty(host, f"{url.scheme}://{host}{port}", settings.site_name or host)
 
 
-def _is_number(host: str) -> bool:
+def _is_ip_address(host: str) -> bool:
     try:
         ip_address(host)
     except ValueError:
@@ -100,10 +100,10 @@ def _is_number(host: str) -> bool:
     return True
 
 
-async def ask_to_create(
+async def create_registration_options(
     settings: Settings, site: RelyingParty, ceremony: Ceremony, user: User, existing: Sequence[Passkey]
-) -> Question:
-    """Return the question for a new discoverable passkey, on a device without a passkey of this user."""
+) -> CeremonyOptions:
+    """Return the options to create a discoverable passkey. Devices that already have a passkey of this user refuse."""
 
     def options() -> dict[str, Any]:
         import webauthn.helpers.structs
@@ -121,15 +121,15 @@ async def ask_to_create(
         )
         return webauthn.helpers.options_to_json_dict(created)
 
-    question = await asyncio.to_thread(options)
-    question["user"]["id"], question["excludeCredentials"] = ceremony.handle, _descriptors(existing)
-    return Question(question, _sealed(settings, ceremony))
+    data = await asyncio.to_thread(options)
+    data["user"]["id"], data["excludeCredentials"] = ceremony.handle, _descriptors(existing)
+    return CeremonyOptions(data, _seal_ceremony(settings, ceremony))
 
 
-async def ask_to_show(
+async def create_authentication_options(
     settings: Settings, site: RelyingParty, ceremony: Ceremony, allowed: Sequence[Passkey] = ()
-) -> Question:
-    """Return the question for one of these passkeys, or for any passkey of this site."""
+) -> CeremonyOptions:
+    """Return the options to authenticate with one of the `allowed` passkeys; if there are none, with any passkey."""
 
     def options() -> dict[str, Any]:
         import webauthn.helpers.structs
@@ -143,11 +143,11 @@ async def ask_to_show(
         )
         return webauthn.helpers.options_to_json_dict(created)
 
-    question = await asyncio.to_thread(options)
-    return Question({**question, "allowCredentials": _descriptors(allowed)}, _sealed(settings, ceremony))
+    data = await asyncio.to_thread(options)
+    return CeremonyOptions({**data, "allowCredentials": _descriptors(allowed)}, _seal_ceremony(settings, ceremony))
 
 
-def new_ceremony(purpose: Purpose, browser: str, user: User | None = None, handle: str = "") -> Ceremony:
+def create_ceremony(purpose: Purpose, browser: str, user: User | None = None, handle: str = "") -> Ceremony:
     return Ceremony(purpose, secrets.token_hex(32), browser, user.id if user else 0, handle)
 
 
@@ -157,25 +157,27 @@ async def read_assertion(
     """Return the ceremony of an assertion, and the credential of the device.
 
     Raises:
-        PasskeyRefused: it is invalid, expired or used, or for another purpose, user or browser.
+        PasskeyRefused: the assertion is invalid, expired or used, or for another purpose, user or browser.
     """
     try:
         data: Any = json.loads(assertion) if len(assertion) <= MAX_ASSERTION_CHARS else None
         state, credential = data["state"], data["credential"]
-        text = unseal(context.settings, SEALED_FOR, state, LIFETIME_SECONDS)
+        text = unseal(context.settings, SEAL_PURPOSE, state, LIFETIME_SECONDS)
         ceremony = Ceremony(**json.loads(text or ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise PasskeyRefused(NOT_OURS) from None
-    expected = replace(new_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
+        raise PasskeyRefused(NOT_STARTED_HERE) from None
+    expected = replace(create_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
     if ceremony != expected or not browser or not isinstance(credential, dict):
-        raise PasskeyRefused(NOT_OURS)
+        raise PasskeyRefused(NOT_STARTED_HERE)
     if not await context.is_first_use(CHALLENGES.by(ceremony.challenge)):
-        raise PasskeyRefused(NOT_OURS)
+        raise PasskeyRefused(NOT_STARTED_HERE)
     return ceremony, credential
 
 
-async def verify_created(site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]) -> "VerifiedRegistration":
-    """Verify a new passkey. Raises PasskeyRefused."""
+async def verify_registration(
+    site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]
+) -> "VerifiedRegistration":
+    """Verify the credential of a new passkey. Raises PasskeyRefused."""
 
     def verify() -> "VerifiedRegistration":
         import webauthn
@@ -190,7 +192,7 @@ async def verify_created(site: RelyingParty, ceremony: Ceremony, credential: dic
     return await _run_verification(verify)
 
 
-async def verify_shown(
+async def verify_authentication(
     site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any], passkey: Passkey
 ) -> "VerifiedAuthentication":
     """Verify the signature of this passkey. Raises PasskeyRefused."""
@@ -216,11 +218,11 @@ async def _run_verification(verify: Callable[[], T]) -> T:
         return await asyncio.to_thread(verify)
     except Exception as error:  # noqa: BLE001 - the library's parsers raise many types of errors
         logger.warning("A passkey could not be verified: %s: %.200s", type(error).__name__, error)
-        raise PasskeyRefused(NOT_BELIEVED) from None
+        raise PasskeyRefused(NOT_VERIFIED) from None
 
 
-def _sealed(settings: Settings, ceremony: Ceremony) -> str:
-    return seal(settings, SEALED_FOR, json.dumps(asdict(ceremony)))
+def _seal_ceremony(settings: Settings, ceremony: Ceremony) -> str:
+    return seal(settings, SEAL_PURPOSE, json.dumps(asdict(ceremony)))
 
 
 def _descriptors(passkeys: Sequence[Passkey]) -> list[dict[str, Any]]:

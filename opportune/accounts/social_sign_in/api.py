@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.schemas import LinkedAccountRead
-from opportune.accounts.sign_in_methods.linked_accounts import linked_accounts
+from opportune.accounts.sign_in_methods.linked_accounts import find_linked_accounts
 from opportune.accounts.social_sign_in import service
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/users/me/linked-accounts", tags=["accounts"])
 @router.get("", response_model=list[LinkedAccountRead])
 async def list_linked_accounts(user: CurrentUser, database: DatabaseDependency) -> Sequence[LinkedAccount]:
     async with database.reader(fresh=True) as session:
-        return await linked_accounts(session, user)
+        return await find_linked_accounts(session, user)
 
 
 @router.delete("/{account_id}", status_code=204)

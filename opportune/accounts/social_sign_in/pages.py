@@ -1,4 +1,4 @@
-"""Pages of signing in with an account of another site, and of linking such accounts."""
+"""Pages to sign in with an account of another site, and to link such accounts."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from opportune.accounts.sign_in_methods.providers import (
     find_provider,
 )
 from opportune.accounts.social_sign_in import flow, service
-from opportune.accounts.social_sign_in.flow import Journey
+from opportune.accounts.social_sign_in.flow import AuthRequest
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
 from opportune.accounts.users.schemas import UserUpdate
@@ -28,16 +28,16 @@ from opportune.db.models.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
-NOT_OURS = "This sign-in was not started in this browser, or has expired. Please try again."
+NOT_STARTED_HERE = "This sign-in was not started in this browser, or has expired. Please try again."
 COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)
-"""The encrypted state of a sign-in while the user is at the provider."""
+"""The encrypted `AuthRequest`, while the user is at the provider."""
 
 router = APIRouter(prefix="/accounts")
 
 
 async def get_provider(request: Request, provider: str) -> Provider:
-    if found := find_provider(request.app.state.settings, provider):
-        return found
+    if match := find_provider(request.app.state.settings, provider):
+        return match
     raise HTTPException(404)
 
 
@@ -46,20 +46,22 @@ NamedProvider = Annotated[Provider, Depends(get_provider)]
 
 @router.post("/social/{provider}")
 async def start(request: Request, provider: NamedProvider, context: AccountCtx) -> Response:
-    """Redirect to the provider. The form is protected against CSRF, so another site cannot start it."""
+    """Redirect to the provider. CSRF protection prevents another site from starting a sign-in."""
     form = await read_form(request, SocialSignIn)
     remember = form.data is not None and form.data.remember
-    journey = flow.new_journey(provider, next_page(request, form), remember=remember)
-    return await _set_out(request, context, provider, journey)
+    pending = flow.create_request(provider, next_page(request, form), remember=remember)
+    return await _redirect_to_provider(request, context, provider, pending)
 
 
 @router.get("/social/{provider}/callback")
-async def come_back(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
+async def handle_callback(
+    request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx
+) -> Response:
     """Handle the redirect of a provider: sign in the user, or link their account."""
     state = request.query_params.get("state", "")
-    journey = flow.read_journey(request.app.state.settings, provider, COOKIE.read(request), state)
+    pending = flow.read_request(request.app.state.settings, provider, COOKIE.read(request), state)
     try:
-        response = await _arrive(request, context, provider, journey, user)
+        response = await _finish_callback(request, context, provider, pending, user)
     except SocialSignInRefused as refusal:
         context.log_refused_sign_in(provider.name, user)
         response = redirect_with_error(request, PROFILE_PATH if user else LOGIN_PATH, refusal)
@@ -75,8 +77,8 @@ async def start_linking(request: Request, user: CurrentUser, context: AccountCtx
         raise HTTPException(404)
     if not await reauthenticated(context, user, form):
         return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
-    journey = flow.new_journey(provider, PROFILE_PATH, user_id=user.id)
-    return await _set_out(request, context, provider, journey)
+    pending = flow.create_request(provider, PROFILE_PATH, user_id=user.id)
+    return await _redirect_to_provider(request, context, provider, pending)
 
 
 @router.post("/profile/linked-accounts/{account_id}/unlink")
@@ -88,52 +90,59 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
     return redirect_with_message(request, "profile", "That account is no longer linked.")
 
 
-async def _set_out(request: Request, context: AccountContext, provider: Provider, journey: Journey) -> Response:
-    """Return a page that redirects automatically, because `form-action` forbids redirects of forms to other sites."""
+async def _redirect_to_provider(
+    request: Request, context: AccountContext, provider: Provider, pending: AuthRequest
+) -> Response:
+    """Return a page that redirects automatically, because `form-action` of the CSP forbids redirects to other sites."""
     await context.limiter.hit(service.STARTS_PER_ADDRESS.by(context.client.address))
     try:
-        address = await flow.address_of_provider(context.settings, provider, journey)
+        address = await flow.authorization_url(context.settings, provider, pending)
     except SocialSignInRefused as refusal:
-        return redirect_with_error(request, PROFILE_PATH if journey.user_id else LOGIN_PATH, refusal)
+        return redirect_with_error(request, PROFILE_PATH if pending.user_id else LOGIN_PATH, refusal)
     headers = {"Cache-Control": "no-store"}
     response = show(request, "to_provider", headers=headers, label=provider.label, address=address)
-    COOKIE.set(request, response, flow.seal_journey(context.settings, journey))
+    COOKIE.set(request, response, flow.seal_request(context.settings, pending))
     return response
 
 
-async def _arrive(
-    request: Request, context: AccountContext, provider: Provider, journey: Journey | None, user: User | None
+async def _finish_callback(
+    request: Request, context: AccountContext, provider: Provider, pending: AuthRequest | None, user: User | None
 ) -> Response:
-    """Raises SocialSignInRefused, and TooManyRequests."""
+    """Check the response of the provider, then sign in the user or link the account.
+
+    Raises:
+        SocialSignInRefused: with a message for the user.
+        TooManyRequests: there were too many failures.
+    """
     failure = service.FAILURES_PER_ADDRESS.by(context.client.address)
     await context.limiter.hit(failure)
-    if journey is None or not await context.is_first_use(flow.STATES.by(journey.state)):
-        raise SocialSignInRefused(NOT_OURS)
-    identity = await _identity(request, provider, journey)
-    if journey.user_id:
-        if user is None or user.id != journey.user_id:
-            raise SocialSignInRefused(NOT_OURS)
+    if pending is None or not await context.is_first_use(flow.STATES.by(pending.state)):
+        raise SocialSignInRefused(NOT_STARTED_HERE)
+    identity = await _read_identity(request, provider, pending)
+    if pending.user_id:
+        if user is None or user.id != pending.user_id:
+            raise SocialSignInRefused(NOT_STARTED_HERE)
         response = await _link(context, provider, identity, user, request)
     else:
-        response = await _sign_in(context, provider, identity, journey, request)
+        response = await _sign_in(context, provider, identity, pending, request)
     await context.limiter.refund(context.session, failure)
     return response
 
 
-async def _identity(request: Request, provider: Provider, journey: Journey) -> Identity:
+async def _read_identity(request: Request, provider: Provider, pending: AuthRequest) -> Identity:
     query = request.query_params
     if query.get("error") or not query.get("code"):
         raise SocialSignInRefused(f"You were not signed in at {provider.label}.")
-    return await flow.read_identity(request.app.state.settings, provider, journey, query["code"], query.get("iss"))
+    return await flow.read_identity(request.app.state.settings, provider, pending, query["code"], query.get("iss"))
 
 
 async def _sign_in(
-    context: AccountContext, provider: Provider, identity: Identity, journey: Journey, request: Request
+    context: AccountContext, provider: Provider, identity: Identity, pending: AuthRequest, request: Request
 ) -> Response:
     user, is_new = await service.sign_in_with(context, provider, identity)
     if is_new:
         flash(request, "Welcome! You have an account now, and are signed in.")
-    return await finish_first_step(request, context, user, journey.next, remember=journey.remember)
+    return await finish_first_step(request, context, user, pending.next, remember=pending.remember)
 
 
 async def _link(
@@ -141,6 +150,6 @@ async def _link(
 ) -> Response:
     try:
         await service.link(context, provider, identity, user)
-    except AccountLinkedError:  # in the meantime
-        raise SocialSignInRefused(NOT_OURS) from None
+    except AccountLinkedError:  # by a concurrent request
+        raise SocialSignInRefused(NOT_STARTED_HERE) from None
     return redirect_with_message(request, "profile", f"You can now sign in with your account at {provider.label}.")

@@ -24,25 +24,25 @@ router = APIRouter(prefix="/users/me/tokens", tags=["accounts"])
 async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequence[ApiToken]:
     """Return the valid tokens, newest first."""
     async with database.reader(fresh=True) as session:
-        return await UserTokens(session, user.id).valid()
+        return await UserTokens(session, user.id).list_valid()
 
 
 @router.post("", status_code=201)
 async def make_token(
     request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
-    """Create a token, which only this response contains. It can have no more scopes than the requesting token."""
+    """Create a token. Only this response contains it. A token cannot create another one with more scopes."""
     require_known_scopes(body.scopes, request.app.state.features, "scopes")
-    for each in body.scopes:
-        require_scope(request, each)
+    for scope in body.scopes:
+        require_scope(request, scope)
     await confirm_password(context, user, body.current_password)
-    if not await context.manager.is_unchanged(user):  # a concurrent new password ends all of the user's tokens
+    if not await context.manager.is_unchanged(user):  # a concurrent change of the password must end all tokens
         raise sign_in_required(request)
     token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)
     record_event(context, user, "token_created", name=body.name)
-    made, *_older = await UserTokens(context.session, user.id).valid()
+    new_row, *_older_rows = await UserTokens(context.session, user.id).list_valid()
     response.headers.update(SECRET_HEADERS)
-    return TokenCreated(token=token, **made.model_dump())
+    return TokenCreated(token=token, **new_row.model_dump())
 
 
 @router.delete("", status_code=204)

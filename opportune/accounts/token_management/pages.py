@@ -25,20 +25,20 @@ router = APIRouter(prefix="/accounts/tokens")
 @router.get("")
 async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
-        return await show_tokens(request, session, user, Form(TokenCreate, choices=scopes_of(request)))
+        return await show_tokens(request, session, user, Form(TokenCreate, choices=scope_choices(request)))
 
 
 @router.post("")
 async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Create a token and show it once."""
-    form = await read_form(request, TokenCreate, choices=scopes_of(request))
+    form = await read_form(request, TokenCreate, choices=scope_choices(request))
     token = ""
     if data := await reauthenticated(context, user, form):
-        if not await context.manager.is_unchanged(user):  # a concurrent new password ends all of the user's tokens
+        if not await context.manager.is_unchanged(user):  # a concurrent change of the password must end all tokens
             raise sign_in_required(request)
         token = await create_token(context.session, user, data.name, timedelta(days=data.days), data.scopes)
         record_event(context, user, "token_created", name=data.name)
-        form = Form(TokenCreate, choices=scopes_of(request))
+        form = Form(TokenCreate, choices=scope_choices(request))
     return await show_tokens(request, context.session, user, form, token)
 
 
@@ -49,14 +49,14 @@ async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, con
     return redirect_with_message(request, "tokens", "The token has ended.")
 
 
-def scopes_of(request: Request) -> Choices:
+def scope_choices(request: Request) -> Choices:
     return {"scopes": offered_scopes(request.app.state.features)}
 
 
 async def show_tokens(
     request: Request, session: AsyncSession, user: User, form: Form[Any], token: str = ""
 ) -> Response:
-    rows = await UserTokens(session, user.id).valid()
-    offered = scope_rows(request.app.state.features)
+    rows = await UserTokens(session, user.id).list_valid()
+    available = scope_rows(request.app.state.features)
     headers = SECRET_HEADERS if token else None
-    return show(request, "tokens", headers=headers, form=form, tokens=rows, token=token, scope_rows=offered)
+    return show(request, "tokens", headers=headers, form=form, tokens=rows, token=token, scope_rows=available)

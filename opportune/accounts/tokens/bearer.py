@@ -5,7 +5,7 @@ from starlette.requests import HTTPConnection
 
 AUTHENTICATE_HEADER = {"WWW-Authenticate": "Bearer"}
 
-# Shows in the OpenAPI page which addresses accept a token.
+# Marks the operations that accept a token in the OpenAPI document.
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
 
 

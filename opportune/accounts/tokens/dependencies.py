@@ -8,13 +8,13 @@ from starlette.requests import HTTPConnection
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 
 
-def require_scopes(held: str, needed: Sequence[str]) -> None:
-    """Raise 403 if a token with these scopes lacks a scope."""
-    scopes = held.split()
-    if missing := [each for each in needed if not has_scope(scopes, each)]:
-        words = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
+def require_scopes(token_scopes: str, needed: Sequence[str]) -> None:
+    """Raise 403 if the scopes of a token, separated by spaces, do not include all needed scopes."""
+    scopes = token_scopes.split()
+    if missing := [scope for scope in needed if not has_scope(scopes, scope)]:
+        detail = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
         challenge = f'Bearer error="insufficient_scope", scope="{" ".join(needed)}"'
-        raise HTTPException(403, words, {"WWW-Authenticate": challenge})
+        raise HTTPException(403, detail, {"WWW-Authenticate": challenge})
 
 
 def require_scope(request: Request, needed: str) -> None:
@@ -23,7 +23,7 @@ def require_scope(request: Request, needed: str) -> None:
         require_scopes(request.state.token.scopes, [needed])
 
 
-def needed_by(request: HTTPConnection) -> list[str]:
-    """Return the scopes that a token needs for the route of this request. A WebSocket counts as a change."""
+def request_scopes(request: HTTPConnection) -> list[str]:
+    """Return the scopes that a token needs for this request. A WebSocket needs the scope of a changing method."""
     method = request.scope.get("method", "WEBSOCKET")
     return needed_scopes(request.scope.get("route"), method, request.app.state.features)

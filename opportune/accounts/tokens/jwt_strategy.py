@@ -1,7 +1,7 @@
-"""BEARER=jwt: signing in returns a short-lived JWT, and a refresh token for the next one.
+"""Token strategy of BEARER=jwt: a sign-in returns a short-lived JWT, and a refresh token for the next one.
 
-The JWT names the row of the refresh token, and ends with it: by signing out, a new password, a removed right, the
-deactivation of the account, or the user's list of tokens.
+The JWT contains the id of the refresh token's row. When the row is deleted, the JWT becomes invalid.
+This happens when the user signs out, changes the password, loses a right, is deactivated or deletes the token.
 """
 
 import base64
@@ -26,91 +26,92 @@ from opportune.accounts.sessions.credentials import prune
 from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
-from opportune.accounts.tokens.strategies import Found, TokenStrategy, response_scope
+from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, response_scope
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.db.database import Database
 from opportune.db.models.model import MAX_ID, utc_now
 
 AUDIENCE = "opportune:api"
-REFRESH = struct.Struct(">QQQ")
+REFRESH_FORMAT = struct.Struct(">QQQ")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_GRACE = timedelta(seconds=10)
-"""Time in which a client that lost the response gets the same one again."""
-CLAIMS = ["sub", "sid", "auth_time", "iat", "exp"]
+"""Time in which a client that lost the response can use its refresh token once more."""
+REQUIRED_CLAIMS = ["sub", "sid", "auth_time", "iat", "exp"]
 
 
 class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
     """FastAPI Users' JWTStrategy with the keys of SECRET_KEY and SECRET_KEY_FALLBACKS, and a row for each token.
 
-    Named tokens of users stay random tokens.
+    Tokens that users create and name are still random tokens, as in `TokenStrategy`.
     """
 
     purpose = "accounts: jwt"
-    """Purpose of the keys: a signature for another purpose is invalid here."""
+    """Purpose of the derived keys, so that signatures of other features are invalid here."""
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession, audience: str = AUDIENCE) -> None:
         TokenStrategy.__init__(self, settings, database, session)
         self.keys = derived_keys(settings, self.purpose)
         JWTStrategy.__init__(self, self.keys[0], settings.jwt_minutes * 60, [audience])
 
-    async def find(self, token: str) -> Found | None:
+    async def find(self, token: str) -> TokenMatch | None:
         if token.count(".") != 2:
             return await super().find(token)
-        claims = self._claims(token)
-        found = await find_by_token_id(self.database, claims["sid"]) if claims else None
-        return found if claims and found and matches_row(claims, found[0]) else None
+        claims = self._read_claims(token)
+        match = await find_by_token_id(self.database, claims["sid"]) if claims else None
+        return match if claims and match and matches_row(claims, match[0]) else None
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         return (await self.start(user, scopes, ACCESS_TOKEN_NAME))[1]
 
     async def start(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
-        """Start a sign-in with this name in the user's list of tokens; return its row and its first two tokens."""
+        """Create the row of a sign-in and return it with its first tokens. Users see `name` in their list."""
         await prune(self.session, user, ApiToken)
-        ends = utc_now() + timedelta(days=self.settings.session_days)
-        row = ApiToken(user_id=user.id, name=name, token_hash="", expires_at=ends, scopes=scopes)
-        row.token_hash = secrets.token_hex(32)  # replaced below, as the token contains the id of the row
+        expires_at = utc_now() + timedelta(days=self.settings.session_days)
+        row = ApiToken(user_id=user.id, name=name, token_hash="", expires_at=expires_at, scopes=scopes)
+        row.token_hash = secrets.token_hex(32)  # a placeholder, because the token contains the id of the row
         self.session.add(row)
         await self.session.flush()
-        return row, self._granted(row, self._keep_refresh_token(row, 0))
+        return row, self._issue_tokens(row, self._store_refresh_token(row, 0))
 
     async def refresh(self, refresh_token: str, scopes: str = "") -> AccessToken | None:
-        """Return another JWT, with fewer scopes if requested, and another refresh token.
+        """Return a new JWT and a new refresh token; None if the refresh token is invalid. `scopes` may limit the JWT.
 
-        Each refresh token is valid once. A client that repeats the last one immediately has lost the response, and gets
-        the same one again. A later repetition, or an older token, may come from a thief: the sign-in ends, and its user
-        is notified.
+        Each refresh token is valid once. If the last one is used again within `RETRY_GRACE`, the client has probably
+        lost the response and gets the same new token. Any other reuse may come from a thief: the sign-in ends, and the
+        user is notified.
         """
-        hashes, content = [_hash(key, refresh_token) for key in self.keys], self._read(refresh_token)
-        found = await self._lock(hashes, content)
-        if found is None:
+        hashes, content = [_hash(key, refresh_token) for key in self.keys], self._read_refresh_token(refresh_token)
+        match = await self._lock_row(hashes, content)
+        if match is None:
             return None
-        row, user = found
+        row, user = match
         number = (content.number if content else 0) + 1
         if row.token_hash in hashes:
             row.used_at = row.refreshed_at = utc_now()
-            return self._granted(row, self._keep_refresh_token(row, number), scopes)
-        following = self._refresh_token(row, number)
-        is_last = row.token_hash == _hash(self.keys[0], following)
-        if is_last and row.refreshed_at and utc_now() - row.refreshed_at <= RETRY_GRACE:
-            return self._granted(row, following, scopes)
+            return self._issue_tokens(row, self._store_refresh_token(row, number), scopes)
+        next_token = self._make_refresh_token(row, number)
+        is_last_used = row.token_hash == _hash(self.keys[0], next_token)
+        if is_last_used and row.refreshed_at and utc_now() - row.refreshed_at <= RETRY_GRACE:
+            return self._issue_tokens(row, next_token, scopes)
         await self.session.delete(row)
         record_event(self.session, user, "refresh_token_reused")
         return None
 
     async def find_refreshed(self, refresh_token: str) -> tuple[ApiToken, User] | None:
         """Lock and return the row of a current or used refresh token, and its active user."""
-        return await self._lock([_hash(key, refresh_token) for key in self.keys], self._read(refresh_token))
+        hashes = [_hash(key, refresh_token) for key in self.keys]
+        return await self._lock_row(hashes, self._read_refresh_token(refresh_token))
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
         if token.count(".") != 2:
             await delete_token(self.session, token)
-        elif claims := self._claims(token, may_be_over=True):
+        elif claims := self._read_claims(token, allow_expired=True):
             row = await self.session.get(ApiToken, claims["sid"])
             if row and matches_row(claims, row):
-                await UserTokens(self.session, row.user_id).delete_one_of(row.id)
+                await UserTokens(self.session, row.user_id).delete_if_exists(row.id)
 
-    def _granted(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
+    def _issue_tokens(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
         scopes = common_scopes(row.scopes, scopes) if scopes else row.scopes
         claims = {"sub": str(row.user_id), "sid": row.id, "aud": self.token_audience[0], "iat": utc_now()}
         claims |= {"auth_time": row.created_at.timestamp(), "scope": scopes}
@@ -118,41 +119,41 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         scope, seconds = response_scope(scopes), self.lifetime_seconds
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
-    async def _lock(self, hashes: Sequence[str], content: "Refresh | None") -> tuple[ApiToken, User] | None:
-        """Return the row of a current or used refresh token, and its active user; lock the row."""
-        mine = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (content.row_id if content else 0))
-        rows = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
-        valid = rows.where(mine, col(ApiToken.expires_at) > utc_now(), col(User.is_active))
-        found = (await self.session.execute(valid.with_for_update(of=ApiToken))).first()
-        if found is None or (found[0].token_hash not in hashes and not (content and content.matches_row(found[0]))):
+    async def _lock_row(self, hashes: Sequence[str], content: "RefreshContent | None") -> tuple[ApiToken, User] | None:
+        """Lock the row of a current or used refresh token. Return it with its active user, or None."""
+        is_match = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (content.row_id if content else 0))
+        query = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
+        query = query.where(is_match, col(ApiToken.expires_at) > utc_now(), col(User.is_active))
+        match = (await self.session.execute(query.with_for_update(of=ApiToken))).first()
+        if match is None or (match[0].token_hash not in hashes and not (content and content.matches_row(match[0]))):
             return None
-        return found[0], found[1]
+        return match[0], match[1]
 
-    def _keep_refresh_token(self, row: ApiToken, number: int) -> str:
-        """Store the keyed hash of a refresh token in its row. The hash alone is worthless."""
-        token = self._refresh_token(row, number)
+    def _store_refresh_token(self, row: ApiToken, number: int) -> str:
+        """Store the hash of a new refresh token in its row, and return the token. The hash uses a secret key."""
+        token = self._make_refresh_token(row, number)
         row.token_hash, row.hint = _hash(self.keys[0], token), token[:HINT_LENGTH]
         return token
 
-    def _refresh_token(self, row: ApiToken, number: int) -> str:
-        """Return the refresh token with this number, derived from the key, so that a used one is recognised."""
-        body = REFRESH.pack(row.id, _microseconds(row.created_at), number)
+    def _make_refresh_token(self, row: ApiToken, number: int) -> str:
+        """Return the refresh token with this number. Its signature identifies used tokens without storage."""
+        body = REFRESH_FORMAT.pack(row.id, _microseconds(row.created_at), number)
         return TOKEN_PREFIX + base64.urlsafe_b64encode(_sign(self.keys[0], body) + body).decode()
 
-    def _read(self, token: str) -> "Refresh | None":
-        """Return the content of a refresh token of this site, used or not; else None."""
+    def _read_refresh_token(self, token: str) -> "RefreshContent | None":
+        """Return the content of a refresh token, also of a used one; None if its signature is invalid."""
         try:
             data = base64.urlsafe_b64decode(token.removeprefix(TOKEN_PREFIX))
         except ValueError:
             return None
-        signature, body = data[: -REFRESH.size], data[-REFRESH.size :]
+        signature, body = data[: -REFRESH_FORMAT.size], data[-REFRESH_FORMAT.size :]
         if not any(hmac.compare_digest(signature, _sign(key, body)) for key in self.keys):
             return None
-        return Refresh(*REFRESH.unpack(body))
+        return RefreshContent(*REFRESH_FORMAT.unpack(body))
 
-    def _claims(self, token: str, *, may_be_over: bool = False) -> dict[str, Any] | None:
+    def _read_claims(self, token: str, *, allow_expired: bool = False) -> dict[str, Any] | None:
         """Return the claims of a JWT of this site; None if it is invalid or expired."""
-        options: Any = {"require": CLAIMS, "verify_exp": not may_be_over}
+        options: Any = {"require": REQUIRED_CLAIMS, "verify_exp": not allow_expired}
         for key in self.keys:
             try:
                 claims = jwt.decode(token, key, [self.algorithm], options, audience=self.token_audience)
@@ -164,16 +165,16 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
 
 def matches_row(claims: Mapping[str, Any], row: ApiToken) -> bool:
-    """Return whether the claims are of this row. SQLite may reuse the id of a deleted row."""
+    """Return whether the claims belong to this row. SQLite may reuse the id of a deleted row."""
     return (claims["sub"], claims["auth_time"]) == (str(row.user_id), row.created_at.timestamp())
 
 
-class Refresh(NamedTuple):
+class RefreshContent(NamedTuple):
     """Content of a refresh token."""
 
     row_id: int
     created_at: int
-    """Creation time of its row in microseconds, because SQLite may reuse ids of deleted rows."""
+    """Creation time of the row in microseconds. SQLite may reuse the id of a deleted row."""
     number: int
 
     def matches_row(self, row: ApiToken) -> bool:

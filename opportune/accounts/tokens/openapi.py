@@ -12,13 +12,13 @@ from opportune.accounts.tokens.bearer import oauth2_scheme
 from opportune.accounts.tokens.scopes import needed_scopes, offered_scopes
 from opportune.web.errors.openapi import refusals
 
-REFUSED = refusals(403)[403]
-_building = threading.Lock()
+FORBIDDEN = refusals(403)[403]
+_schema_lock = threading.Lock()
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document with the scopes of each operation. It is safe to call from several threads."""
-    with _building:  # FastAPI stores the document before the scopes are added
+    """Return the OpenAPI document with the scopes of each operation. This function is thread-safe."""
+    with _schema_lock:  # other threads must not read the document before the scopes are added
         if app.openapi_schema is None:
             _add_scopes(app, FastAPI.openapi(app))
     return app.openapi_schema or {}
@@ -30,15 +30,15 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
     if scheme:
         scheme["flows"]["password"]["scopes"] = offered_scopes(features)
     for context in iter_route_contexts(app.routes):
-        if any(each.call is oauth2_scheme for each in _dependencies(context.original_route)):
+        if any(dependency.call is oauth2_scheme for dependency in _dependencies(context.original_route)):
             continue  # signing out accepts any token
         for method in context.methods or ():
             operation = schema["paths"].get(context.path_format, {}).get(method.lower(), {})
-            for scopes in (each.get(oauth2_scheme.scheme_name) for each in operation.get("security", ())):
-                if scopes is not None:  # also the scopes of included routers
+            for scopes in (scheme.get(oauth2_scheme.scheme_name) for scheme in operation.get("security", ())):
+                if scopes is not None:  # the list may already have the scopes of included routers
                     needed = needed_scopes(context.original_route, method, features)
-                    scopes += [each for each in needed if each not in scopes]
-                    operation["responses"].setdefault("403", REFUSED)
+                    scopes += [scope for scope in needed if scope not in scopes]
+                    operation["responses"].setdefault("403", FORBIDDEN)
 
 
 def _dependencies(route: object) -> Sequence[Dependant]:

@@ -1,7 +1,7 @@
 """Scopes of tokens. Every route of the API requires one by default.
 
-A route of the feature `books` needs `books:read` for reading, else `books:write`; `read` and `write` include those of
-all features. A token needs any other scope, such as those of `needs_scope`, by its full name.
+A route of the feature `books` needs `books:read` if it only reads, else `books:write`. The scopes `read` and `write`
+include these scopes of all features. They do not include other scopes, such as `books:export` of `needs_scope`.
 """
 
 import re
@@ -16,47 +16,50 @@ from opportune.web.routing.router import router_list
 
 READ, WRITE = "read", "write"
 MANAGE_ACCOUNT = "accounts:manage"
-"""E-mail, password, sessions, tokens, second factor and deletion: not included in `read` or `write`."""
+"""Scope to change e-mail, password, sessions, tokens and second factor, and to delete the account.
+
+`read` and `write` do not include it.
+"""
 ALL_SCOPES = "*"
-"""Scopes of a sign-in, and of tokens from before scopes existed."""
+"""All scopes: those of a sign-in, and of tokens from releases without scopes."""
 
 ACCOUNTS = "accounts"
-"""The feature whose routes need `MANAGE_ACCOUNT` unless they name another scope, so that new routes are protected."""
+"""Name of the feature whose routes need `MANAGE_ACCOUNT` by default, so that new routes are protected."""
 
-NAME = re.compile(r"[\w-]+:[\w-]+|read|write")
+SCOPE_NAME = re.compile(r"[\w-]+:[\w-]+|read|write")
 
 _named_scopes: dict[str, None] = {}
-"""Scopes that routes of this process name explicitly."""
+"""Scopes that routes declare with `needs_scope`, in the order of registration."""
 
 
 def register_scopes(scopes: Sequence[str]) -> None:
     """Register the scopes of a route. Raises OperatorError for a scope that does not name its subject."""
-    if wrong := next((each for each in scopes if not NAME.fullmatch(each)), None):
-        raise OperatorError(f"{wrong!r} is not a scope. Name its subject, such as needs_scope('books:export').")
-    _named_scopes.update(dict.fromkeys(each for each in scopes if ":" in each))
+    if invalid_scope := next((scope for scope in scopes if not SCOPE_NAME.fullmatch(scope)), None):
+        raise OperatorError(f"{invalid_scope!r} is not a scope. Name its subject, such as needs_scope('books:export').")
+    _named_scopes.update(dict.fromkeys(scope for scope in scopes if ":" in scope))
 
 
-def has_scope(held: Collection[str], needed: str) -> bool:
-    """Return whether a token with these scopes includes a scope."""
+def has_scope(scopes: Collection[str], needed: str) -> bool:
+    """Return whether the scopes of a token include the needed scope."""
     verb = needed.rpartition(":")[2]
-    return needed in held or ALL_SCOPES in held or (verb in (READ, WRITE) and verb in held)
+    return needed in scopes or ALL_SCOPES in scopes or (verb in (READ, WRITE) and verb in scopes)
 
 
-def common_scopes(one: str, other: str) -> str:
+def common_scopes(scopes: str, other_scopes: str) -> str:
     """Return the scopes that two tokens have in common, separated by spaces."""
-    held, other_scopes = one.split(), other.split()
-    both = [
-        *(each for each in held if has_scope(other_scopes, each)),
-        *(each for each in other_scopes if has_scope(held, each)),
+    names, other_names = scopes.split(), other_scopes.split()
+    common = [
+        *(name for name in names if has_scope(other_names, name)),
+        *(name for name in other_names if has_scope(names, name)),
     ]
-    return " ".join(dict.fromkeys(both))
+    return " ".join(dict.fromkeys(common))
 
 
 def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> list[str]:
-    """Return the scopes that a route needs: its own, else reading or writing in its feature."""
+    """Return the scopes that the route declares; by default, reading or writing in its feature."""
     dependant = getattr(route, "dependant", None)
-    if named := list(dict.fromkeys(_named(dependant))) if dependant else []:
-        return named
+    if declared := list(dict.fromkeys(_declared_scopes(dependant))) if dependant else []:
+        return declared
     name, verb = origin(getattr(route, "endpoint", None)), READ if method in SAFE_METHODS else WRITE
     if name == ACCOUNTS:
         return [MANAGE_ACCOUNT]
@@ -64,29 +67,29 @@ def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> li
 
 
 class ScopeRow(NamedTuple):
-    """A choice on the page of tokens."""
+    """Scopes of one feature on the page of tokens."""
 
     label: str
     scopes: Mapping[str, str]
-    """Labels by verb."""
+    """Full names by verb: `{"read": "books:read"}`."""
 
 
 def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
-    """Return the scopes of a site with these features."""
+    """Return the scopes that a token can have, grouped by feature."""
     labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
     labels[ACCOUNTS] = "Your account"
-    found = {feature.name: _verbs(feature) for feature in features}
+    verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
     for needed in _named_scopes:
         name, _, verb = needed.partition(":")
-        found.setdefault(name, {})[verb] = None
-    found[ACCOUNTS] = found.pop(ACCOUNTS, {})  # is added last
-    rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in found.items() if verbs)
-    scopes = [ScopeRow(label, {verb: f"{name}:{verb}" for verb in _in_order(verbs)}) for label, name, verbs in rows]
+        verbs_by_name.setdefault(name, {})[verb] = None
+    verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
+    rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in verbs_by_name.items() if verbs)
+    scopes = [ScopeRow(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}) for label, name, verbs in rows]
     return [ScopeRow("All features", {READ: READ, WRITE: WRITE}), *scopes]
 
 
 def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
-    """Return the choices of scopes with their labels."""
+    """Return the label of each scope that a token can have."""
     return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
 
 
@@ -97,8 +100,8 @@ def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], fie
         raise FieldErrors({field: f"Unknown scope. Available scopes: {', '.join(offered)}."})
 
 
-def _verbs(feature: Feature) -> dict[str, None]:
-    """Return the default scopes of a feature's API routes, without analysing each route."""
+def _default_verbs(feature: Feature) -> dict[str, None]:
+    """Return the verbs of the default scopes of a feature, as a dict to keep their order."""
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
     methods = {method for api in router_list(feature.api) for route in api.routes for method in _methods(route)}
@@ -106,7 +109,7 @@ def _verbs(feature: Feature) -> dict[str, None]:
     return dict.fromkeys([*verbs, READ, WRITE] if feature.tools else verbs)
 
 
-def _in_order(verbs: Collection[str]) -> list[str]:
+def _sort_verbs(verbs: Collection[str]) -> list[str]:
     return [*(verb for verb in (READ, WRITE) if verb in verbs), *sorted(set(verbs) - {READ, WRITE})]
 
 
@@ -114,7 +117,7 @@ def _methods(route: object) -> Collection[str]:
     return getattr(route, "methods", None) or ()
 
 
-def _named(dependant: Any) -> Iterator[str]:
-    for each in dependant.dependencies:
-        yield from each.own_oauth_scopes or ()
-        yield from _named(each)
+def _declared_scopes(dependant: Any) -> Iterator[str]:
+    for dependency in dependant.dependencies:
+        yield from dependency.own_oauth_scopes or ()
+        yield from _declared_scopes(dependency)

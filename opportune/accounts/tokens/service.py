@@ -18,9 +18,9 @@ from opportune.db.models.model import utc_now
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 """Lifetime of the token of a sign-in."""
 ACCESS_TOKEN_NAME = "Signed in"
-"""Name of the token of a sign-in; users name their other tokens."""
+"""Name of tokens that a sign-in creates. Users choose the names of their other tokens."""
 TOKEN_PREFIX = "opp_"
-"""Prefix by which users and secret scanners recognise a token."""
+"""Prefix of all tokens, so that users and secret scanners recognise them."""
 HINT_LENGTH = len(TOKEN_PREFIX) + 6
 
 
@@ -36,15 +36,15 @@ async def create_token(
 ) -> str:
     """Create a token and return it in plain text."""
     await prune(session, user, ApiToken)
-    token, ends = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
-    hashed, hint = hash_token(token), token[:HINT_LENGTH]
-    row = ApiToken(token_hash=hashed, user_id=user.id, name=name, hint=hint, expires_at=ends, scopes=" ".join(scopes))
+    token, expires_at = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
+    token_hash, hint, scope = hash_token(token), token[:HINT_LENGTH], " ".join(scopes)
+    row = ApiToken(token_hash=token_hash, user_id=user.id, name=name, hint=hint, expires_at=expires_at, scopes=scope)
     session.add(row)
     return token
 
 
 async def issue_access_token(session: AsyncSession, user: User, scopes: str = ALL_SCOPES) -> str:
-    """Create the token of a sign-in."""
+    """Create the token of a sign-in and return it."""
     return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME, scopes.split())
 
 
@@ -66,7 +66,7 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
 
 
 async def delete_access_tokens(session: AsyncSession, user: User, keep: int | None) -> None:
-    """End tokens of sign-ins except one; named tokens stay."""
+    """Delete the tokens of sign-ins except the one with the id `keep`. Tokens with names of users stay."""
     statement = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
     await session.execute(statement if keep is None else statement.where(col(ApiToken.id) != keep))
 

@@ -1,4 +1,4 @@
-"""FastAPI Users' `Strategy` for API tokens: random tokens in rows. `jwt_strategy` has JWTs that name a row."""
+"""API tokens as a `Strategy` of FastAPI Users. This module has random tokens, and `jwt_strategy` has JWTs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,38 +15,40 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import NotFound
 
-Found = tuple[ApiToken, User, Grants]
+TokenMatch = tuple[ApiToken, User, Grants]
+"""The row of a valid token, its active user, and the user's grants."""
 
 
 class TokenStrategy:
-    """Random tokens with hashes in rows. A deleted token is refused from the next request."""
+    """Random tokens whose hashes are stored. A deleted token is invalid from the next request on."""
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession) -> None:
         self.settings = settings
         self.database = database
         self.session = session
-        """A session that writes; `find` and `read_token` work without it."""
+        """A writing session. `find` and `read_token` do not use it."""
         self.needed_scopes: Sequence[str] = ()
         """Scopes that `read_token` requires."""
 
-    async def find(self, token: str) -> Found | None:
-        """Return the row of a valid token, its active user, and their grants."""
+    async def find(self, token: str) -> TokenMatch | None:
+        """Return the match of a token; None if it is invalid or expired, or its user inactive."""
         return await find_by_token(self.database, ApiToken, token)
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
-        found = await self.find(token) if token else None
-        if found is None:
+        match = await self.find(token) if token else None
+        if match is None:
             return None
-        require_scopes(found[0].scopes, self.needed_scopes)
-        return found[1]
+        row, user, _grants = match
+        require_scopes(row.scopes, self.needed_scopes)
+        return user
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
-        """Create the token of a sign-in."""
+        """Create the access token of a sign-in."""
         token = await issue_access_token(self.session, user, scopes)
         return AccessToken(access_token=token, scope=response_scope(scopes))
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
-        """Exchange a refresh token. Raises NotFound if sign-ins have none."""
+        """Exchange a refresh token for new tokens; None if it is invalid. Raises NotFound without BEARER=jwt."""
         raise NotFound
 
     async def write_token(self, user: User) -> str:
@@ -57,5 +59,5 @@ class TokenStrategy:
 
 
 def response_scope(scopes: str) -> str | None:
-    """Return the scopes for the response. As in OAuth, None if they are those of the request."""
+    """Return the scopes for the response; None for all scopes, because OAuth omits scopes that are not limited."""
     return None if scopes == ALL_SCOPES else scopes

@@ -27,13 +27,13 @@ async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorR
 
 @router.post("", response_model=TwoFactorSetupRead)
 async def start(body: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
-    """Create a key for an authenticator app, in use after its first code."""
+    """Create a key for an authenticator app. It is stored after `PUT` with its first code."""
     return await setup.start(body.password)
 
 
 @router.put("")
 async def enable(body: TwoFactorEnable, setup: TwoFactorDependency) -> RecoveryCodesRead:
-    """Turn on the app. Other sessions and tokens of sign-ins end; named tokens stay."""
+    """Turn on the app. Other sessions and tokens of sign-ins end. Tokens that the user created stay."""
     return RecoveryCodesRead(recovery_codes=await setup.enable(body.sealed, body.code))
 
 

@@ -9,9 +9,9 @@ from opportune.accounts.two_factor.service import TwoFactorSetup
 
 
 async def get_two_factor_setup(request: Request, user: CurrentUser, context: AccountCtx) -> TwoFactorSetup:
-    here: Session | None = request.state.session
-    if here:
-        return TwoFactorSetup(context, user, session_id=here.id, is_confirmed=is_confirmed(here, user))
+    session: Session | None = request.state.session
+    if session:
+        return TwoFactorSetup(context, user, session_id=session.id, is_confirmed=is_confirmed(session, user))
     token: ApiToken | None = request.state.token
     return TwoFactorSetup(context, user, token_id=token.id if token else None)
 

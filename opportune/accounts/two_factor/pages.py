@@ -19,12 +19,12 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 
-HERE = "/accounts/two-factor"
-SHOW_SECRETS = ("two_factor_setup", "two_factor_codes")
+TWO_FACTOR_PATH = "/accounts/two-factor"
+PAGES_WITH_SECRETS = ("two_factor_setup", "two_factor_codes")
 
 T = TypeVar("T")
 
-router = APIRouter(prefix="/accounts/two-factor")
+router = APIRouter(prefix=TWO_FACTOR_PATH)
 
 
 @router.get("")
@@ -33,59 +33,61 @@ async def show_two_factor(request: Request, user: CurrentUser, session: ReadSess
     state = request.app.state
     required = await setup_is_required(state.database, state.settings, user)
     context = {"left": codes_left, "is_required": required, "has_passkey": await has_passkey(session, user)}
-    return _page(request, "two_factor", Form(TwoFactorStart), **context)
+    return _render(request, "two_factor", Form(TwoFactorStart), **context)
 
 
 @router.post("")
 async def start(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorStart)
-    pending = await _try(form, setup.start(form.data.password)) if form.data else None
+    pending = await _try_change(form, setup.start(form.data.password)) if form.data else None
     if not pending:
         context = {"left": 0, "is_required": False, "has_passkey": False}
-        return _page(request, "two_factor", form, **context) if form.errors else _back()
-    return _page(request, "two_factor_setup", Form(TwoFactorEnable, pending), setup=pending)
+        return _render(request, "two_factor", form, **context) if form.errors else _redirect_back()
+    return _render(request, "two_factor_setup", Form(TwoFactorEnable, pending), setup=pending)
 
 
 @router.post("/confirm")
 async def enable(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorEnable)
-    codes = await _try(form, setup.enable(form.data.sealed, form.data.code)) if form.data else None
+    codes = await _try_change(form, setup.enable(form.data.sealed, form.data.code)) if form.data else None
     if codes:
-        return _page(request, "two_factor_codes", form, codes=codes, is_new=True)
+        return _render(request, "two_factor_codes", form, codes=codes, is_new=True)
     try:
-        pending = setup.pending(form.value("sealed"))
+        pending = setup.resume(form.value("sealed"))
     except InvalidState:
-        return _back()
-    return _page(request, "two_factor_setup", form, setup=pending)
+        return _redirect_back()
+    return _render(request, "two_factor_setup", form, setup=pending)
 
 
 @router.get("/codes")
-async def ask_to_renew(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+async def show_renew_form(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     form, has_any = Form(TwoFactorCredentials), await has_second_factor(session, user)
-    return _page(request, "two_factor_confirm", form, to="codes") if has_any else _back()
+    return _render(request, "two_factor_confirm", form, to="codes") if has_any else _redirect_back()
 
 
 @router.post("/codes")
 async def renew_recovery_codes(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorCredentials)
-    codes = await _try(form, setup.renew_recovery_codes(form.data.password, form.data.code)) if form.data else None
+    codes = (
+        await _try_change(form, setup.renew_recovery_codes(form.data.password, form.data.code)) if form.data else None
+    )
     if codes:
-        return _page(request, "two_factor_codes", form, codes=codes, is_new=False)
-    return _page(request, "two_factor_confirm", form, to="codes") if form.errors else _back()
+        return _render(request, "two_factor_codes", form, codes=codes, is_new=False)
+    return _render(request, "two_factor_confirm", form, to="codes") if form.errors else _redirect_back()
 
 
 @router.get("/off")
-async def ask_to_disable(request: Request, user: CurrentUser) -> Response:
+async def show_disable_form(request: Request, user: CurrentUser) -> Response:
     form = Form(TwoFactorCredentials)
-    return _page(request, "two_factor_confirm", form, to="off") if user.has_two_factor else _back()
+    return _render(request, "two_factor_confirm", form, to="off") if user.has_two_factor else _redirect_back()
 
 
 @router.post("/off")
 async def disable(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorCredentials)
     if form.data:
-        await _try(form, _disable(request, setup, form.data))
-    return _page(request, "two_factor_confirm", form, to="off") if form.errors else _back()
+        await _try_change(form, _disable(request, setup, form.data))
+    return _render(request, "two_factor_confirm", form, to="off") if form.errors else _redirect_back()
 
 
 async def _disable(request: Request, setup: TwoFactorSetup, proof: TwoFactorCredentials) -> None:
@@ -93,20 +95,20 @@ async def _disable(request: Request, setup: TwoFactorSetup, proof: TwoFactorCred
     flash(request, "Two-factor authentication is off.")
 
 
-async def _try(form: Form[Any], change: Awaitable[T]) -> T | None:
-    """Return the result, or None with the error in the form; without an error if the state does not allow it."""
+async def _try_change(form: Form[Any], change: Awaitable[T]) -> T | None:
+    """Return the result of a change. If it fails, return None, and show a wrong password or code in the form."""
     try:
         return await change
     except WrongCredential as refusal:
         form.show(refusal)
     except InvalidState:
-        pass  # another request was faster; the page shows the current state
+        pass  # another request has changed the second factor, and the page shows its current state
     return None
 
 
-def _back() -> Response:
-    return RedirectResponse(HERE, 303)
+def _redirect_back() -> Response:
+    return RedirectResponse(TWO_FACTOR_PATH, 303)
 
 
-def _page(request: Request, name: str, form: Form[Any], **context: Any) -> Response:
-    return show(request, name, headers=SECRET_HEADERS if name in SHOW_SECRETS else None, form=form, **context)
+def _render(request: Request, name: str, form: Form[Any], **context: Any) -> Response:
+    return show(request, name, headers=SECRET_HEADERS if name in PAGES_WITH_SECRETS else None, form=form, **context)

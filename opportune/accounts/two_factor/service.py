@@ -1,4 +1,4 @@
-"""Changes of a user's own second factor, with a proof of identity and an e-mail."""
+"""Changes of a user's own second factor. They need a proof of identity, and the user is notified by e-mail."""
 
 from dataclasses import dataclass
 
@@ -26,22 +26,25 @@ class InvalidState(Refused):
 
 @dataclass(frozen=True)
 class TwoFactorSetup:
-    """Second factor of one user. The current session or token stays when the others end."""
+    """Second factor of one user.
+
+    When a change ends sessions and tokens, those with `session_id` and `token_id` stay.
+    """
 
     context: AccountContext
     user: User
     session_id: int | None = None
     token_id: int | None = None
     is_confirmed: bool = False
-    """Whether the user has just given a complete proof of identity: password and codes may be left out."""
+    """Whether the user has just confirmed their identity in this session. Password and code may then be empty."""
 
     async def start(self, password: str) -> PendingSetup:
-        """Return a new key for the app, in use after its first code.
+        """Return a new key for the app. It is stored by `enable` with its first code.
 
         Raises:
             WrongCredential: the password is wrong.
             TooManyRequests: there were too many wrong attempts.
-            InvalidState: there is a factor already.
+            InvalidState: the user already has an app.
         """
         if self.user.has_two_factor:
             raise InvalidState(ALREADY_ENABLED)
@@ -49,11 +52,11 @@ class TwoFactorSetup:
             await check_password(self.context, self.user, password, "password")
         return totp.start_setup(self.context.settings, self.user)
 
-    def pending(self, sealed: str) -> PendingSetup:
-        """Return the started setup.
+    def resume(self, sealed: str) -> PendingSetup:
+        """Return the setup of a sealed key.
 
         Raises:
-            InvalidState: it has expired, or there is a factor by now.
+            InvalidState: the setup has expired, or the user already has an app.
         """
         setup = None if self.user.has_two_factor else totp.resume_setup(self.context.settings, self.user, sealed)
         if setup is None:
@@ -61,15 +64,15 @@ class TwoFactorSetup:
         return setup
 
     async def enable(self, sealed: str, code: str) -> list[str]:
-        """Turn it on, and return the recovery codes to show once.
+        """Turn on the app, and return the recovery codes, which the user sees once.
 
-        Other sessions and tokens of sign-ins end, because they started without a second factor. Named tokens stay.
+        Other sessions and tokens of sign-ins end, because they started without a second factor.
 
         Raises:
             WrongCredential: the code is wrong.
-            InvalidState: as `pending`.
+            InvalidState: the setup has expired, or the user already has an app.
         """
-        session, key = self.context.session, self.pending(sealed).key
+        session, key = self.context.session, self.resume(sealed).key
         codes = await totp.enable(session, self.context.settings, self.user, key, code)
         if codes is None:
             raise WrongCredential("code", WRONG_CODE)
@@ -85,20 +88,20 @@ class TwoFactorSetup:
         Raises:
             WrongCredential: password or code is wrong.
             TooManyRequests: there were too many wrong attempts.
-            InvalidState: there is no factor.
+            InvalidState: the user has no second factor.
         """
-        await self._check_both(password, code)
+        await self._check_identity(password, code)
         record_event(self.context, self.user, "recovery_codes_renewed")
         return await renew_recovery_codes(self.context.session, self.user)
 
     async def disable(self, password: str, code: str) -> None:
-        """Turn it off. Raises as `renew_recovery_codes`."""
-        await self._check_both(password, code)
+        """Turn off the app. Raises as `renew_recovery_codes`."""
+        await self._check_identity(password, code)
         await totp.disable(self.context.session, self.user)
         record_event(self.context, self.user, "two_factor_off")
 
-    async def _check_both(self, password: str, code: str) -> None:
-        """Check the current code, so that a thief of a browser who knows the password cannot lock the user out."""
+    async def _check_identity(self, password: str, code: str) -> None:
+        """Check password and code, so that a thief of the browser or the password cannot lock the user out."""
         has_any = await has_second_factor(self.context.session, self.user)
         await self.context.manager.release()
         if not has_any:

@@ -1,4 +1,4 @@
-"""Context of a change to an account: services receive it instead of the request."""
+"""Context of a change to an account. Services receive it instead of the request."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECOND
 
 @dataclass(frozen=True)
 class AccountContext:
-    """A session that writes, the settings, the rate limiter and the client."""
+    """A writing session, the settings, the rate limiter and the client of a request."""
 
     session: AsyncSession
     settings: Settings
@@ -36,7 +36,7 @@ class AccountContext:
 
     @property
     def manager(self) -> "UserManager[User]":
-        """The project's, from `app/users/manager.py`."""
+        """The project's `UserManager` from `app/users/manager.py`."""
         return user_manager(self.session, self.settings)
 
     async def count_email(self, email: str) -> None:
@@ -44,7 +44,7 @@ class AccountContext:
         await self.limiter.hit(EMAILS_PER_ADDRESS.by(self.client.address), EMAILS_PER_RECIPIENT.by(email))
 
     async def is_first_use(self, hit: Hit) -> bool:
-        """Count the use of something that is valid once, in all processes; return whether it is the first use."""
+        """Count the use of a code or token that is valid once. Return whether this is its first use."""
         try:
             await self.limiter.hit(hit)
         except TooManyRequests:
@@ -52,7 +52,7 @@ class AccountContext:
         return True
 
     async def request_email(self, email: str, call: JobCall[...]) -> None:
-        """Queue a job that writes to an address, if the site sends e-mails. Raises TooManyRequests."""
+        """Queue a job that sends an e-mail, if the site sends e-mails. Raises TooManyRequests."""
         await self.count_email(email)
         if email_is_enabled(self.settings):
             defer(self.session, call)

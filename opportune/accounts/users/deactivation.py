@@ -9,7 +9,7 @@ FORCED_KEY = "deactivation_is_forced"
 
 
 def force_deactivation(session: AsyncSession) -> None:
-    """Let this transaction deactivate accounts that a feature still needs."""
+    """Let this transaction deactivate accounts, even if a hook would refuse it."""
     session.info[FORCED_KEY] = True
 
 

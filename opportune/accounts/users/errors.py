@@ -1,4 +1,4 @@
-"""Errors of changes to accounts, and the messages they show."""
+"""Errors of changes to accounts, and their messages."""
 
 from opportune.accounts.models import User
 from opportune.errors import FieldErrors, Refused
@@ -33,7 +33,7 @@ class EmailTakenError(Refused):
 
 
 class AccountLinkedError(Exception):
-    """The account of the other site is linked to a user already."""
+    """The account of the other site is already linked to a user."""
 
 
 class InvalidLinkError(Refused):

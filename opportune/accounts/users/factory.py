@@ -1,4 +1,4 @@
-"""The project's user manager."""
+"""Creation of the project's user manager."""
 
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 def user_manager(session: AsyncSession, settings: Settings | None = None) -> "UserManager[User]":
-    """Return the `UserManager` of `app/users/manager.py`, in a session that writes."""
+    """Create the `UserManager` of `app/users/manager.py` for a writing session."""
     manager: UserManager[User] = users_module("manager").UserManager.in_session(session, settings)
     return manager

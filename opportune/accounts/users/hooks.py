@@ -20,7 +20,7 @@ async def after_register(session: AsyncSession, user: User) -> None:
 
 @after_change(User)
 async def after_update(session: AsyncSession, user: User) -> None:
-    """Pass the changed fields. Secret values, such as the password hash, are passed as None."""
+    """Pass the changed fields to the manager. Secrets such as the password hash are passed as None."""
     manager = user_manager(session)
     values: dict[str, Any] = {name: None if is_secret(name) else change.after for name, change in changes(user).items()}
     if values.get("is_verified"):

@@ -1,4 +1,7 @@
-"""FastAPI Users' manager and database, in the session of the request. Hashes are computed before rows are locked."""
+"""The user manager and user database of FastAPI Users, in the session of the request.
+
+Passwords are hashed before rows are locked, because hashing is slow.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -47,19 +50,19 @@ class Credentials(Protocol):
 
 
 class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
-    """Both FastAPI Users' exception and the framework's."""
+    """The e-mail has an account. It is an exception of FastAPI Users and of the framework."""
 
 
 class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
-    """Both FastAPI Users' exception and the framework's."""
+    """The password is invalid. It is an exception of FastAPI Users and of the framework."""
 
 
 class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):
-    """Both FastAPI Users' exceptions and the framework's."""
+    """The link is invalid. It is an exception of FastAPI Users and of the framework."""
 
 
 class UserDatabase(BaseUserDatabase[Any, int]):
-    """Users in a session: changes are flushed, and committed with the session's other changes."""
+    """Users in a database session. Changes are flushed, and committed with the session's other changes."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
@@ -98,10 +101,10 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         await self.session.flush()
 
     async def get_by_oauth_account(self, oauth: str, account_id: str) -> User | None:
-        """Return the user whom this account of the issuer `oauth` signs in."""
-        linked = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
+        """Return the user to whom this account of the issuer `oauth` is linked."""
+        is_match = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
         user: User | None = await self.session.scalar(
-            select(User).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*linked)
+            select(User).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*is_match)
         )
         return user
 
@@ -118,11 +121,11 @@ class UserDatabase(BaseUserDatabase[Any, int]):
 
 
 class UserManager(BaseUserManager[U, int], Generic[U]):
-    """FastAPI Users' manager, with hashing in threads.
+    """The user manager of FastAPI Users. It hashes passwords in a thread.
 
     The project's subclass is in `app/users/manager.py`. `on_after_register`, `on_after_update`, `on_after_verify`,
-    `on_before_delete` and `on_after_delete` are hooks of the table (docs/hooks.md): they run in the transaction of
-    every change, also of changes by the admin and by commands. `validate_password` checks each new password.
+    `on_before_delete` and `on_after_delete` are hooks of the table (docs/hooks.md). They run in the transaction of
+    every change, including changes by the admin and by commands. `validate_password` checks each new password.
     """
 
     user_db: UserDatabase
@@ -159,9 +162,10 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Create a user from a schema; `safe` ignores the guarded fields.
 
         Raises:
-            InvalidPasswordException, UserAlreadyExists: subclasses of these and of the framework's exceptions.
+            InvalidPasswordException: the password is too weak. It is also an `InvalidPasswordError`.
+            UserAlreadyExists: another account has this e-mail. It is also an `EmailTakenError`.
         """
-        fields = _fields(user_create, safe=safe)
+        fields = _set_fields(user_create, safe=safe)
         return await self.register(fields.pop("email"), fields.pop("password"), **fields)
 
     async def may_register(self, email: str) -> bool:
@@ -201,16 +205,18 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     ) -> U:
         """Return the user of an account of the issuer `oauth_name`, or create one without a password.
 
-        An equal address does not link accounts: `associate_by_email` is ignored. No token is stored.
+        Accounts with the same address are not linked: `associate_by_email` is ignored. No token is stored.
 
         Raises:
             UserAlreadyExists: the address has an account. Its owner must sign in and then link the other account.
         """
         try:
-            found = await self.user_db.get_by_oauth_account(oauth_name, account_id)
-            user: Any = found or await self._add_oauth(oauth_name, account_id, account_email, is_verified_by_default)
+            linked_user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
+            user: Any = linked_user or await self._add_oauth(
+                oauth_name, account_id, account_email, is_verified_by_default
+            )
         except (EmailTakenError, AccountLinkedError):
-            # Another window of the same user may have created it in the meantime.
+            # Another window of the same browser may have created the account during this request.
             user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
             if user is None:
                 raise UserTaken from None
@@ -218,9 +224,9 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         return result
 
     async def _add_oauth(self, issuer: str, subject: str, email: str, is_verified: bool) -> Any:
-        made = await self.add(email, "", is_verified=is_verified)
+        new_user = await self.add(email, "", is_verified=is_verified)
         linked = {"oauth_name": issuer, "account_id": subject, "account_email": email}
-        return await self.user_db.add_oauth_account(made, linked)
+        return await self.user_db.add_oauth_account(new_user, linked)
 
     # Changes
 
@@ -230,7 +236,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         Raises:
             InvalidPasswordException, UserAlreadyExists: as `create`.
         """
-        fields = _fields(user_update, safe=safe)
+        fields = _set_fields(user_update, safe=safe)
         password, email = fields.pop("password", None), fields.pop("email", None)
         if password is not None or email is not None:
             user = await self.change(user, email=email, password=password)
@@ -240,16 +246,16 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     async def change(
         self, user: U, *, email: str | None = None, password: str | None = None, is_verified: bool | None = None
     ) -> U:
-        """Change e-mail, password or both. The caller notifies the user.
+        """Change e-mail, password or both. The caller must notify the user.
 
         A new password ends every session and token of the user. A new e-mail is unverified unless `is_verified` is set.
 
         Raises:
-            InvalidPasswordError: it is too weak, or another request has just changed the password or the e-mail.
-            EmailTakenError: the e-mail has another account.
+            InvalidPasswordError: the password is too weak, or another request has just changed password or e-mail.
+            EmailTakenError: another account has this e-mail.
         """
         hashed_password = None if password is None else await self.hashed(password, user.email, user)
-        if await self._lock(user) is None:
+        if await self._lock_unchanged(user) is None:
             raise PasswordRefused(CHANGED_MEANWHILE)
         changes: dict[str, Any] = {}
         if email is not None and email.lower() != user.email:
@@ -268,14 +274,15 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Verify the address of a link without a password. The site's own page also asks for the password.
 
         Raises:
-            InvalidVerifyToken, UserAlreadyVerified: as FastAPI Users does.
+            InvalidVerifyToken: the link is invalid, expired or used.
+            UserAlreadyVerified: the address is verified.
         """
-        found: Any = await signed_links.read_link_token(self.session, self.settings, "verify", token)
-        if found is None:
+        link: Any = await signed_links.read_link_token(self.session, self.settings, "verify", token)
+        if link is None:
             raise LinkRefused
-        if found[0].is_verified:
+        if link[0].is_verified:
             raise exceptions.UserAlreadyVerified
-        return await self.change(found[0], is_verified=True)
+        return await self.change(link[0], is_verified=True)
 
     async def reset_password(self, token: str, password: str, request: Request | None = None) -> U:
         """Set a new password for the user of a link, and sign them out everywhere.
@@ -284,20 +291,20 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             InvalidResetPasswordToken: the link was not made by this site, is too old, or has been used.
             InvalidPasswordException: as `create`. The link can be used again.
         """
-        found: Any = await signed_links.read_link_token(self.session, self.settings, "reset", token)
+        link: Any = await signed_links.read_link_token(self.session, self.settings, "reset", token)
         await self.release()
-        if found is None:
+        if link is None:
             raise LinkRefused
-        was_verified = found[0].is_verified
-        # The link was sent to the address, so this proves it.
-        user: U = await self.change(found[0], password=password, is_verified=True)
+        was_verified = link[0].is_verified
+        # The link was sent to the address, so opening it verifies the address.
+        user: U = await self.change(link[0], password=password, is_verified=True)
         if not was_verified:
             await delete_sign_in_methods(self.session, user)
         await self.on_after_reset_password(user, self.request)
         return user
 
     async def prove_email(self, user: U) -> None:
-        """Verify the address of a user who has read its mail, and make the account theirs alone.
+        """Verify the address of a user who has received an e-mail there, and remove all other credentials.
 
         Another person may have registered the address, so its password, sessions, tokens and sign-in methods end.
         """
@@ -305,7 +312,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await delete_all_sessions(self.session, user)
         await delete_sign_in_methods(self.session, user)
 
-    # E-mails, sent by jobs: responses do not reveal which addresses have an account
+    # E-mails. Jobs send them, so that responses do not reveal which addresses have an account.
 
     async def forgot_password(self, user: U, request: Request | None = None) -> None:
         """Create a link to choose a new password. Raises UserInactive."""
@@ -334,7 +341,11 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     # Passwords
 
     async def validate_password(self, password: str, user: Any) -> None:
-        """Check a new password; `user` has the `email`. Raises InvalidPasswordException with a message for the user."""
+        """Check a new password. `user` has the e-mail that the password must not contain.
+
+        Raises:
+            InvalidPasswordException: with a message for the user.
+        """
         name = user.get_short_name() if isinstance(user, UserBase) else ""
         if reason := await find_password_problem(password, user.email, self.settings, name):
             raise PasswordRefused(reason)
@@ -347,7 +358,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             raise PasswordRefused(str(refusal.reason)) from None
 
     async def hashed(self, password: str, email: str, user: U | None = None) -> str:
-        """Check and hash a new password. Raises InvalidPasswordError."""
+        """Check a new password and return its hash. Raises InvalidPasswordError."""
         await self.check_new_password(password, email, user)
         return await hashing.hash_password(password)
 
@@ -355,13 +366,14 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         return await find_by_email(self.session, email) is not None
 
     async def is_password_of(self, user: U, password: str) -> bool:
-        is_right, _new_hash = await hashing.verify_password(password, user.hashed_password)
-        return is_right
+        is_correct, _new_hash = await hashing.verify_password(password, user.hashed_password)
+        return is_correct
 
     async def authenticate(self, credentials: Credentials) -> U | None:
         """Return the active user with this e-mail and password. Unknown addresses take the same time.
 
-        The user stays locked until the transaction ends. Start the session in it, before the password can change.
+        The user stays locked until the transaction ends. Start the session in the same transaction.
+        Otherwise a concurrent change of the password would not end it.
         """
         existing: Any = await find_by_email(self.session, credentials.username)
         user: U | None = existing
@@ -369,33 +381,35 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         if user is None:
             await hashing.verify_without_user(credentials.password)
             return None
-        is_right, new_hash = await hashing.verify_password(credentials.password, user.hashed_password)
-        if not is_right or not await self.is_unchanged(user):
+        is_correct, new_hash = await hashing.verify_password(credentials.password, user.hashed_password)
+        if not is_correct or not await self.is_unchanged(user):
             return None
-        if new_hash:  # a statement keeps the sessions, as the password is the same
+        if new_hash:  # an UPDATE statement, because a change of the instance would end all sessions
             await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=new_hash))
         return user
 
     async def is_unchanged(self, user: U) -> bool:
-        """Return whether the user is still active, with the same password, e-mail and second factor as when read."""
-        return bool(await self._lock(user))
+        """Lock the user. Return whether they are active, and password, e-mail and second factor are unchanged."""
+        return bool(await self._lock_unchanged(user))
 
-    async def _lock(self, user: U) -> bool | None:
+    async def _lock_unchanged(self, user: U) -> bool | None:
         """Lock the user, and return whether they are active; None if password, e-mail or second factor have changed.
 
-        During a slow hash the owner may have changed the password, or the account may have got an unproved address.
+        A concurrent request may have changed them, for example during a slow hash.
         """
-        same = (
+        is_unchanged = (
             col(User.id) == user.id,
             col(User.email) == user.email,
             col(User.hashed_password) == user.hashed_password,
             (col(User.totp_secret) != "") == user.has_two_factor,
         )
-        active: bool | None = await self.session.scalar(select(col(User.is_active)).where(*same).with_for_update())
+        active: bool | None = await self.session.scalar(
+            select(col(User.is_active)).where(*is_unchanged).with_for_update()
+        )
         return active
 
 
-def _fields(schema: BaseModel, *, safe: bool) -> dict[str, Any]:
-    """Return the fields that are set in a schema, without the current password."""
+def _set_fields(schema: BaseModel, *, safe: bool) -> dict[str, Any]:
+    """Return the fields that are set in a schema; `safe` skips the guarded fields."""
     values = {name: getattr(schema, name) for name in schema.model_fields_set if name != "current_password"}
     return {name: value for name, value in values.items() if not (safe and name in GUARDED_FIELDS)}

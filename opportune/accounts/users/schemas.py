@@ -1,4 +1,4 @@
-"""The project's schemas of a user: the fields that users see and change in their own account."""
+"""The project's schemas with the fields that users see and change in their own account."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ else:
     UserRead, UserUpdate = users_module("schemas").UserRead, users_module("schemas").UserUpdate
 
 PROVED_FIELDS = set(schemas.UserUpdate.model_fields)
-"""Fields with their own rules. All other fields of the project's schema are stored unchanged."""
+"""Fields that need a proof of identity. Other fields of the project's schema are stored without one."""
 
 if unknown := set(UserUpdate.model_fields) - PROVED_FIELDS - set(User.model_fields):
     raise OperatorError(f"{PACKAGE}/users/schemas.py: UserUpdate has {min(unknown)}, which is not a column of User.")

@@ -20,5 +20,5 @@ async def request_verification(body: EmailRequest, context: AccountCtx) -> Messa
 
 @router.post("/verify", response_model=UserRead)
 async def verify(body: EmailVerification, context: AccountCtx) -> User:
-    """Prove an address by the token of an e-mail and the password. The token of a registration makes the account."""
+    """Verify an address by the token of an e-mail and the password. The token of a registration creates the account."""
     return await service.verify_email(context, body.token, body.password)

@@ -27,8 +27,8 @@ async def show_link(request: Request, user: OptionalUser, session: ReadSession, 
     settings = request.app.state.settings
     if not await service.can_verify(session, settings, token):
         return invalid_link(request, REQUEST_PATH)
-    is_own = await service.is_link_of(session, settings, token, _account_owner(request, user))
-    form: Form[Any] = Form(EmailToken if is_own else EmailVerification, {"token": token})
+    is_own_link = await service.is_link_for(session, settings, token, _account_owner(request, user))
+    form: Form[Any] = Form(EmailToken if is_own_link else EmailVerification, {"token": token})
     return show_form(request, "verify", form, PRIVATE_HEADERS)
 
 

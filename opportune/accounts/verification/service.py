@@ -17,7 +17,7 @@ from opportune.web.rate_limit import RateLimit
 
 VERIFICATIONS_PER_ACCOUNT = RateLimit("accounts.verifications_per_account", 20)
 
-REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you have not registered, close this page."
+REGISTRATION_NOT_VERIFIED = "This is not the password of the registration. If you have not registered, close this page."
 
 
 async def request_verification(context: AccountContext, email: str) -> None:
@@ -27,18 +27,18 @@ async def request_verification(context: AccountContext, email: str) -> None:
 
 async def can_verify(session: AsyncSession, settings: Settings, token: str) -> bool:
     """Return whether the link is valid: its account is not verified, or its registration is not finished."""
-    if found := await signed_links.read_link_token(session, settings, "verify", token):
-        return not found[0].is_verified
-    new = read_registration(settings, token)
-    if new is None or not await user_manager(session, settings).may_register(new[0]):
+    if link := await signed_links.read_link_token(session, settings, "verify", token):
+        return not link[0].is_verified
+    registration = read_registration(settings, token)
+    if registration is None or not await user_manager(session, settings).may_register(registration[0]):
         return False
-    return await find_by_email(session, new[0]) is None
+    return await find_by_email(session, registration[0]) is None
 
 
-async def is_link_of(session: AsyncSession, settings: Settings, token: str, user: User | None) -> bool:
-    """Return whether this is a link to the signed-in user, who need not enter the password again."""
-    found = await signed_links.read_link_token(session, settings, "verify", token) if user else None
-    return bool(found and user and found[0].id == user.id)
+async def is_link_for(session: AsyncSession, settings: Settings, token: str, user: User | None) -> bool:
+    """Return whether the link is for the signed-in user, who does not need to enter the password again."""
+    link = await signed_links.read_link_token(session, settings, "verify", token) if user else None
+    return bool(link and user and link[0].id == user.id)
 
 
 async def verify_email(context: AccountContext, token: str, password: str, signed_in: User | None = None) -> User:
@@ -48,25 +48,25 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
 
     Raises:
         InvalidLinkError: the link was not made by this site, is too old, or has been used.
-        InvalidPasswordError: this is not the password of the account or registration. Another visitor may have
-            registered the address, or staff may have created the account, to share it with the owner of the address.
+        InvalidPasswordError: this is not the password of the account or registration. Another person may have
+            registered the address in order to share the account with its owner.
         TooManyRequests: there were too many wrong passwords.
     """
-    found = await signed_links.read_link_token(context.session, context.settings, "verify", token)
+    link = await signed_links.read_link_token(context.session, context.settings, "verify", token)
     await context.manager.release()
-    user = found[0] if found else None
-    claim = (user.email, user.hashed_password) if user else read_registration(context.settings, token)
-    if claim is None or (user and user.is_verified):
+    user = link[0] if link else None
+    credentials = (user.email, user.hashed_password) if user else read_registration(context.settings, token)
+    if credentials is None or (user and user.is_verified):
         raise InvalidLinkError
     if user and signed_in and user.id == signed_in.id:
         return await _verify_user(context, user)
-    email, hashed_password = claim
+    email, hashed_password = credentials
     await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
     if not (await hashing.verify_password(password, hashed_password))[0]:
-        raise InvalidPasswordError(REGISTRATION_NOT_PROVED)
+        raise InvalidPasswordError(REGISTRATION_NOT_VERIFIED)
     if user:
         return await _verify_user(context, user)
-    if not await context.manager.may_register(email):  # since the e-mail was sent
+    if not await context.manager.may_register(email):  # the rules may have changed since the e-mail was sent
         raise InvalidLinkError
     try:
         created: User = await context.manager.add(email, hashed_password, is_verified=True)
@@ -91,10 +91,10 @@ async def _verify_user(context: AccountContext, user: User) -> User:
 @job("accounts.send_verification_email")
 async def send_verification_email(run: JobContext, email: str) -> None:
     """Send another link to verify the address, if it has an active account and is not verified yet."""
-    await run.write(_send, run.settings, email)
+    await run.write(_send_email, run.settings, email)
 
 
-async def _send(session: AsyncSession, settings: Settings, email: str) -> None:
+async def _send_email(session: AsyncSession, settings: Settings, email: str) -> None:
     user = await find_active_by_email(session, email)
     if user and not user.is_verified:
         await user_manager(session, settings).request_verify(user)

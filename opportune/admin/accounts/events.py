@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.accounts.dependencies import account_context
-from opportune.accounts.events.service import event_words, record_event
+from opportune.accounts.events.service import event_text, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
@@ -34,7 +34,7 @@ class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     column_details_list = (*column_list, "details")
     column_labels = {"created_at": "When", "kind": "Event", "agent": "Device", "actor_id": "Staff"}
     column_formatters = {
-        "kind": lambda row, _: event_words(row),
+        "kind": lambda row, _: event_text(row),
         "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",
     }
     column_searchable_list = ("address", "agent")

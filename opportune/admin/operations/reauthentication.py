@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOTHING_DONE
+from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOT_CHANGED_YET
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.rendering.flash import flash
@@ -27,7 +27,7 @@ def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
         if is_confirmed(request.state.session, request.state.user):
             return await endpoint(view, request)
         if request.method != "GET":
-            flash(request, NOTHING_DONE, "info")
+            flash(request, NOT_CHANGED_YET, "info")
             let_repeat(request)
         next_path = request.url.path if request.method == "GET" else OPERATIONS_PATH
         return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)

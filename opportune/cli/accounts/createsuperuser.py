@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.accounts.management import check_new, create_superuser
+from opportune.accounts.management import check_new_email, create_superuser
 from opportune.cli.accounts.prompts import ask_email, ask_password
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
@@ -20,6 +20,6 @@ def command(
     no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
-    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", check_new)
+    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", check_new_email)
     user = in_transaction(lambda session: create_superuser(session, email, password))
     say(f"{user.email} may now use the admin.")

@@ -89,6 +89,6 @@ def test_small_machine_uses_less_memory(
     assert "$m=33792,t=2,p=1$" in better
     assert helper.verify_and_update("a long password", better) == (True, None)
     monkeypatch.setattr(hashing, "total_memory_bytes", lambda: None)
-    whole: Any = hashing._PasswordHelper()._its.current_hasher
+    whole: Any = hashing._PasswordHelper()._password_hash.current_hasher
     hasher = whole._hasher  # hashing it would take a tenth of a second
     assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens.jwt_strategy import JwtStrategy, matches_row
 from opportune.accounts.tokens.scopes import common_scopes
-from opportune.accounts.tokens.strategies import Found
+from opportune.accounts.tokens.strategies import TokenMatch
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth.addresses import MCP_PATH, address_of
 from opportune.db.database import Database
@@ -19,15 +19,15 @@ class McpTokenStrategy(JwtStrategy):
     def __init__(self, settings: Settings, database: Database, session: AsyncSession | None = None) -> None:
         super().__init__(settings, database, session, address_of(settings, MCP_PATH))  # type: ignore[arg-type]  # read-only without a session
 
-    async def find(self, token: str) -> Found | None:
+    async def find(self, token: str) -> TokenMatch | None:
         match = await super().find(token) if token.count(".") == 2 else None
-        if match and (claims := self._claims(token)):
+        if match and (claims := self._read_claims(token)):
             match[0].scopes = common_scopes(match[0].scopes, str(claims["scope"]))  # a refresh may request fewer
         return match
 
     async def find_either(self, token: str) -> ApiToken | None:
         """Return the row of an access token, even if it is expired, or of a refresh token."""
-        if claims := self._claims(token, may_be_over=True):
+        if claims := self._read_claims(token, allow_expired=True):
             row = await self.session.get(ApiToken, claims["sid"])
             return row if row and matches_row(claims, row) else None
         match = await self.find_refreshed(token)

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts.cleanup import delete_expired
-from opportune.accounts.events.service import event_words, record_event
+from opportune.accounts.events.service import event_text, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
@@ -113,7 +113,7 @@ async def test_wrong_passwords_are_one_event_with_a_count(app: FastAPI, database
     assert await sent_subjects(app) == []  # runs the jobs
     async with app.state.database.reader() as session:
         (event,) = (await session.scalars(select(AccountEvent))).all()
-    assert event_words(event) == "Wrong passwords were tried: 3"
+    assert event_text(event) == "Wrong passwords were tried: 3"
     assert "Firefox" in event.agent
 
 
@@ -159,7 +159,7 @@ async def test_changes_by_staff_are_recorded_as_such(
 
     async with database.reader() as session:
         events = (await session.scalars(select(AccountEvent).order_by(col(AccountEvent.id)))).all()
-    assert [event_words(event) for event in events] == [
+    assert [event_text(event) for event in events] == [
         "Your e-mail address was changed",
         "Staff changed your account: Staff",
         "Your password was changed",

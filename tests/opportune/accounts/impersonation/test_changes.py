@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts import AccountOwner, CurrentUser
 from opportune.accounts.dependencies import PERSONAL, READ_ONLY
-from opportune.accounts.events.service import event_words
+from opportune.accounts.events.service import event_text
 from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.testing import make_team
@@ -30,7 +30,7 @@ async def team(database: Database, ada: User) -> Team:
 
 
 async def event_texts(app: FastAPI, user: User) -> list[str]:
-    return [event_words(event) for event in await events(app, user)]
+    return [event_text(event) for event in await events(app, user)]
 
 
 async def team_name(database: Database) -> str:

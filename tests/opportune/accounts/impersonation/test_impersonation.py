@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
-from opportune.accounts.events.service import event_words
+from opportune.accounts.events.service import event_text
 from opportune.accounts.impersonation.service import (
     IMPERSONATION_LIFETIME,
     NOT_INACTIVE,
@@ -93,7 +93,7 @@ async def test_user_admin_and_log_get_the_reason(
     await boss.post(END)
 
     started, end = await events(app, ada)
-    assert [event_words(email) for email in (started, end)] == [
+    assert [event_text(email) for email in (started, end)] == [
         "A superuser signed in as you",
         "The superuser left your account",
     ]
@@ -166,7 +166,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
         if path.startswith(dependencies.PERSONAL_PATHS)
         and path != END
         and not path.startswith("/api/v1/auth/")
-        and not (path in dependencies.OPEN_PATHS and method == "GET")
+        and not (path in dependencies.IMPERSONATOR_PATHS and method == "GET")
         and not path.startswith(tuple(f"/accounts/{each}" for each in (*open_to_all, *of_programs, "left")))
     ]
     assert len(personal) > 30
@@ -176,7 +176,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
     admin = await boss.get("/admin/")
     assert (admin.status_code, BANNER in admin.text) == (403, True)
     assert "Return to your own account first" in admin.text
-    for path in dependencies.OPEN_PATHS:
+    for path in dependencies.IMPERSONATOR_PATHS:
         assert (await boss.get(path)).status_code == 200
     assert await current_email(boss) == editor.email
 

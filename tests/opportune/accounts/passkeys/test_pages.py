@@ -177,20 +177,20 @@ async def test_registration_is_bound_to_user_and_valid_once(
         response = device.create(await ask(ada, "add"))
         for client in (other, other_browser):
             result = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
-            assert (result.status_code, webauthn.NOT_OURS in result.text) == (422, True)
+            assert (result.status_code, webauthn.NOT_STARTED_HERE in result.text) == (422, True)
         foreign = Authenticator(origin="http://evil.example").create(await ask(ada, "add"))
         result = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
-        assert (result.status_code, webauthn.NOT_BELIEVED in result.text) == (422, True)
+        assert (result.status_code, webauthn.NOT_VERIFIED in result.text) == (422, True)
         assert (await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})).status_code == 200
         await confirmed(database)
         again = await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
-        assert webauthn.NOT_OURS in again.text
+        assert webauthn.NOT_STARTED_HERE in again.text
         question = await ask(ada, "add")
         assert len(question["publicKey"]["excludeCredentials"]) == 1
         assert question["publicKey"]["user"]["id"] == device.handle, "all passkeys of a user have the same handle"
     async with signed_in_client(app) as thief:
         await confirmed(database)
-        assert passkeys.TAKEN in await send(thief, device)
+        assert passkeys.ALREADY_ADDED in await send(thief, device)
     assert len(await passkeys_of(database, user)) == 1
 
 
@@ -212,7 +212,7 @@ async def test_passkey_confirms_the_identity_in_forms(app: FastAPI, user: User, 
     form = {"name": "Script", "days": "30", "scopes": "read"}
     async with signed_in_client(app, user) as client, signed_in_client(app) as other:
         change = await client.post("/accounts/tokens", data={**form, "passkey": device.show(await ask(client, "add"))})
-        assert (change.status_code, webauthn.NOT_OURS in change.text) == (422, True)
+        assert (change.status_code, webauthn.NOT_STARTED_HERE in change.text) == (422, True)
         question = await ask(client, "confirm")
         assert question["publicKey"]["userVerification"] == "required"
         done = await client.post("/accounts/tokens", data={**form, "passkey": device.show(question)})

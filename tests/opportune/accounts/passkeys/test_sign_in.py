@@ -35,7 +35,7 @@ from tests.opportune.accounts.passkeys.conftest import (
 
 pytestmark = pytest.mark.database("sqlite")
 
-NOT_OURS, NOT_BELIEVED = webauthn.NOT_OURS, webauthn.NOT_BELIEVED
+NOT_STARTED_HERE, NOT_VERIFIED = webauthn.NOT_STARTED_HERE, webauthn.NOT_VERIFIED
 
 
 async def refused(client: AsyncClient, response: str, message: str, path: str = SIGN_IN) -> None:
@@ -68,7 +68,7 @@ async def test_assertion_is_valid_once(app: FastAPI, client: AsyncClient, user: 
     response = device.show(await ask(client, "sign-in"))
     assert (await client.post(SIGN_IN, data={"passkey": response})).headers["location"] == "/"
     client.cookies.delete("session")
-    await refused(client, response, NOT_OURS)
+    await refused(client, response, NOT_STARTED_HERE)
 
 
 async def test_assertion_is_bound_to_browser_and_purpose(
@@ -77,13 +77,13 @@ async def test_assertion_is_bound_to_browser_and_purpose(
     device = await add(app, user)
     async with signed_in_client(app, user) as owner:
         for question in (await ask(owner, "confirm"), await ask(owner, "add")):
-            await refused(client, device.show(question), NOT_OURS)
+            await refused(client, device.show(question), NOT_STARTED_HERE)
     other = AsyncClient(transport=client._transport, base_url=client.base_url)
     await ask(client, "sign-in")
-    await refused(client, device.show(await ask(other, "sign-in")), NOT_OURS)
+    await refused(client, device.show(await ask(other, "sign-in")), NOT_STARTED_HERE)
     question = await ask(client, "sign-in")
     monkeypatch.setattr(webauthn, "LIFETIME_SECONDS", -1)
-    await refused(client, device.show(question), NOT_OURS)
+    await refused(client, device.show(question), NOT_STARTED_HERE)
 
 
 async def test_forged_assertion_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
@@ -91,17 +91,17 @@ async def test_forged_assertion_is_refused(app: FastAPI, client: AsyncClient, us
     for field, value in (("origin", "http://evil.example"), ("rp_id", "evil.example")):
         right = getattr(device, field)
         setattr(device, field, value)
-        await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+        await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
         setattr(device, field, right)
     question = await ask(client, "sign-in")
     other = {**await ask(client, "sign-in"), "state": question["state"]}
-    await refused(client, device.show(other), NOT_BELIEVED)
+    await refused(client, device.show(other), NOT_VERIFIED)
     forged = Authenticator(number=device.number, handle=device.handle)
-    await refused(client, forged.show(await ask(client, "sign-in")), NOT_BELIEVED)
+    await refused(client, forged.show(await ask(client, "sign-in")), NOT_VERIFIED)
 
     device.handle = (await add(app, await make_user(app.state.database))).handle
     for lie in ({}, {"userHandle": None}):
-        await refused(client, device.show(await ask(client, "sign-in"), **lie), NOT_BELIEVED)
+        await refused(client, device.show(await ask(client, "sign-in"), **lie), NOT_VERIFIED)
 
 
 async def test_lower_sign_count_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
@@ -109,12 +109,12 @@ async def test_lower_sign_count_is_refused(app: FastAPI, client: AsyncClient, us
     await sign_in(client, device)
     client.cookies.delete("session")
     device.count = 0
-    await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+    await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
 
 
 async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await add(app, user, Authenticator(verifies=False))
-    await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+    await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
 
     asked = await type_password(client, next="/accounts/sessions", remember="true")
     assert asked.headers["location"] == CODE
@@ -134,9 +134,9 @@ async def test_second_step_refuses_other_passkeys(app: FastAPI, client: AsyncCli
     visitor = await client.post(f"{SIGN_IN}/options", data={"purpose": "second-step"})
     assert (visitor.status_code, visitor.content) == (204, b"")
     await type_password(client)
-    await refused(client, other.show(await ask(client, "second-step")), NOT_BELIEVED, SECOND_STEP)
-    await refused(client, device.show(await ask(client, "sign-in")), NOT_OURS, SECOND_STEP)
-    await refused(client, device.show(await ask(client, "second-step")), NOT_OURS, SIGN_IN)
+    await refused(client, other.show(await ask(client, "second-step")), NOT_VERIFIED, SECOND_STEP)
+    await refused(client, device.show(await ask(client, "sign-in")), NOT_STARTED_HERE, SECOND_STEP)
+    await refused(client, device.show(await ask(client, "second-step")), NOT_STARTED_HERE, SIGN_IN)
 
 
 async def test_passkey_needs_a_form_and_an_active_user(app: FastAPI, client: AsyncClient, user: User) -> None:
@@ -153,7 +153,7 @@ async def test_passkey_needs_a_form_and_an_active_user(app: FastAPI, client: Asy
     database = app.state.database
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
-    await refused(client, device.show(await ask(client, "sign-in")), passkeys.CLOSED)
+    await refused(client, device.show(await ask(client, "sign-in")), passkeys.DEACTIVATED)
     async with database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
     assert await passkeys_of(database, user) == []
@@ -234,7 +234,7 @@ async def test_damaged_stored_key_is_refused(app: FastAPI, client: AsyncClient, 
     for key in ("", "é", as_text(off_the_curve)):
         async with app.state.database.writer() as session:
             await session.execute(update(Passkey).values(public_key=key))
-        await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+        await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
 
 
 def with_response(right: dict[str, Any], response: dict[str, Any]) -> str:

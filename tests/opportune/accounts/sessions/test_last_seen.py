@@ -150,9 +150,9 @@ async def test_page_works_with_a_read_only_database(
 async def test_replaced_token_is_recorded_again_later(app: FastAPI) -> None:
     row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
 
-    app.state.last_seen.note(row, Client("192.0.2.1"))
+    app.state.last_seen.record_use(row, Client("192.0.2.1"))
     row.token_hash = "b" * 64
     await app.state.last_seen.close()
     await asyncio.sleep(0)  # completes callbacks of the task
 
-    assert app.state.last_seen._notes == {}
+    assert app.state.last_seen._pending == {}

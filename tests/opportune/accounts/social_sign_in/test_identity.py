@@ -9,9 +9,14 @@ import httpx
 import jwt
 import pytest
 
-from opportune.accounts.sign_in_methods.providers import Identity, Provider, ProviderNotBelieved, ProviderUnreachable
+from opportune.accounts.sign_in_methods.providers import (
+    Identity,
+    InvalidProviderResponse,
+    Provider,
+    ProviderUnreachable,
+)
 from opportune.accounts.social_sign_in import identity
-from opportune.accounts.social_sign_in.identity import Client, client_of
+from opportune.accounts.social_sign_in.identity import ProviderClient, get_client
 from tests.opportune.accounts.social_sign_in.provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -26,22 +31,22 @@ VERIFIER = "v" * 43
 CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 
 
-def client(provider: FakeProvider, issuer: str = "") -> Client:
-    client_of.cache_clear()
-    return client_of(Provider("oidc", "Keycloak", issuer or provider.url, CLIENT_ID, CLIENT_SECRET))
+def client(provider: FakeProvider, issuer: str = "") -> ProviderClient:
+    get_client.cache_clear()
+    return get_client(Provider("oidc", "Keycloak", issuer or provider.url, CLIENT_ID, CLIENT_SECRET))
 
 
 async def arrive(
     provider: FakeProvider,
     verifier: str = VERIFIER,
     nonce: str = "n",
-    answered_by: str | None = None,
+    response_issuer: str | None = None,
     issuer: str = "",
 ) -> Identity:
     changes = client(provider, issuer)
     address = await changes.authorization_url(CALLBACK, "state", CHALLENGE, "n")
     code = provider.come(address).partition("code=")[2].partition("&")[0]
-    return await changes.identity(code, CALLBACK, verifier, nonce, answered_by)
+    return await changes.identity(code, CALLBACK, verifier, nonce, response_issuer)
 
 
 def unsigned(claims: Claims) -> str:
@@ -74,7 +79,7 @@ def no_token(_claims: Claims) -> str:
 async def test_valid_response_is_accepted(provider: FakeProvider) -> None:
     expected = Identity(provider.url, "1", "ada@example.com", email_is_verified=True)
     assert await arrive(provider) == expected
-    assert await arrive(provider, answered_by=provider.url) == expected
+    assert await arrive(provider, response_issuer=provider.url) == expected
 
 
 async def test_unsigned_id_token_is_refused(provider: FakeProvider) -> None:
@@ -87,7 +92,7 @@ async def test_unsigned_id_token_is_refused(provider: FakeProvider) -> None:
         no_token,
     ]:
         provider.forge = forge
-        with pytest.raises(ProviderNotBelieved):
+        with pytest.raises(InvalidProviderResponse):
             await arrive(provider)
 
 
@@ -112,22 +117,22 @@ async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
     ]
     for lie in lies:
         provider.lie = lie
-        with pytest.raises(ProviderNotBelieved):
+        with pytest.raises(InvalidProviderResponse):
             await arrive(provider)
 
 
 async def test_state_belongs_to_the_browser(provider: FakeProvider) -> None:
-    with pytest.raises(ProviderNotBelieved, match="refuses the code"):
+    with pytest.raises(InvalidProviderResponse, match="refuses the code"):
         await arrive(provider, verifier="another" * 7)
-    with pytest.raises(ProviderNotBelieved, match="another sign-in"):
+    with pytest.raises(InvalidProviderResponse, match="another sign-in"):
         await arrive(provider, nonce="another")
 
 
 async def test_response_names_its_issuer(provider: FakeProvider) -> None:
-    with pytest.raises(ProviderNotBelieved, match="another issuer"):
-        await arrive(provider, answered_by="https://evil.example")
+    with pytest.raises(InvalidProviderResponse, match="another issuer"):
+        await arrive(provider, response_issuer="https://evil.example")
     provider.metadata = {"authorization_response_iss_parameter_supported": True}
-    with pytest.raises(ProviderNotBelieved, match="no issuer"):
+    with pytest.raises(InvalidProviderResponse, match="no issuer"):
         await arrive(provider)
     assert "token" not in provider.requests
 
@@ -142,13 +147,13 @@ async def test_invalid_discovery_document_is_refused(provider: FakeProvider) -> 
     ]
     for metadata in documents:
         provider.metadata = metadata
-        with pytest.raises(ProviderNotBelieved):
+        with pytest.raises(InvalidProviderResponse):
             await arrive(provider)
 
 
 async def test_provider_cannot_assert_other_issuers(provider: FakeProvider) -> None:
     provider.metadata = provider.lie = {"iss": "https://accounts.google.com", "issuer": "https://accounts.google.com"}
-    with pytest.raises(ProviderNotBelieved, match="discovery document names another issuer"):
+    with pytest.raises(InvalidProviderResponse, match="discovery document names another issuer"):
         await arrive(provider)
 
 
@@ -162,7 +167,7 @@ async def test_microsoft_issuer_contains_the_tenant(provider: FakeProvider) -> N
     provider.lie = {"tid": "t1", "iss": f"{provider.url}/t1"}
     assert not (await arrive(provider, issuer=issuer)).email_is_verified
     provider.lie = {"tid": "t2", "iss": f"{provider.url}/t1"}
-    with pytest.raises(ProviderNotBelieved, match="another issuer"):
+    with pytest.raises(InvalidProviderResponse, match="another issuer"):
         await arrive(provider, issuer=issuer)
 
 
@@ -186,9 +191,9 @@ async def test_endless_or_compressed_response_is_refused(
     provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(httpx.DecodingError):
-        await identity._bound(httpx.Response(200, headers={"Content-Encoding": "gzip"}))
-    monkeypatch.setattr(identity, "MAX_ANSWER_BYTES", 100)
-    with pytest.raises(ProviderUnreachable, match="the answer is too long"):
+        await identity._limit_response(httpx.Response(200, headers={"Content-Encoding": "gzip"}))
+    monkeypatch.setattr(identity, "MAX_RESPONSE_BYTES", 100)
+    with pytest.raises(ProviderUnreachable, match="the response is too long"):
         await arrive(provider)
 
 

@@ -23,7 +23,7 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
 
-NOT_OURS = "This sign-in was not started in this browser"
+NOT_STARTED_HERE = "This sign-in was not started in this browser"
 GITHUB = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},
@@ -145,7 +145,7 @@ async def test_callback_is_valid_once(client: AsyncClient, database: Database, p
     provider.requests.clear()
     for name, value in stored.items():  # also with a copied cookie
         client.cookies.set(name, value)
-    assert NOT_OURS in await flash_message(client, await client.get(address))
+    assert NOT_STARTED_HERE in await flash_message(client, await client.get(address))
     assert not await is_signed_in(client)
     assert provider.requests == []
 
@@ -168,7 +168,7 @@ async def test_foreign_callback_is_refused_without_a_request(app: FastAPI, provi
             if owner_email == "garbage":
                 address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
             provider.requests.clear()
-            assert NOT_OURS in await flash_message(client, await client.get(address)), owner_email
+            assert NOT_STARTED_HERE in await flash_message(client, await client.get(address)), owner_email
             assert not await is_signed_in(client), owner_email
         assert provider.requests == [], owner_email
 
