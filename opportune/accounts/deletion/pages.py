@@ -27,11 +27,7 @@ async def data(request: Request, _user: CurrentUser) -> Response:
 
 @router.get("/data/export")
 async def export(
-    request: Request,
-    user: CurrentUser,
-    database: DatabaseDependency,
-    storage: StorageDependency,
-    context: AccountCtx,
+    request: Request, user: CurrentUser, database: DatabaseDependency, storage: StorageDependency, context: AccountCtx
 ) -> Response:
     async with database.reader() as session:
         rows = await read_personal_data(session, request.app.state.features, user)
