@@ -76,9 +76,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         try:
             with show_errors_in(form):
                 if user := await service.check_code(context, pending, form.data.code, device):
-                    return await _sign_in(
-                        request, context, user, pending.number, pending.next, remember=pending.remember
-                    )
+                    return await _login(request, context, user, pending.number, pending.next, remember=pending.remember)
                 form.refuse(service.WRONG_CODE, "code")
         except service.RequestEnded as refusal:
             response = redirect_with_error(request, PATH, refusal)
@@ -109,10 +107,10 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
         context.log_refused_sign_in("email", None)
         return invalid_link(request, PATH)
     user, details = link
-    return await _sign_in(request, context, user, details["number"], details["next"], remember=form.data.remember)
+    return await _login(request, context, user, details["number"], details["next"], remember=form.data.remember)
 
 
-async def _sign_in(
+async def _login(
     request: Request, context: AccountContext, user: User, number: str, next_path: str, *, remember: bool
 ) -> Response:
     """Sign in the user of this e-mail, or ask for their second factor."""

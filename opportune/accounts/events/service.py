@@ -22,19 +22,15 @@ from opportune.web.client import Client
 from opportune.web.security_log import log_security_event
 from opportune.web.user_agent import describe_user_agent
 
+EventContext = AccountContext | AsyncSession
+"""The context of a request; in commands and jobs, a writing session."""
 SIGN_INS = ("signed_in", "new_sign_in")
 WRONG_PASSWORD_SPAN = timedelta(hours=1)
 """Wrong passwords within this time are stored as one event with a count."""
 
 
 def record_event(
-    context: AccountContext | AsyncSession,
-    user: User,
-    kind: str,
-    *,
-    to: str = "",
-    by: User | None = None,
-    **details: Any,
+    context: EventContext, user: User, kind: str, *, to: str = "", by: User | None = None, **details: Any
 ) -> None:
     """Record an event of an account, and send its user an e-mail if the kind has one.
 
@@ -56,14 +52,12 @@ def record_event(
     _send_email(context, to or user.email, user, event)
 
 
-def notify_user(context: AccountContext | AsyncSession, user: User, kind: str, **details: Any) -> None:
+def notify_user(context: EventContext, user: User, kind: str, **details: Any) -> None:
     """Send the e-mail of an event without recording it, because a record would be deleted with the account."""
     _send_email(context, user.email, user, _create_event(context, user, kind, None, details))
 
 
-async def record_sign_in(
-    context: AccountContext | AsyncSession, user: User, *, is_known_browser: bool | None = None
-) -> None:
+async def record_sign_in(context: EventContext, user: User, *, is_known_browser: bool | None = None) -> None:
     """Record a sign-in, and send the user an e-mail if the browser or program is new.
 
     Programs have no cookie, so they are recognised by user agent and IP address. The first sign-in of a new account
@@ -80,7 +74,7 @@ async def record_sign_in(
     log_security_event("signed_in", _get_client(context).address, user.id, logging.INFO)
 
 
-async def _is_expected(context: AccountContext | AsyncSession, user: User, *, is_program: bool) -> bool:
+async def _is_expected(context: EventContext, user: User, *, is_program: bool) -> bool:
     session, client = _get_session(context), _get_client(context)
     signed_in = and_(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).in_(SIGN_INS))
     same_client = and_(
@@ -130,7 +124,7 @@ def event_text(event: AccountEvent) -> str:
 
 
 def _create_event(
-    context: AccountContext | AsyncSession, user: User, kind: str, by: User | None, details: dict[str, Any]
+    context: EventContext, user: User, kind: str, by: User | None, details: dict[str, Any]
 ) -> AccountEvent:
     KINDS[kind].words.format(**details)
     by = by or _find_impersonator(context)
@@ -147,7 +141,7 @@ def _create_event(
     )
 
 
-def _send_email(context: AccountContext | AsyncSession, to: str, user: User, event: AccountEvent) -> None:
+def _send_email(context: EventContext, to: str, user: User, event: AccountEvent) -> None:
     kind = KINDS[event.kind]
     if kind.email:
         send_account_email(
@@ -166,18 +160,18 @@ def _send_email(context: AccountContext | AsyncSession, to: str, user: User, eve
         )
 
 
-def _get_session(context: AccountContext | AsyncSession) -> AsyncSession:
+def _get_session(context: EventContext) -> AsyncSession:
     return context.session if isinstance(context, AccountContext) else context
 
 
-def _find_impersonator(context: AccountContext | AsyncSession) -> User | None:
+def _find_impersonator(context: EventContext) -> User | None:
     """Return the superuser who impersonates the user of this request, or None."""
     request = _get_session(context).info.get(REQUEST_KEY)
     impersonator: User | None = getattr(request.state, "impersonator", None) if request else None
     return impersonator
 
 
-def _get_client(context: AccountContext | AsyncSession) -> Client:
+def _get_client(context: EventContext) -> Client:
     if isinstance(context, AccountContext):
         return context.client
     request = context.info.get(REQUEST_KEY)

@@ -42,20 +42,14 @@ def impersonation_problem(superuser: User, user: User) -> str:
 
 
 async def start_impersonation(
-    context: AccountContext,
-    superuser: User,
-    own_session: Session,
-    user_id: int,
-    reason: str,
-    *,
-    may_write: bool = False,
+    context: AccountContext, superuser: User, origin: Session, user_id: int, reason: str, *, may_write: bool = False
 ) -> tuple[Session, str]:
     """Create a session in which a superuser is signed in as a user, and notify the user by e-mail.
 
     Args:
         context: The context of the request.
         superuser: The superuser of the request.
-        own_session: The session of the superuser's browser.
+        origin: The session of the superuser's browser.
         user_id: The id of the user to sign in as.
         reason: A reason, which the user can read.
         may_write: Whether the superuser may make changes. Each change is an event of the user's account.
@@ -72,7 +66,7 @@ async def start_impersonation(
     superuser_session = await session.scalar(
         select(Session)
         .join(User, col(User.id) == col(Session.user_id))
-        .where(col(Session.id) == own_session.id, col(User.is_superuser), col(User.is_active))
+        .where(col(Session.id) == origin.id, col(User.is_superuser), col(User.is_active))
         .with_for_update()
     )
     if superuser_session is None or superuser_session.impersonator_session_id is not None:

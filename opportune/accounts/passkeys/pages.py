@@ -90,13 +90,11 @@ async def show_add_form(request: Request, user: ConfirmedUser) -> Response:
 @router.post("/passkeys/add")
 async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Response:
     form = await read_form(request, PasskeyCreate)
-    current_session: Session | None = request.state.session
+    current: Session | None = request.state.session
     if form.data:
         try:
             ceremonies = passkey_ceremonies(request, context, user)
-            codes = await ceremonies.add(
-                user, form.data.passkey, form.data.name, current_session.id if current_session else None
-            )
+            codes = await ceremonies.add(user, form.data.passkey, form.data.name, current.id if current else None)
         except PasskeyRefused as refusal:
             form.refuse(str(refusal))
         else:

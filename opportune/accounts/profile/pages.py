@@ -20,7 +20,7 @@ from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, Pas
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trust_device
 from opportune.accounts.sign_in_methods.available import signs_in_by_email
-from opportune.accounts.sign_in_methods.linked_accounts import list_accounts_with_labels
+from opportune.accounts.sign_in_methods.linked_accounts import label_accounts
 from opportune.accounts.sign_in_methods.providers import configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
@@ -165,9 +165,7 @@ async def show_profile(
     context["signs_in_by_email"] = signs_in_by_email(request.app.state.settings, user)
     if providers:
         context["linking"] = link_form or Form(LinkRequest)
-        context["linked"] = await list_accounts_with_labels(
-            request.app.state.database, request.app.state.settings, user
-        )
+        context["linked"] = await label_accounts(request.app.state.database, request.app.state.settings, user)
     return show(request, "profile", status, **context)
 
 

@@ -53,13 +53,9 @@ async def _find_by_key(
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
-    column_count, (*values, grants) = len(_columns(model)), row
-    user = _load_instance(User, values[column_count:])
-    return (
-        _load_instance(model, values[:column_count]),
-        user,
-        ALL_GRANTS if user.is_superuser else _parse_grants(grants),
-    )
+    count, (*values, grants) = len(_columns(model)), row
+    user = _load_instance(User, values[count:])
+    return (_load_instance(model, values[:count]), user, ALL_GRANTS if user.is_superuser else _parse_grants(grants))
 
 
 def _parse_grants(grants: str | None) -> Grants:

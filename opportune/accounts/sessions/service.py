@@ -48,12 +48,8 @@ def session_expiry(settings: Settings, row: Session, seen_at: datetime) -> datet
     """Return when a session expires if it is not used again."""
     if row.impersonator_session_id is not None:  # an impersonation has a fixed end, even if it is in use
         return row.expires_at
-    latest_expiry = row.created_at + timedelta(days=settings.session_days)
-    return (
-        latest_expiry
-        if row.is_remembered
-        else min(latest_expiry, seen_at + timedelta(hours=settings.session_idle_hours))
-    )
+    latest = row.created_at + timedelta(days=settings.session_days)
+    return latest if row.is_remembered else min(latest, seen_at + timedelta(hours=settings.session_idle_hours))
 
 
 async def confirm_session(session: AsyncSession, row: Session) -> str | None:

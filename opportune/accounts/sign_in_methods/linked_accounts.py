@@ -18,9 +18,7 @@ async def find_linked_accounts(session: AsyncSession, user: User) -> Sequence[Li
     return (await session.scalars(query)).all()
 
 
-async def list_accounts_with_labels(
-    database: Database, settings: Settings, user: User
-) -> list[tuple[LinkedAccount, str]]:
+async def label_accounts(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
     """Return the user's linked accounts, each with the label of its provider."""
     async with database.reader(fresh=True) as session:
         return [(row, account_label(settings, row)) for row in await find_linked_accounts(session, user)]

@@ -124,7 +124,7 @@ class PasskeyCeremonies:
         """
         context, session = self.context, self.context.session
         ceremony, credential, failure = await self._read_assertion("add", assertion)
-        verified = await webauthn.verify_registration(self.site, ceremony, credential)
+        verified = await webauthn.verify_creation(self.site, ceremony, credential)
         if not await context.manager.is_unchanged(user):
             raise PasskeyRefused(CHANGED_MEANWHILE)
         if len(await find_passkeys(session, user)) >= MAX_PASSKEYS_PER_USER:

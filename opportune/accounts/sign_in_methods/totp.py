@@ -79,13 +79,9 @@ async def enable(session: AsyncSession, settings: Settings, user: User, key: str
     if period is None:
         return None
     # The owner may have changed the password to lock out another person, who started this setup.
-    is_unchanged = (
-        col(User.id) == user.id,
-        col(User.hashed_password) == user.hashed_password,
-        col(User.totp_secret) == "",
-    )
+    matches = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password, col(User.totp_secret) == "")
     values = {"totp_secret": _seal_key(settings, user, key), "totp_step": period}
-    user_id = await session.scalar(update(User).where(*is_unchanged).values(values).returning(col(User.id)))
+    user_id = await session.scalar(update(User).where(*matches).values(values).returning(col(User.id)))
     return await renew_recovery_codes(session, user) if user_id else None
 
 

@@ -174,9 +174,7 @@ async def read_assertion(
     return ceremony, credential
 
 
-async def verify_registration(
-    site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]
-) -> "VerifiedRegistration":
+async def verify_creation(site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]) -> "VerifiedRegistration":
     """Verify the credential of a new passkey. Raises PasskeyRefused."""
 
     def verify() -> "VerifiedRegistration":

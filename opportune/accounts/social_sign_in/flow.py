@@ -80,13 +80,13 @@ async def authorization_url(settings: Settings, provider: Provider, pending: Aut
 
 
 async def read_identity(
-    settings: Settings, provider: Provider, pending: AuthRequest, code: str, response_issuer: str | None
+    settings: Settings, provider: Provider, pending: AuthRequest, code: str, issuer: str | None
 ) -> Identity:
     """Exchange the authorization code for the identity of the user. Raises SocialSignInRefused."""
     callback = callback_url(settings, provider)
     with _as_refusal(provider):
         client = await asyncio.to_thread(_load_client, provider)
-        return await client.identity(code, callback, pending.verifier, pending.nonce, response_issuer)
+        return await client.identity(code, callback, pending.verifier, pending.nonce, issuer)
 
 
 def _load_client(provider: Provider) -> "ProviderClient":

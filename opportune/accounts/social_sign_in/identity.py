@@ -54,21 +54,17 @@ class ProviderClient(ABC):
         """Return the address of the provider that the browser is redirected to. Raises as `identity`."""
         async with _open_http() as http:
             client = await self._get_oauth_client(http)
-            return await client.get_authorization_url(
-                callback, state, None, challenge, "S256", self._extra_params(nonce)
-            )
+            return await client.get_authorization_url(callback, state, None, challenge, "S256", self._params(nonce))
 
-    async def identity(
-        self, code: str, callback: str, verifier: str, nonce: str, response_issuer: str | None
-    ) -> Identity:
-        """Return the identity for an authorization code. `response_issuer` is the parameter `iss` of RFC 9207.
+    async def identity(self, code: str, callback: str, verifier: str, nonce: str, issuer: str | None) -> Identity:
+        """Return the identity for an authorization code. `issuer` is the parameter `iss` of RFC 9207.
 
         Raises:
             ProviderUnreachable, InvalidProviderResponse: the provider's response is missing or invalid.
         """
         async with _open_http() as http:
             client = await self._get_oauth_client(http)
-            self._check_issuer(response_issuer)
+            self._check_issuer(issuer)
             token: Mapping[str, Any] = await client.get_access_token(code, callback, verifier)
             return await self._read_identity(http, token, nonce)
 
@@ -80,11 +76,11 @@ class ProviderClient(ABC):
     async def _read_identity(self, http: httpx.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
         """Return the identity of the user to whom the code was issued."""
 
-    def _check_issuer(self, response_issuer: str | None) -> None:
-        if response_issuer is not None and not self.provider.accepts_issuer(response_issuer):
+    def _check_issuer(self, issuer: str | None) -> None:
+        if issuer is not None and not self.provider.accepts_issuer(issuer):
             raise InvalidProviderResponse("the response is from another issuer")
 
-    def _extra_params(self, nonce: str) -> dict[str, Any]:
+    def _params(self, nonce: str) -> dict[str, Any]:
         return {"nonce": nonce}
 
 
@@ -125,9 +121,9 @@ class OpenIDClient(ProviderClient):
             self._metadata, self._keys, self._read_at = metadata, [], time.monotonic()
         return self._metadata
 
-    def _check_issuer(self, response_issuer: str | None) -> None:
-        super()._check_issuer(response_issuer)
-        if response_issuer is None and self._metadata.get("authorization_response_iss_parameter_supported") is True:
+    def _check_issuer(self, issuer: str | None) -> None:
+        super()._check_issuer(issuer)
+        if issuer is None and self._metadata.get("authorization_response_iss_parameter_supported") is True:
             raise InvalidProviderResponse("the response has no issuer")
 
     async def _read_identity(self, http: httpx.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
@@ -196,7 +192,7 @@ class GitHubClient(ProviderClient):
         email = _normalise_email(next(primary, None))
         return Identity(GITHUB_ISSUER, str(user_id), email, email_is_verified=email != "")
 
-    def _extra_params(self, nonce: str) -> dict[str, Any]:
+    def _params(self, nonce: str) -> dict[str, Any]:
         return {}
 
 

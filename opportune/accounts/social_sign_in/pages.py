@@ -54,9 +54,7 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
 
 
 @router.get("/social/{provider}/callback")
-async def handle_callback(
-    request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx
-) -> Response:
+async def callback(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
     """Handle the redirect of a provider: sign in the user, or link their account."""
     state = request.query_params.get("state", "")
     pending = flow.read_request(request.app.state.settings, provider, COOKIE.read(request), state)
