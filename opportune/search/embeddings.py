@@ -1,4 +1,4 @@
-"""Embeddings as search uses them: vectors, and the service that makes them."""
+"""Interface of the service that computes embeddings for the search."""
 
 from array import array
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ else:
 
 
 class Embeddings(Protocol):
-    """Turns texts into vectors of length 1. `opportune.llm` provides the one of `EMBEDDING_MODEL`."""
+    """Turns texts into vectors of length 1. `opportune.llm` implements it with EMBEDDING_MODEL."""
 
     model: EmbeddingModel
 
     async def of_texts(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the vectors of texts that are indexed.
+        """Return the vectors of texts to index, in order.
 
         Raises:
-            ServiceError: The model gives no vectors.
+            ServiceError: The model returned no vectors.
         """
 
     async def of_question(self, text: str, made_of: str = "") -> Vector | None:
@@ -29,5 +29,5 @@ class Embeddings(Protocol):
 
         Args:
             text: The text of the search.
-            made_of: Name of the model whose vectors are compared; empty for the current model.
+            made_of: `EmbeddingModel.made_of` of the stored vectors to compare with. Empty for the current model.
         """

@@ -23,58 +23,59 @@ class Highlighter:
     It searches for each word, which is faster than compiling a regular expression per query.
     """
 
-    def __init__(self, marks: list[str]) -> None:
-        self.marks = marks
+    def __init__(self, words: list[str]) -> None:
+        """`words`: folded search words, the longest first."""
+        self.words = words
 
     def name(self, name: str) -> str:
-        return self._marked(name)
+        return self._mark_words(name)
 
     def snippet(self, text: str) -> str:
         """Return an excerpt around the first match."""
-        start = max(0, self._place(text) - SNIPPET_CONTEXT_CHARS)
+        start = max(0, self._first_match(text) - SNIPPET_CONTEXT_CHARS)
         if start:
             start = text.find(" ", start) + 1
         end = start + MAX_SNIPPET_CHARS
         if end < len(text):
             end = text.rfind(" ", start, end) if " " in text[start:end] else end
-        return f"{'…' if start else ''}{self._marked(text[start:end])}{' …' if end < len(text) else ''}"
+        return f"{'…' if start else ''}{self._mark_words(text[start:end])}{' …' if end < len(text) else ''}"
 
-    def _place(self, text: str) -> int:
-        low = _plain(text)
-        places = [low.find(f" {mark}") for mark in self.marks]
-        return min((place for place in places if place >= 0), default=0)
+    def _first_match(self, text: str) -> int:
+        folded_text = _fold(text)
+        positions = [folded_text.find(f" {word}") for word in self.words]
+        return min((position for position in positions if position >= 0), default=0)
 
-    def _marked(self, text: str) -> str:
-        done, pieces = 0, []
+    def _mark_words(self, text: str) -> str:
+        marked_until, pieces = 0, []
         for start, end in sorted(self._matches(text), key=itemgetter(0)):
-            if start >= done:
-                pieces += [escape(text[done:start]), "<mark>", escape(text[start:end]), "</mark>"]
-                done = end
-        return "".join([*pieces, escape(text[done:])])
+            if start >= marked_until:
+                pieces += [escape(text[marked_until:start]), "<mark>", escape(text[start:end]), "</mark>"]
+                marked_until = end
+        return "".join([*pieces, escape(text[marked_until:])])
 
     def _matches(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield start and end of matches. At the same position, the longest comes first, as in `marks`."""
-        low = _plain(text)
-        for mark in self.marks:
-            start = low.find(mark)
+        """Yield start and end of matches. At the same position, the longest match comes first."""
+        folded_text = _fold(text)
+        for word in self.words:
+            start = folded_text.find(word)
             while start >= 0:
-                if _begins(text, start):
-                    yield start, start + len(mark)
-                start = low.find(mark, start + 1)
+                if _is_word_start(text, start):
+                    yield start, start + len(word)
+                start = folded_text.find(word, start + 1)
 
 
-def _begins(text: str, place: int) -> bool:
-    """Return True if a word or a part of one begins there."""
-    before = text[place - 1 : place]
-    return not before.isalnum() or (text[place].isupper() and not before.isupper())
+def _is_word_start(text: str, position: int) -> bool:
+    """Return whether a word, or a part of a CamelCase name, begins at a position."""
+    previous_character = text[position - 1 : position]
+    return not previous_character.isalnum() or (text[position].isupper() and not previous_character.isupper())
 
 
-def _plain(text: str) -> str:
+def _fold(text: str) -> str:
     """Return the text in lower case without accents, with the same length."""
-    return (text if text.isascii() else NOT_ASCII.sub(_base, text)).lower()
+    return (text if text.isascii() else NOT_ASCII.sub(_fold_match, text)).lower()
 
 
-def _base(match: re.Match[str]) -> str:
+def _fold_match(match: re.Match[str]) -> str:
     return _base_letter(match[0])
 
 
@@ -91,7 +92,7 @@ def highlight(text: str, query: str) -> Markup:
         text: Plain text.
         query: Query of the search.
     """
-    return Markup(Highlighter(Query.parse(query).marks).name(text))  # noqa: S704 - escaped by the highlighter
+    return Markup(Highlighter(Query.parse(query).highlighted_words).name(text))  # noqa: S704 - escaped by the highlighter
 
 
 def snippet(text: str, query: str) -> Markup:
@@ -101,4 +102,4 @@ def snippet(text: str, query: str) -> Markup:
         text: Plain text.
         query: Query of the search.
     """
-    return Markup(Highlighter(Query.parse(query).marks).snippet(text))  # noqa: S704 - escaped by the highlighter
+    return Markup(Highlighter(Query.parse(query).highlighted_words).snippet(text))  # noqa: S704 - escaped by the highlighter

@@ -21,36 +21,38 @@ class HtmlElement:
 
     @property
     def is_void(self) -> bool:
-        """True for elements without an end tag."""
+        """Whether the element has no end tag."""
         return self.tag in VOID
 
     @property
     def is_silent(self) -> bool:
-        """True for elements without visible text."""
+        """Whether the element has no visible text."""
         return self.tag in SILENT
 
 
 class TreeParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.open = [HtmlElement("")]
+        self.open_elements = [HtmlElement("")]
         self.main = HtmlElement("")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = HtmlElement(tag, {name: value or "" for name, value in attrs})
-        self.open[-1].children.append(element)
+        self.open_elements[-1].children.append(element)
         if not element.is_void:
-            self.open.append(element)
+            self.open_elements.append(element)
         if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
             self.main = element
 
     def handle_endtag(self, tag: str) -> None:
-        outermost = self.open.index(self.main) if self.main in self.open else 1
-        depths = range(len(self.open) - 1, outermost - 1, -1)
-        del self.open[next((depth for depth in depths if self.open[depth].tag == tag), len(self.open)) :]
+        outermost = self.open_elements.index(self.main) if self.main in self.open_elements else 1
+        depths = range(len(self.open_elements) - 1, outermost - 1, -1)
+        del self.open_elements[
+            next((depth for depth in depths if self.open_elements[depth].tag == tag), len(self.open_elements)) :
+        ]
 
     def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
+        self.open_elements[-1].children.append(data)
 
 
 def parse_main(page: str) -> HtmlElement:

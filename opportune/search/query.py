@@ -24,14 +24,14 @@ Phrase = tuple[str, ...]
 
 @dataclass
 class Choice:
-    """Phrases between two `or`."""
+    """Alternative of a query: the phrases between two `or`."""
 
     required: list[Phrase] = field(default_factory=list)
     excluded: list[Phrase] = field(default_factory=list)
 
-    def add(self, words: list[str], *, together: bool, minus: bool) -> None:
-        phrases = [tuple(words)] if together else [(word,) for word in words]
-        (self.excluded if minus else self.required).extend(phrase for phrase in phrases if phrase)
+    def add(self, words: list[str], *, is_phrase: bool, is_excluded: bool) -> None:
+        phrases = [tuple(words)] if is_phrase else [(word,) for word in words]
+        (self.excluded if is_excluded else self.required).extend(phrase for phrase in phrases if phrase)
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Query:
     text: str
     """The query without characters that databases reject."""
     symbol: str
-    """Prefix of dotted names: `os path jo` becomes `os.path.jo`."""
+    """Prefix to find dotted names with: `os path jo` becomes `os.path.jo`."""
     choices: tuple[Choice, ...]
     last: str
     """The last word, which may be incomplete; not part of a choice. Empty if it is quoted or excluded."""
 
     @classmethod
-    def parse(cls, typed: str, fold: Callable[[str], str] = folded) -> Self:
+    def parse(cls, query_text: str, fold: Callable[[str], str] = folded) -> Self:
         """Parse a query. `fold` normalizes its words like those of the index."""
-        text = UNSTORABLE.sub("", typed[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
+        text = UNSTORABLE.sub("", query_text[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
         choices, last, remaining = [Choice()], "", MAX_QUERY_WORDS
         for chunk in CHUNK.finditer(text):
-            quoted, minus = chunk["quoted"] is not None, chunk["minus"] is not None
+            is_quoted, is_excluded = chunk["quoted"] is not None, chunk["minus"] is not None
             if chunk["plain"] in ("or", "OR") and choices[-1].required and chunk.end() < len(text):
                 choices.append(Choice())
                 continue
@@ -58,30 +58,30 @@ class Query:
             folded_chunk = fold(chunk["quoted"] or chunk["plain"] or "")
             chunk_words = [word[:MAX_QUERY_LENGTH] for word in WORD.findall(folded_chunk)[:remaining]]
             remaining -= len(chunk_words)
-            if chunk_words and not quoted and not minus and chunk.end() == len(text):
-                last = chunk_words.pop()
-            choices[-1].add(chunk_words, together=quoted, minus=minus)
+            if chunk_words and not is_quoted and not is_excluded and chunk.end() == len(text):
+                last = chunk_words.pop()  # a prefix, because the visitor may still be typing
+            choices[-1].add(chunk_words, is_phrase=is_quoted, is_excluded=is_excluded)
         return cls(text, ".".join(key(text).split()), tuple(choices), last)
 
     @property
-    def marks(self) -> list[str]:
+    def highlighted_words(self) -> list[str]:
         """Words to highlight, the longest first."""
-        marks = {word for choice in self.choices for phrase in choice.required for word in phrase}
-        return sorted(marks | ({self.last} if self.last else set()), key=len, reverse=True)
+        highlighted_words = {word for choice in self.choices for phrase in choice.required for word in phrase}
+        return sorted(highlighted_words | ({self.last} if self.last else set()), key=len, reverse=True)
 
     @property
     def is_blank(self) -> bool:
-        """True if there are no words to search for."""
-        return not self.marks
+        """Whether there are no words to search for."""
+        return not self.highlighted_words
 
     @property
     def is_exact(self) -> bool:
-        """True if it uses operators: quotes, `-without` or `or`."""
+        """Whether the query uses operators: quotes, `-without` or `or`."""
         return '"' in self.text or len(self.choices) > 1 or any(choice.excluded for choice in self.choices)
 
     @property
     def is_dotted(self) -> bool:
-        """True if it is one dotted name."""
+        """Whether the query is one dotted name."""
         return bool(DOTTED.fullmatch(self.text))
 
     @property
@@ -94,32 +94,32 @@ class Query:
         return Query.parse(WORD.sub(lambda match: replacements.get(folded(match[0]), match[0]), self.text))
 
     @property
-    def is_begun(self) -> bool:
-        """True if the last word is long enough for a prefix search: three letters or more."""
+    def is_prefix(self) -> bool:
+        """Whether the last word is long enough for a prefix search: three letters or more."""
         return len(self.last) > 2
 
     @property
-    def needs_last(self) -> bool:
-        """True if texts must contain the last word. One or two letters after other words are ignored as incomplete."""
-        return self.is_begun or self.is_dotted or not self.choices[-1].required
+    def requires_last_word(self) -> bool:
+        """Whether texts must contain the last word. One or two letters after other words are ignored as incomplete."""
+        return self.is_prefix or self.is_dotted or not self.choices[-1].required
 
     @property
     def as_fts5(self) -> str:
         """Query in the syntax of SQLite's FTS5; empty if no word is required."""
-        last = f'"{self.last}" *' if self.is_begun else f'"{self.last}"'
+        last = f'"{self.last}" *' if self.is_prefix else f'"{self.last}"'
         return " OR ".join(filter(None, (_fts5(required, excluded) for required, excluded in self._parts(last))))
 
     @property
     def as_tsquery(self) -> str:
         """Query in the syntax of PostgreSQL's `tsquery`; empty if no word is required."""
-        last = f"'{self.last}':*" if self.is_begun else f"'{self.last}'"
+        last = f"'{self.last}':*" if self.is_prefix else f"'{self.last}'"
         return " | ".join(filter(None, (_tsquery(required, excluded) for required, excluded in self._parts(last))))
 
     def _parts(self, last: str) -> list[tuple[list[Phrase | str], list[Phrase]]]:
         """Return required and excluded phrases of each choice. The incomplete word belongs to the last one."""
         parts: list[tuple[list[Phrase | str], list[Phrase]]]
         parts = [([*choice.required], choice.excluded) for choice in self.choices]
-        if self.last and self.needs_last:
+        if self.last and self.requires_last_word:
             parts[-1][0].append(last)
         return parts
 
@@ -127,18 +127,20 @@ class Query:
 def _fts5(required: list[Phrase | str], excluded: list[Phrase]) -> str:
     if not required:
         return ""
-    return f"({' AND '.join(map(_quoted, required))}{''.join(f' NOT {_quoted(phrase)}' for phrase in excluded)})"
+    return (
+        f"({' AND '.join(map(_fts5_phrase, required))}{''.join(f' NOT {_fts5_phrase(phrase)}' for phrase in excluded)})"
+    )
 
 
-def _quoted(phrase: Phrase | str) -> str:
+def _fts5_phrase(phrase: Phrase | str) -> str:
     return phrase if isinstance(phrase, str) else f'"{" ".join(phrase)}"'
 
 
 def _tsquery(required: list[Phrase | str], excluded: list[Phrase]) -> str:
     if not required:
         return ""
-    return f"({' & '.join([*map(_followed, required), *(f'!{_followed(phrase)}' for phrase in excluded)])})"
+    return f"({' & '.join([*map(_tsquery_phrase, required), *(f'!{_tsquery_phrase(phrase)}' for phrase in excluded)])})"
 
 
-def _followed(phrase: Phrase | str) -> str:
+def _tsquery_phrase(phrase: Phrase | str) -> str:
     return phrase if isinstance(phrase, str) else "(" + " <-> ".join(f"'{word}'" for word in phrase) + ")"

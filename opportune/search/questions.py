@@ -7,7 +7,7 @@ from opportune.search.words import folded, words
 
 NAME = re.compile(r"\w+(?:\.\w+)+|\w*_\w+|(?<=`)[^`]+(?=`)")
 """Names of code: `os.path.join`, max_length, anything between backticks."""
-MAX_WORDS = 8
+MAX_KEY_WORDS = 8
 PASSAGE_LENGTH = 1_200
 """Default length of a passage in characters."""
 COMMON_WORDS = frozenset(
@@ -27,7 +27,7 @@ def key_words(question: str) -> list[str]:
     """Return the folded words that describe the subject of a question: names, then longer words first."""
     named = [word for name in NAME.findall(question) for word in words(name)]
     plain = sorted((word for word in words(question) if len(word) > 1 and word not in COMMON_WORDS), key=len)
-    return list(dict.fromkeys([*named, *reversed(plain)]))[:MAX_WORDS]
+    return list(dict.fromkeys([*named, *reversed(plain)]))[:MAX_KEY_WORDS]
 
 
 def queries_for(question: str) -> Iterator[str]:
@@ -48,13 +48,13 @@ def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
     """
     if len(text) <= length:
         return text
-    keys, low = key_words(question), folded(text)
+    keys, lower = key_words(question), folded(text)
     starts = [0, *(match.end() for match in re.finditer(r"\n\s*\n|(?<=[.!?])\s", text))]
 
-    def words_in(start: int) -> tuple[int, int]:
-        part = low[start : start + length]
-        return sum(word in part for word in keys), sum(part.count(word) for word in keys)
+    def count_words_from(start: int) -> tuple[int, int]:
+        candidate = lower[start : start + length]
+        return sum(word in candidate for word in keys), sum(candidate.count(word) for word in keys)
 
-    start = max(starts, key=lambda start: (*words_in(start), start))
+    start = max(starts, key=lambda start: (*count_words_from(start), start))
     cut = text[start : start + length].rpartition(" ")[0]
     return f"{'… ' if start else ''}{cut or text[start : start + length]} …"

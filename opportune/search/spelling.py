@@ -14,7 +14,7 @@ class Term(NamedTuple):
 
     term: str
     is_name: bool
-    """True if it is part of a name."""
+    """Whether it is part of a name."""
     frequency: int
 
 
@@ -23,28 +23,30 @@ def trigrams(word: str) -> set[str]:
     return {padded[i : i + 3] for i in range(len(padded) - 2)}
 
 
-def tolerance(word: str) -> int:
-    """Return the maximum edit distance."""
+def max_edit_distance(word: str) -> int:
+    """Return the maximum edit distance between a word and its correction."""
     return 1 if len(word) < 6 else 2
 
 
-def nearest(word: str, candidates: Iterable[Term]) -> str:
-    """Return the most likely word, or an empty string if all are too different."""
-    limit = tolerance(word)
-    ranked = ((distance(word, term.term), term.term[0] != word[0], -term.frequency, term.term) for term in candidates)
+def most_similar_word(word: str, candidates: Iterable[Term]) -> str:
+    """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
+    limit = max_edit_distance(word)
+    ranked = (
+        (edit_distance(word, term.term), term.term[0] != word[0], -term.frequency, term.term) for term in candidates
+    )
     best = min((rank for rank in ranked if rank[0] <= limit), default=None)
     return best[-1] if best else ""
 
 
-def distance(one: str, other: str) -> int:
+def edit_distance(word: str, other_word: str) -> int:
     """Return the edit distance: letters to add, remove, replace or transpose."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        before, above, row = row, before, [i]
-        for j, b in enumerate(other, 1):
-            cost = min(before[j] + 1, row[-1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, above[j - 2] + 1)
+    previous_row: list[int] = []
+    row = list(range(len(other_word) + 1))
+    for i, letter in enumerate(word, 1):
+        previous_row, row_before_previous, row = row, previous_row, [i]
+        for j, other_letter in enumerate(other_word, 1):
+            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + (letter != other_letter))
+            if i > 1 and j > 1 and letter == other_word[j - 2] and word[i - 2] == other_letter:
+                cost = min(cost, row_before_previous[j - 2] + 1)
             row.append(cost)
     return row[-1]

@@ -18,7 +18,7 @@ from opportune.search.embeddings import Vector
 MAX_NEAREST = 100
 """Maximum number of hits by meaning."""
 MAX_COMPARED = 2 * MAX_NEAREST
-"""Number of candidates with the most equal signs whose numbers are compared."""
+"""Number of candidates, those with the most equal signs, whose numbers are compared."""
 MAX_SCANNED = 100_000
 """Maximum number of vectors per query, the newest first."""
 SMOOTHING_RANKS = 60
@@ -45,13 +45,14 @@ def signs(vector: Vector) -> bytes:
     return int(bits, 2).to_bytes(-(-len(bits) // 8), "big")
 
 
-def differing_signs(some: bytes, other: bytes) -> int:
-    return (int.from_bytes(some) ^ int.from_bytes(other)).bit_count()
+def differing_signs(signs_1: bytes, signs_2: bytes) -> int:
+    """Return the number of different bits."""
+    return (int.from_bytes(signs_1) ^ int.from_bytes(signs_2)).bit_count()
 
 
-def cosine_distance(some: bytes, other: bytes) -> float:
+def cosine_distance(vector_1: bytes, vector_2: bytes) -> float:
     """Return 1 minus the cosine similarity of normalized vectors; 2 (the maximum) for different dimensions."""
-    return 1 - sum(map(mul, _numbers(some), _numbers(other))) if len(some) == len(other) else 2
+    return 1 - sum(map(mul, _numbers(vector_1), _numbers(vector_2))) if len(vector_1) == len(vector_2) else 2
 
 
 @lru_cache(2 * MAX_COMPARED)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 
 WORD = re.compile(r"[^\W_]+")
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 SPACES = re.compile(r"\s+")
 ACCENTS = re.compile("[\u0300-\u036f]+")
 
@@ -15,7 +15,7 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(mark for mark in decomposed if not unicodedata.combining(mark))
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
 def folded_as_postgresql(text: str) -> str:
@@ -29,7 +29,9 @@ def words(text: str) -> list[str]:
 
 def name_words(name: str) -> list[str]:
     """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
-    parts = [word for part in WORD.findall(name) if len(humps := HUMP.split(part)) > 1 for word in humps]
+    parts = [
+        word for part in WORD.findall(name) if len(case_words := CASE_CHANGE.split(part)) > 1 for word in case_words
+    ]
     return [*words(name), *map(folded, parts)]
 
 

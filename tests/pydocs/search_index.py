@@ -30,7 +30,7 @@ def settings_of(url: str) -> Settings:
 def fill(url: str, pieces: Iterable[Piece], source: str = "Shelf 1.0") -> None:
     store = python_docs.store(DatabaseURL.parse(url))
     store.prepare()
-    store.write(Contents.of(source, pieces, 0), lambda number: None)
+    store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
 
 
 def search_in(url: str) -> DocumentSearch[SearchHit]:

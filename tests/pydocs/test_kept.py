@@ -54,6 +54,6 @@ async def test_new_index_invalidates_the_cache(
     fill(index_address, [piece("os.after")])
     monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
     assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text  # starts loading the new one
-    await app.state.pydocs.engine._reading
+    await app.state.pydocs.engine._refresh_task
 
     assert "after" in (await client.get("/pydocs?q=os", headers=HTMX)).text

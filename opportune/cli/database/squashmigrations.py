@@ -39,7 +39,7 @@ def command(
     print("Will squash the following migrations:")
     for migration in squash.migrations:
         print(f" - {migration.name}")
-    for migration in squash.with_code:
+    for migration in squash.migrations_with_code:
         warn(f"Notice: {migration.name} runs code or SQL on rows. New databases will not have its changes.")
     if not yes:
         if not sys.stdin.isatty():

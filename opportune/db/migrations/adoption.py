@@ -65,7 +65,7 @@ def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
             stub.to_metadata(metadata)
     for step in operations:
         if isinstance(step, ops.CreateForeignKeyOp) and step.source_table in created:
-            metadata.tables[step.source_table].append_constraint(_late_key(step))
+            metadata.tables[step.source_table].append_constraint(_mutual_key(step))
         if isinstance(step, ops.CreateIndexOp) and step.table_name in created:
             columns = metadata.tables[step.table_name].columns
             if all(isinstance(part, str) and part in columns for part in step.columns):  # not on an expression
@@ -73,7 +73,7 @@ def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
     return metadata
 
 
-def _late_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
+def _mutual_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
     """Return a foreign key of a cycle, which SQLAlchemy ignores when it sorts tables."""
     columns = [f"{operation.referent_table}.{column}" for column in operation.remote_cols]
     options = {name: value for name, value in operation.kw.items() if not name.endswith("_schema")}
@@ -100,15 +100,15 @@ def _compare(connection: Connection, metadata: MetaData, tables: Sequence[str]) 
 
 def _describe(connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
     keys = inspect(connection).get_multi_pk_constraint()
-    rest: list[ops.MigrateOperation] = []
+    remaining_operations: list[ops.MigrateOperation] = []
     for operation in operations:
         if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp)):
             column = getattr(operation, "column_name", "")
             is_key = column in keys[None, operation.table_name]["constrained_columns"]
             yield from _describe_column(operation, is_key=is_key)
         elif not _exists_unnamed(connection, operation):
-            rest.append(operation)
-    for change in describe(rest, feature):
+            remaining_operations.append(operation)
+    for change in describe(remaining_operations, feature):
         difference = {"+": "is missing", "-": "is not in the model", "~": "is different"}[change.sign]
         yield Difference(f"{change.description.partition(' ')[2]} {difference}", is_harmful=False)
 
@@ -133,7 +133,7 @@ def _describe_column(operation: ops.MigrateOperation, *, is_key: bool) -> Iterat
             if operation.modify_type is not None:
                 yield Difference(f"{column_name} is {operation.existing_type}, not {operation.modify_type}", True)
             if operation.modify_nullable is not None and not is_key:  # SQLite reports primary keys as nullable
-                words = "must allow NULL" if operation.modify_nullable else "must not allow NULL"
-                yield Difference(f"{column_name} {words}", True)
+                requirement = "must allow NULL" if operation.modify_nullable else "must not allow NULL"
+                yield Difference(f"{column_name} {requirement}", True)
             if operation.modify_server_default is not False:
                 yield Difference(f"{column_name} has a different server default", is_harmful=False)

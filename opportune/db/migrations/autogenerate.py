@@ -85,7 +85,7 @@ def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[C
 
 
 def missing_migrations(connection: Connection, graph: MigrationGraph, features: Collection[str]) -> list[Migration]:
-    """Return unapplied migrations of the features. Their models cannot be compared with this database.
+    """Return unapplied migrations of the features. Apply them before models are compared with this database.
 
     Raises:
         OperatorError: Newer code has migrated the database.
@@ -114,7 +114,7 @@ def draft_migration(
     while True:
         context, upgrade, downgrade = _compare(connection, graph, [feature], metadata)
         candidates = possible_renames(context, upgrade, feature)
-        rename = choices.choose(candidates)
+        rename = choices.choose_rename(candidates)
         if rename is None:
             break
         referencing |= referencing_tables(connection, rename)
@@ -125,21 +125,21 @@ def draft_migration(
     created, dropped = types_to_create(connection, upgrade)
     upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
     steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
-    first = [*created, *map(rename_operation, renames)]
-    reverse = [
+    first_steps = [*created, *map(rename_operation, renames)]
+    downgrade_steps = [
         *add_conversions(members.downgrade(downgrade)),
         *(rename_operation(reversed_rename(rename)) for rename in reversed(renames)),
         *dropped,
     ]
-    changes = describe([*first, *upgrade, *(step for step in steps if isinstance(step, CodeOp))], feature)
-    name = _name(graph, feature, changes, title)
-    return NewMigration(feature, name, [*first, *steps], reverse, changes, referencing)
+    changes = describe([*first_steps, *upgrade, *(step for step in steps if isinstance(step, CodeOp))], feature)
+    name = _migration_name(graph, feature, changes, title)
+    return NewMigration(feature, name, [*first_steps, *steps], downgrade_steps, changes, referencing)
 
 
 def _compare(
     connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
 ) -> tuple[MigrationContext, Operations, Operations]:
-    """Return the operations that bring the database to the models, and those that undo them."""
+    """Return the operations that change the database to match the models, and the operations that revert them."""
     break_cycles(metadata)
     context = MigrationContext.configure(connection, opts=_options(graph, features))
     with ignore_reflection_warnings():
@@ -173,7 +173,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
 
 def empty_migration(graph: MigrationGraph, feature: str, title: str | None = None) -> NewMigration:
     """Return a migration without operations, to edit by hand."""
-    return NewMigration(feature, _name(graph, feature, [], title), [], [], [])
+    return NewMigration(feature, _migration_name(graph, feature, [], title), [], [], [])
 
 
 def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
@@ -199,7 +199,7 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
 
 
 def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, object]:
-    migrated = {name for name in features if graph.of(name)}  # existing tables of others did not come by a migration
+    migrated = {name for name in features if graph.of(name)}  # no migration created the existing tables of others
 
     def include_name(name: str | None, type_: str, _parents: object) -> bool:
         return is_owned(name, type_) and (type_ != "table" or owner(name) in migrated)
@@ -218,14 +218,14 @@ def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, obje
     return {**OPTIONS, "include_name": include_name, "include_object": include_object}
 
 
-def _name(graph: MigrationGraph, feature: str, changes: Sequence[Change], title: str | None) -> str:
+def _migration_name(graph: MigrationGraph, feature: str, changes: Sequence[Change], title: str | None) -> str:
     migrations = graph.of(feature)
     number = max((migration.number for migration in migrations), default=0) + 1
-    return f"{number:04}_{slug(title or '') or name_for(changes, first=not migrations)}"
+    return f"{number:04}_{slug(title or '') or name_for(changes, is_first=not migrations)}"
 
 
 def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...] | None:
-    """Return the newest migrations of features that the draft references, or that reference what it renames."""
+    """Return the newest revisions of other features that the draft references, or that reference a renamed name."""
     newest = graph.newest(draft.feature)
     ancestors = graph.needed_by(newest) if newest else []
     revisions: set[str] = set()

@@ -32,11 +32,11 @@ class Backfill:
         """Return the operations with steps that fill existing rows.
 
         Raises:
-            OperatorError: The value for existing rows is not known.
+            OperatorError: Neither the model nor `choices` give a value for existing rows.
         """
-        return [part for operation in operations for part in self._parts(operation)]
+        return [part for operation in operations for part in self._filled_operations(operation)]
 
-    def _parts(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+    def _filled_operations(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
         table = self.metadata.tables.get(str(getattr(operation, "table_name", "")))
         if table is None or not isinstance(operation, ops.ModifyTableOps):
             yield operation
@@ -45,7 +45,7 @@ class Backfill:
         unique = {name for part in operation.ops for name in _unique_columns(part)}
         for part in operation.ops:
             if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
-                self._add(steps, part, is_unique=part.column.name in unique)
+                self._add_column(steps, part, is_unique=part.column.name in unique)
             elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
                 self._set_not_null(steps, part)
             elif _unique_columns(part) & steps.by_code.keys():
@@ -54,42 +54,46 @@ class Backfill:
                 steps.before.append(part)
         yield from steps.operations
 
-    def _add(self, steps: "_Steps", part: ops.AddColumnOp, *, is_unique: bool) -> None:
+    def _add_column(self, steps: "_Steps", part: ops.AddColumnOp, *, is_unique: bool) -> None:
         column = part.column
-        value = self._value(steps.table, column, by_code=is_unique)
+        value = self._fill_value(steps.table, column, by_code=is_unique)
         if value is not None:
-            steps.before.append(_added(part, nullable=False, server_default=value))
-            steps.after.append(_altered(part.table_name, column, existing_nullable=False, modify_server_default=None))
+            steps.before.append(_new_column(part, nullable=False, server_default=value))
+            steps.after.append(
+                _altered_column(part.table_name, column, existing_nullable=False, modify_server_default=None)
+            )
             return
         steps.by_code[column.name] = _default_code(column)
-        steps.before.append(_added(part, nullable=True))
-        steps.after.append(_altered(part.table_name, column, existing_nullable=True, modify_nullable=False))
+        steps.before.append(_new_column(part, nullable=True))
+        steps.after.append(_altered_column(part.table_name, column, existing_nullable=True, modify_nullable=False))
 
     def _set_not_null(self, steps: "_Steps", part: ops.AlterColumnOp) -> None:
         column = steps.table.columns[part.column_name]
-        value = self._value(steps.table, column, by_code=False)
+        value = self._fill_value(steps.table, column, by_code=False)
         if value is None:
             steps.by_code[column.name] = _default_code(column)
         else:
             steps.by_value[column.name] = value
         steps.after.append(part)
 
-    def _value(self, table: Table, column: Column[Any], *, by_code: bool) -> str | None:
+    def _fill_value(self, table: Table, column: Column[Any], *, by_code: bool) -> str | None:
         if column.default is not None and not by_code:
-            return _stored(column, _default(column))
+            return _storage_text(column, _default_value(column))
         short = table.name.removeprefix(f"{self.feature}_")
-        text = self.choices.value(table.name, column.name, short, by_code=by_code)
-        return None if text is None else _stored(column, _parse(table, column, text))
+        text = self.choices.fill_value(table.name, column.name, short, by_code=by_code)
+        return None if text is None else _storage_text(column, _parse_option(table, column, text))
 
 
 class _Steps:
-    """Steps for one table: before its rows are filled, filling them, and after."""
+    """Steps for one table: those before its rows are filled, those that fill them, and those afterwards."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.before: list[ops.MigrateOperation] = []
         self.by_value: dict[str, str] = {}
+        """Columns to fill with the same value in all rows."""
         self.by_code: dict[str, str] = {}
+        """Columns to fill with the value of Python code, row by row."""
         self.after: list[ops.MigrateOperation] = []
 
     @property
@@ -110,16 +114,16 @@ def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:
     """Return a loop over the rows, with a place where the owner writes the values."""
     keys = [column.name for column in table.primary_key]
     columns_code = ", ".join(column_code(table.columns[name]) for name in (*keys, *columns))
-    where = "".join(f".where(rows.c[{name!r}] == row[{name!r}])" for name in keys)
+    conditions = "".join(f".where(rows.c[{name!r}] == row[{name!r}])" for name in keys)
     values = ", ".join(f"{name!r}: {value}" for name, value in columns.items())
     names = " and ".join(columns)
-    empty = " or ".join(f"row[{name!r}] is None" for name in columns)
+    is_unfilled = " or ".join(f"row[{name!r}] is None" for name in columns)
     lines = f"""\
 # FILL: set {names} of each row. While a value is None, `migrate` fails if the table has rows.
 rows = sa.table({table.name!r}, {columns_code})
 for row in op.get_bind().execute(sa.text("SELECT * FROM {table.name}")).mappings().all():
-    if {empty}:
-        op.execute(rows.update(){where}.values({{{values}}}))  # FILL
+    if {is_unfilled}:
+        op.execute(rows.update(){conditions}.values({{{values}}}))  # FILL
 """
     description = f"Fill {names} of {table.name}: set the value at FILL in the file"
     modules = sorted({f"import {value.split('.')[0]}" for value in columns.values() if "." in value})
@@ -139,12 +143,12 @@ def _needs_value(column: Column[Any]) -> bool:
     return not column.nullable and column.server_default is None
 
 
-def _added(operation: ops.AddColumnOp, **options: Any) -> ops.AddColumnOp:
+def _new_column(operation: ops.AddColumnOp, **options: Any) -> ops.AddColumnOp:
     column = operation.column
     return ops.AddColumnOp(operation.table_name, Column(column.name, column.type, **options))
 
 
-def _altered(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
+def _altered_column(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
     return ops.AlterColumnOp(table, column.name, existing_type=column.type, **options)
 
 
@@ -156,7 +160,7 @@ def _default_code(column: Column[Any]) -> str:
     return f"{module}.{name}()" if module in sys.stdlib_module_names and name.isidentifier() else "None"
 
 
-def _default(column: Column[Any]) -> Any:
+def _default_value(column: Column[Any]) -> Any:
     match column.default:
         case ScalarElementColumnDefault(arg=value):
             return value
@@ -165,7 +169,7 @@ def _default(column: Column[Any]) -> Any:
     raise OperatorError(f"{column.name} has an SQL expression as default. Add a server_default for existing rows.")
 
 
-def _stored(column: Column[Any], value: Any) -> str:
+def _storage_text(column: Column[Any], value: Any) -> str:
     """Return a value as text that SQLite stores and PostgreSQL accepts."""
     if isinstance(value, datetime):
         return value.isoformat(" ")
@@ -174,7 +178,7 @@ def _stored(column: Column[Any], value: Any) -> str:
     return str(stored.value if isinstance(stored, Enum) else stored)
 
 
-def _parse(table: Table, column: Column[Any], text: str) -> Any:
+def _parse_option(table: Table, column: Column[Any], text: str) -> Any:
     """Return the text of an option as a value of the column.
 
     Raises:

@@ -24,7 +24,7 @@ START = re.compile(r'\(*"?(?P<column>\w+)"?\)*(?:::[\w ]+)?\s*(?:=\s*ANY\b|\bIN\
 VALUE = re.compile(
     r"(?P<escaped>E?)'(?P<text>(?:[^']|'')*)'(?P<cast>::(?:character varying|\w+))?|(?P<number>-?\b\d+\b)"
 )
-REST = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
+SEPARATORS = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
 
 
 class AllowedValues(NamedTuple):
@@ -44,7 +44,7 @@ def parse_allowed_values(condition: Any) -> AllowedValues | None:
         return None
     rest = text[start.end() :]
     values = tuple(map(_value, VALUE.finditer(rest)))
-    return AllowedValues(start["column"], values) if values and REST.fullmatch(VALUE.sub("", rest)) else None
+    return AllowedValues(start["column"], values) if values and SEPARATORS.fullmatch(VALUE.sub("", rest)) else None
 
 
 def as_text(condition: Any) -> str:
@@ -97,10 +97,10 @@ def _compare(
     return PriorityDispatchResult.CONTINUE
 
 
-def _differ(one: AllowedValues | None, other: AllowedValues | None) -> bool:
-    if one is None or other is None:
+def _differ(old_values: AllowedValues | None, new_values: AllowedValues | None) -> bool:
+    if old_values is None or new_values is None:
         return False
-    return (one.column, set(one.values)) != (other.column, set(other.values))
+    return (old_values.column, set(old_values.values)) != (new_values.column, set(new_values.values))
 
 
 Plugin(PLUGIN).add_autogenerate_comparator(_compare, "table", "values of checks")

@@ -17,12 +17,13 @@ BREAKING_SQL = re.compile(
     re.IGNORECASE,
 )
 
-LATER = "First deploy code that does not use it, and drop it in the next deploy."
-EXPAND = "Add the new one, write to both, fill it and read from it. Drop the old one in a later deploy."
-FILL_FIRST = "Make it nullable or add a server_default. Make it NOT NULL in the deploy after code that writes it."
-WRITE_FIRST = "First deploy code that always writes it, and make it NOT NULL in the next deploy."
-OBEY_FIRST = "First deploy code that satisfies it, and add it in the next deploy."
-MEMBERS = "Add a member in one deploy and use it from the next. Remove a member when nothing stores it."
+# Advice for the owner, one per cause.
+DROP_LATER = "First deploy code that does not use it, and drop it in the next deploy."
+WRITE_BOTH = "Add the new one, write to both, fill it and read from it. Drop the old one in a later deploy."
+ALLOW_NULL_FIRST = "Make it nullable or add a server_default. Make it NOT NULL in the deploy after code that writes it."
+WRITE_VALUES_FIRST = "First deploy code that always writes it, and make it NOT NULL in the next deploy."
+SATISFY_FIRST = "First deploy code that satisfies it, and add it in the next deploy."
+CHANGE_MEMBERS_LATER = "Add a member in one deploy and use it from the next. Remove a member when nothing stores it."
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Incompatibility:
     migration: Migration
     table: str
     reason: str
-    safer: str
+    """Clause about the previous version, such as `it uses books_book.isbn, which is dropped`."""
+    advice: str
 
     def __str__(self) -> str:
-        return f"The old version may fail: {self.reason}. {self.safer}"
+        return f"The old version may fail: {self.reason}. {self.advice}"
 
 
 def incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Incompatibility]:
@@ -44,21 +46,23 @@ def incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> lis
     Steps on tables that the migrations create are harmless, because the previous version does not use them. A migration
     with `safety_assured = "reason"` is skipped.
     """
-    new: set[str] = set()
+    created_tables: set[str] = set()
     nullable: set[str] = set()
     incompatible: list[Incompatibility] = []
     for migration in migrations:
         operations = record(migration, dialect_name=dialect_name)
         nullable |= {f"{step.table_name}.{step.column.name}" for step in operations if _adds_nullable_column(step)}
-        new |= {step.table_name for step in operations if isinstance(step, ops.CreateTableOp)}
+        created_tables |= {step.table_name for step in operations if isinstance(step, ops.CreateTableOp)}
         if migration.safety_assured:
             continue
-        replaced = {str(step.constraint_name) for step in operations if isinstance(step, ops.DropConstraintOp)}
+        replaced_constraints = {
+            str(step.constraint_name) for step in operations if isinstance(step, ops.DropConstraintOp)
+        }
         for operation in operations:
             table = table_of(operation)
-            if table not in new and not _constrains_new_column(operation, nullable):
-                problems = _problems(operation, table, replaced)
-                incompatible += [Incompatibility(migration, table, reason, safer) for reason, safer in problems]
+            if table not in created_tables and not _constrains_new_column(operation, nullable):
+                problems = _problems(operation, table, replaced_constraints)
+                incompatible += [Incompatibility(migration, table, reason, advice) for reason, advice in problems]
     return list(dict.fromkeys(incompatible))
 
 
@@ -83,21 +87,21 @@ def _constrains_new_column(operation: ops.MigrateOperation, nullable: Set[str]) 
     return any(f"{table_of(operation)}.{column}" in nullable for column in columns)
 
 
-def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
+def _problems(operation: ops.MigrateOperation, table: str, replaced_constraints: set[str]) -> Iterator[tuple[str, str]]:
     match operation:
         case ops.DropTableOp():
-            yield f"it uses the table {table}, which is dropped", LATER
+            yield f"it uses the table {table}, which is dropped", DROP_LATER
         case ops.RenameTableOp(new_table_name=name):
-            yield f"it uses the table {table}, which is renamed to {name}", EXPAND
+            yield f"it uses the table {table}, which is renamed to {name}", WRITE_BOTH
         case ops.DropColumnOp(column_name=column):
-            yield f"it uses {table}.{column}, which is dropped", LATER
+            yield f"it uses {table}.{column}, which is dropped", DROP_LATER
         case ops.AddColumnOp(column=column):
             if not (column.nullable or column.server_default or column.computed or column.identity):
-                yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", FILL_FIRST
+                yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", ALLOW_NULL_FIRST
         case ops.AlterColumnOp():
             yield from _alter_problems(operation, f"{table}.{operation.column_name}")
-        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced:
-            yield f"{name} of {table} allows other values, which it may not write or read", MEMBERS
+        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced_constraints:
+            yield f"{name} of {table} allows other values, which it may not write or read", CHANGE_MEMBERS_LATER
         case (
             ops.CreateCheckConstraintOp(constraint_name=name)
             | ops.CreateUniqueConstraintOp(constraint_name=name)
@@ -105,18 +109,18 @@ def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -
             | ops.CreatePrimaryKeyOp(constraint_name=name)
             | ops.CreateIndexOp(index_name=name, unique=True)
         ):
-            yield f"it may write rows to {table} that {name} forbids", OBEY_FIRST
+            yield f"it may write rows to {table} that {name} forbids", SATISFY_FIRST
         case ops.ExecuteSQLOp(sqltext=sql) if match := BREAKING_SQL.search(str(sql)):
-            yield f"the migration runs SQL that may break it ({' '.join(match[1].split()).upper()})", LATER
+            yield f"the migration runs SQL that may break it ({' '.join(match[1].split()).upper()})", DROP_LATER
 
 
 def _alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple[str, str]]:
     if operation.modify_name is not None:
-        yield f"it uses {name}, which is renamed to {operation.modify_name}", EXPAND
+        yield f"it uses {name}, which is renamed to {operation.modify_name}", WRITE_BOTH
     if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):
-        yield f"it uses {name} with another type", EXPAND
+        yield f"it uses {name} with another type", WRITE_BOTH
     if operation.modify_nullable is False:
-        yield f"it may leave {name} NULL", WRITE_FIRST
+        yield f"it may leave {name} NULL", WRITE_VALUES_FIRST
     elif operation.modify_server_default is None and not (operation.modify_nullable or operation.existing_nullable):
         # Written by makemigrations for a Python default: existing rows get it, rows of the previous version do not.
-        yield f"it inserts rows without {name}, which is NOT NULL", FILL_FIRST
+        yield f"it inserts rows without {name}, which is NOT NULL", ALLOW_NULL_FIRST

@@ -11,38 +11,38 @@ from opportune.db.migrations.naming import describe, flatten, slug
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.rendering import code_of
 
-WHY = """\
+EXPLANATION = """\
 # Built concurrently, outside a transaction. A failed attempt leaves an invalid index, so drop it first.
 """
 
 
 def split_indexes(draft: NewMigration, title: str | None = None) -> Iterator[NewMigration]:
-    """Yield the draft without new indexes of existing tables, if not empty, and a migration with those indexes.
+    """Split a draft in two: the draft without new indexes of existing tables, and a migration that creates them.
 
-    Unique indexes stay in the draft.
+    Unique indexes stay in the draft. A draft that would be empty is omitted.
     """
     steps = flatten(draft.upgrade)
-    new = {step.table_name for step in steps if isinstance(step, ops.CreateTableOp)}
-    changed = {step.index_name for step in steps if isinstance(step, ops.DropIndexOp)}
+    created_tables = {step.table_name for step in steps if isinstance(step, ops.CreateTableOp)}
+    replaced_indexes = {step.index_name for step in steps if isinstance(step, ops.DropIndexOp)}
     indexes = [
         step
         for step in steps
         if isinstance(step, ops.CreateIndexOp)
-        and not (step.unique or step.table_name in new or step.index_name in changed)
+        and not (step.unique or step.table_name in created_tables or step.index_name in replaced_indexes)
     ]
     if not indexes:
         yield draft
         return
     names = {index.index_name for index in indexes}
-    rest = list(_without(draft.upgrade, names))
-    moved = {str(change) for change in describe(indexes, draft.feature)}
+    remaining_steps = list(_without(draft.upgrade, names))
+    moved_changes = {str(change) for change in describe(indexes, draft.feature)}
     name = draft.name
-    if rest:
+    if remaining_steps:
         yield replace(
             draft,
-            upgrade=rest,
+            upgrade=remaining_steps,
             downgrade=list(_without(draft.downgrade, names)),
-            changes=[change for change in draft.changes if str(change) not in moved],
+            changes=[change for change in draft.changes if str(change) not in moved_changes],
         )
         name = f"{int(draft.name[:4]) + 1:04}_{_title(draft.feature, indexes, title)}"
     drops: Sequence[ops.MigrateOperation] = [index.reverse() for index in reversed(indexes)]
@@ -75,4 +75,4 @@ def _concurrently(indexes: Sequence[ops.CreateIndexOp]) -> CodeOp:
             "postgresql_concurrently=True)\n"
         )
         lines += f"{code_of([index])}\n"
-    return CodeOp("", f"{WHY}with op.get_context().autocommit_block():\n{indent(lines, '    ')}".rstrip())
+    return CodeOp("", f"{EXPLANATION}with op.get_context().autocommit_block():\n{indent(lines, '    ')}".rstrip())

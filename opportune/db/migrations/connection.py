@@ -127,13 +127,13 @@ def separate_migration_lock(connection: Connection) -> Iterator[None]:
         OperatorError: Another process holds the lock for too long.
     """
     deadline = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
-    with connection.engine.connect() as holder:
-        while not holder.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID}):
-            holder.rollback()
+    with connection.engine.connect() as lock_connection:
+        while not lock_connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID}):
+            lock_connection.rollback()
             if time.monotonic() > deadline:
                 raise OperatorError(LOCKED)
             time.sleep(LOCK_POLL_SECONDS)
-        holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        lock_connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         yield
 
 

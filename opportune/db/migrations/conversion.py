@@ -13,10 +13,9 @@ from opportune.db.models.columns import value_for_message
 
 MAX_ROWS_SHOWN = 5
 ROWS_PER_FETCH = 1000
-"""Rows per fetch."""
 HEX_LENGTH = 32
 """Characters of a UUID on SQLite."""
-ERRORS = (ValueError, TypeError, ArithmeticError)
+CONVERSION_ERRORS = (ValueError, TypeError, ArithmeticError)
 
 
 class StoredValue(NamedTuple):
@@ -59,14 +58,16 @@ def existing_family(type_: Any) -> Family | None:
 
 
 class _ColumnValues:
+    """Values of a column before its type changes."""
+
     def __init__(self, connection: Connection, table_name: str, column_name: str) -> None:
         inspector = inspect(connection)
         types = {info["name"]: info["type"] for info in inspector.get_columns(table_name)}
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
-        self.old: Any = Uuid() if existing_family(types[column_name]) is Family.UUID else types[column_name]
+        self.old_type: Any = Uuid() if existing_family(types[column_name]) is Family.UUID else types[column_name]
         self.keys = inspector.get_pk_constraint(table_name)["constrained_columns"] or [column_name]
-        self.column = column(column_name) if self.is_sqlite else column(column_name, self.old)
+        self.column = column(column_name) if self.is_sqlite else column(column_name, self.old_type)
         keys: list[Any] = [column(name) for name in self.keys if name != column_name]
         self.table = table(table_name, self.column, *keys)
         if not self.is_sqlite:
@@ -75,25 +76,25 @@ class _ColumnValues:
     def convert(self, new: TypeEngine[Any]) -> list[StoredValue]:
         """Return the converted values to store on SQLite. PostgreSQL converts values itself."""
         converted: list[StoredValue] = []
-        bad: list[StoredValue] = []
+        failed_values: list[StoredValue] = []
         for value, key in self._rows():
             try:
-                stored = self._write(value, new)
-            except ERRORS:
-                bad.append(StoredValue(value, key))
+                stored = self._convert_for_storage(value, new)
+            except CONVERSION_ERRORS:
+                failed_values.append(StoredValue(value, key))
             else:
                 if self.is_sqlite and stored != value:
                     converted.append(StoredValue(stored, key))
-        if bad:
-            more = f" and {len(bad) - MAX_ROWS_SHOWN} more" if len(bad) > MAX_ROWS_SHOWN else ""
-            rows = ", ".join(map(self._describe, bad[:MAX_ROWS_SHOWN]))
+        if failed_values:
+            suffix = f" and {len(failed_values) - MAX_ROWS_SHOWN} more" if len(failed_values) > MAX_ROWS_SHOWN else ""
+            rows = ", ".join(map(self._describe, failed_values[:MAX_ROWS_SHOWN]))
             name = f"{self.table.name}.{self.column.name}"
-            raise ConversionError(f"{name} has values that do not convert to {str(new).lower()}: {rows}{more}")
+            raise ConversionError(f"{name} has values that do not convert to {str(new).lower()}: {rows}{suffix}")
         return converted
 
     def store(self, converted: Sequence[StoredValue]) -> None:
-        where = (self.table.c[name] == bindparam(f"key_{name}") for name in self.keys)
-        statement = update(self.table).where(*where).values({self.column.name: bindparam("new")})
+        conditions = (self.table.c[name] == bindparam(f"key_{name}") for name in self.keys)
+        statement = update(self.table).where(*conditions).values({self.column.name: bindparam("new")})
         if converted:
             self.connection.execute(statement, [self._parameters(stored) for stored in converted])
 
@@ -109,16 +110,16 @@ class _ColumnValues:
 
     def _convert_value(self, value: Any, new: TypeEngine[Any]) -> Any:
         if self.is_sqlite:
-            process = self._processor(self.old, "result_processor", None)
-            is_json_text = family_of(self.old) is Family.JSON and family_of(new) is Family.TEXT
+            process = self._processor(self.old_type, "result_processor", None)
+            is_json_text = family_of(self.old_type) is Family.JSON and family_of(new) is Family.TEXT
             value = value if is_json_text or process is None else process(value)
             if isinstance(value, datetime):
                 value = value.replace(tzinfo=UTC)  # SQLite stores datetimes in UTC
-        elif family_of(self.old) is Family.JSON and family_of(new) is Family.TEXT:
+        elif family_of(self.old_type) is Family.JSON and family_of(new) is Family.TEXT:
             value = json.dumps(value, ensure_ascii=False)
         return convert(value, new)
 
-    def _write(self, value: Any, new: TypeEngine[Any]) -> Any:
+    def _convert_for_storage(self, value: Any, new: TypeEngine[Any]) -> Any:
         process = self._processor(new, "bind_processor")
         converted = self._convert_value(value, new)
         return process(converted) if process else converted

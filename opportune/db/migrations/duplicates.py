@@ -85,7 +85,7 @@ def _check_rows(connection: Connection, rule: UniqueRule) -> None:
 
 
 def _without_table(part: Any) -> ColumnElement[Any]:
-    """Return a column or expression of an index for use in another query."""
+    """Return a column or expression of an index for another query, without table name and sort order."""
     if isinstance(part, Column):
         return column(part.name, part.type)
     return literal_column(SORT_ORDER.sub("", str(part)))
@@ -110,10 +110,10 @@ def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], d
 
 
 def _describe(table_name: str, names: Sequence[str], duplicates: Sequence[Sequence[Any]]) -> str:
-    where = f"{table_name}.{names[0]}" if len(names) == 1 else f"{table_name} ({', '.join(names)})"
+    location = f"{table_name}.{names[0]}" if len(names) == 1 else f"{table_name} ({', '.join(names)})"
     values = ", ".join(_describe_value(names, *duplicate) for duplicate in duplicates[:MAX_DUPLICATES_SHOWN])
     more = " and more" if len(duplicates) > MAX_DUPLICATES_SHOWN else ""
-    return f"{where} must be unique, but has duplicates: {values}{more}"
+    return f"{location} must be unique, but has duplicates: {values}{more}"
 
 
 def _describe_value(names: Sequence[str], *values_and_count: Any) -> str:

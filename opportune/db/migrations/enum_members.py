@@ -37,33 +37,35 @@ class MembersChange:
 
 @dataclass(frozen=True)
 class EnumMembers:
-    """Adds steps that update rows after changes of Enum members in one feature's tables."""
+    """Adds steps that update rows when Enum members in the tables of a feature change."""
 
     feature: str
     metadata: MetaData
     choices: Choices
     renamed: dict[ColumnName, dict[Value, Value]] = field(default_factory=dict)
-    """New values by old value, for the downgrade."""
+    """New value by old value of each column. The downgrade reverses them."""
 
     def upgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
         result: list[ops.MigrateOperation] = []
         for operation in operations:
             changes = [*_changes(operation)]
             self.renamed.update({change.target: self._choose_renames(change) for change in changes})
-            for change, values in self._by_name(operation):
+            for change, values in self._name_changes(operation):
                 changes.append(change)
                 self.renamed[change.target] = values
             result += _with_row_updates(operation, changes, self.renamed)
         return result
 
     def downgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        undone = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
+        old_values = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
         return [
-            part for operation in operations for part in _with_row_updates(operation, [*_changes(operation)], undone)
+            part
+            for operation in operations
+            for part in _with_row_updates(operation, [*_changes(operation)], old_values)
         ]
 
-    def _by_name(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
-        """Yield columns that stored names of members, as SQLModel does, and now store values."""
+    def _name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
+        """Yield the changes of columns that stored member names, as SQLModel does, and now store member values."""
         parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
         altered = {part.column_name: part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type}
         for add in parts:
@@ -82,7 +84,7 @@ class EnumMembers:
         table, column = change.target
         short = table.removeprefix(f"{self.feature}_")
         renames: dict[Value, Value] = {}
-        while rename := self.choices.choose(
+        while rename := self.choices.choose_rename(
             [
                 Rename((table, column, str(old)), str(new), "" if new in change.old else "value", short)
                 for new in change.new
@@ -115,17 +117,17 @@ def _with_row_updates(
 def _row_updates(change: MembersChange, renamed: Mapping[Value, Value]) -> Iterator[CodeOp]:
     for old in change.removed:
         if old in renamed and renamed[old] in change.new:
-            yield CodeOp("", f"op.execute({_update(change, old, literal(renamed[old]))!r})")
+            yield CodeOp("", f"op.execute({_update_statement(change, old, literal(renamed[old]))!r})")
         else:
             table, column = change.target
             yield CodeOp(
                 f"`migrate` fails if rows of {table} have {column} {literal(old)}: see FILL in the file",
                 f"# FILL: rows with {column} {literal(old)} make the next step fail. Set another value:\n"
-                f"# op.execute({_update(change, old, '…')!r})",
+                f"# op.execute({_update_statement(change, old, '…')!r})",
             )
 
 
-def _update(change: MembersChange, old: Value, new: str) -> str:
+def _update_statement(change: MembersChange, old: Value, new: str) -> str:
     column = quoted(change.column)
     return f"UPDATE {change.target[0]} SET {column} = {new} WHERE {column} = {literal(old)}"
 

@@ -14,8 +14,8 @@ from alembic.operations import ops
 from sqlalchemy import Column, Connection, Index, Table, event, text
 
 INDEXES = """
-    SELECT name, tbl_name, sql FROM sqlite_master AS made
-    WHERE type = 'index' AND EXISTS (SELECT 1 FROM pragma_index_xinfo(made.name) WHERE cid = -2)
+    SELECT name, tbl_name, sql FROM sqlite_master AS existing
+    WHERE type = 'index' AND EXISTS (SELECT 1 FROM pragma_index_xinfo(existing.name) WHERE cid = -2)
 """
 
 CREATED = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?(\w+)"? ON "?(\w+)"? \([^)]*\(', re.DOTALL)
@@ -58,7 +58,7 @@ def preserve_expression_indexes(connection: Connection) -> Iterator[Callable[[],
         elif dropped := DROPPED.match(statement):
             expected.pop(dropped[1], None)
         elif RENAMED.match(statement):
-            restore()  # SQLite then updates the names in them
+            restore()  # before the rename, so that SQLite updates the names in the indexes
 
     def track_renames(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
         if RENAMED.match(statement):

@@ -117,8 +117,8 @@ class MigrationGraph:
         """
         migrations = self.of(feature)
         start = target.zfill(4) + "_" if target.isdecimal() else target
-        exact = [migration for migration in migrations if target in (migration.name, migration.revision)]
-        matches = exact or [migration for migration in migrations if migration.name.startswith(start)]
+        exact_matches = [migration for migration in migrations if target in (migration.name, migration.revision)]
+        matches = exact_matches or [migration for migration in migrations if migration.name.startswith(start)]
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -201,7 +201,7 @@ def read_migration(path: Path) -> Migration:
     try:
         text = path.read_text(encoding="utf-8")
         with _parser_lock:
-            module = ast.parse(_header(text))
+            module = ast.parse(_header_of(text))
         values = _assignments(module)
         follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
         assured = " ".join(values.get("safety_assured", ()))
@@ -216,7 +216,7 @@ def feature_of_revision(revision: str) -> str:
     return revision.rsplit("_", 2)[0]
 
 
-def _header(text: str) -> str:
+def _header_of(text: str) -> str:
     """Return the text before the first function, which is faster to parse. The whole text if a header follows it."""
     head, _, steps = text.partition("\ndef ")
     return text if "\n@" in head or HEADER.search(steps) else head

@@ -33,17 +33,18 @@ class TableLock:
     lock: str
     """PostgreSQL's name of the lock."""
     reason: str
-    safer: str
+    advice: str
 
     def __str__(self) -> str:
         blocked = "writes" if self.lock.startswith("SHARE") else "reads and writes"
-        return f"{self.reason}. It blocks {blocked} of {self.table} ({self.lock} lock). {self.safer}"
+        return f"{self.reason}. It blocks {blocked} of {self.table} ({self.lock} lock). {self.advice}"
 
 
+# Advice for the owner, one per cause.
 CONCURRENTLY = "Create it concurrently, in a separate migration."
 VALIDATE = "Add it with postgresql_not_valid=True, and VALIDATE CONSTRAINT in a second migration."
 CHECK_FIRST = "First add a CHECK (… IS NOT NULL) as NOT VALID, and validate it."
-NEW_COLUMN = "Add a new column, fill it in batches, and replace the old one in a later deploy."
+REPLACE_COLUMN = "Add a new column, fill it in batches, and replace the old one in a later deploy."
 FILL_LATER = "Split it: add the column, fill it in batches from a command, and make it NOT NULL in a later migration."
 UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING INDEX."
 
@@ -51,39 +52,41 @@ UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING IN
 def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
     """Return the locks of migrations that are applied in this order. Tables that they create are empty."""
     new: set[str] = set()
-    checked: set[tuple[str, str]] = set()
+    not_null_columns: set[tuple[str, str]] = set()
     locks: list[TableLock] = []
     for migration in migrations:
-        held: list[str] = []
+        locked_tables: list[str] = []
         for operation in record(migration, dialect_name="postgresql"):
             table = table_of(operation)
             if isinstance(operation, ops.CreateTableOp):
                 new.add(table)
             if table in new:
                 continue
-            checked |= set(_checked(operation, table))
-            locks += [TableLock(migration, *lock) for lock in _locks_of(operation, table, checked)]
-            if _touches_rows(operation) and held:
-                locks.append(TableLock(migration, held[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER))
-                held.clear()
+            not_null_columns |= set(_columns_checked_for_null(operation, table))
+            locks += [TableLock(migration, *lock) for lock in _locks_of(operation, table, not_null_columns)]
+            if _touches_rows(operation) and locked_tables:
+                locks.append(
+                    TableLock(migration, locked_tables[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
+                )
+                locked_tables.clear()
             if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
-                held.append(table)
+                locked_tables.append(table)
     return locks
 
 
 def _locks_of(
-    operation: ops.MigrateOperation, table: str, checked: set[tuple[str, str]]
+    operation: ops.MigrateOperation, table: str, not_null_columns: set[tuple[str, str]]
 ) -> Iterator[tuple[str, str, str, str]]:
     options: dict[str, Any] = getattr(operation, "kw", {})
     match operation:
         case ops.CreateIndexOp(index_name=name) if not options.get("postgresql_concurrently"):
             yield table, "SHARE", f"The index {name} is built", CONCURRENTLY
         case ops.AddColumnOp(column=column) if _rewrites_table(column):
-            yield table, "ACCESS EXCLUSIVE", f"Each row gets a different {column.name}", NEW_COLUMN
+            yield table, "ACCESS EXCLUSIVE", f"Each row gets a different {column.name}", REPLACE_COLUMN
         case ops.AlterColumnOp(column_name=column):
             if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):
-                yield table, "ACCESS EXCLUSIVE", f"{column} gets another type, so each row is rewritten", NEW_COLUMN
-            if operation.modify_nullable is False and not checked & {(table, column), (table, ANY_COLUMN)}:
+                yield table, "ACCESS EXCLUSIVE", f"{column} gets another type, so each row is rewritten", REPLACE_COLUMN
+            if operation.modify_nullable is False and not not_null_columns & {(table, column), (table, ANY_COLUMN)}:
                 yield table, "ACCESS EXCLUSIVE", f"Each row is checked for NULL in {column}", CHECK_FIRST
         case ops.CreateForeignKeyOp(constraint_name=name) if not options.get("postgresql_not_valid"):
             tables = dict.fromkeys([table, operation.referent_table])
@@ -111,7 +114,7 @@ def widens(old: Any, new: Any) -> bool:
     return isinstance(new, Text) or new.length is None or (old.length or new.length + 1) <= new.length
 
 
-def _checked(operation: ops.MigrateOperation, table: str) -> Iterator[tuple[str, str]]:
+def _columns_checked_for_null(operation: ops.MigrateOperation, table: str) -> Iterator[tuple[str, str]]:
     """Yield columns that a validated constraint guarantees to be NOT NULL, so that no scan is needed."""
     if isinstance(operation, ops.CreateCheckConstraintOp):
         yield from ((table, column) for column in NOT_NULL.findall(as_text(operation.condition)))

@@ -30,14 +30,13 @@ def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
     Raises:
         OperatorError: The branches conflict.
     """
-    heads = graph.heads(feature)
-    for one, other in combinations(heads, 2):
-        changed = _changes(graph, one, other)
-        if common := sorted({subject for subject in _changes(graph, other, one) if _overlaps(subject, changed)}):
+    for head, other_head in combinations(graph.heads(feature), 2):
+        changed = _changes(graph, head, other_head)
+        if common := sorted({subject for subject in _changes(graph, other_head, head) if _overlaps(subject, changed)}):
             name = ".".join(filter(None, common[0]))
             raise OperatorError(
-                f"{one.name} and {other.name} both change {name}. Put one after the other instead of merging them: "
-                f"write down_revision = '{one.revision}' in {other.name}.py, and adapt its steps."
+                f"{head.name} and {other_head.name} both change {name}. Put them in an order instead of merging them: "
+                f"write down_revision = '{head.revision}' in {other_head.name}.py, and adapt its steps."
             )
 
 
@@ -58,9 +57,9 @@ def write_merge(graph: MigrationGraph, feature: str) -> Path:
     return path
 
 
-def _changes(graph: MigrationGraph, head: Migration, other: Migration) -> Sequence[Subject]:
+def _changes(graph: MigrationGraph, head: Migration, other_head: Migration) -> Sequence[Subject]:
     """Return the tables and columns that one branch changes since the common ancestor."""
-    shared = set(graph.needed_by(other))
+    shared = set(graph.needed_by(other_head))
     branch = [step for step in graph.needed_by(head) if step not in shared and step.feature == head.feature]
     return [subject for migration in branch for operation in record(migration) for subject in _subjects(operation)]
 
@@ -79,4 +78,4 @@ def _subjects(operation: ops.MigrateOperation) -> Iterator[Subject]:
 
 def _overlaps(subject: Subject, others: Sequence[Subject]) -> bool:
     table, column = subject
-    return any(table == name and (column == other or "" in (column, other)) for name, other in others)
+    return any(table == other_table and (column == name or "" in (column, name)) for other_table, name in others)

@@ -1,4 +1,4 @@
-"""Foreign keys of table cycles: added after all tables are created, dropped before any is dropped."""
+"""Foreign keys of table cycles. They are added after all tables exist, and dropped before the first table is."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ def add_mutual_keys_last(
     upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation]
 ) -> tuple[Operations, Operations]:
     """Move foreign keys with `use_alter` out of CREATE TABLE."""
-    adding: Operations = []
-    dropping: Operations = []
+    additions: Operations = []
+    drops: Operations = []
     for operation in upgrade:
-        for key in _take_late_keys(operation):
+        for key in _remove_mutual_keys(operation):
             table = str(key.parent.name)
-            adding.append(ops.ModifyTableOps(table, [_addition(key)]))
-            dropping.append(ops.ModifyTableOps(table, [ops.DropConstraintOp.from_constraint(key)]))
-    return [*upgrade, *adding], [*dropping, *downgrade]
+            additions.append(ops.ModifyTableOps(table, [_addition(key)]))
+            drops.append(ops.ModifyTableOps(table, [ops.DropConstraintOp.from_constraint(key)]))
+    return [*upgrade, *additions], [*drops, *downgrade]
 
 
-def _take_late_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConstraint]:
+def _remove_mutual_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConstraint]:
     if not isinstance(operation, ops.CreateTableOp):
         return []
-    late = [part for part in operation.columns if isinstance(part, ForeignKeyConstraint) and part.use_alter]
+    mutual_keys = [part for part in operation.columns if isinstance(part, ForeignKeyConstraint) and part.use_alter]
     # `is`, because `in` would compare columns with ==, which builds SQL.
-    operation.columns = [part for part in operation.columns if not any(part is key for key in late)]
-    return late
+    operation.columns = [part for part in operation.columns if not any(part is key for key in mutual_keys)]
+    return mutual_keys
 
 
 def _addition(key: ForeignKeyConstraint) -> ops.MigrateOperation:

@@ -22,7 +22,7 @@ class Change:
     """+ adds, - removes, ~ alters."""
     description: str
     fragment: str
-    """Part of the file's name. Empty for minor changes."""
+    """Part of the title of the migration. Empty for minor changes."""
 
     def __str__(self) -> str:
         return f"{self.sign} {self.description}"
@@ -37,22 +37,25 @@ def flatten(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOpera
 
 
 def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
-    found = flatten(operations)
-    dropped = {part.constraint_name for part in found if isinstance(part, ops.DropConstraintOp)}
-    altered = {part.constraint_name for part in found if isinstance(part, ops.CreateCheckConstraintOp)} & dropped
+    steps = flatten(operations)
+    dropped = {operation.constraint_name for operation in steps if isinstance(operation, ops.DropConstraintOp)}
+    altered = {
+        operation.constraint_name for operation in steps if isinstance(operation, ops.CreateCheckConstraintOp)
+    } & dropped
+    # A dropped and added check constraint of the same name is one change.
     return [
-        _change(part, feature, altered)
-        for part in found
-        if not (isinstance(part, ops.DropConstraintOp) and part.constraint_name in altered)
-        and not (isinstance(part, CodeOp) and not part.description)
+        _change(operation, feature, altered)
+        for operation in steps
+        if not (isinstance(operation, ops.DropConstraintOp) and operation.constraint_name in altered)
+        and not (isinstance(operation, CodeOp) and not operation.description)
     ]
 
 
-def name_for(changed: Sequence[Change], *, first: bool) -> str:
-    """A file's name from what is in it: `initial`, `todo_due_on`, `todo_due_on_and_more`."""
-    if first:
+def name_for(changes: Sequence[Change], *, is_first: bool) -> str:
+    """Return the title of a migration from its changes, such as `initial`, `todo_due_on` or `todo_due_on_and_more`."""
+    if is_first:
         return "initial"
-    fragments = [change.fragment for change in changed if change.fragment] or ["changes"]
+    fragments = [change.fragment for change in changes if change.fragment] or ["changes"]
     return slug(fragments[0]) + ("_and_more" if len(fragments) > 1 else "")
 
 
@@ -62,37 +65,37 @@ def slug(text: str) -> str:
 
 
 def table_of(operation: ops.MigrateOperation) -> str:
-    """Return the table of an operation, of a foreign key the referencing one, or an empty string."""
+    """Return the table of an operation, or an empty string. For a foreign key it is the referencing table."""
     return str(getattr(operation, "table_name", "") or getattr(operation, "source_table", ""))
 
 
 def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
     table = table_of(operation)
-    short = table.removeprefix(f"{feature}_")
+    short_name = table.removeprefix(f"{feature}_")
     match operation:
         case ops.CreateTableOp():
-            return Change("+", f"Create table {table}", short)
+            return Change("+", f"Create table {table}", short_name)
         case ops.DropTableOp():
-            return Change("-", f"Drop table {table}", f"drop_{short}")
+            return Change("-", f"Drop table {table}", f"drop_{short_name}")
         case ops.RenameTableOp(new_table_name=new):
-            return Change("~", f"Rename table {table} to {new}", f"rename_{short}")
+            return Change("~", f"Rename table {table} to {new}", f"rename_{short_name}")
     return (
-        _column_change(operation, table, short)
+        _column_change(operation, table, short_name)
         or _row_change(operation)
-        or _constraint_change(operation, table, short, altered)
+        or _constraint_change(operation, table, short_name, altered)
     )
 
 
-def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> Change | None:
+def _column_change(operation: ops.MigrateOperation, table: str, short_name: str) -> Change | None:
     match operation:
         case ops.AddColumnOp(column=column):
-            return Change("+", f"Add column {column.name} to {table}", f"{short}_{column.name}")
+            return Change("+", f"Add column {column.name} to {table}", f"{short_name}_{column.name}")
         case ops.DropColumnOp(column_name=column):
-            return Change("-", f"Drop column {column} of {table}", f"drop_{short}_{column}")
+            return Change("-", f"Drop column {column} of {table}", f"drop_{short_name}_{column}")
         case ops.AlterColumnOp(column_name=column, modify_name=str(new)):
-            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short}_{column}")
+            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short_name}_{column}")
         case ops.AlterColumnOp(column_name=column):
-            return Change("~", f"Alter column {column} of {table}", f"alter_{short}_{column}")
+            return Change("~", f"Alter column {column} of {table}", f"alter_{short_name}_{column}")
     return None
 
 
@@ -107,16 +110,18 @@ def _row_change(operation: ops.MigrateOperation) -> Change | None:
     return None
 
 
-def _constraint_change(operation: ops.MigrateOperation, table: str, short: str, altered: Collection[object]) -> Change:
+def _constraint_change(
+    operation: ops.MigrateOperation, table: str, short_name: str, altered: Collection[object]
+) -> Change:
     match operation:
         case ops.CreateIndexOp(index_name=index):
-            how = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
-            return Change("+", f"Create index {index} on {table}{how}", "")
+            suffix = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
+            return Change("+", f"Create index {index} on {table}{suffix}", "")
         case ops.DropIndexOp(index_name=index):
             return Change("-", f"Drop index {index} of {table}", "")
         case ops.CreateCheckConstraintOp(constraint_name=str(name)) if name in altered:
             return Change(
-                "~", f"Alter constraint {name} of {table}", f"alter_{short}_{name.removeprefix(f'ck_{table}_')}"
+                "~", f"Alter constraint {name} of {table}", f"alter_{short_name}_{name.removeprefix(f'ck_{table}_')}"
             )
         case ops.AddConstraintOp():
             return Change("+", f"Add constraint {operation.to_constraint().name} to {table}", "")

@@ -53,11 +53,11 @@ def types_to_create(
     schemas = {type_.schema for type_ in types if type_.schema}
     schemas |= {name.rpartition(".")[0] for name in definitions if "." in name}
     created = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)]
-    created += [*map(_unless_present, definitions.values())]
+    created += [*map(_skip_if_it_exists, definitions.values())]
     created += [f"CREATE SEQUENCE IF NOT EXISTS {name}" for name in sequences]
     dropped = [f"DROP SEQUENCE IF EXISTS {name}" for name in sequences]
     dropped += [f"DROP TYPE IF EXISTS {name}" for name in enums]
-    dropped += [*filter(None, (_drop(name, sql) for name, sql in definitions.items()))]
+    dropped += [*filter(None, (_drop_statement(name, sql) for name, sql in definitions.items()))]
     return [ops.ExecuteSQLOp(PARAMETER.sub(r"\\:", statement)) for statement in created], [*_on_postgresql(dropped)]
 
 
@@ -66,14 +66,14 @@ def _definition(connection: Connection, name: str) -> str | None:
     return definition
 
 
-def _unless_present(definition: str) -> str:
+def _skip_if_it_exists(definition: str) -> str:
     """Ignore existing types, because PostgreSQL has no CREATE TYPE IF NOT EXISTS."""
     if definition.startswith("CREATE EXTENSION"):
         return definition
     return f"DO $do$ BEGIN {definition}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$"
 
 
-def _drop(name: str, definition: str) -> str:
+def _drop_statement(name: str, definition: str) -> str:
     type_ = definition.split()[1]
     return "" if type_ == "EXTENSION" else f"DROP {type_} IF EXISTS {name}"
 

@@ -8,7 +8,7 @@ from opportune.errors import OperatorError
 
 
 class Rename(NamedTuple):
-    """Possible rename of a table, column or Enum value."""
+    """Possible rename of a table, a column or an Enum value."""
 
     old: tuple[str, ...]
     """Table; table and column; or table, column and removed Enum value."""
@@ -35,15 +35,16 @@ class Choices:
 
     renames: Mapping[str, str] = field(default_factory=dict)
     fills: Mapping[str, str | None] = field(default_factory=dict)
-    """Values by column. None: the owner writes code in the migration."""
+    """Values for existing rows by column. None means that the owner writes code in the migration."""
     may_drop: bool = True
     confirm: Callable[[str], bool] | None = None
     prompt: Callable[[str], str] | None = None
-    _used: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _denied: set[str] = field(default_factory=set)
+    _used_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Old name of the table or column that each option has matched."""
+    _denied_questions: set[str] = field(default_factory=set)
 
-    def choose(self, possible: Sequence[Rename]) -> Rename | None:
-        """Return the next rename to apply, or None.
+    def choose_rename(self, possible: Sequence[Rename]) -> Rename | None:
+        """Return the next rename that an option names or the owner confirms, or None.
 
         Raises:
             OperatorError: An option matches several renames.
@@ -74,18 +75,18 @@ class Choices:
             f"{rename}f you want to drop it, add --allow-drop."
         )
 
-    def value(self, table: str, column: str, short: str, *, by_code: bool) -> str | None:
+    def fill_value(self, table: str, column: str, short: str, *, by_code: bool) -> str | None:
         """Return the value of existing rows in a NOT NULL column, or None if the owner writes code.
 
         Args:
-            by_code: Return None unless an option gives the value.
+            by_code: Return None unless an option gives the value, because the values must differ per row.
 
         Raises:
-            OperatorError: The value is not known.
+            OperatorError: There is neither an option nor a prompt for the value.
         """
         name = (table, column)
         for option, value in self.fills.items():
-            if option in _names(name, short):
+            if option in _spellings(name, short):
                 self._mark_used(f"--fill {option}", [name])
                 return value
         if by_code:
@@ -99,33 +100,33 @@ class Choices:
         )
 
     def refuse_unused(self) -> None:
-        """Refuse options that matched nothing, for example because of a typo.
+        """Refuse options that match nothing, for example because of a typo.
 
         Raises:
             OperatorError: An option was not used.
         """
         options = [f"--rename {old}={new}" for old, new in self.renames.items()]
         options += [f"--fill {column}" for column in self.fills]
-        if unused := [option for option in options if option not in self._used]:
+        if unused := [option for option in options if option not in self._used_options]:
             raise OperatorError(
                 f"{unused[0]} matches nothing. --rename needs a removed name and a new one of the same table, and "
                 "--fill a column that becomes required. See makemigrations --check."
             )
 
     def _confirm(self, question: str) -> bool:
-        if not self.confirm or question in self._denied:
+        if not self.confirm or question in self._denied_questions:
             return False
         confirmed = self.confirm(question)
         if not confirmed:
-            self._denied.add(question)
+            self._denied_questions.add(question)
         return confirmed
 
     def _mark_used(self, option: str, matches: Sequence[tuple[str, ...]]) -> None:
-        names = sorted({*matches, *filter(None, [self._used.get(option) if matches else None])})
+        names = sorted({*matches, *filter(None, [self._used_options.get(option) if matches else None])})
         if len(names) > 1:
             raise OperatorError(f"{option} matches {' and '.join(map('.'.join, names))}. Add the name of the table.")
         if matches:
-            self._used[option] = matches[0]
+            self._used_options[option] = matches[0]
 
 
 def parse_options(options: Iterable[str]) -> dict[str, str | None]:
@@ -135,12 +136,12 @@ def parse_options(options: Iterable[str]) -> dict[str, str | None]:
 
 
 def _matches(rename: Rename, old: str, new: str) -> bool:
-    if old not in _names(rename.old, rename.short):
+    if old not in _spellings(rename.old, rename.short):
         return False
     is_table = len(rename.old) == 1
     return new == rename.new or new.endswith(f".{rename.new}") or (is_table and rename.new.endswith(f"_{new}"))
 
 
-def _names(path: tuple[str, ...], short: str) -> set[str]:
+def _spellings(path: tuple[str, ...], short: str) -> set[str]:
     """Return all accepted spellings: `books_book.title`, `book.title` and `title`."""
     return {".".join(path[start:]) for start in range(len(path))} | {".".join((short, *path[1:]))}

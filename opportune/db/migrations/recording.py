@@ -19,7 +19,7 @@ from opportune.db.migrations.python_steps import CodeOp
 Direction = Literal["upgrade", "downgrade"]
 
 READS_ROWS = "Run code on existing rows"
-CANNOT_TELL = "The following steps depend on the database"
+UNKNOWN_STEPS = "The following steps depend on the database"
 
 
 def record(
@@ -34,8 +34,8 @@ def record(
     try:
         getattr(module, direction)()
     except Exception:  # noqa: BLE001 - code of the project that may need a database
-        recorder.recorded.append(CodeOp(CANNOT_TELL, ""))
-    return recorder.recorded
+        recorder.operations.append(CodeOp(UNKNOWN_STEPS, ""))
+    return recorder.operations
 
 
 def planned_changes(migration: Migration, direction: Direction, dialect_name: str) -> list[Change]:
@@ -57,10 +57,10 @@ class Recorder(Operations):
 
     def __init__(self, context: MigrationContext) -> None:
         super().__init__(context)
-        self.recorded: list[ops.MigrateOperation] = []
+        self.operations: list[ops.MigrateOperation] = []
 
     def invoke(self, operation: ops.MigrateOperation) -> Any:
-        self.recorded.append(operation)
+        self.operations.append(operation)
         return operation.to_table(self.migration_context) if isinstance(operation, ops.CreateTableOp) else None
 
     @contextmanager
@@ -68,7 +68,7 @@ class Recorder(Operations):
         yield RecordingBatch(self, SimpleNamespace(table_name=table_name, schema=options.get("schema")))
 
     def get_bind(self) -> Any:
-        self.recorded.append(CodeOp(READS_ROWS, ""))
+        self.operations.append(CodeOp(READS_ROWS, ""))
         return NoRows()
 
 

@@ -27,37 +27,41 @@ def possible_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> list[Rename]:
     """Return pairs of dropped and added tables or columns that may be renames."""
-    return [*_tables(context, operations, feature), *_columns(context, operations, feature)]
+    return [*_table_renames(context, operations, feature), *_column_renames(context, operations, feature)]
 
 
-def _tables(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> Iterator[Rename]:
+def _table_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> Iterator[Rename]:
     for new in operations:
         for old in operations:
             if isinstance(new, ops.CreateTableOp) and isinstance(old, ops.DropTableOp):
-                type_ = "table" if _have_the_same_columns(context, old.to_table(), new.to_table()) else ""
+                type_ = "table" if _have_same_columns(context, old.to_table(), new.to_table()) else ""
                 yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
 
 
-def _have_the_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:
+def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:
     names = set(old.columns.keys())
     return names == set(new.columns.keys()) and all(
-        _is_alike(context, old.columns[name], new.columns[name]) for name in names
+        _has_same_type(context, old.columns[name], new.columns[name]) for name in names
     )
 
 
-def _columns(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> Iterator[Rename]:
+def _column_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> Iterator[Rename]:
     for table in (part for part in operations if isinstance(part, ops.ModifyTableOps)):
         for new in table.ops:
             for old in table.ops:
                 if isinstance(new, ops.AddColumnOp) and isinstance(old, ops.DropColumnOp):
-                    type_ = str(new.column.type) if _is_alike(context, old.to_column(), new.column) else ""
+                    type_ = str(new.column.type) if _has_same_type(context, old.to_column(), new.column) else ""
                     short = table.table_name.removeprefix(f"{feature}_")
                     is_reference = bool(old.to_column().foreign_keys or new.column.foreign_keys)
                     name = (table.table_name, old.column_name)
                     yield Rename(name, new.column.name, type_, short, is_likely=bool(type_) or not is_reference)
 
 
-def _is_alike(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:
+def _has_same_type(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:
     return not context.impl.compare_type(old, new)
 
 

@@ -30,7 +30,7 @@ from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
 from opportune.runtime.progress import Progress, work
 
-UNFILLED = "# FILL"
+FILL_COMMENT = "# FILL"
 """Comment in a migration where the owner sets values of rows."""
 
 # `alembic.op`, which migrations use, is global.
@@ -39,7 +39,7 @@ _op_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Step:
-    """Migration with a direction."""
+    """Migration to apply or revert."""
 
     migration: Migration
     direction: Literal["upgrade", "downgrade"]
@@ -62,21 +62,21 @@ def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | No
     features = [feature] if feature else graph.features
     newest = [migration for name in features if (migration := graph.newest(name))]
     if feature and target == "zero":
-        return lambda applied: _revert(graph, applied, feature, keep=[])
+        return lambda applied: _revert_steps(graph, applied, feature, keep=[])
     if feature and target:
         newest = [graph.find(feature, target)]
-    needed = _needed(graph, newest)
+    needed = _with_ancestors(graph, newest)
 
     def plan(applied: Sequence[Migration]) -> list[Step]:
         if feature and target and newest[0] in applied:
-            return _revert(graph, applied, feature, keep=needed)
+            return _revert_steps(graph, applied, feature, keep=needed)
         return [Step(migration, "upgrade") for migration in needed if migration not in applied]
 
     return plan
 
 
 def faking(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
-    """Return a plan that only records these migrations, or all of them."""
+    """Return a plan that records these migrations, or all, without running them."""
     return lambda applied: [
         replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)
     ]
@@ -133,13 +133,13 @@ def run_migrations(
 
 def _with_progress(announce: Announce, progress: Progress) -> Announce:
     @contextmanager
-    def announced(step: Step) -> Iterator[None]:
+    def announce_and_count(step: Step) -> Iterator[None]:
         progress.describe(f"Migrating {step.migration}")
         with announce(step):
             yield
         progress.advance()
 
-    return announced
+    return announce_and_count
 
 
 def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: Plan) -> None:
@@ -225,7 +225,7 @@ def _run_step(
     connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step, op: Operations | None
 ) -> None:
     migration = step.migration
-    others = [other for other in applied if other != migration]
+    remaining = [other for other in applied if other != migration]
     try:
         if not step.is_faked:
             module: Any = load_python_file(migration.path.parent, migration.path.name)
@@ -238,20 +238,22 @@ def _run_step(
             ):
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
-        record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
+        record_revisions(
+            connection, graph, graph.rows([*remaining, migration] if step.direction == "upgrade" else remaining)
+        )
     except ConversionError as error:
-        raise OperatorError(f"{migration} was undone: {error}. {_fill(migration)}") from error
+        raise OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}") from error
     except DuplicatesError as error:
         raise OperatorError(
-            f"{migration} {_failure(migration)}: {error}. Change or delete these rows, then run this again."
+            f"{migration} {_failure_text(migration)}: {error}. Change or delete these rows, then run this again."
         ) from error
     except SQLAlchemyError as error:
         raise OperatorError(
-            f"{migration} {_failure(migration)}: {_reason(error)}{_advice(error, migration)}"
+            f"{migration} {_failure_text(migration)}: {_reason(error)}{_advice(error, migration)}"
         ) from error
 
 
-def _failure(migration: Migration) -> str:
+def _failure_text(migration: Migration) -> str:
     return "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
 
 
@@ -267,12 +269,12 @@ def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
 def _advice(error: SQLAlchemyError, migration: Migration) -> str:
     if is_full(error):
         return ". Free some space, then run this again."
-    if isinstance(error, IntegrityError) and UNFILLED in migration.path.read_text(encoding="utf-8"):
-        return f". {_fill(migration)}"
+    if isinstance(error, IntegrityError) and FILL_COMMENT in migration.path.read_text(encoding="utf-8"):
+        return f". {_fill_advice(migration)}"
     return ""
 
 
-def _fill(migration: Migration) -> str:
+def _fill_advice(migration: Migration) -> str:
     return f"Set the value for existing rows at FILL in {display_path(migration.path)}."
 
 
@@ -282,13 +284,15 @@ def _reason(error: SQLAlchemyError) -> str:
     return next(iter(message.splitlines()), type(error).__name__).replace(TABLE_COPY, "")
 
 
-def _needed(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
+def _with_ancestors(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
     ancestors = {ancestor for migration in migrations for ancestor in graph.needed_by(migration)}
     return [migration for migration in graph.ordered if migration in ancestors]
 
 
-def _revert(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
-    """Revert the migrations of a feature except `keep`, after those that depend on them."""
-    undone = {migration for migration in applied if migration.feature == feature and migration not in keep}
-    undone |= {migration for migration in applied if undone.intersection(graph.needed_by(migration))}
-    return [Step(migration, "downgrade") for migration in reversed(graph.ordered) if migration in undone]
+def _revert_steps(
+    graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]
+) -> list[Step]:
+    """Return the steps that revert a feature's migrations except `keep`. Dependent migrations are reverted first."""
+    reverted = {migration for migration in applied if migration.feature == feature and migration not in keep}
+    reverted |= {migration for migration in applied if reverted.intersection(graph.needed_by(migration))}
+    return [Step(migration, "downgrade") for migration in reversed(graph.ordered) if migration in reverted]

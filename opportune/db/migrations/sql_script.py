@@ -21,8 +21,8 @@ from opportune.errors import OperatorError
 
 # On SQLite, foreign keys are off so that copying a table does not cascade.
 BEGIN = {"sqlite": ["PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE"], "postgresql": ["BEGIN"]}
-WRITING = ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "REPLACE", "UPDATE")
-READING = ("SELECT", "VALUES", "WITH")
+WRITE_KEYWORDS = ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "REPLACE", "UPDATE")
+READ_KEYWORDS = ("SELECT", "VALUES", "WITH")
 # Tables of the schema: reading them does not depend on rows.
 CATALOGUES = ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "pragma_", VERSION_TABLE.name)
 
@@ -33,16 +33,16 @@ def migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -> str:
     Raises:
         OperatorError: The migration depends on rows.
     """
-    lines = _for_postgresql(step) if dialect_name == "postgresql" else _for_sqlite(graph, step)
+    lines = _postgresql_statements(step) if dialect_name == "postgresql" else _sqlite_statements(graph, step)
     begin = BEGIN["postgresql" if dialect_name == "postgresql" else "sqlite"]
     return "".join(f"{line.strip()};\n" for line in [*begin, *lines, "COMMIT"])
 
 
-def _for_sqlite(graph: MigrationGraph, step: Step) -> list[str]:
+def _sqlite_statements(graph: MigrationGraph, step: Step) -> list[str]:
     """Return the statements that run on an empty database with the previous migrations."""
-    *before, _ = graph.needed_by(step.migration)
+    *ancestors, _ = graph.needed_by(step.migration)
     with in_memory_connection() as connection:
-        for migration in before if step.direction == "upgrade" else [*before, step.migration]:
+        for migration in ancestors if step.direction == "upgrade" else [*ancestors, step.migration]:
             _run_step(connection, graph, Step(migration, "upgrade"))
         executed: list[str] = []
         driver: Any = connection.connection.driver_connection
@@ -50,15 +50,15 @@ def _for_sqlite(graph: MigrationGraph, step: Step) -> list[str]:
         _run_step(connection, graph, step)
         driver.set_trace_callback(None)
     if any(map(_reads_rows, executed)):
-        raise OperatorError(_depends_on_rows(step))
-    lines = [line for line in executed if line.upper().startswith(WRITING)]
+        raise OperatorError(_row_dependence_message(step))
+    lines = [line for line in executed if line.upper().startswith(WRITE_KEYWORDS)]
     return [
         line.replace(f"CREATE TABLE {VERSION_TABLE.name}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE.name}")
         for line in lines
     ]
 
 
-def _for_postgresql(step: Step) -> list[str]:
+def _postgresql_statements(step: Step) -> list[str]:
     output = io.StringIO()
     # Other parameter styles would double percent signs.
     dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy's own
@@ -69,11 +69,11 @@ def _for_postgresql(step: Step) -> list[str]:
     with Operations.context(context):
         try:
             getattr(module, step.direction)()
-            for statement in _record(step):
+            for statement in _version_statements(step):
                 context.impl.execute(statement)
         # A query returns None here, which raises one of these in the migration.
         except (SQLAlchemyError, CommandError, AttributeError, TypeError) as error:
-            raise OperatorError(_depends_on_rows(step)) from error
+            raise OperatorError(_row_dependence_message(step)) from error
     return [output.getvalue().rstrip().removesuffix(";")]
 
 
@@ -85,10 +85,10 @@ def _run_step(connection: Connection, graph: MigrationGraph, step: Step) -> None
 
 
 def _reads_rows(line: str) -> bool:
-    return line.upper().startswith(READING) and not any(name in line for name in (MARK, *CATALOGUES))
+    return line.upper().startswith(READ_KEYWORDS) and not any(name in line for name in (MARK, *CATALOGUES))
 
 
-def _record(step: Step) -> list[Executable]:
+def _version_statements(step: Step) -> list[Executable]:
     """Return the statements that record the migration in the version table."""
     migration = step.migration
     removed, added = migration.follows, (migration.revision,)
@@ -101,7 +101,7 @@ def _record(step: Step) -> list[Executable]:
     ]
 
 
-def _depends_on_rows(step: Step) -> str:
+def _row_dependence_message(step: Step) -> str:
     return (
         f"The SQL of {step.migration} is not known in advance, because it depends on rows. See its file: "
         f"migrations/versions/{step.migration.feature}/{step.migration.path.name}"

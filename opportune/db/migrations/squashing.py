@@ -30,11 +30,11 @@ class Squash:
     path: Path
 
     @property
-    def last(self) -> Migration:
+    def last_migration(self) -> Migration:
         return self.migrations[-1]
 
     @property
-    def with_code(self) -> list[Migration]:
+    def migrations_with_code(self) -> list[Migration]:
         """Migrations with code or SQL, which the replacement does not contain."""
         types = (CodeOp, ops.ExecuteSQLOp, ops.BulkInsertOp)
         return [
@@ -54,7 +54,7 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
         raise OperatorError(f"The migrations of {feature} belong to the framework and cannot be squashed.")
     if newest is None or len(migrations) < 2:
         raise OperatorError(f"{feature} has fewer than two migrations, so there is nothing to squash.")
-    _refuse_between(graph, migrations)
+    _refuse_interleaved_migrations(graph, migrations)
     with in_memory_connection() as connection:  # empty, so that the draft creates all tables
         draft = draft_migration(connection, graph, feature, metadata)
     name = f"{newest.name[:4]}_squashed"
@@ -69,23 +69,23 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
     Raises:
         OperatorError: The replacement does not match the models, or a file cannot be written. Files are restored.
     """
-    old = {migration.path: migration.path.read_text(encoding="utf-8") for migration in squash.migrations}
-    others = _dependent_files(graph, squash.migrations)
-    before = {path: path.read_text(encoding="utf-8") for path in others}
+    old_texts = {migration.path: migration.path.read_text(encoding="utf-8") for migration in squash.migrations}
+    dependent_files = _dependent_files(graph, squash.migrations)
+    dependent_texts = {path: path.read_text(encoding="utf-8") for path in dependent_files}
     try:
-        for path in old:
+        for path in old_texts:
             path.unlink()
         _write(squash)
-        for path, text in before.items():
+        for path, text in dependent_texts.items():
             path.write_text(_replace_revisions(text, squash), encoding="utf-8")
         _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
     except (OSError, OperatorError) as error:
         squash.path.unlink(missing_ok=True)
-        for path, text in (old | before).items():
+        for path, text in (old_texts | dependent_texts).items():
             path.write_text(text, encoding="utf-8")
         reason = f"{display_path(squash.path)}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise OperatorError(f"Nothing was squashed: {reason}") from error
-    return others
+    return dependent_files
 
 
 def _write(squash: Squash) -> None:
@@ -93,7 +93,7 @@ def _write(squash: Squash) -> None:
     needed = sorted({revision for migration in squash.migrations for revision in migration.depends_on} - revisions)
     names = {
         "message": f"{squash.draft.feature}: squashed",
-        "up_revision": squash.last.revision,
+        "up_revision": squash.last_migration.revision,
         "down_revision": None,
         "branch_labels": (squash.draft.feature,),
         "depends_on": tuple(needed) or None,
@@ -113,22 +113,27 @@ def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
             raise OperatorError(f"one migration would not match the models: {changes[0].description}.")
 
 
-def _refuse_between(graph: MigrationGraph, migrations: Sequence[Migration]) -> None:
+def _refuse_interleaved_migrations(graph: MigrationGraph, migrations: Sequence[Migration]) -> None:
     """Refuse if a migration of another feature must run between them."""
-    for after in migrations:
-        for other in graph.needed_by(after):
-            if other not in migrations and set(graph.needed_by(other)) & set(migrations):
+    for migration in migrations:
+        for ancestor in graph.needed_by(migration):
+            if ancestor not in migrations and set(graph.needed_by(ancestor)) & set(migrations):
                 raise OperatorError(
-                    f"{other} must run in between: it needs the tables of {after.feature}, and {after} needs it."
+                    f"{ancestor} must run between them: it needs tables of {migration.feature}, "
+                    f"and {migration} needs it."
                 )
 
 
 def _dependent_files(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Path]:
     removed = {migration.revision for migration in migrations[:-1]}
-    return [other.path for other in graph.ordered if other not in migrations and removed.intersection(other.depends_on)]
+    return [
+        ancestor.path
+        for ancestor in graph.ordered
+        if ancestor not in migrations and removed.intersection(ancestor.depends_on)
+    ]
 
 
 def _replace_revisions(text: str, squash: Squash) -> str:
     for migration in squash.migrations[:-1]:
-        text = re.sub(rf"\b{re.escape(migration.revision)}\b", squash.last.revision, text)
+        text = re.sub(rf"\b{re.escape(migration.revision)}\b", squash.last_migration.revision, text)
     return text

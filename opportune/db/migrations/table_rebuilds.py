@@ -14,8 +14,8 @@ from sqlalchemy import Connection, event, text
 from opportune.db.migrations.duplicates import TABLE_COPY
 from opportune.db.migrations.post_migrate import is_derived
 
-COPIES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB :copies"
-PARTS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY type, rowid"
+COUNT_OF_COPIES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB :copies"
+VIEWS_AND_TRIGGERS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY type, rowid"
 DROPPED = re.compile(r"\s*DROP TABLE\b")
 RENAMED = re.compile(rf'\s*ALTER TABLE "?{TABLE_COPY}.* RENAME TO\b', re.DOTALL)
 
@@ -26,26 +26,26 @@ def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
         yield
         return
-    removed: list[tuple[str, str]] = []
+    dropped: list[tuple[str, str]] = []
 
-    def remove(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        if DROPPED.match(statement) and connection.scalar(text(COPIES), {"copies": f"{TABLE_COPY}*"}):
-            for type_, name, sql in connection.execute(text(PARTS)).tuples().all():
+    def drop_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if DROPPED.match(statement) and connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}):
+            for type_, name, sql in connection.execute(text(VIEWS_AND_TRIGGERS)).tuples().all():
                 if not is_derived(name):
-                    removed.append((type_, sql))
+                    dropped.append((type_, sql))
                     quoted = connection.dialect.identifier_preparer.quote_identifier(name)
                     connection.exec_driver_sql(f"DROP {type_} {quoted}")
 
-    def create(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+    def recreate_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
         if RENAMED.match(statement):
-            for _, sql in sorted(removed, key=lambda part: part[0], reverse=True):  # a view before its triggers
+            for _, sql in sorted(dropped, key=lambda part: part[0], reverse=True):  # a view before its triggers
                 connection.exec_driver_sql(sql)
-            removed.clear()
+            dropped.clear()
 
-    event.listen(connection, "before_cursor_execute", remove)
-    event.listen(connection, "after_cursor_execute", create)
+    event.listen(connection, "before_cursor_execute", drop_views_and_triggers)
+    event.listen(connection, "after_cursor_execute", recreate_views_and_triggers)
     try:
         yield
     finally:
-        event.remove(connection, "before_cursor_execute", remove)
-        event.remove(connection, "after_cursor_execute", create)
+        event.remove(connection, "before_cursor_execute", drop_views_and_triggers)
+        event.remove(connection, "after_cursor_execute", recreate_views_and_triggers)

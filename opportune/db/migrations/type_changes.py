@@ -25,17 +25,17 @@ def _with_conversions(operation: ops.MigrateOperation) -> Iterator[ops.MigrateOp
     if not isinstance(operation, ops.ModifyTableOps):
         yield operation
         return
-    others: list[ops.MigrateOperation] = []
+    remaining_operations: list[ops.MigrateOperation] = []
     for part in operation.ops:
         if isinstance(part, ops.AlterColumnOp) and _needs_conversion(part):
-            if others:
-                yield ops.ModifyTableOps(operation.table_name, others)
+            if remaining_operations:
+                yield ops.ModifyTableOps(operation.table_name, remaining_operations)
             yield _conversion(part)
-            others = [_without_type(part)] if part.modify_nullable is not None else []
+            remaining_operations = [_without_type(part)] if part.modify_nullable is not None else []
         else:
-            others.append(part)
-    if others:
-        yield ops.ModifyTableOps(operation.table_name, others)
+            remaining_operations.append(part)
+    if remaining_operations:
+        yield ops.ModifyTableOps(operation.table_name, remaining_operations)
 
 
 def _needs_conversion(part: ops.AlterColumnOp) -> bool:
@@ -69,8 +69,10 @@ def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
 def _conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
     example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
-    type_ = _generic(part.modify_type)
-    arguments = f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using(part, type_)!r}"
+    type_ = _generic_type(part.modify_type)
+    arguments = (
+        f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_postgresql_using(part, type_)!r}"
+    )
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
         f"# op.execute({example!r})\n"
@@ -79,13 +81,13 @@ def _conversion(part: ops.AlterColumnOp) -> CodeOp:
     return CodeOp(f"Convert {table}.{part.column_name}: see FILL in the file for values that fail", lines, [IMPORT])
 
 
-def _generic(type_: Any) -> Any:
+def _generic_type(type_: Any) -> Any:
     """Return a portable type instead of a type of one dialect, such as JSONB or CHAR(32) for a UUID."""
     plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
     return Uuid() if existing_family(type_) is Family.UUID else plain.as_generic()
 
 
-def _using(part: ops.AlterColumnOp, type_: Any) -> str:
+def _postgresql_using(part: ops.AlterColumnOp, type_: Any) -> str:
     name = quoted(part.column_name)
     old, new = existing_family(part.existing_type), family_of(type_)
     target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own

@@ -22,17 +22,17 @@ BOOLEANS = {
 """Boolean literals of PostgreSQL."""
 INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
-MOMENT = re.compile(DAY.pattern + r"([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
+DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
+DATETIME_TEXT = re.compile(DATE_TEXT.pattern + r"([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 class ConversionError(OperatorError):
-    """Error: values of a column cannot be converted without loss."""
+    """Raised if values of a column cannot be converted without loss."""
 
 
 class Family(Enum):
-    """Group of column types with the same kind of values."""
+    """Column types with the same type of values."""
 
     TEXT = auto()
     INTEGER = auto()
@@ -81,10 +81,10 @@ def write_text(value: Any) -> str:
             return "true" if value else "false"
         case datetime():
             day, _, clock = value.isoformat(" ").partition(" ")
-            whole, dot, rest = clock.partition(".")
-            fraction = (dot + rest[:6]).rstrip("0").rstrip(".")
+            whole_seconds, dot, digits = clock.partition(".")
+            fraction = (dot + digits[:6]).rstrip("0").rstrip(".")
             zone = "" if value.tzinfo is None else "+00"
-            return f"{day} {whole.partition('+')[0]}{fraction}{zone}"
+            return f"{day} {whole_seconds.partition('+')[0]}{fraction}{zone}"
         case Decimal():
             return format(value, "f")
         case dict() | list():
@@ -138,7 +138,7 @@ def _to_date(value: Any, _type: Any) -> date:
         if value.timetz().replace(tzinfo=None) != time():
             raise ValueError(value)
         return value.date()
-    if isinstance(value, str) and DAY.fullmatch(value):
+    if isinstance(value, str) and DATE_TEXT.fullmatch(value):
         return date.fromisoformat(value)
     if isinstance(value, date):
         return value
@@ -146,15 +146,15 @@ def _to_date(value: Any, _type: Any) -> date:
 
 
 def _to_datetime(value: Any, type_: Any) -> datetime:
-    if isinstance(value, str) and MOMENT.fullmatch(value):
+    if isinstance(value, str) and DATETIME_TEXT.fullmatch(value):
         value = datetime.fromisoformat(value)
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
         raise TypeError(value)
-    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-    moment = moment.astimezone(UTC)
-    return moment if type_.timezone else moment.replace(tzinfo=None)
+    utc_time = value if value.tzinfo else value.replace(tzinfo=UTC)
+    utc_time = utc_time.astimezone(UTC)
+    return utc_time if type_.timezone else utc_time.replace(tzinfo=None)
 
 
 def _to_json(value: Any, _type: Any) -> Any:

@@ -14,7 +14,7 @@ from opportune.jobs import JobContext, defer, job
 from opportune.llm.language_model import LanguageModel
 from opportune.search import IndexMissing
 from opportune.search.documents import index as document_indexes
-from opportune.search.documents.vectors import DocumentVectors, entries_of
+from opportune.search.documents.vectors import DocumentVectors, read_entries
 from opportune.search.embeddings import Embeddings, Vector
 from opportune.search.models import searchable
 from opportune.search.models.hybrid import VECTORS
@@ -64,13 +64,13 @@ async def embed_documents(run: JobContext, name: str) -> None:
         return
     search = index.open(run.settings, run.database)
     try:
-        entries = {entry.id: entry async for entry in entries_of(search.engine)}
+        entries = {entry.id: entry async for entry in read_entries(search.engine)}
     except IndexMissing:
         return
     finally:
         await search.close()
     edition = await vectors.begin(embeddings.model.made_of)
-    existing = await vectors.there(edition)
+    existing = await vectors.find_embedded_ids(edition)
     missing = [entry for entry in entries.values() if entry.id not in existing]
     for start in range(0, len(missing), BATCH_ROWS):
         batch = missing[start : start + BATCH_ROWS]

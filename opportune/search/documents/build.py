@@ -1,4 +1,4 @@
-"""Build of an index: documents are read from a source into the spool, then written to the store."""
+"""Build of an index. Reads documents from a source into the spool, then writes them to the store."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
@@ -21,21 +21,21 @@ Progress = Callable[[str, int], AbstractContextManager[progress.Progress]]
 """Shows the progress of a step, given its name and number of items."""
 
 
-class Built(NamedTuple):
+class BuildResult(NamedTuple):
     """Result of a build.
 
     Attributes:
         entries: Number of documents.
-        left_out: Reasons by name of batches that could not be read.
+        skipped: Reasons by name of batches that could not be read.
         resumed: Number of batches that an interrupted run had already read.
     """
 
     entries: int
-    left_out: dict[str, str]
+    skipped: dict[str, str]
     resumed: int
 
 
-def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show: Progress) -> Built:
+def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show_progress: Progress) -> BuildResult:
     """Build an index. The old one is used until the new one is complete. An interrupted build is resumed.
 
     Raises:
@@ -43,33 +43,33 @@ def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show: P
     """
     store = store_of(index, url)
     try:
-        with _alone(store), Spool.opened(store.spool, index.document, store.advice) as spool:
+        with _lock_spool(store), Spool.open(store.spool, index.document, store.advice) as spool:
             store.prepare()
-            resumed = _read(source, spool, show)
-            documents, left_out = spool.read()
-            contents = Contents.of(source.title, documents, len(left_out))
+            resumed = _read_source(source, spool, show_progress)
+            documents, skipped = spool.read()
+            contents = Contents.from_documents(source.title, documents, len(skipped))
             if not contents.entries:
                 raise OperatorError(f"{source.title} contains nothing to index. The index is unchanged.")
-            with show("Writing", len(contents.entries)) as bar:
+            with show_progress("Writing", len(contents.entries)) as bar:
                 store.write(contents, bar.advance)
     except Error as error:
         raise OperatorError(f"{store.spool} cannot be written ({error}). Is its disk full?") from error
     discard(store.spool)
-    return Built(len(contents.entries), left_out, resumed)
+    return BuildResult(len(contents.entries), skipped, resumed)
 
 
-def _alone(store: Store) -> AbstractContextManager[object]:
+def _lock_spool(store: Store) -> AbstractContextManager[object]:
     """Lock the spool, so that a second build fails."""
     make_private(store.spool, store.advice)
     return private_file(store.spool.with_suffix(".lock"))
 
 
-def _read(source: Source, spool: Spool, show: Progress) -> int:
+def _read_source(source: Source, spool: Spool, show_progress: Progress) -> int:
     batches = source.batches()
-    missing = spool.missing(batches)
-    with show("Reading", len(batches)) as bar, closing(source.read(missing)) as results:
-        bar.advance(len(batches) - len(missing))
+    unread = spool.find_unread(batches)
+    with show_progress("Reading", len(batches)) as bar, closing(source.read(unread)) as results:
+        bar.advance(len(batches) - len(unread))
         for batch, result in results:
-            spool.put(batch, result)
+            spool.store_batch(batch, result)
             bar.advance(1)
-    return len(batches) - len(missing)
+    return len(batches) - len(unread)

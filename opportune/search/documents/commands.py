@@ -32,15 +32,15 @@ def commands_for(
         folder: Annotated[Path | None, typer.Argument(help=of_folder, show_default=False)] = None,
     ) -> None:
         """Build the index from the default source or a folder."""
-        make(documents, source_of(folder), get_settings())
+        build_index(documents, source_of(folder), get_settings())
 
     @command.command()
     def status() -> None:
         """Show the contents of the index."""
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg needs it on Windows
             index_status = runner.run(read_status(documents, get_settings()))
-        built = f"{index_status.built_at:%Y-%m-%d %H:%M} UTC"
-        typer.echo(f"{index_status.entries} entries of {index_status.source}, indexed on {built}.")
+        built_at = f"{index_status.built_at:%Y-%m-%d %H:%M} UTC"
+        typer.echo(f"{index_status.entries} entries of {index_status.source}, indexed on {built_at}.")
         if index_status.skipped:
             typer.echo(f"Skipped modules or pages: {index_status.skipped}.")
         if not index_status.mends_typos:
@@ -55,21 +55,21 @@ def commands_for(
     return command
 
 
-def make(documents: DocumentIndex[Any], source: Source, settings: Settings) -> None:
+def build_index(documents: DocumentIndex[Any], source: Source, settings: Settings) -> None:
     """Build the index, and print its size and skipped batches."""
-    started = time.monotonic()
+    started_at = time.monotonic()
     try:
-        built = documents.build(source, documents.url(settings), work)
+        result = documents.build(source, documents.url(settings), work)
     except KeyboardInterrupt:
         typer.echo("Stopped. The old index is unchanged. Run the same command to continue.", err=True)
         raise typer.Exit(130) from None
-    for name in list(built.left_out)[:MAX_NAMES_SHOWN]:
-        typer.echo(f"Skipped {name}: {built.left_out[name]}", err=True)
-    if len(built.left_out) > MAX_NAMES_SHOWN:
-        typer.echo(f"Skipped {len(built.left_out) - MAX_NAMES_SHOWN} more.", err=True)
-    if built.resumed:
-        typer.echo(f"{built.resumed} were read by an earlier run.")
-    typer.echo(f"{built.entries} entries of {source.title} in {time.monotonic() - started:.1f} s.")
+    for name in list(result.skipped)[:MAX_NAMES_SHOWN]:
+        typer.echo(f"Skipped {name}: {result.skipped[name]}", err=True)
+    if len(result.skipped) > MAX_NAMES_SHOWN:
+        typer.echo(f"Skipped {len(result.skipped) - MAX_NAMES_SHOWN} more.", err=True)
+    if result.resumed:
+        typer.echo(f"{result.resumed} were read by an earlier run.")
+    typer.echo(f"{result.entries} entries of {source.title} in {time.monotonic() - started_at:.1f} s.")
 
 
 async def read_status(documents: DocumentIndex[Any], settings: Settings) -> IndexStatus:

@@ -13,11 +13,11 @@ from opportune.search.words import keys, name_words, words
 MAX_KEY_LENGTH = 200
 MAX_TERM_LENGTH = 40
 MIN_TERM_OCCURRENCES = 3
-"""Rarer words of texts may be misspelt themselves, so typos are not corrected to them."""
+"""Rarer words of texts may be misspelt themselves, so no typo is corrected to one of them."""
 
 
 @dataclass(frozen=True)
-class Numbered:
+class NumberedDocument:
     """A document with its number; smaller numbers are more important."""
 
     number: int
@@ -41,17 +41,19 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Contents:
+    """Documents and metadata of an index to build."""
+
     source: str
-    entries: list[Numbered]
+    entries: list[NumberedDocument]
     skipped: int
     built_at: datetime
 
     @classmethod
-    def of(cls, source: str, documents: Iterable[Document], skipped: int) -> "Contents":
+    def from_documents(cls, source: str, documents: Iterable[Document], skipped: int) -> "Contents":
         """Number documents by importance. Duplicate slugs are stored once."""
         by_importance = sorted(documents, key=lambda document: document.importance, reverse=True)
         unique = {document.slug: document for document in by_importance}
-        entries = [Numbered(number, document) for number, document in enumerate(reversed(unique.values()), 1)]
+        entries = [NumberedDocument(number, document) for number, document in enumerate(reversed(unique.values()), 1)]
         return cls(source, entries, skipped, utc_now())
 
 
@@ -59,19 +61,19 @@ class Vocabulary:
     """Counts the words of documents, for the correction of typos."""
 
     def __init__(self) -> None:
-        self._names: Counter[str] = Counter()
-        self._all: Counter[str] = Counter()
+        self._words_of_names: Counter[str] = Counter()
+        self._all_words: Counter[str] = Counter()
 
     def add(self, words: tuple[list[str], list[str], list[str]]) -> None:
         """Add the words of name, title and text."""
-        self._names.update(words[0])
+        self._words_of_names.update(words[0])
         for column in words:
-            self._all.update(column)
+            self._all_words.update(column)
 
     @property
     def terms(self) -> Iterator[Term]:
-        for word, frequency in self._all.items():
-            is_name = word in self._names
+        for word, frequency in self._all_words.items():
+            is_name = word in self._words_of_names
             is_usual = is_name or frequency >= MIN_TERM_OCCURRENCES
             if is_usual and MIN_MISSPELT_LETTERS <= len(word) <= MAX_TERM_LENGTH and not word.isdigit():
                 yield Term(word, is_name, frequency)

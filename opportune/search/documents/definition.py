@@ -1,4 +1,4 @@
-"""Description of an index of documents: names, columns, and the place of its database."""
+"""Definition of an index of documents: names, columns, and address of its database."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +51,7 @@ class IndexDefinition(Generic[H]):
 
     @cached_property
     def links(self) -> tuple[str, ...]:
-        """Columns that are read for each search result."""
+        """Columns that are also fields of `hit`. They are read for each search result."""
         return tuple(name for name in self.columns if name in self.hit.model_fields)
 
     @property
@@ -68,11 +68,11 @@ class IndexDefinition(Generic[H]):
         value = getattr(feature_settings, self.setting.lower(), SecretStr("")).get_secret_value()
         if value:
             return DatabaseURL.parse(value, settings.database_pooled, self.setting)
-        main = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
-        if main.kind == "postgresql":
-            return main
-        beside = main.url.set(database=str(main.path.with_name(f"{self.name}.db")))
-        return DatabaseURL("sqlite", beside, name=self.setting)
+        site_url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        if site_url.kind == "postgresql":
+            return site_url
+        file_url = site_url.url.set(database=str(site_url.path.with_name(f"{self.name}.db")))
+        return DatabaseURL("sqlite", file_url, name=self.setting)
 
 
 def _validated(value: SecretStr, info: ValidationInfo) -> SecretStr:

@@ -20,7 +20,7 @@ LAST_CHARACTER = "\U0010ffff"
 FIRST_CHARACTER = " "
 """Sorts before every character of a word."""
 ENOUGH = "(SELECT count(*) FROM names) >= 100"
-"""True if enough names match, so that the slower search in texts is skipped."""
+"""SQL condition that enough names match, so that the slower search in texts is skipped."""
 IMPORTANCE_WEIGHT = 0.0003
 """Weight of an entry's number among matches in texts."""
 
@@ -39,7 +39,7 @@ WITH named AS (
     SELECT entry, min(place) AS place, count(*) OVER () AS total
     FROM found GROUP BY entry ORDER BY min(place), entry LIMIT :limit OFFSET :offset
 )
-SELECT {{shown}}, place, total
+SELECT {{result_columns}}, place, total
 FROM best JOIN {{schema}}entries ON id = entry ORDER BY place, entry
 """
 DOCUMENT = """
@@ -49,7 +49,7 @@ WHERE entries.slug IN (:slug, :page) ORDER BY entries.slug <> :slug LIMIT 1
 """
 CHILDREN = "SELECT {links} FROM {schema}entries WHERE parent = :slug ORDER BY name, id LIMIT 1000"
 ENTRIES = "SELECT id, slug, name, title, text FROM {schema}entries WHERE id > :after ORDER BY id LIMIT :limit"
-BY_SLUG = "SELECT {shown} FROM {schema}entries WHERE slug IN ({listed})"
+BY_SLUG = "SELECT {result_columns} FROM {schema}entries WHERE slug IN ({listed})"
 KNOWN = "SELECT 1 FROM {schema}terms WHERE term >= :word AND term < :beyond AND (is_name OR NOT :in_name) LIMIT 1"
 ABOUT = "SELECT source, entries, skipped, built_at, {compares} AS mends_typos FROM {schema}about"
 
@@ -61,17 +61,17 @@ class Engine(ABC):
     """Prefix of table names; `{name}` is the name of the index."""
     searching: ClassVar[str] = SEARCH
     documents: ClassVar[str]
-    """Documents that contain `:match` with a rank from `MENTIONS` on; none if there are `ENOUGH` names."""
+    """SQL of the documents that contain `:match`, with ranks from `MENTIONS` on. No rows if `ENOUGH` names match."""
     similar: ClassVar[str]
-    """Terms most similar to `:word`."""
+    """SQL of the terms most similar to `:word`."""
     listed: ClassVar[str]
-    """Items of the JSON list `:slugs`."""
+    """SQL of the items of the JSON list `:slugs`."""
     compares: ClassVar[str] = "1"
-    """True if the database can find similar terms."""
+    """SQL condition that the database can find similar terms."""
 
     def __init__(self, index: IndexDefinition[Any]) -> None:
         self.index = index
-        self.shown = (*index.links, *(name for name in ("text",) if name not in index.links))
+        self.result_columns = (*index.links, *(name for name in ("text",) if name not in index.links))
         self._search = self._statement(self.searching)
         self._document, self._children = self._statement(DOCUMENT), self._statement(CHILDREN)
         self._known, self._similar = self._statement(KNOWN), self._statement(self.similar)
@@ -98,14 +98,14 @@ class Engine(ABC):
         """Return fields of the documents with these slugs."""
         return await self.rows(self._by_slug, {"slugs": json.dumps(slugs)}) if slugs else ()
 
-    async def knows(self, word: str, *, in_name: bool) -> bool:
-        """Return True if a word of the index starts with `word`, or with `in_name` if a name contains it."""
+    async def has_word(self, word: str, *, in_name: bool) -> bool:
+        """Return whether a word of the index starts with `word`. With `in_name`, whether a name contains `word`."""
         beyond = word + (FIRST_CHARACTER if in_name else LAST_CHARACTER)
         return bool(await self.rows(self._known, {"word": word, "beyond": beyond, "in_name": in_name}))
 
     async def similar_terms(self, word: str) -> list[Term]:
-        """Return similar terms; none if the database cannot compare words."""
-        rows = await self.rows(self._similar, {"candidates": MAX_CANDIDATES, **self.likeness(word)})
+        """Return similar terms. Empty if the database cannot compare words."""
+        rows = await self.rows(self._similar, {"candidates": MAX_CANDIDATES, **self.similarity_parameters(word)})
         return [Term(**row) for row in rows]
 
     async def about(self) -> Fields | None:
@@ -121,7 +121,7 @@ class Engine(ABC):
         """Return the query in the syntax of the database."""
 
     @abstractmethod
-    def likeness(self, word: str) -> Mapping[str, Any]:
+    def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         """Return the parameters of `similar`."""
 
     @abstractmethod
@@ -141,10 +141,10 @@ class Engine(ABC):
                 documents=self.documents.format(**names),
                 listed=self.listed,
                 compares=self.compares.format(**names),
-                shown=", ".join(self.shown),
+                result_columns=", ".join(self.result_columns),
                 links=", ".join(self.index.links),
                 above=", ".join(f"above.{name} AS parent_{name}" for name in self.index.links),
-                fields=", ".join(f"'{name}', {name}" for name in (*self.shown, "place", "total")),
+                fields=", ".join(f"'{name}', {name}" for name in (*self.result_columns, "place", "total")),
                 **names,
             )
         )

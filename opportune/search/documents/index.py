@@ -11,7 +11,7 @@ from starlette.requests import Request
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.url.database_url import DatabaseURL
-from opportune.search.documents.build import Built, Progress, build
+from opportune.search.documents.build import BuildResult, Progress, build
 from opportune.search.documents.definition import H, IndexDefinition
 from opportune.search.documents.document import Source
 from opportune.search.documents.search import DocumentSearch, engine_for
@@ -51,7 +51,7 @@ class DocumentIndex(IndexDefinition[H]):
         """Return the writable index in a database."""
         return store_of(self, url)
 
-    def build(self, source: Source, url: DatabaseURL, progress: Progress) -> Built:
+    def build(self, source: Source, url: DatabaseURL, progress: Progress) -> BuildResult:
         """Build the index. The old one serves searches until the new one is complete. An interrupted run resumes.
 
         Raises:

@@ -13,9 +13,9 @@ from opportune.search.documents.results import Fields
 from opportune.search.query import Query
 from opportune.search.spelling import Term
 
-ABSENT = {"42P01", "3F000"}
+MISSING_TABLE_CODES = {"42P01", "3F000"}
 """Error codes of a missing table or schema."""
-NO_SIMILARITY = {"42883", "42704"}
+MISSING_OPERATOR_CODES = {"42883", "42704"}
 """Error codes of a missing operator."""
 
 
@@ -36,23 +36,23 @@ class PostgreSQLEngine(Engine):
     listed = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
     compares = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
 
-    def __init__(self, index: IndexDefinition[Any], database: Database, *, is_own: bool) -> None:
-        """`is_own`: True if only the index uses the database, so that it is closed with the index."""
+    def __init__(self, index: IndexDefinition[Any], database: Database, *, owns_database: bool) -> None:
+        """`owns_database`: whether only the index uses the database, so that it is closed with the index."""
         super().__init__(index)
         self.database = database
-        self.is_own = is_own
+        self.owns_database = owns_database
 
     def match(self, query: Query) -> str:
         return query.as_tsquery
 
-    def likeness(self, word: str) -> Mapping[str, Any]:
+    def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         return {"word": word}
 
     async def similar_terms(self, word: str) -> list[Term]:
         try:
             return await super().similar_terms(word)
         except ProgrammingError as error:
-            if getattr(error.orig, "sqlstate", "") not in NO_SIMILARITY:
+            if getattr(error.orig, "sqlstate", "") not in MISSING_OPERATOR_CODES:
                 raise
             return []
 
@@ -61,7 +61,7 @@ class PostgreSQLEngine(Engine):
             async with self.database.reader() as session:
                 return [*(await session.execute(statement, values)).mappings()]
         except ProgrammingError as error:
-            if getattr(error.orig, "sqlstate", "") in ABSENT:
+            if getattr(error.orig, "sqlstate", "") in MISSING_TABLE_CODES:
                 raise self.index.missing from error
             raise
 
@@ -69,5 +69,5 @@ class PostgreSQLEngine(Engine):
         """Do nothing: each query reads the newest edition."""
 
     async def close(self) -> None:
-        if self.is_own:
+        if self.owns_database:
             await self.database.dispose()

@@ -38,7 +38,7 @@ SCHEMA = (
         for view, table in VIEWS.items()
     ),
 )
-TYPOS = (
+SIMILARITY_INDEX = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
     "CREATE INDEX IF NOT EXISTS all_terms_similar ON {schema}.all_terms USING gist (term gist_trgm_ops)",
 )
@@ -62,15 +62,15 @@ class PostgreSQLStore(Store):
         except DBAPIError as error:
             raise OperatorError(explain(error, self.url)) from error
 
-    def write(self, contents: Contents, step: Callable[[int], None]) -> None:
+    def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
         engine = postgresql_engine(self.url)
         try:
             with engine.begin() as connection:
-                edition = self._write(connection, contents, step)
+                edition = self._write(connection, contents, advance)
             with engine.begin() as connection:
                 for table in VIEWS.values():
-                    older = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")
-                    connection.execute(older, {"edition": edition})
+                    deletion = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")
+                    connection.execute(deletion, {"edition": edition})
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 for table in VIEWS.values():  # otherwise queries would also visit deleted rows
                     connection.execute(self._sql(f"VACUUM (ANALYZE, TRUNCATE FALSE) {{schema}}.{table}"))
@@ -100,12 +100,12 @@ class PostgreSQLStore(Store):
                 connection.execute(self._sql(statement))
         try:
             with engine.begin() as connection:
-                for statement in TYPOS:
+                for statement in SIMILARITY_INDEX:
                     connection.execute(self._sql(statement))
         except DBAPIError:
             """Without pg_trgm, typos are not corrected, and `status` says so."""
 
-    def _write(self, connection: Connection, contents: Contents, step: Callable[[int], None]) -> int:
+    def _write(self, connection: Connection, contents: Contents, advance: Callable[[int], None]) -> int:
         about = {"source": contents.source, "entries": len(contents.entries), "skipped": contents.skipped}
         about["built_at"] = contents.built_at.isoformat()
         edition = int(connection.scalar(self._sql(EDITION), about))
@@ -116,9 +116,11 @@ class PostgreSQLStore(Store):
             for entry_words in words:
                 vocabulary.add(entry_words)
             rows = zip(entries, words, strict=True)
-            self._copy(connection, "entries", ((edition, *entry.row, tsvector(found)) for entry, found in rows))
+            self._copy(
+                connection, "entries", ((edition, *entry.row, tsvector(entry_words)) for entry, entry_words in rows)
+            )
             self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
-            step(len(entries))
+            advance(len(entries))
         self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))
         return edition
 
@@ -138,4 +140,4 @@ def tsvector(words: tuple[list[str], list[str], list[str]]) -> str:
             position = min(position + 1, MAX_POSITION)
             positions[word].append(f"{position}{weight}")
         position += 1  # so that no phrase spans title and text
-    return " ".join(f"'{word}':{','.join(of_word[:255])}" for word, of_word in positions.items())
+    return " ".join(f"'{word}':{','.join(word_positions[:255])}" for word, word_positions in positions.items())

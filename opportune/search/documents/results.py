@@ -18,7 +18,7 @@ Fields = Mapping[str, Any]
 
 
 class IndexMissing(Busy):
-    """Error if the index has not been built. The response is 503 unless a page handles it."""
+    """Raised if the index has not been built. The response is 503 unless a page handles the error."""
 
     def __init__(self, title: str) -> None:
         super().__init__(f"There is no index of {title} yet. Try again in a minute.")
@@ -54,5 +54,6 @@ class IndexStatus(Schema):
     """Title of the source, such as `Python 3.11.7`."""
     built_at: datetime
     mends_typos: bool
+    """Whether misspelt words are corrected. PostgreSQL needs the extension pg_trgm for it."""
     skipped: int
     """Number of batches that could not be read."""

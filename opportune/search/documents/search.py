@@ -24,7 +24,7 @@ from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
-from opportune.search.spelling import MIN_MISSPELT_LETTERS, nearest
+from opportune.search.spelling import MIN_MISSPELT_LETTERS, most_similar_word
 from opportune.search.vectors import SMOOTHING_RANKS
 
 H = TypeVar("H", bound=DocumentHit)
@@ -44,19 +44,19 @@ class DocumentSearch(Generic[H]):
     """Search of an index, from `DocumentIndex.search` or `DocumentIndex.open`. The first query opens the index."""
 
     def __init__(
-        self, index: IndexDefinition[H], make_engine: Callable[[], Engine], database: Database | None = None
+        self, index: IndexDefinition[H], open_engine: Callable[[], Engine], database: Database | None = None
     ) -> None:
         """`database`: the site's database, with the vectors of documents."""
         self.index = index
         self.database = database
-        self._make_engine = make_engine
+        self._open_engine = open_engine
         self.fragments = FragmentCache()
         self._built_at = ""
-        self._check_at = 0.0
+        self._next_check_at = 0.0
 
     @cached_property
     def engine(self) -> Engine:
-        return self._make_engine()
+        return self._open_engine()
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[H]:
         """Return one page of results: matches of names first, then of texts.
@@ -72,10 +72,10 @@ class DocumentSearch(Generic[H]):
         parsed = Query.parse(query)
         if parsed.is_blank:
             return self._results(parsed, parsed, (), limit, page)
-        used, rows = await self._by_words(parsed, limit, page)
-        if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._similar(parsed.text)):
-            rows = await self._fused(used, similar, limit, page)
-        return self._results(parsed, used, rows, limit, page)
+        used_query, rows = await self._search_words(parsed, limit, page)
+        if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._find_similar(parsed.text)):
+            rows = await self._fuse_hits(used_query, similar, limit, page)
+        return self._results(parsed, used_query, rows, limit, page)
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
         """Return documents about a question in whole sentences: by names in it, by meaning, by all words, by any word.
@@ -88,7 +88,7 @@ class DocumentSearch(Generic[H]):
             IndexMissing: The index has not been built.
         """
         hits: dict[str, Fields] = {}
-        similar = await self._similar(question)
+        similar = await self._find_similar(question)
         names, queries = {*NAME.findall(question)}, [*queries_for(question)]
         by_names = [query for query in queries if query in names]
         by_words = [query for query in queries if query not in names]
@@ -96,11 +96,11 @@ class DocumentSearch(Generic[H]):
             if len(hits) >= limit:
                 break
             if query:
-                _, rows = await self._by_words(Query.parse(query), limit, 1)
+                _, rows = await self._search_words(Query.parse(query), limit, 1)
             else:
-                rows = await self._of_slugs([*similar][:limit])
+                rows = await self._load_by_slug([*similar][:limit])
             hits |= {row["slug"]: row for row in rows if row["slug"] not in hits}
-        highlighter = Highlighter(Query.parse(question).marks)
+        highlighter = Highlighter(Query.parse(question).highlighted_words)
         return [self._hit({**row, "similarity": similar.get(slug)}, highlighter) for slug, row in hits.items()][:limit]
 
     async def get(self, slug: str) -> DocumentRead:
@@ -132,14 +132,14 @@ class DocumentSearch(Generic[H]):
         """Return a number that grows when the index is replaced, for caches; None if it is not known."""
         return await self.engine.edition()
 
-    async def fragment(self, query: bytes, make: Callable[[], Awaitable[str]]) -> str:
-        """Return HTML that depends only on the query string and the index, from a cache or from `make`."""
+    async def fragment(self, query: bytes, render: Callable[[], Awaitable[str]]) -> str:
+        """Return HTML that depends only on the query string and the index, from a cache or from `render`."""
         edition = await self.edition()
-        part = self.fragments.get(edition, query)
-        if part is None:
-            part = await make()
-            self.fragments.set(edition, query, part)
-        return part
+        html = self.fragments.get(edition, query)
+        if html is None:
+            html = await render()
+            self.fragments.set(edition, query, html)
+        return html
 
     async def refresh(self) -> None:
         """Load a newer index now. Searches do it within a second."""
@@ -154,17 +154,18 @@ class DocumentSearch(Generic[H]):
         limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
 
-    async def _by_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
-        """Search by words, with corrected spelling if that has better results. Return the query that was used."""
+    async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
+        """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
         rows = await self._page(query, limit, page)
         if not _seems_misspelt(query, rows):
             return query, rows
-        corrected = await self._corrected(query)
-        if corrected and (better := await self._page(corrected, limit, page)) and _is_better(better, rows):
-            return corrected, better
+        corrected = await self._correct_query(query)
+        new_rows = await self._page(corrected, limit, page) if corrected else ()
+        if corrected and new_rows and _is_better(new_rows, rows):
+            return corrected, new_rows
         return query, rows
 
-    async def _similar(self, question: str) -> Mapping[str, float]:
+    async def _find_similar(self, question: str) -> Mapping[str, float]:
         """Return slugs and similarities by meaning, the most similar first."""
         embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
         if embeddings is None or self.database is None:
@@ -174,9 +175,9 @@ class DocumentSearch(Generic[H]):
 
     async def _embed_if_new(self, database: Database) -> None:
         """Queue the embedding job if the index was replaced. Checked once a minute."""
-        if monotonic() < self._check_at or not (embed_later := database.info.get(EMBED_DOCUMENTS_LATER)):
+        if monotonic() < self._next_check_at or not (embed_later := database.info.get(EMBED_DOCUMENTS_LATER)):
             return
-        self._check_at = monotonic() + CHECK_INTERVAL_SECONDS
+        self._next_check_at = monotonic() + CHECK_INTERVAL_SECONDS
         about = await self.engine.about()
         if about is None or about["built_at"] == self._built_at:
             return
@@ -185,17 +186,17 @@ class DocumentSearch(Generic[H]):
             async with database.writer() as session:
                 embed_later(session, self.index.name, self._built_at)
 
-    async def _fused(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
+    async def _fuse_hits(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
         """Return a page of hits by words or meaning: names first, then by reciprocal rank fusion."""
         by_words = await self._page(query, MAX_FUSED, 1)
         by_slug = {row["slug"]: row for row in by_words}
-        only_similar = await self._of_slugs([slug for slug in similar if slug not in by_slug])
+        only_similar = await self._load_by_slug([slug for slug in similar if slug not in by_slug])
         by_slug |= {row["slug"]: row for row in only_similar}
-        named = [row["slug"] for row in by_words if row["place"] < MENTIONS]
-        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(by_words[len(named) :], 1)}
-        for rank, slug in enumerate((slug for slug in similar if slug in by_slug and slug not in named), 1):
+        name_slugs = [row["slug"] for row in by_words if row["place"] < MENTIONS]
+        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(by_words[len(name_slugs) :], 1)}
+        for rank, slug in enumerate((slug for slug in similar if slug in by_slug and slug not in name_slugs), 1):
             scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + rank)
-        order = [*named, *sorted(scores, key=lambda slug: -scores[slug])]
+        order = [*name_slugs, *sorted(scores, key=lambda slug: -scores[slug])]
         start = (page - 1) * limit
         rows = [by_slug[slug] for slug in order[start : start + limit]]
         words_total = min(by_words[0]["total"], MAX_RANKED_HITS) if by_words else 0
@@ -205,33 +206,35 @@ class DocumentSearch(Generic[H]):
         total = words_total + len(only_similar)
         return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
 
-    async def _of_slugs(self, slugs: Sequence[str]) -> Rows:
+    async def _load_by_slug(self, slugs: Sequence[str]) -> Rows:
         """Return the existing documents in the order of their slugs."""
         rows = {row["slug"]: row for row in await self.engine.by_slug(slugs)}
         return [rows[slug] for slug in slugs if slug in rows]
 
-    async def _corrected(self, query: Query) -> Query | None:
+    async def _correct_query(self, query: Query) -> Query | None:
         """Replace unknown words by the most similar ones of the index."""
-        corrections = {word: await self._correction(word, in_name=word in query.name_words) for word in query.marks}
+        corrections = {
+            word: await self._correct_word(word, in_name=word in query.name_words) for word in query.highlighted_words
+        }
         corrected = query.replaced({word: correction for word, correction in corrections.items() if correction})
         return corrected if corrected.text != query.text else None
 
-    async def _correction(self, word: str, *, in_name: bool) -> str:
-        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.knows(word, in_name=in_name):
+    async def _correct_word(self, word: str, *, in_name: bool) -> str:
+        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
             return ""
         terms = await self.engine.similar_terms(word)
-        return nearest(word, [term for term in terms if term.is_name or not in_name])
+        return most_similar_word(word, [term for term in terms if term.is_name or not in_name])
 
-    def _results(self, query: Query, used: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
+    def _results(self, query: Query, used_query: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
         total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0
-        highlighter = Highlighter(used.marks)
+        highlighter = Highlighter(used_query.highlighted_words)
         return SearchResults[Any](
             items=[self._hit(row, highlighter) for row in rows],
             total=total,
             page=page,
             pages=max(1, -(-total // limit)),
             query=query.text,
-            corrected=used.text if used is not query else "",
+            corrected=used_query.text if used_query is not query else "",
         )
 
     def _hit(self, row: Fields, highlighter: Highlighter) -> H:
@@ -248,17 +251,17 @@ def engine_for(
     if url.kind != "postgresql":
         return partial(SQLiteEngine, index, url, settings)
     if database and database.url == url:
-        return partial(PostgreSQLEngine, index, database, is_own=False)
-    return lambda: PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), is_own=True)
+        return partial(PostgreSQLEngine, index, database, owns_database=False)
+    return lambda: PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), owns_database=True)
 
 
 def _seems_misspelt(query: Query, rows: Rows) -> bool:
-    """Return True without results, or if a dotted name occurs only in texts."""
+    """Return whether there are no results, or a dotted name occurs only in texts."""
     return not rows or (query.is_dotted and rows[0]["place"] >= MENTIONS)
 
 
-def _is_better(rows: Rows, than: Rows) -> bool:
-    return not than or rows[0]["place"] < MENTIONS
+def _is_better(rows: Rows, previous_rows: Rows) -> bool:
+    return not previous_rows or rows[0]["place"] < MENTIONS
 
 
 def _is_unstorable(slug: str) -> bool:

@@ -18,7 +18,7 @@ from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, SEARCH, Engine
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
-from opportune.search.spelling import tolerance, trigrams
+from opportune.search.spelling import max_edit_distance, trigrams
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ CHECK_INTERVAL_SECONDS: float = 1
 """Seconds between checks of the file."""
 
 Stamp = tuple[int, int, int]
+"""Inode, modification time and size of a file, which identify its content."""
 
 
 class SQLiteEngine(Engine):
@@ -42,7 +43,8 @@ class SQLiteEngine(Engine):
     """
     similar = """
     SELECT term, is_name, frequency FROM terms WHERE id IN (
-        SELECT term FROM grams WHERE gram IN (SELECT value FROM json_each(:grams)) AND length BETWEEN :least AND :most
+        SELECT term FROM grams
+        WHERE gram IN (SELECT value FROM json_each(:grams)) AND length BETWEEN :min_length AND :max_length
         GROUP BY term ORDER BY count(*) DESC LIMIT :candidates
     )
     """
@@ -53,13 +55,13 @@ class SQLiteEngine(Engine):
         super().__init__(index)
         self.path = url.path
         self.database = MemoryDatabase(url, settings)
-        self._read: Stamp | None = None
+        self._last_stamp: Stamp | None = None
         """Stamp of the last file that was loaded or failed to load."""
-        self._is_there = False
+        self._is_loaded = False
         self._edition = 0
         self._checked_at = -CHECK_INTERVAL_SECONDS
         self._lock = asyncio.Lock()
-        self._reading: asyncio.Task[None] | None = None
+        self._refresh_task: asyncio.Task[None] | None = None
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         (row,) = await super().search(query, limit, offset)
@@ -69,51 +71,55 @@ class SQLiteEngine(Engine):
     def match(self, query: Query) -> str:
         return query.as_fts5
 
-    def likeness(self, word: str) -> Mapping[str, Any]:
-        edits = tolerance(word)
-        return {"grams": json.dumps([*trigrams(word)]), "least": len(word) - edits, "most": len(word) + edits}
+    def similarity_parameters(self, word: str) -> Mapping[str, Any]:
+        edits = max_edit_distance(word)
+        return {
+            "grams": json.dumps([*trigrams(word)]),
+            "min_length": len(word) - edits,
+            "max_length": len(word) + edits,
+        }
 
     async def edition(self) -> int | None:
         await self._check()
-        return self._edition if self._is_there else None
+        return self._edition if self._is_loaded else None
 
     async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         await self._check()
-        if not self._is_there:
+        if not self._is_loaded:
             raise self.index.missing
         return await self.database.rows(statement.text, values)
 
     async def refresh(self) -> None:
         async with self._lock:
             stamp = _stamp(self.path)
-            if stamp != self._read:
+            if stamp != self._last_stamp:
                 await self._load(stamp)
 
     async def close(self) -> None:
-        if self._reading:
-            await self._reading
+        if self._refresh_task:
+            await self._refresh_task
         await self.database.dispose()
 
     async def _check(self) -> None:
-        """Load a new index: in the background if there is an old one."""
-        if self._is_there and monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS:
+        """Load a new index. If an old one is loaded, do so in the background."""
+        if self._is_loaded and monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS:
             return
         self._checked_at = monotonic()
-        if not self._is_there:
+        if not self._is_loaded:
             await self.refresh()
-        elif _stamp(self.path) != self._read and not (self._reading and not self._reading.done()):
-            self._reading = asyncio.create_task(self.refresh(), name=f"read the index of {self.index.name}")
+        elif _stamp(self.path) != self._last_stamp and not (self._refresh_task and not self._refresh_task.done()):
+            self._refresh_task = asyncio.create_task(self.refresh(), name=f"read the index of {self.index.name}")
 
     async def _load(self, stamp: Stamp | None) -> None:
-        self._read = stamp
+        self._last_stamp = stamp
         if stamp is None:
-            self._is_there = False
+            self._is_loaded = False
             await self.database.dispose()
             return
         try:
             await self.database.refresh()
             self._edition += 1  # not earlier, because results of the old index must not be cached for the new one
-            self._is_there = True
+            self._is_loaded = True
         except OperatorError as error:  # the old index is still used
             logger.error("%s Build the index again: %s", error, self.index.command)
 

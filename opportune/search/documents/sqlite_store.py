@@ -9,7 +9,7 @@ from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import private_file, put, sync, temporary
-from opportune.search.documents.contents import Contents, Numbered, Vocabulary
+from opportune.search.documents.contents import Contents, NumberedDocument, Vocabulary
 from opportune.search.documents.store import Store
 from opportune.search.spelling import trigrams
 
@@ -39,13 +39,13 @@ class SQLiteStore(Store):
         make_private(probe, f"Set {self.url.name}.")
         probe.unlink(missing_ok=True)
 
-    def write(self, contents: Contents, step: Callable[[int], None]) -> None:
-        new = temporary(self.url.path, "index")
+    def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
+        new_path = temporary(self.url.path, "index")
         try:
-            with private_file(temporary(self.url.path)), private_file(new, lock=False) as file:
-                _build(new, self.index.columns, contents, step)
+            with private_file(temporary(self.url.path)), private_file(new_path, lock=False) as file:
+                _build(new_path, self.index.columns, contents, advance)
                 sync(file)
-                put(new, self.url.path)
+                put(new_path, self.url.path)
         except sqlite3.Error as error:
             raise OperatorError(explain(error, self.url)) from error
 
@@ -57,7 +57,7 @@ class SQLiteStore(Store):
         return bool(existing)
 
 
-def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callable[[int], None]) -> None:
+def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Callable[[int], None]) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # No journal, because the file is not used before it is complete.
         for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *SCHEMA):
@@ -67,7 +67,7 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callabl
         for start in range(0, len(contents.entries), BATCH_ROWS):
             entries = contents.entries[start : start + BATCH_ROWS]
             _insert(connection, entries, vocabulary)
-            step(len(entries))
+            advance(len(entries))
         _insert_terms(connection, vocabulary)
         about = contents.source, len(contents.entries), contents.skipped, contents.built_at.isoformat()
         connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", about)
@@ -76,7 +76,7 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callabl
         _check(connection, len(contents.entries))
 
 
-def _insert(connection: sqlite3.Connection, entries: list[Numbered], vocabulary: Vocabulary) -> None:
+def _insert(connection: sqlite3.Connection, entries: list[NumberedDocument], vocabulary: Vocabulary) -> None:
     marks = ", ".join("?" * len(entries[0].row))
     connection.executemany(f"INSERT INTO entries VALUES ({marks})", (entry.row for entry in entries))
     keys = (key for entry in entries for key in entry.keys)

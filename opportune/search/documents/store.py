@@ -38,8 +38,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def write(self, contents: Contents, step: "Callable[[int], None]") -> None:
-        """Replace the index. `step` is called with the number of entries of each batch.
+    def write(self, contents: Contents, advance: "Callable[[int], None]") -> None:
+        """Replace the index. `advance` is called with the number of entries of each batch.
 
         Raises:
             OperatorError: As `prepare`, or the disk is full.

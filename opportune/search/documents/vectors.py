@@ -26,25 +26,25 @@ class Entry(NamedTuple):
     text: str
 
 
-def fields_of(index: IndexDefinition[Any]) -> Fields:
+def vector_fields_of(index: IndexDefinition[Any]) -> Fields:
     """Return the fields that represent an index, which has no table."""
-    return Fields(f"{index.name}_documents", {}, by_meaning=True, is_of_documents=True)
+    return Fields(f"{index.name}_documents", {}, by_meaning=True, has_documents=True)
 
 
 async def find_similar(
     index: IndexDefinition[Any], database: Database, question: str, embeddings: Embeddings
 ) -> Mapping[str, float]:
     """Return slugs and similarities (0.5 to 1) of documents by meaning, the most similar first."""
-    fields, rows = fields_of(index), VECTORS[database.engine.dialect.name].rows(fields_of(index))
+    fields, rows = vector_fields_of(index), VECTORS[database.engine.dialect.name].rows(vector_fields_of(index))
     async with database.reader() as session:
         nearest = await find_nearest(session, None, fields, question, embeddings)
         if not nearest:
             return {}
         named = select(rows.c.id, rows.c.slug).where(rows.c.id.in_(nearest))
         slugs = {row.id: row.slug for row in await session.execute(named)}
-    least = embeddings.model.min_similarity
+    min_similarity = embeddings.model.min_similarity
     return {
-        slugs[row_id]: 0.5 + 0.5 * (similarity - least) / (1 - least) if least < 1 else 1
+        slugs[row_id]: 0.5 + 0.5 * (similarity - min_similarity) / (1 - min_similarity) if min_similarity < 1 else 1
         for row_id, similarity in nearest.items()
     }
 
@@ -55,14 +55,14 @@ class DocumentVectors:
     def __init__(self, index: IndexDefinition[Any], database: Database) -> None:
         self.database = database
         self.vectors: Vectors = VECTORS[database.engine.dialect.name]
-        self.fields = fields_of(index)
+        self.fields = vector_fields_of(index)
         self.rows = self.vectors.rows(self.fields)
 
     async def begin(self, made_of: str) -> Edition:
         async with self.database.writer() as session:
             return await self.vectors.begin_edition(session, self.fields, made_of)
 
-    async def there(self, edition: Edition) -> set[int]:
+    async def find_embedded_ids(self, edition: Edition) -> set[int]:
         """Return the ids of documents with a vector."""
         async with self.database.reader(fresh=True) as session:
             of_edition = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
@@ -89,7 +89,7 @@ class DocumentVectors:
             await self.vectors.finish_edition(session, self.fields, edition)
 
 
-async def entries_of(engine: Engine) -> AsyncIterator[Entry]:
+async def read_entries(engine: Engine) -> AsyncIterator[Entry]:
     """Yield all documents of an index.
 
     Raises:

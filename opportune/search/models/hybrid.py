@@ -30,12 +30,12 @@ async def find_nearest(
     if edition is None or vector is None:
         return {}
     await vectors.prepare(session)
-    most_distant = 1 - embeddings.model.min_similarity
-    nearest = vectors.nearest(within, fields, edition.number, vector, most_distant)
+    max_distance = 1 - embeddings.model.min_similarity
+    nearest = vectors.nearest(within, fields, edition.number, vector, max_distance)
     return {row_id: 1 - distance for row_id, distance in await session.execute(nearest)}
 
 
-def fused(
+def fuse_hits(
     statement: Select[Any],
     fields: Fields,
     by_words: tuple[Select[Any], Sequence[ColumnElement[Any]]],
@@ -48,9 +48,9 @@ def fused(
     words = matching.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
     scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + rank)) for rank, row_id in enumerate(nearest, 1)]
     meaning = values(column("id", Integer), column("score", Float), name="meaning").data(scores).cte("meaning")
-    both = union_all(
+    all_scores = union_all(
         select(words.c.id, (1.0 / (SMOOTHING_RANKS + words.c.rank)).label("score")),
         select(meaning.c.id, meaning.c.score),
     ).subquery()
-    best = select(both.c.id, func.sum(both.c.score).label("score")).group_by(both.c.id).cte()
-    return statement.join(best, best.c.id == key).order_by(None).order_by(best.c.score.desc(), key)
+    totals = select(all_scores.c.id, func.sum(all_scores.c.score).label("score")).group_by(all_scores.c.id).cte()
+    return statement.join(totals, totals.c.id == key).order_by(None).order_by(totals.c.score.desc(), key)

@@ -26,8 +26,8 @@ class Fields:
     table: str
     weights: Mapping[str, str]
     by_meaning: bool = False
-    is_of_documents: bool = False
-    """True for a document index, which has vectors but no table."""
+    has_documents: bool = False
+    """Whether it is a document index, which has vectors but no table."""
 
     @property
     def index(self) -> str:
@@ -39,13 +39,13 @@ class Dialect(ABC):
 
     @abstractmethod
     def matching(
-        self, statement: Select[Any], fields: Fields, typed: str
+        self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         """Return the matching rows (at most the newest `MAX_RANKED_ROWS`) and the order by relevance."""
 
-    def ranked(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+    def ranked(self, statement: Select[Any], fields: Fields, query_text: str) -> Select[Any]:
         """Return the matching rows ordered by relevance."""
-        matching, order = self.matching(statement, fields, typed)
+        matching, order = self.matching(statement, fields, query_text)
         return matching.order_by(None).order_by(*order)
 
     @staticmethod
@@ -60,7 +60,7 @@ class Dialect(ABC):
         """Return the definitions of the database objects of an index by name."""
 
     @abstractmethod
-    def present(self, connection: Connection) -> dict[str, str]:
+    def existing_definitions(self, connection: Connection) -> dict[str, str]:
         """Return the definitions of existing objects of all indexes by name."""
 
     @abstractmethod
@@ -75,15 +75,15 @@ class Dialect(ABC):
     def rebuild(self, fields: Fields) -> str:
         """Return the statement that rebuilds an index from its rows, while the old one is used."""
 
-    def due(self, connection: Connection, required: Sequence[Fields]) -> list[str]:
+    def due_statements(self, connection: Connection, required: Sequence[Fields]) -> list[str]:
         """Return the statements that create missing indexes and drop obsolete ones."""
-        present = self.present(connection)
+        existing_definitions = self.existing_definitions(connection)
         definitions = {fields.table: self.definitions(fields) for fields in required}
         names = set(chain.from_iterable(definitions.values()))
-        stale = [fields for fields in required if definitions[fields.table].items() - present.items()]
+        stale = [fields for fields in required if definitions[fields.table].items() - existing_definitions.items()]
         return [
-            *self.drop([name for name in present if name not in names]),
+            *self.drop([name for name in existing_definitions if name not in names]),
             *chain.from_iterable(
-                self.replace(fields, definitions[fields.table].keys() & present.keys()) for fields in stale
+                self.replace(fields, definitions[fields.table].keys() & existing_definitions.keys()) for fields in stale
             ),
         ]

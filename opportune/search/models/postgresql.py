@@ -18,7 +18,7 @@ WORDS = (
 )
 VECTOR = "setweight(to_tsvector('simple'::regconfig, " + WORDS + "), '{weight}')"
 INDEX = "CREATE INDEX {index} ON {table} USING gin (({vector}))"
-PRESENT = text("""
+EXISTING_OBJECTS = text("""
     SELECT relname, coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class
     WHERE relkind = 'i' AND starts_with(relname, :prefix) AND pg_table_is_visible(oid)
 """)
@@ -26,10 +26,10 @@ PRESENT = text("""
 
 class PostgreSQL(Dialect):
     def matching(
-        self, statement: Select[Any], fields: Fields, typed: str
+        self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         query = func.to_tsquery(
-            literal_column("'simple'::regconfig"), Query.parse(typed, fold=folded_as_postgresql).as_tsquery
+            literal_column("'simple'::regconfig"), Query.parse(query_text, fold=folded_as_postgresql).as_tsquery
         )
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
@@ -40,8 +40,10 @@ class PostgreSQL(Dialect):
     def definitions(self, fields: Fields) -> dict[str, str]:
         return {fields.index: _create(fields)}
 
-    def present(self, connection: Connection) -> dict[str, str]:
-        return {str(name): str(definition) for name, definition in connection.execute(PRESENT, {"prefix": PREFIX})}
+    def existing_definitions(self, connection: Connection) -> dict[str, str]:
+        return {
+            str(name): str(definition) for name, definition in connection.execute(EXISTING_OBJECTS, {"prefix": PREFIX})
+        }
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
         new, definition = f"{fields.index}_new", _create(fields).replace("'", "''")

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Fields
-from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column
+from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
 from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, PgVector, as_text
 
 logger = logging.getLogger(__name__)
@@ -45,14 +45,14 @@ class PostgreSQLVectors(Vectors):
         name = self.name(fields)
         act = f"EXECUTE FUNCTION {FORGET}('{name}')"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {columns_of(fields)} ON {fields.table}"
-            f" FOR EACH ROW WHEN ({changed(fields, 'IS DISTINCT FROM')}) {act}",
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {quoted_columns(fields)} ON {fields.table}"
+            f" FOR EACH ROW WHEN ({changed_sql(fields, 'IS DISTINCT FROM')}) {act}",
             f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {act}",
             f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {fields.table} {act}",
         }
 
-    def drop_trigger(self, name: str, of_table: str) -> str:
-        return f"DROP TRIGGER IF EXISTS {name} ON {of_table}"
+    def drop_trigger(self, name: str, table_name: str) -> str:
+        return f"DROP TRIGGER IF EXISTS {name} ON {table_name}"
 
     def stored(self, vector: Vector | None) -> Mapping[str, Any]:
         return {"embedding": None if vector is None else as_text(vector)}
@@ -63,12 +63,12 @@ class PostgreSQLVectors(Vectors):
         return text(f"INSERT INTO {rows.name} ({', '.join(example)}) VALUES ({values})")
 
     def nearest(
-        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
+        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[tuple[int, float]]:
         rows = self.rows(fields)
         distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), PgVector())).label("distance")
         compared = (
-            rows_among(rows, within, fields, edition)
+            select_vectors(rows, within, fields, edition)
             .where(rows.c.embedding.is_not(None))
             .with_only_columns(rows.c.id, distance, maintain_column_froms=True)
             .order_by(None)
@@ -76,7 +76,7 @@ class PostgreSQLVectors(Vectors):
             .limit(MAX_SCANNED)
             .subquery()
         )
-        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
+        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= max_distance)
         return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def is_possible(self, database: Database) -> bool:
@@ -95,5 +95,5 @@ class PostgreSQLVectors(Vectors):
             return False
         return True
 
-    async def is_there(self, session: AsyncSession) -> bool:
+    async def has_vector_tables(self, session: AsyncSession) -> bool:
         return await session.scalar(text(f"SELECT to_regclass('{EDITIONS}')")) is not None

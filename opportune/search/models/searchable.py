@@ -17,9 +17,9 @@ from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search.documents import index as document_indexes
-from opportune.search.documents.vectors import fields_of
+from opportune.search.documents.vectors import vector_fields_of
 from opportune.search.highlight import Highlighter
-from opportune.search.models.hybrid import VECTORS, find_nearest, fused
+from opportune.search.models.hybrid import VECTORS, find_nearest, fuse_hits
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.models.postgresql import PostgreSQL
 from opportune.search.models.sqlite import SQLite
@@ -86,7 +86,7 @@ class Searchable(Generic[M]):
         table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
         defaults = {name: WEIGHTS[min(index, len(WEIGHTS) - 1)] for index, name in enumerate(fields)}
         self.fields = Fields(table.name, {**defaults, **(weights or {})}, by_meaning)
-        _check(table, self.fields, fields, url)
+        _validate(table, self.fields, fields, url)
         registered[table.name] = self.fields
         if by_meaning:
             for hook in (after_create, after_change):
@@ -120,7 +120,9 @@ class Searchable(Generic[M]):
         nearest = await find_nearest(session, statement, self.fields, parsed.text, embeddings)
         if not nearest:
             return by_words
-        return fused(statement, self.fields, self._dialect(session).matching(statement, self.fields, query), nearest)
+        return fuse_hits(
+            statement, self.fields, self._dialect(session).matching(statement, self.fields, query), nearest
+        )
 
     async def find(
         self,
@@ -144,7 +146,7 @@ class Searchable(Generic[M]):
         blank = select(self.model).where(false())
         statement = blank if parsed.is_blank else await self.search_hybrid(session, query, within)
         rows = await paginate(session, statement, Paging(page=page, size=limit))
-        highlighter = Highlighter(parsed.marks)
+        highlighter = Highlighter(parsed.highlighted_words)
         return SearchResults[Any](
             items=[self._hit(row, highlighter) for row in rows.items],
             total=rows.total,
@@ -160,8 +162,8 @@ class Searchable(Generic[M]):
             await connection.execute(text(DIALECTS[connection.dialect.name].rebuild(self.fields)))
 
     async def _embed_later(self, session: AsyncSession, row: M) -> None:
-        if later := session.info.get(EMBED_LATER):
-            later(session, self.fields.table)
+        if queue_embedding := session.info.get(EMBED_LATER):
+            queue_embedding(session, self.fields.table)
 
     def _hit(self, row: M, highlighter: Highlighter) -> RowHit[M]:
         name, *texts = (getattr(row, field) or "" for field in self.fields.weights)
@@ -177,7 +179,7 @@ class Searchable(Generic[M]):
         return DIALECTS[session.get_bind().dialect.name]
 
 
-def _check(table: Table, fields: Fields, names: Sequence[str], url: str) -> None:
+def _validate(table: Table, fields: Fields, names: Sequence[str], url: str) -> None:
     if not names:
         raise OperatorError(f"Searchable of {table.name} needs at least one field.")
     texts = [column.name for column in table.columns if isinstance(getattr(column.type, "impl", column.type), String)]
@@ -194,7 +196,7 @@ def _check(table: Table, fields: Fields, names: Sequence[str], url: str) -> None
 
 
 @post_migrate
-def due(connection: Connection) -> list[str]:
+def due_statements(connection: Connection) -> list[str]:
     """Return the statements that update the indexes of all searchable models."""
     inspector = inspect(connection)
     searchable = [
@@ -203,9 +205,9 @@ def due(connection: Connection) -> list[str]:
         if inspector.has_table(fields.table)
         and fields.weights.keys() <= {column["name"] for column in inspector.get_columns(fields.table)}
     ]
-    statements = DIALECTS[connection.dialect.name].due(connection, searchable)
+    statements = DIALECTS[connection.dialect.name].due_statements(connection, searchable)
     tables = inspector.get_table_names()
     if any(name.startswith(VECTORS_PREFIX) for name in tables):
-        required = [*searchable, *(fields_of(index) for index in document_indexes.by_meaning.values())]
-        statements += VECTORS[connection.dialect.name].due(connection, required, tables)
+        required = [*searchable, *(vector_fields_of(index) for index in document_indexes.by_meaning.values())]
+        statements += VECTORS[connection.dialect.name].due_statements(connection, required, tables)
     return statements

@@ -32,7 +32,7 @@ TRIGGERS = {
     "_update": f"CREATE TRIGGER {{index}}_update AFTER UPDATE OF id, {{columns}} ON {{table}} BEGIN {REMOVE} {ADD} END",
     "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{table}} BEGIN {REMOVE} END",
 }
-PRESENT = text("""
+EXISTING_OBJECTS = text("""
     SELECT name, sql FROM sqlite_master WHERE name LIKE :prefix ESCAPE '\\'
     AND (type = 'trigger' OR sql LIKE 'CREATE VIRTUAL TABLE % USING fts5(%')
 """)
@@ -49,14 +49,14 @@ def materialized(statement: Select[Any]) -> CTE:
 
 class SQLite(Dialect):
     def matching(
-        self, statement: Select[Any], fields: Fields, typed: str
+        self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         index = table(fields.index, column("rowid"))
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
         factors: list[ColumnClause[float]] = [
             literal_column(str(FACTORS[weight])) for weight in fields.weights.values()
         ]
-        query = Query.parse(typed, fold=str.lower).as_fts5  # FTS5 removes accents
+        query = Query.parse(query_text, fold=str.lower).as_fts5  # FTS5 removes accents
         matching = materialized(
             select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place")).where(
                 literal_column(fields.index).op("MATCH")(query or '""')
@@ -77,9 +77,9 @@ class SQLite(Dialect):
         templates = {"": TABLE, **TRIGGERS}
         return {f"{fields.index}{suffix}": template.format(**parts) for suffix, template in templates.items()}
 
-    def present(self, connection: Connection) -> dict[str, str]:
+    def existing_definitions(self, connection: Connection) -> dict[str, str]:
         prefix = PREFIX.replace("_", "\\_") + "%"
-        return {str(name): str(sql) for name, sql in connection.execute(PRESENT, {"prefix": prefix})}
+        return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": prefix})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
         return [*self.drop(existing), *self.definitions(fields).values(), self.rebuild(fields)]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Fields
 from opportune.search.models.sqlite import materialized
-from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column
+from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
 from opportune.search.vectors import MAX_COMPARED, MAX_NEAREST, MAX_SCANNED, add_functions_for, signs
 
 
@@ -29,13 +29,13 @@ class SQLiteVectors(Vectors):
         name = self.name(fields)
         act = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {columns_of(fields)} ON {fields.table}"
-            f" WHEN {changed(fields, 'IS NOT')} {act}",
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {quoted_columns(fields)} ON {fields.table}"
+            f" WHEN {changed_sql(fields, 'IS NOT')} {act}",
             f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} {act}",
         }
 
-    def drop_trigger(self, name: str, of_table: str) -> str:
-        del of_table
+    def drop_trigger(self, name: str, table_name: str) -> str:
+        del table_name
         return f"DROP TRIGGER IF EXISTS {name}"
 
     def stored(self, vector: Vector | None) -> Mapping[str, Any]:
@@ -44,11 +44,11 @@ class SQLiteVectors(Vectors):
         return {"signs": signs(vector), "embedding": vector.tobytes()}
 
     def nearest(
-        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
+        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[tuple[int, float]]:
         rows = self.rows(fields)
         scanned = (
-            rows_among(rows, within, fields, edition)
+            select_vectors(rows, within, fields, edition)
             .where(rows.c.signs.is_not(None))
             .with_only_columns(rows.c.id, rows.c.signs, maintain_column_froms=True)
             .order_by(None)
@@ -62,12 +62,12 @@ class SQLiteVectors(Vectors):
         compared = materialized(
             select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id).where(rows.c.edition == edition)
         )
-        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
+        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= max_distance)
         return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def prepare(self, session: AsyncSession) -> None:
         await add_functions_for(session)
 
-    async def is_there(self, session: AsyncSession) -> bool:
+    async def has_vector_tables(self, session: AsyncSession) -> bool:
         rows = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))
         return rows.first() is not None

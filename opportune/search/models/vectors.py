@@ -39,7 +39,7 @@ editions = table(EDITIONS, *map(column, ("name", "edition", "made_of", "fields",
 
 
 class Edition(NamedTuple):
-    """Vectors of one model."""
+    """Vectors of one model and one set of fields."""
 
     number: int
     made_of: str
@@ -69,16 +69,16 @@ class Vectors(ABC):
         """Return the triggers that delete the vector of a deleted or changed row: statements by name."""
 
     @abstractmethod
-    def drop_trigger(self, name: str, of_table: str) -> str:
+    def drop_trigger(self, name: str, table_name: str) -> str:
         """Return a statement that drops a trigger if it exists."""
 
     @abstractmethod
     def stored(self, vector: Vector | None) -> Mapping[str, Any]:
-        """Return the columns of a vector; None for a row without text."""
+        """Return the column values to store for a vector. None is the vector of a row without text."""
 
     @abstractmethod
     def nearest(
-        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
+        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[tuple[int, float]]:
         """Return ids and distances of similar rows, the nearest first, among `within` or all rows."""
 
@@ -86,17 +86,17 @@ class Vectors(ABC):
         """Prepare the session's connection for comparisons."""
 
     async def is_possible(self, database: Database) -> bool:
-        """Return True if the database can store vectors, after creating extensions it needs."""
+        """Create the extension for vectors if the database needs one, and return whether it can store vectors."""
         del database
         return True
 
     @abstractmethod
-    async def is_there(self, session: AsyncSession) -> bool:
-        """Return True if any table has vectors."""
+    async def has_vector_tables(self, session: AsyncSession) -> bool:
+        """Return whether tables for vectors exist."""
 
     async def find_edition(self, session: AsyncSession, fields: Fields) -> Edition | None:
         """Return the edition to search: the complete one, or the first incomplete one."""
-        if not await self.is_there(session):
+        if not await self.has_vector_tables(session):
             return None
         stored = await self._editions(session, fields)
         return next((edition for edition in stored if edition.is_whole), next(iter(stored), None))
@@ -104,13 +104,13 @@ class Vectors(ABC):
     async def begin_edition(self, session: AsyncSession, fields: Fields, made_of: str) -> Edition:
         """Return the edition of a model, created if necessary."""
         names = ",".join(fields.weights)
-        if await self.is_there(session):
+        if await self.has_vector_tables(session):
             for edition in await self._editions(session, fields):
                 if (edition.made_of, edition.fields) == (made_of, names):
                     return edition
         else:
             await session.execute(text(CREATE_EDITIONS))
-        triggers = {} if fields.is_of_documents else self.triggers(fields)
+        triggers = {} if fields.has_documents else self.triggers(fields)
         drops = [self.drop_trigger(name, fields.table) for name in triggers]
         for statement in (*self.create(fields), *drops, *triggers.values()):
             await session.execute(text(statement))
@@ -124,16 +124,16 @@ class Vectors(ABC):
         """Mark an edition as complete and delete all others."""
         if edition.is_whole:
             return
-        of_table, is_edition = editions.c.name == self.name(fields), editions.c.edition == edition.number
-        await session.execute(update(editions).where(of_table, is_edition).values(is_whole=True))
-        await session.execute(delete(editions).where(of_table, ~is_edition))
+        is_of_table, is_edition = editions.c.name == self.name(fields), editions.c.edition == edition.number
+        await session.execute(update(editions).where(is_of_table, is_edition).values(is_whole=True))
+        await session.execute(delete(editions).where(is_of_table, ~is_edition))
         rows = self.rows(fields)
         await session.execute(delete(rows).where(rows.c.edition != edition.number))
 
     async def missing(
         self, session: AsyncSession, fields: Fields, edition: Edition, after: int, limit: int
     ) -> Sequence[Row[Any]]:
-        """Return ids and texts of rows without a vector."""
+        """Return ids and texts of rows without a vector, whose ids are greater than `after`."""
         rows = self.rows(fields)
         source, stored = _source(fields), rows.alias("stored")
         joined = source.outerjoin(stored, (stored.c.id == source.c.id) & (stored.c.edition == edition.number))
@@ -170,11 +170,8 @@ class Vectors(ABC):
             for number, made_of, names, is_whole in await session.execute(statement)
         ]
 
-    def due(self, connection: Connection, required: Sequence[Fields], tables: Sequence[str]) -> list[str]:
-        """Return the statements that drop obsolete vectors and recreate missing triggers.
-
-        `tables` are the names of all tables.
-        """
+    def due_statements(self, connection: Connection, required: Sequence[Fields], tables: Sequence[str]) -> list[str]:
+        """Return the statements that drop obsolete vectors and recreate missing triggers, given all table names."""
         existing = {name for name in tables if name.startswith(VECTORS_PREFIX) and name != EDITIONS}
         if not existing:
             return []
@@ -183,17 +180,17 @@ class Vectors(ABC):
         missing = [
             statement
             for fields in used.values()
-            for name, statement in ({} if fields.is_of_documents else self.triggers(fields)).items()
+            for name, statement in ({} if fields.has_documents else self.triggers(fields)).items()
             if name not in triggers
         ]
         drops = [statement for name in sorted(existing - used.keys()) for statement in self._drop(name, tables)]
         return [*missing, *drops]
 
     def _drop(self, name: str, tables: Sequence[str]) -> list[str]:
-        of_table = name.removeprefix(VECTORS_PREFIX)
-        triggers = [f"{name}_{act}" for act in ("update", "delete", "truncate")] if of_table in tables else []
+        table_name = name.removeprefix(VECTORS_PREFIX)
+        triggers = [f"{name}_{act}" for act in ("update", "delete", "truncate")] if table_name in tables else []
         return [
-            *(self.drop_trigger(trigger, of_table) for trigger in triggers),
+            *(self.drop_trigger(trigger, table_name) for trigger in triggers),
             f"DROP TABLE {name}",
             f"DELETE FROM {EDITIONS} WHERE name = '{name}'",
         ]
@@ -203,28 +200,27 @@ def _source(fields: Fields) -> TableClause:
     return table(fields.table, *map(column, ("id", *fields.weights)))
 
 
-def rows_among(rows: TableClause, within: Select[Any] | None, fields: Fields, edition: int) -> Select[Any]:
+def select_vectors(rows: TableClause, within: Select[Any] | None, fields: Fields, edition: int) -> Select[Any]:
     """Select the vectors of an edition, for the rows of `within` or all."""
-    of_edition = rows.c.edition == edition
+    is_edition = rows.c.edition == edition
     if within is None:
-        return select(rows).where(of_edition)
-    return within.join(rows, (rows.c.id == key_of(fields)) & of_edition)
+        return select(rows).where(is_edition)
+    return within.join(rows, (rows.c.id == key_of(fields)) & is_edition)
 
 
 def slug_column(fields: Fields) -> str:
-    """Return the additional column for document indexes."""
-    return " slug varchar NOT NULL," if fields.is_of_documents else ""
+    """Return the definition of the additional column of document indexes."""
+    return " slug varchar NOT NULL," if fields.has_documents else ""
 
 
 def key_of(fields: Fields) -> Any:
     return literal_column(f"{fields.table}.id")
 
 
-def changed(fields: Fields, differs: str) -> str:
-    """Return SQL that is true if a field has changed."""
-
+def changed_sql(fields: Fields, differs: str) -> str:
+    """Return an SQL condition that a trigger's row has a changed field. `differs` is the operator for it."""
     return " OR ".join(f'OLD."{name}" {differs} NEW."{name}"' for name in fields.weights)
 
 
-def columns_of(fields: Fields) -> str:
+def quoted_columns(fields: Fields) -> str:
     return ", ".join(f'"{name}"' for name in fields.weights)

@@ -56,7 +56,7 @@ def piece(name: str, kind: str = "function", text: str = "", parent: str = "") -
 def fill(url: str, pieces: Iterable[Document], source: str = "Shelf 1.0") -> None:
     store = shelf.store(DatabaseURL.parse(url))
     store.prepare()
-    store.write(Contents.of(source, pieces, 0), lambda number: None)
+    store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
 
 
 def search_in(url: str) -> DocumentSearch[Hit]:

@@ -11,7 +11,7 @@ from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import private_file
 from opportune.search import Batch, IndexMissing
 from opportune.search.documents import definition
-from opportune.search.documents.build import Built
+from opportune.search.documents.build import BuildResult
 from opportune.search.documents.postgresql_store import tsvector
 from tests.opportune.search.shelf_index import Piece, fill, piece, search_in, shelf, unseen
 
@@ -50,7 +50,7 @@ def source() -> Batches:
     return Batches({"a": [piece("alpha")], "b": "it is broken", "c": [piece("gamma")]})
 
 
-def built(source: Batches, url: str) -> Built:
+def built(source: Batches, url: str) -> BuildResult:
     return shelf.build(source, DatabaseURL.parse(url), unseen)
 
 
@@ -63,7 +63,7 @@ async def names(url: str, query: str) -> list[str]:
 
 
 async def test_build_skips_unreadable_and_replaces_index(source: Batches, empty_database_url: str) -> None:
-    assert built(source, empty_database_url) == Built(2, {"b": "it is broken"}, 0)
+    assert built(source, empty_database_url) == BuildResult(2, {"b": "it is broken"}, 0)
     search = search_in(empty_database_url)
     status = await search.status()
     await search.close()

@@ -45,7 +45,7 @@ class Shelf:
         store = self.index.store(self.index.url(self.settings))
         store.prepare()
         documents = [Document(name.lower(), name, text=words) for name, words in entries.items()]
-        store.write(Contents.of("Handbook 1", documents, 0), lambda number: None)
+        store.write(Contents.from_documents("Handbook 1", documents, 0), lambda number: None)
 
     async def names(self, query: str, limit: int = 20, page: int = 1) -> list[str]:
         return [hit.name for hit in (await self.search.find(query, limit=limit, page=page)).items]

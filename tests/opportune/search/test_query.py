@@ -3,7 +3,7 @@
 from opportune.search import highlight, snippet
 from opportune.search.highlight import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
-from opportune.search.spelling import Term, distance, nearest
+from opportune.search.spelling import Term, edit_distance, most_similar_word
 from opportune.search.words import keys, name_words
 
 
@@ -73,13 +73,13 @@ def test_typos_within_one_edit_match() -> None:
         ("dictonary", "dictionary", 1),
         ("", "abc", 3),
     ):
-        assert distance(one, other) == distance(other, one) == slips, one
+        assert edit_distance(one, other) == edit_distance(other, one) == slips, one
 
 
 def test_most_frequent_nearest_word_wins() -> None:
     terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
-    assert nearest("pth", terms) == "path"
-    assert nearest("zzzz", terms) == ""
+    assert most_similar_word("pth", terms) == "path"
+    assert most_similar_word("zzzz", terms) == ""
 
 
 def test_word_starts_are_marked_and_text_is_escaped() -> None:

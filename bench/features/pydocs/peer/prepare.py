@@ -23,7 +23,7 @@ def pieces() -> Iterator[Piece]:
 
 
 if __name__ == "__main__":
-    contents = Contents.of(PythonSource.title, pieces(), skipped=0)
+    contents = Contents.from_documents(PythonSource.title, pieces(), skipped=0)
     assert len(contents.entries) == INDEX_ENTRIES
     store = python_docs.store(DatabaseURL.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
     store.prepare()

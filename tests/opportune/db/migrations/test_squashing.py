@@ -65,14 +65,14 @@ def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
     books.table("library_shelf", books.foreign_key("shop_offer", "offer_id"))
     books.migrate()
     books.make()
-    with pytest.raises(OperatorError, match=r"shop.0001_initial must run in between: .* library.0004_shelf needs it"):
+    with pytest.raises(OperatorError, match=r"shop.0001_initial must run between them: .* library.0004_shelf needs it"):
         squash(books)
 
 
 @pytest.mark.database("sqlite")
 def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
     planned = plan_squash(books.graph, "library", books.metadata)
-    assert [migration.name for migration in planned.with_code] == ["0003_by_hand"]
+    assert [migration.name for migration in planned.migrations_with_code] == ["0003_by_hand"]
 
 
 @pytest.mark.database("sqlite")
