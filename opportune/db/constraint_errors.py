@@ -73,4 +73,4 @@ def _columns_of(rule: Any, table: Table) -> Iterator[Column[Any]]:
         return
     # The column may be inside an expression, such as lower(email).
     for expression in getattr(rule, "expressions", None) or rule.columns:
-        yield from (part for part in iterate(expression) if isinstance(part, Column))
+        yield from (element for element in iterate(expression) if isinstance(element, Column))

@@ -23,8 +23,8 @@ from opportune.db.sessions.hooked_session import (
     WRITES,
     HookedSession,
     forget_writes,
+    has_rows_with_hooks,
     has_session_listeners,
-    is_for_hooks,
     is_within,
     refuse_commit_in_hook,
     run_after_hooks,
@@ -85,7 +85,7 @@ class Session(AsyncSession):
     async def commit(self) -> None:
         refuse_commit_in_hook(self)
         while True:
-            if is_for_hooks(self):
+            if has_rows_with_hooks(self):
                 await self.flush()
             if not (callbacks := self.info.pop(BEFORE_COMMIT, ())):
                 break
@@ -101,7 +101,7 @@ class Session(AsyncSession):
         await super().rollback()
 
     async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
-        # SQLAlchemy closes in a task of its own to survive a cancelled request. Without an error that is not needed.
+        # SQLAlchemy closes the session in a separate task, in case the request is cancelled. Only an error needs that.
         if type_ is not None:
             await super().__aexit__(type_, value, traceback)
         elif self.sync_session.in_transaction():
@@ -273,20 +273,20 @@ class Database(ABC):
         if lines := [line for role, line in failures.items() if reader or role == "writer"]:
             raise OperatorError(" ".join(lines))
 
-    async def failures(self, seconds: float) -> dict[Role, str]:
-        """Return an explanation per role that does not respond in time.
+    async def failures(self, timeout_seconds: float) -> dict[Role, str]:
+        """Return an explanation for each role whose server does not respond in time.
 
         The check opens new connections, because those of a busy site's pool may all be in use.
         """
         urls: dict[Role, DatabaseURL] = {"writer": self.url}
         if self.replica:
             urls["reader"] = self.replica.url
-        lines = await asyncio.gather(*(self._failure(url, seconds) for url in urls.values()))
+        lines = await asyncio.gather(*(self._failure(url, timeout_seconds) for url in urls.values()))
         return {role: line for role, line in zip(urls, lines, strict=True) if line}
 
-    async def _failure(self, url: DatabaseURL, seconds: float) -> str:
+    async def _failure(self, url: DatabaseURL, timeout_seconds: float) -> str:
         try:
-            await run_with_timeout(seconds, self._probe(url))
+            await run_with_timeout(timeout_seconds, self._probe(url))
         except OperatorError as error:
             return str(error)
         except TimeoutError as error:

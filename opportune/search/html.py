@@ -33,26 +33,24 @@ class HtmlElement:
 class TreeParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.open_elements = [HtmlElement("")]
+        self.stack = [HtmlElement("")]
         self.main = HtmlElement("")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = HtmlElement(tag, {name: value or "" for name, value in attrs})
-        self.open_elements[-1].children.append(element)
+        self.stack[-1].children.append(element)
         if not element.is_void:
-            self.open_elements.append(element)
+            self.stack.append(element)
         if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
             self.main = element
 
     def handle_endtag(self, tag: str) -> None:
-        outermost = self.open_elements.index(self.main) if self.main in self.open_elements else 1
-        depths = range(len(self.open_elements) - 1, outermost - 1, -1)
-        del self.open_elements[
-            next((depth for depth in depths if self.open_elements[depth].tag == tag), len(self.open_elements)) :
-        ]
+        outermost = self.stack.index(self.main) if self.main in self.stack else 1
+        depths = range(len(self.stack) - 1, outermost - 1, -1)
+        del self.stack[next((depth for depth in depths if self.stack[depth].tag == tag), len(self.stack)) :]
 
     def handle_data(self, data: str) -> None:
-        self.open_elements[-1].children.append(data)
+        self.stack[-1].children.append(data)
 
 
 def parse_main(page: str) -> HtmlElement:

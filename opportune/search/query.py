@@ -127,12 +127,10 @@ class Query:
 def _fts5(required: list[Phrase | str], excluded: list[Phrase]) -> str:
     if not required:
         return ""
-    return (
-        f"({' AND '.join(map(_fts5_phrase, required))}{''.join(f' NOT {_fts5_phrase(phrase)}' for phrase in excluded)})"
-    )
+    return f"({' AND '.join(map(_quote, required))}{''.join(f' NOT {_quote(phrase)}' for phrase in excluded)})"
 
 
-def _fts5_phrase(phrase: Phrase | str) -> str:
+def _quote(phrase: Phrase | str) -> str:
     return phrase if isinstance(phrase, str) else f'"{" ".join(phrase)}"'
 
 

@@ -31,9 +31,7 @@ def max_edit_distance(word: str) -> int:
 def most_similar_word(word: str, candidates: Iterable[Term]) -> str:
     """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
     limit = max_edit_distance(word)
-    ranked = (
-        (edit_distance(word, term.term), term.term[0] != word[0], -term.frequency, term.term) for term in candidates
-    )
+    ranked = ((edit_distance(word, text), text[0] != word[0], -frequency, text) for text, _, frequency in candidates)
     best = min((rank for rank in ranked if rank[0] <= limit), default=None)
     return best[-1] if best else ""
 

@@ -29,9 +29,7 @@ def words(text: str) -> list[str]:
 
 def name_words(name: str) -> list[str]:
     """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
-    parts = [
-        word for part in WORD.findall(name) if len(case_words := CASE_CHANGE.split(part)) > 1 for word in case_words
-    ]
+    parts = [word for part in WORD.findall(name) if len(humps := CASE_CHANGE.split(part)) > 1 for word in humps]
     return [*words(name), *map(folded, parts)]
 
 

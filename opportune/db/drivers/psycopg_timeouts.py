@@ -24,7 +24,7 @@ POLL_INTERVAL_SECONDS = 0.1
 CONNECT_TIMEOUT_SECONDS = 4
 """Seconds to connect, over all attempts."""
 CANCEL_TIMEOUT_SECONDS = 1
-"""Seconds to ask the server to end an abandoned statement."""
+"""Seconds in which the server must confirm the cancellation of an abandoned statement."""
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
 """Seconds before another attempt."""
 WAKE_RETRY_SECONDS = 0.6
@@ -38,7 +38,9 @@ TRANSIENT_ERRORS = (
     "too many c",  # clients, or connections
     "remaining connection slots",
 )
-"""Messages of servers that restart or have no free connection. A wrong password is not retried: it may lock us out."""
+"""Messages of servers that restart or have no free connection. A wrong password is not retried, because
+the server may lock the user out.
+"""
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """Request to which every server and pooler responds with one byte before authentication."""

@@ -50,12 +50,12 @@ class MemorySnapshot(NamedTuple):
 class MemoryDatabase(Database):
     """Read-only database in memory. `refresh()` reads the file again without disturbing readers."""
 
-    shared: ClassVar[str] = "file:/{}?vfs=memdb"
+    memory_uri: ClassVar[str] = "file:/{}?vfs=memdb"
     """URI of memory that several connections share. With a shared cache they would block each other."""
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         self._copy: MemorySnapshot | None = None
-        self._pools = 0
+        self._pool_counter = 0
         """Counter: odd while the pool is being replaced, even otherwise."""
         self._refresh_lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
@@ -72,7 +72,7 @@ class MemoryDatabase(Database):
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
-        _entry_info(entry).setdefault("pools", self._pools)
+        _entry_info(entry).setdefault("pools", self._pool_counter)
         while True:
             copy = self._current()
             connection = dialect.connect(copy.address, uri=True, isolation_level=None)
@@ -82,7 +82,7 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """Close connections of a replaced pool, which would keep them and their memory."""
-        if _entry_info(entry)["pools"] != self._pools or self._pools % 2:
+        if _entry_info(entry)["pools"] != self._pool_counter or self._pool_counter % 2:
             entry.close()
 
     def _current(self) -> MemorySnapshot:
@@ -104,7 +104,7 @@ class MemoryDatabase(Database):
 
     async def _refresh(self) -> None:
         async with self._refresh_lock:
-            copy = await asyncio.to_thread(_read, self.url, self.shared.format(uuid4().hex))
+            copy = await asyncio.to_thread(_read, self.url, self.memory_uri.format(uuid4().hex))
             await self._replace(copy)
 
     async def dispose(self) -> None:
@@ -113,9 +113,9 @@ class MemoryDatabase(Database):
 
     async def _replace(self, copy: MemorySnapshot | None) -> None:
         previous, self._copy = self._copy, copy
-        self._pools += 1
+        self._pool_counter += 1
         await self.engine.dispose()
-        self._pools += 1
+        self._pool_counter += 1
         if previous:
             await asyncio.to_thread(previous.close)
 

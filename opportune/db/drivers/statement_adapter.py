@@ -87,10 +87,10 @@ async def write(
     Returns None without running anything in the same cases as `fetch`.
     """
     prepared = _prepare(engine, statement, (*values,))
-    later = [_prepare(engine, dependent.statement, (*dependent.names,)) for dependent in dependents]
-    if prepared is None or None in later:
+    prepared_dependents = [_prepare(engine, dependent.statement, (*dependent.names,)) for dependent in dependents]
+    if prepared is None or None in prepared_dependents:
         return None
-    pairs = [(dependent, sql) for dependent, sql in zip(dependents, later, strict=True) if sql]
+    pairs = [(dependent, sql) for dependent, sql in zip(dependents, prepared_dependents, strict=True) if sql]
 
     def write_all(pooled: Any) -> Sequence[Sequence[Any]]:
         engine.dialect.do_begin(pooled.dbapi_connection)

@@ -42,8 +42,8 @@ def before_create(model: type[M], *, where: Predicate | None = None) -> Callable
     """Run a hook before a new row is written. It may change the row, or raise to refuse it.
 
     Args:
-        model: Model of the rows, or a base class of models.
-        where: Return whether the hook applies to a model, for base classes. The other decorators take it as well.
+        model: The model, or a base class or mixin of several models.
+        where: Limits the hook to subclasses for which it returns true.
     """
     return _hook_decorator("before_create", model, where)
 

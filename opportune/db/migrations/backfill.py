@@ -59,13 +59,11 @@ class Backfill:
         value = self._fill_value(steps.table, column, by_code=is_unique)
         if value is not None:
             steps.before.append(_new_column(part, nullable=False, server_default=value))
-            steps.after.append(
-                _altered_column(part.table_name, column, existing_nullable=False, modify_server_default=None)
-            )
+            steps.after.append(_altered(part.table_name, column, existing_nullable=False, modify_server_default=None))
             return
         steps.by_code[column.name] = _default_code(column)
         steps.before.append(_new_column(part, nullable=True))
-        steps.after.append(_altered_column(part.table_name, column, existing_nullable=True, modify_nullable=False))
+        steps.after.append(_altered(part.table_name, column, existing_nullable=True, modify_nullable=False))
 
     def _set_not_null(self, steps: "_Steps", part: ops.AlterColumnOp) -> None:
         column = steps.table.columns[part.column_name]
@@ -148,7 +146,7 @@ def _new_column(operation: ops.AddColumnOp, **options: Any) -> ops.AddColumnOp:
     return ops.AddColumnOp(operation.table_name, Column(column.name, column.type, **options))
 
 
-def _altered_column(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
+def _altered(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
     return ops.AlterColumnOp(table, column.name, existing_type=column.type, **options)
 
 

@@ -55,13 +55,11 @@ def incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> lis
         created_tables |= {step.table_name for step in operations if isinstance(step, ops.CreateTableOp)}
         if migration.safety_assured:
             continue
-        replaced_constraints = {
-            str(step.constraint_name) for step in operations if isinstance(step, ops.DropConstraintOp)
-        }
+        replaced = {str(step.constraint_name) for step in operations if isinstance(step, ops.DropConstraintOp)}
         for operation in operations:
             table = table_of(operation)
             if table not in created_tables and not _constrains_new_column(operation, nullable):
-                problems = _problems(operation, table, replaced_constraints)
+                problems = _problems(operation, table, replaced)
                 incompatible += [Incompatibility(migration, table, reason, advice) for reason, advice in problems]
     return list(dict.fromkeys(incompatible))
 
@@ -87,7 +85,7 @@ def _constrains_new_column(operation: ops.MigrateOperation, nullable: Set[str]) 
     return any(f"{table_of(operation)}.{column}" in nullable for column in columns)
 
 
-def _problems(operation: ops.MigrateOperation, table: str, replaced_constraints: set[str]) -> Iterator[tuple[str, str]]:
+def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
     match operation:
         case ops.DropTableOp():
             yield f"it uses the table {table}, which is dropped", DROP_LATER
@@ -100,7 +98,7 @@ def _problems(operation: ops.MigrateOperation, table: str, replaced_constraints:
                 yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", ALLOW_NULL_FIRST
         case ops.AlterColumnOp():
             yield from _alter_problems(operation, f"{table}.{operation.column_name}")
-        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced_constraints:
+        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced:
             yield f"{name} of {table} allows other values, which it may not write or read", CHANGE_MEMBERS_LATER
         case (
             ops.CreateCheckConstraintOp(constraint_name=name)

@@ -57,11 +57,9 @@ class EnumMembers:
         return result
 
     def downgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        old_values = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
+        undone = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
         return [
-            part
-            for operation in operations
-            for part in _with_row_updates(operation, [*_changes(operation)], old_values)
+            part for operation in operations for part in _with_row_updates(operation, [*_changes(operation)], undone)
         ]
 
     def _name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:

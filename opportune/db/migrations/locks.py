@@ -55,7 +55,7 @@ def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
     not_null_columns: set[tuple[str, str]] = set()
     locks: list[TableLock] = []
     for migration in migrations:
-        locked_tables: list[str] = []
+        locked: list[str] = []
         for operation in record(migration, dialect_name="postgresql"):
             table = table_of(operation)
             if isinstance(operation, ops.CreateTableOp):
@@ -64,13 +64,13 @@ def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
                 continue
             not_null_columns |= set(_columns_checked_for_null(operation, table))
             locks += [TableLock(migration, *lock) for lock in _locks_of(operation, table, not_null_columns)]
-            if _touches_rows(operation) and locked_tables:
+            if _touches_rows(operation) and locked:
                 locks.append(
-                    TableLock(migration, locked_tables[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
+                    TableLock(migration, locked[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
                 )
-                locked_tables.clear()
+                locked.clear()
             if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
-                locked_tables.append(table)
+                locked.append(table)
     return locks
 
 

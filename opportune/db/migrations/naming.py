@@ -38,16 +38,14 @@ def flatten(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOpera
 
 def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
     steps = flatten(operations)
-    dropped = {operation.constraint_name for operation in steps if isinstance(operation, ops.DropConstraintOp)}
-    altered = {
-        operation.constraint_name for operation in steps if isinstance(operation, ops.CreateCheckConstraintOp)
-    } & dropped
+    dropped = {step.constraint_name for step in steps if isinstance(step, ops.DropConstraintOp)}
+    altered = {step.constraint_name for step in steps if isinstance(step, ops.CreateCheckConstraintOp)} & dropped
     # A dropped and added check constraint of the same name is one change.
     return [
-        _change(operation, feature, altered)
-        for operation in steps
-        if not (isinstance(operation, ops.DropConstraintOp) and operation.constraint_name in altered)
-        and not (isinstance(operation, CodeOp) and not operation.description)
+        _change(step, feature, altered)
+        for step in steps
+        if not (isinstance(step, ops.DropConstraintOp) and step.constraint_name in altered)
+        and not (isinstance(step, CodeOp) and not step.description)
     ]
 
 
@@ -71,31 +69,31 @@ def table_of(operation: ops.MigrateOperation) -> str:
 
 def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
     table = table_of(operation)
-    short_name = table.removeprefix(f"{feature}_")
+    short = table.removeprefix(f"{feature}_")
     match operation:
         case ops.CreateTableOp():
-            return Change("+", f"Create table {table}", short_name)
+            return Change("+", f"Create table {table}", short)
         case ops.DropTableOp():
-            return Change("-", f"Drop table {table}", f"drop_{short_name}")
+            return Change("-", f"Drop table {table}", f"drop_{short}")
         case ops.RenameTableOp(new_table_name=new):
-            return Change("~", f"Rename table {table} to {new}", f"rename_{short_name}")
+            return Change("~", f"Rename table {table} to {new}", f"rename_{short}")
     return (
-        _column_change(operation, table, short_name)
+        _column_change(operation, table, short)
         or _row_change(operation)
-        or _constraint_change(operation, table, short_name, altered)
+        or _constraint_change(operation, table, short, altered)
     )
 
 
-def _column_change(operation: ops.MigrateOperation, table: str, short_name: str) -> Change | None:
+def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> Change | None:
     match operation:
         case ops.AddColumnOp(column=column):
-            return Change("+", f"Add column {column.name} to {table}", f"{short_name}_{column.name}")
+            return Change("+", f"Add column {column.name} to {table}", f"{short}_{column.name}")
         case ops.DropColumnOp(column_name=column):
-            return Change("-", f"Drop column {column} of {table}", f"drop_{short_name}_{column}")
+            return Change("-", f"Drop column {column} of {table}", f"drop_{short}_{column}")
         case ops.AlterColumnOp(column_name=column, modify_name=str(new)):
-            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short_name}_{column}")
+            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short}_{column}")
         case ops.AlterColumnOp(column_name=column):
-            return Change("~", f"Alter column {column} of {table}", f"alter_{short_name}_{column}")
+            return Change("~", f"Alter column {column} of {table}", f"alter_{short}_{column}")
     return None
 
 
@@ -110,9 +108,7 @@ def _row_change(operation: ops.MigrateOperation) -> Change | None:
     return None
 
 
-def _constraint_change(
-    operation: ops.MigrateOperation, table: str, short_name: str, altered: Collection[object]
-) -> Change:
+def _constraint_change(operation: ops.MigrateOperation, table: str, short: str, altered: Collection[object]) -> Change:
     match operation:
         case ops.CreateIndexOp(index_name=index):
             suffix = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
@@ -121,7 +117,7 @@ def _constraint_change(
             return Change("-", f"Drop index {index} of {table}", "")
         case ops.CreateCheckConstraintOp(constraint_name=str(name)) if name in altered:
             return Change(
-                "~", f"Alter constraint {name} of {table}", f"alter_{short_name}_{name.removeprefix(f'ck_{table}_')}"
+                "~", f"Alter constraint {name} of {table}", f"alter_{short}_{name.removeprefix(f'ck_{table}_')}"
             )
         case ops.AddConstraintOp():
             return Change("+", f"Add constraint {operation.to_constraint().name} to {table}", "")

@@ -27,12 +27,10 @@ def possible_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> list[Rename]:
     """Return pairs of dropped and added tables or columns that may be renames."""
-    return [*_table_renames(context, operations, feature), *_column_renames(context, operations, feature)]
+    return [*_tables(context, operations, feature), *_columns(context, operations, feature)]
 
 
-def _table_renames(
-    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
-) -> Iterator[Rename]:
+def _tables(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> Iterator[Rename]:
     for new in operations:
         for old in operations:
             if isinstance(new, ops.CreateTableOp) and isinstance(old, ops.DropTableOp):
@@ -47,9 +45,7 @@ def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> boo
     )
 
 
-def _column_renames(
-    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
-) -> Iterator[Rename]:
+def _columns(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> Iterator[Rename]:
     for table in (part for part in operations if isinstance(part, ops.ModifyTableOps)):
         for new in table.ops:
             for old in table.ops:

@@ -62,14 +62,14 @@ def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | No
     features = [feature] if feature else graph.features
     newest = [migration for name in features if (migration := graph.newest(name))]
     if feature and target == "zero":
-        return lambda applied: _revert_steps(graph, applied, feature, keep=[])
+        return lambda applied: _revert(graph, applied, feature, keep=[])
     if feature and target:
         newest = [graph.find(feature, target)]
     needed = _with_ancestors(graph, newest)
 
     def plan(applied: Sequence[Migration]) -> list[Step]:
         if feature and target and newest[0] in applied:
-            return _revert_steps(graph, applied, feature, keep=needed)
+            return _revert(graph, applied, feature, keep=needed)
         return [Step(migration, "upgrade") for migration in needed if migration not in applied]
 
     return plan
@@ -225,7 +225,7 @@ def _run_step(
     connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step, op: Operations | None
 ) -> None:
     migration = step.migration
-    remaining = [other for other in applied if other != migration]
+    others = [other for other in applied if other != migration]
     try:
         if not step.is_faked:
             module: Any = load_python_file(migration.path.parent, migration.path.name)
@@ -238,9 +238,7 @@ def _run_step(
             ):
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
-        record_revisions(
-            connection, graph, graph.rows([*remaining, migration] if step.direction == "upgrade" else remaining)
-        )
+        record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except ConversionError as error:
         raise OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}") from error
     except DuplicatesError as error:
@@ -289,9 +287,7 @@ def _with_ancestors(graph: MigrationGraph, migrations: Sequence[Migration]) -> l
     return [migration for migration in graph.ordered if migration in ancestors]
 
 
-def _revert_steps(
-    graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]
-) -> list[Step]:
+def _revert(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
     """Return the steps that revert a feature's migrations except `keep`. Dependent migrations are reverted first."""
     reverted = {migration for migration in applied if migration.feature == feature and migration not in keep}
     reverted |= {migration for migration in applied if reverted.intersection(graph.needed_by(migration))}

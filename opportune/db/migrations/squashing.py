@@ -116,21 +116,16 @@ def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
 def _refuse_interleaved_migrations(graph: MigrationGraph, migrations: Sequence[Migration]) -> None:
     """Refuse if a migration of another feature must run between them."""
     for migration in migrations:
-        for ancestor in graph.needed_by(migration):
-            if ancestor not in migrations and set(graph.needed_by(ancestor)) & set(migrations):
+        for other in graph.needed_by(migration):
+            if other not in migrations and set(graph.needed_by(other)) & set(migrations):
                 raise OperatorError(
-                    f"{ancestor} must run between them: it needs tables of {migration.feature}, "
-                    f"and {migration} needs it."
+                    f"{other} must run between them: it needs tables of {migration.feature}, and {migration} needs it."
                 )
 
 
 def _dependent_files(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Path]:
     removed = {migration.revision for migration in migrations[:-1]}
-    return [
-        ancestor.path
-        for ancestor in graph.ordered
-        if ancestor not in migrations and removed.intersection(ancestor.depends_on)
-    ]
+    return [other.path for other in graph.ordered if other not in migrations and removed.intersection(other.depends_on)]
 
 
 def _replace_revisions(text: str, squash: Squash) -> str:

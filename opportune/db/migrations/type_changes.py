@@ -70,9 +70,7 @@ def _conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
     example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
     type_ = _generic_type(part.modify_type)
-    arguments = (
-        f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_postgresql_using(part, type_)!r}"
-    )
+    arguments = f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using(part, type_)!r}"
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
         f"# op.execute({example!r})\n"
@@ -87,7 +85,7 @@ def _generic_type(type_: Any) -> Any:
     return Uuid() if existing_family(type_) is Family.UUID else plain.as_generic()
 
 
-def _postgresql_using(part: ops.AlterColumnOp, type_: Any) -> str:
+def _using(part: ops.AlterColumnOp, type_: Any) -> str:
     name = quoted(part.column_name)
     old, new = existing_family(part.existing_type), family_of(type_)
     target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own

@@ -119,8 +119,8 @@ def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
         table: Any = relation.secondary
         pairs = [*relation.synchronize_pairs, *(relation.secondary_synchronize_pairs or ())]
         filled = {table.autoincrement_column, *(key for _, key in pairs)}
-        rest = [column for column in table.columns if column not in filled and not column.nullable]
-        if any(column.default is None and column.server_default is None for column in rest):
+        required = [column for column in table.columns if column not in filled and not column.nullable]
+        if any(column.default is None and column.server_default is None for column in required):
             incomplete.append(name)
     return incomplete
 
@@ -131,11 +131,11 @@ def natural_key_of(model: type[Any]) -> str:
     It is the only unique text column, unless the model sets `natural_key: ClassVar[str] = "isbn"`.
     """
     mapper: Mapper[Any] = inspect(model)
-    declared = getattr(model, "natural_key", "")
-    if declared:
-        if declared not in mapper.columns:
-            raise OperatorError(f'{model.__name__}: natural_key is "{declared}", which is not one of its columns.')
-        return str(declared)
+    declared_key = getattr(model, "natural_key", "")
+    if declared_key:
+        if declared_key not in mapper.columns:
+            raise OperatorError(f'{model.__name__}: natural_key is "{declared_key}", which is not one of its columns.')
+        return str(declared_key)
     texts = [name for name, column in mapper.columns.items() if is_text(column) and not is_secret(name)]
     unique = [name for name in texts if is_unique(mapper.columns[name])]
     return unique[0] if len(unique) == 1 else ""

@@ -40,12 +40,12 @@ class _CycleSearch:
 
     def _follow(self, table: Table, key: ForeignKeyConstraint) -> None:
         try:
-            other = key.referred_table
+            target = key.referred_table
         except NoReferenceError:  # its feature is not installed
             return
-        if key.use_alter or other is table:
+        if key.use_alter or target is table:
             return
-        if other in self._open:
+        if target in self._open:
             self.closing.append(key)
         else:
-            self.visit(other)
+            self.visit(target)

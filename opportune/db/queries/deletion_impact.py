@@ -52,7 +52,7 @@ async def find_deletion_impact(
     """Return what deleting the selected rows would do to related rows, also of the same table."""
     rules = _rules_of_models(mapper)
     root: Any = mapper.local_table
-    deleted = _deleted(root, selected, rules)
+    deleted = _find_deleted(root, selected, rules)
     impact = DeletionImpact()
     counter = _Counter(session, mapper, describe, title_of)
     for table, conditions in deleted.items():
@@ -60,30 +60,30 @@ async def find_deletion_impact(
         if related:
             condition = and_(or_(*related), ~selected) if table is root else or_(*related)
             impact.deleted += await counter.count(table, condition)
-    for table, rule, condition in _remaining(deleted, rules):
+    for table, rule, condition in _find_references(deleted, rules):
         (impact.cleared if rule == "SET NULL" else impact.blocking).extend(await counter.count(table, condition))
     return impact
 
 
-def _deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> ConditionsByTable:
+def _find_deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> ConditionsByTable:
     """Return the conditions of deleted rows by table. The condition of the selected rows comes first."""
     deleted: ConditionsByTable = {root: [selected]}
-    waiting = [(root, selected, 0)]
-    for table, condition, depth in waiting:  # grows during the loop
-        for key in _pointing_at(table):
+    queue = [(root, selected, 0)]
+    for table, condition, depth in queue:  # grows during the loop
+        for key in _keys_to(table):
             if depth < MAX_CASCADE_DEPTH and _rule(key, rules) == "CASCADE":
-                below = _points_into(key, condition)
-                deleted.setdefault(key.table, []).append(below)
-                waiting.append((key.table, below, depth + 1))
+                dependents = _references_rows(key, condition)
+                deleted.setdefault(key.table, []).append(dependents)
+                queue.append((key.table, dependents, depth + 1))
     return deleted
 
 
-def _remaining(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
+def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
     """Yield table, rule and condition of rows that reference a deleted row and are not deleted themselves."""
     for table, conditions in deleted.items():
-        for key in _pointing_at(table):
+        for key in _keys_to(table):
             if (rule := _rule(key, rules)) != "CASCADE":
-                condition = _points_into(key, or_(*conditions))
+                condition = _references_rows(key, or_(*conditions))
                 if same_table := deleted.get(key.table):
                     row_key = _single_or_tuple(key.table.primary_key.columns)
                     keys = select(*key.table.primary_key.columns).where(or_(*same_table)).correlate(None)
@@ -91,16 +91,16 @@ def _remaining(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tu
                 yield key.table, rule, condition
 
 
-def _pointing_at(table: Table) -> Iterator[ForeignKeyConstraint]:
+def _keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
     for other in table.metadata.tables.values():
         yield from (key for key in other.foreign_key_constraints if key.referred_table is table)
 
 
-def _points_into(key: ForeignKeyConstraint, condition: Condition) -> Condition:
+def _references_rows(key: ForeignKeyConstraint, condition: Condition) -> Condition:
     # Without correlate(None) SQLAlchemy would take a self-referencing table for that of the outer query.
     rows = select(*(element.column for element in key.elements)).where(condition).correlate(None)
-    points: Condition = _single_or_tuple(key.columns).in_(rows)
-    return points
+    is_reference: Condition = _single_or_tuple(key.columns).in_(rows)
+    return is_reference
 
 
 def _single_or_tuple(columns: Any) -> Any:
@@ -116,7 +116,7 @@ def _rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:
 
 def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
     """Return the rules that SQLAlchemy applies to relationships, by foreign key column."""
-    owned = (
+    one_to_many = (
         relation
         for other in mapper.registry.mappers
         for relation in other.relationships
@@ -125,7 +125,7 @@ def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
     linked = (relation for relation in mapper.relationships if relation.secondary is not None and not relation.viewonly)
     return {
         column: "CASCADE" if relation.cascade.delete else "SET NULL" if column.nullable else ""
-        for relation in owned
+        for relation in one_to_many
         for column in relation.remote_side
     } | {link: "CASCADE" for relation in linked for _, link in relation.synchronize_pairs}
 

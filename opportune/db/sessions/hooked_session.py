@@ -69,17 +69,17 @@ def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
 async def _run_before_hooks(sync_session: Session) -> None:
     """Run the hooks once per row, also for rows that hooks add or change."""
     session = cast("AsyncSession", async_session(sync_session))
-    done: dict[int, SQLModel] = {}
+    handled: dict[int, SQLModel] = {}
     with sync_session.no_autoflush:  # hooks see rows before they are written
         for _ in range(MAX_ROUNDS):
-            rows = [(operation, row) for operation, row in _unwritten_rows(sync_session) if id(row) not in done]
+            rows = [(operation, row) for operation, row in _unwritten_rows(sync_session) if id(row) not in handled]
             if not rows:
                 return
             for operation, row in rows:
                 if operation != "delete":
                     _set_foreign_keys(row)
             for operation, row in rows:
-                done[id(row)] = row
+                handled[id(row)] = row
                 await _run_before_hooks_of_row(session, operation, row)
     raise _endless_loop(rows[0][1])
 
@@ -153,7 +153,7 @@ _conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: b
 _example = HookedSession()
 
 
-def is_for_hooks(session: AsyncSession) -> bool:
+def has_rows_with_hooks(session: AsyncSession) -> bool:
     """Return whether the session has pending or written rows that may have hooks."""
     if not registered:
         return False
@@ -176,12 +176,12 @@ async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[N
     if WRITES not in session.info or RUNNING in session.info:
         return
     session.info[RUNNING] = True
-    done: dict[int, SQLModel] = {}
+    handled: dict[int, SQLModel] = {}
     try:
         for _ in range(MAX_ROUNDS):
             for write in _take_writes(session):
-                if write.operation == "delete" or id(write.row) not in done:
-                    done[id(write.row)] = write.row
+                if write.operation == "delete" or id(write.row) not in handled:
+                    handled[id(write.row)] = write.row
                     await _run_after_hooks_of_row(session, write)
             await flush()
             if WRITES not in session.info:

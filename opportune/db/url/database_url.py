@@ -77,9 +77,9 @@ class DatabaseURL:
             OperatorError: The text is not a valid URL. The message begins with `name`.
         """
         try:
-            return cls(**_parts(_unwrapped(text), pooled), name=name)
-        except InvalidURL as fault:
-            raise OperatorError(f"{name} {fault}") from None
+            return cls(**_parse_parts(_strip_wrapping(text), pooled), name=name)
+        except InvalidURL as error:
+            raise OperatorError(f"{name} {error}") from None
 
     @property
     def path(self) -> Path:
@@ -170,11 +170,11 @@ class DatabaseURL:
         return f"<DatabaseURL {self.redacted}>"
 
 
-def _unwrapped(text: str) -> str:
+def _strip_wrapping(text: str) -> str:
     """Remove quotes, `DATABASE_URL=` or `psql` that were copied along with the URL."""
-    before = None
-    while text != before:
-        before = text
+    previous = None
+    while text != previous:
+        previous = text
         text = text.strip(WHITESPACE)
         if prefix := PREFIX.match(text):
             text = text[prefix.end() :]
@@ -185,18 +185,18 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def _parts(text: str, pooled: Pooled) -> dict[str, Any]:
+def _parse_parts(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
         raise InvalidURL(_not_an_address(text))
     scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
     if scheme == "sqlite":
-        return _sqlite(driver, rest)
+        return _sqlite_parts(driver, rest)
     if scheme in POSTGRESQL:
-        return _postgresql(driver, parse_postgresql_url(rest), pooled)
-    full = f"{scheme}+{driver}" if driver else scheme
-    if reason := UNSUPPORTED_SCHEMES.get(full) or UNSUPPORTED_SCHEMES.get(scheme):
-        raise InvalidURL(f"begins with {full}:// and {reason}.")
+        return _postgresql_parts(driver, parse_postgresql_url(rest), pooled)
+    full_scheme = f"{scheme}+{driver}" if driver else scheme
+    if reason := UNSUPPORTED_SCHEMES.get(full_scheme) or UNSUPPORTED_SCHEMES.get(scheme):
+        raise InvalidURL(f"begins with {full_scheme}:// and {reason}.")
     raise InvalidURL(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
 
 
@@ -212,7 +212,7 @@ def _not_an_address(text: str) -> str:
     return f"is not a database address. {EXAMPLES}."
 
 
-def _sqlite(driver: str, rest: str) -> dict[str, Any]:
+def _sqlite_parts(driver: str, rest: str) -> dict[str, Any]:
     path, _, query = rest.partition("?")
     file = path[1:]
     if file in ("", ":memory:"):
@@ -236,7 +236,7 @@ def _in_project(file: str) -> Path:
         raise InvalidURL("has a path that does not exist. Use sqlite:///./data/app.db") from error
 
 
-def _postgresql(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
+def _postgresql_parts(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
     options, changes = translate(address)
     detected = has_pooler_option(address) or any(is_pooler(host, provider) for host in address.hosts)

@@ -116,9 +116,7 @@ class PostgreSQLStore(Store):
             for entry_words in words:
                 vocabulary.add(entry_words)
             rows = zip(entries, words, strict=True)
-            self._copy(
-                connection, "entries", ((edition, *entry.row, tsvector(entry_words)) for entry, entry_words in rows)
-            )
+            self._copy(connection, "entries", ((edition, *entry.row, tsvector(texts)) for entry, texts in rows))
             self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
             advance(len(entries))
         self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))

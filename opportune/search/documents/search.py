@@ -213,9 +213,8 @@ class DocumentSearch(Generic[H]):
 
     async def _correct_query(self, query: Query) -> Query | None:
         """Replace unknown words by the most similar ones of the index."""
-        corrections = {
-            word: await self._correct_word(word, in_name=word in query.name_words) for word in query.highlighted_words
-        }
+        words, name_words = query.highlighted_words, query.name_words
+        corrections = {word: await self._correct_word(word, in_name=word in name_words) for word in words}
         corrected = query.replaced({word: correction for word, correction in corrections.items() if correction})
         return corrected if corrected.text != query.text else None
 

@@ -44,7 +44,7 @@ class SQLiteEngine(Engine):
     similar = """
     SELECT term, is_name, frequency FROM terms WHERE id IN (
         SELECT term FROM grams
-        WHERE gram IN (SELECT value FROM json_each(:grams)) AND length BETWEEN :min_length AND :max_length
+        WHERE gram IN (SELECT value FROM json_each(:grams)) AND length BETWEEN :shortest AND :longest
         GROUP BY term ORDER BY count(*) DESC LIMIT :candidates
     )
     """
@@ -73,11 +73,7 @@ class SQLiteEngine(Engine):
 
     def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         edits = max_edit_distance(word)
-        return {
-            "grams": json.dumps([*trigrams(word)]),
-            "min_length": len(word) - edits,
-            "max_length": len(word) + edits,
-        }
+        return {"grams": json.dumps([*trigrams(word)]), "shortest": len(word) - edits, "longest": len(word) + edits}
 
     async def edition(self) -> int | None:
         await self._check()

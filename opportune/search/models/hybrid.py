@@ -35,7 +35,7 @@ async def find_nearest(
     return {row_id: 1 - distance for row_id, distance in await session.execute(nearest)}
 
 
-def fuse_hits(
+def fuse(
     statement: Select[Any],
     fields: Fields,
     by_words: tuple[Select[Any], Sequence[ColumnElement[Any]]],

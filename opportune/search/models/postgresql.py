@@ -41,9 +41,7 @@ class PostgreSQL(Dialect):
         return {fields.index: _create(fields)}
 
     def existing_definitions(self, connection: Connection) -> dict[str, str]:
-        return {
-            str(name): str(definition) for name, definition in connection.execute(EXISTING_OBJECTS, {"prefix": PREFIX})
-        }
+        return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": PREFIX})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
         new, definition = f"{fields.index}_new", _create(fields).replace("'", "''")

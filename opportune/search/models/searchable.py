@@ -19,7 +19,7 @@ from opportune.pagination import Paging, paginate
 from opportune.search.documents import index as document_indexes
 from opportune.search.documents.vectors import vector_fields_of
 from opportune.search.highlight import Highlighter
-from opportune.search.models.hybrid import VECTORS, find_nearest, fuse_hits
+from opportune.search.models.hybrid import VECTORS, find_nearest, fuse
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.models.postgresql import PostgreSQL
 from opportune.search.models.sqlite import SQLite
@@ -120,9 +120,7 @@ class Searchable(Generic[M]):
         nearest = await find_nearest(session, statement, self.fields, parsed.text, embeddings)
         if not nearest:
             return by_words
-        return fuse_hits(
-            statement, self.fields, self._dialect(session).matching(statement, self.fields, query), nearest
-        )
+        return fuse(statement, self.fields, self._dialect(session).matching(statement, self.fields, query), nearest)
 
     async def find(
         self,
