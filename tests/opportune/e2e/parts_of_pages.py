@@ -91,7 +91,7 @@ def _parts(html: str) -> Iterator[tuple[Seen, int]]:
     parser = TreeParser()
     parser.feed(html)
     parser.close()
-    elements = [*_below(parser.open[0], frozenset())]
+    elements = [*_below(parser.stack[0], frozenset())]
     ids = Counter(element.attributes["id"] for element, _ in elements if "id" in element.attributes)
     labelled = {element.attributes.get("for") for element, _ in elements if element.tag == "label"}
     landmarks: Counter[tuple[str, str | None]] = Counter()
