@@ -134,9 +134,8 @@ def as_operator_error(email: str) -> Iterator[None]:
         yield
     except ValidationError as error:
         field = error.errors(include_input=False)[0]["loc"][0]
-        raise OperatorError(
-            f"{email} is not a valid e-mail address." if field == "email" else INVALID_CHARACTERS
-        ) from None
+        message = f"{email} is not a valid e-mail address." if field == "email" else INVALID_CHARACTERS
+        raise OperatorError(message) from None
     except EmailTakenError:
         raise OperatorError(
             f"{email} already has an account. To make it a superuser: python3 oppman.py users change {email} "

@@ -128,9 +128,9 @@ async def _show_list(
 ) -> Response:
     rows = await find_passkeys(context.session, user)
     codes_left = await count_recovery_codes(context.session, user)
+    problem = ""
     try:
         passkey_ceremonies(request, context, user)
-        problem = ""
     except PasskeyRefused as refusal:
         problem = str(refusal)
     return show(request, "passkeys", passkeys=rows, left=codes_left, obstacle=problem, form=form)

@@ -105,9 +105,8 @@ async def verify_password(password: str, hashed_password: str) -> tuple[bool, st
     if not hashed_password:  # the user has no password
         await verify_without_user(password)
         return False, None
-    return await _hash_queue.run(
-        password_helper.verify_and_update, password[: MAX_PASSWORD_LENGTH + 1], hashed_password
-    )
+    password = password[: MAX_PASSWORD_LENGTH + 1]
+    return await _hash_queue.run(password_helper.verify_and_update, password, hashed_password)
 
 
 async def verify_without_user(password: str) -> None:

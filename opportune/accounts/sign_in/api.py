@@ -53,9 +53,8 @@ async def grant_token(
 ) -> AccessToken:
     """Sign in a program and return its token."""
     response.headers.update(SECRET_HEADERS)
-    access_token = await token_strategy(context.settings, request.app.state.database, context.session).grant(
-        user, " ".join(scope.split()) or ALL_SCOPES
-    )
+    strategy = token_strategy(context.settings, request.app.state.database, context.session)
+    access_token = await strategy.grant(user, " ".join(scope.split()) or ALL_SCOPES)
     await record_sign_in(context, user)
     await context.manager.on_after_login(user, request, response)
     return access_token

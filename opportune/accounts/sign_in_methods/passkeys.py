@@ -148,9 +148,8 @@ class PasskeyCeremonies:
     async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
         """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
         await self.context.manager.release()
-        failure = (
-            FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(self.context.client.address)
-        )
+        address = self.context.client.address
+        failure = FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(address)
         await self.context.limiter.hit(failure)
         return *await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, self.user), failure
 
