@@ -17,7 +17,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.errors import OperatorError
 from opportune.jobs.worker import Worker
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
 
@@ -137,4 +137,4 @@ def _summary(finished: Counter[str]) -> str:
     if not finished:
         return "No job was due."
     names = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in sorted(finished.items()))
-    return f"{counted(finished.total(), 'job')} run: {names}."
+    return f"{pluralize(finished.total(), 'job')} run: {names}."

@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from opportune.runtime.atomic_files import replacement
+from opportune.runtime.atomic_files import open_replacement
 
 SUFFIX = ".eml"
 
@@ -18,7 +18,7 @@ def write_eml(folder: Path, message: EmailMessage) -> None:
         OperatorError: Another process writes the file, or it belongs to another user.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with replacement(folder / _file_name(message)) as file:
+    with open_replacement(folder / _file_name(message)) as file:
         file.write(message.as_bytes())
 
 

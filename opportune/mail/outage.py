@@ -10,7 +10,7 @@ from sqlmodel import col
 from opportune.db.models.model import utc_now
 from opportune.jobs import JobQueue
 from opportune.jobs.models import Job, JobState
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 SEND_EMAIL = "mail.send"
 """Name of the job that sends an e-mail."""
@@ -30,7 +30,7 @@ class Outage:
     """Error of the last attempt."""
 
     def __str__(self) -> str:
-        return f"{counted(self.count, 'e-mail')} could not be sent yet. {self.error}"
+        return f"{pluralize(self.count, 'e-mail')} could not be sent yet. {self.error}"
 
 
 async def read_outage(session: AsyncSession) -> Outage | None:

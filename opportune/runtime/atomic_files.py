@@ -15,35 +15,38 @@ from typing import BinaryIO
 from opportune.errors import OperatorError
 
 # Another user's symbolic link in a shared folder must not be followed.
-FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-TEMPORARY = ".opportune.tmp"
-"""Part of the name of temporary files, so that cleanup removes no other files."""
-LOCK = "lock"
+OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+TEMPORARY_INFIX = ".opportune.tmp"
+"""Infix in the names of temporary files. Cleanup removes only files with it."""
+LOCK_NAME = "lock"
 
 
-def temporary(path: Path, part: str = "") -> Path:
-    """Return the temporary path for writing `path`. The lock of that file also covers the paths with a `part`."""
-    return path.with_name(f"{path.name}{TEMPORARY}{part and f'.{part}'}")
+def temporary_path(path: Path, part: str = "") -> Path:
+    """Return the path of the temporary file that replaces `path`, or of a further one with the suffix `part`.
+
+    Locking the file without a suffix protects all of them.
+    """
+    return path.with_name(f"{path.name}{TEMPORARY_INFIX}{part and f'.{part}'}")
 
 
 @contextmanager
 def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
-    """Open an empty file that only this user can read. It is removed at the end of the block, unless it was renamed.
+    """Open an empty file that only this user can read. Overwrite a file that a killed process left there.
 
-    A file of a killed process at this path is overwritten.
+    The file is removed at the end of the block, unless it was renamed.
 
     Args:
         path: Path of the file.
-        lock: Pass False for a file that SQLite opens, because some systems mix up its locks with this one.
+        lock: Whether to lock the file. False for a file that SQLite opens, whose own locks may collide with this one.
 
     Raises:
         OperatorError: Another process is writing the file, or it belongs to another user.
     """
-    with open(os.open(path, FLAGS, 0o600), "r+b") as file:
+    with open(os.open(path, OPEN_FLAGS, 0o600), "r+b") as file:
         if lock and not _lock_at(path, file):
             raise OperatorError(f"Another process is writing {path}: wait for it, then run this again.")
         if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
-            raise OperatorError(f"{path} belongs to another user, who could read what is written: remove it.")
+            raise OperatorError(f"{path} belongs to another user, who could read its new content: remove it.")
         try:
             file.truncate()
             path.chmod(0o600)
@@ -57,37 +60,38 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
 @contextmanager
 def private_folder(prefix: str) -> Iterator[Path]:
     """Make a temporary folder for the block. Folders of killed processes with this prefix are removed."""
-    for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        with suppress(OSError):  # it belongs to another user
-            if _is_abandoned(old / LOCK):
-                shutil.rmtree(old)
-    with tempfile.TemporaryDirectory(prefix=prefix) as name, private_file(Path(name) / LOCK):
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError):  # the folder belongs to another user
+            if _is_abandoned(folder / LOCK_NAME):
+                shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name, private_file(Path(name) / LOCK_NAME):
         yield Path(name)
 
 
 @contextmanager
-def replacement(path: Path) -> Iterator[BinaryIO]:
+def open_replacement(path: Path) -> Iterator[BinaryIO]:
     """Open a private file that replaces `path` when the block ends without an error."""
-    new = temporary(path)
-    with private_file(new) as file:
+    new_path = temporary_path(path)
+    with private_file(new_path) as file:
         yield file
-        sync(file)
-        put(new, path)
+        sync_file(file)
+        replace_file(new_path, path)
 
 
-def unused(path: Path) -> Path:
+def unused_path(path: Path) -> Path:
     """Return the path, or the first of `path-2`, `path-3` … that does not exist."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
     return next(candidate for candidate in chain([path], numbered) if not os.path.lexists(candidate))
 
 
-def put(new: Path, path: Path) -> None:
-    """Replace a file by a synced one, in a way that survives a power failure."""
-    new.replace(path)
+def replace_file(new_path: Path, path: Path) -> None:
+    """Move a synced file to `path`, in a way that survives a power failure."""
+    new_path.replace(path)
     sync_folder(path.parent)
 
 
-def sync(file: BinaryIO) -> None:
+def sync_file(file: BinaryIO) -> None:
+    """Write buffered content to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -105,19 +109,19 @@ def sync_folder(folder: Path) -> None:
 def remove_abandoned_in(folder: Path, *, recursive: bool = False) -> None:
     """Remove temporary files of killed processes from a folder. Files in use stay."""
     for parent, folders, files in os.walk(folder):
-        temporaries = [name for name in (*folders, *files) if TEMPORARY in name]
+        temporaries = [name for name in (*folders, *files) if TEMPORARY_INFIX in name]
         folders[:] = [name for name in folders if recursive and name not in temporaries]
-        for name in {name.partition(TEMPORARY)[0] for name in temporaries}:
+        for name in {name.partition(TEMPORARY_INFIX)[0] for name in temporaries}:
             remove_abandoned(Path(parent, name))
 
 
 def remove_abandoned(path: Path) -> None:
     """Remove the temporary files of `path`, unless a process uses them or they belong to another user."""
-    lock = temporary(path)
+    lock = temporary_path(path)
     parts = [*path.parent.glob(f"{glob.escape(lock.name)}.*")]
     if not (parts or lock.exists()):
         return
-    with suppress(OSError), open(os.open(lock, FLAGS, 0o600), "r+b") as file:
+    with suppress(OSError), open(os.open(lock, OPEN_FLAGS, 0o600), "r+b") as file:
         if not _lock_at(lock, file):
             return
         if sys.platform == "win32":  # Windows cannot remove open files
@@ -130,8 +134,8 @@ def remove_abandoned(path: Path) -> None:
         lock.unlink()
 
 
-def _is_abandoned(path: Path) -> bool:
-    with path.open("r+b") as file:
+def _is_abandoned(lock_path: Path) -> bool:
+    with lock_path.open("r+b") as file:
         return _lock(file)
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeVar
 
 from opportune.config.hosts import is_ephemeral
 from opportune.db.errors import is_full
-from opportune.runtime.atomic_files import replacement
+from opportune.runtime.atomic_files import open_replacement
 from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
 
@@ -78,7 +78,7 @@ class FolderStorage(Storage):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._is_within(path):
             raise OSError(errno.ELOOP, f"a link leads out of {path.parent}")
-        with replacement(path) as file:
+        with open_replacement(path) as file:
             file.write(content)
 
     def _read(self, path: Path) -> bytes:

@@ -11,11 +11,11 @@ from opportune.runtime import atomic_files
 def test_file_is_replaced_only_after_success(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("before")
-    with atomic_files.replacement(path) as file:
+    with atomic_files.open_replacement(path) as file:
         file.write(b"after")
         assert path.read_text() == "before"
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("after", 0o600)
-    with pytest.raises(KeyError), atomic_files.replacement(path) as file:
+    with pytest.raises(KeyError), atomic_files.open_replacement(path) as file:
         raise KeyError
     assert path.read_text() == "after"
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - only the names
@@ -23,30 +23,30 @@ def test_file_is_replaced_only_after_success(tmp_path: Path) -> None:
 
 def test_concurrent_writer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with atomic_files.replacement(path) as file:
+    with atomic_files.open_replacement(path) as file:
         file.write(b"first")
-        with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.replacement(path):
+        with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.open_replacement(path):
             pass
     assert path.read_text() == "first"
 
 
 def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    atomic_files.temporary(path).write_text("of the other process")
+    atomic_files.temporary_path(path).write_text("of the other process")
     lock = atomic_files._lock
 
     def lock_late(file: BinaryIO) -> bool:
-        atomic_files.put(atomic_files.temporary(path), path)
+        atomic_files.replace_file(atomic_files.temporary_path(path), path)
         return lock(file)
 
     monkeypatch.setattr(atomic_files, "_lock", lock_late)
-    with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.replacement(path):
+    with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.open_replacement(path):
         pass
     assert path.read_text() == "of the other process"
 
 
 def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
-    part = atomic_files.temporary(tmp_path / "app.db", "restored")
+    part = atomic_files.temporary_path(tmp_path / "app.db", "restored")
     for path in (part, part.with_name(f"{part.name}-wal")):
         path.touch()
     atomic_files.remove_abandoned(tmp_path / "app.db")
@@ -55,22 +55,22 @@ def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
 
 def test_renamed_file_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    atomic_files.temporary(path).write_text("of the other process")
+    atomic_files.temporary_path(path).write_text("of the other process")
     lock = atomic_files._lock
 
     def lock_late(file: BinaryIO) -> bool:
-        atomic_files.put(atomic_files.temporary(path), path)
-        atomic_files.temporary(path).write_text("of a third process")
+        atomic_files.replace_file(atomic_files.temporary_path(path), path)
+        atomic_files.temporary_path(path).write_text("of a third process")
         return lock(file)
 
     monkeypatch.setattr(atomic_files, "_lock", lock_late)
     atomic_files.remove_abandoned(path)
-    assert atomic_files.temporary(path).exists()
+    assert atomic_files.temporary_path(path).exists()
     assert path.exists()
 
 
 def test_subfolders_stay_unless_recursive(tmp_path: Path) -> None:
-    path = atomic_files.temporary(tmp_path / "uploads" / "file")
+    path = atomic_files.temporary_path(tmp_path / "uploads" / "file")
     path.parent.mkdir()
     path.touch()
     atomic_files.remove_abandoned_in(tmp_path)
@@ -82,9 +82,9 @@ def test_subfolders_stay_unless_recursive(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other owners")
 def test_file_of_another_user_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    atomic_files.temporary(path).touch()
+    atomic_files.temporary_path(path).touch()
     other = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: other)
-    with pytest.raises(OperatorError, match="belongs to another user"), atomic_files.replacement(path):
+    with pytest.raises(OperatorError, match="belongs to another user"), atomic_files.open_replacement(path):
         pass
-    assert atomic_files.temporary(path).read_bytes() == b""
+    assert atomic_files.temporary_path(path).read_bytes() == b""

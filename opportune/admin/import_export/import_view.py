@@ -27,7 +27,7 @@ from opportune.admin.protocols import View
 from opportune.config.signing import seal, unseal
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
 
@@ -92,7 +92,7 @@ def _summary(plan: ImportPlan) -> str:
 
 
 def _amount(view: View, count: int) -> str:
-    return counted(count, view.name, view.name_plural)
+    return pluralize(count, view.name, view.name_plural)
 
 
 async def _show(request: Request, view: View, outcome: ImportResult | None) -> Response:

@@ -18,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
 JobAction = Callable[[AsyncSession, int], Awaitable[None]]
@@ -103,11 +103,11 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):
-            flash(request, f"{counted(count, 'job')} {result}.")
+            flash(request, f"{pluralize(count, 'job')} {result}.")
         for line in refusals[:MAX_SHOWN_REFUSALS]:
             flash(request, line, "danger")
         if more := len(refusals[MAX_SHOWN_REFUSALS:]):
-            flash(request, f"{counted(more, 'more job')} could not be changed.", "danger")
+            flash(request, f"{pluralize(more, 'more job')} could not be changed.", "danger")
         return RedirectResponse(list_url(request, self), 303)
 
 

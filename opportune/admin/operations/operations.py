@@ -20,7 +20,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.web.cache import ALL_TAGS, Cache
 
 IDENTITY = "operations"
@@ -86,17 +86,17 @@ async def record_operation(request: Request, name: str, message: str) -> None:
 
 async def retry_failed(session: AsyncSession, request: Request) -> str:
     jobs: DatabaseJobQueue = request.app.state.jobs
-    return f"{counted(await jobs.retry_failed(session), 'failed job')} queued again."
+    return f"{pluralize(await jobs.retry_failed(session), 'failed job')} queued again."
 
 
 async def clear_jobs(request: Request, _sent: FormData) -> str:
-    return f"{counted(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
+    return f"{pluralize(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
 
 
 async def clear_sessions(request: Request, _sent: FormData) -> str:
     deleted = await delete_expired(request.app.state.database, request.app.state.settings)
     number = deleted["sessions"] + deleted["tokens"]
-    return f"{counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
+    return f"{pluralize(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
 async def sign_out_all(request: Request, _sent: FormData) -> str:
@@ -104,7 +104,7 @@ async def sign_out_all(request: Request, _sent: FormData) -> str:
     database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
     tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
-    return f"{counted(browsers, 'session')} and {counted(tokens, 'token')} ended. Only this browser is signed in."
+    return f"{pluralize(browsers, 'session')} and {pluralize(tokens, 'token')} ended. Only this browser is signed in."
 
 
 async def clear_cache(request: Request, _sent: FormData) -> str:

@@ -22,7 +22,7 @@ from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
 from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.errors import FieldErrors
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
 
@@ -51,7 +51,7 @@ async def _delete(request: Request, view: View, selection: Selection) -> Respons
         await view.delete_rows(request, selection.pks)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
-    flash(request, f"Deleted {counted(len(selection.pks), view.name, view.name_plural)}.")
+    flash(request, f"Deleted {pluralize(len(selection.pks), view.name, view.name_plural)}.")
     return RedirectResponse(list_url(request, view), 303)
 
 

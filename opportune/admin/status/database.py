@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.feature import HealthLight
-from opportune.runtime.counts import lasted, sized
+from opportune.runtime.counts import format_duration, format_size
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
@@ -32,7 +32,9 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
         size = int(await session.scalar(text(SIZE[dialect])) or 0)
         latency_light = await _latency(session)
     lights = [
-        HealthLight("Server", f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}, {sized(size)}"),
+        HealthLight(
+            "Server", f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}, {format_size(size)}"
+        ),
         latency_light,
     ]
     return [*lights, await _replica(database)] if database.replica else lights
@@ -60,4 +62,6 @@ async def _replica(database: Database) -> HealthLight:
     if seconds < LATE_REPLICA_SECONDS:
         return HealthLight("Replica's lag", f"{seconds:.1f} s since its last change")
     hint = "If rows change often, the replica is behind. Check its server. If not, it is only idle."
-    return HealthLight("Replica's lag", f"its last change is {lasted(float(seconds))} old", "notice", hint=hint)
+    return HealthLight(
+        "Replica's lag", f"its last change is {format_duration(float(seconds))} old", "notice", hint=hint
+    )

@@ -15,7 +15,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
 from opportune.mail.outage import read_outage
-from opportune.runtime.counts import lasted
+from opportune.runtime.counts import format_duration
 from opportune.web.time_zone import format_datetime
 
 HINTS = {
@@ -51,7 +51,7 @@ async def job_lights(app: FastAPI) -> list[HealthLight]:
 def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
     if oldest is None:
         return HealthLight("Due jobs", "none")
-    text = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"
+    text = f"the oldest has waited for {format_duration((now - oldest).total_seconds())}"
     address = STATE.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:
         return HealthLight("Due jobs", text, late.state, address, late.hint)

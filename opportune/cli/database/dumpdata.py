@@ -18,7 +18,7 @@ from opportune.ops.copydb.connections import explained_errors, snapshot
 from opportune.ops.fixtures.dump import dump
 from opportune.ops.fixtures.names import select_tables, tables_by_name
 from opportune.ops.fixtures.natural_keys import natural_keys
-from opportune.runtime.atomic_files import replacement
+from opportune.runtime.atomic_files import open_replacement
 
 
 def command(
@@ -44,7 +44,7 @@ def command(
                 sys.stdout.buffer.write(chunk)
             return
         try:
-            with replacement(output) as file:
+            with open_replacement(output) as file:
                 file.writelines(dump(connection, tables, indent, keys))
         except OSError as error:
             raise OperatorError(f"{output} cannot be written: {error.strerror}.") from error

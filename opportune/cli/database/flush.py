@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import count, sort_tables
 from opportune.ops.copydb.connections import destination, explained_errors, snapshot
 from opportune.ops.copydb.writers import writer_for
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 
 def command(
@@ -84,5 +84,5 @@ def refuse_foreign_references(connection: Connection) -> None:
 
 
 def print_result(rows: int, url: DatabaseURL) -> None:
-    say(f"Deleted {counted(rows, 'row')} in {url.redacted}.")
+    say(f"Deleted {pluralize(rows, 'row')} in {url.redacted}.")
     say("Create a new user: python3 oppman.py createsuperuser")

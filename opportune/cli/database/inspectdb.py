@@ -31,7 +31,7 @@ from opportune.db.migrations.graph import feature_of_revision
 from opportune.db.migrations.history import recorded_revisions
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.runtime.suggestions import did_you_mean
 
 HEADINGS = {
@@ -180,7 +180,7 @@ def create_feature(name: str, inspected: InspectionResult) -> None:
     files = feature_files(name, inspected, classes)
     with write_files({**files, installed: text}, PROJECT / PACKAGE / name):
         pass
-    say(f"Created {PACKAGE}/{name} with {counted(len(classes), 'model')}, and tests/{name}.")
+    say(f"Created {PACKAGE}/{name} with {pluralize(len(classes), 'model')}, and tests/{name}.")
     say(f"Added {name} to {INSTALLED}. Review the models, then run:")
     for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):
         say(f"  python3 oppman.py {step}")

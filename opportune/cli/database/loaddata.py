@@ -22,7 +22,7 @@ from opportune.ops.copydb.connections import destination, explained_errors
 from opportune.ops.fixtures.json_stream import read_objects
 from opportune.ops.fixtures.load import FixtureObject, load
 from opportune.ops.fixtures.names import tables_by_name
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 STDIN = "-"
 
@@ -37,7 +37,7 @@ def command(
     with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):
         rows = with_progress(bar, read_files(files))
         number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
-    say(f"Loaded {counted(number, 'row')}.")
+    say(f"Loaded {pluralize(number, 'row')}.")
 
 
 def with_progress(bar: Progress, rows: Iterator[FixtureObject]) -> Iterator[FixtureObject]:

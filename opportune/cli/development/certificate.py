@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import replacement
+from opportune.runtime.atomic_files import open_replacement
 
 CERTIFICATE = PROJECT / "data/https.pem"
 """File with the key and the certificate. git ignores the folder."""
@@ -31,7 +31,7 @@ def certificate_for(host: str, path: Path = CERTIFICATE) -> Path:
     if not _is_valid(path, names):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacement(path) as file:
+            with open_replacement(path) as file:
                 file.write(_create(names))
         except OSError as error:
             raise OperatorError(

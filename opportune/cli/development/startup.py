@@ -29,7 +29,7 @@ from opportune.ops.backup.marker import marker_path
 from opportune.ops.backup.retention import parse_keep
 from opportune.ops.backup.store import backup_location
 from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 from opportune.web.rendering.template_errors import missing_parts, template_errors
@@ -54,7 +54,7 @@ class SchemaState:
         """Messages about differences, with the next step."""
         if self.pending:
             yield (
-                f"{counted(len(self.pending), 'migration')} not applied ({', '.join(self.pending)}). "
+                f"{pluralize(len(self.pending), 'migration')} not applied ({', '.join(self.pending)}). "
                 "Run python3 oppman.py migrate."
             )
         if self.newer:

@@ -16,7 +16,7 @@ from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 command = typer.Typer()
 
@@ -71,7 +71,7 @@ def retry(
 def _retry_all(name: str) -> None:
     count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
     jobs = f"named {name} " if name else ""
-    say(f"{counted(count, 'job')} {jobs}queued again." if count else f"No job {jobs}failed.")
+    say(f"{pluralize(count, 'job')} {jobs}queued again." if count else f"No job {jobs}failed.")
 
 
 @command.command()

@@ -15,7 +15,7 @@ from dotenv.parser import parse_stream
 from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, new_key
 from opportune.config.base_settings import FILE_OWNER_HINT
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import replacement
+from opportune.runtime.atomic_files import open_replacement
 
 FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 
@@ -93,7 +93,7 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
         fallbacks = [old_key, *older_keys] if keep else []
         new_lines = f"{KEY}={new_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
         lines = _with_settings_replaced(text, (KEY, FALLBACK_KEYS), new_lines)
-        with replacement(path.resolve()) as file:
+        with open_replacement(path.resolve()) as file:
             file.write("".join(lines).encode())
             _copy_permissions(path, file.fileno())
     return len(fallbacks)

@@ -11,7 +11,7 @@ from opportune.cli.project.first_env import KEY, new_key
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 command = typer.Typer()
 
@@ -43,7 +43,7 @@ def rotate(
     if stolen:
         say(f"After the restart, {EFFECTS}. Sessions and API tokens do not depend on the key and stay valid.")
     else:
-        say(f"{FALLBACK_KEYS} has {counted(number, 'older key')}. Remove them in about a month.")
+        say(f"{FALLBACK_KEYS} has {pluralize(number, 'older key')}. Remove them in about a month.")
         say(f"After that, {EFFECTS}.")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.project import FRAMEWORK, PACKAGE, USERS
 from opportune.errors import OperatorError
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 from opportune.runtime.suggestions import did_you_mean
 
 FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
@@ -50,10 +50,12 @@ class Removal:
         """Yield the folders, files and lines to delete."""
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-            yield f"{self._relative(path)}/ ({counted(len(files), 'file')})" if path.is_dir() else self._relative(path)
+            yield (
+                f"{self._relative(path)}/ ({pluralize(len(files), 'file')})" if path.is_dir() else self._relative(path)
+            )
         for path, text in self.new_texts.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
-            yield f"{counted(lines, 'line')} of {self._relative(path)}"
+            yield f"{pluralize(lines, 'line')} of {self._relative(path)}"
 
     def carry_out(self) -> None:
         """Remove its lines from other files, then delete its own files.

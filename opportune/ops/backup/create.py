@@ -22,7 +22,7 @@ from opportune.ops.backup.archive import ArchiveWriter, Content, Manifest, Sink,
 from opportune.ops.backup.bucket_uploads import add_bucket_uploads
 from opportune.ops.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
 from opportune.ops.copydb import copy
-from opportune.runtime.atomic_files import private_file, remove_abandoned_in, replacement, temporary
+from opportune.runtime.atomic_files import open_replacement, private_file, remove_abandoned_in, temporary_path
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
@@ -48,9 +48,9 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
     path = choose_destination(destination, url)
     try:
         remove_abandoned_in(path.parent)
-        with replacement(path) as file:
-            write_archive(settings, graph, file, temporary(path, DATABASE_SUFFIX), notify)
-            with open_archive(temporary(path)) as archive:
+        with open_replacement(path) as file:
+            write_archive(settings, graph, file, temporary_path(path, DATABASE_SUFFIX), notify)
+            with open_archive(temporary_path(path)) as archive:
                 archive.check()
     except OSError as error:
         raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error

@@ -10,7 +10,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.connection import migration_url
 from opportune.errors import OperatorError
 from opportune.feature import Finding
-from opportune.runtime.atomic_files import replacement, sync_folder
+from opportune.runtime.atomic_files import open_replacement, sync_folder
 from opportune.storage.location import parse_storage_url
 
 SUFFIX = ".restoring"
@@ -41,7 +41,7 @@ class RestoreMarker:
     def replacing_database(self) -> Iterator[None]:
         """Write the marker before the block replaces the database."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replacement(self._path) as file:
+        with open_replacement(self._path) as file:
             file.write(f"{self._argument}\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n".encode())
         yield
         self.is_database_replaced = True

@@ -20,7 +20,7 @@ from opportune.ops.backup.archive import USE_ANOTHER_BACKUP, Archive, Manifest, 
 from opportune.ops.backup.marker import RestoreMarker
 from opportune.ops.backup.sqlite import inspect_database, replace_database
 from opportune.ops.copydb import copy
-from opportune.runtime.atomic_files import private_file, private_folder, sync, temporary
+from opportune.runtime.atomic_files import private_file, private_folder, sync_file, temporary_path
 from opportune.storage.location import DatabaseFiles, StorageLocation, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
@@ -97,9 +97,9 @@ def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: 
         )
     path = target.url.path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new_path = temporary(path, RESTORED_SUFFIX)
+    new_path = temporary_path(path, RESTORED_SUFFIX)
     with (
-        private_file(temporary(path)),
+        private_file(temporary_path(path)),
         extracted_database(archive, target, new_path),
         uploads.stage_uploads(archive, target.place) as files,
     ):
@@ -131,10 +131,10 @@ def extracted_database(archive: Archive, target: Target, path: Path) -> Iterator
     """Extract the database to `path` for the duration of the block and verify it."""
     with private_file(path, lock=False) as file:
         archive.extract(archive.manifest.database, file)
-        sync(file)
+        sync_file(file)
         if archive.manifest.database == "database.sqlite3":
             _check_sqlite(path, archive, target)
-            sync(file)
+            sync_file(file)
         yield
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import put, temporary, unused
+from opportune.runtime.atomic_files import replace_file, temporary_path, unused_path
 from opportune.runtime.progress import work
 
 LOCK_TIMEOUT_SECONDS = 1.0
@@ -91,13 +91,13 @@ def replace_database(new: Path, path: Path) -> Path | None:
     """
     if not path.exists():
         discard_sidecars(path)
-        put(new, path)
+        replace_file(new, path)
         return None
     with _exclusive_lock(path):
         copy_owner(path, new)
         previous = _link_previous(path)
         discard_sidecars(path)  # or SQLite would apply them to the new file
-        put(new, path)
+        replace_file(new, path)
     return previous
 
 
@@ -158,11 +158,11 @@ def _link_previous(path: Path) -> Path:
     """Link the old database under a new name, without replacing the one of an earlier restore."""
     previous = path.with_name(path.name + PREVIOUS_SUFFIX)
     if not (previous.exists() and previous.samefile(path)):  # else a killed restore has already linked it
-        previous = unused(previous)
+        previous = unused_path(previous)
     discard_sidecars(previous)
     for suffix in ("", *LOGS):  # a damaged database still has its log
         if (old := path.with_name(path.name + suffix)).exists():
-            _link(old, previous.with_name(previous.name + suffix), temporary(path, "kept"))
+            _link(old, previous.with_name(previous.name + suffix), temporary_path(path, "kept"))
     return previous
 
 

@@ -15,7 +15,14 @@ from opportune.errors import OperatorError
 from opportune.ops.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.ops.backup.bucket_uploads import restore_missing_uploads
 from opportune.ops.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
-from opportune.runtime.atomic_files import TEMPORARY, private_file, sync, sync_folder, temporary, unused
+from opportune.runtime.atomic_files import (
+    TEMPORARY_INFIX,
+    private_file,
+    sync_file,
+    sync_folder,
+    temporary_path,
+    unused_path,
+)
 from opportune.runtime.progress import work
 from opportune.storage import MissingFileError, StorageError, open_storage
 from opportune.storage.location import Bucket, StorageLocation
@@ -30,7 +37,7 @@ def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     with work("Packing uploads", len(files), "files") as progress:
         for path in files:
-            if TEMPORARY not in path.name:
+            if TEMPORARY_INFIX not in path.name:
                 _refuse_invalid_name(path)
                 with suppress(FileNotFoundError), path.open("rb") as file:
                     writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
@@ -67,8 +74,8 @@ def stage_uploads(archive: Archive, place: StorageLocation) -> Iterator["StagedU
     if os.path.ismount(place):  # mypy refuses Path.is_mount for Windows
         raise OperatorError(f"{place} is a mount point and cannot be replaced: mount its parent folder instead.")
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = temporary(place, "restored")
-    with private_file(temporary(place)):
+    folder = temporary_path(place, "restored")
+    with private_file(temporary_path(place)):
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(mode=0o700)
@@ -85,7 +92,7 @@ def _extract_uploads(archive: Archive, folder: Path) -> None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("xb") as file:
                 archive.extract(member, file)
-                sync(file)
+                sync_file(file)
             progress.advance()
     for path in (folder, *folder.rglob("*")):
         if path.is_dir():
@@ -141,4 +148,4 @@ def _rename_previous(place: Path) -> Path | None:
     if not any(place.iterdir()):
         place.rmdir()
         return None
-    return place.rename(unused(place.with_name(place.name + PREVIOUS_SUFFIX)))
+    return place.rename(unused_path(place.with_name(place.name + PREVIOUS_SUFFIX)))

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.ops.deploy.site_names import SiteNames
-from opportune.runtime.atomic_files import replacement
+from opportune.runtime.atomic_files import open_replacement
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""
@@ -127,7 +127,7 @@ def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o600 if is_private else 0o666 & ~_umask()
-        with replacement(path) as file:
+        with open_replacement(path) as file:
             file.write(text.encode())
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), mode)

@@ -15,7 +15,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.ops.doctor.disk import check_filesystem, check_permissions, check_space
 from opportune.ops.doctor.results import Finding, Status, fault, fault_from_message, milliseconds_since, notice, ok
 from opportune.ops.doctor.schema import compare_migrations
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 LOCK_TIMEOUT_SECONDS = 1
 INTEGRITY_TIMEOUT_SECONDS = 4
@@ -133,7 +133,7 @@ def _check_foreign_keys(file: OpenFile) -> Finding:
     if not violations:
         return ok("integrity", "no damage, and all foreign keys refer to existing rows")
     first_violation = f"{violations[0][0]} (rowid {violations[0][1]})"
-    message = f"{counted(len(violations), 'row')} with a foreign key to a missing row, the first in {first_violation}"
+    message = f"{pluralize(len(violations), 'row')} with a foreign key to a missing row, the first in {first_violation}"
     return fault("integrity", message, "Delete these rows, or restore the rows they refer to.")
 
 

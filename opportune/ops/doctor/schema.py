@@ -5,7 +5,7 @@ from typing import Any
 
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.ops.doctor.results import Finding, fault, notice, ok
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 MAX_SHOWN_NAMES = 3
 
@@ -23,7 +23,7 @@ def compare_migrations(graph: MigrationGraph, revisions: Sequence[str]) -> Findi
         message = f"the database has {_join(unknown.newer)}, which this code lacks"
         return fault("migrations", message, "Deploy the code that applied them, or restore their files.", **values)
     if pending:
-        message = f"{counted(len(pending), 'migration')} not applied: {_join(pending)}"
+        message = f"{pluralize(len(pending), 'migration')} not applied: {_join(pending)}"
         return fault("migrations", message, "Run: python3 oppman.py migrate", **values)
     if unknown.removed:
         message = f"all applied; {_join(unknown.removed)} belong to features that are not installed"

@@ -15,7 +15,7 @@ from opportune.ops.doctor.prepared_statements import Trial, try_prepared
 from opportune.ops.doctor.results import Finding, fault, notice, ok
 from opportune.ops.doctor.schema import compare_migrations
 from opportune.ops.doctor.tls import Handshake, shake_hands
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
@@ -201,7 +201,7 @@ async def check_connections(server: ServerContext) -> Finding:
     row = await server.row(CONNECTION_LIMITS)
     limits = [row.largest - row.reserved, *(limit for limit in (row.role_limit, row.database_limit) if limit >= 0)]
     limit, needed = min(limits), _max_connections(server)
-    processes = counted(server.doctor.processes, "process", "processes")
+    processes = pluralize(server.doctor.processes, "process", "processes")
     message = f"{processes} of the site may open {needed}; the server allows {limit}, of which {row.used} are in use"
     values = {"needed": needed, "limit": limit, "used": row.used, "processes": server.doctor.processes}
     if server.url.pooled:

@@ -16,7 +16,7 @@ from opportune import __version__
 from opportune.db.url.database_url import DatabaseURL
 from opportune.feature import HealthLight
 from opportune.ops.telemetry.workers import WorkerReport, get_workers
-from opportune.runtime.counts import lasted, sized
+from opportune.runtime.counts import format_duration, format_size
 from opportune.runtime.memory import memory_limit_bytes
 
 LATE_LOOP_SECONDS = 0.1
@@ -35,8 +35,8 @@ async def server_lights(app: FastAPI) -> list[HealthLight]:
 
 
 def _worker_light(report: WorkerReport) -> HealthLight:
-    age, lag = lasted(time.time() - report.started_at), f"{report.lag_seconds * 1000:.0f} ms"
-    summary = f"up {age}, {sized(report.memory_bytes)}, event loop {lag} late"
+    age, lag = format_duration(time.time() - report.started_at), f"{report.lag_seconds * 1000:.0f} ms"
+    summary = f"up {age}, {format_size(report.memory_bytes)}, event loop {lag} late"
     if report.lag_seconds < LATE_LOOP_SECONDS:
         return HealthLight(f"Worker {report.worker}", summary)
     hint = "Code blocks the event loop. In development the log names the line (docs/async.md)."
@@ -46,8 +46,8 @@ def _worker_light(report: WorkerReport) -> HealthLight:
 def _memory_light(reports: list[WorkerReport]) -> HealthLight:
     used, limit = sum(report.memory_bytes for report in reports), memory_limit_bytes()
     if limit is None:
-        return HealthLight("Memory", f"{sized(used)} in all")
-    summary = f"{sized(used)} of the {sized(limit)} that the host allows"
+        return HealthLight("Memory", f"{format_size(used)} in all")
+    summary = f"{format_size(used)} of the {format_size(limit)} that the host allows"
     if used * 100 < NEAR_LIMIT_PERCENTS * limit:
         return HealthLight("Memory", summary)
     hint = "Run fewer workers or use a larger machine: the host stops the site at the limit."
@@ -85,7 +85,7 @@ def _disk_lights(app: FastAPI) -> Iterator[HealthLight]:
 
 def _disk_light(folder: Path) -> HealthLight:
     usage = shutil.disk_usage(folder)
-    summary = f"{sized(usage.free)} of {sized(usage.total)} free at {folder}"
+    summary = f"{format_size(usage.free)} of {format_size(usage.total)} free at {folder}"
     if usage.free < FULL_DISK_BYTES:
         return HealthLight("Disk", summary, "fault", hint="Free up space now: nothing can be saved on a full disk.")
     if usage.free * 100 < LOW_DISK_PERCENTS * usage.total:

@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_file, put, sync, temporary
+from opportune.runtime.atomic_files import private_file, replace_file, sync_file, temporary_path
 from opportune.search.documents.contents import Contents, NumberedDocument, Vocabulary
 from opportune.search.documents.store import Store
 from opportune.search.spelling import trigrams
@@ -35,17 +35,17 @@ BATCH_ROWS = 500
 
 class SQLiteStore(Store):
     def prepare(self) -> None:
-        probe = temporary(self.url.path)
+        probe = temporary_path(self.url.path)
         make_private(probe, f"Set {self.url.name}.")
         probe.unlink(missing_ok=True)
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
-        new_path = temporary(self.url.path, "index")
+        new_path = temporary_path(self.url.path, "index")
         try:
-            with private_file(temporary(self.url.path)), private_file(new_path, lock=False) as file:
+            with private_file(temporary_path(self.url.path)), private_file(new_path, lock=False) as file:
                 _build(new_path, self.index.columns, contents, advance)
-                sync(file)
-                put(new_path, self.url.path)
+                sync_file(file)
+                replace_file(new_path, self.url.path)
         except sqlite3.Error as error:
             raise OperatorError(explain(error, self.url)) from error
 

@@ -16,7 +16,7 @@ from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names
 from opportune.ops.telemetry import server_lights as server
-from opportune.runtime.counts import lasted, sized
+from opportune.runtime.counts import format_duration, format_size
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 
@@ -136,8 +136,8 @@ async def test_lag_of_a_replica_is_shown(settings: Settings) -> None:
 
 
 def test_sizes_and_durations_are_readable() -> None:
-    assert [sized(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
-    assert [lasted(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
+    assert [format_size(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
+    assert [format_duration(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
 
 
 @on_sqlite

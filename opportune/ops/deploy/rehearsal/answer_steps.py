@@ -7,7 +7,7 @@ from opportune.ops.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.ops.deploy.rehearsal.rules import WORD_COUNT
 from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance
 from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 
 async def stream_answer(stage: Stage) -> str:
@@ -16,7 +16,7 @@ async def stream_answer(stage: Stage) -> str:
     await read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds)
     require_complete(answer, expected)
     reconnects = answer.connections - 1
-    summary = f"continued after {counted(reconnects, 'closed connection')}" if reconnects else "in one connection"
+    summary = f"continued after {pluralize(reconnects, 'closed connection')}" if reconnects else "in one connection"
     return f"{len(expected.split())} words {summary}"
 
 
@@ -77,7 +77,7 @@ async def redeploy(stage: Stage) -> str:
     finally:
         reader_task.cancel()
     require_complete(answer, expected)
-    connections = counted(answer.connections, "connection")
+    connections = pluralize(answer.connections, "connection")
     return f"{_describe_stop(stage, duration)}; the answer in progress is complete after {connections}"
 
 

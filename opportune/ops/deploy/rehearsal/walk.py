@@ -18,7 +18,7 @@ from opportune.ops.deploy.rehearsal.stage import (
     require_instance,
     suggest_fix,
 )
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 RETRY_SECONDS = 0.5
 
@@ -34,8 +34,8 @@ async def first_start(stage: Stage) -> str:
     if page.status >= 500:
         raise StepFailed(f"the start page returns {page.status}", suggest_fix(stage.instance.output))
     stage.freeze(True)
-    refused = f", {counted(stage.gate.refused, 'connection')} refused by the database" if stage.gate.refused else ""
-    restarts = f" after {counted(stage.restarts, 'restart')}" if stage.restarts else ""
+    refused = f", {pluralize(stage.gate.refused, 'connection')} refused by the database" if stage.gate.refused else ""
+    restarts = f" after {pluralize(stage.restarts, 'restart')}" if stage.restarts else ""
     return f"tables created and healthy after {duration:.1f} s{restarts}{refused}"
 
 
@@ -57,7 +57,7 @@ async def sleep_and_wake(stage: Stage) -> str:
                 raise StepFailed("the user is signed out after sleep", "set DATABASE_URL to PostgreSQL")
             sleepers = "site and database" if stage.rules.host.sleeps_after_seconds else "the database"
             sleepers = "the site" if stage.is_on_sqlite else sleepers
-            retries = f" and {counted(len(statuses) - 1, 'wait page')}" if len(statuses) > 1 else ""
+            retries = f" and {pluralize(len(statuses) - 1, 'wait page')}" if len(statuses) > 1 else ""
             return f"{sleepers} slept, and the page loaded after {time.monotonic() - start:.1f} s{retries}"
         if page.status not in (502, 503, 504):
             break

@@ -8,7 +8,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import SETTING_HINTS
 from opportune.ops.deploy.rules.deployment import Deployment, warning
-from opportune.runtime.counts import counted
+from opportune.runtime.counts import pluralize
 
 IPV6_ONLY = re.compile(r"^db\.\w+\.supabase\.co$")
 INTERNAL_NAMES = (
@@ -129,7 +129,7 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     if limit is not None and needed > limit:
         size = max(1, limit // (4 * processes))
         yield warning(
-            f"{counted(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
+            f"{pluralize(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
             f"of {url.provider} allows {limit}: set DATABASE_POOL_SIZE={size} and DATABASE_MAX_OVERFLOW={size}."
         )
 

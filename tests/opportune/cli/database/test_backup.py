@@ -16,7 +16,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.ops.backup import postgresql, uploads
 from opportune.ops.backup.archive import ArchiveWriter, open_archive
-from opportune.runtime.atomic_files import temporary
+from opportune.runtime.atomic_files import temporary_path
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import (
     Site,
@@ -138,7 +138,7 @@ def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path:
     (folder / "notes.zip").write_text("not a zip")
     with zipfile.ZipFile(folder / "holiday.zip", "w") as foreign:
         foreign.writestr("manifest.json", json.dumps({"format": "another"}))
-    temporary(folder / "old.zip").write_text("left by a killed run")
+    temporary_path(folder / "old.zip").write_text("left by a killed run")
     names = [f"{name}.zip" for name in ("c", "a", "d")]
     for name in names:
         result = oppman("backup", str(folder / name), "--keep", "2")

@@ -29,7 +29,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.ops.backup import create, postgresql
 from opportune.ops.backup.restore import Target, restore_backup
 from opportune.ops.copydb import copy
-from opportune.runtime.atomic_files import private_file, replacement, temporary
+from opportune.runtime.atomic_files import open_replacement, private_file, temporary_path
 from tests.opportune.forked import PROCESSES
 from tests.opportune.ops.copydb.two_databases import tables_of
 
@@ -171,7 +171,7 @@ def writing(path: Path) -> Iterator[BaseProcess]:
 
 
 def _write(connection: Connection, path: Path) -> None:
-    with replacement(path), private_file(temporary(path, "part"), lock=False):
+    with open_replacement(path), private_file(temporary_path(path, "part"), lock=False):
         connection.send("in the middle")
         connection.poll(None)
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.development import server, startup
 from opportune.cli.project import quickstart
-from opportune.runtime.atomic_files import TEMPORARY, temporary
+from opportune.runtime.atomic_files import TEMPORARY_INFIX, temporary_path
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import Site, site
 from tests.opportune.cli.development.processes import Work, at_each_step, writing
@@ -27,7 +27,7 @@ def data_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def temporary_files(site: Site) -> list[str]:
-    return [path.name for folder in {site.folder, site.path.parent} for path in folder.rglob(f"*{TEMPORARY}*")]
+    return [path.name for folder in {site.folder, site.path.parent} for path in folder.rglob(f"*{TEMPORARY_INFIX}*")]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_file_in_use_is_kept(site: Site, data_folder: Path) -> None:
     path.parent.mkdir()
     with writing(path):
         startup.remove_abandoned_files(site.settings)
-        assert {*path.parent.iterdir()} == {temporary(path), temporary(path, "part")}
+        assert {*path.parent.iterdir()} == {temporary_path(path), temporary_path(path, "part")}
 
 
 def test_other_files_are_kept(site: Site, data_folder: Path) -> None:
@@ -90,9 +90,9 @@ def test_other_files_are_kept(site: Site, data_folder: Path) -> None:
 
 def test_files_outside_the_data_folder_are_removed(site: Site) -> None:
     leftovers = [
-        temporary(site.path, "restored"),
-        temporary(site.upload),
-        temporary(site.folder / "uploads", "restored") / "picture.png",
+        temporary_path(site.path, "restored"),
+        temporary_path(site.upload),
+        temporary_path(site.folder / "uploads", "restored") / "picture.png",
     ]
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)

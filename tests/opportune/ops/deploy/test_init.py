@@ -106,7 +106,7 @@ def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monk
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(atomic_files, "put", interrupt)
+    monkeypatch.setattr(atomic_files, "replace_file", interrupt)
     assert oppman("deploy", "init", "fly").code == 130
     assert sorted(path.name for path in project.iterdir()) == ["README.md", "pyproject.toml"]
 
