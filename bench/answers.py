@@ -18,7 +18,7 @@ from statistics import median
 
 import uvloop
 
-from bench.speed import ENOUGH_ROUNDS, addresses, chosen
+from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune import llm
 from opportune.accounts import User
 from opportune.db import Database, open_database, utc_now
@@ -35,8 +35,8 @@ MAX_RATIOS = {1: 1.2, 10: 0.5, 90: 0.25}
 """Maximum ratio to the processor time of separate transactions, by number of answers."""
 
 
-class Talker(llm.Provider):
-    name = "Talker"
+class WordModel(llm.Provider):
+    name = "WordModel"
     context_budget = 1_000
 
     def __init__(self, seconds: float) -> None:
@@ -51,7 +51,7 @@ class Talker(llm.Provider):
         yield llm.Done()
 
 
-class Unsaved(AnswerFlusher):
+class DiscardingFlusher(AnswerFlusher):
     @contextmanager
     def saving(self, _unsaved: UnsavedAnswer) -> Iterator[None]:
         yield
@@ -60,41 +60,41 @@ class Unsaved(AnswerFlusher):
         return None
 
 
-Way = Callable[[Database], Callable[[], AnswerFlusher]]
-"""Flusher per answer."""
+FlusherFactory = Callable[[Database], Callable[[], AnswerFlusher]]
+"""Make a function that returns the flusher for each answer."""
 
 
-def together(database: Database) -> Callable[[], AnswerFlusher]:
+def saved_together(database: Database) -> Callable[[], AnswerFlusher]:
     flusher = AnswerFlusher(database, WORKER)
     return lambda: flusher
 
 
-def apart(database: Database) -> Callable[[], AnswerFlusher]:
+def saved_separately(database: Database) -> Callable[[], AnswerFlusher]:
     return lambda: AnswerFlusher(database, WORKER)
 
 
 def unsaved(database: Database) -> Callable[[], AnswerFlusher]:
-    return lambda: Unsaved(database, WORKER)
+    return lambda: DiscardingFlusher(database, WORKER)
 
 
-WAYS = {way.__name__: way for way in (together, apart, unsaved)}
+FACTORIES = {factory.__name__: factory for factory in (saved_together, saved_separately, unsaved)}
 Times = dict[int, dict[str, list[float]]]
-"""Milliseconds per answer in each round, by number of answers and way of saving."""
+"""Milliseconds per answer in each round, by number of answers and name of the factory."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
-            with addresses(kind, Path(folder)) as address:
+            with new_database_urls(kind, Path(folder)) as address:
                 migrate(url := address("answers"))
                 times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))
-            show(kind, times)
+            report(kind, times)
             faults += excesses(kind, times)
     print("\n".join(faults if is_judged else ()))
     return int(is_judged and bool(faults))
@@ -103,52 +103,52 @@ def main() -> int:
 async def measure(url: str, rounds: int, seconds: float) -> Times:
     database = open_database(settings_for(url))
     await database.setup()
-    await once(database, together, 3, 0.3)  # one-time work is not counted
-    times: Times = {number: {name: [] for name in WAYS} for number in ANSWER_COUNTS}
+    await run_answers(database, saved_together, 3, 0.3)  # one-time work is not counted
+    times: Times = {count: {name: [] for name in FACTORIES} for count in ANSWER_COUNTS}
     for _ in range(rounds):
-        for number in ANSWER_COUNTS:
-            for name, way in WAYS.items():
-                times[number][name].append(await once(database, way, number, seconds))
+        for count in ANSWER_COUNTS:
+            for name, factory in FACTORIES.items():
+                times[count][name].append(await run_answers(database, factory, count, seconds))
     await database.dispose()
     return times
 
 
-async def once(database: Database, way: Way, number: int, seconds: float) -> float:
-    flusher, model = way(database), llm.LanguageModel(lambda: Talker(seconds))
-    runs = [AnswerTask(flusher(), model, AnswerProgress(answer)) for answer in await empty_answers(database, number)]
+async def run_answers(database: Database, factory: FlusherFactory, count: int, seconds: float) -> float:
+    flusher, model = factory(database), llm.LanguageModel(lambda: WordModel(seconds))
+    runs = [AnswerTask(flusher(), model, AnswerProgress(answer)) for answer in await empty_answers(database, count)]
     before = time.process_time()
     for run in runs:
         run.start()
     await asyncio.wait([run.task for run in runs])
-    return 1000 * (time.process_time() - before) / number
+    return 1000 * (time.process_time() - before) / count
 
 
-async def empty_answers(database: Database, number: int) -> list[Answer]:
+async def empty_answers(database: Database, count: int) -> list[Answer]:
     async with database.writer() as session:
         session.add(owner := User(email=f"{time.time_ns()}@example.com", hashed_password=WORKER))
         await session.flush()
         lease = utc_now() + LEASE_DURATION
-        answers = [Answer(owner_id=owner.id, worker=WORKER, lease_until=lease) for _ in range(number)]
+        answers = [Answer(owner_id=owner.id, worker=WORKER, lease_until=lease) for _ in range(count)]
         session.add_all(answers)
         return answers
 
 
-def show(kind: str, times: Times) -> None:
+def report(kind: str, times: Times) -> None:
     print(f"\n{kind}: processor time of an answer, ms; medians")
-    print(f"{'answers at once':18}" + "".join(f"{name:>12}" for name in (*WAYS, "ratio", "saving")))
-    for number, by_way in times.items():
-        figures = {name: median(each) for name, each in by_way.items()}
-        ratio = figures["together"] / figures["apart"]
-        saving = 1 - figures["unsaved"] / figures["together"]
+    print(f"{'answers':18}" + "".join(f"{name:>18}" for name in (*FACTORIES, "ratio", "saving")))
+    for count, by_factory in times.items():
+        figures = {name: median(milliseconds) for name, milliseconds in by_factory.items()}
+        ratio = figures["saved_together"] / figures["saved_separately"]
+        saving = 1 - figures["unsaved"] / figures["saved_together"]
         cells = [f"{figure:.1f}" for figure in figures.values()]
-        print(f"{number:<18}" + "".join(f"{cell:>12}" for cell in (*cells, f"{ratio:.2f}", f"{saving:.0%}")))
+        print(f"{count:<18}" + "".join(f"{cell:>18}" for cell in (*cells, f"{ratio:.2f}", f"{saving:.0%}")))
 
 
 def excesses(kind: str, times: Times) -> Iterator[str]:
-    for number, by_way in times.items():
-        ratio = median(by_way["together"]) / median(by_way["apart"])
-        if ratio > MAX_RATIOS[number]:
-            yield f"Too slow: {number} answers on {kind} cost {ratio:.2f} x those alone (at most {MAX_RATIOS[number]})."
+    for count, by_factory in times.items():
+        ratio = median(by_factory["saved_together"]) / median(by_factory["saved_separately"])
+        if ratio > MAX_RATIOS[count]:
+            yield f"Too slow: {count} answers on {kind} cost {ratio:.2f} x separate ones (at most {MAX_RATIOS[count]})."
 
 
 if __name__ == "__main__":

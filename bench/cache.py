@@ -22,15 +22,15 @@ from opportune.testing.services.redis import PROGRAM, redis
 
 MIN_RATIO = 0.6
 ENOUGH_ROUNDS = 3
-REQUESTS, REQUESTS_OF_A_TEST = 1000, 20
+REQUESTS, TEST_REQUESTS = 1000, 20
 CLIENT_CONNECTIONS = 16
 JSON = "static JSON route"
-KEPT = "page from the cache"
-KNOWN = make_requests(cookie="")
-PAGE = KNOWN["page"]
-ASKED = {
-    JSON: KNOWN["ping"],
-    KEPT: Request(PAGE.sent.replace(b" /items ", b" /items/kept "), PAGE.status, PAGE.marker),
+CACHED = "page from the cache"
+REQUESTS_BY_NAME = make_requests(cookie="")
+PAGE = REQUESTS_BY_NAME["page"]
+MEASURED = {
+    JSON: REQUESTS_BY_NAME["ping"],
+    CACHED: Request(PAGE.sent.replace(b" /items ", b" /items/kept "), PAGE.status, PAGE.marker),
     "page built each time": PAGE,
 }
 
@@ -40,36 +40,36 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
     options = parser.parse_args()
-    requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST)
-    ratio = show("memory", "memory:", options.rounds, requests)
+    requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
+    ratio = report("memory", "memory:", options.rounds, requests)
     if PROGRAM:
         with redis() as url:
-            show("Redis", url, options.rounds, requests)
+            report("Redis", url, options.rounds, requests)
     if options.rounds < ENOUGH_ROUNDS or ratio >= MIN_RATIO:
         return 0
     print(f"Too slow: a cached page is {ratio:.2f} x a static JSON route (at least {MIN_RATIO}).")
     return 1
 
 
-def show(where: str, cache_url: str, rounds: int, count: int) -> float:
+def report(backend: str, cache_url: str, rounds: int, count: int) -> float:
     """Print the results and return the ratio of the cached page to the JSON route."""
     with site(cache_url) as server:
         rates = measure(server, rounds, count)
-    print(f"\n{where}, medians of {rounds} rounds\n")
+    print(f"\n{backend}, medians of {rounds} rounds\n")
     for name, rate in rates.items():
         print(f"{name:24}{rate:8.0f} a second{rate / rates[JSON]:8.2f} x")
-    return rates[KEPT] / rates[JSON]
+    return rates[CACHED] / rates[JSON]
 
 
 def measure(server: Server, rounds: int, count: int) -> dict[str, float]:
     """Return the requests per second of each page. A warm-up round is not counted."""
-    rates: dict[str, list[float]] = {name: [] for name in ASKED}
+    rates: dict[str, list[float]] = {name: [] for name in MEASURED}
     for number in range(rounds + 1):
-        for name, request in ASKED.items():
+        for name, request in MEASURED.items():
             seconds = drive(server.port, [request], count, CLIENT_CONNECTIONS)
             if number:
                 rates[name].append(count / seconds)
-    return {name: median(found) for name, found in rates.items()}
+    return {name: median(page_rates) for name, page_rates in rates.items()}
 
 
 @contextmanager

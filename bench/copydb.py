@@ -64,44 +64,45 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int)
     options = parser.parse_args()
-    judging = options.rounds > 1
-    rows = options.rows or (1_000_000 if judging else FEW_ROWS)
+    is_judged = options.rounds > 1
+    rows = options.rows or (1_000_000 if is_judged else FEW_ROWS)
     with tempfile.TemporaryDirectory(prefix="opportune-bench-") as folder:
-        measured = measure(Path(folder), rows, options.rounds)
+        results = measure(Path(folder), rows, options.rounds)
     print(f"{rows:,} rows, {options.rounds} rounds{'':19}median    limit")
-    for name, speed in measured.items():
-        print(f"{name:32}{speed[0]:10,.0f} rows/s   peak {speed[1] / 1024:.0f} MiB")
-    few, all_rows = (measured[f"SQLite to SQLite, {part}"] for part in ("a tenth", "all"))
-    growth = all_rows[1] / few[1]
+    for name, rate in results.items():
+        print(f"{name:32}{rate[0]:10,.0f} rows/s   peak {rate[1] / 1024:.0f} MiB")
+    small, all_rows = (results[f"SQLite to SQLite, {part}"] for part in ("a tenth", "all"))
+    growth = all_rows[1] / small[1]
     print(f"{'memory, all rows to a tenth':32}{growth:10.2f} x   {MAX_MEMORY_RATIO:.2f} x at most")
-    return int(judging and (all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO))
+    return int(is_judged and (all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO))
 
 
 def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, float]]:
     """Return the medians of rows per second and peak memory in KiB for each type of copy."""
-    few, source = filled(folder / "few.db", rows // 10), filled(folder / "all.db", rows)
-    tries: dict[str, list[tuple[float, float]]] = {}
+    small, source = create_source(folder / "few.db", rows // 10), create_source(folder / "all.db", rows)
+    results: dict[str, list[tuple[float, float]]] = {}
     with postgres() as server:
         for number in range(rounds):
-            one, two = (server.create_database(f"bench_{number}_{part}") for part in (1, 2))
+            postgres_copy, second_copy = (server.create_database(f"bench_{number}_{part}") for part in (1, 2))
             for name, arguments in (
-                ("SQLite to SQLite, a tenth", (few, f"sqlite:///{folder}/few-{number}.db")),
+                ("SQLite to SQLite, a tenth", (small, f"sqlite:///{folder}/few-{number}.db")),
                 ("SQLite to SQLite, all", (source, f"sqlite:///{folder}/all-{number}.db")),
-                ("SQLite to PostgreSQL", (source, one)),
-                ("PostgreSQL to PostgreSQL", (one, two)),
-                ("PostgreSQL to SQLite", (one, f"sqlite:///{folder}/back-{number}.db")),
+                ("SQLite to PostgreSQL", (source, postgres_copy)),
+                ("PostgreSQL to PostgreSQL", (postgres_copy, second_copy)),
+                ("PostgreSQL to SQLite", (postgres_copy, f"sqlite:///{folder}/back-{number}.db")),
             ):
-                tries.setdefault(name, []).append(copied(*arguments))
+                results.setdefault(name, []).append(run_copy(*arguments))
             for path in folder.glob(f"*-{number}.db"):
                 path.unlink()
             for part in (1, 2):
                 server.drop_database(f"bench_{number}_{part}")
     return {
-        name: (median(speed for speed, _ in found), median(peak for _, peak in found)) for name, found in tries.items()
+        name: (median(rate for rate, _ in copies), median(peak for _, peak in copies))
+        for name, copies in results.items()
     }
 
 
-def filled(path: Path, rows: int) -> str:
+def create_source(path: Path, rows: int) -> str:
     """Create a migrated SQLite file with this many sessions."""
     address = f"sqlite:///{path}"
     graph = MigrationGraph(installed_names())
@@ -113,12 +114,12 @@ def filled(path: Path, rows: int) -> str:
     return address
 
 
-def copied(source: str, target: str) -> tuple[float, float]:
+def run_copy(source: str, target: str) -> tuple[float, float]:
     environ = {**os.environ, "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-c", COPY, source, target]
     output = subprocess.run(command, cwd=PROJECT, env=environ, check=True, capture_output=True, text=True).stdout
-    speed, peak = json.loads(output)
-    return speed, peak
+    rate, peak = json.loads(output)
+    return rate, peak
 
 
 if __name__ == "__main__":

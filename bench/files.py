@@ -27,27 +27,30 @@ from opportune.storage.routes import PART_BYTES
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 
-PICTURE_BYTES, PICTURES = 100_000, 50
-ROOMY = "database:?max_file_megabytes=200&max_total_megabytes=5000"
-FILM_BYTES = 100_000_000
+IMAGE_BYTES, IMAGE_COUNT = 100_000, 50
+LARGE_DATABASE_STORAGE = "database:?max_file_megabytes=200&max_total_megabytes=5000"
+VIDEO_BYTES = 100_000_000
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    print(f"{'':12}{'keep 100 kB':>14}{'read 100 kB':>14}{'send 100 MB':>14}{'memory':>10}")
+    print(f"{'':12}{'save 100 kB':>14}{'read 100 kB':>14}{'send 100 MB':>14}{'memory':>10}")
     with postgres() as server, tempfile.TemporaryDirectory() as folder:
-        places = {
+        storages = {
             "folder": (f"sqlite:///{folder}/a.db", f"file:{folder}/uploads"),
-            "SQLite": (f"sqlite:///{folder}/b.db", ROOMY),
-            "PostgreSQL": (server.create_database("files"), ROOMY),
+            "SQLite": (f"sqlite:///{folder}/b.db", LARGE_DATABASE_STORAGE),
+            "PostgreSQL": (server.create_database("files"), LARGE_DATABASE_STORAGE),
         }
-        for name, (url, storage_url) in places.items():
+        for name, (url, storage_url) in storages.items():
             settings = settings_for(url).model_copy(update={"storage_url": SecretStr(storage_url)})
             migrate(settings)
-            saved, read, sent, grown = asyncio.run(measure(settings, rounds))
-            print(f"{name:12}{saved * 1000:>11.2f} ms{read * 1000:>11.2f} ms{sent * 1000:>11.0f} ms{grown:>7.1f} MB")
+            save_seconds, read_seconds, send_seconds, growth_mb = asyncio.run(measure(settings, rounds))
+            print(
+                f"{name:12}{save_seconds * 1000:>11.2f} ms{read_seconds * 1000:>11.2f} ms"
+                f"{send_seconds * 1000:>11.0f} ms{growth_mb:>7.1f} MB"
+            )
     return 0
 
 
@@ -62,28 +65,28 @@ async def measure(settings: Settings, rounds: int) -> tuple[float, float, float,
     database = open_database(settings)
     await database.setup()
     storage = open_storage(settings, database)
-    film = await storage.save("films", "bin", urandom(FILM_BYTES), "video/mp4")
-    figures = [await _round(storage, film) for _ in range(rounds)]
+    video = await storage.save("videos", "bin", urandom(VIDEO_BYTES), "video/mp4")
+    figures = [await _measure_round(storage, video) for _ in range(rounds)]
     await database.dispose()
-    saved, read, sent, _ = (median(column) for column in zip(*figures, strict=True))
-    return saved, read, sent, max(grown for *_, grown in figures)
+    save_seconds, read_seconds, send_seconds, _ = (median(column) for column in zip(*figures, strict=True))
+    return save_seconds, read_seconds, send_seconds, max(growth_mb for *_, growth_mb in figures)
 
 
-async def _round(storage: Storage, film: str) -> tuple[float, float, float, float]:
-    before = resident_memory_bytes() / 1e6
-    start = process_time()
-    grown = 0.0
-    for at in range(0, FILM_BYTES, PART_BYTES):
-        await storage.read_part(film, at, at + PART_BYTES)
-        grown = max(grown, resident_memory_bytes() / 1e6 - before)
-    sent = process_time() - start
-    start = process_time()
-    names = [await storage.save("photos", "jpg", urandom(PICTURE_BYTES), "image/jpeg") for _ in range(PICTURES)]
-    saved = (process_time() - start) / PICTURES
-    start = process_time()
+async def _measure_round(storage: Storage, video: str) -> tuple[float, float, float, float]:
+    initial_mb = resident_memory_bytes() / 1e6
+    started = process_time()
+    growth_mb = 0.0
+    for start_byte in range(0, VIDEO_BYTES, PART_BYTES):
+        await storage.read_part(video, start_byte, start_byte + PART_BYTES)
+        growth_mb = max(growth_mb, resident_memory_bytes() / 1e6 - initial_mb)
+    send_seconds = process_time() - started
+    started = process_time()
+    names = [await storage.save("photos", "jpg", urandom(IMAGE_BYTES), "image/jpeg") for _ in range(IMAGE_COUNT)]
+    save_seconds = (process_time() - started) / IMAGE_COUNT
+    started = process_time()
     for name in names:
         await storage.read_part(name, 0, PART_BYTES)
-    return saved, (process_time() - start) / PICTURES, sent, grown
+    return save_seconds, (process_time() - started) / IMAGE_COUNT, send_seconds, growth_mb
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from bench.harness.load import Request, drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
-from bench.resident import look_at_first_page
+from bench.resident import load_page
 
 REQUESTS_PER_ROUND = 2_000
 MAX_CONNECTIONS = 8
@@ -37,7 +37,7 @@ def measure(rounds: int) -> None:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
         requests = mixed_requests(run(("-m", peer.prepare), environ))
         with serve(peer.serve, environ, Path(folder) / "log") as server:
-            look_at_first_page(server.port, "/")
+            load_page(server.port, "/")
             print(f"{'after the first page':38}{server.resident_mb():6.1f} MB")
             for number in range(1, rounds + 1):
                 sample = [next(requests) for _ in range(REQUESTS_PER_ROUND)]
@@ -49,23 +49,23 @@ def measure(rounds: int) -> None:
 
 def mixed_requests(cookie: str) -> Iterator[Request]:
     """Return requests of a signed-in user, the same in each run."""
-    random = Random(1)  # noqa: S311 - chance is for no secret
+    random = Random(1)  # noqa: S311 - not used for secrets
     while True:
         word = f"{random.random():x<20}"
-        yield get(random.choice(PAGES), cookie, 200)
-        yield get(f"/filtered?{_list_query(random)}", cookie, 200)
-        yield get(f"/api/v1/filtered?{_list_query(random)}", cookie, 200)
-        yield get(f"/unknown/{word}", cookie, 404)
-        yield get(f"/api/v1/filtered?created_at__gte=no-date-{word}", cookie, 422)
+        yield get_request(random.choice(PAGES), cookie, 200)
+        yield get_request(f"/filtered?{_list_query(random)}", cookie, 200)
+        yield get_request(f"/api/v1/filtered?{_list_query(random)}", cookie, 200)
+        yield get_request(f"/unknown/{word}", cookie, 404)
+        yield get_request(f"/api/v1/filtered?created_at__gte=no-date-{word}", cookie, 422)
 
 
-def get(address: str, cookie: str, status: int) -> Request:
+def get_request(address: str, cookie: str, status: int) -> Request:
     head = f"GET {address} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\nCookie: {cookie}\r\n\r\n"
     return Request(head.encode(), status, b"")
 
 
 def _list_query(random: Random) -> str:
-    """Return combinations of filters, search words and order."""
+    """Return a random combination of filters, search words and order."""
     query = {
         "q": " ".join(f"{random.random()}" for _ in range(random.randint(0, 4))),
         "created_at__gte": random.choice(("", "2026-01-01T00:00:00Z")),

@@ -29,17 +29,17 @@ MAX_SECONDS = 20.0
 ENOUGH_ROUNDS = 3
 """With fewer rounds nothing is judged."""
 PEERS = {"ours": "bench.peers.jobs.ours", "DBOS": "bench.peers.jobs.dbos_engine"}
-LATE_SECONDS = 11.0
+STATISTICS_DELAY_SECONDS = 11.0
 """Seconds until an idle connection has reported its statistics to the server."""
 KINDS = ("SQLite", "PostgreSQL")
-numbers = count()
+database_numbers = count()
 
 
 @dataclass(frozen=True)
 class Task:
     jobs: int
-    idle: float
-    """Seconds for which transactions are counted."""
+    idle_seconds: float
+    """Time during which transactions are counted."""
     kills: int
 
 
@@ -57,8 +57,8 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     task = Task(1000, 10, 20) if rounds >= ENOUGH_ROUNDS else Task(20, 1.5, 1)
     peers = [name for name in PEERS if name == "ours" or find_spec("dbos")]
-    print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle:.0f} s"))
-    faults = list[str]()
+    print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle_seconds:.0f} s"))
+    failures = list[str]()
     with postgres() as server, tempfile.TemporaryDirectory() as folder:
         server.connection.execute("ALTER SYSTEM SET autovacuum = off")  # its transactions would also count
         server.connection.execute("SELECT pg_reload_conf()")
@@ -66,43 +66,45 @@ def main() -> int:
             measured = [
                 {peer: measure(peer, kind, server, Path(folder), task) for peer in peers} for _ in range(rounds)
             ]
-            medians = {peer: _median([one[peer] for one in measured]) for peer in peers}
+            medians = {peer: _median([results[peer] for results in measured]) for peer in peers}
             for peer, figure in medians.items():
                 transactions = str(figure.transactions) if kind == "PostgreSQL" else "-"
                 print(_line(f"{kind}, {peer}", f"{figure.seconds:.2f}", f"{figure.megabytes:.0f}", transactions))
-            faults += excesses(kind, medians["ours"])
+            failures += exceeded_limits(kind, medians["ours"])
         lost = {peer: lost_jobs(peer, Path(folder), task.kills) for peer in peers}
     for peer, number in lost.items():
         print(f"{peer}: {number} jobs lost by {task.kills} kills")
-    faults += [f"Lost: {lost['ours']} changes have no job."] if lost["ours"] else []
-    print("\n".join(faults))
-    return int(rounds >= ENOUGH_ROUNDS and bool(faults))
+    failures += [f"Lost: {lost['ours']} changes without a job."] if lost["ours"] else []
+    print("\n".join(failures))
+    return int(rounds >= ENOUGH_ROUNDS and bool(failures))
 
 
-def excesses(kind: str, ours: Figure) -> Iterator[str]:
+def exceeded_limits(kind: str, ours: Figure) -> Iterator[str]:
     if ours.seconds > MAX_SECONDS:
         yield f"Too slow: the jobs on {kind} took {ours.seconds:.1f} s (at most {MAX_SECONDS:.0f})."
     if ours.transactions:
-        yield f"Awake: {ours.transactions} transactions while nothing was to be done."
+        yield f"Too busy: {ours.transactions} transactions while idle."
 
 
 def measure(peer: str, kind: str, server: Postgres, folder: Path, task: Task) -> Figure:
-    name = f"jobs_{next(numbers)}"
+    name = f"jobs_{next(database_numbers)}"
     url = server.create_database(name) if kind == "PostgreSQL" else f"sqlite:///{folder / name}.db"
     command = [sys.executable, "-m", PEERS[peer], url, str(task.jobs)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         report = json.loads(process.stdout.readline())
-        used = idle_transactions(server, name, task.idle) if kind == "PostgreSQL" else 0
+        idle_count = idle_transactions(server, name, task.idle_seconds) if kind == "PostgreSQL" else 0
         process.stdin.close()
-    return Figure(report["seconds"], report["megabytes"], used)
+    return Figure(report["seconds"], report["megabytes"], idle_count)
 
 
 def _median(figures: Sequence[Figure]) -> Figure:
-    """Maximum of the rounds."""
-    worst = max(one.transactions for one in figures)
-    return Figure(median(one.seconds for one in figures), median(one.megabytes for one in figures), worst)
+    """Return the medians of the rounds, but the most transactions of a round."""
+    most_transactions = max(figure.transactions for figure in figures)
+    return Figure(
+        median(figure.seconds for figure in figures), median(figure.megabytes for figure in figures), most_transactions
+    )
 
 
 def _line(title: str, *cells: str) -> str:
@@ -125,12 +127,12 @@ def lost_jobs(peer: str, folder: Path, kills: int) -> int:
 
 def _rows(file: Path, table: str) -> int:
     with closing(sqlite3.connect(file)) as connection:
-        (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - our own two
+        (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - constants
         return int(number)
 
 
 def idle_transactions(server: Postgres, database: str, seconds: float) -> int:
-    time.sleep(LATE_SECONDS if seconds > LATE_SECONDS / 2 else 0)
+    time.sleep(STATISTICS_DELAY_SECONDS if seconds > STATISTICS_DELAY_SECONDS / 2 else 0)
     before = transactions(server, database)
     time.sleep(seconds)
     return transactions(server, database) - before

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.memory [--rounds 7]
 
-One process with 16 connections. Last, the lists per second of one reader while another runs a slow statement: with a
+One process with 16 connections. Last, the lists per second of one reader while another runs a slow statement. With a
 shared cache all readers wait for it.
 """
 
@@ -27,9 +27,9 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 
 READERS = (1, 4, 16)
-LISTS, ROWS, OWNERS = 1600, 100_000, 1000
-LIST = text("SELECT id, title, done, body FROM item WHERE owner = :owner ORDER BY id DESC LIMIT 20")
-LONG = text("SELECT count(*) FROM item AS a JOIN item AS b ON b.id % 25 = a.id % 25 WHERE a.id <= 100")
+LIST_COUNT, ROWS, OWNERS = 1600, 100_000, 1000
+LIST_QUERY = text("SELECT id, title, done, body FROM item WHERE owner = :owner ORDER BY id DESC LIMIT 20")
+SLOW_QUERY = text("SELECT count(*) FROM item AS a JOIN item AS b ON b.id % 25 = a.id % 25 WHERE a.id <= 100")
 
 
 class SharedCache(MemoryDatabase):
@@ -37,8 +37,8 @@ class SharedCache(MemoryDatabase):
 
 
 class Figure(NamedTuple):
-    lists_a_second: float
-    cpu: float
+    lists_per_second: float
+    cpu_microseconds: float
     """Microseconds of processor time per list."""
 
 
@@ -52,12 +52,12 @@ KINDS: dict[str, tuple[type[Database], str]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    with example() as path:
+    with example_file() as path:
         uvloop.run(measure(path, parser.parse_args().rounds))
 
 
 @contextmanager
-def example() -> Iterator[Path]:
+def example_file() -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "items.db"
         rows = ((n % OWNERS, f"Item {n}", n % 2, f"About {n}. " * 5) for n in range(ROWS))
@@ -69,53 +69,53 @@ def example() -> Iterator[Path]:
 
 
 async def measure(path: Path, rounds: int) -> None:
-    databases = {kind: await opened(kind, path) for kind in KINDS}
-    figures: dict[tuple[str, int], list[Figure]] = {(kind, number): [] for kind in KINDS for number in READERS}
-    for turn in range(-1, rounds):  # opens connections and is not counted
-        for number in READERS:
-            for kind in KINDS if turn % 2 else reversed(KINDS):
-                figure = await lists(databases[kind], number, LISTS // number)
-                if turn >= 0:
-                    figures[kind, number].append(figure)
-    for (kind, number), found in figures.items():
-        rate, cpu = (median(column) for column in zip(*found, strict=True))
-        print(f"{kind:24} {number:2} readers {rate:7.0f} lists a second {cpu:7.0f} µs of CPU each")
+    databases = {kind: await open_database(kind, path) for kind in KINDS}
+    figures: dict[tuple[str, int], list[Figure]] = {(kind, readers): [] for kind in KINDS for readers in READERS}
+    for round_number in range(-1, rounds):  # round -1 opens connections and is not counted
+        for readers in READERS:
+            for kind in KINDS if round_number % 2 else reversed(KINDS):
+                figure = await measure_lists(databases[kind], readers, LIST_COUNT // readers)
+                if round_number >= 0:
+                    figures[kind, readers].append(figure)
+    for (kind, readers), results in figures.items():
+        rate, cpu_microseconds = (median(column) for column in zip(*results, strict=True))
+        print(f"{kind:24} {readers:2} readers {rate:7.0f} lists per second {cpu_microseconds:7.0f} µs of CPU each")
     for kind, database in databases.items():
-        print(f"{kind:24} {await beside_a_long_one(database):18.0f} lists a second beside a long statement")
+        print(f"{kind:24} {await lists_beside_slow_query(database):18.0f} lists per second beside a slow statement")
         await database.dispose()
 
 
-async def opened(kind: str, path: Path) -> Database:
-    made, scheme = KINDS[kind]
+async def open_database(kind: str, path: Path) -> Database:
+    database_class, scheme = KINDS[kind]
     settings = Settings(_env_file=None, environment="test", database_pool_size=max(READERS))
-    database = made(DatabaseURL.parse(f"{scheme}:///{path}"), settings)
+    database = database_class(DatabaseURL.parse(f"{scheme}:///{path}"), settings)
     await database.setup()
     return database
 
 
-async def lists(database: Database, readers: int, each: int) -> Figure:
+async def measure_lists(database: Database, readers: int, lists_per_reader: int) -> Figure:
     async def read(reader: int) -> None:
-        for number in range(each):
+        for number in range(lists_per_reader):
             async with database.reader() as session:
-                rows = (await session.execute(LIST, {"owner": (number * 37 + reader) % OWNERS})).all()
+                rows = (await session.execute(LIST_QUERY, {"owner": (number * 37 + reader) % OWNERS})).all()
             assert len(rows) == 20
 
     started, processor = time.perf_counter(), time.process_time()
     await asyncio.gather(*(read(reader) for reader in range(readers)))
-    count = readers * each
+    count = readers * lists_per_reader
     return Figure(count / (time.perf_counter() - started), (time.process_time() - processor) / count * 1e6)
 
 
-async def beside_a_long_one(database: Database) -> float:
-    async def read_long() -> None:
+async def lists_beside_slow_query(database: Database) -> float:
+    async def run_slow_query() -> None:
         async with database.reader() as session:
-            await session.execute(LONG)
+            await session.execute(SLOW_QUERY)
 
-    count, reading = 0, asyncio.create_task(read_long())
-    await asyncio.sleep(0.05)  # until its thread runs the statement
+    count, slow_query = 0, asyncio.create_task(run_slow_query())
+    await asyncio.sleep(0.05)  # until the thread runs the statement
     started = time.perf_counter()
-    while not reading.done():
-        await lists(database, 1, 1)
+    while not slow_query.done():
+        await measure_lists(database, 1, 1)
         count += 1
     return count / (time.perf_counter() - started)
 

@@ -25,7 +25,7 @@ ENOUGH_ROUNDS = 5
 """With fewer rounds nothing is judged."""
 MIGRATION = """
 revision = {revision!r}
-down_revision = {down!r}
+down_revision = {down_revision!r}
 
 
 def upgrade() -> None:
@@ -52,29 +52,29 @@ def main() -> int:
 def measure(folder: Path, rounds: int) -> list[float]:
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     site = {**environ, "DATABASE_URL": f"sqlite:///{folder}/site.db", "ENVIRONMENT": "test"}
-    tries = [
+    commands = [
         ([sys.executable, "oppman.py", "migrate"], PROJECT, site),
-        ([sys.executable, "-m", "alembic", "upgrade", "head"], make_peer(folder / "peer"), environ),
+        ([sys.executable, "-m", "alembic", "upgrade", "head"], create_alembic_project(folder / "peer"), environ),
     ]
-    for command in tries:
+    for command in commands:
         milliseconds(*command)  # applies all migrations and compiles missing bytecode
-    measured = [[milliseconds(*command) for command in tries] for _ in range(rounds)]
+    measured = [[milliseconds(*command) for command in commands] for _ in range(rounds)]
     return [median(column) for column in zip(*measured, strict=True)]
 
 
-def make_peer(folder: Path) -> Path:
+def create_alembic_project(folder: Path) -> Path:
     folder.mkdir()
     alembic = [sys.executable, "-m", "alembic", "init", "-t", "async", "migrations"]
     subprocess.run(alembic, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     ini = folder / "alembic.ini"
     text = ini.read_text(encoding="utf-8").replace("driver://user:pass@localhost/dbname", "sqlite+aiosqlite:///peer.db")
     ini.write_text(text, encoding="utf-8")
-    down = None
+    down_revision = None
     for number, _ in enumerate(MigrationGraph(installed_names()).ordered):
         revision = f"r{number}"
-        text = MIGRATION.format(revision=revision, down=down)
+        text = MIGRATION.format(revision=revision, down_revision=down_revision)
         (folder / f"migrations/versions/{revision}.py").write_text(text, encoding="utf-8")
-        down = revision
+        down_revision = revision
     return folder
 
 

@@ -30,7 +30,7 @@ MIN_RATIO = 0.95
 ENOUGH_ROUNDS = 5
 """With fewer rounds nothing is judged."""
 CLIENT_TASKS = 16
-PAIRS, PAIRS_OF_A_TEST = 25, 5
+PAIRS, TEST_PAIRS = 25, 5
 """Reads and inserts of each task in each round."""
 READ = text("SELECT title FROM item WHERE id = :id")
 INSERT = text("INSERT INTO item (title) VALUES (:title) RETURNING id")
@@ -45,40 +45,40 @@ def main() -> int:
     if PROGRAM is None:
         sys.exit("PgBouncer is missing: apt-get install pgbouncer")
     with postgres() as server, pgbouncer(server.create_database("pooled")) as url:
-        ours, by_hand = uvloop.run(measure(url, rounds))
+        ours, plain = uvloop.run(measure(url, rounds))
     print(f"{'our database':24} {ours:7.0f} statements a second")
-    print(f"{'engines by hand':24} {by_hand:7.0f}")
-    print(f"{'ratio':24} {ours / by_hand:7.2f}    (at least {MIN_RATIO}; medians of {rounds} rounds)")
-    return int(rounds >= ENOUGH_ROUNDS and ours / by_hand < MIN_RATIO)
+    print(f"{'plain engines':24} {plain:7.0f}")
+    print(f"{'ratio':24} {ours / plain:7.2f}    (at least {MIN_RATIO}; medians of {rounds} rounds)")
+    return int(rounds >= ENOUGH_ROUNDS and ours / plain < MIN_RATIO)
 
 
 async def measure(url: str, rounds: int) -> tuple[float, float]:
     """Return the medians of our database and of the engines configured by hand."""
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
-    database, peer = open_database(settings), ByHand(url, settings)
+    database, peer = open_database(settings), PlainEngines(url, settings)
     await database.setup()
-    ways: list[tuple[Sessions, Sessions]] = [(database.reader, database.writer), (peer.reader, peer.writer)]
-    await make_table(database)
-    pairs = PAIRS if rounds >= ENOUGH_ROUNDS else PAIRS_OF_A_TEST
+    targets: list[tuple[Sessions, Sessions]] = [(database.reader, database.writer), (peer.reader, peer.writer)]
+    await create_table(database)
+    pairs = PAIRS if rounds >= ENOUGH_ROUNDS else TEST_PAIRS
     figures: tuple[list[float], list[float]] = ([], [])
-    for number in range(-1, rounds):  # opens connections and is not counted
-        for way in (0, 1) if number % 2 else (1, 0):
-            rate = await statements_a_second(*ways[way], pairs)
+    for number in range(-1, rounds):  # round -1 opens connections and is not counted
+        for target in (0, 1) if number % 2 else (1, 0):
+            rate = await statements_per_second(*targets[target], pairs)
             if number >= 0:
-                figures[way].append(rate)
+                figures[target].append(rate)
     await database.dispose()
     await peer.dispose()
     return median(figures[0]), median(figures[1])
 
 
-class ByHand:
-    """Create engines with the same settings as opportune/db."""
+class PlainEngines:
+    """Engines with the same settings as those of opportune/db."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.engines = [
             create_async_engine(
                 make_url(url).set(drivername="postgresql+psycopg"),
-                connect_args={"prepare_threshold": None, "connect_timeout": 5, "application_name": "by hand"},
+                connect_args={"prepare_threshold": None, "connect_timeout": 5, "application_name": "plain"},
                 isolation_level=level,
                 pool_size=settings.database_pool_size,
                 max_overflow=settings.database_max_overflow,
@@ -88,29 +88,29 @@ class ByHand:
             )
             for level in ("READ COMMITTED", "REPEATABLE READ")
         ]
-        writing, reading = self.engines
-        event.listen(reading.sync_engine, "connect", only_read)
-        self.writer: Sessions = async_sessionmaker(writing, expire_on_commit=False).begin
-        self.reader: Sessions = async_sessionmaker(reading, expire_on_commit=False, autoflush=False)
+        writer_engine, reader_engine = self.engines
+        event.listen(reader_engine.sync_engine, "connect", make_read_only)
+        self.writer: Sessions = async_sessionmaker(writer_engine, expire_on_commit=False).begin
+        self.reader: Sessions = async_sessionmaker(reader_engine, expire_on_commit=False, autoflush=False)
 
     async def dispose(self) -> None:
         for engine in self.engines:
             await engine.dispose()
 
 
-def only_read(connection: Any, _record: object) -> None:
+def make_read_only(connection: Any, _record: object) -> None:
     connection.set_read_only(True)
     connection.set_deferrable(True)
 
 
-async def make_table(database: Database) -> None:
+async def create_table(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(text("CREATE TABLE item (id bigserial PRIMARY KEY, title text NOT NULL)"))
         await session.execute(INSERT, {"title": "Item 1"})
 
 
-async def statements_a_second(reader: Sessions, writer: Sessions, pairs: int) -> float:
-    async def work() -> None:
+async def statements_per_second(reader: Sessions, writer: Sessions, pairs: int) -> float:
+    async def run_statements() -> None:
         for _ in range(pairs):
             async with reader() as session:
                 assert await session.scalar(READ, {"id": 1}) == "Item 1"
@@ -118,7 +118,7 @@ async def statements_a_second(reader: Sessions, writer: Sessions, pairs: int) ->
                 assert await session.scalar(INSERT, {"title": "Buy milk"})
 
     started = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(CLIENT_TASKS)))
+    await asyncio.gather(*(run_statements() for _ in range(CLIENT_TASKS)))
     return CLIENT_TASKS * pairs * 2 / (time.perf_counter() - started)
 
 

@@ -21,11 +21,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from bench.accounts import sign_ins
+from bench.accounts import sign_in_requests
 from bench.harness.load import drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
-from bench.harness.tasks import people
+from bench.harness.tasks import user_emails
 from bench.speed import ENOUGH_ROUNDS
 
 MAX_START_MB, MAX_SIGN_IN_MB = 110, 170
@@ -34,23 +34,23 @@ SETTLE_SECONDS = 5.0
 SAMPLE_SECONDS = 0.01
 COMMANDS = {"ours": ("oppman.py", "runserver", "--no-reload", "--port", "{port}")}
 """Start the site with its command, without the feature of other benchmarks."""
-GROUP = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgroup/opportune-bench")
+GROUP_PATHS = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgroup/opportune-bench")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    with ProcessPoolExecutor(1, get_context("spawn")) as client, small_machine() as group:
+    with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
         ours = [measure("ours", client, group) for _ in range(rounds)]
         django = [measure("django", None, None) for _ in range(rounds)] if find_spec("django") else []
     start, peak = (median(column) for column in zip(*ours, strict=True))
     print(f"{'ours, after the first page':38}{start:6.1f} MB (at most {MAX_START_MB})")
     print(f"{'ours, while twenty sign in':38}{peak:6.1f} MB (at most {MAX_SIGN_IN_MB})")
-    if django:  # an image has none
+    if django:  # Django is not installed in the Docker image
         print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.1f} MB")
     if group is None:
-        print("As on a large machine: no group of processes with a limit can be made here.")
+        print("Memory is not limited: no control group can be created here.")
     is_judged = group is not None and rounds >= ENOUGH_ROUNDS
     return int(is_judged and (start > MAX_START_MB or peak > MAX_SIGN_IN_MB))
 
@@ -60,17 +60,18 @@ def measure(name: str, client: Executor | None, group: Path | None) -> tuple[flo
     peer = PEERS[name]
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
-        run(within(group, ("-m", peer.prepare)), environ)
+        run(in_group(group, ("-m", peer.prepare)), environ)
         if client:
-            run(within(group, ("-m", "bench.peers.ours.people")), environ)  # hashes of a machine of that size
-        with serve(within(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
-            look_at_first_page(server.port, "/" if name in COMMANDS else "/items")
+            # The memory limit decides the cost of the password hashes.
+            run(in_group(group, ("-m", "bench.peers.ours.people")), environ)
+        with serve(in_group(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
+            load_page(server.port, "/" if name in COMMANDS else "/items")
             time.sleep(SETTLE_SECONDS)
             first = server.resident_mb()
             return first, max(first, peak_while_signing_in(server, client)) if client else first
 
 
-def within(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
+def in_group(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Return a command that adds Python to a control group before it runs."""
     if group is None:
         return arguments
@@ -81,30 +82,30 @@ def within(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
     return ("-c", code, str(group / "cgroup.procs"), *arguments)
 
 
-def look_at_first_page(port: int, path: str) -> None:
+def load_page(port: int, path: str) -> None:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path)
     response = connection.getresponse()
     response.read()
     connection.close()
     if response.status != HTTPStatus.OK:
-        sys.exit(f"{path} answered {response.status}.")
+        sys.exit(f"{path} returned status {response.status}.")
 
 
 def peak_while_signing_in(server: Server, client: Executor) -> float:
-    signing_in = client.submit(drive, server.port, sign_ins(), len(people()), len(people()))
+    sign_ins = client.submit(drive, server.port, sign_in_requests(), len(user_emails()), len(user_emails()))
     peak = 0.0
-    while not signing_in.done():
+    while not sign_ins.done():
         peak = max(peak, server.resident_mb())
         time.sleep(SAMPLE_SECONDS)
-    signing_in.result()
+    sign_ins.result()
     return peak
 
 
 @contextmanager
-def small_machine() -> Iterator[Path | None]:
+def limited_memory_group() -> Iterator[Path | None]:
     """Create a control group with little memory. None if that is not possible."""
-    for group, limit in zip(GROUP, ("memory.limit_in_bytes", "memory.max"), strict=True):
+    for group, limit in zip(GROUP_PATHS, ("memory.limit_in_bytes", "memory.max"), strict=True):
         with suppress(OSError):
             if not (group.parent / limit).exists() and not (group.parent / "cgroup.controllers").exists():
                 continue

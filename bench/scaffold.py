@@ -26,13 +26,18 @@ COMMANDS = {
 }
 
 
-def run(folder: Path, *words: str) -> tuple[float, float]:
+def run(folder: Path, *arguments: str) -> tuple[float, float]:
     """Return the seconds and processor seconds of a command."""
-    started, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, "oppman.py", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    after = os.times()
-    worked = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - started, worked
+    started, times_before = time.perf_counter(), os.times()
+    subprocess.run([sys.executable, "oppman.py", *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    times_after = os.times()
+    cpu_seconds = (
+        times_after.children_user
+        + times_after.children_system
+        - times_before.children_user
+        - times_before.children_system
+    )
+    return time.perf_counter() - started, cpu_seconds
 
 
 def measure() -> dict[str, tuple[float, float]]:
@@ -41,7 +46,7 @@ def measure() -> dict[str, tuple[float, float]]:
         run(PROJECT, "startproject", "Shop", "--with", "none", str(folder))
         run(folder, "addmodel", "--help")  # compiles missing bytecode
         run(folder, "startapp", "warm", "Thing", "name:str")
-        return {name: run(folder, *words) for name, words in COMMANDS.items()}
+        return {name: run(folder, *arguments) for name, arguments in COMMANDS.items()}
 
 
 def main() -> int:
@@ -51,8 +56,10 @@ def main() -> int:
     measured = [measure() for _ in range(rounds)]
     slowest = 0.0
     for name in COMMANDS:
-        seconds, worked = (median(one[name][part] for one in measured) for part in (0, 1))
-        print(f"{name:22} {seconds:6.2f} s, {worked:.2f} of a processor    (at most {MAX_SECONDS}; {rounds} rounds)")
+        seconds, cpu_seconds = (median(results[name][index] for results in measured) for index in (0, 1))
+        print(
+            f"{name:22} {seconds:6.2f} s, {cpu_seconds:.2f} s of CPU time    (at most {MAX_SECONDS}; {rounds} rounds)"
+        )
         slowest = max(slowest, seconds)
     return int(rounds >= ENOUGH_ROUNDS and slowest > MAX_SECONDS)
 

@@ -16,21 +16,21 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from bench.harness.load import Request, WrongAnswerError, drive
+from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
-from bench.harness.tables import Figure, Figures, excesses, show
+from bench.harness.tables import Figure, Figures, exceeded_limits, print_tables
 from bench.harness.tasks import TASKS, Task, make_requests
 from opportune.testing.services.postgres import postgres
 
 ENOUGH_ROUNDS = 3
 """With fewer rounds nothing is judged."""
-REQUESTS, REQUESTS_OF_A_TEST = 400, 20
+REQUESTS, TEST_REQUESTS = 400, 20
 DATABASES = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True)
-class Player:
+class Contestant:
     """Peer with its running server."""
 
     name: str
@@ -38,47 +38,49 @@ class Player:
     requests: dict[str, Request]
     client: Executor
 
-    def play(self, task: Task, count: int) -> Figure:
+    def run_task(self, task: Task, count: int) -> Figure:
         before = self.server.cpu_seconds()
-        requests = [self.requests[name] for name in task.asked]
+        requests = [self.requests[name] for name in task.request_names]
         seconds = self.client.submit(drive, self.server.port, requests, count, task.connections).result()
         return Figure((self.server.cpu_seconds() - before) / count * 1e6, count / seconds)
 
 
 def main() -> int:
     options = read_options()
-    found: list[str] = []
+    exceeded: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for database in options.databases:
-            with addresses(database, Path(folder)) as address, ExitStack() as stack:
-                players = [start(stack, name, address(name), Path(folder), client) for name in options.peers]
-                figures = measure(players, options.tasks, options.rounds, options.requests)
-            show(database, figures, options.rounds)
-            found += excesses(database, figures)
+            with new_database_urls(database, Path(folder)) as address, ExitStack() as stack:
+                contestants = [start(stack, name, address(name), Path(folder), client) for name in options.peers]
+                figures = measure(contestants, options.tasks, options.rounds, options.requests)
+            print_tables(database, figures, options.rounds)
+            exceeded += exceeded_limits(database, figures)
     if options.rounds < ENOUGH_ROUNDS:
         return 0
-    for excess in found:
+    for excess in exceeded:
         print(excess)
-    return int(bool(found))
+    return int(bool(exceeded))
 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
-    parser.add_argument("--only", type=chosen(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS)))
-    parser.add_argument("--peers", type=chosen(*PEERS), default=list(PEERS), help=", ".join(PEERS))
+    parser.add_argument(
+        "--only", type=comma_separated(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS))
+    )
+    parser.add_argument("--peers", type=comma_separated(*PEERS), default=list(PEERS), help=", ".join(PEERS))
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
     options.databases = [name for name in DATABASES if name in options.only] or DATABASES
     options.tasks = [name for name in TASKS if name in options.only] or list(TASKS)
-    options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST)
+    options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
     return options
 
 
-def chosen(*names: str) -> Callable[[str], list[str]]:
-    """Return a type for argparse: some of these names, separated by commas."""
+def comma_separated(*names: str) -> Callable[[str], list[str]]:
+    """Return a type for argparse: a list of these names, separated by commas."""
 
     def parse(value: str) -> list[str]:
         selected = value.split(",")
@@ -90,8 +92,8 @@ def chosen(*names: str) -> Callable[[str], list[str]]:
 
 
 @contextmanager
-def addresses(database: str, folder: Path) -> Iterator[Callable[[str], str]]:
-    """Return the URL of a new, empty database for a name."""
+def new_database_urls(database: str, folder: Path) -> Iterator[Callable[[str], str]]:
+    """Yield a function that returns the URL of a new, empty database for a name."""
     if database == "sqlite":
         yield lambda name: f"sqlite:///{folder / name}.db"
         return
@@ -99,31 +101,31 @@ def addresses(database: str, folder: Path) -> Iterator[Callable[[str], str]]:
         yield server.create_database
 
 
-def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor) -> Player:
+def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor) -> Contestant:
     peer = PEERS[name]
     environ = environment(**peer.environ_for(url))
     cookie = run(["-m", peer.prepare], environ)
     server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
-    return Player(name, server, make_requests(cookie), client)
+    return Contestant(name, server, make_requests(cookie), client)
 
 
-def measure(players: Sequence[Player], tasks: Sequence[str], rounds: int, count: int) -> Figures:
+def measure(contestants: Sequence[Contestant], tasks: Sequence[str], rounds: int, count: int) -> Figures:
     """Return the results by round, task and peer. A short warm-up round is not counted."""
-    figures: Figures = {task: {player.name: [] for player in players} for task in tasks}
+    figures: Figures = {task: {contestant.name: [] for contestant in contestants} for task in tasks}
     for number in range(rounds + 1):
         for task in tasks:
-            for player in players:
-                figure = attempt(player, task, count if number else max(count // 5, 1))
+            for contestant in contestants:
+                figure = run_or_exit(contestant, task, count if number else max(count // 5, 1))
                 if number:
-                    figures[task][player.name].append(figure)
+                    figures[task][contestant.name].append(figure)
     return figures
 
 
-def attempt(player: Player, task: str, count: int) -> Figure:
+def run_or_exit(contestant: Contestant, task: str, count: int) -> Figure:
     try:
-        return player.play(TASKS[task], count)
-    except WrongAnswerError as error:
-        sys.exit(f"{player.name}, {TASKS[task].title}: {error}")
+        return contestant.run_task(TASKS[task], count)
+    except WrongResponseError as error:
+        sys.exit(f"{contestant.name}, {TASKS[task].title}: {error}")
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from opportune.config.settings import Settings
 from opportune.llm import Message, make_provider
 
 PROJECT = Path(__file__).resolve().parents[1]
-PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
+COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 PRODUCTION = {
     "ENVIRONMENT": "production",
-    "DEBUG": "false",  # quickstart writes its own into .env
+    "DEBUG": "false",  # quickstart writes its own value into .env
     "SECRET_KEY": "a key for benchmarks that opens nothing",
     "HOST": "127.0.0.1",
     "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # production does not load a local model
@@ -44,50 +44,50 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         site, plain, quickstart = measure(Path(folder), rounds)
-    word = median(asyncio.run(seconds_to_first_word()) for _ in range(rounds))
+    first_word = median(asyncio.run(seconds_to_first_word()) for _ in range(rounds))
     print(f"{'':34}median  limit   ({rounds} rounds)")
     print(f"{'plain app, first page':32}{plain:6.2f} s")
     print(f"{'oppman.py runserver, first page':32}{site:6.2f} s")
     print(f"{'  ratio':32}{site / plain:6.2f}   {MAX_RATIO:.2f}")
     print(f"{'oppman.py quickstart, first page':32}{quickstart:6.2f} s {MAX_QUICKSTART_SECONDS:.2f} s")
-    print(f"{'local model, first word':32}{word:6.2f} s {MAX_FIRST_WORD_SECONDS:.2f} s")
-    slow = (site / plain > MAX_RATIO, quickstart > MAX_QUICKSTART_SECONDS, word > MAX_FIRST_WORD_SECONDS)
-    return int(rounds >= ENOUGH_ROUNDS and any(slow))
+    print(f"{'local model, first word':32}{first_word:6.2f} s {MAX_FIRST_WORD_SECONDS:.2f} s")
+    exceeded = (site / plain > MAX_RATIO, quickstart > MAX_QUICKSTART_SECONDS, first_word > MAX_FIRST_WORD_SECONDS)
+    return int(rounds >= ENOUGH_ROUNDS and any(exceeded))
 
 
 def measure(folder: Path, rounds: int) -> list[float]:
     """Return the medians of our server, the plain app and quickstart."""
-    copy = copy_project(folder / "copy")
-    bare = {**os.environ, "PLAIN_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/plain.db"}
-    bare.pop("PYTHONDONTWRITEBYTECODE", None)
-    environ = {**bare, **PRODUCTION, "DATABASE_URL": f"sqlite:///{folder}/site.db"}
-    subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=copy, env=environ, check=True, capture_output=True)
-    tries: list[Callable[[], float]] = [
-        lambda: seconds_to_page(["oppman.py", "runserver", "--no-reload"], copy, environ),
-        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain_app:app"], PROJECT, bare),
-        lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], afresh(copy), bare),
+    project = copy_project(folder / "copy")
+    base_environ = {**os.environ, "PLAIN_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/plain.db"}
+    base_environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    environ = {**base_environ, **PRODUCTION, "DATABASE_URL": f"sqlite:///{folder}/site.db"}
+    subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=project, env=environ, check=True, capture_output=True)
+    measurements: list[Callable[[], float]] = [
+        lambda: seconds_to_page(["oppman.py", "runserver", "--no-reload"], project, environ),
+        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain_app:app"], PROJECT, base_environ),
+        lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], reset_project(project), base_environ),
     ]
-    for attempt in tries:
-        attempt()  # compiles missing bytecode
-    measured = [[attempt() for attempt in tries] for _ in range(rounds)]
+    for measure_seconds in measurements:
+        measure_seconds()  # compiles missing bytecode
+    measured = [[measure_seconds() for measure_seconds in measurements] for _ in range(rounds)]
     return [median(column) for column in zip(*measured, strict=True)]
 
 
 def copy_project(folder: Path) -> Path:
     folder.mkdir()
-    for part in PARTS:
-        if (PROJECT / part).is_dir():
-            shutil.copytree(PROJECT / part, folder / part)
+    for name in COPIED_PATHS:
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, folder / name)
         else:
-            shutil.copy(PROJECT / part, folder)
+            shutil.copy(PROJECT / name, folder)
     return folder
 
 
-def afresh(copy: Path) -> Path:
-    """Restore the copy to its state before the first quickstart."""
-    (copy / ".env").unlink(missing_ok=True)
-    shutil.rmtree(copy / "data", ignore_errors=True)
-    return copy
+def reset_project(project: Path) -> Path:
+    """Restore the project to its state before the first quickstart."""
+    (project / ".env").unlink(missing_ok=True)
+    shutil.rmtree(project / "data", ignore_errors=True)
+    return project
 
 
 def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, str]) -> float:
@@ -95,9 +95,9 @@ def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, s
         port: int = listener.getsockname()[1]
     command = [sys.executable, *arguments, "--port", str(port)]
     started = time.perf_counter()
-    silent = subprocess.DEVNULL
-    with subprocess.Popen(command, cwd=folder, env=environ, stdin=silent, stdout=silent, stderr=silent) as server:
-        while not page_answers(port):
+    devnull = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, env=environ, stdin=devnull, stdout=devnull, stderr=devnull) as server:
+        while not page_is_served(port):
             if server.poll() is not None:
                 sys.exit(f"{' '.join(command)} ended with {server.returncode}")
             time.sleep(0.005)
@@ -106,7 +106,7 @@ def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, s
     return seconds
 
 
-def page_answers(port: int) -> bool:
+def page_is_served(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with suppress(OSError):
         connection.request("GET", "/")

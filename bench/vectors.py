@@ -32,36 +32,40 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 from tests.opportune.search.books import Book, make_tables
 
-TOPICS, WANTED, BATCH_ROWS = 1_000, 10, 2_000
+TOPICS, RESULT_COUNT, BATCH_ROWS = 1_000, 10, 2_000
 ENOUGH_ROUNDS = 5
 FIELDS = Fields("test_book", {"title": "A"}, by_meaning=True)
 
 
 class Figure(NamedTuple):
     milliseconds: float
-    few_milliseconds: float
+    owner_milliseconds: float
     """Search among the hundred rows of an owner."""
-    found: float
-    """Recall: how many of the ten nearest rows are found."""
+    hits: float
+    """Recall: how many of the ten nearest rows the search returns."""
 
 
 class Corpus:
     def __init__(self, rows: int, dimensions: int, questions: int) -> None:
-        self.random = random.Random(1)  # noqa: S311 - the same each time
+        self.random = random.Random(1)  # noqa: S311 - the same in each run
         self.dimensions = dimensions
         self.topics = [[self.random.gauss(0, 1) for _ in range(dimensions)] for _ in range(TOPICS)]
-        self.vectors = [self.vector() for _ in range(rows)]
-        self.questions = [self.vector() for _ in range(questions)]
+        self.vectors = [self.make_vector() for _ in range(rows)]
+        self.questions = [self.make_vector() for _ in range(questions)]
 
-    def vector(self) -> Vector:
+    def make_vector(self) -> Vector:
         noise = array("b", self.random.randbytes(self.dimensions))
-        numbers = [number + each / 64 for number, each in zip(self.random.choice(self.topics), noise, strict=True)]
+        numbers = [
+            number + noise_byte / 64 for number, noise_byte in zip(self.random.choice(self.topics), noise, strict=True)
+        ]
         length = hypot(*numbers)
         return array("f", [number / length for number in numbers])
 
-    def nearest(self, question: Vector) -> set[int]:
-        by_distance = sorted(range(len(self.vectors)), key=lambda place: -sum(map(mul, question, self.vectors[place])))
-        return {place + 1 for place in by_distance[:WANTED]}
+    def nearest_ids(self, question: Vector) -> set[int]:
+        sorted_indexes = sorted(
+            range(len(self.vectors)), key=lambda index: -sum(map(mul, question, self.vectors[index]))
+        )
+        return {index + 1 for index in sorted_indexes[:RESULT_COUNT]}
 
 
 async def measure(url: str, corpus: Corpus, expected: Sequence[set[int]]) -> Figure:
@@ -78,20 +82,20 @@ async def measure(url: str, corpus: Corpus, expected: Sequence[set[int]]) -> Fig
             await session.execute(vectors.insertion(vectors.rows(FIELDS), stored[0]), stored)
     clock = time.process_time if database.url.kind == "sqlite" else time.perf_counter
     times: dict[bool, list[float]] = {True: [], False: []}
-    found = 0
-    for question, nearest in zip(corpus.questions, expected, strict=True):
-        for is_few, within in ((False, select(Book)), (True, select(Book).where(col(Book.id) <= 100))):
+    hits = 0
+    for question, nearest_ids in zip(corpus.questions, expected, strict=True):
+        for is_filtered, within in ((False, select(Book)), (True, select(Book).where(col(Book.id) <= 100))):
             async with database.reader() as session:
                 await vectors.prepare(session)
                 await session.execute(select(table("test_book", column("id"))).limit(1))
-                began = clock()
+                started = clock()
                 ids = await session.scalars(vectors.nearest(within, FIELDS, edition.number, question, 2))
-                first = set(ids.all()[:WANTED])
-                times[is_few].append(clock() - began)
-                found += 0 if is_few else len(first & nearest)
+                result_ids = set(ids.all()[:RESULT_COUNT])
+                times[is_filtered].append(clock() - started)
+                hits += 0 if is_filtered else len(result_ids & nearest_ids)
     await database.dispose()
-    whole, few = (1000 * median(times[is_few]) for is_few in (False, True))
-    return Figure(whole, few, found / len(corpus.questions))
+    unfiltered, filtered = (1000 * median(times[is_filtered]) for is_filtered in (False, True))
+    return Figure(unfiltered, filtered, hits / len(corpus.questions))
 
 
 def batches(rows: int) -> Iterator[range]:
@@ -106,7 +110,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = arguments.rows or (100_000 if arguments.rounds >= ENOUGH_ROUNDS else 5_000)
     corpus = Corpus(rows, arguments.dimensions, arguments.rounds)
-    expected = [corpus.nearest(question) for question in corpus.questions]
+    expected = [corpus.nearest_ids(question) for question in corpus.questions]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
         server = stack.enter_context(postgres())
@@ -116,8 +120,8 @@ def main() -> None:
         ):
             figure = asyncio.run(measure(url, corpus, expected))
             print(
-                f"{name}: {figure.milliseconds:.1f} ms among {rows} rows, {figure.few_milliseconds:.1f} ms among "
-                f"100 of them; {figure.found:.1f} of the {WANTED} nearest"
+                f"{name}: {figure.milliseconds:.1f} ms among {rows} rows, {figure.owner_milliseconds:.1f} ms among "
+                f"100 of them; {figure.hits:.1f} of the {RESULT_COUNT} nearest"
             )
 
 

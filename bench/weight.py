@@ -22,11 +22,9 @@ from bench.harness.servers import Server, environment, run, serve
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 
 MAX_FIRST_VISIT_BYTES = 130_000
-"""Bytes."""
 PAGES = ("/", "/", "/accounts/login", "/accounts/register")
 
-Fetched = dict[str, int]
-"""Bytes by URL."""
+BytesByURL = dict[str, int]
 
 
 def main() -> int:
@@ -38,17 +36,17 @@ def main() -> int:
         return 0
     with site() as server:
         visits = asyncio.run(visit(f"http://127.0.0.1:{server.port}", CHROMIUM))
-    for path, fetched in zip(PAGES, visits, strict=True):
-        print(f"{sum(fetched.values()):9,} bytes in {len(fetched):2} answers: {path}")
-        for address, count in sorted(fetched.items(), key=lambda item: -item[1]):
-            print(f"{count:12,} {address}")
-    static = [address for fetched in visits for address in fetched if address.startswith("/static")]
-    if again := {address for address in static if static.count(address) > 1}:
-        print("Fetched again:", *sorted(again))
-    return int(sum(visits[0].values()) > MAX_FIRST_VISIT_BYTES or bool(again))
+    for path, byte_counts in zip(PAGES, visits, strict=True):
+        print(f"{sum(byte_counts.values()):9,} bytes in {len(byte_counts):2} responses: {path}")
+        for url, size in sorted(byte_counts.items(), key=lambda item: -item[1]):
+            print(f"{size:12,} {url}")
+    static = [url for byte_counts in visits for url in byte_counts if url.startswith("/static")]
+    if repeated := {url for url in static if static.count(url) > 1}:
+        print("BytesByURL repeated:", *sorted(repeated))
+    return int(sum(visits[0].values()) > MAX_FIRST_VISIT_BYTES or bool(repeated))
 
 
-async def visit(address: str, chromium: str) -> list[Fetched]:
+async def visit(url: str, chromium: str) -> list[BytesByURL]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = await browser.new_page()
@@ -56,30 +54,30 @@ async def visit(address: str, chromium: str) -> list[Fetched]:
         await network.send("Network.enable")
         visits = []
         for path in PAGES:
-            fetched = watch(network)
-            await page.goto(address + path, wait_until="networkidle")
-            visits.append(dict(fetched))
+            byte_counts = record_requests(network)
+            await page.goto(url + path, wait_until="networkidle")
+            visits.append(dict(byte_counts))
         await browser.close()
     return visits
 
 
-def watch(network: CDPSession) -> Fetched:
+def record_requests(network: CDPSession) -> BytesByURL:
     """Record requests from now on that the browser does not serve from its cache."""
-    addresses: dict[str, str] = {}
-    fetched: Fetched = {}
+    urls: dict[str, str] = {}
+    byte_counts: BytesByURL = {}
 
-    def name(event: dict[str, str]) -> None:
+    def remember_url(event: dict[str, str]) -> None:
         parts = urlsplit(event["request"]["url"])  # type: ignore[index]
         if parts.scheme == "http":
-            addresses[event["requestId"]] = f"{parts.path}{'?' if parts.query else ''}{parts.query}"
+            urls[event["requestId"]] = f"{parts.path}{'?' if parts.query else ''}{parts.query}"
 
-    def count(event: dict[str, str]) -> None:
-        if (address := addresses.get(event["requestId"])) and event["encodedDataLength"]:
-            fetched[address] = fetched.get(address, 0) + int(event["encodedDataLength"])
+    def count_bytes(event: dict[str, str]) -> None:
+        if (url := urls.get(event["requestId"])) and event["encodedDataLength"]:
+            byte_counts[url] = byte_counts.get(url, 0) + int(event["encodedDataLength"])
 
-    network.on("Network.requestWillBeSent", name)
-    network.on("Network.loadingFinished", count)
-    return fetched
+    network.on("Network.requestWillBeSent", remember_url)
+    network.on("Network.loadingFinished", count_bytes)
+    return byte_counts
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI looks for providers each time
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI searches for telemetry providers
     )
     router_class = speedup("opportune.web.routing.fast_router_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)
     add_error_handlers(app, features)
-    app.user_middleware = list(middleware_of(app))
+    app.user_middleware = list(build_middleware(app))
     for feature in reversed(features):
         if feature.init_app:
             feature.init_app(app)
@@ -121,7 +121,7 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
     await stack.enter_async_context(state.jobs.running())
 
 
-def middleware_of(app: FastAPI) -> Iterator[Middleware]:
+def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     """Yield the middleware of the features and then of the framework, outermost first."""
     settings: Settings = app.state.settings
     for feature in app.state.features:

@@ -67,7 +67,7 @@ class Refused(Exception):
 
 
 class FieldErrors(Exception):
-    """Invalid values of a form or request. The response has status 422, and nothing is changed.
+    """Invalid values of a form or request. The response has status 422, and the database is unchanged.
 
     Args:
         errors: A sentence for each invalid field by its name; `""` for the form as a whole.

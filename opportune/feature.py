@@ -1,4 +1,4 @@
-"""The declaration of a feature: plain data that the framework and other features read."""
+"""The declaration of a feature, which the framework and other features read."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -66,9 +66,9 @@ class AdminPanel:
     template: str
     """A file below `templates/`. It sees the variables of the page, and `panel` with its own context."""
     context: "Callable[[Request], Awaitable[Mapping[str, Any] | None]] | None" = None
-    """Read the context; None leaves the panel out."""
+    """Return the context, or None to leave the panel out."""
     position: Literal["top", "bottom", "buttons"] = "top"
-    """On the page Operations: above or below the admin's cards, or beside its buttons. The dashboard has only a top."""
+    """On the page Operations: above or below the cards, or beside the buttons. The dashboard has only a top."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Gauge:
 
 @dataclass(frozen=True)
 class UserColumn:
-    """A line on the admin's page of a user, for those who may list the rows it counts."""
+    """A line on the admin's page of a user, shown to users who may list the counted rows."""
 
     label: str
     owner: Any
@@ -145,7 +145,7 @@ class PersonalData:
 
 @dataclass(frozen=True)
 class Metric:
-    """A chart on the admin's dashboard: rows per day, for those who may list them."""
+    """A chart of rows per day on the admin's dashboard, shown to users who may list these rows."""
 
     label: str
     at: Any
@@ -156,12 +156,12 @@ class Metric:
 
         type_ = getattr(self.at, "type", None)
         if not isinstance(getattr(type_, "impl_instance", type_), DateTime):
-            raise OperatorError(f"Metric({self.label!r}, …) wants a column of times, such as Message.created_at.")
+            raise OperatorError(f"Metric({self.label!r}, …) needs a datetime column, such as Message.created_at.")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `oppman.py check`, with the next step. A warning may be intended; an error never is."""
+    """One line of `oppman.py check`: a problem and the next step. A warning may be intended; an error must be fixed."""
 
     text: str
     is_error: bool = True
@@ -176,16 +176,16 @@ class Feature:
     """One entry of `app/installed.py`."""
 
     name: str
-    """Also the name of its folders and the prefix of its tables."""
+    """Name of the feature, of its folders, and of its tables as their prefix."""
     summary: str
     """One sentence for the landing page."""
     settings: type[Any] | None = None
     """A subclass of `BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
     models: "Sequence[type[SQLModel]]" = ()
     adopts_tables: bool = False
-    """Whether its tables existed before it, so that their names may begin with anything."""
+    """Whether its tables existed before the feature. Their names then need no prefix."""
     database: Literal["", "postgresql"] = ""
-    """The only database that can hold its tables; empty for any. Tests on the other one are skipped."""
+    """The only database that supports its tables; empty for any. Tests on SQLite are skipped."""
     requires: Sequence[str] = ()
     """Names of optional features that it uses, such as `("answers",)`. The site does not start without them."""
     pages: "APIRouter | Sequence[APIRouter] | None" = None
@@ -200,7 +200,7 @@ class Feature:
     middleware: "Sequence[Middleware] | Callable[[FastAPI], Iterable[Middleware]]" = ()
     """Outermost first, or a function that selects them by `app.state.settings`. The first feature's are outermost."""
     init_app: "Callable[[FastAPI], None] | None" = None
-    """Complete the application before its routes are added, for what no other field declares."""
+    """Change the application before its routes are added. Use it if no other field fits."""
     template_globals: Mapping[str, Any] = field(default_factory=dict)
     template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     admin: Sequence[Any] | str = ()
@@ -220,7 +220,7 @@ class Feature:
     """Return the path of a page that the first superuser should fill in next; empty if nothing is missing."""
     demo: Demo | None = None
     sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
-    """Values of the rows that `opportune.testing.access` makes, for models that refuse the derived ones."""
+    """Values for the rows that `opportune.testing.access` creates, for models that refuse its generated values."""
     personal_data: PersonalData | None = None
     jobs: Sequence[Any] = ()
     """Background and scheduled jobs. A job that is not listed cannot be queued."""
@@ -231,11 +231,11 @@ class Feature:
     tools: Sequence[Any] = ()
     """Functions that a language model may call on behalf of the user (docs/tools.md)."""
     llm_guard: Callable[[Any, Any], Any] | None = None
-    """Make the guard that counts and limits calls of language models, from settings and database; one per site."""
+    """Make the guard that counts and limits calls of language models, from settings and database. A site has one."""
     tool_headers: Sequence[str] = ()
-    """Headers that its dependencies read; they are passed on to tools that a program calls."""
+    """Headers that its dependencies read. The MCP server passes them on to tools."""
     retrieval: Sequence[Any] = ()
-    """Functions like tools that return `Source`s for a question, called first if a model cannot call tools."""
+    """Functions that return `Source`s for a question. They are called before a model that cannot call tools."""
     operations: Mapping[str, Any] = field(default_factory=dict)
     """Buttons on the admin's page Operations: a label and the call of a job."""
     admin_operations: "Mapping[str, Callable[[AsyncSession, Request], Awaitable[str]]]" = field(default_factory=dict)
@@ -256,15 +256,15 @@ class Feature:
     production_checks: Sequence[Check] = ()
     """Checks for `oppman.py check --deploy`, for a start in production, and for the admin's page Operations."""
     process: Callable[[Services], AbstractAsyncContextManager[None]] | None = None
-    """Entered by servers and workers before they use the database, and left last."""
+    """Context that servers and workers enter before they use the database, and exit last."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
-    """Entered by servers after the database is set up, and left before it is closed."""
+    """Context that servers enter after the database is set up, and exit before it is closed."""
 
     def __post_init__(self) -> None:
-        for each in self.jobs:
-            if not hasattr(each, "name"):
-                word = getattr(each, "__name__", str(each))
+        for job in self.jobs:
+            if not hasattr(job, "name"):
+                function = getattr(job, "__name__", str(job))
                 raise OperatorError(
-                    f"Feature({self.name!r}, jobs=…) lists {word}, which is no job: "
-                    f'write @job("{self.name}.{word}") above it.'
+                    f"Feature({self.name!r}, jobs=…) lists {function}, which is not a job. "
+                    f'Write @job("{self.name}.{function}") above it.'
                 )

@@ -66,33 +66,33 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
 
 
 def require_registration(features: Iterable[Feature]) -> None:
-    """Refuse features that register something twice, or for a part that is not installed.
+    """Check that no name is registered twice, and that required features are installed.
 
     Raises:
-        OperatorError: One line with the places.
+        OperatorError: One line about the first fault, with its location.
     """
     if fault := next(registration_faults(features), ""):
         raise OperatorError(fault)
 
 
 def registration_faults(features: Iterable[Feature]) -> Iterator[str]:
-    """Yield one line for each name that is registered twice, and for each part that is not installed."""
+    """Yield one line for each name that is registered twice, and for each missing feature or job."""
     features = list(features)
-    places = {("filter or global", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
-    places |= {("service", name): "opportune.application" for name in RESERVED_SERVICES}
+    locations = {("filter or global", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
+    locations |= {("service", name): "opportune.application" for name in RESERVED_SERVICES}
     for feature in features:
         for type_, name, module in _registrations(feature):
-            place = f"{module} (feature {feature.name})"
-            if (type_, name) in places:
-                yield f"The {type_} {name} is registered twice: in {places[type_, name]} and in {place}. Rename one."
-            places[type_, name] = place
+            location = f"{module} (feature {feature.name})"
+            if other := locations.get((type_, name)):
+                yield f"The {type_} {name} is registered twice: in {other} and in {location}. Rename one."
+            locations[type_, name] = location
     names = {feature.name for feature in features}
     for feature in features:
-        for part, reason in _required_parts(feature):
-            if part not in names:
-                yield f"Feature({feature.name!r}, {reason}) needs the feature {part}, which is not installed: list it."
+        for required, argument in _required_features(feature):
+            if required not in names:
+                yield f"Feature({feature.name!r}, {argument}) needs the feature {required}. Add it to installed.py."
         for call in (*feature.operations.values(), *feature.first_jobs):
-            if ("job", call.job.name) not in places:
+            if ("job", call.job.name) not in locations:
                 yield (
                     f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
                     "which no installed feature lists: add it to jobs=[…], or install its feature."
@@ -106,10 +106,10 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     registered: Mapping[str, Iterable[tuple[str, Any]]] = {
         "job": ((job.name, job.function) for job in feature.jobs),
         "service": ((service.name, service.make) for service in feature.services),
-        "check": ((_path(check), check) for check in (*feature.checks, *feature.production_checks)),
-        "hook": ((_path(hook), hook) for hook in feature.hooks),
+        "check": ((_qualified_name(check), check) for check in (*feature.checks, *feature.production_checks)),
+        "hook": ((_qualified_name(hook), hook) for hook in feature.hooks),
         "tool": map(_named_tool, feature.tools),
-        "error handler of": ((_path(type_), handler) for type_, handler in feature.error_handlers.items()),
+        "error handler of": ((_qualified_name(type_), handler) for type_, handler in feature.error_handlers.items()),
         "filter or global": (*feature.template_filters.items(), *feature.template_globals.items()),
         "address": _addresses(feature),
     }
@@ -118,7 +118,7 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
             yield type_, name, getattr(object_, "__module__", "")
     for name in (*feature.operations, *feature.admin_operations):
         yield "operation", name, f"{feature.name}.feature"
-    for view in [feature.admin] if isinstance(feature.admin, str) else map(_path, feature.admin):
+    for view in [feature.admin] if isinstance(feature.admin, str) else map(_qualified_name, feature.admin):
         yield "admin view", view, f"{feature.name}.feature"
 
 
@@ -136,16 +136,16 @@ def _addresses(feature: Feature) -> Iterator[tuple[str, Any]]:
                     yield f"{method} {path}", route.endpoint
 
 
-def _required_parts(feature: Feature) -> Iterator[tuple[str, str]]:
+def _required_features(feature: Feature) -> Iterator[tuple[str, str]]:
     """Yield the name of each feature that this one needs, and the argument that needs it."""
-    yield from ((part, "requires=…") for part in feature.requires)
+    yield from ((required, "requires=…") for required in feature.requires)
     if feature.tools or feature.retrieval:
         yield "tools", "tools=…" if feature.tools else "retrieval=…"
     if feature.llm_guard:
         yield "llm", "llm_guard=…"
 
 
-def _path(object_: Any) -> str:
+def _qualified_name(object_: Any) -> str:
     return f"{object_.__module__}.{getattr(object_, '__qualname__', object_)}"
 
 

@@ -89,9 +89,9 @@ class Page(Schema, Generic[T]):
     def numbers(self) -> list[int]:
         """Numbers of the linked pages: the first, the last and nearby pages. 0 marks a gap."""
         near = range(self.page - NEIGHBOURING_PAGES, self.page + NEIGHBOURING_PAGES + 1)
-        offered = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
+        linked = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
         numbers = [1]
-        for number in offered[1:]:
+        for number in linked[1:]:
             numbers += [number] if number == numbers[-1] + 1 else [0, number]
         return numbers
 
@@ -111,7 +111,7 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
 
 
 def count_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
-    """Return the query that counts the rows of a query. It reads only the key, in any order."""
+    """Return the query that counts the rows of a query. It selects only the key, unordered."""
     rows = query.with_only_columns(key, maintain_column_froms=True).order_by(None)
     return select(func.count()).select_from(rows.subquery())
 
@@ -127,18 +127,18 @@ def page_count(total: int, size: int) -> int:
 
 
 def order(
-    sort: str, columns: Mapping[str, SQLColumnExpression[Any]], *then: SQLColumnExpression[Any]
+    sort: str, columns: Mapping[str, SQLColumnExpression[Any]], *default_order: SQLColumnExpression[Any]
 ) -> Sequence[SQLColumnExpression[Any]]:
     """Return the arguments of `order_by`.
 
     Args:
         sort: Name of a column, with `-` for descending order. Empty for the default order.
         columns: Sortable columns by name. NULL comes last.
-        then: The default order. It should end with a unique column.
+        default_order: Columns for the default order and for rows with equal values. End with a unique column.
     """
     column = columns.get(sort.removeprefix("-"))
     if column is None:
-        return then
+        return default_order
     ordered = column.desc() if sort.startswith("-") else column.asc()
     # SQLite and PostgreSQL sort NULL differently. Columns without NULL can use an index.
-    return ordered.nulls_last() if getattr(column, "nullable", True) else ordered, *then
+    return ordered.nulls_last() if getattr(column, "nullable", True) else ordered, *default_order

@@ -24,7 +24,7 @@ def storable(value: str) -> str:
     return value
 
 
-def made_storable(value: str) -> str:
+def make_storable(value: str) -> str:
     """Remove NUL from a text and replace halves of surrogate pairs, for text that no user can correct."""
     return value.replace("\0", "").encode(errors="replace").decode()
 

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from selectors import EVENT_READ, DefaultSelector
 from time import perf_counter
 
-ANSWER_TIMEOUT_SECONDS = 60
+RESPONSE_TIMEOUT_SECONDS = 60
 """Seconds without a response before an error."""
 HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -25,59 +25,60 @@ class Request:
     marker: bytes
 
 
-class WrongAnswerError(Exception):
+class WrongResponseError(Exception):
     """Unexpected response. A server must not win by failing quickly."""
 
 
 def drive(
-    port: int, requests: Sequence[Request], count: int, connections: int, waits: list[float] | None = None
+    port: int, requests: Sequence[Request], count: int, connections: int, latencies: list[float] | None = None
 ) -> float:
-    """Send `count` requests in turn. Each connection sends the next one after its response. Returns seconds.
+    """Send `count` requests in turn and return the duration in seconds.
 
-    The latency of each response in seconds is appended to `waits`.
+    Each connection sends its next request after the response. The latency of each response in seconds is appended to
+    `latencies`.
 
     Raises:
-        WrongAnswerError: A response is unexpected or missing.
+        WrongResponseError: A response is unexpected or missing.
     """
-    waiting = islice(cycle(requests), count)
+    queue = islice(cycle(requests), count)
     with DefaultSelector() as selector, ExitStack() as stack:
-        clients = [_Client(port, waiting, selector) for _ in range(connections)]
+        clients = [_Client(port, queue, selector) for _ in range(connections)]
         for client in clients:
-            stack.callback(client.hang_up)
+            stack.callback(client.close)
         started = perf_counter()
-        under_way = sum(client.ask() for client in clients)
-        while under_way:
-            ready = selector.select(ANSWER_TIMEOUT_SECONDS)
+        pending = sum(client.send_next() for client in clients)
+        while pending:
+            ready = selector.select(RESPONSE_TIMEOUT_SECONDS)
             if not ready:
-                raise WrongAnswerError(f"no answer in {ANSWER_TIMEOUT_SECONDS} s")
+                raise WrongResponseError(f"no response in {RESPONSE_TIMEOUT_SECONDS} s")
             for key, _ in ready:
-                if not key.data.has_answer():
+                if not key.data.read_response():
                     continue
-                if waits is not None:
-                    waits.append(perf_counter() - key.data.asked_at)
-                if not key.data.ask():
-                    under_way -= 1
+                if latencies is not None:
+                    latencies.append(perf_counter() - key.data.sent_at)
+                if not key.data.send_next():
+                    pending -= 1
         return perf_counter() - started
 
 
 class _Client:
     """Connection with at most one pending request."""
 
-    def __init__(self, port: int, waiting: Iterator[Request], selector: DefaultSelector) -> None:
+    def __init__(self, port: int, queue: Iterator[Request], selector: DefaultSelector) -> None:
         self.port = port
-        self.waiting = waiting
+        self.queue = queue
         self.selector = selector
         self.socket: socket.socket | None = None
 
-    def ask(self) -> bool:
-        """Send the next request. Returns false if there is none."""
-        request = next(self.waiting, None)
+    def send_next(self) -> bool:
+        """Send the next request. Return whether there was one."""
+        request = next(self.queue, None)
         if request is None:
-            self.hang_up()
+            self.close()
             return False
         self.socket = self.socket or self._connect()
         self.request, self.received = request, b""
-        self.asked_at = perf_counter()
+        self.sent_at = perf_counter()
         self.socket.sendall(request.sent)
         return True
 
@@ -87,25 +88,25 @@ class _Client:
         self.selector.register(connection, EVENT_READ, self)
         return connection
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         if self.socket:
             self.selector.unregister(self.socket)
             self.socket.close()
             self.socket = None
 
-    def has_answer(self) -> bool:
-        """Read available data. Returns whether the response is complete."""
+    def read_response(self) -> bool:
+        """Read available data. Return whether the response is complete."""
         assert self.socket
-        piece = self.socket.recv(262_144)
-        self.received += piece
+        chunk = self.socket.recv(262_144)
+        self.received += chunk
         head, end, body = self.received.partition(HEAD_END)
         length = LENGTH.search(head)
-        if not piece or (end and not length):
-            raise WrongAnswerError(f"cut, or without its length: {self.received[:500]!r}")
+        if not chunk or (end and not length):
+            raise WrongResponseError(f"incomplete response, or without Content-Length: {self.received[:500]!r}")
         if not length or not end or len(body) < int(length[1]):
             return False
         if int(head[9:12]) != self.request.status or self.request.marker not in body:
-            raise WrongAnswerError(f"{self.request.sent[:60]!r} was answered {self.received[:500]!r}")
+            raise WrongResponseError(f"{self.request.sent[:60]!r} returned {self.received[:500]!r}")
         if CLOSES.search(head):
-            self.hang_up()
+            self.close()
         return True

@@ -16,26 +16,26 @@ ITEMS: list[dict[str, Any]] = [
     for number in range(1, 21)
 ]
 """Rows of a new table. Lists show the first twenty, also after more are inserted."""
-MORE = "BENCH_MORE_ITEMS"
+ADDITIONAL_ROWS = "BENCH_MORE_ITEMS"
 """Environment variable with the number of additional rows."""
 BATCH_ROWS = 5_000
 
 
-def many() -> int:
+def additional_row_count() -> int:
     """Return the number of additional rows. With them, the user may use the admin."""
-    return int(os.environ.get(MORE, "0"))
+    return int(os.environ.get(ADDITIONAL_ROWS, "0"))
 
 
-def more_items(at: datetime) -> Iterator[list[dict[str, Any]]]:
+def additional_items(newest_at: datetime) -> Iterator[list[dict[str, Any]]]:
     """Yield batches of rows. Each row is a second older than the next."""
-    count = many()
+    count = additional_row_count()
     for start in range(0, count, BATCH_ROWS):
         yield [
             {
                 "title": f"Entry {number}",
                 "note": f"Note {number % 97}",
                 "done": number % 3 == 0,
-                "created_at": at - timedelta(seconds=count - number),
+                "created_at": newest_at - timedelta(seconds=count - number),
             }
             for number in range(start, min(start + BATCH_ROWS, count))
         ]
@@ -47,7 +47,7 @@ BROWSER = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 
 @dataclass(frozen=True)
 class Task:
     title: str
-    asked: tuple[str, ...]
+    request_names: tuple[str, ...]
     """Names of requests, sent in turn."""
     connections: int = 4
     """Fewer than in any connection pool, so that requests open no database connection."""
@@ -67,7 +67,7 @@ TASKS = {
 }
 
 
-def people(count: int = 20) -> list[str]:
+def user_emails(count: int = 20) -> list[str]:
     """E-mails of the users who sign in concurrently."""
     return [f"person{number}@example.com" for number in range(count)]
 
@@ -76,23 +76,23 @@ def make_requests(cookie: str) -> dict[str, Request]:
     """Return requests by name, with the cookie of a signed-in user."""
     new = json.dumps({"title": "Buy milk", "note": "Two bottles, and bread if there is any"})
     return {
-        "ping": Request(_bytes("GET", "/api/v1/ping", "application/json"), 200, b'"pong"'),
-        "page": Request(_bytes("GET", "/items", "text/html"), 200, b"Item 20</a>"),
-        "list": Request(_bytes("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
-        "insert": Request(_bytes("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
+        "ping": Request(_encode_request("GET", "/api/v1/ping", "application/json"), 200, b'"pong"'),
+        "page": Request(_encode_request("GET", "/items", "text/html"), 200, b"Item 20</a>"),
+        "list": Request(_encode_request("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
+        "insert": Request(_encode_request("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
         # The shortest code of each peer; ours uses the CRUD layer. All of them also count the rows.
-        "rows": Request(_bytes("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
-        "table": Request(_bytes("GET", "/rows", "text/html"), 200, b"Item 20</"),
-        "add": Request(_bytes("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'),
-        "mine": Request(_bytes("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()),
+        "rows": Request(_encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
+        "table": Request(_encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),
+        "add": Request(_encode_request("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'),
+        "mine": Request(_encode_request("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()),
     }
 
 
 def page_request(path: str, cookie: str, marker: str) -> Request:
-    return Request(_bytes("GET", path, "text/html", cookie=cookie), 200, marker.encode())
+    return Request(_encode_request("GET", path, "text/html", cookie=cookie), 200, marker.encode())
 
 
-def _bytes(method: str, path: str, accept: str, cookie: str = "", body: str = "") -> bytes:
+def _encode_request(method: str, path: str, accept: str, cookie: str = "", body: str = "") -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", BROWSER, f"Accept: {accept}", "Accept-Language: en"]
     if cookie:
         lines.append(f"Cookie: {cookie}")

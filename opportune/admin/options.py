@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.crud.declaration import secret_fault, unknown_name
 from opportune.db.queries.paths import Path, column_of_relation, parse_path
-from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, nearest
+from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 DISPLAY_OPTIONS = ("column_list", "column_details_list", "column_export_list")
 NAME_OPTIONS = (
@@ -210,4 +210,4 @@ def _misspelt_options(view: Any, base: Any) -> Iterator[tuple[str, str]]:
 def _option_like(name: str, base: Hashable) -> str:
     """Return the option with almost this name. Cached, because comparing names would take a third of the start."""
     options = [option for option in dir(base) if option.isidentifier() and not option.startswith("_")]
-    return nearest(name, options, MIN_MISSPELT_SIMILARITY)
+    return closest_name(name, options, MIN_MISSPELT_SIMILARITY)

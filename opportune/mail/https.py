@@ -1,4 +1,4 @@
-"""Base class of providers that take e-mails over HTTPS, for hosts that block the ports of SMTP."""
+"""Base class of mail providers with an API over HTTPS, for hosts that block the ports of SMTP."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.errors import OperatorError
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
-from opportune.mail.parts import MessageParts, parts_of
+from opportune.mail.parts import MessageParts, split_message
 from opportune.mail.transport import Transport
 from opportune.mail.url import MailURL
 from opportune.runtime.response_body import read_body
@@ -27,7 +27,7 @@ DELIVERY_TIMEOUT_SECONDS = 60
 """Maximum duration of a delivery."""
 MAX_RESPONSE_BYTES = 64 * 1024
 TEMPORARY_STATUSES = frozenset({401, 402, 403, 404, 408, 409, 425, 429})
-"""Statuses after which delivery is retried: the owner can fix keys, domains and bills, and rate limits end."""
+"""Statuses after which delivery is retried. The owner can fix keys, domains and bills, and rate limits expire."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,23 @@ class HTTPSTransport(Transport):
     """Field of the response that confirms an e-mail; empty if the status is enough."""
 
     example: ClassVar[str] = "its scheme, ://, and a key"
-    """Example of its MAIL_URL, for error messages."""
+    """Example of a valid MAIL_URL for error messages."""
     where: ClassVar[re.Pattern[str]] = re.compile("")
-    """Pattern of the part of MAIL_URL after the @."""
+    """Pattern for the part of MAIL_URL after the `@`, such as a domain or a region. By default it must be empty."""
     options: ClassVar[frozenset[str]] = frozenset()
-    """Names of allowed options after the ?."""
+    """Names of allowed query parameters of MAIL_URL."""
 
     def __init__(self, url: MailURL) -> None:
         """Check MAIL_URL.
 
         Raises:
-            OperatorError: It is invalid for this provider.
+            OperatorError: MAIL_URL is invalid for this provider.
         """
         self.url = url
         if not self.where.fullmatch(url.where) or not self.options.issuperset(url.options):
-            raise self.misunderstood()
+            raise self.invalid_url_error()
 
-    def misunderstood(self) -> OperatorError:
+    def invalid_url_error(self) -> OperatorError:
         """Return the error for an invalid MAIL_URL."""
         return OperatorError(f"MAIL_URL of {self.provider} must be {self.example}.")
 
@@ -83,23 +83,23 @@ class HTTPSTransport(Transport):
 
     @abstractmethod
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
-        """Return the arguments of the POST request: `url`, and others of `httpx.AsyncClient.stream`, such as `json`.
+        """Return the arguments of the POST request for `httpx.AsyncClient.stream`: `url`, and others such as `json`.
 
         Raises:
             PermanentDeliveryError: The provider cannot send this e-mail.
         """
 
     def is_temporary(self, answer: APIAnswer) -> bool:
-        """Return whether an e-mail with this response, from 400 to 499, is retried."""
+        """Return whether delivery is retried after this response, which has a status from 400 to 499."""
         return answer.status in TEMPORARY_STATUSES
 
     @property
     def secrets(self) -> list[str]:
-        """Texts that are removed from quoted messages."""
+        """Secrets that are removed from error messages."""
         return [self.url.key]
 
     async def send(self, message: "EmailMessage") -> None:
-        mail = parts_of(message)
+        mail = split_message(message)
         for address in mail.recipients:
             if not address.addr_spec.isascii():
                 raise self._fault(PermanentDeliveryError, f"does not accept addresses like {address.addr_spec}")
@@ -109,7 +109,7 @@ class HTTPSTransport(Transport):
 
     async def check(self) -> None:
         """Check the key by posting an e-mail without a recipient, which the provider refuses."""
-        response = await self._post(parts_of(EmailMessage()))
+        response = await self._post(split_message(EmailMessage()))
         if response.status not in (400, 422) or self.is_temporary(response):
             raise self._refusal(response)
 
@@ -121,15 +121,15 @@ class HTTPSTransport(Transport):
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), client, client.stream("POST", **request) as response:
                 content = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
-                return APIAnswer(response.status_code, response.headers, _object(content or b""))
+                return APIAnswer(response.status_code, response.headers, _parse_object(content or b""))
         except TimeoutError:
-            raise self._fault(DeliveryError, "does not respond: it takes too long") from None
+            raise self._fault(DeliveryError, "did not respond in time") from None
         except httpx.HTTPError as error:
             raise self._fault(DeliveryError, f"does not respond: {str(error) or type(error).__name__}") from None
 
     def _refusal(self, response: APIAnswer) -> DeliveryError:
         """Return the error for a response. Messages about a wrong key are not quoted, because some repeat the key."""
-        status, reason = response.status, _reason(response.json)
+        status, reason = response.status, _error_message(response.json)
         if status == 401:
             return self._fault(DeliveryError, "does not accept the key of MAIL_URL (401)")
         is_final = 400 <= status < 500 and not self.is_temporary(response)
@@ -157,12 +157,12 @@ def open_client() -> "httpx.AsyncClient":
 
 @cache
 def _certificates() -> "ssl.SSLContext":
-    import httpx  # noqa: PLC0415 - as above
+    import httpx  # noqa: PLC0415 - imported by `open_client`
 
     return httpx.create_ssl_context()
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _parse_object(content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -170,5 +170,5 @@ def _object(content: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _reason(body: Mapping[str, Any]) -> str:
+def _error_message(body: Mapping[str, Any]) -> str:
     return next((body[key] for key in ("message", "Message", "error") if isinstance(body.get(key), str)), "")

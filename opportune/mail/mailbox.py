@@ -45,10 +45,10 @@ class StoredMessage:
 
 
 def store_message(message: EmailMessage) -> None:
-    """Store a sent e-mail. Errors are logged, because an exception would send the e-mail again."""
+    """Store a sent e-mail. Errors are only logged, because after an exception the job would send the e-mail again."""
     try:
         write_eml(FOLDER, message)
-        for path in _paths()[MAX_STORED_MESSAGES:]:
+        for path in _newest_paths()[MAX_STORED_MESSAGES:]:
             path.unlink(missing_ok=True)
     except (OSError, OperatorError) as error:
         logger.warning("the mailbox cannot be written: %s", error)
@@ -56,26 +56,26 @@ def store_message(message: EmailMessage) -> None:
 
 def list_messages() -> list[StoredMessage]:
     """Return all stored e-mails, the newest first."""
-    return [message for path in _paths() if (message := _read(path))]
+    return [message for path in _newest_paths() if (message := _read_message(path))]
 
 
 def find_message(name: str) -> StoredMessage:
-    """Find a stored e-mail by its name.
+    """Return a stored e-mail by its name.
 
     Raises:
         NotFound: It does not exist.
     """
-    message = _read(FOLDER / f"{name}{SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
+    message = _read_message(FOLDER / f"{name}{SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
     if message is None:
         raise NotFound
     return message
 
 
-def _paths() -> list[Path]:
+def _newest_paths() -> list[Path]:
     return sorted(FOLDER.glob(f"*{SUFFIX}"), reverse=True)
 
 
-def _read(path: Path) -> StoredMessage | None:
+def _read_message(path: Path) -> StoredMessage | None:
     try:
         message = message_from_string(path.read_text(encoding="utf-8"), _class=EmailMessage, policy=default)
     except FileNotFoundError:  # another process has deleted it

@@ -7,7 +7,7 @@ from email.policy import SMTP, SMTPUTF8
 from opportune.mail.addresses import parse_recipient
 from opportune.mail.email import EmailMessage
 
-# Keeps lines short enough for all servers.
+# Long lines are wrapped, because servers refuse lines of more than 998 characters.
 TRANSFER_ENCODING = "quoted-printable"
 
 

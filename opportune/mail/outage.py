@@ -1,4 +1,4 @@
-"""E-mails that wait because the mail server does not accept them."""
+"""Outages of the mail server: e-mails that cannot be sent and are retried."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,8 +40,8 @@ async def read_outage(session: AsyncSession) -> Outage | None:
     count, since = (await session.execute(totals)).one()
     if not count or since > utc_now() - OUTAGE_AFTER:
         return None
-    newest = select(col(Job.error)).where(is_retried).order_by(col(Job.started_at).desc()).limit(1)
-    return Outage(count, since, await session.scalar(newest) or "")
+    last_error = select(col(Job.error)).where(is_retried).order_by(col(Job.started_at).desc()).limit(1)
+    return Outage(count, since, await session.scalar(last_error) or "")
 
 
 async def report_outage(session: AsyncSession, reason: str) -> None:

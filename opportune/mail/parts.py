@@ -26,7 +26,7 @@ class Attachment:
     content: str
     """Content in base64."""
     content_id: str
-    """Id with which the HTML shows it (`cid:…`); empty for other attachments."""
+    """Id by which the HTML body embeds an image (`cid:…`); empty for other attachments."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MessageParts:
         return copy.as_bytes()
 
 
-def parts_of(message: "EmailMessage") -> MessageParts:
+def split_message(message: "EmailMessage") -> MessageParts:
     """Split an e-mail into its parts."""
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     return MessageParts(
@@ -82,17 +82,17 @@ def parts_of(message: "EmailMessage") -> MessageParts:
     )
 
 
-def encoded(address: "Address") -> str:
+def encode_address(address: "Address") -> str:
     """Encode an address with its name for a header: `=?utf-8?b?…?= <zoe@example.org>`."""
     return formataddr((address.display_name, address.addr_spec))
 
 
-def encoded_word(text: str) -> str:
+def encode_name(text: str) -> str:
     """Encode a name for a header: `=?utf-8?b?…?=`."""
     return Charset("utf-8").header_encode(text)
 
 
-def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Remove empty fields, which APIs refuse."""
     return {name: value for name, value in fields.items() if value}
 

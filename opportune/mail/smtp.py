@@ -126,7 +126,7 @@ def parse_smtp_url(url: str) -> SMTPTransport:
     """Parse a MAIL_URL with the scheme smtp or smtps.
 
     Raises:
-        OperatorError: It is invalid. The message does not quote it.
+        OperatorError: The URL is invalid. The message does not quote it.
     """
     try:
         parts = urlsplit(url)
@@ -138,12 +138,12 @@ def parse_smtp_url(url: str) -> SMTPTransport:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(user) != bool(password):
         raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {EXAMPLE}")
-    tls = _tls(parts, has_password=bool(password))
-    return SMTPTransport(host, port or _usual_port(tls, has_password=bool(password)), user, password, tls)
+    tls = _parse_tls(parts, has_password=bool(password))
+    return SMTPTransport(host, port or _default_port(tls, has_password=bool(password)), user, password, tls)
 
 
-def _tls(parts: SplitResult, *, has_password: bool) -> TLS:
-    """Return the mode of TLS. It is required for passwords to other machines, unless the URL has `?tls=none`."""
+def _parse_tls(parts: SplitResult, *, has_password: bool) -> TLS:
+    """Return the mode of TLS. Passwords for other machines require TLS, unless the URL has `?tls=none`."""
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     mode = options.pop("tls", "")
     if options or mode not in ("", "required", "none"):
@@ -157,7 +157,7 @@ def _tls(parts: SplitResult, *, has_password: bool) -> TLS:
     return "required" if has_password and not is_local(parts.hostname or "") else "offered"
 
 
-def _usual_port(tls: TLS, *, has_password: bool) -> int:
+def _default_port(tls: TLS, *, has_password: bool) -> int:
     if tls == "implicit":
         return 465
     return 587 if has_password else 25

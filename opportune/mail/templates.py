@@ -36,7 +36,7 @@ class EmailTemplateLoader(TemplateLoader):
 
 
 def primary_colour() -> str:
-    """Return the primary colour of `static/colours.css`, which mail programs cannot load."""
+    """Return the primary colour of `static/colours.css`, because mail programs cannot load style sheets."""
     match = PRIMARY_COLOUR.search(assets.content("colours.css").decode())
     return match[1].strip() if match else "#066fd1"
 

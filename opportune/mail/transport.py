@@ -46,7 +46,7 @@ class Transport(ABC):
 @dataclass(frozen=True)
 class ConsoleTransport(Transport):
     shows_text: bool
-    """False in production, because e-mails contain sign-in links, and logs are stored."""
+    """Whether to log e-mails. False in production, because logs are stored and e-mails contain sign-in links."""
     name = "the log"
 
     async def send(self, message: "EmailMessage") -> None:

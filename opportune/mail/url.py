@@ -1,4 +1,4 @@
-"""MAIL_URL of a provider with an API: `resend://KEY`, `mailgun://KEY@mg.example.org?region=eu`."""
+"""Parser for MAIL_URL of providers with an API: `resend://KEY`, `mailgun://KEY@mg.example.org?region=eu`."""
 
 import re
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ class MailURL:
             OperatorError: The key is missing or invalid. The message does not quote it.
         """
         address, _, options = text.partition("?")
-        key, at, where = address.rpartition("@") if "@" in address else (address, "", "")
-        key = unquote(key.rstrip("/") if not at else key)
+        key, _, where = address.rpartition("@") if "@" in address else (address.rstrip("/"), "", "")
+        key = unquote(key)
         # Only these characters are valid in a header, and errors of HTTP clients would quote the key.
         if not re.fullmatch(r"[\x21-\x7e]+", key):
             raise OperatorError("MAIL_URL has no key after ://, or an invalid one.")

@@ -1,7 +1,7 @@
 """Exports of a package that are imported on first access.
 
-For packages that a command or a worker imports without needing all of their modules, and for `opportune.accounts`,
-whose user model belongs to the project and imports the package itself.
+They keep commands and workers from loading modules they do not use. `opportune.accounts` needs them also because the
+project's user model imports that package.
 """
 
 from collections.abc import Callable, Mapping, Sequence

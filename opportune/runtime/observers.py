@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class LlmCall:
-    """A call of a language model, filled in while it runs."""
+    """A call of a language model. Its fields are updated while it runs."""
 
     model: str
     """Name that users see."""
@@ -39,7 +39,7 @@ class Observer:
     """Base class of observers. Each method returns a context manager that surrounds the observed work."""
 
     def llm_call(self, call: LlmCall) -> AbstractContextManager[None]:
-        """Observe a call. Another task than the one that entered the context may leave it."""
+        """Observe a call. The context may be exited in a different task than it was entered in."""
         del call
         return nullcontext()
 
@@ -77,7 +77,7 @@ def observed_llm_call(call: LlmCall) -> Iterator[None]:
 
 @contextmanager
 def observed_job(attempt: JobAttempt) -> Iterator[None]:
-    """Observe a job. It needs its own task, because log lines of the task name the job and its trace."""
+    """Observe a job. Call this in a new task, because it sets the task's context variables for log lines."""
     job_id.set(attempt.id)
     traceparent.set(attempt.traceparent)
     with ExitStack() as stack:

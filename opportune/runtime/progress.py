@@ -16,8 +16,9 @@ class Progress(Protocol):
         """Replace the label by the name of the current step."""
 
 
-Show = Callable[[str, int | None, str], AbstractContextManager[Progress]]
-_show: ContextVar[Show | None] = ContextVar("show_progress", default=None)
+ShowProgress = Callable[[str, int | None, str], AbstractContextManager[Progress]]
+"""Display the progress of work with a label, a total (None if unknown) and a unit."""
+_show_progress: ContextVar[ShowProgress | None] = ContextVar("show_progress", default=None)
 
 
 class _NoProgress:
@@ -29,13 +30,13 @@ class _NoProgress:
 
 
 @contextmanager
-def watched_by(show: Show) -> Iterator[None]:
-    """Display the progress of work in this block with `show`."""
-    token = _show.set(show)
+def watched_by(show_progress: ShowProgress) -> Iterator[None]:
+    """Display the progress of work in this block with `show_progress`."""
+    token = _show_progress.set(show_progress)
     try:
         yield
     finally:
-        _show.reset(token)
+        _show_progress.reset(token)
 
 
 @contextmanager
@@ -47,8 +48,8 @@ def work(label: str, total: int | None = None, unit: str = "") -> Iterator[Progr
             pack(file)
             progress.advance()
     """
-    if show := _show.get():
-        with show(label, total, unit) as progress:
+    if show_progress := _show_progress.get():
+        with show_progress(label, total, unit) as progress:
             yield progress
     else:
         yield _NoProgress()

@@ -11,12 +11,12 @@ def retry_after_seconds(header: str | None) -> float | None:
     if not header:
         return None
     try:
-        wait = float(header) if header.isdecimal() else _until(parsedate_to_datetime(header))
+        seconds = float(header) if header.isdecimal() else _seconds_until(parsedate_to_datetime(header))
     except ValueError:
         return None
-    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
-def _until(moment: datetime) -> float:
+def _seconds_until(moment: datetime) -> float:
     # A date that ends in -0000 comes without a time zone; HTTP dates are UTC.
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

@@ -16,13 +16,13 @@ class ServiceMissing(LookupError, AttributeError):
 
 @dataclass(frozen=True)
 class Service(Generic[T]):
-    """An object that each process of a site makes once, for `Feature(services=[…])`."""
+    """Declaration of an object that each process of a site makes once, for `Feature(services=[…])`."""
 
     name: str
-    """Its name in `app.state` and in the context of jobs."""
+    """Name in `app.state` and in the context of jobs."""
     type_: type[T]
     make: "Callable[[Services], T]"
-    """Make the object from the settings and other services. It opens no connection yet."""
+    """Make the object from the settings and other services, without opening connections."""
     close: Callable[[T], Awaitable[None]] | None = None
     before_job: Callable[[T], Awaitable[None]] | None = None
     """Called before each job, for example to read what another process has changed."""
@@ -37,7 +37,7 @@ class Services:
     features: Any
 
     def __init__(self, declared: Iterable[Service[Any]] = (), **existing: Any) -> None:
-        """Make the declared services. Those that already exist are passed by name."""
+        """Make the declared services. `existing` are further services that are already made."""
         vars(self).update(existing)
         self._declared = {service.name: service for service in declared}
         self._objects = existing

@@ -9,7 +9,7 @@ MIN_MISSPELT_SIMILARITY = 0.85
 """Similarity from which a name that may be intended is treated as misspelt."""
 
 
-def nearest(word: str, names: Iterable[str], similarity: float = MIN_SIMILARITY) -> str:
+def closest_name(word: str, names: Iterable[str], similarity: float = MIN_SIMILARITY) -> str:
     """Return the most similar name, ignoring case; empty if none is similar enough."""
     folded = {name.lower(): name for name in names if name != word}
     match = get_close_matches(word.lower(), folded, n=1, cutoff=similarity)
@@ -18,5 +18,5 @@ def nearest(word: str, names: Iterable[str], similarity: float = MIN_SIMILARITY)
 
 def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
     """Return ` Did you mean books?` for the end of an error message; empty if no name is similar."""
-    match = nearest(word, names)
+    match = closest_name(word, names)
     return f" Did you mean {prefix}{match}?" if match else ""

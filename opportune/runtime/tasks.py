@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 MAX_WAIT_SECONDS = 2.0
-"""Maximum wait for cancelled tasks. Some wait for a server, and hosts kill slow processes."""
+"""Maximum wait for cancelled tasks. A task may wait for a server, and hosts kill processes that shut down slowly."""
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
@@ -12,9 +12,9 @@ async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
 
     asyncio logs their exceptions. A task that takes too long is left running.
     """
-    started = [task for task in tasks if task is not None]
-    for task in started:
+    pending_tasks = [task for task in tasks if task is not None]
+    for task in pending_tasks:
         if not task.cancelling():  # a second cancellation would interrupt its cleanup
             task.cancel()
-    if started:
-        await asyncio.wait(started, timeout=MAX_WAIT_SECONDS)
+    if pending_tasks:
+        await asyncio.wait(pending_tasks, timeout=MAX_WAIT_SECONDS)

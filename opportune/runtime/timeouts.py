@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_abandoned: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
+_background_tasks: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
 
 
 async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine.
 
-    Work that is late is cancelled without waiting for its end, because threads cannot be cancelled. The same holds if
-    the caller is cancelled.
+    If the work takes longer, or the caller is cancelled, the work is cancelled without waiting for its end, because
+    threads cannot be cancelled.
 
     Args:
         seconds: Maximum duration.
@@ -28,7 +28,7 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     finally:
         if not task.done():
             task.cancel()
-            _keep(task)
+            _hold_reference(task)
     if task.cancelled() or not task.done():
         raise TimeoutError
     return task.result()
@@ -36,15 +36,15 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 def run_in_background(work: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine without waiting for it."""
-    _keep(asyncio.create_task(work))
+    _hold_reference(asyncio.create_task(work))
 
 
-def _keep(task: asyncio.Task[Any]) -> None:
-    _abandoned.add(task)
-    task.add_done_callback(_forget)
+def _hold_reference(task: asyncio.Task[Any]) -> None:
+    _background_tasks.add(task)
+    task.add_done_callback(_release)
 
 
-def _forget(task: asyncio.Task[Any]) -> None:
-    _abandoned.discard(task)
+def _release(task: asyncio.Task[Any]) -> None:
+    _background_tasks.discard(task)
     if not task.cancelled():
         task.exception()  # else asyncio logs that the exception was never retrieved

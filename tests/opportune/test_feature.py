@@ -106,7 +106,7 @@ def test_middleware_function_reads_the_settings(
 def test_metric_refuses_a_column_without_times() -> None:
     assert Metric("Sign-ups", User.created_at)
     for column in (User.email, User.id, None):
-        with pytest.raises(OperatorError, match=r"^Metric\('Sign-ups', …\) wants a column of times"):
+        with pytest.raises(OperatorError, match=r"^Metric\('Sign-ups', …\) needs a datetime column"):
             Metric("Sign-ups", column)
 
 
@@ -150,7 +150,7 @@ def test_function_that_is_no_job_is_refused() -> None:
     with pytest.raises(OperatorError) as error:
         Feature(name="books", summary="", jobs=jobs)
     assert str(error.value) == (
-        "Feature('books', jobs=…) lists remind, which is no job: write @job(\"books.remind\") above it."
+        "Feature('books', jobs=…) lists remind, which is not a job. Write @job(\"books.remind\") above it."
     )
 
 

@@ -170,7 +170,7 @@ def test_operation_of_an_unlisted_job_is_one_line() -> None:
 )
 def test_part_that_is_not_installed_is_one_line(registered: Any, argument: str, part: str) -> None:
     (line,) = registration_faults([books(**registered)])
-    assert line == f"Feature('books', {argument}) needs the feature {part}, which is not installed: list it."
+    assert line == f"Feature('books', {argument}) needs the feature {part}. Add it to installed.py."
 
 
 def test_service_without_its_part_does_not_start() -> None:

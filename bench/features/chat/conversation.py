@@ -18,7 +18,7 @@ from statistics import median
 import uvloop
 from httpx import ASGITransport, AsyncClient
 
-from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
+from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune.application import create_app
 from opportune.db import Database, utc_now
 from opportune.llm import Answer, AnswerStatus
@@ -40,12 +40,12 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
-            with addresses(kind, Path(folder)) as address:
+            with new_database_urls(kind, Path(folder)) as address:
                 migrate(url := address("conversations"))
                 times = uvloop.run(measure(url, options.rounds))
             faults += show(kind, times)

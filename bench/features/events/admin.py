@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert
 
 from bench.harness.peers import KEY
-from bench.speed import ENOUGH_ROUNDS, addresses, chosen
+from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune.application import create_app
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings
@@ -59,12 +59,12 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
     found: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
-            with addresses(kind, Path(folder)) as address:
+            with new_database_urls(kind, Path(folder)) as address:
                 urls = {rows: address(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
                 for url in urls.values():
                     migrate(settings_for(url))

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from bench.harness.tasks import EMAIL, ITEMS, many, more_items
+from bench.harness.tasks import EMAIL, ITEMS, additional_items, additional_row_count
 
 
 def fill() -> str:
@@ -24,10 +24,10 @@ def fill() -> str:
 
     from bench.peers.django_site.models import Item  # noqa: PLC0415 - as above
 
-    create = User.objects.create_superuser if many() else User.objects.create_user
+    create = User.objects.create_superuser if additional_row_count() else User.objects.create_user
     user = create("visitor", EMAIL)
     Item.objects.bulk_create(Item(**item) for item in ITEMS)
-    for piece in more_items(timezone.now()):
+    for piece in additional_items(timezone.now()):
         Item.objects.bulk_create(Item(**item) for item in piece)
     session = SessionStore()
     session[SESSION_KEY] = user.pk

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bench.harness.tasks import PASSWORD, people
+from bench.harness.tasks import PASSWORD, user_emails
 from opportune.accounts import User
 from opportune.accounts.passwords import hashing
 from opportune.config import get_settings
@@ -14,7 +14,7 @@ async def add_people() -> None:
     await database.setup()
     hashed = await hashing.hash_password(PASSWORD)
     async with database.writer() as session:
-        session.add_all(User(email=email, hashed_password=hashed) for email in people())
+        session.add_all(User(email=email, hashed_password=hashed) for email in user_emails())
     await database.dispose()
 
 

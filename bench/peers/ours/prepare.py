@@ -4,7 +4,7 @@ import asyncio
 
 from sqlalchemy import insert
 
-from bench.harness.tasks import EMAIL, ITEMS, many, more_items
+from bench.harness.tasks import EMAIL, ITEMS, additional_items, additional_row_count
 from bench.peers.ours.feature import Item
 from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
@@ -30,10 +30,10 @@ async def fill(settings: Settings) -> str:
     database = open_database(settings)
     await database.setup()
     async with database.writer() as session:
-        user = User(email=EMAIL, hashed_password="nobody signs in with it", is_superuser=many() > 0)  # noqa: S106 - as it says
+        user = User(email=EMAIL, hashed_password="nobody signs in with it", is_superuser=additional_row_count() > 0)  # noqa: S106 - as it says
         session.add_all([user, *(Item(**item) for item in ITEMS)])
         await session.flush()
-        for piece in more_items(utc_now()):
+        for piece in additional_items(utc_now()):
             await session.execute(insert(Item), piece)
         token = await create_session(session, settings, user)
     await database.dispose()

@@ -33,7 +33,7 @@ from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
 TEAMS_PATH = "/teams"
-HAND_OVER, DELETE = "hand-over-", "delete-"
+HAND_OVER_PREFIX, DELETE_PREFIX = "hand-over-", "delete-"
 """Prefixes of element ids, because both forms have a password field."""
 WRONG_NAME = "Please type the name of this team."
 
@@ -187,12 +187,12 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     headers = None
     try:
-        invited = await form.save(lambda new: invite_by_email(context, team_id, user, new))
+        invitation = await form.save(lambda new: invite_by_email(context, team_id, user, new))
     except TooManyRequests as refusal:
         form.refuse(refusal.detail, status=refusal.status_code)
-        invited, headers = None, refusal.headers
-    if invited:
-        return _redirect_with_message(request, f"{_path(team_id)}/invitations", f"{invited.email} is invited.")
+        invitation, headers = None, refusal.headers
+    if invitation:
+        return _redirect_with_message(request, f"{_path(team_id)}/invitations", f"{invitation.email} is invited.")
     response = await _show_invitations(request, context.session, team_id, user, form)
     response.headers.update(headers or {})
     return response
@@ -221,7 +221,7 @@ async def rename(request: Request, team_id: RowId, user: CurrentUser, session: W
 
 @router.post("/{team_id}/hand-over")
 async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
-    form = await read_form(request, TeamHandOver, prefix=HAND_OVER)
+    form = await read_form(request, TeamHandOver, prefix=HAND_OVER_PREFIX)
     access = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.manager.release()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
@@ -241,7 +241,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
 async def delete(
     request: Request, team_id: RowId, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> Response:
-    form = await read_form(request, TeamDeletion, prefix=DELETE)
+    form = await read_form(request, TeamDeletion, prefix=DELETE_PREFIX)
     name = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team.name
     await context.manager.release()
     if form.data and form.data.name != name:
@@ -269,8 +269,8 @@ async def _show_settings(
     access = await service.open_team(session, team_id, user)
     forms: dict[str, Form[Any]] = {
         "rename": Form(TeamUpdate, access.team),
-        "hand_over": Form(TeamHandOver, prefix=HAND_OVER),
-        "delete": Form(TeamDeletion, prefix=DELETE),
+        "hand_over": Form(TeamHandOver, prefix=HAND_OVER_PREFIX),
+        "delete": Form(TeamDeletion, prefix=DELETE_PREFIX),
     }
     status = max((form.status for form in submitted.values()), default=200)
     return _render(request, "settings", access, status, **forms | submitted)

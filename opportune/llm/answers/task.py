@@ -37,7 +37,7 @@ from opportune.llm.spending.call_guard import TokenUsage
 from opportune.llm.tools import Toolbox, ToolRun, converse
 from opportune.llm.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 from opportune.storage import MissingFileError, Storage, StorageError
-from opportune.text import made_storable
+from opportune.text import make_storable
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class AnswerTask:
         self._add("", f"\n\n{text}" if is_next_paragraph else text)
 
     def _add(self, text: str, reasoning: str = "") -> None:
-        self.unsaved.add(made_storable(text), made_storable(reasoning))
+        self.unsaved.add(make_storable(text), make_storable(reasoning))
         self.flusher.plan_save()
 
     async def _note(self, run: ToolRun) -> None:

@@ -21,7 +21,7 @@ from opportune.llm.providers.provider import Message, ToolCall
 from opportune.llm.tools import ToolRun
 from opportune.llm.tools.retrieval import RETRIEVAL_ROUND
 from opportune.server.logging import escape_control_chars
-from opportune.text import made_storable
+from opportune.text import make_storable
 
 Run = dict[str, Any]
 
@@ -40,8 +40,8 @@ def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
         "id": run.call.id,
         "name": run.call.name,
         "status": run.status,
-        "arguments": made_storable(run.call.arguments),
-        "result": made_storable(run.result.text) if run.result else None,
+        "arguments": make_storable(run.call.arguments),
+        "result": make_storable(run.result.text) if run.result else None,
         "is_error": bool(run.result and run.result.is_error),
         "has_begun": run.has_begun,
     }

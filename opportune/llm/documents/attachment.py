@@ -16,7 +16,7 @@ from opportune.errors import FieldErrors
 from opportune.llm.documents.pdf_text import MAX_LENGTH
 from opportune.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
 from opportune.storage import ImageRefusedError, images, shrink
-from opportune.text import made_storable, storable
+from opportune.text import make_storable, storable
 
 MAX_ATTACHMENTS = 8
 """Maximum number of files per question."""
@@ -117,7 +117,7 @@ def _read_pdf(filename: str, content: bytes) -> Attachment:
     except subprocess.TimeoutExpired as timeout:
         output = timeout.stdout or b""
     page_count, texts = _pages(filename, output)
-    text = "\n\n".join(map(made_storable, texts)).strip()
+    text = "\n\n".join(map(make_storable, texts)).strip()
     if not text:
         raise AttachmentRefused((NO_TEXT if len(texts) == page_count else DAMAGED).format(filename))
     attachment = _cut(filename, text)

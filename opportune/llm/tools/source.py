@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from opportune.llm.documents.attachment import as_data
-from opportune.text import made_storable
+from opportune.text import make_storable
 
 MAX_URL_LENGTH = 2_000
 MAX_TITLE_LENGTH = 300
@@ -34,7 +34,7 @@ def _require_address(value: str) -> str:
 
 
 def _one_line(value: str) -> str:
-    return " ".join(BIDI_CONTROLS.sub("", made_storable(value)).split())[:MAX_TITLE_LENGTH]
+    return " ".join(BIDI_CONTROLS.sub("", make_storable(value)).split())[:MAX_TITLE_LENGTH]
 
 
 class Source(BaseModel):

@@ -13,7 +13,7 @@ from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.llm.tools.source import Source
 from opportune.llm.tools.tool import Tool
-from opportune.text import made_storable
+from opportune.text import make_storable
 
 EXAMPLES = "Use https://search.example.org/search (your SearXNG), brave://KEY or tavily://KEY."
 MAX_QUERY_LENGTH = 400
@@ -162,7 +162,7 @@ def _refusal(fault: str) -> OperatorError:
 
 def _source(result: Mapping[str, Any]) -> Source | None:
     try:
-        text = made_storable(str(result.get("text") or "")).strip()[:MAX_EXCERPT_LENGTH]
+        text = make_storable(str(result.get("text") or "")).strip()[:MAX_EXCERPT_LENGTH]
         source = Source(title=result.get("title") or "", url=result.get("url") or "", text=text)
     except ValidationError:
         return None

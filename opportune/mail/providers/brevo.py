@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.mail.errors import PermanentDeliveryError
 from opportune.mail.https import HTTPSTransport
-from opportune.mail.parts import MessageParts, encoded_word, filled
+from opportune.mail.parts import MessageParts, encode_name, without_empty
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
@@ -22,7 +22,7 @@ class Brevo(HTTPSTransport):
         return {
             "url": "https://api.brevo.com/v3/smtp/email",
             "headers": {"api-key": self.url.key, "Accept": "application/json"},
-            "json": filled(
+            "json": without_empty(
                 {
                     "sender": _address(mail.sender),
                     "to": [*map(_address, mail.to)],
@@ -32,7 +32,7 @@ class Brevo(HTTPSTransport):
                     "subject": mail.subject,
                     "textContent": mail.text,
                     "htmlContent": mail.html,
-                    "headers": filled({**mail.headers, "Idempotency-Key": mail.message_id}),
+                    "headers": without_empty({**mail.headers, "Idempotency-Key": mail.message_id}),
                     "attachment": [{"name": file.filename, "content": file.content} for file in mail.attachments],
                 }
             ),
@@ -42,5 +42,5 @@ class Brevo(HTTPSTransport):
 def _address(address: "Address") -> dict[str, str]:
     name = address.display_name
     if not name.isascii() and any(sign in name for sign in '",;:<>@()[].\\'):  # Brevo drops such names
-        name = encoded_word(name)
-    return filled({"email": address.addr_spec, "name": name})
+        name = encode_name(name)
+    return without_empty({"email": address.addr_spec, "name": name})

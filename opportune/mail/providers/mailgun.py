@@ -19,7 +19,7 @@ class Mailgun(HTTPSTransport):
     def __init__(self, url: MailURL) -> None:
         super().__init__(url)
         if (region := url.options.get("region", "us")) not in HOSTS:
-            raise self.misunderstood()
+            raise self.invalid_url_error()
         self.endpoint = f"https://{HOSTS[region]}/v3/{url.where}/messages.mime"
         self.login = b64encode(f"api:{url.key}".encode()).decode()
 

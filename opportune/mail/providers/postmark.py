@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from opportune.mail.https import APIAnswer, HTTPSTransport
-from opportune.mail.parts import Attachment, MessageParts, encoded, filled
+from opportune.mail.parts import Attachment, MessageParts, encode_address, without_empty
 
-WAITING_CODES = frozenset({100, 400, 401, 405, 412, 413, 429})
-"""Maintenance, unconfirmed senders, accounts that may not send, and rate limits."""
+TEMPORARY_CODES = frozenset({100, 400, 401, 405, 412, 413, 429})
+"""Error codes after which delivery is retried: maintenance, unconfirmed senders, suspended accounts, rate limits."""
 
 
 class Postmark(HTTPSTransport):
@@ -17,29 +17,29 @@ class Postmark(HTTPSTransport):
         return {
             "url": "https://api.postmarkapp.com/email",
             "headers": {"X-Postmark-Server-Token": self.url.key, "Accept": "application/json"},
-            "json": filled(
+            "json": without_empty(
                 {
-                    "From": encoded(mail.sender),
-                    "To": ", ".join(map(encoded, mail.to)),
-                    "Cc": ", ".join(map(encoded, mail.cc)),
-                    "Bcc": ", ".join(map(encoded, mail.bcc)),
-                    "ReplyTo": ", ".join(map(encoded, mail.reply_to)),
+                    "From": encode_address(mail.sender),
+                    "To": ", ".join(map(encode_address, mail.to)),
+                    "Cc": ", ".join(map(encode_address, mail.cc)),
+                    "Bcc": ", ".join(map(encode_address, mail.bcc)),
+                    "ReplyTo": ", ".join(map(encode_address, mail.reply_to)),
                     "Subject": mail.subject,
                     "TextBody": mail.text,
                     "HtmlBody": mail.html,
                     "Headers": [{"Name": name, "Value": value} for name, value in mail.headers.items()],
-                    "Attachments": [*map(_attached, mail.attachments)],
+                    "Attachments": [*map(_attachment_fields, mail.attachments)],
                     "TrackLinks": "None",  # links sign users in
                 }
             ),
         }
 
     def is_temporary(self, answer: APIAnswer) -> bool:
-        return super().is_temporary(answer) or answer.json.get("ErrorCode") in WAITING_CODES
+        return super().is_temporary(answer) or answer.json.get("ErrorCode") in TEMPORARY_CODES
 
 
-def _attached(file: Attachment) -> dict[str, Any]:
-    return filled(
+def _attachment_fields(file: Attachment) -> dict[str, Any]:
+    return without_empty(
         {
             "Name": file.filename,
             "Content": file.content,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opportune.mail.https import HTTPSTransport
-from opportune.mail.parts import Attachment, MessageParts, encoded_word, filled
+from opportune.mail.parts import Attachment, MessageParts, encode_name, without_empty
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
@@ -19,8 +19,10 @@ class Resend(HTTPSTransport):
         name = " ".join(re.sub(r'[",;:<>@()\[\]\\]', " ", mail.sender.display_name).split())
         return {
             "url": "https://api.resend.com/emails",
-            "headers": filled({"Authorization": f"Bearer {self.url.key}", "Idempotency-Key": mail.message_id[:256]}),
-            "json": filled(
+            "headers": without_empty(
+                {"Authorization": f"Bearer {self.url.key}", "Idempotency-Key": mail.message_id[:256]}
+            ),
+            "json": without_empty(
                 {
                     "from": f"{name} <{mail.sender.addr_spec}>" if name else mail.sender.addr_spec,
                     "to": [*map(_recipient, mail.to)],
@@ -31,7 +33,7 @@ class Resend(HTTPSTransport):
                     "text": mail.text,
                     "html": mail.html,
                     "headers": mail.headers,
-                    "attachments": [*map(_attached, mail.attachments)],
+                    "attachments": [*map(_attachment_fields, mail.attachments)],
                 }
             ),
         }
@@ -40,12 +42,12 @@ class Resend(HTTPSTransport):
 def _recipient(address: "Address") -> str:
     name = address.display_name
     if re.search(r"[^a-zA-Z0-9 '_-]", name):  # Resend accepts no quoted names
-        name = encoded_word(name)
+        name = encode_name(name)
     return f"{name} <{address.addr_spec}>" if name else address.addr_spec
 
 
-def _attached(file: Attachment) -> dict[str, Any]:
-    return filled(
+def _attachment_fields(file: Attachment) -> dict[str, Any]:
+    return without_empty(
         {
             "filename": file.filename,
             "content": file.content,

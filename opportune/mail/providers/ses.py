@@ -11,11 +11,11 @@ from functools import reduce
 from typing import Any
 
 from opportune.mail.https import APIAnswer, HTTPSTransport
-from opportune.mail.parts import MessageParts, encoded, filled
+from opportune.mail.parts import MessageParts, encode_address, without_empty
 from opportune.mail.url import MailURL
 
 PATH = "/v2/email/outbound-emails"
-WAITING_ERRORS = ("LimitExceeded", "SendingPaused", "AccountSuspended", "MailFromDomainNotVerified", "Throttling")
+TEMPORARY_ERRORS = ("LimitExceeded", "SendingPaused", "AccountSuspended", "MailFromDomainNotVerified", "Throttling")
 
 
 class SES(HTTPSTransport):
@@ -26,7 +26,7 @@ class SES(HTTPSTransport):
         super().__init__(url)
         self.access_key, _, self.secret = url.key.partition(":")
         if not self.secret:
-            raise self.misunderstood()
+            raise self.invalid_url_error()
         self.host = f"email.{url.where}.amazonaws.com"
 
     @property
@@ -37,16 +37,22 @@ class SES(HTTPSTransport):
         recipients = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
         email = {
             "Content": {"Raw": {"Data": b64encode(mail.raw).decode()}},
-            "Destination": filled({name: [*map(encoded, addresses)] for name, addresses in recipients.items()}),
+            "Destination": without_empty(
+                {name: [*map(encode_address, addresses)] for name, addresses in recipients.items()}
+            ),
         }
         body = json.dumps(email).encode()
-        return {"url": f"https://{self.host}{PATH}", "headers": self._signed(body, datetime.now(UTC)), "content": body}
+        return {
+            "url": f"https://{self.host}{PATH}",
+            "headers": self._signed_headers(body, datetime.now(UTC)),
+            "content": body,
+        }
 
     def is_temporary(self, answer: APIAnswer) -> bool:
         error_type = answer.headers.get("x-amzn-errortype", "")
-        return super().is_temporary(answer) or error_type.startswith(WAITING_ERRORS)
+        return super().is_temporary(answer) or error_type.startswith(TEMPORARY_ERRORS)
 
-    def _signed(self, body: bytes, now: datetime) -> dict[str, str]:
+    def _signed_headers(self, body: bytes, now: datetime) -> dict[str, str]:
         """Return the headers of a POST request with Amazon's signature, version 4."""
         date, moment = f"{now:%Y%m%d}", f"{now:%Y%m%dT%H%M%SZ}"
         headers = {"content-type": "application/json", "host": self.host, "x-amz-date": moment}

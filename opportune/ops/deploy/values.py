@@ -14,7 +14,7 @@ from opportune.errors import SettingsError
 from opportune.ops.deploy.env_production import read_env, required_names, setting_hints
 from opportune.ops.deploy.recipes import Recipe
 from opportune.ops.deploy.rules.deployment import warning
-from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, nearest
+from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 """Replaces a missing key, so that the other rules can run."""
@@ -68,7 +68,7 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
 def _check_names(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:
     names = [*setting_names(), *setting_hints(recipe)]
     for name in values:
-        if name.upper() not in names and (suggestion := nearest(name, names, MIN_MISSPELT_SIMILARITY)):
+        if name.upper() not in names and (suggestion := closest_name(name, names, MIN_MISSPELT_SIMILARITY)):
             yield warning(f"{name} is not a setting and has no effect. Did you mean {suggestion}?")
 
 

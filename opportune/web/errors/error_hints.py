@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.runtime.suggestions import nearest
+from opportune.runtime.suggestions import closest_name
 from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3
@@ -174,7 +174,7 @@ def _missing_template(error: BaseException) -> ErrorHint | None:
         return None
     name = str(error.name or "")
     files = ((folder, path) for folder in TEMPLATE_FOLDERS for path in folder.rglob("*") if path.is_file())
-    near = nearest(name, (path.relative_to(folder).as_posix() for folder, path in files))
+    near = closest_name(name, (path.relative_to(folder).as_posix() for folder, path in files))
     suggestion = f" Did you mean templates/{near}?" if near else ""
     return ErrorHint(
         "The template does not exist", f"templates/{name} does not exist.{suggestion}", "Create it:", _template(name)

@@ -9,9 +9,9 @@ from socket import create_server
 
 import pytest
 
-from bench.harness.load import Request, WrongAnswerError, drive
+from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.servers import Server
-from bench.harness.tables import Figure, excesses
+from bench.harness.tables import Figure, exceeded_limits
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong"
 ASKED = Request(b"GET /ping HTTP/1.1\r\n\r\n", 200, b"pong")
@@ -49,14 +49,14 @@ def test_time_of_each_response_is_measured() -> None:
     closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     waits: list[float] = []
     with server_that_answers(closing, closing) as port:
-        seconds = drive(port, [ASKED], count=2, connections=1, waits=waits)
+        seconds = drive(port, [ASKED], count=2, connections=1, latencies=waits)
     assert len(waits) == 2
     assert 0 < sum(waits) <= seconds
 
 
 @pytest.mark.parametrize("answer", [GOOD.replace(b"200 OK", b"500 No"), GOOD.replace(b"pong", b"oops"), b"HTTP/1.1"])
 def test_wrong_status_raises(answer: bytes) -> None:
-    with server_that_answers(answer) as port, pytest.raises(WrongAnswerError):
+    with server_that_answers(answer) as port, pytest.raises(WrongResponseError):
         drive(port, [ASKED], count=1, connections=1)
 
 
@@ -74,12 +74,12 @@ def figures(task: str, ours: float, **peers: float) -> dict[str, dict[str, list[
 
 
 def test_exceeded_ratio_is_reported() -> None:
-    assert list(excesses("sqlite", figures("ping", 51, plain=100, django=50, bare=1))) == [
+    assert list(exceeded_limits("sqlite", figures("ping", 51, plain=100, django=50, bare=1))) == [
         "Too slow: JSON ping on sqlite is 0.51 x plain (at most 0.5)."
     ]
-    assert not list(excesses("sqlite", figures("ping", 50, plain=100, django=39)))
+    assert not list(exceeded_limits("sqlite", figures("ping", 50, plain=100, django=39)))
 
 
 def test_page_slower_than_django_is_reported() -> None:
-    assert not list(excesses("sqlite", figures("page", 100, django=100)))
-    assert list(excesses("sqlite", figures("page", 101, django=100)))
+    assert not list(exceeded_limits("sqlite", figures("page", 100, django=100)))
+    assert list(exceeded_limits("sqlite", figures("page", 101, django=100)))
