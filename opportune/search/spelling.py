@@ -28,7 +28,7 @@ def max_edit_distance(word: str) -> int:
     return 1 if len(word) < 6 else 2
 
 
-def most_similar_word(word: str, candidates: Iterable[Term]) -> str:
+def closest_word(word: str, candidates: Iterable[Term]) -> str:
     """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
     limit = max_edit_distance(word)
     ranked = ((edit_distance(word, text), text[0] != word[0], -frequency, text) for text, _, frequency in candidates)

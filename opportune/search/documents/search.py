@@ -24,7 +24,7 @@ from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
-from opportune.search.spelling import MIN_MISSPELT_LETTERS, most_similar_word
+from opportune.search.spelling import MIN_MISSPELT_LETTERS, closest_word
 from opportune.search.vectors import SMOOTHING_RANKS
 
 H = TypeVar("H", bound=DocumentHit)
@@ -222,7 +222,7 @@ class DocumentSearch(Generic[H]):
         if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
             return ""
         terms = await self.engine.similar_terms(word)
-        return most_similar_word(word, [term for term in terms if term.is_name or not in_name])
+        return closest_word(word, [term for term in terms if term.is_name or not in_name])
 
     def _results(self, query: Query, used_query: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
         total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0

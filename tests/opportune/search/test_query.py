@@ -3,7 +3,7 @@
 from opportune.search import highlight, snippet
 from opportune.search.highlight import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
-from opportune.search.spelling import Term, edit_distance, most_similar_word
+from opportune.search.spelling import Term, closest_word, edit_distance
 from opportune.search.words import keys, name_words
 
 
@@ -78,8 +78,8 @@ def test_typos_within_one_edit_match() -> None:
 
 def test_most_frequent_nearest_word_wins() -> None:
     terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
-    assert most_similar_word("pth", terms) == "path"
-    assert most_similar_word("zzzz", terms) == ""
+    assert closest_word("pth", terms) == "path"
+    assert closest_word("zzzz", terms) == ""
 
 
 def test_word_starts_are_marked_and_text_is_escaped() -> None:
