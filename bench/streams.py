@@ -221,7 +221,7 @@ def exceeded_limits(kind: str, figures: Mapping[str, Figures]) -> Iterator[str]:
         if (ratio := round_figures.microseconds / relay.microseconds) > limit:
             yield f"Too slow: a word as {transport} on {kind} costs {ratio:.2f} x the relay's (at most {limit})."
         if (added := round_figures.delay_ms - relay.delay_ms) > MAX_ADDED_DELAY_MS:
-            yield f"Too late: words as {transport} on {kind} arrive {added:.1f} ms later (at most {MAX_ADDED_DELAY_MS})."
+            yield f"Too late: words of {transport} on {kind} are {added:.1f} ms later (at most {MAX_ADDED_DELAY_MS})."
         if round_figures.health_ms > MAX_HEALTH_MS:
             yield f"Too slow: /health/live takes {round_figures.health_ms:.1f} ms on {kind} beside {transport}."
         if (viewer := round_figures.memory_kb - unwatched.memory_kb) > MAX_VIEWER_KB:
