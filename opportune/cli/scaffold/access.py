@@ -62,8 +62,8 @@ def _sort_key(line: str) -> tuple[str, str]:
 
 def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for (method, path), status in ADMIN.items():
-        yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
-    pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
+        yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
+    pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
     refused = "422" if any(field.is_required for field in model.fields) else "303"
     lookup_access = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
     rows = [
@@ -95,7 +95,7 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, access: str
         return (anonymous, no_team, allowed, no_team, no_team)
     if is_api and method in ("POST", "PATCH") and not model.belongs_to_team:  # refused for its empty body
         return ("422" if access == "anyone" else "401", *["422"] * 4)
-    if access == "owner" and f"{{{model.key}}}" in path:
+    if access == "owner" and f"{{{model.path_parameter}}}" in path:
         return (anonymous, "404", allowed, "404", "404")
     if access == "anyone":
         return (allowed,) * 5

@@ -20,7 +20,7 @@ from opportune.cli.scaffold.fields import OWNERS, read_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft, feature_names
-from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
+from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, render
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
@@ -213,9 +213,9 @@ def add_texts(texts: _FileTexts, model: NewModel, request: Request) -> None:
     """Add the model to the texts of its feature and of its tests."""
     folder, tests = texts.project / PACKAGE / model.feature, texts.project / "tests" / model.feature
     used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_read(texts, folder / file).tree)}
-    router = "router" if "router" not in used_names else f"{model.things}_router"
+    router = "router" if "router" not in used_names else f"{model.snake_plural}_router"
     additions = {"models.py": models_module(model.feature, model.name, model.table, model.fields)}
-    additions |= {file: filled(file, placeholders_for(model, file, router)) for file in CODE}
+    additions |= {file: render(file, placeholders_for(model, file, router)) for file in CODE}
     if request.by_hand:
         additions |= code_by_hand(model, router)
         additions["service.py"] = with_schemas(additions["service.py"], model)
@@ -233,7 +233,7 @@ def add_texts(texts: _FileTexts, model: NewModel, request: Request) -> None:
         columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
         texts.manual_edits.append(f"the owners of personal_data: {columns}")
     _change(texts, folder / "feature.py", lambda text: with_model(text, f"{PACKAGE}.{model.feature}", entries))
-    names = (f"test_{model.things}.py", f"test_{model.thing}_rows.py")
+    names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
     texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
     texts[tests / "access.txt"] = access_table(model, texts[tests / "access.txt"], by_hand=request.by_hand)
     for target in (field.target for field in model.fields if field.prevents_deletion):
@@ -266,16 +266,16 @@ def _change(texts: _FileTexts, path: Path, change: Callable[[str], str]) -> None
 
 def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
     """Return the placeholder values for the template of a file."""
-    words = model.words | {"router": router, "access_summary": model.access_summary()}
+    placeholders = model.placeholders | {"router": router, "access_summary": model.access_summary()}
     if file == "service.py":
         options = [*model.service_options()] or ["pass"]
-        words["crud"] = "Access, Crud" if any("Access." in line for line in options) else "Crud"
-        words["options"] = "\n".join(f"    {line}" for line in options)
+        placeholders["crud"] = "Access, Crud" if any("Access." in line for line in options) else "Crud"
+        placeholders["options"] = "\n".join(f"    {line}" for line in options)
     elif file == "pages.py":
-        words["columns"] = as_tuple(model.columns(), before="columns = ")
+        placeholders["columns"] = as_tuple(model.columns(), before="columns = ")
     elif file == "admin.py":
-        words["options"] = "\n".join(f"    {line}" for line in model.admin_options())
-    return words
+        placeholders["options"] = "\n".join(f"    {line}" for line in model.admin_options())
+    return placeholders
 
 
 def feature_entries(model: NewModel, request: Request, router: str) -> dict[str, str]:
@@ -292,12 +292,12 @@ def feature_entries(model: NewModel, request: Request, router: str) -> dict[str,
         columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
         entries["personal_data"] = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
     if request.group:
-        entries["groups"] = f'"{request.group}": {{"{model.words["identity"]}": "*"}}'
+        entries["groups"] = f'"{request.group}": {{"{model.placeholders["identity"]}": "*"}}'
     return entries
 
 
 def navigation_link(model: NewModel) -> str:
     """Return the code of a navigation link, limited to users who may read the list."""
-    permission = f', right=("{model.words["identity"]}", "list")'
+    permission = f', right=("{model.placeholders["identity"]}", "list")'
     condition = {"anyone": "", "permitted": permission}.get(model.read, ", signed_in=True")
     return f'Link("{model.label}", "{model.path}", "{model.icon}"{condition})'

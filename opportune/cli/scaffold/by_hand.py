@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from opportune.cli.scaffold.fields import OWNERS, TIMESTAMPS, Field
-from opportune.cli.scaffold.model import NewModel, filled
+from opportune.cli.scaffold.model import NewModel, render
 from opportune.cli.scaffold.model_code import annotation_of, default_of, limits_of, title_of, title_words
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
@@ -23,8 +23,8 @@ READ_TYPES = {
 }
 READ_TYPES |= {"slug": "str", "money": "Decimal", "list": "list[str]", "json": "dict[str, Any] | list[Any]"}
 """Types in API responses that differ from the model's."""
-PLACEHOLDERS = {"int": "0", "float": "0", "decimal": "Decimal(0)", "money": "Decimal(0)"}
-PLACEHOLDERS |= {"date": "date.min", "datetime": "datetime.min", "time": "time.min"}
+UPDATE_DEFAULTS = {"int": "0", "float": "0", "decimal": "Decimal(0)", "money": "Decimal(0)"}
+UPDATE_DEFAULTS |= {"date": "date.min", "datetime": "datetime.min", "time": "time.min"}
 """Defaults of required fields in the update schema. Fields that the request omits are not written."""
 TEMPLATE_FILTERS = {"markdown": " | markdown", "datetime": " | time", "created_at": " | time", "updated_at": " | time"}
 
@@ -45,8 +45,8 @@ def refuse_by_hand(model: NewModel) -> None:
 
 def code_by_hand(model: NewModel, router: str) -> dict[str, str]:
     """Return the modules that replace those of the CRUD layer, by file name."""
-    words = _words(model, router)
-    files = {name: filled(f"hand_{name}", words) for name in ("schemas.py", "dependencies.py", "pages.py", "api.py")}
+    placeholders, names = _placeholders(model, router), ("schemas.py", "dependencies.py", "pages.py", "api.py")
+    files = {name: render(f"hand_{name}", placeholders) for name in names}
     if not model.slug:
         for name in ("pages.py", "api.py"):
             files[name] = with_imports(files[name], {"opportune.db": {"RowId"}})
@@ -65,43 +65,42 @@ def with_schemas(service: str, model: NewModel) -> str:
 
 def templates_by_hand(model: NewModel, project: Path) -> dict[Path, str]:
     """Return the templates of the pages, by path."""
-    words, folder = _words(model, "router"), project / "templates" / model.feature
-    return {folder / f"{model.thing}_{name}.html": filled(f"hand_{name}.html", words) for name in TEMPLATES}
+    placeholders, folder = _placeholders(model, "router"), project / "templates" / model.feature
+    return {folder / f"{model.snake_name}_{name}.html": render(f"hand_{name}.html", placeholders) for name in TEMPLATES}
 
 
-def _words(model: NewModel, router: str) -> dict[str, str]:
+def _placeholders(model: NewModel, router: str) -> dict[str, str]:
     schemas = [field for field in model.fields if field.is_sent and field.type != "slug"]
-    required = [field for field in schemas if field.is_required]
+    visible = [field for field in model.fields if field.type not in OWNERS]
+    update_defaults = {
+        field.name: _schema_field(field, _update_default(field)) for field in schemas if field.is_required
+    }
     sorts = as_names([field.name for field in model.fields if field.spec.is_sortable])
-    return model.words | {
+    return model.placeholders | {
         "router": router,
-        "thing": model.thing,
-        "things": model.things,
-        "one": label(model.thing).lower(),
-        "key": model.key,
-        "column": model.words["key"],
-        "key_type": "str" if model.slug else "RowId",
-        "list_signature": _signature(
-            f"list_{model.things}",
-            f"request: Request, {model.things}: Read{model.plural}, query: Annotated[{model.name}Filter, Query()]",
-        ),
-        "may_change": f'{model.things}.may("edit")',
-        "get": f"{model.things}.get({model.key})",
-        "create": "\n".join(f"    {field.name}: {_schema_field(field, default_of(field))}" for field in schemas),
-        "update": "\n".join(f"    {field.name}: {_schema_field(field, _placeholder(field))}" for field in required),
-        "read": "\n".join(
-            f"    {field.name}: {_read_type(field)}" for field in model.fields if field.type not in OWNERS
-        ),
-        "sort": f'    sort: Annotated[str, SortBy({sorts})] = ""' if sorts else "",
+        "item": model.snake_name,
+        "items": model.snake_plural,
+        "label_singular": label(model.snake_name).lower(),
+        "path_parameter": model.path_parameter,
+        "path_parameter_type": "str" if model.slug else "RowId",
+        "list_signature": _list_signature(model),
+        "may_change": f'{model.snake_plural}.may("edit")',
+        "get_row": f"{model.snake_plural}.get({model.path_parameter})",
+        "create_fields": "\n".join(f"    {field.name}: {_schema_field(field, default_of(field))}" for field in schemas),
+        "update_fields": "\n".join(f"    {name}: {default}" for name, default in update_defaults.items()),
+        "read_fields": "\n".join(f"    {field.name}: {_read_type(field)}" for field in visible),
+        "sort_field": f'    sort: Annotated[str, SortBy({sorts})] = ""' if sorts else "",
         "heads": "\n".join(_head(model, name) for name in model.columns()),
         "cells": "\n".join(_cell(model, name) for name in model.columns()),
-        "fields": "\n".join(_detail_row(model, field) for field in model.fields if field.type not in (*OWNERS, "slug")),
+        "detail_rows": "\n".join(_detail_row(model, field) for field in visible if field.type != "slug"),
     }
 
 
-def _signature(name: str, arguments: str) -> str:
-    line = f"async def {name}({arguments}) -> Response:"
-    return line if len(line) <= MAX_LINE_LENGTH else f"async def {name}(\n    {arguments}\n) -> Response:"
+def _list_signature(model: NewModel) -> str:
+    service, query = f"{model.snake_plural}: Read{model.plural}", f"query: Annotated[{model.name}Filter, Query()]"
+    start, arguments = f"async def list_{model.snake_plural}(", f"request: Request, {service}, {query}"
+    line = f"{start}{arguments}) -> Response:"
+    return line if len(line) <= MAX_LINE_LENGTH else f"{start}\n    {arguments}\n) -> Response:"
 
 
 def as_names(names: list[str]) -> str:
@@ -121,8 +120,8 @@ def _schema_field(field: Field, default: str) -> str:
     return f"{annotation} = {default}" if default else annotation
 
 
-def _placeholder(field: Field) -> str:
-    return f"next(iter({field.enum}))" if field.type == "enum" else PLACEHOLDERS.get(field.type, '""')
+def _update_default(field: Field) -> str:
+    return f"next(iter({field.enum}))" if field.type == "enum" else UPDATE_DEFAULTS.get(field.type, '""')
 
 
 def _read_type(field: Field) -> str:
@@ -135,7 +134,7 @@ def _read_type(field: Field) -> str:
 
 def _schema_imports(model: NewModel) -> dict[str, set[str]]:
     imports: dict[str, set[str]] = {"typing": {"Annotated"}, "pydantic": {"Field"}}
-    code = filled("hand_schemas.py", _words(model, "router"))
+    code = render("hand_schemas.py", _placeholders(model, "router"))
     for field in model.fields:
         if field.type == "enum":
             imports.setdefault(f"app.{model.feature}.models", set()).add(field.enum)
@@ -162,7 +161,7 @@ def _label(field: Field) -> str:
 
 
 def _value(model: NewModel, field: Field) -> str:
-    value = f"{model.thing}.{field.name}"
+    value = f"{model.snake_name}.{field.name}"
     if field.type == "bool":
         return f'{{{{ "Yes" if {value} else "No" }}}}'
     if field.type == "list":
@@ -187,7 +186,7 @@ def _cell(model: NewModel, name: str) -> str:
     value = _value(model, field)
     if name != model.columns()[0]:
         return f'          <td data-label="{_label(field)}">{value}</td>'
-    address = f"{model.path}/{{{{ {model.thing}.{model.words['key']} }}}}"
+    address = f"{model.path}/{{{{ {model.snake_name}.{model.placeholders['key_column']} }}}}"
     return f'          <td class="leads" data-label="{_label(field)}"><a href="{address}">{value}</a></td>'
 
 

@@ -1,4 +1,4 @@
-"""A new model: its names, its access rules and the options of its generated classes."""
+"""Names, access rules and class options of a model that `startapp` or `addmodel` generates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ SKELETON = Path(__file__).parent.parent / "skeleton"
 MAX_COLUMNS = 6
 """Maximum number of columns of a list."""
 LONG_TEXTS = ("text", "markdown")
-DATED = ("date", "datetime", "created_at")
-"""Types that sort lists by date, newest first. Models without one are sorted by title."""
-PREFERRED_COLUMNS = ("reference", "enum", "money", "image", *DATED)
-"""Types shown first when a list has more fields than columns."""
-FILTERED = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, DATED)
+DATE_TYPES = ("date", "datetime", "created_at")
+"""Field types that sort lists by date, newest first. Lists of other models are sorted by title."""
+PREFERRED_COLUMNS = ("reference", "enum", "money", "image", *DATE_TYPES)
+"""Field types that get a column first, if a model has more fields than columns."""
+FILTER_TYPES = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, DATE_TYPES)
+"""Field types that get a filter, the most selective first."""
 ACCESSES = ("anyone", "signed-in", "owner", "permitted")
 AUDIENCES = {
     "anyone": "everyone",
@@ -46,21 +47,21 @@ class NewModel:
         return name if name != self.name else f"{name}Rows"
 
     @property
-    def thing(self) -> str:
+    def snake_name(self) -> str:
         return snake(self.name)
 
     @property
-    def things(self) -> str:
+    def snake_plural(self) -> str:
         return snake(self.plural)
 
     @property
     def table(self) -> str:
-        is_main = self.thing == singular(self.feature)
-        return f"{self.feature}_{self.thing.rpartition('_')[2] if is_main else self.thing}"
+        is_main = self.snake_name == singular(self.feature)
+        return f"{self.feature}_{self.snake_name.rpartition('_')[2] if is_main else self.snake_name}"
 
     @property
     def label(self) -> str:
-        return label(self.things)
+        return label(self.snake_plural)
 
     @property
     def owner(self) -> Field | None:
@@ -75,22 +76,22 @@ class NewModel:
         return self.owner.column if self.owner else ""
 
     @property
-    def accounts(self) -> Sequence[Field]:
+    def account_fields(self) -> Sequence[Field]:
         """Fields that refer to a user other than the owner."""
         return [field for field in self.fields if field.is_account]
 
     @property
     def personal_columns(self) -> Sequence[str]:
-        """Columns that link a row to a user's personal data. Owner-only rows are exported to their owner only."""
+        """Columns that make a row personal data of a user. If only the owner reads a row, only the owner exports it."""
         owner = [self.owner_column] if self.owner and not self.belongs_to_team else []
-        return [*owner, *(field.column for field in self.accounts if self.read != "owner")]
+        return [*owner, *(field.column for field in self.account_fields if self.read != "owner")]
 
     @property
     def personal_summary(self) -> str:
-        """Label of the rows that are exported or deleted with an account."""
+        """Label of the rows in the export and the deletion of an account."""
         if self.owner and not self.belongs_to_team:
             return f"Your {self.label.lower()}"
-        is_cleared = all(field.on_delete == "SET NULL" for field in self.accounts)
+        is_cleared = all(field.on_delete == "SET NULL" for field in self.account_fields)
         return f"Your name in {self.label.lower()}" if is_cleared else f"{self.label} that name you"
 
     @property
@@ -98,23 +99,21 @@ class NewModel:
         return next((field for field in self.fields if field.type == "slug"), None)
 
     @property
-    def key(self) -> str:
-        """Name of the path parameter."""
-        return self.slug.name if self.slug else f"{self.thing}_id"
+    def path_parameter(self) -> str:
+        """Name of the path parameter that identifies a row."""
+        return self.slug.name if self.slug else f"{self.snake_name}_id"
 
     @property
-    def words(self) -> dict[str, str]:
-        """Placeholder values for the templates."""
+    def placeholders(self) -> dict[str, str]:
+        """Values of the placeholders that all templates share."""
         return {
-            "name": self.feature,
+            "feature": self.feature,
             "model": self.name,
-            "plural": self.plural,
+            "service": self.plural,
             "path": self.path,
             "label": self.label,
-            "label_small": self.label.lower(),
-            "category": label(self.feature),
-            "identity": self.thing.replace("_", "-"),
-            "key": self.slug.name if self.slug else "id",
+            "identity": self.snake_name.replace("_", "-"),
+            "key_column": self.slug.name if self.slug else "id",
         }
 
     def columns(self) -> list[str]:
@@ -130,17 +129,17 @@ class NewModel:
         """Yield the class body of the admin view, line by line."""
         listed = self.columns()
         owner = [self.owner.column] if self.owner else []
-        stamps = [name for name in listed if name in TIMESTAMPS]
-        columns = ["id", *(name for name in listed if name not in stamps), *owner, *stamps]
+        timestamps = [name for name in listed if name in TIMESTAMPS]
+        columns = ["id", *(name for name in listed if name not in timestamps), *owner, *timestamps]
         yield f"column_list = {as_tuple(columns, before='column_list = ')}"
-        if searched := self._searched():
-            yield f"column_searchable_list = {as_tuple(searched, before='column_searchable_list = ')}"
+        if search_fields := self._search_fields():
+            yield f"column_searchable_list = {as_tuple(search_fields, before='column_searchable_list = ')}"
         if filters := [*owner, *self._filters()]:
             yield f"column_filters = {as_tuple(filters, before='column_filters = ')}"
         icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon != "point" else "category = "
         yield f'{icon}"{label(self.feature)}"'
 
-    def _searched(self) -> list[str]:
+    def _search_fields(self) -> list[str]:
         return [field.name for field in self.fields if field.type in ("str", "email", *LONG_TEXTS)]
 
     def service_options(self) -> Iterator[str]:
@@ -149,16 +148,16 @@ class NewModel:
             yield f'lookup = "{self.slug.name}"'
         if self.owner:
             yield f'owner = "{self.owner.column}"'
-        if self.accounts:  # Crud writes columns that refer to users only if they are listed
+        if self.account_fields:  # Crud writes columns that refer to users only if they are listed
             writable = [field.column for field in self.fields if field.is_sent]
             yield f"write_fields = {as_tuple(writable, before='write_fields = ')}"
-        if searched := self._searched():
-            yield f"search = {as_tuple(searched)}"
+        if search_fields := self._search_fields():
+            yield f"search = {as_tuple(search_fields)}"
         if filters := self._filters():
             yield f"filters = {as_tuple(filters)}"
         if sorts := [field.name for field in self.fields if field.spec.is_sortable]:
             yield f"sort = {as_tuple(sorts)}"
-        if (title := title_of(self.fields)) and not any(field.type in DATED for field in self.fields):
+        if (title := title_of(self.fields)) and not any(field.type in DATE_TYPES for field in self.fields):
             yield f'order = ("{title.name}",)'
         default = "owner" if self.owner else "permitted"
         for name, access in (("read", self.read), ("write", self.write)):
@@ -166,9 +165,9 @@ class NewModel:
                 yield f"{name}_access = Access.{access.upper().replace('-', '_')}"
 
     def _filters(self) -> list[str]:
-        """Return the filters of a list: at most MAX_COLUMNS, the most selective types first."""
+        """Return at most MAX_COLUMNS filters of a list, in the order of the fields."""
         candidates = [field for field in self.fields if field.name not in LIST_PARAMETERS]
-        selected = [field for types in FILTERED for field in candidates if field.type in types][:MAX_COLUMNS]
+        selected = [field for types in FILTER_TYPES for field in candidates if field.type in types][:MAX_COLUMNS]
         return [_list_column(field) for field in candidates if field in selected]
 
     def access_summary(self) -> str:
@@ -197,6 +196,6 @@ def as_tuple(names: Sequence[str], indent: int = 4, before: str = "filters = ") 
     return f"(\n{rows}{' ' * indent})"
 
 
-def filled(file: str, words: Mapping[str, str]) -> str:
-    """Return a template of skeleton/ with its placeholders filled in."""
-    return Template((SKELETON / f"{file}.tmpl").read_text(encoding="utf-8")).substitute(words)
+def render(file: str, placeholders: Mapping[str, str]) -> str:
+    """Return the text of a template in skeleton/, with its placeholders replaced."""
+    return Template((SKELETON / f"{file}.tmpl").read_text(encoding="utf-8")).substitute(placeholders)

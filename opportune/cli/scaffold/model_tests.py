@@ -5,27 +5,28 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from opportune.cli.scaffold.fields import Field
-from opportune.cli.scaffold.model import NewModel, filled
+from opportune.cli.scaffold.model import NewModel, render
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
-USER_OWNED = {"whose": "user", "person": "user: User", "people": "user: User, staff: User", "refused": "404"}
-TEAM_OWNED = {"whose": "team", "person": "team: Team", "people": "team: Team", "refused": "403", "other_owner": ""}
-"""Owner fixtures of the tests, and the status code for users who do not own the row."""
+USER_OWNED = {"owner": "user", "owner_argument": "user: User", "user_arguments": "user: User, staff: User"}
+TEAM_OWNED = {"owner": "team", "owner_argument": "team: Team", "user_arguments": "team: Team"}
+"""Fixtures of the tests that create a row of an owner."""
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 
 
 def tests_module(model: NewModel) -> str:
     """Return the text of a test module such as `tests/blog/test_posts.py`."""
-    words = model.words | {
+    placeholders = model.placeholders | {
         "client": writer_of(model),
-        "owner": model.owner.column if model.owner else "",
-        "wrong": _invalid_values_code(model),
-        "new": _new_fixture(model),
+        "owner_column": model.owner_column,
+        "invalid_data": _invalid_data_code(model),
+        "valid_data": _valid_data_fixture(model),
     }
-    words["access"] = "\n\n\n".join([_access_test(model, words).strip(), *_account_tests(model, words)])
-    words["team"] = _team_fixture(model, words["new"])
-    text = filled("test_model.py", words)
+    tests = [_access_test(model, placeholders), *_account_tests(model, placeholders)]
+    placeholders["access_tests"] = "\n\n\n".join(text.strip() for text in tests)
+    placeholders["team_fixture"] = _team_fixture(model, placeholders["valid_data"])
+    text = render("test_model.py", placeholders)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
     for target in (field.target for field in _references(model)):
@@ -55,9 +56,9 @@ def _writer(model: NewModel) -> str:
     return "superuser" if model.write == "permitted" else "user"
 
 
-def _team_fixture(model: NewModel, new: str) -> str:
+def _team_fixture(model: NewModel, valid_data: str) -> str:
     """Return the fixture for the writer's team, if the rows or rows they refer to belong to a team."""
-    if not (model.belongs_to_team or "team: Team" in new):
+    if not (model.belongs_to_team or "team: Team" in valid_data):
         return ""
     autouse, user = "(autouse=True)" if model.belongs_to_team else "", _writer(model)
     start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {user}: User) -> Team:"
@@ -108,17 +109,17 @@ def _invalid_values(field: Field) -> Iterator[str]:
             yield str(float(limit) + step) if "." in limit else str(int(limit) + step)
 
 
-def _invalid_values_code(model: NewModel) -> str:
+def _invalid_data_code(model: NewModel) -> str:
     values = [f'{{"{field.column}": {value}}}' for field in _sent_fields(model) for value in _invalid_values(field)]
-    line = f"WRONG: list[dict[str, Any]] = [{', '.join(values)}]"
+    line = f"INVALID_DATA: list[dict[str, Any]] = [{', '.join(values)}]"
     if len(line) <= MAX_LINE_LENGTH:
         return line
     rows = "".join(f"    {value},\n" for value in values)
-    return f"WRONG: list[dict[str, Any]] = [\n{rows}]"
+    return f"INVALID_DATA: list[dict[str, Any]] = [\n{rows}]"
 
 
-def _new_fixture(model: NewModel) -> str:
-    """Return the fixture `new` with valid values, and the rows that they refer to."""
+def _valid_data_fixture(model: NewModel) -> str:
+    """Return the fixture `valid_data` with valid values, and the rows that they refer to."""
     user = _writer(model)
     rows = [line for field in _references(model) if not field.is_account for line in _referenced_row(model, field)]
     accounts = {field.name: f"{user}.id" for field in _references(model) if field.is_account}
@@ -131,8 +132,8 @@ def _new_fixture(model: NewModel) -> str:
     # A row may be named like a fixture: a project's own model Team in a field `team`.
     used = "\n".join([*(line.partition(" = ")[2] or line for line in rows), *accounts.values()])
     arguments = ", ".join(f"{name}: {type_}" for name, type_ in fixtures.items() if re.search(rf"\b{name}\b", used))
-    start = "async def" if rows else "def"
-    return f'{start} new({arguments}) -> dict[str, Any]:\n    """Valid values of a form or an API request."""\n{code}'
+    signature = f"{'async def' if rows else 'def'} valid_data({arguments}) -> dict[str, Any]:"
+    return f'{signature}\n    """Valid values of a form or an API request."""\n{code}'
 
 
 def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
@@ -146,31 +147,33 @@ def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
 
-def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
+def _account_tests(model: NewModel, placeholders: dict[str, str]) -> Iterator[str]:
     """Yield tests of fields that refer to users: selectable accounts, and deletion of an account."""
-    if not model.accounts:
+    if not model.account_fields:
         return
-    user_fixtures, choices = {
+    user_arguments, statuses = {
         "anyone": ("user: User", "((user, 422),)"),
         "permitted": ("user: User", "((user, 201),)"),
     }.get(model.write, ("user: User, staff: User", "((staff, 422), (user, 201))"))
-    values = ", ".join(f'"{field.column}": account.id' for field in model.accounts)
-    yield filled("test_account.py", words | {"people": user_fixtures, "choices": choices, "chosen": values}).strip()
-    field = model.accounts[0]
+    account_data = ", ".join(f'"{field.column}": account.id' for field in model.account_fields)
+    placeholders = placeholders | {"user_arguments": user_arguments, "expected_statuses": statuses}
+    yield render("test_account.py", placeholders | {"account_data": account_data})
+    field = model.account_fields[0]
     is_cleared = field.on_delete == "SET NULL"
     outcome = {
         "outcome": "clears_its_rows" if is_cleared else "deletes_its_rows",
-        "stored": f"stored\n    assert stored.{field.column} is None" if is_cleared else "stored is None",
+        "expected_row": f"stored\n    assert stored.{field.column} is None" if is_cleared else "stored is None",
     }
-    yield filled("test_account_deletion.py", words | outcome | {"column": field.column}).strip()
+    yield render("test_account_deletion.py", placeholders | outcome | {"account_column": field.column})
 
 
-def _access_test(model: NewModel, words: dict[str, str]) -> str:
-    owner = TEAM_OWNED if model.belongs_to_team else USER_OWNED | {"other_owner": f", {model.owner_column}=staff.id"}
-    words = words | owner
+def _access_test(model: NewModel, placeholders: dict[str, str]) -> str:
+    placeholders = placeholders | (TEAM_OWNED if model.belongs_to_team else USER_OWNED)
+    placeholders["forbidden_status"] = "403" if model.belongs_to_team else "404"
+    placeholders["other_owner_argument"] = "" if model.belongs_to_team else f", {model.owner_column}=staff.id"
     if model.read == "owner":
-        return filled("test_own.py", words)
+        return render("test_own.py", placeholders)
     for action, access in (("read", model.read), ("write", model.write)):
-        words[action] = "200" if access == "anyone" else "401"
-        words[f"user_{action}"] = "403" if access == "permitted" else "200"
-    return filled("test_owned.py" if model.write == "owner" else "test_shared.py", words)
+        placeholders[f"anonymous_{action}"] = "200" if access == "anyone" else "401"
+        placeholders[f"user_{action}"] = "403" if access == "permitted" else "200"
+    return render("test_owned.py" if model.write == "owner" else "test_shared.py", placeholders)

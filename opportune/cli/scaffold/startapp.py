@@ -17,7 +17,7 @@ from opportune.cli.scaffold.adding import Request, new_model, write_model
 from opportune.cli.scaffold.addmodel import FIELDS_HELP, ByHand, Group, Icon, Navigation, Read, Write, print_next_steps
 from opportune.cli.scaffold.addmodel import Path as Address
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.model import filled
+from opportune.cli.scaffold.model import render
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
@@ -54,7 +54,7 @@ def command(
     installed = PROJECT / INSTALLED
     base = {
         installed: with_feature(installed.read_text(encoding="utf-8"), name),
-        PROJECT / PACKAGE / name / "feature.py": filled("feature.py", {"name": name, "label": label(name)}),
+        PROJECT / PACKAGE / name / "feature.py": render("feature.py", {"feature": name, "label": label(name)}),
     }
     created = new_model(PROJECT, request)
     # Users change the default model before they create its migration.

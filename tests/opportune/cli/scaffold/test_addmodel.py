@@ -32,10 +32,10 @@ EVERY_TYPE = (
     *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
     *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
 )
-BY_HAND = tuple(
-    word
-    for word in EVERY_TYPE
-    if word.partition(":")[0] not in ("starts_at", "cover", "script", "category", "parent", "tags", "topics")
+BY_HAND_FIELDS = tuple(
+    field
+    for field in EVERY_TYPE
+    if field.partition(":")[0] not in ("starts_at", "cover", "script", "category", "parent", "tags", "topics")
 )
 SIGNED_IN = ("--read", "signed-in", "--write", "signed-in")
 COMMANDS = (
@@ -44,7 +44,7 @@ COMMANDS = (
     ("addmodel", "blog", "Tag", "name:str:50:unique", *SIGNED_IN),
     ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
     ("addmodel", "blog", "Comment", "user:owner", "post:Post:cascade", "text:text:500", "--read", "anyone"),
-    ("startapp", "news", "Story", *BY_HAND, "--read", "anyone", "--by-hand"),
+    ("startapp", "news", "Story", *BY_HAND_FIELDS, "--read", "anyone", "--by-hand"),
     ("addmodel", "news", "Memo", "owner", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
     ("startapp", "works", "Work", "team", "title:str", "--icon", "folder"),
     ("addmodel", "works", "Step", "team", "work:Work", "title:str:80:optional", "done:bool", "--read", "anyone"),
@@ -57,12 +57,12 @@ COMMANDS = (
     ("addmodel", "shop", "Claim", "account:account:cascade:optional", "text:text", *SIGNED_IN),
     ("addmodel", "works", "Shift", "team", "member:account", "due_on:date"),
 )
-TESTED = (
-    "test_posts and not api_adds or test_bookmarks and (anonymous or others or pages) or only_the_owner "
-    "or access_of_anonymous or test_tasks and pages or selectable_accounts"
+SELECTED_TESTS = (
+    "test_posts and not api_adds or test_bookmarks and (anonymous or other_owners or pages) or only_the_owner "
+    "or access_of_anonymous or test_tasks and pages or account_choices"
 )
-"""Generated tests to run: all of the model with every field type, and of other models those of owners and access."""
-SAMPLE = {
+"""Generated tests to run: all tests of the model with every field type; tests of owners and access for other models."""
+PROJECT_TEXTS = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
     "app/blog/feature.py": 'from opportune.feature import Feature\n\nblog = Feature(name="blog", summary="A blog.")\n',
@@ -83,7 +83,7 @@ def framework_models(file: Path) -> list[ExistingModel]:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A minimal project with two features."""
-    for name, text in SAMPLE.items():
+    for name, text in PROJECT_TEXTS.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(addmodel, "PROJECT", tmp_path)
@@ -103,54 +103,54 @@ def no_migration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", lambda *_arguments: None)
 
 
-def texts(project: Path) -> dict[str, str]:
+def file_texts(project: Path) -> dict[str, str]:
     return {path.relative_to(project).as_posix(): path.read_text() for path in project.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[tuple[Path, RunCommand]]:
+def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[tuple[Path, RunCommand]]:
     """A copy of the project after COMMANDS, whose tests use the PostgreSQL server of this test run."""
-    folder = Copy(tmp_path_factory.mktemp("made") / "copy").folder
+    folder = Copy(tmp_path_factory.mktemp("generated") / "copy").folder
     install_only(folder, "teams")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
     with command_server(folder, *TESTING, *NEEDED_FEATURES, "opportune.contrib.teams.feature") as run:
-        for words in COMMANDS:
-            code, output = run(*words)
+        for command in COMMANDS:
+            code, output = run(*command)
             assert code == 0, output
-            if words[:2] == ("startapp", "blog"):
-                first = folder / "migrations/versions/blog/0001_initial.py"
-                first.write_text(first.read_text().replace('"', "'"))  # the quotes of Alembic without ruff
+            if command[:2] == ("startapp", "blog"):
+                migration = folder / "migrations/versions/blog/0001_initial.py"
+                migration.write_text(migration.read_text().replace('"', "'"))  # the quotes of Alembic without ruff
         yield folder, run
 
 
-def test_generated_code_passes_the_linter(made: tuple[Path, RunCommand]) -> None:
+def test_generated_code_passes_the_linter(generated: tuple[Path, RunCommand]) -> None:
     for task in (["check"], ["format", "--check"]):
         command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
-        result = subprocess.run(command, cwd=made[0], capture_output=True, text=True, check=False)
+        result = subprocess.run(command, cwd=generated[0], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
 
 
-def test_migrations_are_named_after_models(made: tuple[Path, RunCommand]) -> None:
-    names = [path.name for path in sorted((made[0] / "migrations/versions/blog").glob("*.py"))]
+def test_migrations_are_named_after_models(generated: tuple[Path, RunCommand]) -> None:
+    names = [path.name for path in sorted((generated[0] / "migrations/versions/blog").glob("*.py"))]
     assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
 
 
-def test_target_migration_may_be_unformatted(made: tuple[Path, RunCommand]) -> None:
-    first, _, post, _ = sorted((made[0] / "migrations/versions/blog").glob("*.py"))
-    assert "'blog_category'" in first.read_text()
-    assert "blog_category.id" in post.read_text()
+def test_target_migration_may_be_unformatted(generated: tuple[Path, RunCommand]) -> None:
+    category_migration, _, post_migration, _ = sorted((generated[0] / "migrations/versions/blog").glob("*.py"))
+    assert "'blog_category'" in category_migration.read_text()
+    assert "blog_category.id" in post_migration.read_text()
 
 
-def test_second_enum_of_a_name_gets_a_prefix(made: tuple[Path, RunCommand]) -> None:
-    models = (made[0] / "app/news/models.py").read_text()
+def test_second_enum_of_a_name_gets_a_prefix(generated: tuple[Path, RunCommand]) -> None:
+    models = (generated[0] / "app/news/models.py").read_text()
     assert ("class Kind(StrEnum):" in models, "    kind: MemoKind\n" in models) == (True, True)
 
 
-def test_account_fields_are_plain_foreign_keys(made: tuple[Path, RunCommand]) -> None:
-    models = (made[0] / "app/shop/models.py").read_text()
+def test_account_fields_are_plain_foreign_keys(generated: tuple[Path, RunCommand]) -> None:
+    models = (generated[0] / "app/shop/models.py").read_text()
     key = 'foreign_key="accounts_user.id", ondelete='
     assert f'    customer_id: int = Field({key}"CASCADE", index=True)\n' in models
     assert f'    seller_id: int | None = Field(default=None, {key}"SET NULL", index=True)\n' in models
@@ -158,48 +158,48 @@ def test_account_fields_are_plain_foreign_keys(made: tuple[Path, RunCommand]) ->
     assert '    customer: User = Relationship(sa_relationship_kwargs={"foreign_keys": "Order.customer_id"})\n' in models
 
 
-def test_personal_data_has_columns_of_readable_rows(made: tuple[Path, RunCommand]) -> None:
+def test_personal_data_has_columns_of_readable_rows(generated: tuple[Path, RunCommand]) -> None:
     """Rows that only another user or a team may read are not exported."""
-    entry = (made[0] / "app/shop/feature.py").read_text().partition("personal_data=")[2]
+    entry = (generated[0] / "app/shop/feature.py").read_text().partition("personal_data=")[2]
     columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
     assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
-    assert "Shift.member_id" not in (made[0] / "app/works/feature.py").read_text()
+    assert "Shift.member_id" not in (generated[0] / "app/works/feature.py").read_text()
 
 
-def test_generated_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> None:
-    both = ("-k", f"not postgresql and ({TESTED}) or test_posts and api_adds or deleting_an_account")
-    code, output = made[1]("pytest", "-q", *both, "tests/blog", "tests/notes", "tests/shop", "tests/works")
+def test_generated_tests_pass_on_both_databases(generated: tuple[Path, RunCommand]) -> None:
+    selection = ("-k", f"not postgresql and ({SELECTED_TESTS}) or test_posts and api_adds or deleting_an_account")
+    code, output = generated[1]("pytest", "-q", *selection, "tests/blog", "tests/notes", "tests/shop", "tests/works")
     assert code == 0, output[-5000:]
     assert "failed" not in output
 
 
-def test_generated_code_uses_public_imports(made: tuple[Path, RunCommand]) -> None:
-    files = [file for name in ("blog", "news", "notes", "shop") for file in made[0].glob(f"*/{name}/*.py")]
+def test_generated_code_uses_public_imports(generated: tuple[Path, RunCommand]) -> None:
+    files = [file for name in ("blog", "news", "notes", "shop") for file in generated[0].glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: imports for file in files if (imports := unlisted(file.read_text()))} == {}
 
 
-def sources(folder: Path) -> dict[str, str]:
+def source_texts(folder: Path) -> dict[str, str]:
     files = [file for part in ("app", "tests") for file in (folder / part).rglob("*.*") if file.suffix != ".pyc"]
     return {file.relative_to(folder).as_posix(): file.read_text() for file in files if file.is_file()}
 
 
-def test_removemodel_lists_remaining_uses(made: tuple[Path, RunCommand]) -> None:
+def test_removemodel_lists_remaining_uses(generated: tuple[Path, RunCommand]) -> None:
     """After the listed files are restored, as by git, the models match the migrations."""
-    folder, run = made
-    before = sources(folder)
-    words = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "helper:account")
-    originals = {path: path.read_bytes() for name in before if "/notes/" in name for path in [folder / name]}
-    assert run("addmodel", "notes", "Label", *words, "--group", "Sorters")[0] == 0
+    folder, run = generated
+    texts_before = source_texts(folder)
+    fields = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "helper:account")
+    originals = {path: path.read_bytes() for name in texts_before if "/notes/" in name for path in [folder / name]}
+    assert run("addmodel", "notes", "Label", *fields, "--group", "Sorters")[0] == 0
     assert "422" in (folder / "tests/notes/access.txt").read_text().partition("/bookmarks/{bookmark_id}/delete")[2]
     code, output = run("removemodel", "notes", "Label", "--yes")
     assert code == 0, output
     assert "  Kind, Label, LabelNote of app/notes/models.py\n" in output
     assert "  by the next migrate: notes_label, notes_label_note with all rows\n" in output
-    after = sources(folder)
-    assert after.keys() == before.keys()
-    assert "Label" not in after["app/notes/models.py"]
-    assert re.findall(r".*label.*", after["tests/notes/access.txt"]) == []
+    texts_after = source_texts(folder)
+    assert texts_after.keys() == texts_before.keys()
+    assert "Label" not in texts_after["app/notes/models.py"]
+    assert re.findall(r".*label.*", texts_after["tests/notes/access.txt"]) == []
     listed = re.findall(r"^  (app/notes/(\w+)\.py):(\d+)$", output, re.MULTILINE)
     assert {module for _, module, _ in listed} == {"admin", "api", "feature", "pages", "service"}
     lines = [(folder / name).read_text().splitlines()[int(number) - 1] for name, _, number in listed]
@@ -211,24 +211,26 @@ def test_removemodel_lists_remaining_uses(made: tuple[Path, RunCommand]) -> None
     assert (folder / "migrations/versions/notes/0004_drop_label.py").is_file()
 
 
-REFUSED_REMOVALS = (
+INVALID_REMOVALS = (
     ("blog Post --yes", "Post is used by app/blog/models.py:"),
     ("blog Poste --yes", "blog has no model Poste. It has: Category, Tag, PostTag, PostTopic, Post, Comment.\n"),
     ("accounts Group --yes", "accounts has no model Group"),
     ("blgo Post --yes", "There is no feature app/blgo. Did you mean blog?\n"),
 )
-RUN_ALL = "import sys; from opportune.cli.main import main; print(*(main(words.split()) for words in sys.argv[2:]))"
+RUN_COMMANDS = (
+    "import sys; from opportune.cli.main import main; print(*(main(words.split()) for words in sys.argv[2:]))"
+)
 
 
-def test_removemodel_refuses_and_changes_nothing(made: tuple[Path, RunCommand]) -> None:
-    before = sources(made[0])
-    code, output = made[1]("-c", RUN_ALL, *(f"removemodel {words}" for words, _ in REFUSED_REMOVALS))
+def test_removemodel_refuses_and_changes_nothing(generated: tuple[Path, RunCommand]) -> None:
+    texts_before = source_texts(generated[0])
+    code, output = generated[1]("-c", RUN_COMMANDS, *(f"removemodel {arguments}" for arguments, _ in INVALID_REMOVALS))
     assert (code, output.splitlines().count("1 1 1 1")) == (0, 1), output
-    assert [message for _, message in REFUSED_REMOVALS if message not in output] == []
-    assert sources(made[0]) == before
+    assert [message for _, message in INVALID_REMOVALS if message not in output] == []
+    assert source_texts(generated[0]) == texts_before
 
 
-REFUSED = (
+INVALID_ARGUMENTS = (
     ("blog Post title", "'title' has no type. Write title:str"),
     ("blog Post title:strng", "unknown type 'strng'. Did you mean string?"),
     ("blog Post title:str:uniqe", "title: str has no option 'uniqe'. Did you mean unique?"),
@@ -298,11 +300,11 @@ REFUSED = (
 
 
 def test_invalid_arguments_change_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words, message in REFUSED:
-        assert main(["addmodel", *words.split()]) == 1, words
+    for arguments, message in INVALID_ARGUMENTS:
+        assert main(["addmodel", *arguments.split()]) == 1, arguments
         error = capsys.readouterr().err
-        assert (message in error, error.count("\n")) == (True, 1), (words, error)
-        assert texts(project) == SAMPLE, words
+        assert (message in error, error.count("\n")) == (True, 1), (arguments, error)
+        assert file_texts(project) == PROJECT_TEXTS, arguments
 
 
 def test_only_model_is_removed_with_its_feature(project: Path) -> None:
@@ -321,7 +323,7 @@ def test_failure_or_interrupt_leaves_no_files(
     monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
     monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", fail)
     assert main(["addmodel", "blog", "Post", "title:str"]) == (130 if isinstance(error, KeyboardInterrupt) else 1)
-    assert texts(project) == SAMPLE
+    assert file_texts(project) == PROJECT_TEXTS
     assert not (project / "tests").exists()
     assert "Nothing was changed" in capsys.readouterr().err or isinstance(error, KeyboardInterrupt)
 
@@ -329,10 +331,10 @@ def test_failure_or_interrupt_leaves_no_files(
 def test_unwritable_file_changes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(path: Path, *words: object, **options: object) -> None:
+    def refuse(path: Path, *arguments: object, **options: object) -> None:
         if path.name == "models.py":
             raise PermissionError(13, "Permission denied", str(path))
-        write(path, *words, **options)  # type: ignore[arg-type]
+        write(path, *arguments, **options)  # type: ignore[arg-type]
 
     write = Path.write_text
     monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
@@ -341,15 +343,15 @@ def test_unwritable_file_changes_nothing(
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
     message = f"{project / 'app/blog/models.py'} cannot be written (Permission denied). Nothing was changed.\n"
     assert capsys.readouterr().err == message
-    assert texts(project) == SAMPLE
+    assert file_texts(project) == PROJECT_TEXTS
 
 
 def test_unexpected_argument_names_the_code_to_add(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "app/blog/feature.py").write_text("blog = Feature(name='blog', summary='', models=everything())\n")
-    before = texts(project)
+    texts_before = file_texts(project)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
     assert "app/blog/feature.py has an unexpected models= argument. Add models.Post" in capsys.readouterr().err
-    assert texts(project) == before
+    assert file_texts(project) == texts_before
 
 
 def test_module_name_used_for_something_else(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -384,7 +386,10 @@ def test_project_model_may_be_called_team(project: Path) -> None:
     assert main(["addmodel", "blog", "Team", "name:str"]) == 0
     assert main(["addmodel", "blog", "Match", "title:str", "team:Team"]) == 0
     text = (project / "tests/blog/test_matches.py").read_text()
-    assert ("from app.blog.models import Match, Team" in text, "async def new(make: Make)" in text) == (True, True)
+    assert ("from app.blog.models import Match, Team" in text, "async def valid_data(make: Make)" in text) == (
+        True,
+        True,
+    )
     assert ("opportune.contrib.teams" in text, "make_team" in text) == (False, False)
 
 
