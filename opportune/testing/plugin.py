@@ -32,7 +32,7 @@ HYPOTHESIS = "hypothesispytest"
 
 SLOWEST_MODULES = (
     *("test_project.py", "test_speedups.py", "test_wheel.py"),
-    *("test_bookshelf.py", "test_cookbook.py", "test_startproject.py", "test_tutorial.py"),
+    *("test_bookshelf.py", "test_cookbook.py", "test_new_project.py", "test_tutorial.py"),
 )
 
 

@@ -1,3 +1,5 @@
+"""`call_command`: commands called from code."""
+
 import asyncio
 import subprocess
 import sys
@@ -55,10 +57,10 @@ def test_failure_is_raised_with_its_output(settings: Settings) -> None:
     assert "accounts.0001_initial" in caught.value.output
 
 
-@pytest.mark.parametrize("words", [["migrat"], ["migrate", "--plann"], ["jobs", "lst"]])
-def test_wrong_usage_is_raised_with_code_2(words: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["migrat"], ["migrate", "--plann"], ["jobs", "lst"]])
+def test_wrong_usage_is_raised_with_code_2(arguments: list[str]) -> None:
     with pytest.raises(CommandError, match=r"See: python3 oppman\.py") as caught:
-        call_command(*words)
+        call_command(*arguments)
     assert caught.value.code == 2
 
 

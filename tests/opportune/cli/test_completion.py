@@ -12,7 +12,7 @@ from opportune.cli.registry import COMPLETION_VARIABLE
 from opportune.config.project import PROJECT
 
 SCRIPT = BASH % {"complete_func": "_complete", "prog_name": "oppman.py", "autocomplete_var": COMPLETION_VARIABLE}
-TRY = """
+PRINT_COMPLETIONS = """
 COMP_WORDS=({words})
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _complete "${{COMP_WORDS[0]}}"
@@ -20,19 +20,19 @@ echo ${{COMPREPLY[*]}}
 """
 
 
-def completed(*words: str) -> list[str]:
+def complete_in_bash(*words: str) -> list[str]:
     quoted = " ".join(f"'{word}'" for word in words)
-    command = ["bash", "--norc", "-c", SCRIPT + TRY.format(words=quoted)]
+    command = ["bash", "--norc", "-c", SCRIPT + PRINT_COMPLETIONS.format(words=quoted)]
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True).stdout.split()
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed.")
 def test_bash_completes_after_oppman_and_after_python() -> None:
-    assert completed(sys.executable, "oppman.py", "showm") == ["showmigrations"]
-    assert completed(sys.executable, "script.py", "m") == []
+    assert complete_in_bash(sys.executable, "oppman.py", "showm") == ["showmigrations"]
+    assert complete_in_bash(sys.executable, "script.py", "m") == []
 
 
-def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
+def complete_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
     monkeypatch.setenv(COMPLETION_VARIABLE, "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "\n".join(words.split(" ")))
     monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
@@ -41,12 +41,14 @@ def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return capsys.readouterr().out.split()
 
 
-def test_completion_of_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "migrate" in complete(monkeypatch, capsys, "oppman.py ")
-    assert complete(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
-    assert complete(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
-    assert complete(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
-    assert complete(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
+def test_completion_of_commands_and_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "migrate" in complete_in_process(monkeypatch, capsys, "oppman.py ")
+    assert complete_in_process(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
 
 
 def test_show_completion_prints_the_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

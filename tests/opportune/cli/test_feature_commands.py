@@ -11,7 +11,8 @@ from opportune.cli import registry
 from opportune.cli.main import main
 
 MODULE = "app.gadgets.commands"
-SEVERAL = '''"""Manage gadgets."""
+ONE_COMMAND = '"""Count the gadgets.\n\nMore details.\n"""\nraise SystemExit("imported")\n'
+TYPER_COMMANDS = '''"""Manage gadgets."""
 import typer
 
 command = typer.Typer()
@@ -38,14 +39,14 @@ def unrelated() -> None: ...
 '''
 
 
-def section(heading: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def help_section(heading: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Return the lines below a heading of the help."""
     text = capsys.readouterr().out.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
 @pytest.fixture
-def feature(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def feature_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder of the only feature with commands."""
     folder = tmp_path / "gadgets"
     folder.mkdir()
@@ -54,39 +55,39 @@ def feature(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gadgets(feature: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def gadgets(feature_folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Replace the module of the feature."""
-    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore details.\n"""\nraise SystemExit("imported")\n')
+    (feature_folder / "commands.py").write_text(ONE_COMMAND)
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
     return module
 
 
-def test_help_lists_a_command_without_import(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore details.\n"""\nraise SystemExit("imported")\n')
+def test_help_lists_a_command_without_import(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature_folder / "commands.py").write_text(ONE_COMMAND)
     assert main(["--help"]) == 0
-    assert section("Feature gadgets", capsys) == ["gadgets Count the gadgets."]
+    assert help_section("Feature gadgets", capsys) == ["gadgets Count the gadgets."]
 
 
-def test_help_lists_subcommands_of_a_feature(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature / "commands.py").write_text(SEVERAL)
+def test_help_lists_subcommands_of_a_feature(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature_folder / "commands.py").write_text(TYPER_COMMANDS)
     assert main(["--help"]) == 0
-    assert section("Feature gadgets", capsys) == [
+    assert help_section("Feature gadgets", capsys) == [
         "gadgets count Count the gadgets.",
         "gadgets clear-all Delete all gadgets.",
         "gadgets lend",
     ]
 
 
-def test_help_without_feature_commands(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not list(feature.iterdir())
+def test_help_without_feature_commands(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not list(feature_folder.iterdir())
     assert main(["--help"]) == 0
     assert "Feature " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("source", ["def broken(:", "x = 1", "\0"])
-def test_unreadable_commands_are_listed(feature: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature / "commands.py").write_text(source)
+def test_unreadable_commands_are_listed(feature_folder: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature_folder / "commands.py").write_text(source)
     assert main(["--help"]) == 0
     assert "gadgets" in capsys.readouterr().out
 
@@ -107,8 +108,10 @@ def test_subcommand_runs(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "3 gadgets\n"
 
 
-def test_command_defined_twice_is_one_line(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature / "commands.py").write_text(SEVERAL + '\n@command.command("clear-all")\ndef clear_again(): ...\n')
+def test_command_defined_twice_is_one_line(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature_folder / "commands.py").write_text(
+        TYPER_COMMANDS + '\n@command.command("clear-all")\ndef clear_again(): ...\n'
+    )
     assert main(["gadgets", "count"]) == 1
     assert "commands.py: the command clear-all is defined twice, in lines " in capsys.readouterr().err
 
@@ -124,7 +127,7 @@ def test_wrong_usage_names_the_command(gadgets: ModuleType, capsys: pytest.Captu
     assert "Did you mean gadgets?" in capsys.readouterr().err
 
 
-def test_feature_cannot_replace_a_command(feature: Path) -> None:
-    (feature / "commands.py").touch()
-    feature.rename(feature.with_name("migrate"))
+def test_feature_cannot_replace_a_command(feature_folder: Path) -> None:
+    (feature_folder / "commands.py").touch()
+    feature_folder.rename(feature_folder.with_name("migrate"))
     assert registry.feature_commands() == {}

@@ -1,3 +1,5 @@
+"""The command line `oppman.py`: help, invalid arguments, errors and output levels."""
+
 import errno
 import io
 import os
@@ -21,7 +23,8 @@ from opportune.errors import OperatorError
 
 OPPMAN = PROJECT / "oppman.py"
 CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
-HEAVY = [
+ReplaceCheck = Callable[[object], None]
+SLOW_PACKAGES = [
     "alembic",
     "fastapi",
     "importlib.metadata",
@@ -36,15 +39,15 @@ HEAVY = [
 
 
 @pytest.fixture
-def replace(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+def replace_check(monkeypatch: pytest.MonkeyPatch) -> ReplaceCheck:
     """Replace the command `check`."""
 
-    def put(command: object) -> None:
+    def replace_command(command: object) -> None:
         module = ModuleType("opportune.cli.development.check")
         module.command = command  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    return put
+    return replace_command
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -54,7 +57,7 @@ def raising(error: BaseException) -> Callable[[], None]:
     return command
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run another Python process in another folder."""
     command = [sys.executable, *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
@@ -69,7 +72,7 @@ def test_yes_and_no_input_are_one_option(name: str) -> None:
 
 
 def test_help_lists_every_command_in_its_group() -> None:
-    result = run(str(OPPMAN), "--help")
+    result = run_python(str(OPPMAN), "--help")
     assert result.returncode == 0
     for group, commands in COMMANDS.items():
         section = result.stdout.split(f"\n{group}:\n")[1].split("\n\n")[0]
@@ -86,7 +89,7 @@ def test_version_names_opportune_fastapi_and_python(capsys: pytest.CaptureFixtur
     assert main(["--version"]) == 0
     python = ".".join(map(str, sys.version_info[:3]))
     assert capsys.readouterr().out.startswith(f"Opportune {__version__} (FastAPI 0.")
-    assert run(str(OPPMAN), "--version").stdout.endswith(f", Python {python})\n")
+    assert run_python(str(OPPMAN), "--version").stdout.endswith(f", Python {python})\n")
 
 
 def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,9 +99,11 @@ def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_help_imports_only_light_modules() -> None:
     code = f"import runpy, sys; sys.argv[1:] = ['-h']; runpy.run_path({str(OPPMAN)!r})['main'](); print(*sys.modules)"
-    result = run("-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}")
+    result = run_python("-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}")
     assert result.stdout.startswith("Usage: oppman.py")
-    assert not {*HEAVY, "typer", "pathlib", "inspect", "subprocess"} & set(result.stdout.splitlines()[-1].split())
+    assert not {*SLOW_PACKAGES, "typer", "pathlib", "inspect", "subprocess"} & set(
+        result.stdout.splitlines()[-1].split()
+    )
 
 
 def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +124,9 @@ def test_every_command_has_a_help(name: str) -> None:
 def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main([name, "--help"]) == 0
-    parts = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
-    assert parts
-    assert [part for part in parts if not re.search(r"^  [\w-]+ +\w.*[^.]\.$", part)] == []
+    lines = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+    assert lines
+    assert [line for line in lines if not re.search(r"^  [\w-]+ +\w.*[^.]\.$", line)] == []
 
 
 @pytest.mark.parametrize(
@@ -143,12 +148,9 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(
-    arguments: list[str],
-    message: str,
-    replace: Callable[[object], None],
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str, replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replace(lambda: None)
+    replace_check(lambda: None)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert not out
@@ -157,25 +159,25 @@ def test_wrong_usage_is_one_line_and_exit_2(
 
 
 @pytest.mark.parametrize(("command", "code"), [(lambda: None, 0), (raising(typer.Exit(3)), 3)])
-def test_exit_code_of_a_command(replace: Callable[[object], None], command: Callable[[], None], code: int) -> None:
-    replace(command)
+def test_exit_code_of_commands(replace_check: ReplaceCheck, command: Callable[[], None], code: int) -> None:
+    replace_check(command)
     assert main(["check"]) == code
 
 
-def test_operator_error_is_one_line(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    replace(raising(OperatorError("The host is down.\nTry later.")))
+def test_operator_error_is_one_line(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_check(raising(OperatorError("The host is down.\nTry later.")))
     assert main(["check"]) == 1
     assert capsys.readouterr() == ("", "The host is down. Try later.\n")
 
 
-def test_control_characters_are_hidden(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    replace(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
+def test_control_characters_are_hidden(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_check(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
     assert main(["check"]) == 1
     assert capsys.readouterr().err == "'?[2J?ü?' is no file.\n"
 
 
-def test_unexpected_error_names_its_line(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    replace(raising(ValueError("odd\nsecond line")))
+def test_unexpected_error_names_its_line(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_check(raising(ValueError("odd\nsecond line")))
     assert main(["check"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
@@ -190,34 +192,31 @@ def test_unexpected_error_names_its_line(replace: Callable[[object], None], caps
     ],
 )
 def test_operating_system_errors_are_explained(
-    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], error: OSError, message: str
+    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], error: OSError, message: str
 ) -> None:
-    replace(raising(error))
+    replace_check(raising(error))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith(message)
 
 
 def test_syntax_error_names_file_and_line(
-    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = PROJECT / "app/books/pages.py"
-    replace(lambda: compile("x = 1\ndef (", file, "exec"))
+    replace_check(lambda: compile("x = 1\ndef (", file, "exec"))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
 
 
 def test_syntax_error_names_conflict_markers(
-    replace: Callable[[object], None],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("opportune.cli.main.PROJECT", tmp_path)
     for name in ("app/books/pages.py", "opportune/ops/web.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
     file = tmp_path / "app/books/pages.py"
-    replace(lambda: compile(file.read_text(), file, "exec"))
+    replace_check(lambda: compile(file.read_text(), file, "exec"))
     assert main(["check"]) == 1
     message = "Conflict markers in app/books/pages.py:2, opportune/ops/web.py:2. Resolve"
     assert capsys.readouterr().err.startswith(message)
@@ -240,13 +239,13 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
     (tmp_path / "app").mkdir()
     with (tmp_path / name).open("a") as file:
         file.write(CONFLICT)
-    result = run(str(tmp_path / "oppman.py"), "check")
+    result = run_python(str(tmp_path / "oppman.py"), "check")
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert f"Conflict markers in {tmp_path}/{name}" in result.stderr
 
 
-def test_verbose_shows_the_traceback(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    replace(raising(ValueError("odd")))
+def test_verbose_shows_the_traceback(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_check(raising(ValueError("odd")))
     for arguments in (["-v", "check"], ["check", "--verbose"]):
         assert main(arguments) == 1
         assert capsys.readouterr().err.startswith("Traceback")
@@ -262,11 +261,7 @@ def test_verbose_shows_the_traceback(replace: Callable[[object], None], capsys: 
     ],
 )
 def test_quiet_and_verbose_options(
-    arguments: list[str],
-    out: str,
-    err: str,
-    replace: Callable[[object], None],
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], out: str, err: str, replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def command() -> None:
         typer.echo("result")
@@ -274,31 +269,31 @@ def test_quiet_and_verbose_options(
         output.warn("odd")
         output.detail("how")
 
-    replace(command)
+    replace_check(command)
     assert main(arguments) == 0
     assert capsys.readouterr() == (out, err)
 
 
 def test_debug_shows_the_traceback(
-    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEBUG", "true")
-    replace(raising(ValueError("odd")))
+    replace_check(raising(ValueError("odd")))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith("Traceback")
 
 
-def test_ctrl_c_is_quiet_and_exit_130(replace: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    replace(raising(KeyboardInterrupt()))
+def test_ctrl_c_is_quiet_and_exit_130(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_check(raising(KeyboardInterrupt()))
     assert main(["check"]) == 130
     assert capsys.readouterr() == ("", "")
 
 
 def test_question_without_terminal_is_exit_2(
-    replace: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    replace(lambda: typer.prompt("Your name"))
+    replace_check(lambda: typer.prompt("Your name"))
     assert main(["check"]) == 2
     assert "There is no terminal for the question" in capsys.readouterr().err
 

@@ -1,3 +1,5 @@
+"""Output of commands: colours, tables, JSON and progress."""
+
 import io
 import json
 import sys
@@ -17,11 +19,14 @@ class Terminal(io.StringIO):
         return True
 
 
+OpenTerminal = Callable[[int], Terminal]
+
+
 @pytest.fixture
-def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> OpenTerminal:
     """Replace both output streams by a terminal of this width."""
 
-    def put(columns: int) -> Terminal:
+    def replace_streams(columns: int) -> Terminal:
         for name, value in {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm", "COLUMNS": str(columns)}.items():
             monkeypatch.setenv(name, value)
         screen = Terminal()
@@ -29,7 +34,7 @@ def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
         monkeypatch.setattr(sys, "stderr", screen)
         return screen
 
-    return put
+    return replace_streams
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +54,7 @@ def _default_level() -> None:
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
     ],
 )
-def test_colours_are_for_terminals(
+def test_only_terminals_get_colours(
     environ: dict[str, str], is_tty: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
@@ -69,8 +74,8 @@ def test_piped_table_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_table_fits_the_terminal(terminal_of: Callable[[int], Terminal]) -> None:
-    screen = terminal_of(40)
+def test_table_fits_the_terminal(open_terminal: OpenTerminal) -> None:
+    screen = open_terminal(40)
     output.print_table(("NAME", "TEXT"), [("name", "word " * 20)])
     lines = screen.getvalue().splitlines()
     assert lines[0].startswith("\x1b[1mNAME")
@@ -83,15 +88,15 @@ def test_json_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"name": "ü", "at": "2026-01-01T00:00:00+00:00"}
 
 
-def test_short_task_shows_no_bar(terminal_of: Callable[[int], Terminal]) -> None:
-    screen = terminal_of(40)
+def test_short_task_shows_no_bar(open_terminal: OpenTerminal) -> None:
+    screen = open_terminal(40)
     with output.progress("Copying", 2, "rows") as task:
         task.advance(2)
     assert screen.getvalue() == ""
 
 
-def test_long_work_shows_a_bar(terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = terminal_of(120)
+def test_long_task_shows_a_bar(open_terminal: OpenTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = open_terminal(120)
     monkeypatch.setattr(output, "BAR_DELAY_SECONDS", 0)
     with output.progress("Copying", 4, "rows") as task:
         task.wait_for_bar()
@@ -101,7 +106,9 @@ def test_long_work_shows_a_bar(terminal_of: Callable[[int], Terminal], monkeypat
     assert " rows " in screen.getvalue()
 
 
-def test_without_terminal_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_without_terminal_prints_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
     with output.progress("Copying", 4000, "rows") as task:
         task.started = time.monotonic() - 30
@@ -111,8 +118,8 @@ def test_without_terminal_lines(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert capsys.readouterr() == ("", "Copying: 1,000 of 4,000 rows, about 90 s left\nCopying: 1,001 rows\n")
 
 
-def test_quiet_shows_no_progress(terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = terminal_of(40)
+def test_quiet_shows_no_progress(open_terminal: OpenTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = open_terminal(40)
     output.be_quiet(True)
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
     with output.progress("Copying", 4, "rows") as task:

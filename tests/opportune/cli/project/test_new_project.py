@@ -1,0 +1,196 @@
+"""Content of the projects that `startproject` creates."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from opportune import __version__
+from opportune.cli.project.new_project import build, history
+from opportune.cli.project.new_project.command_line import main
+from opportune.cli.project.release import read_record
+from opportune.config.project import PROJECT
+from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.project.git_program import git
+from tests.opportune.cli.project.starters import (
+    EXAMPLES,
+    ONLY_STARTER,
+    PRODUCT,
+    git_environ,
+    output_of,
+    small_starter,
+    small_starter_folder,
+)
+
+__all__ = ["git", "git_environ", "small_starter", "small_starter_folder"]  # fixtures
+
+SITE_NAMES = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}Étagère d'Anna"}
+"""Names of the projects without examples and with all examples."""
+SELECTED_EXAMPLES = EXAMPLES[-2:]
+PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
+"""Files that differ between projects."""
+REWRITTEN_FILES = {"app/settings.py", ".ci/run", ".github/workflows/ci.yml", "tests/test_access.py"}
+"""Files that differ between the starter and a project with all examples."""
+STARTER_IMPORT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
+PYTEST_OPTIONS = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql and not test_profile")
+"""Skip slow tests, and the tests of the profile, which are the same in the starter."""
+PRELOADED_MODULES = (
+    "app.main",
+    "opportune.testing.fixtures",
+    "opportune.cli.database.migrate",
+    "opportune.cli.development.check",
+)
+
+
+def path_of_tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+@pytest.fixture(scope="module")
+def shop(git_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with some examples, created by a Python without packages and without a terminal."""
+    folder = tmp_path_factory.mktemp("shop") / "my-shop"
+    arguments = ["startproject", "my-shop", "--with", ",".join(SELECTED_EXAMPLES)]
+    result = subprocess.run(
+        [sys.executable, "-S", str(PROJECT / "oppman.py"), *arguments],
+        cwd=folder.parent,
+        env={"PATH": os.environ["PATH"], **git_environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    names = ", ".join(SELECTED_EXAMPLES)
+    next_steps = "Next:\n  cd my-shop\n  python3 oppman.py quick"
+    assert result.stdout.startswith(f"Created My shop in {folder}, with {names}.\n{next_steps}")
+    assert not [path.name for path in folder.rglob("*") if path.name.endswith(".pyc")]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Projects with none, some and all examples. Only `some` has a repository, because a commit takes long."""
+    folder = tmp_path_factory.mktemp("projects")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "first_commit", lambda *_arguments: "")
+        for examples_option, title in SITE_NAMES.items():
+            assert main([title, "--with", examples_option, str(folder / examples_option)]) == 0
+    return {"some": shop, **{name: folder / name for name in SITE_NAMES}}
+
+
+def test_project_without_examples_passes_tests_and_linters(projects: dict[str, Path]) -> None:
+    assert_ruff_passes(projects["none"], *PROJECT_FILES)
+    output_of(projects["none"], "bash", "-n", ".ci/run")
+    with command_server(projects["none"], *PRELOADED_MODULES) as run:
+        code, output = run("pytest", *PYTEST_OPTIONS)
+    assert code == 0, output[-5000:]
+
+
+def test_project_with_examples_passes_linters_and_check(shop: Path) -> None:
+    assert_ruff_passes(shop, *PROJECT_FILES)
+    with command_server(shop, *PRELOADED_MODULES) as run:
+        code, output = run("migrate", "&&", "check")
+    assert code == 0, output
+    assert output.endswith("No errors found.\n")
+    assert not output_of(shop, "git", "status", "--porcelain")
+
+
+def assert_ruff_passes(project: Path, *paths: str) -> None:
+    output_of(project, path_of_tool("ruff"), "check", "-q", "--no-cache", *paths)
+    output_of(project, path_of_tool("ruff"), "format", "-q", "--no-cache", "--check", *paths)
+
+
+def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]) -> None:
+    project = projects["all"]
+    starter_texts, texts = read_texts(PROJECT), read_texts(project)
+    names = starter_texts.keys() | texts.keys()
+    assert {name for name in names if starter_texts.get(name) != texts.get(name)} == REWRITTEN_FILES
+    assert_ruff_passes(project, *(name for name in REWRITTEN_FILES if name.endswith(".py")))
+    assert [name for name, text in texts.items() if name.endswith(".py") and STARTER_IMPORT.search(text.decode())] == []
+    starter_tools, project_tools = (
+        tomllib.loads((folder / "pyproject.toml").read_text())["tool"] for folder in (PROJECT, project)
+    )
+    # The import rules name no example. test_project.py checks them without examples.
+    assert project_tools["importlinter"] == starter_tools["importlinter"]
+    starter_mypy, mypy = starter_tools["mypy"], project_tools["mypy"]
+    assert {**mypy, "files": starter_mypy["files"], "exclude": starter_mypy["exclude"]} == starter_mypy
+    assert {"app", "opportune", "tests"} <= set(mypy["files"]) <= set(starter_mypy["files"])
+    assert set(mypy["exclude"]) <= set(starter_mypy["exclude"])
+    assert [name for name in mypy["files"] if not (project / name).exists()] == []
+
+
+def read_texts(folder: Path) -> dict[str, bytes]:
+    """Return the content of files in the copied folders, by path."""
+    paths = [path for name in build.FOLDERS for path in (folder / name).rglob("*") if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path for path in paths if not build.NOT_COPIED("", [*path.parts])}
+    return {name: path.read_bytes() for name, path in files.items() if not name.startswith(build.STARTER_TESTS)}
+
+
+def test_project_has_only_the_selected_examples(shop: Path) -> None:
+    features = {path.parent.name for path in shop.glob("app/*/feature.py")}
+    assert features & set(EXAMPLES) == set(SELECTED_EXAMPLES)
+    assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
+    for name in ("pyproject.toml", ".ci/run", ".github/workflows/ci.yml"):
+        assert "startproject: leave out" not in (shop / name).read_text()
+
+
+@pytest.mark.usefixtures("small_starter")
+def test_teams_are_a_line_in_installed(tmp_path: Path, projects: dict[str, Path]) -> None:
+    assert main(["Shop", "--with", "teams", str(tmp_path / "shop")]) == 0
+    for project, is_installed in ((tmp_path / "shop", True), (projects["none"], False)):
+        installed = (project / "app/installed.py").read_text()
+        assert ("\n    teams,\n" in installed, ", teams\n" in installed) == (is_installed, is_installed)
+        assert ast.parse(installed)
+
+
+def test_site_name_replaces_the_product_name(shop: Path) -> None:
+    assert 'site_name: str = "My shop"' in (shop / "app/settings.py").read_text()
+    assert "\n# SITE_NAME=My shop\n" in (shop / ".env.example").read_text()
+    with (shop / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    assert (project["name"], project["description"]) == ("my-shop", "My shop")
+    assert (shop / "README.md").read_text().startswith("# My shop\n")
+    mentions = [
+        path.relative_to(shop).as_posix()
+        for folder in ("app", "templates", "static")
+        for path in (shop / folder).rglob("*.*")
+        if "__pycache__" not in path.parts and PRODUCT in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    assert mentions == []
+
+
+def test_readme_names_existing_files(shop: Path) -> None:
+    for file in ("README.md", "AGENTS.md"):
+        for path in re.findall(r"`([\w.-]+/[\w./-]*)`", (shop / file).read_text()):
+            if not path.startswith((".venv/", "static/", "templates/base", "opportune/base")):
+                assert (shop / path).exists(), path
+
+
+def test_first_commit_has_no_secret(shop: Path) -> None:
+    assert output_of(shop, "git", "log", "--format=%s") == f"Create My shop on {PRODUCT} {__version__}\n"
+    assert re.search(r"^SECRET_KEY=\S{48,}$", (shop / ".env").read_text(), re.MULTILINE)
+    assert (shop / ".env").stat().st_mode & 0o077 == 0
+    committed = output_of(shop, "git", "ls-files").splitlines()
+    assert ".env" not in committed
+    assert {".opportune.json", "LICENSE.opportune", ".github/workflows/ci.yml"} <= set(committed)
+
+
+@pytest.mark.usefixtures("small_starter")
+def test_recorded_arguments_reproduce_the_project(tmp_path: Path) -> None:
+    assert main(["My shop", "--with", ",".join(reversed(SELECTED_EXAMPLES)), str(tmp_path / "shop")]) == 0
+    assert (record := read_record(tmp_path / "shop"))
+    assert record.startproject == ["My shop", "--with", ",".join(SELECTED_EXAMPLES)]
+    assert main([*record.startproject, str(tmp_path / "other name")]) == 0
+    assert (copied_record := read_record(tmp_path / "other name"))
+    assert copied_record.files == record.files
+
+
+def test_projects_have_different_secret_keys(projects: dict[str, Path]) -> None:
+    assert len({(project / ".env").read_text() for project in projects.values()}) == len(projects)
