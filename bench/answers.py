@@ -24,7 +24,7 @@ from opportune.accounts import User
 from opportune.db import Database, open_database, utc_now
 from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.llm.answers.models import Answer
-from opportune.llm.answers.store import LEASE_DURATION, AnswerEnd, AnswerProgress
+from opportune.llm.answers.store import LEASE_DURATION, AnswerProgress, AnswerResult
 from opportune.llm.answers.task import AnswerTask
 from opportune.testing.plugin import migrate, settings_for
 
@@ -56,7 +56,7 @@ class DiscardingFlusher(AnswerFlusher):
     def saving(self, _unsaved: UnsavedAnswer) -> Iterator[None]:
         yield
 
-    async def finish(self, _end: AnswerEnd) -> None:
+    async def finish(self, _end: AnswerResult) -> None:
         return None
 
 

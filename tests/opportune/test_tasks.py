@@ -93,13 +93,13 @@ async def test_nothing_to_cancel() -> None:
 async def test_answer_follower_closes_after_its_query(
     database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "read", work)
+    monkeypatch.setattr(store, "read_progress", work)
     follower = AnswerFollower(database, AsyncMock())
     async with follower.follow(Answer(id=1, status=AnswerStatus.STREAMING)) as live:
         await wait_for_start(work)
         await follower.close()
         assert work.is_released
-        assert [text async for text in live.growth(0)] == []
+        assert [text async for text in live.follow_text(0)] == []
 
 
 @pytest.mark.database("sqlite")

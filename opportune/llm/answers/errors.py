@@ -1,4 +1,4 @@
-"""Reasons to refuse a question, with their HTTP status."""
+"""HTTP exceptions that refuse a question or the approval of a tool call."""
 
 from collections.abc import Sequence
 

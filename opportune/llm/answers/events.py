@@ -1,6 +1,6 @@
 """Server-sent events of an answer: HTML for pages, JSON for API clients.
 
-The id of an event is `<id>:<characters of text so far>`, so that a client can resume the stream in any process.
+The id of an event is `<id>:<length of the text>`, so that a client can resume the stream in any process.
 """
 
 import json
@@ -20,14 +20,14 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
 REASONING_LABEL = "Reasoning"
-"""Label of the collapsed reasoning when the answer has begun."""
+"""Label of the collapsed reasoning after the first text of the answer."""
 MAX_CLOSING_LENGTH = 16
-"""Typical length of the closing tags of a block, which move when it grows."""
+"""Maximum length of the closing tags, such as `</p>`, that follow new text of a block."""
 
 # A shared encoder, because `json.dumps` creates one per call.
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-# An event instead of a comment, because comments do not reach the scripts of a page.
+# An event, because the scripts of a page cannot read comments.
 PING = format_sse_event(event="ping", data_str="ping")
 
 
@@ -52,6 +52,7 @@ def _reasoning_html(element: str, live: LiveAnswer, sent: int) -> Markup:
 
 def _difference(before: str, after: str) -> tuple[int, str]:
     """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
+    # Binary search. Usually the prefix ends shortly before the closing tags.
     low, high = 0, min(len(before), len(after))
     if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
         low = max(0, high - MAX_CLOSING_LENGTH)
@@ -101,9 +102,9 @@ class AnswerStream:
         """
         offset, frozen = self.offset, -1
         async with self.view as live:
-            tools_version = -1 if live.tool_runs else 0  # the page may lack existing calls
+            tools_version = -1 if live.tool_runs else 0  # send existing calls, which the page may lack
             open_block, reasoning_length, is_labelled = "", 0, False
-            async for text in live.growth(offset):
+            async for text in live.follow_text(offset):
                 partials = Markup()
                 if live.tools_version > tools_version:
                     tools_version = live.tools_version
@@ -117,14 +118,14 @@ class AnswerStream:
                     yield PING
                 if len(text) <= offset:
                     continue
-                if frozen < 0:  # not earlier: the text of another process's answer was not loaded before
+                if frozen < 0:  # the text of another process's answer is loaded only now
                     frozen = MarkdownBlocks.of(text[:offset]).frozen_count
-                blocks, offset = await live.blocks()
+                blocks, offset = await live.render_blocks()
                 sources = live.answer.sources
                 # str instead of Markup, whose slices take ten times as long.
-                new = [str(cite(block, sources)) for block in (*blocks.frozen[frozen:], blocks.open)]
-                changes = [_difference(open_block, new[0]), *((0, block) for block in new[1:])]
-                frozen, open_block = blocks.frozen_count, new[-1]
+                new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[frozen:], blocks.open)]
+                changes = [_difference(open_block, new_blocks[0]), *((0, block) for block in new_blocks[1:])]
+                frozen, open_block = blocks.frozen_count, new_blocks[-1]
                 yield format_sse_event(event="grow", data_str=to_json(changes), id=f"{self.id}:{offset}")
             if live.ended:
                 end = f"{self.id}:{len(live.answer.text)}"
@@ -149,7 +150,7 @@ class AnswerStream:
                 return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
 
             yield event("status", status=live.answer.status)
-            async for text in live.growth(offset):
+            async for text in live.follow_text(offset):
                 status = live.answer.status
                 if live.tools_version > tools_version:
                     tools_version = live.tools_version
@@ -160,8 +161,8 @@ class AnswerStream:
                     yield event("status", status=status, reasoning=reasoning, reasoning_offset=reasoning_length)
                     reasoning_length += len(reasoning)
                 if len(text) > offset:
-                    new, offset = text[offset:], len(text)
-                    yield event("delta", text=new)
+                    delta, offset = text[offset:], len(text)
+                    yield event("delta", text=delta)
             if not live.ended:
                 return
             answer = live.answer

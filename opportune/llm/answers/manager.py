@@ -1,7 +1,8 @@
 """Manager of the answers that this process writes, and of answers of other processes that are viewed here.
 
-An answer belongs to the process, not to the request: it continues after the page is closed or the connection is lost.
-Its text is appended to the database while it grows. Viewers see only committed text, so a crash never takes back text.
+An answer belongs to the process, not to the request. It continues after the page is closed or the connection is lost.
+Its text is appended to the database while it grows. Viewers see only committed text, so that a crash never removes text
+they have read.
 """
 
 import asyncio
@@ -45,13 +46,13 @@ logger = logging.getLogger(__name__)
 MAX_RUNNING_ANSWERS = 3
 """Maximum number of running answers per user."""
 SHUTDOWN_TIMEOUT_SECONDS = 1.5
-"""Time to store running answers when the process stops. Others are taken over after their lease expires."""
+"""Time to store running answers when the process stops. Other processes continue the rest after their leases expire."""
 VIEWERS_TIMEOUT_SECONDS = 2.0
 """Time until open streams are closed when the process stops."""
 WATCH_INTERVAL_SECONDS = 1.0
-"""Seconds between checks of other processes' answers, from the start until there are none."""
+"""Seconds between checks of the answers of other processes, until none is running."""
 MAX_TAKEOVERS = 20
-"""Maximum number of takeovers per answer, because the answer itself may crash processes."""
+"""Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
 RETRIED_FIELDS = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
 """Fields copied to the new answer of a retry."""
 
@@ -86,13 +87,13 @@ class AnswerManager:
         self._make_toolbox, self._make_retrieval = make_toolbox, make_retrieval
         self._storage = storage
         self._scopes = ALL_SCOPES
-        self._charged_to = ""
+        self._visitor = ""
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
         self._followers = AnswerFollower(database, self.take_over)
         self._lock = WorkerLock(str(database.url.sync_url), self.worker)
-        self._watching: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
     @property
@@ -108,16 +109,16 @@ class AnswerManager:
         return limited
 
     def asked_by(self, visitor: Payer) -> Self:
-        """Return a manager whose questions are charged to a visitor's address, not to the owner."""
+        """Return a manager that charges questions to a visitor's address instead of the owner."""
         charged = copy(self)
-        charged._charged_to = str(visitor)
+        charged._visitor = str(visitor)
         return charged
 
     def open(self, *, watch: bool = True) -> None:
-        """Register this process as alive; with `watch`, take over answers of dead processes."""
+        """Register this process as alive. With `watch`, take over answers of dead processes."""
         self._lock.acquire()
         if watch:
-            self._watching = asyncio.create_task(self._watch(), name="watch answers")
+            self._watch_task = asyncio.create_task(self._watch(), name="watch answers")
 
     async def ask(  # noqa: PLR0913 - keyword arguments
         self,
@@ -143,11 +144,11 @@ class AnswerManager:
             owner_id: User who may see the answer at `/answers/{id}`. None for answers shown only by your code.
             topic: Name by which the feature finds the answer, such as `books:12`. Only one may run per user and topic.
             question: Text shown above the answer. By default the prompt, if it is a text.
-            model: A name in LLM_MODELS. By default the first one.
+            model: Name of a model in LLM_MODELS. By default the first one.
             tools: Allow tools of the site, with the permissions of the owner and the scopes of an API token. The owner
                 approves changing calls; without an owner, tools that need an approval are not available.
             temperature: 0 for the most likely answer, up to 2.
-            attachments: Files added to the last message, as far as they fit.
+            attachments: Files added to the last message, as far as they fit into the model's context.
             omitted: Note for the user about other content that the prompt lacks.
 
         Returns:
@@ -175,7 +176,7 @@ class AnswerManager:
             temperature=temperature,
             omitted=omitted[:MAX_OMITTED_LENGTH],
         )
-        return await self._begin(session, answer)
+        return await self._start_answer(session, answer)
 
     async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
         """Ask the question of an incomplete answer again. The old answer is kept.
@@ -185,7 +186,7 @@ class AnswerManager:
         """
         if not answer.can_continue:
             return answer
-        return await self._begin(session, Answer(**answer.model_dump(include=RETRIED_FIELDS)))
+        return await self._start_answer(session, Answer(**answer.model_dump(include=RETRIED_FIELDS)))
 
     async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
         """Continue an incomplete answer after the commit of the session.
@@ -194,12 +195,12 @@ class AnswerManager:
             AnswerRunning, TooManyAnswers, SpendingRefused: As `ask`.
         """
         row = await session.get_one(Answer, answer.id, with_for_update=True)
-        return await self._begin(session, row) if row.can_continue else row
+        return await self._start_answer(session, row) if row.can_continue else row
 
     async def stop(self, answer: Answer) -> None:
         """Stop an answer in any process. If this process writes it, wait until the end is stored."""
         async with self.database.writer() as session:
-            await store.stop(session, answer.id)
+            await store.stop_answer(session, answer.id)
         await self.cut(answer.id)
 
     async def approve(self, session: AsyncSession, answer: Answer, call: int, *, rest: bool = False) -> Answer:
@@ -230,7 +231,7 @@ class AnswerManager:
         return await self._decide(session, answer, call, REFUSED)
 
     async def _decide(self, session: AsyncSession, answer: Answer, call: int, approval: str) -> Answer:
-        progress = await store.read_for_update(session, answer.id)
+        progress = await store.read_progress_for_update(session, answer.id)
         if progress is None:
             return answer
         row, runs = progress.answer, progress.answer.tool_runs
@@ -246,7 +247,7 @@ class AnswerManager:
         row.tool_scopes, row.tool_runs = scopes, set_approval(runs, call, approval)
         if not any(map(is_waiting, row.tool_runs)):
             await self._check_may_run(session, row)
-            store.begin(row, self.worker)
+            store.assign_worker(row, self.worker)
             self._start_after_commit(session, progress)
         await session.flush()
         return row
@@ -264,7 +265,7 @@ class AnswerManager:
 
     async def find(self, answer_id: int, owner_id: int) -> Answer | None:
         """Return an answer of the user, or None."""
-        return await store.find_newest(
+        return await store.find_newest_answer(
             self.database, (col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id)
         )
 
@@ -273,12 +274,12 @@ class AnswerManager:
         if not self.llm.guard:
             return ""
         async with self.database.reader(fresh=True) as session:
-            payer = Payer.parse(self._charged_to) if self._charged_to else Payer.of_user(owner_id)
+            payer = Payer.parse(self._visitor) if self._visitor else Payer.of_user(owner_id)
             return await self.llm.guard.allowance(session, payer, self.llm.model)
 
     async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
         """Return the user's newest answer on a topic, for `show_answer` of `macros/answer.html`."""
-        answer = await store.find_newest(
+        answer = await store.find_newest_answer(
             self.database, (col(Answer.topic) == topic) & (col(Answer.owner_id) == owner_id)
         )
         return await self.shown(answer) if answer else None
@@ -293,8 +294,8 @@ class AnswerManager:
         running = {answer.id: answer for answer in answers if answer.is_running}
         with suppress(*TRANSIENT_ERRORS):
             await self.take_over(running.values())
-        elsewhere = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
-        for answer_id, progress in (await store.read(self.database, elsewhere) if elsewhere else {}).items():
+        last_seqs = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
+        for answer_id, progress in (await store.read_progress(self.database, last_seqs) if last_seqs else {}).items():
             values = {name: getattr(progress.answer, name) for name in Answer.model_fields}
             running[answer_id].sqlmodel_update({**values, "text": progress.text, "reasoning": progress.reasoning})
         for answer_id in running.keys() & self._tasks.keys():
@@ -306,20 +307,20 @@ class AnswerManager:
     def view(self, answer: Answer) -> AbstractAsyncContextManager[LiveAnswer]:
         """Return a context manager with the growing answer, written by any process."""
         if answer_task := self._tasks.get(answer.id):
-            return answer_task.live  # keeps no reference to the row, for hundreds of viewers
+            return answer_task.live  # a closure would keep the row in memory for each viewer
         if not answer.is_running:
-            return LiveAnswer(AnswerProgress.of(answer))
+            return LiveAnswer(AnswerProgress.from_answer(answer))
         return self._followers.follow(answer)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
-        """Continue answers of dead processes if their model can; end the others as interrupted."""
+        """Continue the answers of dead processes. End an answer as interrupted if its model cannot continue it."""
         dead = [] if self._closing.is_set() else [answer for answer in answers if self.is_dead(answer)]
         for start in range(0, len(dead), MAX_ANSWERS_PER_QUERY):
             batch = dead[start : start + MAX_ANSWERS_PER_QUERY]
             async with self.database.writer() as session:
-                taken = await store.take_over(session, self.worker, batch, self._can_continue)
-            for progress in taken:
-                self._start(progress)
+                continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
+            for progress in continued:
+                self._start_task(progress)
 
     def is_dead(self, answer: Answer) -> bool:
         """Return True if the process that wrote this answer is dead. This process is alive even without a lease."""
@@ -330,31 +331,31 @@ class AnswerManager:
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Wait for answers to end, then hand over the others and close all streams."""
-        await cancel_and_wait(self._watching)
-        asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._leave)
-        await self._wait(grace_seconds)
+        await cancel_and_wait(self._watch_task)
+        asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._close_streams)
+        await self._wait_for_answers(grace_seconds)
         self._closing.set()
         for answer_task in self._tasks.values():
             answer_task.cut(HANDED_OVER)
-        await self._wait(SHUTDOWN_TIMEOUT_SECONDS)
-        self._leave()
+        await self._wait_for_answers(SHUTDOWN_TIMEOUT_SECONDS)
+        self._close_streams()
         await self._followers.close()
         self._lock.release()
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait_for_answers(self, seconds: float) -> None:
         if self._tasks:
             await asyncio.wait([answer_task.task for answer_task in self._tasks.values()], timeout=seconds)
 
-    def _leave(self) -> None:
+    def _close_streams(self) -> None:
         for answer_task in self._tasks.values():
-            answer_task.live.leave()
-        self._followers.leave()
+            answer_task.live.close()
+        self._followers.close_streams()
 
     async def _watch(self) -> None:
         while True:
             try:
                 async with self.database.reader(fresh=True) as session:
-                    running = await store.read_running(session, _written_elsewhere(self.worker))
+                    running = await store.read_running_answers(session, _is_streaming_elsewhere(self.worker))
                 if not running:
                     return
                 await self.take_over(running)
@@ -364,30 +365,30 @@ class AnswerManager:
 
     def _can_continue(self, progress: AnswerProgress) -> bool:
         answer = progress.answer
-        provider = self._model(answer).provider
+        provider = self._find_model(answer).provider
         if not (provider and answer.prompt and answer.takeovers < MAX_TAKEOVERS):
             return False
         return provider.continues or not text_after_last_call(answer.tool_runs, progress.text)
 
-    async def _begin(self, session: AsyncSession, answer: Answer) -> Answer:
+    async def _start_answer(self, session: AsyncSession, answer: Answer) -> Answer:
         await self._check_may_run(session, answer)
         answer.tool_scopes = common_scopes(answer.tool_scopes, self._scopes)
-        answer.charged_to = self._charged_to
-        model = self._model(answer)
+        answer.charged_to = self._visitor
+        model = self._find_model(answer)
         if model.guard:
             await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
-        store.begin(answer, self.worker)
+        store.assign_worker(answer, self.worker)
         session.add(answer)
         try:
             await session.flush()
         except IntegrityError:  # another request has started an answer after the check
             raise AnswerRunning from None
-        self._start_after_commit(session, AnswerProgress.of(answer))
+        self._start_after_commit(session, AnswerProgress.from_answer(answer))
         return answer
 
     def _start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
         async def start() -> None:
-            self._start(progress)
+            self._start_task(progress)
 
         after_commit(session, start)
 
@@ -397,20 +398,20 @@ class AnswerManager:
             return
         # The row lock serializes questions of the user. On SQLite, writers are serialized anyway.
         await session.execute(select(col(User.id)).where(col(User.id) == answer.owner_id).with_for_update())
-        running = await store.read_running(session, col(Answer.owner_id) == answer.owner_id)
+        running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
         running = [row for row in running if row is not answer]
         if dead := [row for row in running if self.is_dead(row)]:
-            await store.take_over(session, self.worker, dead, lambda _: False)
+            await store.take_over_answers(session, self.worker, dead, lambda _: False)
         alive = [row for row in running if row not in dead]
         if answer.topic and any(row.topic == answer.topic for row in alive):
             raise AnswerRunning
         if sum(not row.is_waiting for row in alive) >= MAX_RUNNING_ANSWERS:
             raise TooManyAnswers
 
-    def _start(self, progress: AnswerProgress) -> None:
-        answer, model = progress.answer, self._model(progress.answer)
-        toolbox = self._toolbox_for(self._make_toolbox, answer) if model.calls_tools else None
-        retrieval = None if model.calls_tools else self._toolbox_for(self._make_retrieval, answer)
+    def _start_task(self, progress: AnswerProgress) -> None:
+        answer, model = progress.answer, self._find_model(progress.answer)
+        toolbox = self._make_toolbox_for(self._make_toolbox, answer) if model.calls_tools else None
+        retrieval = None if model.calls_tools else self._make_toolbox_for(self._make_retrieval, answer)
         answer_task = self._tasks[answer.id] = AnswerTask(
             self._flusher, model, progress, toolbox, self._storage, retrieval
         )
@@ -418,21 +419,21 @@ class AnswerManager:
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
 
     def _forget(self, answer_task: AnswerTask) -> None:
-        if self._tasks.get(answer_task.live.id) is answer_task:  # a newer task may continue the answer
+        if self._tasks.get(answer_task.live.id) is answer_task:  # another task may continue the answer
             del self._tasks[answer_task.live.id]
 
-    def _toolbox_for(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
+    def _make_toolbox_for(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
         if not (make_toolbox and answer.tool_scopes):
             return None
         allowed = make_toolbox().allowed(answer.tool_scopes)
         return allowed.without_approval if answer.owner_id is None else allowed
 
-    def _model(self, answer: Answer) -> LanguageModel:
+    def _find_model(self, answer: Answer) -> LanguageModel:
         """Return the answer's model, or the default if it was removed from the settings."""
         with suppress(LLMError):
             return self.llm.using(answer.model)
         return self.llm
 
 
-def _written_elsewhere(worker: str) -> ColumnElement[bool]:
+def _is_streaming_elsewhere(worker: str) -> ColumnElement[bool]:
     return (col(Answer.worker) != worker) & (col(Answer.status) == AnswerStatus.STREAMING)

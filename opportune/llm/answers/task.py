@@ -19,16 +19,16 @@ from opportune.llm.answers.store import (
     INTERRUPTED,
     NOT_STORED,
     TRANSIENT_ERRORS,
-    AnswerEnd,
     AnswerProgress,
+    AnswerResult,
     Outcome,
 )
 from opportune.llm.answers.tool_runs import (
     Run,
-    approval_of,
-    fail_unknown,
-    messages_of,
-    passages_of,
+    build_messages,
+    fail_interrupted_calls,
+    find_approval,
+    retrieved_passages,
     text_after_last_call,
     update_run,
 )
@@ -42,11 +42,11 @@ from opportune.text import make_storable
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
-"""Seconds before each further attempt to store the end of an answer. Without it, the answer would stay unfinished."""
+"""Seconds between attempts to store the result of an answer. If all failed, the answer would stay unfinished."""
 OUTAGE_RETRY_DELAY_SECONDS = 3.0
-"""Seconds between later attempts during a database outage. The end of the answer is kept in memory."""
+"""Seconds between later attempts during a database outage. The result is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
-"""Seconds of a database outage after which the end of an answer is dropped."""
+"""Seconds of a database outage after which the result of an answer is dropped."""
 
 CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."
 
@@ -66,7 +66,7 @@ class AnswerTask:
         """Args:
         flusher: Saves the text.
         model: The model to ask.
-        progress: The stored part of the answer.
+        progress: The stored text of the answer.
         toolbox: Tools that the model may call.
         storage: Storage of the pictures in the prompt.
         retrieval: Tools to call before a model that cannot call tools.
@@ -79,42 +79,50 @@ class AnswerTask:
         self.retrieval = retrieval
         self.live = LiveAnswer(progress)
         self._changing_tools = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
-        self._runs = self.live.tool_runs = fail_unknown(progress.answer.tool_runs, self._changing_tools)
+        self._runs = self.live.tool_runs = fail_interrupted_calls(progress.answer.tool_runs, self._changing_tools)
         self.unsaved = UnsavedAnswer(self.live, self.cut)
-        self.prompt = prompt_of(progress, model, self._runs)
+        self.prompt = build_prompt(progress, model, self._runs)
         self._sources = [*progress.answer.sources]
         self._starts_paragraph = True
-        """True if the next reasoning starts a paragraph."""
-        self._waiting: list[Run] | None = None
-        self._cut_by: Outcome | None = None
+        """True if the next reasoning begins a new paragraph."""
+        self._unapproved_runs: list[Run] | None = None
+        self._cut_outcome: Outcome | None = None
 
     def start(self) -> None:
         self._generation = asyncio.create_task(self._generate())
-        # This task is never cancelled, so the end of the answer is always stored.
-        self.task = asyncio.create_task(self._write(), name=f"answer {self.live.id}")
+        # This task is never cancelled, so the result is always stored.
+        self.task = asyncio.create_task(self._generate_and_store(), name=f"answer {self.live.id}")
 
     def cut(self, outcome: Outcome) -> None:
-        """End a running answer with this outcome. `task` is done when the end is stored."""
-        self._cut_by = self._cut_by or outcome
+        """End a running answer with this outcome. `task` is done when the result is stored."""
+        self._cut_outcome = self._cut_outcome or outcome
         self._generation.cancel()
 
-    async def _write(self) -> None:
+    async def _generate_and_store(self) -> None:
         try:
             with self.flusher.saving(self.unsaved):
                 await asyncio.wait([self._generation])
-            text, unsaved, runs = self.unsaved.text, self.unsaved.rest(), self._waiting or self._runs
-            await self._end(
-                AnswerEnd(
-                    *(self.live.id, text, self._outcome(), unsaved, runs, self._sources),
+            text, deltas, runs = (
+                self.unsaved.text,
+                self.unsaved.uncommitted_deltas(),
+                self._unapproved_runs or self._runs,
+            )
+            await self._store_result(
+                AnswerResult(
+                    *(self.live.id, text, self._final_outcome(), deltas, runs, self._sources),
                     reasoning=self.unsaved.reasoning,
                 )
             )
         finally:
-            self.live.leave()
+            self.live.close()
 
-    def _outcome(self) -> Outcome:
+    def _final_outcome(self) -> Outcome:
         if self._generation.cancelled():
-            return self._cut_by if self._cut_by is HANDED_OVER else self._with_usage(self._cut_by or INTERRUPTED)
+            return (
+                self._cut_outcome
+                if self._cut_outcome is HANDED_OVER
+                else self._with_usage(self._cut_outcome or INTERRUPTED)
+            )
         error = self._generation.exception()
         if error is None:
             return self._with_usage(self._generation.result())
@@ -127,28 +135,28 @@ class AnswerTask:
         return self._with_usage(Outcome(status, error.code, str(error)))
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
-        """Add the token usage. Providers report it with the last chunk, if at all, so estimate what is missing."""
+        """Add the token usage. Estimate missing numbers, because providers report usage only with the last chunk."""
         reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
         return replace(self._with_total_usage(outcome), reasoning_tokens=reasoning_tokens)
 
     def _with_total_usage(self, outcome: Outcome) -> Outcome:
-        used, before = self.usage, self.live.progress.answer
-        if used.calls:
+        usage, stored = self.usage, self.live.progress.answer
+        if usage.calls:
             outcome = replace(
                 outcome,
-                prompt_tokens=used.prompt_tokens,
-                completion_tokens=used.completion_tokens,
-                usage_estimated=bool(used.estimated_tokens),
-                cost_micro=used.cost_micro,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                usage_estimated=bool(usage.estimated_tokens),
+                cost_micro=usage.cost_micro,
             )
-        if (used.calls or not outcome.usage_estimated) and not (self.live.progress.text and before.usage_estimated):
-            # Add the usage before the answer waited for an approval.
+        if (usage.calls or not outcome.usage_estimated) and not (self.live.progress.text and stored.usage_estimated):
+            # Add the usage from before the answer waited for an approval.
             return replace(
                 outcome,
-                prompt_tokens=outcome.prompt_tokens + before.prompt_tokens,
-                completion_tokens=outcome.completion_tokens + before.completion_tokens,
-                usage_estimated=outcome.usage_estimated or bool(before.prompt_tokens and before.usage_estimated),
-                cost_micro=outcome.cost_micro + before.cost_micro,
+                prompt_tokens=outcome.prompt_tokens + stored.prompt_tokens,
+                completion_tokens=outcome.completion_tokens + stored.completion_tokens,
+                usage_estimated=outcome.usage_estimated or bool(stored.prompt_tokens and stored.usage_estimated),
+                cost_micro=outcome.cost_micro + stored.cost_micro,
             )
         # Token counts of the process that started the answer are unknown.
         text = self.unsaved.reasoning + self.unsaved.text
@@ -160,7 +168,7 @@ class AnswerTask:
 
     async def _generate(self) -> Outcome:
         try:
-            return await self._follow(await self._chunks())
+            return await self._consume(await self._open_stream())
         except llm.LLMError as error:
             if error.code == "empty" and self._has_nothing_to_add():
                 return Outcome(AnswerStatus.DONE, usage_estimated=True)
@@ -171,139 +179,139 @@ class AnswerTask:
         text = self.live.progress.text
         return self.unsaved.text.rstrip() == text.rstrip() and bool(text_after_last_call(self._runs, text))
 
-    async def _follow(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
+    async def _consume(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
         async with aclosing(chunks):
             async for chunk in chunks:
                 if isinstance(chunk, ToolRun):
                     self._starts_paragraph = True
-                    await self._note(chunk)
+                    await self._record_tool_run(chunk)
                     continue
                 if isinstance(chunk, llm.Reasoning):
                     self._add_reasoning(chunk.text)
                     continue
                 if isinstance(chunk, llm.Done):
                     return Outcome(
-                        AnswerStatus.WAITING if self._waiting else _status_of(chunk),
+                        AnswerStatus.WAITING if self._unapproved_runs else _final_status(chunk),
                         prompt_tokens=chunk.prompt_tokens or 0,
                         completion_tokens=chunk.completion_tokens or 0,
                         reasoning_tokens=chunk.reasoning_tokens or 0,
                         usage_estimated=chunk.completion_tokens is None,
                         model=chunk.model,
                     )
-                self._add(chunk)
+                self._add_text(chunk)
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
     def _add_reasoning(self, text: str) -> None:
         is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
         self._starts_paragraph = False
-        self._add("", f"\n\n{text}" if is_next_paragraph else text)
+        self._add_text("", f"\n\n{text}" if is_next_paragraph else text)
 
-    def _add(self, text: str, reasoning: str = "") -> None:
+    def _add_text(self, text: str, reasoning: str = "") -> None:
         self.unsaved.add(make_storable(text), make_storable(reasoning))
         self.flusher.plan_save()
 
-    async def _note(self, run: ToolRun) -> None:
-        at = len(self.unsaved.text)
-        if not run.has_begun:  # shown when it is stored, because only then it can be approved
-            self._waiting = update_run(self._waiting or self._runs, run, at)
+    async def _record_tool_run(self, run: ToolRun) -> None:
+        text_length = len(self.unsaved.text)
+        if not run.has_begun:  # shown after it is stored, because the user cannot approve it earlier
+            self._unapproved_runs = update_run(self._unapproved_runs or self._runs, run, text_length)
             return
-        self._runs, sources = update_run(self._runs, run, at), [*self._sources]
-        if await self.flusher.note_tool_runs(self.live.id, self._runs, sources):
+        self._runs, sources = update_run(self._runs, run, text_length), [*self._sources]
+        if await self.flusher.save_tool_runs(self.live.id, self._runs, sources):
             self.live.answer.sources = sources
-            self.live.note_tool_runs(self._runs)
+            self.live.update_tool_runs(self._runs)
         elif run.result is None and run.call.name in self._changing_tools:
             # Without a record, a worker that takes over would run the call again.
             self.cut(NOT_STORED)
             await asyncio.sleep(0)
 
-    async def _approve(self, call: llm.ToolCall) -> bool | None:
-        return approval_of(self._runs, call)
+    async def _find_approval(self, call: llm.ToolCall) -> bool | None:
+        return find_approval(self._runs, call)
 
-    async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
+    async def _open_stream(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
         if self.model.sees_images:
-            self.prompt = [await self._with_pictures(message) for message in self.prompt]
+            self.prompt = [await self._load_pictures(message) for message in self.prompt]
         answer = self.live.answer
         if self.toolbox:
             return converse(
-                *(self.model, self.prompt, self.toolbox, await self._owner()),
-                approve=self._approve,
+                *(self.model, self.prompt, self.toolbox, await self._load_owner()),
+                approve=self._find_approval,
                 sources=self._sources,
                 temperature=answer.temperature,
             )
         if self.retrieval and not self._runs and not self.unsaved.text:
-            await self._look_up(self.retrieval, await self._owner())
+            await self._retrieve_passages(self.retrieval, await self._load_owner())
         self.prompt = with_passages(
-            *(self.prompt, passages_of(self._runs), self.model.context_budget), prompt_length=len(answer.prompt)
+            *(self.prompt, retrieved_passages(self._runs), self.model.context_budget), prompt_length=len(answer.prompt)
         )
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 
-    async def _owner(self) -> User | None:
+    async def _load_owner(self) -> User | None:
         async with self.flusher.database.reader() as session:
             return await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
 
-    async def _look_up(self, retrieval: Toolbox, owner: User | None) -> None:
+    async def _retrieve_passages(self, retrieval: Toolbox, owner: User | None) -> None:
         """Search for passages about the question, for a model that cannot call tools."""
         answer = self.live.answer
         user_turns = (message.content for message in reversed(answer.messages) if message.role == "user")
         question = answer.question or next(user_turns, "")
         max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
         for run in await retrieve(retrieval, owner, question, max_tokens, self._sources):
-            await self._note(run)
+            await self._record_tool_run(run)
 
-    async def _with_pictures(self, message: llm.Message) -> llm.Message:
+    async def _load_pictures(self, message: llm.Message) -> llm.Message:
         """Load the pictures of a message. If one is missing, replace all by placeholder texts."""
         if not any(picture.stored_as for picture in message.pictures):
             return message
         try:
-            pictures = [await self._read(picture) for picture in message.pictures]
+            pictures = [await self._load_picture(picture) for picture in message.pictures]
         except (StorageError, MissingFileError):
             return without_pictures(message)
         return replace(message, pictures=tuple(pictures))
 
-    async def _read(self, picture: llm.Picture) -> llm.Picture:
+    async def _load_picture(self, picture: llm.Picture) -> llm.Picture:
         if not picture.stored_as:
             return picture
         if not self.storage:
             raise MissingFileError(picture.stored_as)
         return llm.Picture(await self.storage.read(picture.stored_as), picture.content_type)
 
-    async def _end(self, end: AnswerEnd) -> None:
+    async def _store_result(self, result: AnswerResult) -> None:
         deadline = monotonic() + OUTAGE_TIMEOUT_SECONDS
         delays = iter(RETRY_DELAYS_SECONDS)
         while True:
             try:
-                stored = await self.flusher.finish(end)
+                stored = await self.flusher.finish(result)
             except TRANSIENT_ERRORS as fault:
-                logger.warning("answer %s: its end is not stored (%s)", end.answer_id, type(fault).__name__)
-                is_away = isinstance(fault, TimeoutError) or is_outage(fault)
-                pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if is_away else None)
+                logger.warning("answer %s: its result is not stored (%s)", result.answer_id, type(fault).__name__)
+                can_recover = isinstance(fault, TimeoutError) or is_outage(fault)
+                pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if can_recover else None)
                 if pause is None or monotonic() > deadline:
                     stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
-                    self.live.end(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
+                    self.live.finish(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
                     return
                 await asyncio.sleep(pause)
             except Exception:
-                if not end.runs_hooks:
+                if not result.runs_hooks:
                     raise
-                logger.exception("answer %s: a hook at its end failed", end.answer_id)
-                end = replace(end, runs_hooks=False)
+                logger.exception("answer %s: an after_answer hook failed", result.answer_id)
+                result = replace(result, runs_hooks=False)
             else:
                 if stored and stored.is_waiting:
-                    for delta in self.unsaved.rest():
+                    for delta in self.unsaved.uncommitted_deltas():
                         self.live.add(delta.text, delta.reasoning)
-                    self.live.wait(stored)
+                    self.live.update_answer(stored)
                 elif stored and not stored.is_running:
-                    self.live.end(stored)
+                    self.live.finish(stored)
                 return
 
 
-def prompt_of(progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
-    """Return the messages to send: the prompt, and the existing part of an answer to continue."""
-    prompt = messages_of(progress.answer, progress.text, runs)
+def build_prompt(progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
+    """Return the messages for the model. They end with the stored text of an answer to continue."""
+    prompt = build_messages(progress.answer, progress.text, runs)
     if text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
         prompt.append(llm.Message("user", CONTINUE))
     return prompt
 
 
-def _status_of(end: llm.Done) -> AnswerStatus:
-    return AnswerStatus.TRUNCATED if end.truncated else AnswerStatus.DONE
+def _final_status(done: llm.Done) -> AnswerStatus:
+    return AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE

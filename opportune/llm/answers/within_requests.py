@@ -51,7 +51,7 @@ class RequestAnswerManager(AnswerManager):
         await super().take_over(viewed)
         if abandoned := [answer for answer in unviewed if self.is_dead(answer) and _is_abandoned(answer)]:
             async with self.database.writer() as session:
-                await store.take_over(session, self.worker, abandoned, lambda _: False, ABANDONED)
+                await store.take_over_answers(session, self.worker, abandoned, lambda _: False, ABANDONED)
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -72,7 +72,7 @@ class RequestAnswerManager(AnswerManager):
     def _can_continue(self, progress: AnswerProgress) -> bool:
         """Return True for any model, because the viewer wants the answer to continue."""
         answer = progress.answer
-        return bool(self._model(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
+        return bool(self._find_model(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
 
     def _start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
         del session

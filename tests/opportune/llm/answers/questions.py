@@ -48,15 +48,17 @@ async def shown(manager: AnswerManager, answer: Answer) -> Answer:
 async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
     """Wait for the end of an answer as a viewer, and return it."""
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        async for _ in live.growth(0):
+        async for _ in live.follow_text(0):
             pass
     return live.answer
 
 
 async def wait_until_saved(database: Database, answer_id: int, text: str) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (progress := (await store.read(database, {answer_id: -1})).get(answer_id)) and progress.text != text:
+        progress = None
+        while progress is None or progress.text != text:
             await asyncio.sleep(0.01)
+            progress = (await store.read_progress(database, {answer_id: -1})).get(answer_id)
 
 
 async def set_values(database: Database, answer: Answer, **values: Any) -> None:

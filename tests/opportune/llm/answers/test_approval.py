@@ -18,7 +18,7 @@ from opportune.llm.answers import store
 from opportune.llm.answers.errors import AnswerRunning, ToolNotAllowed
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
-from opportune.llm.answers.tool_runs import UNKNOWN
+from opportune.llm.answers.tool_runs import RESULT_UNKNOWN
 from opportune.llm.tools import Toolbox
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, kill_process, set_values, wait_until_ended
@@ -135,15 +135,15 @@ async def test_unsaved_text_is_stored_and_shown_while_waiting(
         failed.set()
         raise OperationalError("commit", {}, Exception("connection lost"))
 
-    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(store, "save_deltas", save)
     librarian.script = ["One ", may_go_on, "moment. ", wants(LEND)]
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "May I?", owner_id=owner.id, tools=True)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         await failed.wait()
         may_go_on.set()
-        assert [text async for text in live.growth(0)][-1] == "One moment. "
-    progress = (await store.read(manager.database, {answer.id: -1}))[answer.id]
+        assert [text async for text in live.follow_text(0)][-1] == "One moment. "
+    progress = (await store.read_progress(manager.database, {answer.id: -1}))[answer.id]
     assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
 
 
@@ -248,8 +248,8 @@ async def test_interrupted_change_is_not_repeated(
     gate.set()
     other = another(app, librarian)
     stored = await wait_until_ended(other, await found(other, answer))
-    assert (stored.status, stored.tool_runs[0]["result"], lent) == ("done", UNKNOWN, [])
-    assert librarian.received[-1][-1] == Message("tool", UNKNOWN, tool_call_id="call_0")
+    assert (stored.status, stored.tool_runs[0]["result"], lent) == ("done", RESULT_UNKNOWN, [])
+    assert librarian.received[-1][-1] == Message("tool", RESULT_UNKNOWN, tool_call_id="call_0")
     await other.close()
 
 
@@ -260,7 +260,7 @@ async def test_call_that_cannot_be_recorded_does_not_run(
         raise OperationalError("", {}, Exception("away"))
 
     answer = await asked(manager, owner)
-    monkeypatch.setattr(store, "note_tool_runs", fail)
+    monkeypatch.setattr(store, "save_tool_runs", fail)
     await decide(manager, answer)
     assert ((await wait_until_ended(manager, answer)).error_code, lent) == ("database", [])
 

@@ -33,7 +33,7 @@ def answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **valu
 
 
 def alive(answer: Answer) -> LiveAnswer:
-    return LiveAnswer(AnswerProgress.of(answer))
+    return LiveAnswer(AnswerProgress.from_answer(answer))
 
 
 async def render(message: Answer) -> str:
@@ -81,7 +81,7 @@ async def test_waiting_call_is_sent_to_new_viewers() -> None:
     live = alive(answer())
     pages, programs = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
     assert Event.of(await anext(programs)).event == "status"
-    live.note_tool_runs(update_run([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
+    live.update_tool_runs(update_run([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
     async with asyncio.timeout(5):
         assert "Sending" in Event.of(await anext(pages)).data
         assert "send" in str(Event.of(await anext(programs))["tools"])
@@ -103,7 +103,7 @@ async def test_growing_answer_links_citations() -> None:
     assert opened.count(link) == 2
     assert opened.count("<a ") == 2, "links written by the model are replaced"
     await stream.aclose()
-    live.end(answer("So it is [1]", AnswerStatus.DONE, sources=sources))
+    live.finish(answer("So it is [1]", AnswerStatus.DONE, sources=sources))
     assert (await json(live))[-1]["sources"] == sources
 
 
@@ -132,7 +132,7 @@ async def test_viewer_receives_added_text() -> None:
     assert Event.of(await anext(events))["text"] == "one"
     live.add("two")
     assert Event.of(await anext(events))["text"] == "two"
-    live.end(answer("onetwo", AnswerStatus.DONE))
+    live.finish(answer("onetwo", AnswerStatus.DONE))
     assert Event.of(await anext(events)).event == "done"
 
 
@@ -179,11 +179,11 @@ async def test_silent_answer_sends_pings_to_the_page(monkeypatch: pytest.MonkeyP
 async def test_silent_answer_sends_comments_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = alive(answer("Half"))
-    beats = live.growth(0)
+    beats = live.follow_text(0)
     viewer = asyncio.create_task(json(live))
     for _ in range(3):
         await anext(beats)
-    live.end(answer("Half", AnswerStatus.DONE))
+    live.finish(answer("Half", AnswerStatus.DONE))
     sent = [event.event for event in await viewer]
     assert [each for each in sent if each] == ["status", "delta", "done"]
     assert "" in sent
@@ -193,7 +193,7 @@ async def test_stopping_process_closes_streams_without_end() -> None:
     live = alive(answer())
     viewer = asyncio.create_task(json(live))
     await asyncio.sleep(0)
-    live.leave()
+    live.close()
     assert [event.event for event in await viewer] == ["status"]
 
 
@@ -249,7 +249,7 @@ async def streamed(text: str) -> list[bytes]:
     for start in range(0, len(text), 40):
         live.add(text[start : start + 40])
         events.append(await anext(stream))
-    live.end(answer(text, AnswerStatus.DONE))
+    live.finish(answer(text, AnswerStatus.DONE))
     return [*events, *[event async for event in stream]]
 
 
@@ -273,7 +273,7 @@ def test_resumed_stream_has_every_block_once(cuts: list[int]) -> None:
 
 async def _one_event(text: str, offset: int) -> Event | None:
     live = alive(answer(text))
-    live.leave()
+    live.close()
     async for event in AnswerStream(live, offset, 7).html(render, "m"):
         return Event.of(event)
     return None
@@ -294,8 +294,8 @@ async def test_long_text_is_rendered_once_in_a_thread(
 
     monkeypatch.setattr(markdown, "render_piece", recorded)
     live = alive(answer(LONG))
-    live.leave()
-    leaves = asyncio.create_task(live.blocks())
+    live.close()
+    leaves = asyncio.create_task(live.render_blocks())
     await asyncio.sleep(0)
     leaves.cancel()  # during the rendering
     viewers = [await html(live) for _ in range(2)]

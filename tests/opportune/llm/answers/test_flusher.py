@@ -22,7 +22,7 @@ from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.llm.answers.live import LiveAnswer
 from opportune.llm.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.llm.answers.models import Answer, AnswerStatus
-from opportune.llm.answers.store import AnswerDelta, AnswerProgress
+from opportune.llm.answers.store import AnswerDelta, AnswerProgress, Claim
 from tests.opportune.llm.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
@@ -118,11 +118,12 @@ async def test_many_answers_share_transactions(
 async def test_hundreds_of_ends_share_a_transaction(
     database: Database, monkeypatch: pytest.MonkeyPatch, *, runs_hooks: bool
 ) -> None:
-    monkeypatch.setattr(store, "MAX_ENDS_PER_STEP", 5)
+    monkeypatch.setattr(store, "MAX_RESULTS_PER_STATEMENT", 5)
     async with database.writer() as session:
         session.add_all(answers := [Answer(worker="this") for _ in range(MANY)])
-    ends = [
-        store.AnswerEnd(answer.id, f"Text of {answer.id}", store.STOPPED, runs_hooks=runs_hooks) for answer in answers
+    results = [
+        store.AnswerResult(answer.id, f"Text of {answer.id}", store.STOPPED, runs_hooks=runs_hooks)
+        for answer in answers
     ]
     told, steps = list[int](), list[int]()
 
@@ -137,13 +138,13 @@ async def test_hundreds_of_ends_share_a_transaction(
         async def note(_session: AsyncSession, answer: Answer) -> None:
             told.append(answer.id)
 
-        stored = await store.finish(database, "this", [*ends, store.AnswerEnd(0, "", store.STOPPED)])
-    assert (sum(steps), max(steps)) == (MANY, store.MAX_ENDS_PER_STEP)
+        stored = await store.finish_answers(database, "this", [*results, store.AnswerResult(0, "", store.STOPPED)])
+    assert (sum(steps), max(steps)) == (MANY, store.MAX_RESULTS_PER_STATEMENT)
     assert len(commits) == 1
     assert sorted(told) == ([answer.id for answer in answers] if runs_hooks else [])
     assert stored.pop(0) is None  # deleted
     assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
-        end.answer_id: (AnswerStatus.STOPPED, end.text) for end in ends
+        result.answer_id: (AnswerStatus.STOPPED, result.text) for result in results
     }
 
 
@@ -194,20 +195,20 @@ async def test_viewers_see_only_what_is_stored(
 ) -> None:
     is_saving, may_save = asyncio.Event(), asyncio.Event()
 
-    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+    async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:
         is_saving.set()
         await may_save.wait()
         return await original(*arguments, **options)
 
-    original = store.save
-    monkeypatch.setattr(store, "save", save)
+    original = store.save_deltas
+    monkeypatch.setattr(store, "save_deltas", save)
     (answer,) = await begin_all(manager, ["word "])
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         model.gates[0].set()
         await is_saving.wait()
         assert (live.text, (await shown(manager, answer)).text) == ("", "")
         may_save.set()
-        growth = live.growth(0)
+        growth = live.follow_text(0)
         assert await anext(growth) == "word "
         model.gates[1].set()
         assert [text async for text in growth][-1] == "word word "
@@ -247,7 +248,7 @@ async def test_answer_fails_after_a_long_outage(
     async def save(*_: object, **__: object) -> None:
         raise OperationalError("update", {}, Exception("connection refused"))
 
-    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(store, "save_deltas", save)
     monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
     (answer,) = await begin_all(manager, ["word "])
     model.gates[0].set()
@@ -277,8 +278,8 @@ async def test_one_query_polls_all_followed_answers(
 
     monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
     answers = await begin_all(manager, ["word "] * MANY)
-    original = store.read
-    monkeypatch.setattr(store, "read", read)
+    original = store.read_progress
+    monkeypatch.setattr(store, "read_progress", read)
     sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with AsyncExitStack() as stack:
         lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
@@ -286,7 +287,7 @@ async def test_one_query_polls_all_followed_answers(
             gate.set()
         async with asyncio.timeout(TIMEOUT_SECONDS):
             for live in lives:
-                async for _ in live.growth(0):
+                async for _ in live.follow_text(0):
                     pass
     assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
     assert max(reads) == MANY
@@ -302,7 +303,7 @@ async def test_follower_ends_answers_of_dead_process(
     await wait_until_saved(database, answer.id, "word ")
     sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        growth = live.growth(0)
+        growth = live.follow_text(0)
         assert await anext(growth) == "word "
         await kill_process(manager, database, answer)
         async for _ in growth:
@@ -313,12 +314,12 @@ async def test_follower_ends_answers_of_dead_process(
 
 @pytest.mark.database("sqlite")
 async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    lives = [LiveAnswer(AnswerProgress.of(Answer(id=number))) for number in range(3 * MANY)]
+    lives = [LiveAnswer(AnswerProgress.from_answer(Answer(id=number))) for number in range(3 * MANY)]
 
-    async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, bool]:
-        return {delta.answer_id: False for delta in deltas}
+    async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, Claim]:
+        return {delta.answer_id: Claim.OWNED for delta in deltas}
 
-    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(store, "save_deltas", save)
     answer_flusher, grown = AnswerFlusher(database, "worker"), list[int]()
     with ExitStack() as stack:
         for live in lives:
@@ -330,4 +331,4 @@ async def test_viewers_of_few_answers_wake_per_iteration(database: Database, mon
             while not grown or grown[-1] < len(lives):
                 await asyncio.sleep(0)
                 grown.append(sum(bool(live.text) for live in lives))
-    assert max(after - before for before, after in pairwise(grown)) == flusher.SHOWN_PER_ITERATION
+    assert max(after - before for before, after in pairwise(grown)) == flusher.NOTIFIED_ANSWERS_PER_ITERATION

@@ -70,14 +70,14 @@ async def test_displayed_text_survives_sigkill(database_url: str, database: Data
         path = f"/api/v1/answers/{answer_id}"
         await reader.read(client, path, len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
-    stored = (await store.read(database, {answer_id: -1}))[answer_id].text
+    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
     assert stored.startswith(reader.text)
     async with serving(database_url) as (client, pid):
         stored_text = (await client.get(path, headers=reader.headers)).json()["text"]
         assert stored_text.startswith(reader.text)
         await reader.read(client, path, 2 * len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
-    stored = (await store.read(database, {answer_id: -1}))[answer_id].text
+    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
     assert stored.startswith(reader.text)
     async with serving(database_url) as (client, _):
         await reader.read(client, path, len(STORY) + 1)

@@ -50,7 +50,7 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
     assert answer.text == "One, "
     seen = []
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        async for text in live.growth(0):
+        async for text in live.follow_text(0):
             seen.append(text)
             gate.set()
     assert seen == ["One, ", "One, two."]
@@ -71,12 +71,12 @@ async def test_closed_stream_keeps_newer_viewers(
     follower = AnswerFollower(database, manager.take_over)
     async with AsyncExitStack() as sent_away, asyncio.timeout(TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
-            patched.setattr(store, "read", AsyncMock(return_value={}))  # as for a deleted answer
+            patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
             first = await sent_away.enter_async_context(follower.follow(answer))
-            assert [text async for text in first.growth(0)] == []
+            assert [text async for text in first.follow_text(0)] == []
         async with follower.follow(answer) as live:
             await sent_away.aclose()
-            async for _ in live.growth(0):
+            async for _ in live.follow_text(0):
                 gate.set()
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
@@ -88,7 +88,7 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
     answer = await ask(manager, owner_id)
 
     async def look(live: LiveAnswer) -> str:
-        return [text async for text in live.growth(0)][-1]
+        return [text async for text in live.follow_text(0)][-1]
 
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         viewers = [asyncio.create_task(look(live)) for _ in range(50)]
@@ -160,8 +160,8 @@ async def test_renewed_lease_prevents_takeover(
 
     monkeypatch.setattr(database, "writer", renewed_just_before)
     sibling = AnswerManager(database, LanguageModel(lambda: None))
-    await sibling.take_over([(await store.read(database, {answer.id: -1}))[answer.id].answer])
-    progress = (await store.read(database, {answer.id: -1}))[answer.id]
+    await sibling.take_over([(await store.read_progress(database, {answer.id: -1}))[answer.id].answer])
+    progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 
 
@@ -177,12 +177,12 @@ async def test_close_does_not_wait_for_an_outage(
         await stuck.wait()
         return await original(*arguments)
 
-    original = store.finish
-    monkeypatch.setattr(store, "finish", finish)
+    original = store.finish_answers
+    monkeypatch.setattr(store, "finish_answers", finish)
     monkeypatch.setattr("opportune.llm.answers.manager.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
         await manager.close()
-        async for _ in live.growth(0):
+        async for _ in live.follow_text(0):
             pass
     stuck.set()
 

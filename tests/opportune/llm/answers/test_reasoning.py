@@ -23,7 +23,7 @@ HOSTILE = "<script>alert(1)</script> **no**"
 
 async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (await store.read(database, {answer_id: -1}))[answer_id].reasoning != reasoning:
+        while (await store.read_progress(database, {answer_id: -1}))[answer_id].reasoning != reasoning:
             await asyncio.sleep(0.01)
 
 
@@ -55,7 +55,7 @@ async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
     async with manager.view(answer) as live:
-        async for _ in live.growth(0):
+        async for _ in live.follow_text(0):
             if live.reasoning:
                 break
     await manager.stop(answer)
@@ -74,7 +74,7 @@ async def test_viewer_elsewhere_sees_reasoning_grow(
     found = await other.find(answer.id, owner_id)
     assert found
     async with asyncio.timeout(TIMEOUT_SECONDS), other.view(found) as live:
-        async for _ in live.growth(0):
+        async for _ in live.follow_text(0):
             if live.reasoning and not may_end.is_set():
                 assert not live.ended
                 may_end.set()

@@ -35,7 +35,7 @@ async def stopped(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
     fake_llm.script = ["So *far*", asyncio.Event()]
     answer = await asked(app, owner)
     async with app.state.answers.view(answer) as live, asyncio.timeout(10):
-        await anext(live.growth(0))
+        await anext(live.follow_text(0))
     await app.state.answers.stop(answer)
     return answer
 

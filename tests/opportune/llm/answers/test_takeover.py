@@ -94,7 +94,7 @@ async def test_stopping_process_hands_over_to_another(
 ) -> None:
     answer = await start_story(manager, owner_id)
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        growth = live.growth(0)
+        growth = live.follow_text(0)
         assert await anext(growth) == STORY[:20]
         await manager.close()
         async for _ in growth:
@@ -151,11 +151,11 @@ async def test_unsaved_text_is_handed_over(
         failed.set()
         raise OperationalError("commit", {}, Exception("connection lost"))
 
-    original = store.save
+    original = store.save_deltas
     model = SlowStoryteller()
     manager = AnswerManager(database, LanguageModel(lambda: model))
     if is_stored is not None:
-        monkeypatch.setattr(store, "save", save)
+        monkeypatch.setattr(store, "save_deltas", save)
     monkeypatch.setattr("opportune.llm.answers.flusher.FLUSH_INTERVAL_SECONDS", 60)
     answer = await ask(manager, owner_id)
     if is_stored is None:
@@ -198,7 +198,7 @@ async def test_streams_close_before_the_answers_end(
     answer = await start_story(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
-        async for _ in live.growth(0):
+        async for _ in live.follow_text(0):
             pass
         assert not live.ended
         model.may_go_on.set()
@@ -240,9 +240,9 @@ async def test_other_answers_are_watched_until_they_end(
     await asyncio.sleep(0)
     model.may_go_on.set()
     await wait_until_ended(manager, answer)
-    assert sibling._watching
+    assert sibling._watch_task
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await sibling._watching
+        await sibling._watch_task
     assert (await shown(manager, answer)).takeovers == 0
 
 
@@ -284,7 +284,7 @@ async def test_late_worker_stores_the_complete_answer(
     await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
     model.may_go_on.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        async for _ in live.growth(0):
+        async for _ in live.follow_text(0):
             pass
     found = await shown(manager, answer)
     assert (found.status, found.text, found.error) == (AnswerStatus.DONE, STORY, "")
@@ -373,7 +373,7 @@ async def test_replaced_process_finishes_its_answers(
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:
-            async for _ in live.growth(0):
+            async for _ in live.follow_text(0):
                 pass
         goes_on.set()
 
@@ -385,5 +385,5 @@ async def test_replaced_process_finishes_its_answers(
         if next_serves:
             flag.set()
     await viewer
-    progress = (await store.read(database, {answer.id: -1}))[answer.id]
+    progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
     assert (progress.text, progress.answer.is_running) == (text, not next_serves)

@@ -50,7 +50,7 @@ async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owne
     model.script = ["So far", asyncio.Event(), "never"]
     answer = await ask(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        await anext(live.growth(0))
+        await anext(live.follow_text(0))
     await manager.stop(answer)
     assert model.stopped.is_set()
     answer = await shown(manager, answer)
@@ -77,8 +77,8 @@ async def test_answer_survives_a_short_outage(
             raise OperationalError("select 1", {}, Exception("gone"))
         return await original(*arguments)
 
-    original = store.finish
-    monkeypatch.setattr(store, "finish", finish)
+    original = store.finish_answers
+    monkeypatch.setattr(store, "finish_answers", finish)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0, 0))
     answer = await ask(manager, owner_id)
     stored = await wait_until_ended(manager, answer)
@@ -96,8 +96,8 @@ async def test_end_of_an_answer_survives_a_long_outage(
             raise OperationalError("select 1", {}, Exception("connection refused"))
         return await original(*arguments)
 
-    original = store.finish
-    monkeypatch.setattr(store, "finish", finish)
+    original = store.finish_answers
+    monkeypatch.setattr(store, "finish_answers", finish)
     monkeypatch.setattr(task, "is_outage", lambda _: True)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
     monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
@@ -121,15 +121,15 @@ async def test_save_without_response_is_not_duplicated(
 ) -> None:
     attempts: list[object] = []
 
-    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+    async def save(*arguments: Any, **options: Any) -> dict[int, store.Claim]:
         result = await original(*arguments, **options)
         attempts.append(arguments[-1])
         if len(attempts) == 1:
             raise OperationalError("commit", {}, Exception("connection lost"))
         return result
 
-    original = store.save
-    monkeypatch.setattr(store, "save", save)
+    original = store.save_deltas
+    monkeypatch.setattr(store, "save_deltas", save)
     gate, end = asyncio.Event(), asyncio.Event()
     answer = await start_answer(manager, owner_id, "One, ", gate, "two.", end)
     gate.set()
@@ -144,7 +144,7 @@ async def test_text_during_a_failed_save_is_saved(
 ) -> None:
     attempts: list[object] = []
 
-    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+    async def save(*arguments: Any, **options: Any) -> dict[int, store.Claim]:
         attempts.append(arguments[-1])
         if len(attempts) > 1:
             return await original(*arguments, **options)
@@ -153,8 +153,8 @@ async def test_text_during_a_failed_save_is_saved(
             await asyncio.sleep(0)
         raise OperationalError("commit", {}, Exception("connection lost"))
 
-    original = store.save
-    monkeypatch.setattr(store, "save", save)
+    original = store.save_deltas
+    monkeypatch.setattr(store, "save_deltas", save)
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two.", asyncio.Event()]
@@ -169,7 +169,7 @@ async def test_viewers_learn_of_an_unstored_end(
     async def finish(*_: object) -> None:
         raise InternalError("update", {}, Exception("read-only"))
 
-    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(store, "finish_answers", finish)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
     answer = await ask(manager, owner_id)
     assert (await wait_until_ended(manager, answer)).error_code == "database"

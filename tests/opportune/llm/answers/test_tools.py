@@ -121,7 +121,7 @@ async def test_tool_run_is_shown_once_it_is_stored(
         failed.set()
         raise OperationalError("update", {}, Exception("away"))
 
-    monkeypatch.setattr(store, "note_tool_runs", fail)
+    monkeypatch.setattr(store, "save_tool_runs", fail)
     manager: AnswerManager = app.state.answers
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)

@@ -48,7 +48,7 @@ async def ended(manager: RequestAnswerManager, answer: Answer, owner_id: int) ->
 async def look(manager: RequestAnswerManager, answer: Answer, owner_id: int, until: str = "") -> str:
     """Read the stream of an answer up to a text or its end."""
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await found(manager, answer, owner_id)) as live:
-        async for text in live.growth(0):
+        async for text in live.follow_text(0):
             if until and text.endswith(until):
                 break
         return live.text
