@@ -41,16 +41,20 @@ router = APIRouter(prefix="/conversations", tags=["chat"])
 
 
 @router.get("", response_model=Page[ConversationRead])
-async def conversations(
+async def list_conversations(
     user: CurrentUser, session: ReadSession, filters: Annotated[ConversationFilter, Query()]
 ) -> Page[Conversation]:
     return await Chat(session, user.id).conversations(filters)
 
 
 @router.post("", status_code=202)
-async def begin(data: ConversationCreate, user: CurrentUser, answers: Answers, response: Response) -> MessageCreated:
+async def create_conversation(
+    data: ConversationCreate, user: CurrentUser, answers: Answers, response: Response
+) -> MessageCreated:
     """Start a new conversation with a question. `Location` is its address."""
-    created = _created(*await service.ask(answers, user.id, None, data, files=data.attachments, settings=data))
+    created = _to_message_created(
+        *await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
+    )
     response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"
     return created
 
@@ -64,18 +68,18 @@ async def search(
 
 
 @router.get("/shares", response_model=Page[ShareRead])
-async def shares(user: CurrentUser, session: ReadSession, paging: Annotated[Paging, Query()]) -> Page[Share]:
+async def list_shares(user: CurrentUser, session: ReadSession, paging: Annotated[Paging, Query()]) -> Page[Share]:
     return await Shares(session, user.id).list(paging)
 
 
 @router.delete("/shares/{share_id}", status_code=204)
-async def take_back(user: CurrentUser, session: WriteSession, share_id: RowId) -> None:
+async def delete_share(user: CurrentUser, session: WriteSession, share_id: RowId) -> None:
     if not await Shares(session, user.id).remove(share_id):
         raise HTTPException(404)
 
 
 @router.post("/{conversation_id}/shares", status_code=201, response_model=ShareRead)
-async def share(user: AccountOwner, session: WriteSession, conversation: CurrentConversation) -> Share:
+async def create_share(user: AccountOwner, session: WriteSession, conversation: CurrentConversation) -> Share:
     """Create a public, anonymous link to the current branch. Later messages stay private."""
     try:
         return await Shares(session, user.id).add(conversation)
@@ -84,7 +88,7 @@ async def share(user: AccountOwner, session: WriteSession, conversation: Current
 
 
 @router.get("/{conversation_id}")
-async def conversation(view: CurrentConversationView) -> ConversationDetail:
+async def read_conversation(view: CurrentConversationView) -> ConversationDetail:
     """Return the newest messages of the current branch, oldest first.
 
     `before` (the value of `earlier`) selects older messages; `at` selects the messages around one, on any branch.
@@ -96,7 +100,7 @@ async def conversation(view: CurrentConversationView) -> ConversationDetail:
 
 
 @router.patch("/{conversation_id}", response_model=ConversationRead)
-async def update(
+async def update_conversation(
     changes: ConversationUpdate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Conversation:
     """Change the title, or the model and settings of later answers."""
@@ -104,13 +108,15 @@ async def update(
 
 
 @router.delete("/{conversation_id}", status_code=204)
-async def delete(user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> None:
+async def delete_conversation(user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> None:
     """Stop the running answer and delete the conversation with its answers, files and links."""
     await service.delete(answers, conversation)
 
 
 @router.get("/{conversation_id}/export")
-async def export(user: CurrentUser, session: ReadSession, conversation: CurrentConversation) -> ConversationExport:
+async def export_conversation(
+    user: CurrentUser, session: ReadSession, conversation: CurrentConversation
+) -> ConversationExport:
     """Export the messages of all branches."""
     return to_data(conversation, await Chat(session, user.id).all_messages(conversation.id))
 
@@ -120,10 +126,10 @@ async def ask(
     data: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask a question. Read the growing answer from `stream_url`."""
-    return _created(*await service.ask(answers, user.id, conversation.id, data, files=data.attachments))
+    return _to_message_created(*await service.ask(answers, user.id, conversation.id, data, files=data.attachments))
 
 
-def _created(question: Message, answer: Message) -> MessageCreated:
+def _to_message_created(question: Message, answer: Message) -> MessageCreated:
     return MessageCreated(
         conversation=question.conversation_id,
         message=MessageRead.of(question),
@@ -133,7 +139,7 @@ def _created(question: Message, answer: Message) -> MessageCreated:
 
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
-async def stream(user: CurrentUser, answer_stream: CurrentStream) -> EventStream:
+async def stream_answer(user: CurrentUser, answer_stream: CurrentStream) -> EventStream:
     """Stream the newest answer as `status` and `delta` events, then `done` or `error`. Send `Last-Event-ID` to resume.
 
     The server sends a comment after 15 seconds without events. Reconnect if nothing arrives for 40 seconds.
@@ -154,33 +160,35 @@ messages = APIRouter(
 
 
 @messages.post("/stop", status_code=204)
-async def stop(answer: CurrentAnswer, answers: Answers) -> None:
+async def stop_answer(answer: CurrentAnswer, answers: Answers) -> None:
     await service.stop(answers, answer)
 
 
 @messages.post("/edit", status_code=202)
-async def edit(data: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
+async def edit_question(
+    data: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers
+) -> MessageCreated:
     """Replace a question in a new branch, which becomes the current one."""
-    return _created(
+    return _to_message_created(
         *await service.ask(
-            *(answers, user.id, question.conversation_id, data), instead_of=question, files=data.attachments
+            *(answers, user.id, question.conversation_id, data), replaced_question=question, files=data.attachments
         )
     )
 
 
 @messages.post("/retry", status_code=202)
-async def retry(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
+async def retry_question(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
     """Answer the same question again in a new branch, which becomes the current one."""
-    return _created(*await service.retry(answers, user.id, answer))
+    return _to_message_created(*await service.retry(answers, user.id, answer))
 
 
 @messages.post("/continue", status_code=202)
-async def resume(answer: CurrentAnswer, answers: Answers) -> MessageRead:
+async def resume_answer(answer: CurrentAnswer, answers: Answers) -> MessageRead:
     """Continue an interrupted answer."""
     return MessageRead.of(await service.resume(answers, answer))
 
 
 @messages.post("/show", status_code=204)
-async def show(user: CurrentUser, message: CurrentMessage, session: WriteSession) -> None:
-    """Make the newest branch through this message the current one."""
-    await Chat(session, user.id).show(message)
+async def select_branch(user: CurrentUser, message: CurrentMessage, session: WriteSession) -> None:
+    """Select the newest branch that contains this message."""
+    await Chat(session, user.id).select_branch(message)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
-from app.chat.service import title_of
+from app.chat.service import title_from_question
 from opportune.accounts import demo_owner
 from opportune.db import utc_now
 from opportune.llm import Answer, AnswerStatus
@@ -67,7 +67,7 @@ async def load(session: AsyncSession) -> int:
 
 async def _add(session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]) -> int:
     """Add a conversation and return the number of rows."""
-    conversation = Conversation(owner_id=owner_id, title=title_of(turns[0][0]), created_at=created_at)
+    conversation = Conversation(owner_id=owner_id, title=title_from_question(turns[0][0]), created_at=created_at)
     session.add(conversation)
     await session.flush()
     for number, (question, text) in enumerate(turns):

@@ -8,7 +8,7 @@ from fastapi import Depends, HTTPException, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chat.models import Conversation, Message, Role, TitledBy
-from app.chat.service import Chat, newest_answer
+from app.chat.service import Chat, find_newest_answer
 from app.chat.tree import find_siblings
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser, OptionalUser
@@ -104,7 +104,7 @@ async def get_stream(
             return None
         message = await chat.message(position[0]) if position else None
         if message is None or message.conversation_id != conversation_id or message.role != Role.ASSISTANT:
-            message = await newest_answer(session, conversation_id)
+            message = await find_newest_answer(session, conversation_id)
         if message is None or message.answer is None:
             return None
         awaits_title = conversation.titled_by == TitledBy.QUESTION and await _is_first(session, message)

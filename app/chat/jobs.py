@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message, TitledBy
-from app.chat.service import MAX_TITLE_WORDS_LENGTH, model_of
+from app.chat.service import MAX_TITLE_WORDS_LENGTH, find_model
 from opportune.jobs import JobContext, job
 from opportune.llm import Answer, AnswerStatus, LanguageModel, LLMError
 
@@ -39,7 +39,7 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
     # The title is charged like the answer: to the visitor, if the account is shared by visitors.
     site = run.service(LanguageModel)
     charged_model = site.charged_to(answer.payer) if answer else site.for_user(conversation.owner_id)
-    llm, _ = model_of(charged_model, conversation)
+    llm, _ = find_model(charged_model, conversation)
     with suppress(LLMError, TimeoutError):
         async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
             reply = await _read_reply(llm, excerpt)

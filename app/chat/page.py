@@ -11,7 +11,7 @@ from app.chat.models import Conversation, Message
 from app.chat.periods import by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
-from app.chat.service import Chat, max_question_length, model_of
+from app.chat.service import Chat, find_model, max_question_length
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser
 from opportune.llm import AnswerManager, Answers, ShownAnswer
@@ -51,7 +51,7 @@ class ChatPage:
         return templates.render(self.request, TEMPLATE, context, settings.status if settings else form.status)
 
     async def show_earlier(self, view: ConversationView) -> HTMLResponse:
-        """Render earlier messages for a page that shows the later ones."""
+        """Render the messages before the first one on the page."""
         return templates.render_block(self.request, TEMPLATE, "brought", await _messages(view))
 
     async def show_branch(self, message: Message, form: Form[Any]) -> Response:
@@ -60,18 +60,18 @@ class ChatPage:
             return await self.refuse(message.conversation_id, form)
         path = f"/chat/{message.conversation_id}"
         view = await view_conversation(self.answers, self.user_id, message.conversation_id)
-        if view is None or message.id not in view.branches:  # far from the end
+        if view is None or message.id not in view.branches:  # the page shows only the end of the branch
             return redirect(self.request, f"{path}?at={message.id}#m{message.id}")
         if not is_htmx(self.request):
             return redirect(self.request, f"{path}#m{message.id}")
         context = await _messages(view) | await self._composer(form, 0, view.messages)
         return templates.render_block(self.request, TEMPLATE, "branch", context)
 
-    async def show_news(self, conversation_id: int, form: Form[Any], last: int) -> HTMLResponse:
+    async def show_new_messages(self, conversation_id: int, form: Form[Any], last_id: int) -> HTMLResponse:
         """Render the messages after the last one on the page, from this tab or another one."""
-        view = await view_conversation(self.answers, self.user_id, conversation_id, after=last)
+        view = await view_conversation(self.answers, self.user_id, conversation_id, after=last_id)
         form = form if form.errors else Form(MessageForm)
-        context = await _messages(view) | await self._composer(form, last, view.messages if view else ())
+        context = await _messages(view) | await self._composer(form, last_id, view.messages if view else ())
         return templates.render_block(self.request, TEMPLATE, "asked", context, form.status)
 
     async def refuse(self, conversation_id: int | None, form: Form[Any]) -> HTMLResponse:
@@ -84,11 +84,11 @@ class ChatPage:
         return await self.show(view, form)
 
     def _settings(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
-        """Return the settings form. A new conversation sends it with its first question."""
+        """Return the context of the settings form, which a new conversation sends with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
         form.offer({"model": {"": f"{llm.name}, the site's own", **llm.choices}})
-        model, notice = model_of(llm, conversation)
+        model, notice = find_model(llm, conversation)
         return {
             "options": form,
             "model": model.name,
@@ -98,13 +98,13 @@ class ChatPage:
             "stands_in": notice,
         }
 
-    async def _composer(self, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
+    async def _composer(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:
         """Return the context of the question form below the last message."""
         return {
             "form": form,
             "allowance": await self.answers.allowance(self.user_id),
             "client_key": form.value("client_key") or secrets.token_hex(8),  # a repeated submit stores one question
-            "last": max((message.id for message in messages), default=last),
+            "last": max((message.id for message in messages), default=last_id),
         }
 
 

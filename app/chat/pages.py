@@ -31,22 +31,24 @@ from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect
 
 router = APIRouter(prefix="/chat")
 
-DELETED = "This conversation has been deleted meanwhile. Start a new one with this question."
+DELETED = "This conversation has been deleted. Start a new one with this question."
 
 REFUSALS: dict[type[Exception], str] = {
     AnswerRunning: "The last answer is still being written. Wait for it or stop it.",
     TooManyAnswers: "You have several answers running in other conversations. Wait for one or stop it.",
 }
-"""Sentences of this page for refused questions. Other refusals use the sentence of the exception."""
+"""Messages of this page for refused questions. Other refusals show the message of the exception."""
 
 
 @router.get("")
-async def index(user: CurrentUser, page: CurrentPage, filters: Annotated[ConversationFilter, Query()]) -> HTMLResponse:
+async def show_new_conversation(
+    user: CurrentUser, page: CurrentPage, filters: Annotated[ConversationFilter, Query()]
+) -> HTMLResponse:
     return await page.show(None, filters=filters)
 
 
 @router.post("")
-async def begin(request: Request, user: CurrentUser, answers: Answers, page: CurrentPage) -> Response:
+async def create_conversation(request: Request, user: CurrentUser, answers: Answers, page: CurrentPage) -> Response:
     form = await read_form(request, ConversationForm)
     if form.data is None:
         return await page.refuse(None, form)
@@ -59,7 +61,7 @@ async def begin(request: Request, user: CurrentUser, answers: Answers, page: Cur
 
 
 @router.get("/{conversation_id}")
-async def conversation(
+async def show_conversation(
     request: Request,
     user: CurrentUser,
     page: CurrentPage,
@@ -83,7 +85,7 @@ async def ask(
     with refusals_in(form, "content", REFUSALS):
         await service.ask(answers, user.id, conversation.id, data, seen=data.last, files=data.attachments)
     if is_htmx(request):
-        return await page.show_news(conversation.id, form, data.last)
+        return await page.show_new_messages(conversation.id, form, data.last)
     if form.errors:
         return await page.refuse(conversation.id, form)
     return redirect(request, f"/chat/{conversation.id}")
@@ -95,7 +97,7 @@ async def configure(
 ) -> Response:
     form = await read_form(request, ConversationSettings)
     if await form.save(lambda settings: service.configure(answers, conversation, settings)):
-        flash(request, "This holds from the next answer on.")
+        flash(request, "Saved. The changes apply from the next answer on.")
         return redirect(request, f"/chat/{conversation.id}")
     view = await view_conversation(answers, user.id, conversation.id)
     return await page.show(view, settings=form)
@@ -118,27 +120,27 @@ async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
 
 
 @router.post("/messages/{message_id}/stop")
-async def stop(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
+async def stop_answer(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
     await service.stop(answers, answer)
     # With htmx the stream sends the final answer.
     return Response(status_code=204) if is_htmx(request) else redirect(request, f"/chat/{answer.conversation_id}")
 
 
 @router.post("/messages/{message_id}/edit")
-async def edit(
+async def edit_question(
     request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, question: CurrentQuestion
 ) -> Response:
     form = await read_form(request, MessageForm)
     if data := form.data:
         with refusals_in(form, "content", REFUSALS):
             question, _ = await service.ask(
-                *(answers, user.id, question.conversation_id, data), instead_of=question, files=data.attachments
+                *(answers, user.id, question.conversation_id, data), replaced_question=question, files=data.attachments
             )
     return await page.show_branch(question, form)
 
 
 @router.post("/messages/{message_id}/retry")
-async def retry(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
+async def retry_question(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
     form = Form(MessageForm)
     with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):  # the page then shows the running answer
         _, answer = await service.retry(answers, user.id, answer)
@@ -146,7 +148,7 @@ async def retry(user: CurrentUser, answers: Answers, page: CurrentPage, answer: 
 
 
 @router.post("/messages/{message_id}/continue")
-async def resume(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
+async def resume_answer(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
     form = Form(MessageForm)
     with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):
         await service.resume(answers, answer)
@@ -154,7 +156,7 @@ async def resume(user: CurrentUser, answers: Answers, page: CurrentPage, answer:
 
 
 @router.post("/messages/{message_id}/show")
-async def show(user: CurrentUser, answers: Answers, page: CurrentPage, message: CurrentMessage) -> Response:
+async def select_branch(user: CurrentUser, answers: Answers, page: CurrentPage, message: CurrentMessage) -> Response:
     async with answers.database.writer() as session:
-        await Chat(session, user.id).show(message)
+        await Chat(session, user.id).select_branch(message)
     return await page.show_branch(message, Form(MessageForm))

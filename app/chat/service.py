@@ -1,6 +1,6 @@
 """Questions, answers and conversations of one owner.
 
-The functions commit in their own sessions, because an answer starts after the commit. `Chat` works in a given session.
+The functions commit their own sessions, because an answer starts after the commit. `Chat` uses its caller's session.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.prompt import build_prompt
 from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationFilter, ConversationSettings, MessageCreate
-from app.chat.tree import conversation_key, find_leaf, key, newest_below, parent_key, read_branch
+from app.chat.tree import conversation_key, find_leaf, key, newest_leaf_below, parent_key, read_branch
 from opportune.accounts import User
 from opportune.db import utc_now
 from opportune.errors import FieldErrors, NotFound
@@ -47,14 +47,14 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
     question: MessageCreate,
     *,
     seen: int = 0,
-    instead_of: Message | None = None,
+    replaced_question: Message | None = None,
     files: Sequence[SentFile] = (),
     settings: ConversationSettings | None = None,
 ) -> tuple[Message, Message]:
     """Store a question, in a new conversation if no id is given, and start its answer.
 
-    The question continues the current branch, or the one with the message `seen`. With `instead_of` it starts a branch
-    beside that question and keeps its files. A repeated `client_key` returns the stored question and answer.
+    The question continues the current branch, or the one with the message `seen`. With `replaced_question` it starts a
+    branch beside that question and keeps its files. A repeated `client_key` returns the stored question and answer.
 
     Raises:
         AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: nothing was stored.
@@ -72,15 +72,15 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
             conversation = await chat.conversation(conversation_id)
         else:
             values = settings.model_dump(include={*ConversationSettings.model_fields}) if settings else {}
-            conversation = await chat.begin(question.content, values)
-        if conversation is None:  # deleted since the request began
+            conversation = await chat.create_conversation(question.content, values)
+        if conversation is None:  # deleted during the request
             raise NotFound
-        _check_question(model_of(answers.llm, conversation)[0], question.content, attachments)
-        parent_id = instead_of.parent_id if instead_of else await find_leaf(session, conversation, seen)
-        stored = await chat.ask(conversation, question.content, question.client_key, parent_id, attachments)
-        if instead_of:
-            stored.attachment_ids = instead_of.attachment_ids + stored.attachment_ids
-        return stored, await _answer(answers, chat, conversation, stored)
+        _check_question(find_model(answers.llm, conversation)[0], question.content, attachments)
+        parent_id = replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, seen)
+        stored = await chat.add_question(conversation, question.content, question.client_key, parent_id, attachments)
+        if replaced_question:
+            stored.attachment_ids = replaced_question.attachment_ids + stored.attachment_ids
+        return stored, await _start_answer(answers, chat, conversation, stored)
 
 
 async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
@@ -92,11 +92,11 @@ async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple
     async with answers.database.writer() as session:
         question = await session.get_one(Message, answer.parent_id)
         conversation = await session.get_one(Conversation, question.conversation_id)
-        return question, await _answer(answers, Chat(session, owner_id), conversation, question)
+        return question, await _start_answer(answers, Chat(session, owner_id), conversation, question)
 
 
-async def _answer(answers: AnswerManager, chat: "Chat", conversation: Conversation, question: Message) -> Message:
-    model, notice = model_of(answers.llm, conversation)
+async def _start_answer(answers: AnswerManager, chat: "Chat", conversation: Conversation, question: Message) -> Message:
+    model, notice = find_model(answers.llm, conversation)
     earlier = await read_branch(chat.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
     files = await find_files(chat.session, chat.owner_id, [*earlier, question], with_text=True)
     prompt, omitted = build_prompt(
@@ -112,11 +112,11 @@ async def _answer(answers: AnswerManager, chat: "Chat", conversation: Conversati
         omitted=f"{notice} {omitted}".strip(),
         tools=True,
     )
-    return await chat.place(answer, question)
+    return await chat.add_answer(answer, question)
 
 
-def model_of(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
-    """Return the model of a conversation, and a notice if another one replaces the selected model."""
+def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
+    """Return the model of a conversation, and a notice for the user if the selected model is not available."""
     name = conversation.model if conversation else ""
     try:
         return llm.using(name), ""
@@ -133,7 +133,7 @@ def check_model(answers: AnswerManager, settings: ConversationSettings | None) -
 
 
 def max_question_length(model: LanguageModel) -> int:
-    """Return how many characters of English fit into a question to this model."""
+    """Return the maximum length of an English question to this model, in characters."""
     return min(MAX_QUESTION_LENGTH, 4 * model.context_budget) if model.provider else MAX_QUESTION_LENGTH
 
 
@@ -189,14 +189,14 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
 async def delete(answers: AnswerManager, conversation: Conversation) -> None:
     """Stop the running answer and delete the conversation."""
     async with answers.database.reader() as session:
-        newest = await newest_answer(session, conversation.id)
+        newest = await find_newest_answer(session, conversation.id)
     if newest:  # only the newest answer can be running
         await stop(answers, newest)
     async with answers.database.writer() as session:
         await session.delete(conversation)
 
 
-async def newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
+async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
     query = select(Message).where(conversation_key == conversation_id, col(Message.role) == Role.ASSISTANT)
     return (await session.scalars(query.order_by(key.desc()).limit(1))).one_or_none()
 
@@ -245,7 +245,7 @@ class Chat:
         await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
 
     async def find_repeated(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
-        """Return the question with this key and its newest answer; without an id, from any conversation."""
+        """Return the question with this key and its newest answer. Without an id, search all conversations."""
         query = self._messages.where(col(Message.client_key) == client_key)
         if conversation_id is not None:
             query = query.where(conversation_key == conversation_id)
@@ -255,14 +255,16 @@ class Chat:
         answers = select(Message).where(parent_key == question.id).order_by(key.desc())
         return question, (await self.session.scalars(answers.limit(1))).one()
 
-    async def begin(self, question: str, settings: Mapping[str, Any] = MappingProxyType({})) -> Conversation:
+    async def create_conversation(
+        self, question: str, settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> Conversation:
         """Add a conversation titled with the first words of its question."""
-        conversation = Conversation(owner_id=self.owner_id, title=title_of(question), **settings)
+        conversation = Conversation(owner_id=self.owner_id, title=title_from_question(question), **settings)
         self.session.add(conversation)
         await self.session.flush()
         return conversation
 
-    async def ask(
+    async def add_question(
         self,
         conversation: Conversation,
         content: str,
@@ -287,7 +289,7 @@ class Chat:
         await self.session.flush()
         return question
 
-    async def place(self, answer: Answer, question: Message) -> Message:
+    async def add_answer(self, answer: Answer, question: Message) -> Message:
         """Add an answer below its question and make its branch the current one."""
         message = Message(
             conversation_id=question.conversation_id, parent_id=question.id, role=Role.ASSISTANT, answer=answer
@@ -297,15 +299,15 @@ class Chat:
         await self._update(question.conversation_id, leaf_id=message.id, used_at=utc_now())
         return message
 
-    async def show(self, message: Message) -> None:
-        """Make the newest branch through a message the current one."""
-        leaf = await self.session.scalar(newest_below(message.conversation_id, message.id))
+    async def select_branch(self, message: Message) -> None:
+        """Select the newest branch that contains a message."""
+        leaf = await self.session.scalar(newest_leaf_below(message.conversation_id, message.id))
         await self._update(message.conversation_id, leaf_id=leaf)
 
     async def _update(self, conversation_id: int, **values: Any) -> None:
         await self.session.execute(update(Conversation).where(col(Conversation.id) == conversation_id).values(**values))
 
 
-def title_of(question: str) -> str:
+def title_from_question(question: str) -> str:
     words = " ".join(question.split())
     return words if len(words) <= MAX_TITLE_WORDS_LENGTH else words[: MAX_TITLE_WORDS_LENGTH - 1].rstrip() + "…"

@@ -40,7 +40,7 @@ async def share(
 
 
 @router.post("/shared/{share_id}/delete")
-async def take_back(request: Request, user: CurrentUser, session: WriteSession, share_id: RowId) -> Response:
+async def delete_share(request: Request, user: CurrentUser, session: WriteSession, share_id: RowId) -> Response:
     if not await Shares(session, user.id).remove(share_id):
         raise HTTPException(404)
     flash(request, "The link leads nowhere now.")

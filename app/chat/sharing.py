@@ -17,7 +17,7 @@ class NothingToShareError(Exception):
     """The current branch does not end with a finished answer."""
 
     def __init__(self) -> None:
-        super().__init__("There is nothing to share yet: wait until the answer is whole.")
+        super().__init__("There is nothing to share yet. Wait until the answer is complete.")
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ key, parent_key, conversation_key = col(Message.id), col(Message.parent_id), col
 
 def path_to(message_id: int, *, limit: int | None = None, since: int = 0) -> Select[tuple[int]]:
     """Select the ids of a message and its ancestors: at most `limit`, none older than the message `since`."""
-    last = select(key, parent_key, literal(1).label("step")).where(key == message_id, key >= since)
-    path = last.cte("path", recursive=True)
+    start = select(key, parent_key, literal(1).label("step")).where(key == message_id, key >= since)
+    path = start.cte("path", recursive=True)
     parents = select(key, parent_key, path.c.step + 1).join(path, key == path.c.parent_id).where(key >= since)
     path = path.union_all(parents.where(path.c.step < limit) if limit else parents)
     return select(path.c.id)
 
 
-def newest_below(conversation_id: int, message_id: int) -> Select[tuple[int | None]]:
+def newest_leaf_below(conversation_id: int, message_id: int) -> Select[tuple[int | None]]:
     """Select the newest leaf below a message (or the message), NULL if it is in another conversation."""
     below = select(key).where(key == message_id, conversation_key == conversation_id).cte("below", recursive=True)
     below = below.union_all(select(key).join(below, parent_key == below.c.id))
@@ -32,13 +32,13 @@ def newest_below(conversation_id: int, message_id: int) -> Select[tuple[int | No
 
 
 async def find_leaf(session: AsyncSession, conversation: Conversation, seen: int = 0) -> int | None:
-    """Return the last message of the current branch; if `seen` is on another one, the newest leaf below `seen`."""
+    """Return the last message of the current branch. If `seen` is on another branch, use that one."""
     stored = select(key).where(key == conversation.leaf_id, conversation_key == conversation.id)
     newest = select(func.max(key)).where(conversation_key == conversation.id)
     leaf: int | None = await session.scalar(select(func.coalesce(stored.scalar_subquery(), newest.scalar_subquery())))
     if not leaf or not seen or seen in await session.scalars(path_to(leaf, since=seen)):
         return leaf
-    return await session.scalar(newest_below(conversation.id, seen)) or leaf
+    return await session.scalar(newest_leaf_below(conversation.id, seen)) or leaf
 
 
 async def read_branch(

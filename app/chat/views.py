@@ -1,4 +1,4 @@
-"""Parts of conversations, as pages and the API show them."""
+"""Views of a conversation for pages and the API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,11 +44,11 @@ class ConversationView:
     files: Mapping[int, AnswerAttachment]
     """Files of the questions by id."""
     is_end: bool = True
-    """Whether the last message is the last of its branch."""
+    """True if the view contains the last message of its branch."""
 
     @property
     def earlier(self) -> int | None:
-        """First message, if the branch has older ones."""
+        """Id of the first message if the branch has older ones, else None."""
         return self.messages[0].id if self.messages and self.messages[0].parent_id else None
 
     async def rendered(self) -> list[ShownMessage]:
@@ -72,7 +72,7 @@ async def view_conversation(
     at: int | None = None,
     after: int = 0,
 ) -> ConversationView | None:
-    """Read the end of the current branch, with the text so far of a running answer. None: it was not found.
+    """Read the end of the current branch, with the current text of a running answer. None if it does not exist.
 
     Instead of the end, read the messages `before` a message, around the message `at`, or `after` a message.
     """

@@ -46,6 +46,6 @@ async def make_conversation(database: Database, owner_id: int, questions: int) -
         await session.flush()
         chat, leaf = Chat(session, owner_id), None
         for number in range(questions):
-            question = await chat.ask(conversation, f"Question {number}?", parent_id=leaf)
-            leaf = (await chat.place(answer_of(owner_id, conversation, f"Answer {number}."), question)).id
+            question = await chat.add_question(conversation, f"Question {number}?", parent_id=leaf)
+            leaf = (await chat.add_answer(answer_of(owner_id, conversation, f"Answer {number}."), question)).id
     return conversation.id

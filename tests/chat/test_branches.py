@@ -36,7 +36,7 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     conversation_id, first = await start_conversation(manager, owner_id, "One?")
     await wait_until_ended(manager, first)
     two, to_two = await ask("Two?")
-    other, _ = await ask("Two, but better?", instead_of=two)
+    other, _ = await ask("Two, but better?", replaced_question=two)
     await ask("Three?")
     assert [turn.content for turn in model.received[-1]] == [
         SYSTEM_PROMPT,
@@ -49,10 +49,10 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     assert view
     assert view.branches[other.id] == [two.id, other.id]
     async with manager.database.writer() as session:
-        await Chat(session, owner_id).show(two)
+        await Chat(session, owner_id).select_branch(two)
     assert await texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
     async with manager.database.writer() as session:
-        await Chat(session, owner_id).show(other)
+        await Chat(session, owner_id).select_branch(other)
     assert await texts(manager, owner_id, conversation_id) == path, "the last viewed branch is current"
 
     await ask("After two?", seen=to_two.id)  # from a page with the other branch
@@ -70,7 +70,7 @@ async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: in
     await wait_until_ended(manager, again)
     assert await texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
     async with manager.database.writer() as session:
-        await Chat(session, owner_id).show(first)
+        await Chat(session, owner_id).select_branch(first)
     assert (await texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
 
 

@@ -89,8 +89,8 @@ async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         chat = Chat(session, owner.id)
         conversation = await session.get_one(Conversation, number)
-        other = await chat.ask(conversation, "Other question?")
-        await chat.place(answer_of(owner.id, conversation, "*Other* answer."), other)
+        other = await chat.add_question(conversation, "Other question?")
+        await chat.add_answer(answer_of(owner.id, conversation, "*Other* answer."), other)
     async with signed_in_client(app, owner) as client, signed_in_client(app) as stranger:
         text = await client.get(f"/chat/{number}/export/md")
         assert text.text == "# A long talk\n\n## You\n\nOther question?\n\n## Answer\n\n*Other* answer.\n"

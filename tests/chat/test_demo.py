@@ -64,16 +64,16 @@ async def test_reload_adds_only_missing_demo_rows(database: Database, admin: Use
 @pytest.mark.database("sqlite")
 async def test_clear_deletes_only_demo_conversations(database: Database, admin: User) -> None:
     async with database.writer() as session:
-        conversation = await Chat(session, admin.id).begin(SAMPLES[0][0][0])
+        conversation = await Chat(session, admin.id).create_conversation(SAMPLES[0][0][0])
         await load(session)
         ours = await session.scalar(
             select(col(Conversation.id)).where(col(Conversation.id) != conversation.id).limit(1)
         )
         assert ours
         chat = Chat(session, admin.id)
-        question = await chat.ask(await session.get_one(Conversation, ours), "And now?")
+        question = await chat.add_question(await session.get_one(Conversation, ours), "And now?")
         running = Answer(owner_id=admin.id, topic=topic_of(ours), text="Half an answ", status=AnswerStatus.STREAMING)
-        await chat.place(running, question)
+        await chat.add_answer(running, question)
     async with database.writer() as session:
         assert await clear(session) == ROWS + 2
         assert await clear(session) == 0

@@ -28,7 +28,7 @@ def script(fake_llm: FakeProvider) -> FakeProvider:
     return fake_llm
 
 
-async def begin(client: AsyncClient, question: str = "Why?") -> str:
+async def create_conversation(client: AsyncClient, question: str = "Why?") -> str:
     """Ask the first question, and return the path of its conversation."""
     response = await client.post("/chat", data={"content": question})
     assert response.status_code == 303
@@ -52,7 +52,7 @@ async def test_anonymous_visitors_are_redirected(client: AsyncClient, app: FastA
 
 async def test_page_stream_is_compressed(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         plain = await client.get(f"{page}/stream", headers={"Accept-Encoding": "gzip"})
         packed = await client.get(
             f"{page}/stream", headers={"Accept-Encoding": "gzip", "Sec-Fetch-Site": "same-origin", "Last-Event-ID": ""}
@@ -65,7 +65,7 @@ async def test_page_stream_is_compressed(app: FastAPI, script: FakeProvider) -> 
 
 async def test_question_without_javascript(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
-        page = await begin(client, "<b>Why?</b>")
+        page = await create_conversation(client, "<b>Why?</b>")
         await stream(client, page)
         html = (await client.get(page)).text
     assert "&lt;b&gt;Why?&lt;/b&gt;" in html
@@ -73,7 +73,7 @@ async def test_question_without_javascript(app: FastAPI, script: FakeProvider) -
     assert "hx-sse:connect" not in html, "no stream without a running answer"
 
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         await client.post(f"{page}/delete")
         plain = await client.post(f"{page}/messages", data={"content": "Still there?"})
         part = await client.post(f"{page}/messages", data={"content": "Still there?"}, headers=HTMX)
@@ -87,7 +87,7 @@ async def test_reload_resumes_the_stream(app: FastAPI, script: FakeProvider) -> 
     gate = asyncio.Event()
     script.script = ["The first half", gate, " and the second."]
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         async with asyncio.timeout(10):
             while "The first half" not in (html := (await client.get(page)).text):
                 await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_reload_resumes_the_stream(app: FastAPI, script: FakeProvider) -> 
 
 async def test_htmx_question_returns_messages(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         await stream(client, page)
         last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
         assert last
@@ -116,7 +116,7 @@ async def test_htmx_question_returns_messages(app: FastAPI, script: FakeProvider
     assert response.text.index("In the other tab?") < response.text.index("In this one?")
 
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         await stream(client, page)
         script.script = [asyncio.Event()]  # not answered before it is displayed
         response = await client.post(f"{page}/messages", data={"content": "Next?"}, headers=HTMX)
@@ -153,7 +153,7 @@ async def test_invalid_question_shows_an_error(app: FastAPI, script: FakeProvide
 async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, script: FakeProvider) -> None:
     script.script = [asyncio.Event()]
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         plain = await client.post(f"{page}/messages", data={"content": "And <this>?"})
         part = await client.post(f"{page}/messages", data={"content": "And this?"}, headers=HTMX)
     assert plain.status_code == part.status_code == 409
@@ -163,7 +163,7 @@ async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, scr
 
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         stop = re.search(r'action="(/chat/messages/\d+/stop)"', (await client.get(page)).text)
         assert stop
         assert (await client.post(stop[1])).status_code == 303
@@ -171,7 +171,7 @@ async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, scr
 
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
-        page = await begin(client, "Delete me?")
+        page = await create_conversation(client, "Delete me?")
         assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
         assert "The conversation “Delete me?” is deleted." in (await client.get("/chat")).text
         assert (await client.get(page)).status_code == 404
@@ -183,7 +183,7 @@ async def test_failed_answer_shows_error_and_retry(
 ) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
-        page = await begin(client)
+        page = await create_conversation(client)
         await stream(client, page)
         html = (await client.get(page)).text
         assert html.count("The model took too long.") == 1
@@ -217,7 +217,7 @@ async def test_model_fault_is_for_superusers(app: FastAPI, script: FakeProvider)
 
 async def test_other_users_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as owner:
-        page = await begin(owner, "Private?")
+        page = await create_conversation(owner, "Private?")
         answer = re.search(r'id="m(\d+)-open"', (await owner.get(page)).text)
         assert answer
     async with signed_in_client(app, await make_user(app.state.database)) as stranger:

@@ -19,9 +19,9 @@ async def test_search_finds_rows_of_the_owner(app: FastAPI) -> None:
             chat = Chat(session, person.id)
             session.add(conversation := Conversation(owner_id=person.id, title=title))
             await session.flush()
-            question = await chat.ask(conversation, "Do <whales> sing?" if title == "Fish" else "What else?")
+            question = await chat.add_question(conversation, "Do <whales> sing?" if title == "Fish" else "What else?")
             text = "*Whales* sing at night." if title != "About whales" else "Nothing."
-            answer = await chat.place(answer_of(person.id, conversation, text), question)
+            answer = await chat.add_answer(answer_of(person.id, conversation, text), question)
             ids |= {title: conversation.id, f"{title} question": question.id, f"{title} answer": answer.id}
 
     async with signed_in_client(app, owner) as client:

@@ -67,7 +67,7 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
 
 async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     async with manager.database.writer() as session:
-        conversation = await Chat(session, owner_id).begin("Why?", {"model": "Gone"})
+        conversation = await Chat(session, owner_id).create_conversation("Why?", {"model": "Gone"})
     _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
     stored = await wait_until_ended(manager, answer)
     assert (stored.model, stored.omitted) == ("Fast", "Gone is no longer available. Fast answers instead.")
@@ -87,7 +87,7 @@ async def test_only_owner_changes_settings(app: FastAPI, client: AsyncClient, us
         assert changed.headers["location"] == path
         page = (await owner.get(path)).text
         assert "Be &lt;b&gt;." in page
-        assert "This holds from the next answer on." in page
+        assert "Saved. The changes apply from the next answer on." in page
         wrong = await owner.post(f"{path}/settings", data={"temperature": "3"})
         assert (wrong.status_code, 'class="chat-options" open' in wrong.text) == (422, True)
 

@@ -37,10 +37,10 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
             conversation = await chat.conversation(number)
             assert conversation
             leaf = await find_leaf(session, conversation)
-            later = await chat.ask(conversation, "A later question?", parent_id=leaf)
-            await chat.place(answer_of(owner.id, conversation, "Later."), later)
-            other = await chat.ask(conversation, "Another branch?")
-            await chat.place(answer_of(owner.id, conversation, "Of it."), other)
+            later = await chat.add_question(conversation, "A later question?", parent_id=leaf)
+            await chat.add_answer(answer_of(owner.id, conversation, "Later."), later)
+            other = await chat.add_question(conversation, "Another branch?")
+            await chat.add_answer(answer_of(owner.id, conversation, "Of it."), other)
         await ada.patch(f"{API}/{number}", json={"title": "A new title"})
 
         response = await client.get(link[1])
