@@ -26,8 +26,7 @@ from app.chat.schemas import (
     QuestionCreate,
     ShareRead,
 )
-from app.chat.search import ChatHit
-from app.chat.search import search as search_conversations
+from app.chat.search import ChatHit, search_messages
 from app.chat.service import Chat
 from app.chat.sharing import NothingToShareError, Shares
 from opportune.accounts import AccountOwner, CurrentUser
@@ -60,11 +59,11 @@ async def create_conversation(
 
 
 @router.get("/search")
-async def search(
+async def search_conversations(
     user: CurrentUser, session: ReadSession, query: Annotated[SearchQuery, Query()]
 ) -> SearchResults[ChatHit]:
     """Search titles, questions and answers, newest first. The last word may be incomplete."""
-    return await search_conversations(session, user.id, query)
+    return await search_messages(session, user.id, query)
 
 
 @router.get("/shares", response_model=Page[ShareRead])
@@ -122,7 +121,7 @@ async def export_conversation(
 
 
 @router.post("/{conversation_id}/messages", status_code=202)
-async def ask(
+async def ask_question(
     data: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask a question. Read the growing answer from `stream_url`."""
@@ -177,7 +176,7 @@ async def edit_question(
 
 
 @messages.post("/retry", status_code=202)
-async def retry_question(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
+async def retry_answer(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
     """Answer the same question again in a new branch, which becomes the current one."""
     return _to_message_created(*await service.retry(answers, user.id, answer))
 

@@ -10,7 +10,7 @@ from app.chat.dependencies import CurrentConversation
 from app.chat.export import to_data, to_markdown
 from app.chat.models import TitledBy
 from app.chat.schemas import ConversationTitle, ConversationUpdate
-from app.chat.search import search as search_conversations
+from app.chat.search import search_messages
 from app.chat.service import Chat
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
@@ -26,20 +26,22 @@ MAX_TITLE_TRIES = 4
 
 
 @router.get("/search")
-async def search(
+async def search_conversations(
     request: Request, user: CurrentUser, session: ReadSession, query: Annotated[SearchQuery, Query()]
 ) -> Response:
-    results = await search_conversations(session, user.id, query)
+    results = await search_messages(session, user.id, query)
     if is_htmx(request):
         return templates.render_block(request, "chat/search.html", "found", {"results": results})
     return templates.render(request, "chat/search.html", {"results": results})
 
 
 @router.post("/{conversation_id}/rename")
-async def rename(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
+async def rename_conversation(
+    request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation
+) -> Response:
     form = await read_form(request, ConversationTitle)
     if form.data is None:
-        flash(request, "The title is as it was: " + form.errors.get("title", "please try again."), "warning")
+        flash(request, "The title has not changed: " + form.errors.get("title", "please try again."), "warning")
         return redirect(request, f"/chat/{conversation.id}")
     renamed = await service.configure(answers, conversation, ConversationUpdate(title=form.data.title))
     if not is_htmx(request):
@@ -48,7 +50,7 @@ async def rename(request: Request, user: CurrentUser, answers: Answers, conversa
 
 
 @router.get("/{conversation_id}/title")
-async def title(
+async def show_title(
     request: Request, conversation: CurrentConversation, tries: Annotated[int, Query(ge=0, le=MAX_TITLE_TRIES)]
 ) -> Response:
     """Return the title of the model, or poll again."""
@@ -60,7 +62,7 @@ async def title(
 
 
 @router.get("/{conversation_id}/export/{kind}")
-async def export(
+async def export_conversation(
     user: CurrentUser, session: ReadSession, conversation: CurrentConversation, kind: Literal["md", "json"]
 ) -> Response:
     if kind == "md":
@@ -77,7 +79,9 @@ async def export(
 
 
 @router.post("/{conversation_id}/delete")
-async def delete(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
+async def delete_conversation(
+    request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation
+) -> Response:
     await service.delete(answers, conversation)
     flash(request, f"The conversation “{conversation.title}” is deleted.")
     return redirect(request, "/chat")

@@ -72,7 +72,7 @@ async def show_conversation(
 
 
 @router.post("/{conversation_id}/messages")
-async def ask(
+async def ask_question(
     request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, conversation: FoundConversation
 ) -> Response:
     form = await read_form(request, MessageForm)
@@ -92,7 +92,7 @@ async def ask(
 
 
 @router.post("/{conversation_id}/settings")
-async def configure(
+async def update_settings(
     request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, conversation: CurrentConversation
 ) -> Response:
     form = await read_form(request, ConversationSettings)
@@ -104,11 +104,11 @@ async def configure(
 
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
-async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
+async def stream_answer(request: Request, answer_stream: CurrentStream) -> EventStream:
     if answer_stream is None:  # signed out or deleted: after any other response htmx would reconnect forever
         return EventStream(answer_gone())
 
-    async def article(answer: Answer) -> str:
+    async def render_message(answer: Answer) -> str:
         message = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
         html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": message})
         if not (answer_stream.awaits_title and gives_title(answer)):
@@ -116,7 +116,7 @@ async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
         context = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
         return html + templates.render_block_to_string(request, "chat/title.html", "waiting", context)
 
-    return EventStream(answer_stream.html(article, "m"))
+    return EventStream(answer_stream.html(render_message, "m"))
 
 
 @router.post("/messages/{message_id}/stop")
@@ -140,7 +140,7 @@ async def edit_question(
 
 
 @router.post("/messages/{message_id}/retry")
-async def retry_question(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
+async def retry_answer(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
     form = Form(MessageForm)
     with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):  # the page then shows the running answer
         _, answer = await service.retry(answers, user.id, answer)

@@ -29,7 +29,7 @@ class ChatHit(Schema):
     """Escaped excerpt of the message with matches in <mark>."""
 
 
-async def search(session: AsyncSession, owner_id: int, request: SearchQuery) -> SearchResults[ChatHit]:
+async def search_messages(session: AsyncSession, owner_id: int, request: SearchQuery) -> SearchResults[ChatHit]:
     """Return one page of hits: titles first, then messages, newest first."""
     query = request.q.strip()[:MAX_QUERY_LENGTH]
     if not query:
