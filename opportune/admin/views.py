@@ -29,8 +29,8 @@ from opportune.db.models.columns import (
     is_long,
     is_secret,
     is_text,
-    is_wordy,
     many_to_many_of,
+    may_truncate,
     natural_key_of,
 )
 from opportune.db.queries.paths import column_of_relation, relation_of_column
@@ -125,8 +125,10 @@ class AdminView(RowQueriesMixin):
         self.configure(dict(self.lookups), {**pickers, **files})
         filters = self.column_filters or self._default_filters()
         self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter_name(value))]
-        self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
-        self.wordy |= {name for name in self.list_names if name in linked or "." in name}
+        self.truncated_columns = {
+            name for name, column in columns.items() if may_truncate(column) and not choices_of(self.model, name)
+        }
+        self.truncated_columns |= {name for name in self.list_names if name in linked or "." in name}
         readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
@@ -146,8 +148,8 @@ class AdminView(RowQueriesMixin):
         return name in self.mapper.columns or name in many_to_many_of(self.mapper)
 
     def _short_texts(self) -> list[str]:
-        short = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
-        return [name for name in short if name not in self.files]
+        names = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
+        return [name for name in names if name not in self.files]
 
     def _default_filters(self) -> list[str]:
         """Return the columns to filter by default. Texts are searched instead."""
@@ -183,16 +185,16 @@ class AdminView(RowQueriesMixin):
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
-        short = [name for name, column in self.mapper.columns.items() if not is_long(column)]
-        return self.choose_names(short, self.column_list, self.column_exclude_list)
+        short_columns = [name for name, column in self.mapper.columns.items() if not is_long(column)]
+        return self.choose_names(short_columns, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        fixed = (
+        excluded = (
             {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
             | {self.name_of(value) for value in self.readonly_columns}
             | {*incomplete_links_of(self.mapper)}
         )
-        return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in fixed]
+        return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
 
     def get_export_columns(self) -> list[str]:
         """Return the columns of the list, and also all columns that an import reads."""
@@ -217,8 +219,8 @@ class AdminView(RowQueriesMixin):
         """Return the columns that the user sees and may not change. `row` is None for a new row."""
         return () if row is None else self.readonly_after_create
 
-    def fixed(self, request: Request, row: Any) -> list[str]:
-        """Return the columns that this user may not change, by `readonly` and by the rules of `crud`."""
+    def unwritable_columns(self, request: Request, row: Any) -> list[str]:
+        """Return the columns that this user may not change, because of `readonly` or the rules of `crud`."""
         return list(dict.fromkeys((*self.readonly(request, row), *self.locked_names)))
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:

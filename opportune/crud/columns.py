@@ -139,11 +139,11 @@ def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
 
 def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str, Format]) -> ListColumn:
     path = _path(shape, name)
-    owner, last = _owner(shape, path)
-    info = owner.model.model_fields.get(last)
+    owner, column = _split_path(shape, path)
+    info = owner.model.model_fields.get(column)
     label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
-    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_no_wrap(owner, last))
+    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_no_wrap(owner, column))
 
 
 def check_declaration(
@@ -175,14 +175,15 @@ def _path(shape: Shape, name: str) -> str:
     return f"{relation}.{title}" if title else shape.column_of(relation)
 
 
-def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
-    name, _, rest = path.partition(".")
-    return (shape_of(shape.to_one[name].mapper.class_), rest) if rest else (shape, name)
+def _split_path(shape: Shape, path: str) -> tuple[Shape, str]:
+    """Return the shape of the model that has the column, and the name of the column."""
+    name, _, column = path.partition(".")
+    return (shape_of(shape.to_one[name].mapper.class_), column) if column else (shape, name)
 
 
 def _has_link(shape: Shape, path: str) -> bool:
     """Return whether a column holds files, or values that are already rendered as links."""
-    owner, name = _owner(shape, path)
+    owner, name = _split_path(shape, path)
     info = owner.model.model_fields.get(name)
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 

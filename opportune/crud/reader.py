@@ -44,10 +44,10 @@ class Prepared(NamedTuple):
 
 
 async def fetch(
-    session: AsyncSession, statement: Select[Any], values: Mapping[str, Any], *, alone: bool
+    session: AsyncSession, statement: Select[Any], values: Mapping[str, Any], *, is_single_query: bool
 ) -> Sequence[Sequence[Any]]:
-    """Return the result rows of a statement. Set `alone` if no other statement needs the same snapshot."""
-    if alone and isinstance(session, Session):
+    """Return the result rows of a statement. Set `is_single_query` if no other statement needs the same snapshot."""
+    if is_single_query and isinstance(session, Session):
         return await session.fetch(statement, values)
     return (await (await session.connection()).execute(statement, values)).all()
 

@@ -62,11 +62,11 @@ class Reading(CrudOptions[M]):
         prepared = self._cached_statement(query, tuple(names or self.serializer.names))
         offset = (query.page - 1) * query.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
-        alone = not prepared.selection.links
-        result = await fetch(self.session, prepared.statement, values, alone=alone)
+        is_single_query = not prepared.selection.links
+        result = await fetch(self.session, prepared.statement, values, is_single_query=is_single_query)
         total = result[0][-1] if result else 0
         if not result and query.page > 1:
-            total = (await fetch(self.session, prepared.counting, values, alone=alone))[0][0]
+            total = (await fetch(self.session, prepared.counting, values, is_single_query=is_single_query))[0][0]
         items = await values_of(self, prepared.selection, result)
         pages = page_count(total, query.size)
         return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)

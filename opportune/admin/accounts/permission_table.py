@@ -31,8 +31,8 @@ Groups = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell: one action on one model."""
+class PermissionCell:
+    """The permission for one action on one model."""
 
     grant: str
     """Model and action, such as `user:list`."""
@@ -43,30 +43,30 @@ class Cell:
     """Positions, from 1, of the groups that grant it directly or with a wildcard."""
 
 
-MakeCell = Callable[[str, str, str], Cell]
+MakeCell = Callable[[str, str, str], PermissionCell]
 """Make a cell from the identity of a model, an action and the label of the action."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """A row: the actions of one model."""
+class PermissionRow:
+    """The permissions for all actions on one model."""
 
     identity: str
     label: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, PermissionCell]
     """Cells of the columns, by action."""
-    others: Sequence[Cell]
+    other_cells: Sequence[PermissionCell]
 
     @property
-    def all(self) -> list[Cell]:
-        return [*self.cells.values(), *self.others]
+    def all_cells(self) -> list[PermissionCell]:
+        return [*self.cells.values(), *self.other_cells]
 
 
 @dataclass(frozen=True)
 class PermissionTable:
     """Permissions of groups, as text or with checkboxes."""
 
-    lines: Sequence[Line]
+    lines: Sequence[PermissionRow]
     unknown: Sequence[str]
     """Grants for models and actions that are not installed."""
     groups: Sequence[str] = ()
@@ -75,7 +75,7 @@ class PermissionTable:
 
     @property
     def editable(self) -> list[str]:
-        return [cell.grant for line in self.lines for cell in line.all if cell.is_editable]
+        return [cell.grant for line in self.lines for cell in line.all_cells if cell.is_editable]
 
     def render(self, **options: Any) -> Markup:
         """Render HTML. With the `name` of a form field, it has checkboxes, with the grants in `checked` selected."""
@@ -92,9 +92,9 @@ def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -
             return has_grant(request, identity, action)
         return bool(views[identity].has_permission(request, action))
 
-    def cell(identity: str, action: str, label: str) -> Cell:
+    def cell(identity: str, action: str, label: str) -> PermissionCell:
         grant = f"{identity}:{action}"
-        return Cell(grant, label, may_grant(identity, action), [1] if grant in grants else [])
+        return PermissionCell(grant, label, may_grant(identity, action), [1] if grant in grants else [])
 
     return _table(site, cell, grants)
 
@@ -103,10 +103,10 @@ def readable_table(site: Site, groups: Groups) -> PermissionTable:
     """Return the rows of models for which a group has a grant."""
     grants_by_group = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
 
-    def cell(identity: str, action: str, label: str) -> Cell:
+    def cell(identity: str, action: str, label: str) -> PermissionCell:
         numbered = enumerate(grants_by_group, 1)
         origins = [number for number, grants in numbered if matches_grant(grants, identity, action)]
-        return Cell(f"{identity}:{action}", label, False, origins)
+        return PermissionCell(f"{identity}:{action}", label, False, origins)
 
     return _table(site, cell, {grant for grants in groups.values() for grant in grants}, list(groups))
 
@@ -127,8 +127,8 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
 
 def _table(site: Site, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
     lines = [_line(row, make_cell) for row in _rows(site, grants)]
-    unknown = sorted(set(grants) - {cell.grant for line in lines for cell in line.all})
-    visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all)]
+    unknown = sorted(set(grants) - {cell.grant for line in lines for cell in line.all_cells})
+    visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all_cells)]
     return PermissionTable(visible, unknown, groups)
 
 
@@ -144,11 +144,11 @@ def _rows(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mappi
     return rows
 
 
-def _line(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> Line:
+def _line(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> PermissionRow:
     identity, label, labels = row
     cells = {action: make_cell(identity, action, text) for action, text in labels.items()}
-    others = [cell for action, cell in cells.items() if action not in COLUMNS]
-    return Line(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, others)
+    other_cells = [cell for action, cell in cells.items() if action not in COLUMNS]
+    return PermissionRow(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, other_cells)
 
 
 def _split_grant(grant: str) -> tuple[str, str]:

@@ -65,7 +65,9 @@ async def _respond(request: Request, view: View, row: Any) -> Response:
 
 
 async def _form(request: Request, view: View, row: Any, sent: FormData | None = None) -> AdminForm:
-    form_class = without_fields(await view.form_class(request, creating=row is None), view.fixed(request, row))
+    form_class = without_fields(
+        await view.form_class(request, creating=row is None), view.unwritable_columns(request, row)
+    )
     return form_class(sent, data={} if row is None else await view.get_form_data_for_edit(row))
 
 
@@ -104,14 +106,14 @@ async def _page(
     request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
 ) -> Response:
     fields = {field.name: field for field in form}
-    readonly = dict.fromkeys((*view.readonly_names, *view.fixed(request, row))) if row is not None else {}
-    fixed = [name for name in readonly if view.name_of(name) == name and not view.hides(name)]
+    names = dict.fromkeys((*view.readonly_names, *view.unwritable_columns(request, row))) if row is not None else {}
+    readonly_fields = [name for name in names if view.name_of(name) == name and not view.hides(name)]
     context = {
         "model_view": view,
         "obj": row,
         "form": form,
         "fields": fields,
-        "groups": group_fields(view.fieldsets, [*fields, *fixed]),
+        "groups": group_fields(view.fieldsets, [*fields, *readonly_fields]),
         "tables": tables,
         "has_files": bool(view.files or inline_file_fields(view)),
         "edited": [(table.view, table.by) for table in tables],

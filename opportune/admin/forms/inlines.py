@@ -180,7 +180,7 @@ async def _line(
     request: Request, inline: Inline, view: Any, form_class: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
     other_names = {name for name in view.form_names if name not in inline_columns(inline, view)}
-    form_class = without_fields(form_class, {*other_names, *view.fixed(request, row)})
+    form_class = without_fields(form_class, {*other_names, *view.unwritable_columns(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     # If the submitted page did not have the row, its checkboxes must not count as unchecked.

@@ -83,7 +83,7 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
 
 async def empty_form(request: Request, view: View) -> AdminForm:
     """Return the form for a new row, with only the fields that the user may set."""
-    return without_fields(await view.form_class(request, creating=True), view.fixed(request, None))()
+    return without_fields(await view.form_class(request, creating=True), view.unwritable_columns(request, None))()
 
 
 def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from opportune.errors import FieldErrors
 MAX_REPORTED_ERRORS = 20
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
-FIXED = "This cannot be changed."
+NOT_EDITABLE = "This cannot be changed."
 
 
 @dataclass
@@ -130,9 +130,9 @@ class ImportPlan:
         if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
         form_class = await self.view.form_class(self.request, creating=False)
-        fixed = self.view.fixed(self.request, row)
+        unwritable = self.view.unwritable_columns(self.request, row)
         stored = await self.view.get_form_data_for_edit(row)
-        values = self._clean(filler, without_fields(form_class, fixed), line, row, stored)
+        values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
         changed = {name: value for name, value in values.items() if differs(stored[name], value)}
         planned = PlannedRow(line, changed, row)
         for name, column in self.columns.items():
@@ -140,8 +140,8 @@ class ImportPlan:
             after = cell_of(line.cells.get(name))
             if column in changed:
                 planned.changes.append((str(self.view.labels.get(column, name)), _preview(before), _preview(after)))
-            elif column in fixed and str(before) != str(after):
-                raise ValidationRefused(f"{self.view.labels.get(column, name)}: {FIXED}")
+            elif column in unwritable and str(before) != str(after):
+                raise ValidationRefused(f"{self.view.labels.get(column, name)}: {NOT_EDITABLE}")
         return planned
 
     def _clean(

@@ -73,7 +73,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     def __init__(self) -> None:
         self.column_filters = ("actor", "channel", "action", ModelFilter(self), "at")  # type: ignore[misc]  # set for each instance
         super().__init__()
-        self.wordy -= {"action", "identity"}
+        self.truncated_columns -= {"action", "identity"}
 
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(of_models(models_with_permission(request, self.site, Action.DETAILS)))

@@ -150,12 +150,12 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return rows
 
     async def add_row(
-        self, session: AsyncSession, request: Request, data: dict[str, Any], fixed: Mapping[str, Any] | None = None
+        self, session: AsyncSession, request: Request, data: dict[str, Any], preset: Mapping[str, Any] | None = None
     ) -> Any:
-        """Add a row. `fixed` holds values that do not come from the form."""
+        """Add a row. `preset` holds values that do not come from the form."""
         row = self.model()
         await self._check_references(session, request, row, data)
-        await self._store(session, request, row, {**data, **(fixed or {})}, is_created=True)
+        await self._store(session, request, row, {**data, **(preset or {})}, is_created=True)
         return row
 
     async def change_row(self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ def is_long(column: Column[Any]) -> bool:
     return isinstance(type_, Text) or (isinstance(type_, String) and (type_.length or 0) > LONG_TEXT_LENGTH)
 
 
-def is_wordy(column: Column[Any]) -> bool:
+def may_truncate(column: Column[Any]) -> bool:
     """Return whether a list may truncate the column: it holds prose, or references a row that is shown by its title."""
     words = is_text(column) and not 0 < (type_of(column).length or 0) <= MAX_KEYWORD_LENGTH  # type: ignore[attr-defined]  # a String
     return words or bool(column.foreign_keys)

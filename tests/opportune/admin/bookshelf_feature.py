@@ -27,7 +27,7 @@ class Country(Table, table=True):
     natural_key: ClassVar[str] = "name"
 
     name: str = Field(max_length=60)
-    """Which the database lets two have."""
+    """Not unique in the database, so two countries can have the same name."""
 
     def __str__(self) -> str:
         return self.name

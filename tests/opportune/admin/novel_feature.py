@@ -47,9 +47,9 @@ class Novel(Table, table=True):
 
     title: str = Field(max_length=80)
     language: str | None = Field(default=None, max_length=2, foreign_key="test_language.code")
-    """Points at a text."""
+    """A foreign key to a text column."""
     shelf_id: int | None = Field(default=None, foreign_key="test_plain_shelf.id")
-    """Points at a table that has no model."""
+    """A foreign key to a table without a model."""
     added_by: str
     genres: list[Genre] = Relationship(link_model=NovelGenre)
     items: list["Copy"] = Relationship()
@@ -92,7 +92,7 @@ class Reader(Table, table=True):
         },
     )
     lent: list[Genre] = Relationship(link_model=Loan)
-    """A link needs more than the two: no picker can make one."""
+    """The link table has a required column, so forms cannot add links."""
 
     def __str__(self) -> str:
         return self.name

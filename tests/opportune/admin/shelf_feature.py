@@ -16,22 +16,22 @@ from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.admin.gadget_feature import Table
 
 
-def run_before_saving(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]]) -> None:
+def run_before_saving(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awaitable[None]]) -> None:
     """Run code after a form is read and before it is saved."""
 
     @asynccontextmanager
-    async def act_first(*arguments: Any) -> AsyncIterator[None]:
-        await act()
+    async def run_first(*arguments: Any) -> AsyncIterator[None]:
+        await action()
         async with stored_uploads(*arguments):
             yield
 
-    monkeypatch.setattr("opportune.admin.forms.form_view.stored_uploads", act_first)
+    monkeypatch.setattr("opportune.admin.forms.form_view.stored_uploads", run_first)
 
 
 class Shelf(Table, table=True):
     __tablename__ = "test_shelf"
 
-    title: str = Field(max_length=80, unique=True, description="What stands on its front.")
+    title: str = Field(max_length=80, unique=True, description="Printed on the front.")
     slug: str = Field(default="", max_length=40)
     code: str = Field(default="", max_length=20)
     price: int = 0

@@ -32,7 +32,7 @@ DATA = [
     "/admin/user/export/json",
     "/admin/session/ajax/lookup?name=user_id&term=a",
 ]
-NOTHING = [
+MISSING = [
     "/admin/logout",
     "/admin/statics/css/main.css",
     "/admin/user/1/email/download/",
@@ -42,7 +42,7 @@ NOTHING = [
 
 
 async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) -> None:
-    for path in PAGES[:2] + NOTHING:
+    for path in PAGES[:2] + MISSING:
         response = await client.get(path)
         assert response.status_code == 303, path
         assert response.headers["location"].startswith("/accounts/login?next=%2Fadmin%2F"), path
@@ -55,7 +55,7 @@ async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) 
     assert response.status_code == 401
 
     async with signed_in_client(app) as user:
-        for path in PAGES[:2] + NOTHING:  # the test of all addresses requests every existing page
+        for path in PAGES[:2] + MISSING:  # the test of all addresses requests every existing page
             response = await user.get(path)
             assert response.status_code == 403, path
             assert "for staff" in response.text, path
@@ -67,7 +67,7 @@ async def test_superuser_may_open_every_page(admin: AsyncClient, client: AsyncCl
         assert response.status_code == 200, path
         assert response.headers["cache-control"] == "no-store", path
 
-    for path in NOTHING:
+    for path in MISSING:
         assert (await admin.get(path)).status_code == 404, path
 
     assert (await client.get("/admin/login")).headers["location"].startswith("/accounts/login")

@@ -64,7 +64,7 @@ async def client(app_with_gadgets: FastAPI, staff: User, group: Group) -> AsyncI
         yield client
 
 
-async def hold(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
+async def set_grants(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
     """Grant only these actions to the group."""
     async with app.state.database.writer() as session:
         await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
@@ -76,8 +76,8 @@ async def send(client: AsyncClient, request: str) -> Response:
     return await client.request(method, f"/admin/{path}")
 
 
-async def allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]:
-    """Requests that are not refused."""
+async def find_allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]:
+    """Return the requests that are not refused."""
     responses = {request: (await send(client, request)).status_code for request in requests}
     assert set(responses.values()) <= {200, 303, 400, 403}, responses
     return {request for request, status in responses.items() if status != 403}
@@ -85,24 +85,26 @@ async def allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]:
 
 async def test_grant_opens_only_its_addresses(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
     for action in dict.fromkeys(NEEDS.values()):
-        await hold(app_with_gadgets, group, ("gadget", action))
-        assert await allowed(client, NEEDS) == {request for request, need in NEEDS.items() if need == action}, action
+        await set_grants(app_with_gadgets, group, ("gadget", action))
+        assert await find_allowed(client, NEEDS) == {request for request, need in NEEDS.items() if need == action}, (
+            action
+        )
 
 
 async def test_wildcard_grants_all_actions_or_models(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
-    await hold(app_with_gadgets, group, ("*", "list"))
-    assert await allowed(client, NEEDS) == {"GET gadget/list"}
-    await hold(app_with_gadgets, group, ("gadget", "*"))
-    assert await allowed(client, NEEDS) == set(NEEDS)
+    await set_grants(app_with_gadgets, group, ("*", "list"))
+    assert await find_allowed(client, NEEDS) == {"GET gadget/list"}
+    await set_grants(app_with_gadgets, group, ("gadget", "*"))
+    assert await find_allowed(client, NEEDS) == set(NEEDS)
 
-    await hold(app_with_gadgets, group, ("gadget", "*"))
+    await set_grants(app_with_gadgets, group, ("gadget", "*"))
     await client.get("/admin")  # the first request builds the routes
     for path in other_addresses(app_with_gadgets):
         assert (await client.get(path)).status_code == 403, path
 
-    await hold(app_with_gadgets, group, ("*", "*"))
+    await set_grants(app_with_gadgets, group, ("*", "*"))
     for identity in ("session", "api-token", "membership"):
         for page in ("list", "details/1", "export/csv", "delete?pks=1"):
             assert (await client.get(f"/admin/{identity}/{page}")).status_code == 403, (identity, page)
@@ -121,8 +123,8 @@ async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, cli
         (("gadget", "details"), ("maker", "details")): False,
     }
     for grants, is_allowed in cases.items():
-        await hold(app_with_gadgets, group, *grants)
-        assert bool(await allowed(client, [LOOK_UP])) == is_allowed, grants
+        await set_grants(app_with_gadgets, group, *grants)
+        assert bool(await find_allowed(client, [LOOK_UP])) == is_allowed, grants
 
 
 async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
@@ -132,12 +134,12 @@ async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, clien
         ("create", "edit", "action:polish"),
         ("delete", "export", "action:polish"),
     ):
-        await hold(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
+        await set_grants(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
         page = (await send(client, "GET gadget/list")).text
-        assert {name for name, mark in BUTTONS.items() if mark in page} == {"list", *actions}
+        assert {name for name, address in BUTTONS.items() if address in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
-    await hold(app_with_gadgets, group, ("maker", "list"), ("gadget", "details"))
+    await set_grants(app_with_gadgets, group, ("maker", "list"), ("gadget", "details"))
     page = (await client.get("/admin/")).text
     assert "/admin/maker/list" in page
     for hidden in (
@@ -149,7 +151,7 @@ async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, clien
     ):
         assert hidden not in page
 
-    await hold(app_with_gadgets, group, ("maker", "create"))
+    await set_grants(app_with_gadgets, group, ("maker", "create"))
     response = await client.post("/admin/maker/create", data={"name": "New", "save": "Save"})
     assert response.headers["location"] == "/admin/"
 
@@ -170,13 +172,13 @@ def other_addresses(app: FastAPI) -> list[str]:
 async def test_revoked_grant_ends_with_the_next_request(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group, staff: User
 ) -> None:
-    await hold(app_with_gadgets, group, ("gadget", "list"))
+    await set_grants(app_with_gadgets, group, ("gadget", "list"))
     assert (await client.get("/admin/gadget/list")).status_code == 200
-    await hold(app_with_gadgets, group)
+    await set_grants(app_with_gadgets, group)
     response = await client.get("/admin/gadget/list")
     assert response.status_code == 403
     assert "None of your groups has permissions in the admin." in response.text
-    await hold(app_with_gadgets, group, ("gadget", "list"))
+    await set_grants(app_with_gadgets, group, ("gadget", "list"))
     async with app_with_gadgets.state.database.writer() as session:
         await demote(session, staff)
     response = await client.get("/admin/gadget/list")

@@ -105,8 +105,8 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
 
 
 def test_actions_of_the_admin_can_be_granted() -> None:
-    test_jobs = Feature(name="more", summary="", groups={"Menders": {"gadget": ["action:polish"]}})
-    assert list(Permissions([gadgets, test_jobs]).faults()) == []
+    workshop = Feature(name="workshop", summary="", groups={"Menders": {"gadget": ["action:polish"]}})
+    assert list(Permissions([gadgets, workshop]).faults()) == []
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [

@@ -1,4 +1,4 @@
-"""Only one module uses private names of SQLAdmin, and no part of the admin knows the classes with them."""
+"""Only the adapter module uses private names of SQLAdmin."""
 
 import re
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from opportune.config.project import FRAMEWORK
 
 ADAPTER = Path(sqladmin_adapter.__file__)
 PRIVATE = re.compile(r"\.(_[a-z]\w*)")
-OF_ACTIONS = {"_action", "_exposed", "_slug", "_label"}
-"""Of what `@action` and `@expose` give."""
+DECORATOR_ATTRIBUTES = {"_action", "_exposed", "_slug", "_label"}
+"""Attributes that `@action` and `@expose` set."""
 
 
 class PlainView(ModelView, model=Group):
@@ -25,8 +25,8 @@ class PlainView(ModelView, model=Group):
 def private_names() -> set[str]:
     site = Admin(Starlette(), session_maker=None, engine=None)
     site.add_view(PlainView)
-    stored_user = {name for thing in (site, site.views[0], ModelConverter()) for name in dir(thing)}
-    return {name for name in stored_user if re.fullmatch(r"_[a-z]\w*", name)} | OF_ACTIONS
+    names = {name for thing in (site, site.views[0], ModelConverter()) for name in dir(thing)}
+    return {name for name in names if re.fullmatch(r"_[a-z]\w*", name)} | DECORATOR_ATTRIBUTES
 
 
 def sources() -> Iterator[Path]:
@@ -41,12 +41,12 @@ def test_only_the_adapter_uses_private_names() -> None:
 
 
 def test_private_names_of_the_adapter_exist() -> None:
-    response = set(re.findall(r"^(?:def )?(_\w+)", ADAPTER.read_text(), re.MULTILINE))
-    used = set(PRIVATE.findall(ADAPTER.read_text())) - response
+    defined = set(re.findall(r"^(?:def )?(_\w+)", ADAPTER.read_text(), re.MULTILINE))
+    used = set(PRIVATE.findall(ADAPTER.read_text())) - defined
     assert len(used) > 10
     assert used <= private_names()
 
 
 def test_modules_need_no_type_checking_imports() -> None:
-    parts = (path for path in sources() if path.name != "__init__.py")  # imports modules on first use
-    assert [path.name for path in parts if "TYPE_CHECKING" in path.read_text()] == []
+    modules = (path for path in sources() if path.name != "__init__.py")  # imports modules on first use
+    assert [path.name for path in modules if "TYPE_CHECKING" in path.read_text()] == []

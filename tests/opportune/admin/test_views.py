@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
 
-# What differs between the databases is marked `on_both`.
+# Tests marked `on_both` also run on PostgreSQL, where the result could differ.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -32,7 +32,7 @@ async def create(admin: AsyncClient, **fields: str) -> Response:
     return await admin.post(CREATE, data=VALID | fields)
 
 
-async def only_gadget(app: FastAPI) -> Gadget:
+async def read_gadget(app: FastAPI) -> Gadget:
     async with app.state.database.reader() as session:
         return (await session.scalars(select(Gadget))).one()  # type: ignore[no-any-return]  # state is untyped
 
@@ -45,7 +45,7 @@ def error_of(response: Response, field: str) -> str:
 
 @on_both
 async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
-    full = {
+    fields = {
         "colour": "deep_blue",
         "state": "used",
         "weight": "12.50",
@@ -57,8 +57,8 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
         "nickname": "",
         "name": " padded ",
     }
-    assert (await create(admin, **full)).status_code == 303
-    gadget = await only_gadget(app)
+    assert (await create(admin, **fields)).status_code == 303
+    gadget = await read_gadget(app)
     assert (gadget.colour, gadget.state, gadget.size, gadget.spare_id) == (Colour.DEEP_BLUE, "used", 2, 2)
     assert (gadget.weight, gadget.ratio, gadget.made_on) == (Decimal("12.50"), 0.5, date(2026, 2, 28))
     assert gadget.seen_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
@@ -78,11 +78,11 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
 
 async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin, weight="1.5", nickname="nick", notes="kept")
-    gadget = await only_gadget(app)
+    gadget = await read_gadget(app)
     sent = {"name": "renamed", "maker_id": "2", "nickname": ""}
     response = await admin.post(f"/admin/gadget/edit/{gadget.id}", data=sent)
     assert response.status_code == 303
-    changed = await only_gadget(app)
+    changed = await read_gadget(app)
     assert (changed.name, changed.maker_id, changed.nickname) == ("renamed", 2, None)
     assert (changed.weight, changed.notes, changed.created_at) == (Decimal("1.5"), "kept", gadget.created_at)
 
@@ -107,7 +107,7 @@ INVALID = [
     ("notes", "nul \0"),
     ("story", "x" * 2001),
 ]
-LATER = [  # after the other fields are valid
+INVALID_FOR_MODEL = [  # checked after all fields are valid
     ("name", "gizmo"),
     ("size", "-1"),
     ("weight", "99999999"),
@@ -117,7 +117,7 @@ LATER = [  # after the other fields are valid
 ]
 
 
-def at_once(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
+def combine_fields(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
     """The fewest forms that send each of these values, each field once per form."""
     forms: list[dict[str, str]] = []
     for field, value in pairs:
@@ -129,12 +129,12 @@ def at_once(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) -> None:
-    for wrong in (*at_once(INVALID), *({field: value} for field, value in LATER)):
-        response = await create(admin, **wrong)
-        for field in wrong:
-            assert error_of(response, field), (field, wrong)
+    for values in (*combine_fields(INVALID), *({field: value} for field, value in INVALID_FOR_MODEL)):
+        response = await create(admin, **values)
+        for field in values:
+            assert error_of(response, field), (field, values)
         for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
-            assert leak not in response.text, wrong
+            assert leak not in response.text, values
     async with app.state.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 0
 
@@ -167,9 +167,9 @@ async def test_hook_can_refuse_a_deletion(admin: AsyncClient, app: FastAPI) -> N
     await admin.post("/admin/gadget/delete?pks=1", data=YES)
     assert "This one stays." in (await admin.get("/admin/gadget/list")).text
 
-    other = quiet_app(app.state.settings)
-    assert other.state.database is not app.state.database
-    await other.state.database.dispose()
+    second_app = quiet_app(app.state.settings)
+    assert second_app.state.database is not app.state.database
+    await second_app.state.database.dispose()
     assert (await admin.get("/admin/gadget/list")).status_code == 200
 
 
@@ -209,7 +209,7 @@ async def test_reference_is_entered_without_javascript(app: FastAPI, admin: Asyn
     assert page.count('<option value="1" selected>Acme</option>') == 2
     for sent, stored_value in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
         await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": sent})
-        assert (await only_gadget(app)).spare_id == stored_value, sent
+        assert (await read_gadget(app)).spare_id == stored_value, sent
 
 
 FILTERS = [
@@ -252,11 +252,11 @@ async def test_action_needs_a_same_site_post(app: FastAPI, admin: AsyncClient) -
     assert (await admin.get(address)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
         assert (await admin.post(address, headers=headers, data=YES)).status_code == 403
-    assert (await only_gadget(app)).notes == ""
+    assert (await read_gadget(app)).notes == ""
     assert (await admin.post(address, headers={"origin": "http://testserver"}, data=YES)).headers[
         "location"
     ] == "/admin/gadget/list"
-    assert (await only_gadget(app)).notes == "polished"
+    assert (await read_gadget(app)).notes == "polished"
 
 
 async def test_export_keeps_exact_values(admin: AsyncClient) -> None:

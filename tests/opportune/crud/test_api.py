@@ -42,7 +42,7 @@ async def database(app: FastAPI) -> Database:
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
+def collect_statements(database: Database) -> Iterator[list[str]]:
     """Collect the statements on tables of the library."""
     collected: list[str] = []
 
@@ -141,12 +141,12 @@ async def test_all_filters_work_in_one_query(client: AsyncClient) -> None:
 @pytest.mark.database("sqlite")
 async def test_constraint_errors_are_reported_by_field(librarian: AsyncClient) -> None:
     await librarian.post(f"{API}/volumes", json=EMMA)
-    for wrong, field in (
+    for invalid, field in (
         ({}, "slug"),
         ({"slug": "x", "pages": 0}, "pages"),
         ({"slug": "x", "writer_id": 2**62}, "writer_id"),
     ):
-        response = await librarian.post(f"{API}/volumes", json={**EMMA, **wrong})
+        response = await librarian.post(f"{API}/volumes", json={**EMMA, **invalid})
         assert response.status_code == 422
         assert [error["field"] for error in response.json()["errors"]] == [[field]]
 
@@ -159,7 +159,7 @@ async def test_statement_count_is_independent_of_rows(
     for round_ in range(2):
         for number in range(3):
             await librarian.post(f"{API}/volumes", json={**EMMA, "slug": f"{round_}-{number}"})
-        with statements(database) as collected:
+        with collect_statements(database) as collected:
             await client.get(f"{API}/volumes?topics=1&writer=1&price__gte=0&year=2026&q=emma&sort=-rating")
             await client.get(f"{API}/volumes?sort=writer.name")
             await client.get(f"{API}/nested")
@@ -170,7 +170,7 @@ async def test_statement_count_is_independent_of_rows(
 
 @pytest.mark.database("sqlite")
 async def test_list_reads_only_columns_of_the_response(client: AsyncClient, database: Database) -> None:
-    with statements(database) as collected:
+    with collect_statements(database) as collected:
         await client.get(f"{API}/nested")
     assert len(collected) == 1
     assert not [name for name in ("blurb", "secret_note", "api_key") if name in collected[0]]
@@ -267,11 +267,11 @@ async def test_overridden_add_shares_the_transaction(settings: Settings) -> None
             await super().add(crud, new)
             raise HTTPException(418)
 
-    feature = Feature(name="own", summary="Notes.", models=[Note], api=Refusing(Notes, "/own").router)
+    feature = Feature(name="notes", summary="Notes.", models=[Note], api=Refusing(Notes, "/notes").router)
     async with site_with(feature, LibraryTable.metadata, settings) as app:
         ann = await make_user(app.state.database)
         async with signed_in_client(app, ann) as client:
-            assert (await client.post(f"{API}/own", json={"text": "A note"})).status_code == 418
+            assert (await client.post(f"{API}/notes", json={"text": "A note"})).status_code == 418
             async with app.state.database.reader() as session:
                 assert (await session.scalars(select(Note))).all() == []
 

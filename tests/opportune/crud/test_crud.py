@@ -43,20 +43,20 @@ async def volumes(session: AsyncSession, root: User) -> Volumes:
     return Volumes(session, root)
 
 
-class FreelySorted(Paging):
+class PagingWithAnySort(Paging):
     sort: str = ""
 
 
-class FreelySortedTopics(Crud[Topic]):
+class TopicsWithAnySort(Crud[Topic]):
     read_access = Access.ANYONE
-    filter_schema = FreelySorted
+    filter_schema = PagingWithAnySort
 
 
 @pytest.mark.database("sqlite")
 async def test_unknown_orders_share_a_statement(session: AsyncSession) -> None:
     for sort in ("colour", "-size", "weight"):
-        await FreelySortedTopics(session).rows(FreelySorted(sort=sort))
-    assert len(FreelySortedTopics.definition.prepared) == 1
+        await TopicsWithAnySort(session).rows(PagingWithAnySort(sort=sort))
+    assert len(TopicsWithAnySort.definition.prepared) == 1
 
 
 @pytest.mark.database("sqlite")
@@ -138,30 +138,30 @@ async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: Use
 @pytest.mark.database("sqlite")
 async def test_readable_rows_depend_on_the_user(volumes: Volumes, ann: User) -> None:
     await volumes.add({**VOLUME, "status": "draft"})
-    for visible in (Volumes(volumes.session), Volumes(volumes.session, ann)):
-        assert (await visible.find()).total == 0
+    for crud in (Volumes(volumes.session), Volumes(volumes.session, ann)):
+        assert (await crud.find()).total == 0
         with pytest.raises(NotFound):
-            await visible.get("emma")
+            await crud.get("emma")
         with pytest.raises(Forbidden):
-            await visible.change("emma", {"title": "Mine"})
-    granted = Volumes(volumes.session, ann, {("volume", "edit")})
-    assert (await granted.change("emma", {"title": "Ours"})).title == "Ours"
+            await crud.change("emma", {"title": "Mine"})
+    editor_volumes = Volumes(volumes.session, ann, {("volume", "edit")})
+    assert (await editor_volumes.change("emma", {"title": "Ours"})).title == "Ours"
     with pytest.raises(Forbidden):
-        await granted.delete("emma")
+        await editor_volumes.delete("emma")
 
 
 @pytest.mark.database("sqlite")
 async def test_row_of_another_owner_is_not_found(session: AsyncSession, ann: User, bob: User) -> None:
-    anns, bobs = Notes(session, ann), Notes(session, bob)
-    note = await anns.add({"text": "Buy milk"})
+    ann_notes, bob_notes = Notes(session, ann), Notes(session, bob)
+    note = await ann_notes.add({"text": "Buy milk"})
     assert note.owner_id == ann.id
-    assert [row.text for row in (await anns.find(anns.Filter(q="milk"))).items] == ["Buy milk"]
-    assert (await bobs.find()).total == 0
-    for attempt in (bobs.get(note.id), bobs.change(note, {"text": "Mine"}), bobs.delete(note.id)):
+    assert [row.text for row in (await ann_notes.find(ann_notes.Filter(q="milk"))).items] == ["Buy milk"]
+    assert (await bob_notes.find()).total == 0
+    for attempt in (bob_notes.get(note.id), bob_notes.change(note, {"text": "Mine"}), bob_notes.delete(note.id)):
         with pytest.raises(NotFound):
             await attempt
     with pytest.raises(FieldErrors) as refused:
-        await bobs.add({"text": "Below yours", "parent_id": note.id})
+        await bob_notes.add({"text": "Below yours", "parent_id": note.id})
     assert list(refused.value.errors) == ["parent_id"]
     with pytest.raises(Forbidden):
         await Notes(session).find()
@@ -170,11 +170,11 @@ async def test_row_of_another_owner_is_not_found(session: AsyncSession, ann: Use
 @pytest.mark.database("sqlite")
 async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME)
-    anns, bobs = Opinions(volumes.session, ann), Opinions(volumes.session, bob)
-    opinion = await anns.add({"volume_id": emma.id, "stars": 5})
-    assert (await bobs.get(opinion.id)).stars == 5
+    ann_opinions, bob_opinions = Opinions(volumes.session, ann), Opinions(volumes.session, bob)
+    opinion = await ann_opinions.add({"volume_id": emma.id, "stars": 5})
+    assert (await bob_opinions.get(opinion.id)).stars == 5
     with pytest.raises(NotFound):
-        await bobs.change(opinion.id, {"stars": 1})
+        await bob_opinions.change(opinion.id, {"stars": 1})
     with pytest.raises(Forbidden):
         await Opinions(volumes.session).add({"volume_id": emma.id, "stars": 5})
 
@@ -202,18 +202,18 @@ async def test_owner_cannot_be_set_by_values(volumes: Volumes, ann: User, bob: U
 
 @pytest.mark.database("sqlite")
 async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: User) -> None:
-    granted = Volumes(volumes.session, ann, {("volume", "*")})
-    for wrong in ({"writer_id": 2}, {"writer_id": 99}, {"topics": [1, 3]}, {"topics": [99]}):
+    editor_volumes = Volumes(volumes.session, ann, {("volume", "*")})
+    for invalid in ({"writer_id": 2}, {"writer_id": 99}, {"topics": [1, 3]}, {"topics": [99]}):
         with pytest.raises(FieldErrors) as refused:
-            await granted.add({**VOLUME, **wrong})
-        assert list(refused.value.errors) == list(wrong)
+            await editor_volumes.add({**VOLUME, **invalid})
+        assert list(refused.value.errors) == list(invalid)
 
 
 async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> None:
     emma = await volumes.add(VOLUME)
-    for wrong, field in (({"slug": "emma"}, "slug"), ({"slug": "x", "pages": 0}, "pages")):
+    for invalid, field in (({"slug": "emma"}, "slug"), ({"slug": "x", "pages": 0}, "pages")):
         with pytest.raises(FieldErrors) as refused:
-            await volumes.add({**VOLUME, **wrong})
+            await volumes.add({**VOLUME, **invalid})
         assert list(refused.value.errors) == [field]
     other = await volumes.add({**VOLUME, "slug": "other"})
     with pytest.raises(FieldErrors):

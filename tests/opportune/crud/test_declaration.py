@@ -35,19 +35,19 @@ class Shop(LibraryTable, table=True):
     volumes: list[Volume] = Relationship(link_model=Offer)
 
 
-class Odd(BaseModel):
+class UnknownFieldSchema(BaseModel):
     title: str
     mood: str
 
 
-def declared(model: type[Any], **options: Any) -> Any:
-    """Declare a class without registering it."""
-    before = dict(cruds)
+def declare_crud(model: type[Any], **options: Any) -> Any:
+    """Declare a `Crud` class without registering it."""
+    registered = dict(cruds)
     try:
         return type("Books", (Crud,), {"model": model, **options})
     finally:
         cruds.clear()
-        cruds.update(before)
+        cruds.update(registered)
 
 
 def test_dates_numbers_and_choices_do_not_wrap() -> None:
@@ -80,7 +80,7 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
             'Books.read_access: rows have no owner. Set its column: owner = "user_id".',
         ),
         (
-            {"create_schema": Odd},
+            {"create_schema": UnknownFieldSchema},
             "Books.create_schema: Volume has no 'mood'. Leave it out, or store it in `assign`.",
         ),
         (
@@ -91,7 +91,7 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
 )
 def test_fault_names_class_option_and_remedy(options: dict[str, Any], line: str) -> None:
     with pytest.raises(OperatorError) as error:
-        declared(Volume, **options)
+        declare_crud(Volume, **options)
     assert str(error.value) == line
 
 
@@ -99,7 +99,7 @@ def test_fault_names_class_option_and_remedy(options: dict[str, Any], line: str)
 def test_secret_is_refused(option: str) -> None:
     for name in ("secret_note", *(["writer.api_key"] if option in ("search", "sort", "order") else [])):
         with pytest.raises(OperatorError, match="is a secret by its name"):
-            declared(Volume, **{option: (name,)})
+            declare_crud(Volume, **{option: (name,)})
 
 
 def test_filter_method_needs_a_typed_parameter() -> None:
@@ -108,7 +108,7 @@ def test_filter_method_needs_a_typed_parameter() -> None:
         raise NotImplementedError
 
     with pytest.raises(OperatorError, match=r"^Books.year: a filter takes self and one parameter with its type"):
-        declared(Note, year=year)
+        declare_crud(Note, year=year)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_filter_method_needs_a_typed_parameter() -> None:
 )
 def test_model_without_integer_id_is_refused(model: type[Any], message: str) -> None:
     with pytest.raises(OperatorError, match=message):
-        declared(model)
+        declare_crud(model)
 
 
 def test_class_without_a_model_is_refused() -> None:
@@ -134,11 +134,11 @@ def test_unknown_route_to_leave_out_is_refused() -> None:
 
 
 def test_links_with_more_required_columns_are_read_only() -> None:
-    shops = declared(Shop)
+    shops = declare_crud(Shop)
     assert (*shops.Create.model_fields, *shops.Update.model_fields) == ("name", "name")
     assert "volumes" in shops.Read.model_fields
     with pytest.raises(OperatorError, match=r"write_fields: the link table of 'volumes' needs more columns"):
-        declared(Shop, write_fields=("name", "volumes"))
+        declare_crud(Shop, write_fields=("name", "volumes"))
 
 
 @pytest.mark.parametrize("stars", [0, 6, 2**40])

@@ -59,8 +59,8 @@ async def test_direct_list_responds_like_fastapi(app: FastAPI, librarian: AsyncC
     for query in QUERIES:
         direct = await client.get(f"{API}/volumes{query}")
         with fastapi_only(app):
-            usual = await client.get(f"{API}/volumes{query}")
-        assert (direct.status_code, direct.json()) == (usual.status_code, usual.json()), query
+            expected = await client.get(f"{API}/volumes{query}")
+        assert (direct.status_code, direct.json()) == (expected.status_code, expected.json()), query
 
 
 BODIES = [
@@ -84,10 +84,10 @@ async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: Asyn
         responses = [await librarian.post(f"{API}/notes", content=body, headers=headers)]
         with fastapi_only(app):
             responses.append(await librarian.post(f"{API}/notes", content=body, headers=headers))
-        direct, usual = (
+        direct, expected = (
             {"status": response.status_code, **response.json(), "id": 0, "created_at": ""} for response in responses
         )
-        assert direct == usual, (body[:40], content_type)
+        assert direct == expected, (body[:40], content_type)
 
 
 @pytest.mark.database("sqlite")
@@ -129,10 +129,10 @@ async def test_direct_insert_records_the_same_as_the_orm(
             lambda has_listeners=has_listeners: has_listeners,
         )
         await librarian.post(f"{API}/notes", json={"text": "A note"})
-    direct, usual = (
+    direct, expected = (
         entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await audit_entries(database)
     )
-    assert direct == usual
+    assert direct == expected
 
 
 async def test_direct_insert_is_rolled_back_with_its_hooks(librarian: AsyncClient, database: Database) -> None:
@@ -187,18 +187,18 @@ async def test_hook_can_refuse_a_direct_insert(librarian: AsyncClient, database:
 
 
 def test_attribute_listener_disables_single_insert() -> None:
-    class Plain(Crud[Note]):
+    class PlainNotes(Crud[Note]):
         owner = "owner_id"
 
-    class Listened(Plain):
+    class ListenedNotes(PlainNotes):
         pass
 
     def shorten(_row: Note, value: str, *_: Any) -> str:
         return value[:5]
 
-    assert is_single_insert(Plain)
+    assert is_single_insert(PlainNotes)
     event.listen(Note.text, "set", shorten, retval=True)
-    assert not is_single_insert(Listened)
+    assert not is_single_insert(ListenedNotes)
     event.remove(Note.text, "set", shorten)
 
 

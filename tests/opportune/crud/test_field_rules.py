@@ -58,6 +58,7 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Client of a user with the grant `cost`, who sees and writes all fields."""
     user = await make_user(app.state.database)
     await grant(app.state.database, user, "ware", "cost")
     await grant(app.state.database, user, "vendor", "cost")
@@ -65,7 +66,7 @@ async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def stored(app: FastAPI, name: str) -> Ware:
+async def read_ware(app: FastAPI, name: str) -> Ware:
     async with app.state.database.reader(fresh=True) as session:
         ware: Ware = (await session.scalars(select(Ware).where(col(Ware.name) == name))).one()
         return ware
@@ -135,11 +136,11 @@ async def test_hidden_fields_filter_and_sort_with_the_grant(buyer: AsyncClient) 
 
 
 async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    totals = [(await client.get(f"{API}?q={word}")).json()["total"] for client in (seller, buyer) for word in WORDS]
+    totals = [(await client.get(f"{API}?q={term}")).json()["total"] for client in (seller, buyer) for term in TERMS]
     assert totals == [0, 0, 1, 1, 1, 1]
 
 
-WORDS = ("haggle", "atlantis", "lamp")
+TERMS = ("haggle", "atlantis", "lamp")
 
 
 async def test_default_order_skips_hidden_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
@@ -155,16 +156,16 @@ async def test_writing_hidden_or_locked_fields_is_refused(app: FastAPI, seller: 
     added = await seller.post(API, json={"name": "Pen", name: value})
     changed = await seller.patch(f"{API}/1", json={"price": "1", name: value})
     assert [response.status_code for response in (added, changed)] == [422, 422]
-    assert added.json()["errors"] == changed.json()["errors"] == [{"field": [name], "message": UNKNOWN}]
-    assert (await stored(app, "Lamp")).price == 9
+    assert added.json()["errors"] == changed.json()["errors"] == [{"field": [name], "message": UNKNOWN_FIELD_MESSAGE}]
+    assert (await read_ware(app, "Lamp")).price == 9
 
 
-UNKNOWN = "There is no field or parameter of this name."
+UNKNOWN_FIELD_MESSAGE = "There is no field or parameter of this name."
 
 
 async def test_change_keeps_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     assert (await seller.patch(f"{API}/1", json={"price": "8"})).status_code == 200
-    ware = await stored(app, "Lamp")
+    ware = await read_ware(app, "Lamp")
     assert (ware.price, ware.cost, ware.note, ware.status) == (Decimal(8), Decimal(7), "Haggle", "new")
 
 
@@ -176,7 +177,7 @@ async def test_body_that_is_not_an_object_is_refused(seller: AsyncClient, body: 
 
 async def test_hidden_fields_are_writable_with_the_grant(app: FastAPI, buyer: AsyncClient) -> None:
     assert (await buyer.post(API, json={"name": "Pen", "cost": "1", "status": "old", "marks": [1]})).status_code == 201
-    assert ((ware := await stored(app, "Pen")).cost, ware.status) == (Decimal(1), "old")
+    assert ((ware := await read_ware(app, "Pen")).cost, ware.status) == (Decimal(1), "old")
 
 
 async def test_openapi_marks_hideable_fields_as_optional(app: FastAPI) -> None:
@@ -222,7 +223,7 @@ async def test_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
 async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1"}
     assert (await seller.post(f"{PAGE}/1/edit", data=sent)).status_code == 303
-    ware = await stored(app, "Lamp")
+    ware = await read_ware(app, "Lamp")
     assert (ware.price, ware.cost, ware.note, ware.status, ware.buyer_id) == (
         Decimal(5),
         Decimal(7),
@@ -239,7 +240,7 @@ async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller:
     assert "sold" not in text.replace("status=sold", "")
     sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66"}
     assert (await seller.post(address, data=sent)).status_code == 303
-    assert ((ware := await stored(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
+    assert ((ware := await read_ware(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
 
 
 async def test_choices_of_hidden_fields_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
@@ -290,7 +291,7 @@ async def test_required_locked_field_is_optional(tables: Database) -> None:
     assert vendor.region == "Here"
 
 
-class Out(BaseModel):
+class CatalogueRow(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -301,7 +302,7 @@ class Out(BaseModel):
 async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
     class Catalogue(Crud[Ware]):
         read_access = Access.ANYONE
-        read_schema = Out
+        read_schema = CatalogueRow
 
         def hidden_fields(self) -> Collection[str]:
             return () if self.user else {"cost"}
@@ -355,7 +356,7 @@ def test_unknown_locked_name_is_reported() -> None:
 
 
 def test_title_through_a_property_cannot_be_hidden() -> None:
-    class Bad(Crud[Named]):
+    class Bad(Crud[Customer]):
         def hidden_fields(self) -> Collection[str]:
             return {"family"}
 
@@ -363,18 +364,18 @@ def test_title_through_a_property_cannot_be_hidden() -> None:
         _ = Bad(None).hidden_names  # type: ignore[arg-type]  # no query is made
 
 
-class Named(ShopTable, table=True):
-    __tablename__ = "shop_named"
+class Customer(ShopTable, table=True):
+    __tablename__ = "shop_customer"
 
-    first: str
+    given: str
     family: str
 
     @property
-    def full(self) -> str:
-        return f"{self.first} {self.family}"
+    def full_name(self) -> str:
+        return f"{self.given} {self.family}"
 
     def __str__(self) -> str:
-        return self.full
+        return self.full_name
 
 
 def test_values_computed_from_hidden_fields_are_hidden() -> None:

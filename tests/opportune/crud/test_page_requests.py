@@ -90,7 +90,7 @@ async def test_navigation_shows_links_that_the_user_may_open(app: FastAPI, clien
     guide = await make_user(app.state.database)
     await grant(app.state.database, guide, "trip", "edit")
     async with signed_in_client(app) as member_client, signed_in_client(app, guide) as guide_client:
-        pages = [(await browser.get("/trips")).text for browser in (client, member_client, guide_client)]
+        pages = [(await user_client.get("/trips")).text for user_client in (client, member_client, guide_client)]
 
     links = [[path for path in PATHS if f'href="{path}"' in text] for text in pages]
     assert links == [["/trips"], ["/trips", "/trips/members"], ["/trips", "/trips/members", "/trips/guides"]]

@@ -46,7 +46,8 @@ async def app(library_app: FastAPI) -> FastAPI:
 
 
 @pytest.fixture
-async def root(app: FastAPI) -> AsyncIterator[AsyncClient]:
+async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Client of a superuser."""
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
         yield client
 
@@ -57,12 +58,12 @@ async def ann(app: FastAPI) -> User:
 
 
 @pytest.fixture
-async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
+async def member(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, ann) as client:
         yield client
 
 
-async def stored(app: FastAPI, slug: str) -> Volume | None:
+async def read_volume(app: FastAPI, slug: str) -> Volume | None:
     async with app.state.database.reader() as session:
         row: Volume | None = await session.scalar(select(Volume).where(col(Volume.slug) == slug))
         return row
@@ -79,8 +80,8 @@ async def test_list_shows_readable_rows(client: AsyncClient) -> None:
     assert "/volumes/new" not in response.text
 
 
-async def test_list_links_to_the_form_for_writers(root: AsyncClient) -> None:
-    text = (await root.get("/volumes")).text
+async def test_list_links_to_the_form_for_writers(admin: AsyncClient) -> None:
+    text = (await admin.get("/volumes")).text
     assert 'href="/volumes/new"' in text
     assert "/volumes/draft" in text
 
@@ -154,8 +155,8 @@ async def test_list_refuses_invalid_parameters(client: AsyncClient) -> None:
         assert (await client.get(f"/volumes?{query}")).status_code == 422
 
 
-async def test_empty_list_offers_to_add_a_row(client: AsyncClient, root: AsyncClient) -> None:
-    assert "Add the first" in (await root.get("/opinions")).text
+async def test_empty_list_offers_to_add_a_row(client: AsyncClient, admin: AsyncClient) -> None:
+    assert "Add the first" in (await admin.get("/opinions")).text
     empty = (await client.get("/opinions")).text
     assert ("Nothing here yet" in empty, "Add the first" in empty) == (True, False)
     assert "Nothing matches" in (await client.get("/volumes?q=nothing")).text
@@ -171,13 +172,13 @@ async def test_filter_form_has_the_values_of_the_address(client: AsyncClient) ->
     assert " open>" in text
 
 
-async def test_detail_shows_related_rows(client: AsyncClient, root: AsyncClient) -> None:
+async def test_detail_shows_related_rows(client: AsyncClient, admin: AsyncClient) -> None:
     text = (await client.get("/volumes/emma")).text
     assert '<a href="/writers/1">Jane &lt;b&gt;</a>' in text
     assert "Love" in text
     assert "/volumes/emma/edit" not in text
     assert "secret" not in text.lower()
-    writable = (await root.get("/volumes/emma")).text
+    writable = (await admin.get("/volumes/emma")).text
     assert "/volumes/emma/edit" in writable
     assert "/volumes/emma/delete" in writable
 
@@ -187,86 +188,88 @@ async def test_unreadable_row_is_not_found(client: AsyncClient) -> None:
         assert (await client.get(path)).status_code == 404
 
 
-async def test_route_can_be_left_out(root: AsyncClient) -> None:
-    assert (await root.post("/topics/1/delete")).status_code == 404
-    assert "/topics/1/delete" not in (await root.get("/topics/1")).text
+async def test_route_can_be_left_out(admin: AsyncClient) -> None:
+    assert (await admin.post("/topics/1/delete")).status_code == 404
+    assert "/topics/1/delete" not in (await admin.get("/topics/1")).text
 
 
 PROTECTED = [("GET", "/new"), ("POST", "/new"), ("GET", "/emma/edit"), ("POST", "/emma/edit"), ("GET", "/emma/delete")]
 
 
-async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, browser: AsyncClient) -> None:
+async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
     for method, path in (*PROTECTED, ("POST", "/emma/delete")):
         data = VOLUME if method == "POST" else None
         anonymous = await client.request(method, f"/volumes{path}", data=data)
         assert anonymous.status_code == 303, method
         assert anonymous.headers["location"].startswith("/accounts/login?next="), method
-        assert (await browser.request(method, f"/volumes{path}", data=data)).status_code == 403
-        assert await stored(app, "emma"), method
-        assert not await stored(app, "persuasion"), method
+        assert (await member.request(method, f"/volumes{path}", data=data)).status_code == 403
+        assert await read_volume(app, "emma"), method
+        assert not await read_volume(app, "persuasion"), method
 
 
-async def test_granted_actions_are_allowed(app: FastAPI, browser: AsyncClient, ann: User) -> None:
+async def test_granted_actions_are_allowed(app: FastAPI, member: AsyncClient, ann: User) -> None:
     await grant(app.state.database, ann, "volume", "edit")
-    assert (await browser.get("/volumes/emma/edit")).status_code == 200
-    assert (await browser.get("/volumes/emma/delete")).status_code == 403
-    text = (await browser.get("/volumes/emma")).text
+    assert (await member.get("/volumes/emma/edit")).status_code == 200
+    assert (await member.get("/volumes/emma/delete")).status_code == 403
+    text = (await member.get("/volumes/emma")).text
     assert ("/emma/edit" in text, "/emma/delete" in text) == (True, False)
 
     await grant(app.state.database, ann, "volume", "create")
-    assert "/writers/new" not in (await browser.get("/volumes/new")).text
+    assert "/writers/new" not in (await member.get("/volumes/new")).text
 
 
-async def test_row_is_added_with_its_links(app: FastAPI, root: AsyncClient) -> None:
-    form = (await root.get("/volumes/new")).text
+async def test_row_is_added_with_its_links(app: FastAPI, admin: AsyncClient) -> None:
+    form = (await admin.get("/volumes/new")).text
     assert '<option value="1">Jane &lt;b&gt;</option>' in form
     assert "Hidden" not in form
     assert "secret_note" not in form
     assert "<legend" in form
-    response = await root.post("/volumes/new", data={**VOLUME, "topics": ["1", "2"], "is_staff": "true", "id": "77"})
+    response = await admin.post("/volumes/new", data={**VOLUME, "topics": ["1", "2"], "is_staff": "true", "id": "77"})
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/persuasion")
-    added = await stored(app, "persuasion")
+    added = await read_volume(app, "persuasion")
     assert added
     assert (added.id == 77, added.is_staff, added.pages) == (False, False, 99)
-    text = (await root.get("/volumes/persuasion")).text
+    text = (await admin.get("/volumes/persuasion")).text
     assert "“Persuasion” is added." in text
     assert "Money" in text
 
 
-async def test_related_row_is_added_in_a_dialog(root: AsyncClient) -> None:
-    assert 'href="/writers/new?_dialog=1"' in (await root.get("/volumes/new")).text
-    form = (await root.get("/writers/new?_dialog=1", headers=HTMX)).text
+async def test_related_row_is_added_in_a_dialog(admin: AsyncClient) -> None:
+    assert 'href="/writers/new?_dialog=1"' in (await admin.get("/volumes/new")).text
+    form = (await admin.get("/writers/new?_dialog=1", headers=HTMX)).text
     assert form.strip().startswith("<form")
     assert 'id="dialog-name"' in form
-    wrong = await root.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
-    assert (wrong.status_code, 'id="dialog-name-error"' in wrong.text) == (422, True)
-    added = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
+    invalid = await admin.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
+    assert (invalid.status_code, 'id="dialog-name-error"' in invalid.text) == (422, True)
+    added = (await admin.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
     assert 'data-title="Ada"' in added
-    plain = (await root.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
-    assert ("You can close this" in plain, "<h1" in plain) == (True, False)
+    page = (await admin.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
+    assert ("You can close this" in page, "<h1" in page) == (True, False)
 
 
-async def test_htmx_gets_only_the_form_with_errors(root: AsyncClient) -> None:
-    response = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
+async def test_htmx_gets_only_the_form_with_errors(admin: AsyncClient) -> None:
+    response = await admin.post("/volumes/new", data=VOLUME, headers=HTMX)
     assert response.headers["HX-Redirect"] == "/volumes/persuasion"
-    again = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
-    assert again.status_code == 422
-    assert again.text.strip().startswith("<form")
-    assert "This value is already in use." in again.text
-    assert 'value="Persuasion"' in again.text
+    response = await admin.post("/volumes/new", data=VOLUME, headers=HTMX)
+    assert response.status_code == 422
+    assert response.text.strip().startswith("<form")
+    assert "This value is already in use." in response.text
+    assert 'value="Persuasion"' in response.text
 
 
-async def test_row_is_changed_and_its_links_replaced(root: AsyncClient) -> None:
-    form = (await root.get("/volumes/emma/edit")).text
+async def test_row_is_changed_and_its_links_replaced(admin: AsyncClient) -> None:
+    form = (await admin.get("/volumes/emma/edit")).text
     assert 'value="Emma &lt;b&gt;"' in form
     assert "checked" in form
-    response = await root.post("/volumes/emma/edit", data={**VOLUME, "slug": "emma", "topics": "2", "published_on": ""})
+    response = await admin.post(
+        "/volumes/emma/edit", data={**VOLUME, "slug": "emma", "topics": "2", "published_on": ""}
+    )
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/emma")
-    text = (await root.get("/volumes/emma")).text
+    text = (await admin.get("/volumes/emma")).text
     assert ("Love" in text, "Money" in text, "“Persuasion” is saved." in text) == (False, True, True)
 
 
-async def test_invalid_form_keeps_its_values(app: FastAPI, root: AsyncClient, ann: User, browser: AsyncClient) -> None:
+async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, ann: User, member: AsyncClient) -> None:
     new, edit = "/volumes/new", "/volumes/emma/edit"
     await grant(app.state.database, ann, "volume", "create")
     for data, message, paths in (
@@ -281,48 +284,48 @@ async def test_invalid_form_keeps_its_values(app: FastAPI, root: AsyncClient, an
     ):
         for path in paths:
             # The superuser sees hidden writers, a librarian does not.
-            sender = browser if path.endswith("new") else root
+            sender = member if path.endswith("new") else admin
             response = await sender.post(path, data={**VOLUME, "blurb": "typed <i>", **data})
             assert (response.status_code, message in response.text) == (422, True), (path, response.text)
             assert 'value="99"' in response.text or "pages" in data
-        assert not await stored(app, "persuasion"), data
+        assert not await read_volume(app, "persuasion"), data
 
 
-async def test_row_that_others_need_is_not_deleted(root: AsyncClient) -> None:
-    page = (await root.get("/writers/1/delete")).text
+async def test_row_that_others_need_is_not_deleted(admin: AsyncClient) -> None:
+    page = (await admin.get("/writers/1/delete")).text
     assert "cannot be deleted now" in page
     assert "Yes, delete" not in page
     assert "Emma" in page
-    response = await root.post("/writers/1/delete")
+    response = await admin.post("/writers/1/delete")
     assert (response.status_code, "Something else still refers to it" in response.text) == (422, True)
 
 
-async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, root: AsyncClient, ann: User) -> None:
+async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, admin: AsyncClient, ann: User) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Opinion(volume_id=1, user_id=ann.id, stars=5)])
-    page = (await root.get("/volumes/emma/delete")).text
+    page = (await admin.get("/volumes/emma/delete")).text
     assert "Delete “Emma &lt;b&gt;”?" in page
     assert "1 opinion" in page
-    response = await root.post("/volumes/emma/delete")
+    response = await admin.post("/volumes/emma/delete")
     assert (response.status_code, response.headers["location"]) == (303, "/volumes")
-    assert "“Emma &lt;b&gt;” is deleted." in (await root.get("/volumes")).text
-    assert (await root.get("/volumes/emma")).status_code == 404
+    assert "“Emma &lt;b&gt;” is deleted." in (await admin.get("/volumes")).text
+    assert (await admin.get("/volumes/emma")).status_code == 404
 
 
 async def test_row_of_another_owner_is_not_found(
-    app: FastAPI, browser: AsyncClient, root: AsyncClient, ann: User
+    app: FastAPI, member: AsyncClient, admin: AsyncClient, ann: User
 ) -> None:
     async with app.state.database.writer() as session:
         session.add(Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
-    assert "Mine" in (await browser.get("/notes")).text
-    assert "Mine" not in (await root.get("/notes")).text
+    assert "Mine" in (await member.get("/notes")).text
+    assert "Mine" not in (await admin.get("/notes")).text
     for method, path in (("GET", "edit"), ("POST", "edit"), ("GET", "delete"), ("POST", "delete")):
         assert (
-            await root.request(method, f"/notes/5/{path}", data={"text": "Taken"} if method == "POST" else None)
+            await admin.request(method, f"/notes/5/{path}", data={"text": "Taken"} if method == "POST" else None)
         ).status_code == 404
-    response = await browser.post("/notes/5/edit", data={"text": "Changed"})
+    response = await member.post("/notes/5/edit", data={"text": "Changed"})
     assert (response.status_code, response.headers["location"]) == (303, "/notes?q=Changed")
-    assert (await browser.get("/notes/5")).status_code == 404
+    assert (await member.get("/notes/5")).status_code == 404
 
 
 @pytest.fixture
@@ -332,30 +335,30 @@ async def many_writers(app: FastAPI) -> None:
 
 
 @pytest.mark.usefixtures("many_writers")
-async def test_choices_are_searched_among_visible_rows(root: AsyncClient, client: AsyncClient) -> None:
-    form = (await root.get("/volumes/new")).text
+async def test_choices_are_searched_among_visible_rows(admin: AsyncClient, client: AsyncClient) -> None:
+    form = (await admin.get("/volumes/new")).text
     assert 'data-url="/volumes/new/choices"' in form
     assert form.count("<option") < 70
     results = (await client.get("/volumes/new/choices?name=writer&term=%22writer+09%22")).json()["results"]
     assert [row["text"] for row in results] == [f"Writer {number:03}" for number in range(90, 99)]
-    assert len((await root.get("/volumes/new/choices?name=writer_id&term=writer")).json()["results"]) == 20
+    assert len((await admin.get("/volumes/new/choices?name=writer_id&term=writer")).json()["results"]) == 20
     assert (await client.get("/volumes/new/choices?name=writer_id&term=a")).status_code == 404
     assert (await client.get("/volumes/new/choices")).status_code == 404
 
 
 @pytest.mark.usefixtures("many_writers")
-async def test_choices_are_searched_without_javascript(app: FastAPI, root: AsyncClient) -> None:
-    response = await root.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
+async def test_choices_are_searched_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
+    response = await admin.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
     assert response.status_code == 422
     assert ">Writer 097</option>" in response.text
     assert "Choose one of the results" in response.text
-    assert not await stored(app, "persuasion")
+    assert not await read_volume(app, "persuasion")
 
 
 async def test_statement_count_is_independent_of_rows(app: FastAPI, client: AsyncClient) -> None:
     counts = []
     for _ in range(2):
-        counts.append(await statements(client, "/volumes?writer=1&price__gte=0"))
+        counts.append(await count_statements(client, "/volumes?writer=1&price__gte=0"))
         async with app.state.database.writer() as session:
             for number in range(15):
                 session.add(
@@ -364,7 +367,7 @@ async def test_statement_count_is_independent_of_rows(app: FastAPI, client: Asyn
     assert counts[0] == counts[1] <= 5
 
 
-async def statements(client: AsyncClient, path: str) -> int:
+async def count_statements(client: AsyncClient, path: str) -> int:
     executed: list[str] = []
 
     def collect(_connection: object, _cursor: object, statement: str, *_: object) -> None:

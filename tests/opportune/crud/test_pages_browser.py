@@ -71,9 +71,9 @@ async def test_form_is_filled_in_by_keyboard(page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(writer).to_have_value("Writer 070")
     topics = page.get_by_role("combobox", name="Topics")
-    for words in ("topic 2", "topic 14"):
+    for term in ("topic 2", "topic 14"):
         await topics.focus()
-        await page.keyboard.type(words)
+        await page.keyboard.type(term)
         await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="Remove Topic 14")).to_be_visible()
     await page.get_by_role("button", name="Remove Topic 2").click()
@@ -115,10 +115,10 @@ async def test_related_row_is_added_in_an_accessible_dialog(page: Page) -> None:
 
 
 LONG_WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk"
-IS_BROKEN = """cell => {
+IS_WRAPPED = """cell => {
   const range = document.createRange()
   range.selectNodeContents(cell)
-  return new Set([...range.getClientRects()].map(part => part.top)).size > 1
+  return new Set([...range.getClientRects()].map(rectangle => rectangle.top)).size > 1
 }"""
 SHOW_WIDE_TABLE = """field => {
   const table = `<table><tr><td>${"W".repeat(200)}</td></tr></table>`
@@ -136,8 +136,8 @@ async def test_long_words_wrap_and_short_values_do_not(page: Page, app: FastAPI)
     await page.goto("/volumes?q=donau")
     price = page.get_by_role("cell", name="€ 123")
     await expect(price).to_have_count(3)
-    assert not await price.first.evaluate(IS_BROKEN)
-    assert await page.get_by_role("cell", name=LONG_WORD).first.evaluate(IS_BROKEN)
+    assert not await price.first.evaluate(IS_WRAPPED)
+    assert await page.get_by_role("cell", name=LONG_WORD).first.evaluate(IS_WRAPPED)
     for path in ("/volumes?q=donau", "/volumes/long-1", "/volumes/long-1/delete"):
         if not page.url.endswith(path):
             await page.goto(path)

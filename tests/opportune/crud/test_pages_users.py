@@ -98,12 +98,12 @@ async def bob(app: FastAPI) -> User:
 
 async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, letter: Letter) -> None:
     async with signed_in_client(app, bob) as browser:
-        bobs, anns, missing = [
+        for_bob, for_ann, for_missing = [
             await browser.post(PARCELS, json={"contents": "Honey", "user_id": number})
             for number in (bob.id, letter.user_id, 999)
         ]
-    assert (bobs.status_code, anns.status_code) == (201, 422)
-    assert anns.json() == missing.json(), "the response reveals which accounts exist"
+    assert (for_bob.status_code, for_ann.status_code) == (201, 422)
+    assert for_ann.json() == for_missing.json(), "the response reveals which accounts exist"
 
 
 async def test_superusers_choose_any_user(app: FastAPI, letter: Letter) -> None:

@@ -34,7 +34,7 @@ FORM = {
 SUMMER = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
 
 
-async def stored(app: FastAPI) -> list[Sample]:
+async def read_samples(app: FastAPI) -> list[Sample]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(Sample).order_by(Sample.id)))  # type: ignore[arg-type]  # a column
 
@@ -58,8 +58,8 @@ async def test_admin_form_has_inputs_and_errors_per_type(admin: AsyncClient) -> 
     response = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", b"text")})
     assert (response.status_code, "This is not a picture that we can read" in response.text) == (400, True)
 
-    answer = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
-    assert (answer.status_code, "This time does not exist" in answer.text) == (400, True)
+    response = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
+    assert (response.status_code, "This time does not exist" in response.text) == (400, True)
 
     unreadable = (
         ("country", "XX", "Choose one of: , AF, "),
@@ -85,7 +85,7 @@ async def test_admin_form_has_inputs_and_errors_per_type(admin: AsyncClient) -> 
 async def test_admin_form_stores_values_by_type(app: FastAPI, admin: AsyncClient) -> None:
     response = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", photo())})
     assert response.status_code == 303, response.text
-    [row] = await stored(app)
+    [row] = await read_samples(app)
     assert (row.slug, row.status, row.price, row.email) == (
         "one-book",
         Status.FOR_SALE,
@@ -95,27 +95,27 @@ async def test_admin_form_stores_values_by_type(app: FastAPI, admin: AsyncClient
     assert (row.phone, row.country, row.origin) == ("+431711000", "AT", None)
     assert (row.keywords, row.facts) == (["one", "two"], {"a": 1})
     assert (await app.state.storage.read(row.cover.rendition("thumb")))[:4] == b"RIFF"
-    listed = (await admin.get("/admin/sample/list")).text
-    assert "EUR 12.50" in listed
-    assert "Austria" in listed
-    edited = (await admin.get(f"/admin/sample/edit/{row.id}")).text
-    assert "one\ntwo</textarea>" in edited
-    assert "Clear: keep no file" in edited
+    list_page = (await admin.get("/admin/sample/list")).text
+    assert "EUR 12.50" in list_page
+    assert "Austria" in list_page
+    form_page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
+    assert "one\ntwo</textarea>" in form_page
+    assert "Clear: keep no file" in form_page
     await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | {"slug": row.slug, "title": "Two"})
-    [again] = await stored(app)
-    assert (again.slug, again.cover) == (row.slug, row.cover)
+    [changed] = await read_samples(app)
+    assert (changed.slug, changed.cover) == (row.slug, row.cover)
 
 
 async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/sample/create", data=FORM)
-    for kind in ("csv", "json"):
-        exported = (await admin.get(f"/admin/sample/export/{kind}?search=one-book")).text
-        changed = exported.replace("one-book", f"another-{kind}").replace("One Book", "Another")
-        preview = await admin.post("/admin/sample/import", files={"file": (f"a.{kind}", changed)})
+    for format_ in ("csv", "json"):
+        exported = (await admin.get(f"/admin/sample/export/{format_}?search=one-book")).text
+        changed = exported.replace("one-book", f"another-{format_}").replace("One Book", "Another")
+        preview = await admin.post("/admin/sample/import", files={"file": (f"a.{format_}", changed)})
         assert "1 new Sample" in preview.text
         [sealed] = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
         await admin.post("/admin/sample/import", data={"sealed": sealed})
-    first, *imported = await stored(app)
+    first, *imported = await read_samples(app)
     assert [(row.slug, row.title) for row in imported] == [("another-csv", "Another"), ("another-json", "Another")]
     submitted = ("keywords", "facts", "price", "country", "phone")
     for row in imported:
@@ -137,17 +137,17 @@ async def test_datetimes_use_the_users_time_zone(app: FastAPI, admin: AsyncClien
     admin.cookies.set("time_zone", "Europe/Vienna")
     for sent, stored_at in DATETIMES:
         await admin.post("/admin/sample/create", data=FORM | sent)
-        [*_, row] = await stored(app)
+        [*_, row] = await read_samples(app)
         assert row.starts_at == stored_at
         page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
         assert f'value="{stored_at.astimezone(ZoneInfo("Europe/Vienna")):%Y-%m-%dT%H:%M}"' in page
-        preview = re.findall(r'name="starts_at.zone" value="([^"]+)"', page)
+        zones = re.findall(r'name="starts_at.zone" value="([^"]+)"', page)
         submitted = {
             "starts_at": re.findall(r'value="([^"]+)"[^>]* name="starts_at"', page)[0],
-            "starts_at.zone": preview[0],
+            "starts_at.zone": zones[0],
         }
         await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | submitted)
-        assert (await stored(app))[-1].starts_at == stored_at
+        assert (await read_samples(app))[-1].starts_at == stored_at
 
 
 async def test_imported_datetimes_are_utc(app: FastAPI, admin: AsyncClient) -> None:
@@ -156,4 +156,4 @@ async def test_imported_datetimes_are_utc(app: FastAPI, admin: AsyncClient) -> N
     preview = await admin.post("/admin/sample/import", files={"file": ("a.csv", rows)})
     [sealed] = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     await admin.post("/admin/sample/import", data={"sealed": sealed})
-    assert (await stored(app))[0].starts_at == datetime(2026, 3, 29, 2, 30, tzinfo=UTC)
+    assert (await read_samples(app))[0].starts_at == datetime(2026, 3, 29, 2, 30, tzinfo=UTC)

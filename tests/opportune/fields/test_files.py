@@ -34,7 +34,7 @@ def jobs(app: FastAPI) -> RecordedJobs:
     return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
-async def picture(content: bytes | None = None) -> Upload:
+async def upload_picture(content: bytes | None = None) -> Upload:
     sent = photo() if content is None else content
     upload = await read_upload(UploadFile(BytesIO(sent), size=len(sent), filename="a.jpg"))
     assert upload
@@ -53,7 +53,7 @@ async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
 
 
 async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
-    row = await add_sample(app, cover=await picture())
+    row = await add_sample(app, cover=await upload_picture())
     image, thumb = await client.get(row.cover.url()), await client.get(row.cover.url("thumb"))
     assert image.status_code == thumb.status_code == 200
     assert image.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -63,7 +63,7 @@ async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage
 
 
 async def test_missing_rendition_is_created_on_request(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
-    row = await add_sample(app, cover=await picture())
+    row = await add_sample(app, cover=await upload_picture())
     await storage.delete(copy_name(row.cover, 20))
     assert (await client.get(row.cover.url("thumb"))).status_code == 200
     assert await storage.read(copy_name(row.cover, 20))
@@ -79,25 +79,25 @@ async def test_private_file_needs_a_signed_url(app: FastAPI, storage: Storage, c
 
 async def test_failed_write_deletes_the_upload(app: FastAPI, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with stored_uploads(app.state.storage, Sample, {"cover": await picture()}):
+        async with stored_uploads(app.state.storage, Sample, {"cover": await upload_picture()}):
             raise ZeroDivisionError
     assert [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()] == []
 
 
 async def test_replaced_and_deleted_files_are_removed(app: FastAPI, jobs: RecordedJobs) -> None:
-    row = await add_sample(app, cover=await picture(), contract=Upload("a.txt", b"text"))
-    old, contract = str(row.cover), str(row.contract)
+    row = await add_sample(app, cover=await upload_picture(), contract=Upload("a.txt", b"text"))
+    cover, contract = str(row.cover), str(row.contract)
     async with app.state.database.writer() as session:
         changed = await session.get_one(Sample, row.id)
         changed.cover = Image("")
-    assert [call.arguments for call in jobs.calls] == [([old, copy_name(old, 20)],)]
+    assert [call.arguments for call in jobs.calls] == [([cover, copy_name(cover, 20)],)]
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(Sample, row.id))
     assert [call.arguments for call in jobs.calls][1:] == [([contract],)]
 
 
 async def test_rollback_keeps_the_file(app: FastAPI, jobs: RecordedJobs) -> None:
-    row = await add_sample(app, cover=await picture())
+    row = await add_sample(app, cover=await upload_picture())
     async with app.state.database.writer() as session:
         (await session.get_one(Sample, row.id)).cover = Image("")
         await session.flush()
@@ -113,11 +113,11 @@ def test_text_is_not_a_file(value: Any) -> None:
 
 async def test_invalid_image_is_refused() -> None:
     with pytest.raises(ValidationError, match="This is not a picture that we can read"):
-        TypeAdapter(Image).validate_python(await picture(b"text"))
+        TypeAdapter(Image).validate_python(await upload_picture(b"text"))
 
 
 async def test_json_has_urls_of_public_files(app: FastAPI) -> None:
-    row = await add_sample(app, cover=await picture(), contract=Upload("a.txt", b"text"))
+    row = await add_sample(app, cover=await upload_picture(), contract=Upload("a.txt", b"text"))
     data = row.model_dump(mode="json")
     assert (data["cover"], data["contract"]) == (row.cover.url(), str(row.contract))
     assert isinstance(row.model_dump()["cover"], Image)

@@ -31,12 +31,13 @@ def test_slugify(text: str, slug: str) -> None:
 
 
 async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
-    title_34 = "A title that is longer than thirty"
+    long_name = "A title that is longer than thirty"
     async with app.state.database.writer() as session:
         session.add(Sample(title="One Book"))
     async with app.state.database.writer() as session:
         session.add_all(
-            Sample(title=title) for title in ("One book", "One, book!", title_34, title_34, "日本", "One book at last")
+            Sample(title=title)
+            for title in ("One book", "One, book!", long_name, long_name, "日本", "One book at last")
         )
         session.add(Sample(title="One book", slug="my-own"))
     assert await slugs(app) == [
@@ -77,9 +78,9 @@ async def test_following_slug_changes_with_its_source(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Follower(name="One"), Follower(name="Three")])
     async with app.state.database.writer() as session:
-        first, second = (await session.scalars(select(Follower).order_by(col(Follower.id)))).all()
-        first.name = "Two"
-        second.name, second.slug = "Four", "five"
+        renamed, with_new_slug = (await session.scalars(select(Follower).order_by(col(Follower.id)))).all()
+        renamed.name = "Two"
+        with_new_slug.name, with_new_slug.slug = "Four", "five"
     assert await slugs(app, Follower) == ["two", "five"]
 
 
@@ -97,8 +98,8 @@ async def test_old_slug_finds_the_row(app: FastAPI) -> None:
 
 
 def test_unknown_slug_source_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"Wrong.slug: slug_field\(…\) names 'titel'"):
+    with pytest.raises(OperatorError, match=r"Article.slug: slug_field\(…\) names 'titel'"):
 
-        class Wrong(Model):
+        class Article(Model):
             title: str = Field(max_length=9)
             slug: Slug = slug_field("titel")

@@ -17,11 +17,11 @@ from opportune.web.forms.fields import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
-NUMBERS = "Please give at most 2 digits after the point."
-JSON = 'Please enter JSON, such as {"colour": "red"}.'
-PHONE = "Please enter a phone number with its country code, such as +43 1 711 000."
-URL = "Please enter a URL, such as https://example.com."
-EMAIL = "Please give an e-mail address, such as ada@example.com."
+DECIMALS_MESSAGE = "Please give at most 2 digits after the point."
+JSON_MESSAGE = 'Please enter JSON, such as {"colour": "red"}.'
+PHONE_MESSAGE = "Please enter a phone number with its country code, such as +43 1 711 000."
+URL_MESSAGE = "Please enter a URL, such as https://example.com."
+EMAIL_MESSAGE = "Please give an e-mail address, such as ada@example.com."
 
 
 @pytest.mark.database("sqlite")
@@ -30,28 +30,16 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
     [
         ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of the options."),
         ("size", "large", "large", "huge", "Please choose one of the options."),
-        ("price", "1234.50", Decimal("1234.50"), "1.005", NUMBERS),
+        ("price", "1234.50", Decimal("1234.50"), "1.005", DECIMALS_MESSAGE),
         ("price", "0", Decimal(0), "-0.01", "Please give 0 or more."),
         ("discount", "0.10", Decimal("0.10"), "NaN", "Please give a number, such as 12.50."),
-        (
-            "email",
-            "Ada@Example.com",
-            "ada@example.com",
-            "ada",
-            "Please give an e-mail address, such as ada@example.com.",
-        ),
-        (
-            "home",
-            "https://x.at/a?b",
-            "https://x.at/a?b",
-            "javascript:alert(1)",
-            "Please enter a URL, such as https://example.com.",
-        ),
-        ("phone", "+43 1 711-000", "+431711000", "711", PHONE),
+        ("email", "Ada@Example.com", "ada@example.com", "ada", EMAIL_MESSAGE),
+        ("home", "https://x.at/a?b", "https://x.at/a?b", "javascript:alert(1)", URL_MESSAGE),
+        ("phone", "+43 1 711-000", "+431711000", "711", PHONE_MESSAGE),
         ("country", "AT", "AT", "XX", "Please choose one of the options."),
         ("keywords", "one\n\n two ", ["one", "two"], None, ""),
-        ("facts", '{"a": [1, null]}', {"a": [1, None]}, "{a", JSON),
-        ("facts", "[]", [], "1", JSON),
+        ("facts", '{"a": [1, null]}', {"a": [1, None]}, "{a", JSON_MESSAGE),
+        ("facts", "[]", [], "1", JSON_MESSAGE),
         ("about", "*hello*", "*hello*", "a\0", "Must not contain the character NUL."),
         ("slug", "My Title!", "my-title", "!!!", "Please use letters from a to z or digits."),
     ],

@@ -1,4 +1,4 @@
-"""Pages of groups: granting rights, and no escalation by it."""
+"""Pages of groups. Staff cannot grant permissions that they do not have."""
 
 import asyncio
 import re
@@ -37,13 +37,13 @@ async def helper(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def granted(database: Database, group: str) -> set[str]:
+async def read_grants(database: Database, group: str) -> set[str]:
     statement = select(Grant).join(Group, col(Group.id) == col(Grant.group_id)).where(col(Group.name) == group)
     async with database.reader() as session:
         return {f"{grant.identity}:{grant.action}" for grant in await session.scalars(statement)}
 
 
-async def fresh(database: Database, user: User) -> User:
+async def reload(database: Database, user: User) -> User:
     async with database.reader() as session:
         return await session.get_one(User, user.id)
 
@@ -52,12 +52,12 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     database = app.state.database
     sent = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
     assert (await admin.post("/admin/group/create", data=sent)).status_code == 303
-    assert await granted(database, "Editors") == {"user:list", "user:details"}
+    assert await read_grants(database, "Editors") == {"user:list", "user:details"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
     assert "✓ Details yes" in texts(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
-    rights = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
-    assert (await admin.post(f"/admin/user/edit/{user.id}", data=rights)).status_code == 303
+    membership = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
+    assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
     page = (await admin.get(f"/admin/user/edit/{user.id}")).text
     assert re.search(r'<input checked [^>]*name="groups"[^>]*value="1"> <label[^>]*>Editors', page)
     async with signed_in_client(app, user) as client:
@@ -65,8 +65,8 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
         sent = {"name": "Editors", "permissions": ["user:details"], "save": "Save"}
         assert (await admin.post("/admin/group/edit/1", data=sent)).status_code == 303
         assert (await client.get("/admin/user/list")).status_code == 403
-        rights.pop("groups")
-        assert (await admin.post(f"/admin/user/edit/{user.id}", data=rights)).status_code == 303
+        membership.pop("groups")
+        assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
         assert (await client.get("/admin/")).status_code == 403
 
 
@@ -75,8 +75,8 @@ async def test_members_are_added_and_removed(app: FastAPI, admin: AsyncClient) -
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": "user:list"})
     sent = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
     assert (await admin.post("/admin/membership/create", data=sent)).status_code == 303
-    twice = await admin.post("/admin/membership/create", data=sent)
-    assert twice.status_code == 400
+    response = await admin.post("/admin/membership/create", data=sent)
+    assert response.status_code == 400
     await admin.post("/admin/membership/delete?pks=1", data={"confirmed": "yes"})
     async with app.state.database.reader() as session:
         assert await session.scalar(select(Membership)) is None
@@ -86,7 +86,7 @@ async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: As
     for forged in ("todo:list", "*:*", "session:delete", "nonsense"):
         response = await helper.post("/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]})
         assert response.status_code == 400, forged
-        assert await granted(app.state.database, "Mine") == set()
+        assert await read_grants(app.state.database, "Mine") == set()
     assert 'value="user:list"' in response.text
     assert 'value="todo:list"' not in response.text
 
@@ -94,10 +94,10 @@ async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: As
     group = await grant(database, await make_user(database), "team", "delete")
     sent = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
     assert (await helper.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
-    assert await granted(database, "Renamed") == {"team:delete", "user:list"}
+    assert await read_grants(database, "Renamed") == {"team:delete", "user:list"}
     await helper.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
     assert "This group has permissions that you do not have." in (await helper.get("/admin/group/list")).text
-    assert await granted(database, "Renamed") == {"team:delete", "user:list"}
+    assert await read_grants(database, "Renamed") == {"team:delete", "user:list"}
 
     member = await make_user(database, "member@example.com")
     await grant(database, member, "team", "export")
@@ -107,7 +107,7 @@ async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: As
     assert "Only a superuser may change the account" in response.text
     response = await helper.post(f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"})
     assert response.status_code == 400
-    assert (await fresh(database, member)).hashed_password == member.hashed_password
+    assert (await reload(database, member)).hashed_password == member.hashed_password
 
 
 async def test_staff_cannot_set_privileges_of_users(app: FastAPI, helper: AsyncClient, staff: User) -> None:
@@ -119,10 +119,10 @@ async def test_staff_cannot_set_privileges_of_users(app: FastAPI, helper: AsyncC
     forged = {"is_superuser": "y", "is_staff": "y", "is_active": "y", "save": "Save"}
     sent = {"email": "user@example.com", **forged}
     assert (await helper.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
-    made = {"email": "new@example.com", "password": NEW_PASSWORD, **forged}
-    assert (await helper.post("/admin/user/create", data=made)).status_code == 303
+    new_user = {"email": "new@example.com", "password": NEW_PASSWORD, **forged}
+    assert (await helper.post("/admin/user/create", data=new_user)).status_code == 303
     async with database.reader() as session:
-        users = (await session.scalars(select(User).where(col(User.email).in_([user.email, made["email"]])))).all()
+        users = (await session.scalars(select(User).where(col(User.email).in_([user.email, new_user["email"]])))).all()
         members = set(await session.scalars(select(col(Membership.user_id))))
     assert len(users) == 2
     assert not any(user.is_superuser or user.is_staff for user in users)
@@ -141,14 +141,14 @@ async def test_staff_cannot_change_staff_or_superusers(
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
             assert (await helper.post(f"/admin/user/{page}", data=sent)).status_code == 403, page
         details = (await helper.get(f"/admin/user/details/{user.id}")).text
-        for mark in ("/action/", "/password/", "/user/edit/", "/user/delete"):
-            assert mark not in details, mark
+        for link in ("/action/", "/password/", "/user/edit/", "/user/delete"):
+            assert link not in details, link
         for action in ACTIONS:
             await helper.post(f"/admin/user/action/{action}?pks={user.id}", data={"confirmed": "yes"})
         text = (await helper.get("/admin/user/list")).text
         assert text.count("Only a superuser may change the account") == len(ACTIONS)
-        same = await fresh(database, user)
-        assert (same.email, same.is_active, same.hashed_password) == (user.email, True, user.hashed_password)
+        read = await reload(database, user)
+        assert (read.email, read.is_active, read.hashed_password) == (user.email, True, user.hashed_password)
     async with signed_in_client(app, superuser) as root:
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
@@ -158,24 +158,24 @@ async def test_staff_assign_only_groups_within_their_permissions(
 ) -> None:
     database = app.state.database
     beyond = await grant(database, await make_user(database), "team", "list")
-    statement = await grant(database, staff, "user", "list")
+    group = await grant(database, staff, "user", "list")
     user = await make_user(database, "user@example.com")
     sent = {"email": user.email, "is_active": "y", "save": "Save"}
     edit = f"/admin/user/edit/{user.id}"
 
     page = (await helper.get(edit)).text
-    assert (f">{statement.name}</label>" in page, f">{beyond.name}</label>" in page) == (True, False)
+    assert (f">{group.name}</label>" in page, f">{beyond.name}</label>" in page) == (True, False)
     assert (await helper.post(edit, data={**sent, "groups": str(beyond.id)})).status_code == 400
-    assert (await helper.post(edit, data={**sent, "groups": str(statement.id)})).status_code == 303
-    new = {**sent, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(statement.id)}
+    assert (await helper.post(edit, data={**sent, "groups": str(group.id)})).status_code == 303
+    new = {**sent, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(group.id)}
     assert (await helper.post("/admin/user/create", data={**new, "groups": str(beyond.id)})).status_code == 400
     assert (await helper.post("/admin/user/create", data=new)).status_code == 303
     async with database.reader() as session:
         members = await session.scalars(
-            select(col(User.email)).join(Membership).where(col(Membership.group_id) == statement.id)
+            select(col(User.email)).join(Membership).where(col(Membership.group_id) == group.id)
         )
         assert set(members) == {staff.email, user.email, "new@example.com"}
-    assert (await helper.post(edit, data=sent)).status_code == 303, "rights below the actor are changed"
+    assert (await helper.post(edit, data=sent)).status_code == 303, "the editor has more permissions than this user"
     async with database.reader() as session:
         assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
 
@@ -183,11 +183,11 @@ async def test_staff_assign_only_groups_within_their_permissions(
 async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) -> None:
     database = app.state.database
     support = await make_user(database, "support@example.com", is_staff=True)
-    statement = await grant(database, support, "user", "*")
+    group = await grant(database, support, "user", "*")
     user = await make_user(database)
     async with signed_in_client(app, support) as client:
         assert 'name="groups"' not in (await client.get(f"/admin/user/edit/{user.id}")).text
-        sent = {"email": user.email, "is_active": "y", "groups": str(statement.id), "save": "Save"}
+        sent = {"email": user.email, "is_active": "y", "groups": str(group.id), "save": "Save"}
         assert (await client.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
         assert "Permissions" not in (await client.get(f"/admin/user/details/{support.id}")).text
     async with database.reader() as session:
@@ -203,23 +203,23 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
     assert 'value="user:list" id="permissions-user:list" aria-label="Users: List"' in page
     sent = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
     assert (await admin.post(edit, data=sent)).status_code == 303
-    assert await granted(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
+    assert await read_grants(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
     text = texts(await admin.get(f"/admin/group/details/{group.id}"))
     assert "Users user ✓ All yes ✓ List yes" in text
     assert "✓ Activate" in text
     assert "Linked" not in text.partition("Permissions")[2].partition("Memberships")[0], "only rights of the actor"
     assert (await admin.post(edit, data={**sent, "permissions": ["user:list"]})).status_code == 303
-    assert await granted(database, group.name) == {"user:list"}
+    assert await read_grants(database, group.name) == {"user:list"}
 
     group = await grant(database, await make_user(database), "*", "list")
     async with database.writer() as session:
         session.add(Grant(group_id=group.id, identity="gone", action="list"))
-    shown_again = await admin.get(f"/admin/group/edit/{group.id}")
-    assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in shown_again.text
-    assert "Not installed: gone:list" in texts(shown_again)
+    response = await admin.get(f"/admin/group/edit/{group.id}")
+    assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
+    assert "Not installed: gone:list" in texts(response)
     sent = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
     assert (await admin.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
-    assert await granted(database, group.name) == {"user:list", "gone:list"}
+    assert await read_grants(database, group.name) == {"user:list", "gone:list"}
 
 
 async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncClient) -> None:
@@ -227,17 +227,17 @@ async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncCl
     user = await make_user(database)
     address = f"/admin/user/details/{user.id}"
     assert "Permissions" not in texts(await admin.get(address))
-    first = await grant(database, user, "user", "list")
-    assert f"From the group {first.name}" in texts(await admin.get(address))
-    second = await grant(database, user, "user", "*")
+    lister = await grant(database, user, "user", "list")
+    assert f"From the group {lister.name}" in texts(await admin.get(address))
+    manager = await grant(database, user, "user", "*")
     text = texts(await admin.get(address))
-    assert f"1 {first.name} 2 {second.name}" in text
-    assert f"1 2 List by {first.name}, {second.name} 2 Details by {second.name}" in text
+    assert f"1 {lister.name} 2 {manager.name}" in text
+    assert f"1 2 List by {lister.name}, {manager.name} 2 Details by {manager.name}" in text
     assert "is not staff" in text
 
 
 def texts(page: Response) -> str:
-    """Text of the page with single spaces."""
+    """Return the text of a page with single spaces."""
     return " ".join(re.sub(r"<[^>]+>", " ", page.text).split())
 
 
@@ -251,10 +251,10 @@ async def test_staff_may_help_users_without_permissions(app: FastAPI, helper: As
         await sign_in(browser, app, user)
         await helper.post(f"/admin/user/action/deactivate?pks={user.id}", data={"confirmed": "yes"})
         assert (await browser.get("/accounts/profile")).status_code == 303
-    assert not (await fresh(database, user)).is_active
+    assert not (await reload(database, user)).is_active
     await helper.post(f"/admin/user/action/activate?pks={user.id}", data={"confirmed": "yes"})
     await helper.post(f"/admin/user/action/reset-two-factor?pks={user.id}", data={"confirmed": "yes"})
-    user = await fresh(database, user)
+    user = await reload(database, user)
     assert user.is_active
     assert not user.has_two_factor
     assert "sealed" not in (await helper.get(f"/admin/user/details/{user.id}")).text
@@ -262,12 +262,12 @@ async def test_staff_may_help_users_without_permissions(app: FastAPI, helper: As
 
 async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     users = [await make_user(app.state.database) for _ in range(2)]
-    statement = f"{users[0].id},{users[1].id},{superuser.id}"
-    await admin.post(f"/admin/user/action/deactivate?pks={statement}", data={"confirmed": "yes"})
+    pks = f"{users[0].id},{users[1].id},{superuser.id}"
+    await admin.post(f"/admin/user/action/deactivate?pks={pks}", data={"confirmed": "yes"})
     assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
-    assert [(await fresh(app.state.database, user)).is_active for user in users] == [True, True]
+    assert [(await reload(app.state.database, user)).is_active for user in users] == [True, True]
     await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
-    assert [(await fresh(app.state.database, user)).is_active for user in users] == [False, False]
+    assert [(await reload(app.state.database, user)).is_active for user in users] == [False, False]
 
     for right in ("is_staff", "is_superuser"):
         flags: dict[str, Any] = {right: True}
@@ -276,7 +276,7 @@ async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: Asyn
         async with signed_in_client(app, user) as browser:
             await admin.post(f"/admin/user/edit/{user.id}", data=sent)
             assert (await browser.get("/accounts/profile")).status_code == 303, right
-        assert not getattr(await fresh(app.state.database, user), right)
+        assert not getattr(await reload(app.state.database, user), right)
 
 
 async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
@@ -298,10 +298,10 @@ async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin:
 @pytest.mark.database("postgresql")
 async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser: User) -> None:
     other = await make_user(app.state.database, "other@example.com", is_superuser=True)
-    async with signed_in_client(app, superuser) as one, signed_in_client(app, other) as two:
+    async with signed_in_client(app, superuser) as first_client, signed_in_client(app, other) as second_client:
         responses = await asyncio.gather(
-            one.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"}),
-            two.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}),
+            first_client.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"}),
+            second_client.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}),
         )
     assert 303 in {response.status_code for response in responses}
-    assert [(await fresh(app.state.database, user)).is_superuser for user in (superuser, other)].count(True) == 1
+    assert [(await reload(app.state.database, user)).is_superuser for user in (superuser, other)].count(True) == 1

@@ -16,7 +16,7 @@ from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-# What differs between the databases is marked `on_both`.
+# Tests marked `on_both` also run on PostgreSQL, where the result could differ.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -25,14 +25,14 @@ NEW_PASSWORD = "an altogether new one"
 YES = {"confirmed": "yes"}
 
 
-async def stored(app: FastAPI, email: str) -> User | None:
+async def read_user(app: FastAPI, email: str) -> User | None:
     async with app.state.database.reader() as session:
         user: User | None = await session.scalar(select(User).where(col(User.email) == email))
     return user
 
 
-async def listed(admin: AsyncClient, **params: str) -> list[str]:
-    """E-mails in the order of the list."""
+async def list_emails(admin: AsyncClient, **params: str) -> list[str]:
+    """Return the e-mail addresses in the order of the list."""
     response = await admin.get(f"/admin/user/list?{urlencode(params)}")
     assert response.status_code == 200, response.text
     return re.findall(r'<td><div class="words"><div>(?:<a [^>]*>)?([^<]*@[^<]*)<', response.text)
@@ -46,7 +46,7 @@ async def create(admin: AsyncClient, **fields: str) -> Response:
 async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) -> None:
     response = await create(admin, email="New@Example.com")
     assert (response.status_code, response.headers["location"]) == (303, "/admin/user/list")
-    user = await stored(app, "new@example.com")
+    user = await read_user(app, "new@example.com")
     assert user is not None
     assert user.is_active
     assert not user.is_superuser
@@ -79,7 +79,7 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
         assert message in response.text.split(f'id="error-{name}"')[1].split("</div>")[0], fields
         for leak in ("INSERT", "UNIQUE constraint", "duplicate key", "sqlalchemy", NEW_PASSWORD):
             assert leak not in response.text
-    assert await stored(app, "new@example.com") is None
+    assert await read_user(app, "new@example.com") is None
 
     files = {"email": ("a.txt", b"a@example.com"), "password": ("b.txt", b"12345678")}
     assert (await admin.post("/admin/user/create", files=files)).status_code == 400
@@ -94,7 +94,7 @@ async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -
     sent = {"email": "newer@example.com", "is_active": "y", "is_verified": "y", "save": "Save"}
     response = await admin.post(f"/admin/user/edit/{user.id}?search=a", data=sent | forged)
     assert response.headers["location"] == "/admin/user/list?search=a"
-    changed = await stored(app, "newer@example.com")
+    changed = await read_user(app, "newer@example.com")
     assert changed is not None
     assert changed.is_verified
     assert (changed.id, changed.hashed_password, changed.created_at) == (user.id, user.hashed_password, user.created_at)
@@ -115,12 +115,16 @@ async def test_unknown_user_is_not_found(admin: AsyncClient) -> None:
 async def test_list_is_filtered_and_sorted(app: FastAPI, admin: AsyncClient) -> None:
     await make_user(app.state.database, "b@example.com", is_active=False)
     await make_user(app.state.database, "a@example.com", is_verified=True)
-    assert await listed(admin) == ["a@example.com", "b@example.com", "root@example.com"]
-    assert await listed(admin, sortBy="email", sort="desc") == ["root@example.com", "b@example.com", "a@example.com"]
-    assert await listed(admin, is_active="false") == ["b@example.com"]
-    assert await listed(admin, is_verified="true", search="a") == ["a@example.com"]
-    assert len(await listed(admin, created_at_op="greater_than", created_at="2001-01-01")) == 3
-    assert await listed(admin, created_at_op="equals", created_at="2001-01-01") == []
+    assert await list_emails(admin) == ["a@example.com", "b@example.com", "root@example.com"]
+    assert await list_emails(admin, sortBy="email", sort="desc") == [
+        "root@example.com",
+        "b@example.com",
+        "a@example.com",
+    ]
+    assert await list_emails(admin, is_active="false") == ["b@example.com"]
+    assert await list_emails(admin, is_verified="true", search="a") == ["a@example.com"]
+    assert len(await list_emails(admin, created_at_op="greater_than", created_at="2001-01-01")) == 3
+    assert await list_emails(admin, created_at_op="equals", created_at="2001-01-01") == []
 
     await make_user(app.state.database, "=1+1@example.com")
     await make_user(app.state.database, "other@example.com")
@@ -171,22 +175,22 @@ async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuse
         text = (await admin.get(f"/admin/{path}")).text
         for secret in ("hashed_password", "token_hash", superuser.hashed_password, "argon2", token_hash):
             assert secret not in text, path
-    for words in (superuser.hashed_password[:12], "argon2"):
-        assert await listed(admin, search=words) == []
+    for text in (superuser.hashed_password[:12], "argon2"):
+        assert await list_emails(admin, search=text) == []
 
 
 async def test_deletion_of_several_users_is_atomic(
     app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = [await make_user(app.state.database) for _ in range(2)]
-    response = await admin.post(f"/admin/user/delete?pks={first.id},{second.id},{superuser.id}", data=YES)
+    ann, bob = [await make_user(app.state.database) for _ in range(2)]
+    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id},{superuser.id}", data=YES)
     assert response.headers["location"] == "/admin/user/list"
     page = (await admin.get("/admin/user/list")).text
     assert "Nothing was deleted. You cannot delete yourself." in page
-    assert len(await listed(admin)) == 3
-    response = await admin.post(f"/admin/user/delete?pks={first.id},{second.id}&search=user", data=YES)
+    assert len(await list_emails(admin)) == 3
+    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id}&search=user", data=YES)
     assert response.headers["location"] == "/admin/user/list?search=user"
-    assert await listed(admin) == ["root@example.com"]
+    assert await list_emails(admin) == ["root@example.com"]
 
     async def session_count(user: User) -> int:
         async with app.state.database.reader() as session:
@@ -200,7 +204,7 @@ async def test_deletion_of_several_users_is_atomic(
         assert (await session_count(user), await session_count(superuser)) == (1, 1)
         await admin.post(f"/admin/user/delete?pks={user.id}", data=YES)
     assert (await session_count(user), await session_count(superuser)) == (0, 1)
-    assert len(await listed(admin)) == 1
+    assert len(await list_emails(admin)) == 1
 
 
 @on_both
@@ -216,10 +220,10 @@ async def test_superuser_cannot_remove_own_permissions(app: FastAPI, admin: Asyn
         assert refused.status_code == 400
         assert "You cannot remove your own permissions" in refused.text
         assert (await admin.get("/admin/user/export/json")).status_code == 200
-    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
-    response = await admin.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"})
+    colleague = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    response = await admin.post(f"/admin/user/edit/{colleague.id}", data={"email": colleague.email, "is_active": "y"})
     assert response.status_code == 303
-    demoted = await stored(app, "other@example.com")
+    demoted = await read_user(app, "other@example.com")
     assert demoted is not None
     assert not demoted.is_superuser
 
@@ -232,7 +236,7 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
         response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
         assert response.headers["location"] == f"/admin/user/details/{user.id}"
         assert (await browser.get("/accounts/profile")).status_code == 303
-    changed = await stored(app, "user@example.com")
+    changed = await read_user(app, "user@example.com")
     assert changed is not None
     assert (await hashing.verify_password(NEW_PASSWORD, changed.hashed_password))[0]
     assert "signed out everywhere" in (await admin.get("/admin/user/list")).text
@@ -249,7 +253,7 @@ async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient
         response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
         assert response.status_code == 400
         assert message in response.text
-    unchanged = await stored(app, "user@example.com")
+    unchanged = await read_user(app, "user@example.com")
     assert unchanged is not None
     assert unchanged.hashed_password == user.hashed_password
 
@@ -267,8 +271,8 @@ async def test_search_matches_all_words_literally(admin: AsyncClient, app: FastA
 
     for email in ("anna.smith@example.com", "anna.jones@example.com", "100%_sure@example.com"):
         await make_user(app.state.database, email)
-    assert await listed(admin, search="smith anna") == ["anna.smith@example.com"]
-    assert await listed(admin, search="%_") == ["100%_sure@example.com"]
-    assert await listed(admin, search="_") == ["100%_sure@example.com"]
-    assert await listed(admin, search="ANNA") == ["anna.jones@example.com", "anna.smith@example.com"]
-    assert await listed(admin, search="nobody\0") == []
+    assert await list_emails(admin, search="smith anna") == ["anna.smith@example.com"]
+    assert await list_emails(admin, search="%_") == ["100%_sure@example.com"]
+    assert await list_emails(admin, search="_") == ["100%_sure@example.com"]
+    assert await list_emails(admin, search="ANNA") == ["anna.jones@example.com", "anna.smith@example.com"]
+    assert await list_emails(admin, search="nobody\0") == []

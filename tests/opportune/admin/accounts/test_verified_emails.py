@@ -29,8 +29,8 @@ async def site(app: FastAPI) -> FastAPI:
     async def read(_session: AsyncSession, user: Person) -> dict[str, list[dict[str, Any]]]:
         return {"seats": [{"what": BY_EMAIL[user.email]}] if user.email in BY_EMAIL else []}
 
-    stored_value = PersonalData(summary="Your seats", read=read)
-    app.state.features = [*app.state.features, replace(app.state.features[0], name="seats", personal_data=stored_value)]
+    seats = PersonalData(summary="Your seats", read=read)
+    app.state.features = [*app.state.features, replace(app.state.features[0], name="seats", personal_data=seats)]
     return app
 
 
@@ -43,45 +43,45 @@ async def staff(site: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def stored(site: FastAPI, email: str = STRANGER) -> User:
+async def read_user(site: FastAPI, email: str = STRANGER) -> User:
     async with site.state.database.reader() as session:
         user: User = (await session.scalars(select(User).where(col(User.email) == email))).one()
     return user
 
 
-async def stolen(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:
-    """Data stored by e-mail that is shown after signing in with this password."""
-    async with AsyncClient(transport=ASGITransport(site), base_url="http://testserver") as thief:
-        entered = await thief.post("/accounts/login", data={"email": email, "password": password})
-        assert entered.status_code == 303, entered.text
-        recorded: list[Any] = (await thief.get("/accounts/data/export")).json()["seats"]["seats"]
-        return recorded
+async def exported_seats(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:
+    """Sign in with this password and return the data stored by e-mail from the export."""
+    async with AsyncClient(transport=ASGITransport(site), base_url="http://testserver") as client:
+        response = await client.post("/accounts/login", data={"email": email, "password": password})
+        assert response.status_code == 303, response.text
+        seats: list[Any] = (await client.get("/accounts/data/export")).json()["seats"]["seats"]
+        return seats
 
 
 async def test_account_created_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
     assert 'name="is_verified"' not in (await staff.get("/admin/user/create")).text
     sent = {**FORGED, "email": STRANGER, "password": NEW_PASSWORD}
     assert (await staff.post("/admin/user/create", data=sent)).status_code == 303
-    assert not (await stored(site)).is_verified
-    assert await stolen(site, NEW_PASSWORD) == []
+    assert not (await read_user(site)).is_verified
+    assert await exported_seats(site, NEW_PASSWORD) == []
 
 
 async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
-    statement = await make_user(site.state.database, "mine@example.com", is_verified=True)
-    address = f"/admin/user/edit/{statement.id}"
+    user = await make_user(site.state.database, "mine@example.com", is_verified=True)
+    address = f"/admin/user/edit/{user.id}"
     assert 'name="is_verified"' not in (await staff.get(address)).text
     assert (await staff.post(address, data={**FORGED, "email": STRANGER})).status_code == 303
-    assert await stolen(site, PASSWORD) == []
+    assert await exported_seats(site, PASSWORD) == []
     assert (await staff.post(address, data={**FORGED, "email": STRANGER, "name": "Again"})).status_code == 303
-    assert not (await stored(site)).is_verified
+    assert not (await read_user(site)).is_verified
 
 
 async def test_password_set_by_staff_unverifies_the_account(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
-    assert await stolen(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
+    assert await exported_seats(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
     sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
     assert (await staff.post(f"/admin/user/password/{owner.id}", data=sent)).status_code == 303
-    assert await stolen(site, NEW_PASSWORD) == []
+    assert await exported_seats(site, NEW_PASSWORD) == []
     assert "Verified" in (await staff.get(f"/admin/user/history/{owner.id}")).text
 
 
@@ -89,15 +89,13 @@ async def test_other_changes_by_staff_keep_verification(site: FastAPI, staff: As
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
     sent = {"email": STRANGER.upper(), "save": "Save"}
     assert (await staff.post(f"/admin/user/edit/{owner.id}", data=sent)).status_code == 303
-    assert ((await stored(site)).is_active, (await stored(site)).is_verified) == (False, True)
+    assert ((await read_user(site)).is_active, (await read_user(site)).is_verified) == (False, True)
 
 
 async def test_superuser_can_verify_an_address(site: FastAPI, admin: AsyncClient) -> None:
     sent = {**FORGED, "email": "known@example.com", "password": NEW_PASSWORD}
     assert (await admin.post("/admin/user/create", data=sent)).status_code == 303
-    stored_user = await stored(site, "known@example.com")
-    assert stored_user.is_verified
-    assert (
-        await admin.post(f"/admin/user/edit/{stored_user.id}", data={**FORGED, "email": STRANGER})
-    ).status_code == 303
-    assert await stolen(site, NEW_PASSWORD) == [{"what": BY_EMAIL[STRANGER]}]
+    user = await read_user(site, "known@example.com")
+    assert user.is_verified
+    assert (await admin.post(f"/admin/user/edit/{user.id}", data={**FORGED, "email": STRANGER})).status_code == 303
+    assert await exported_seats(site, NEW_PASSWORD) == [{"what": BY_EMAIL[STRANGER]}]

@@ -22,7 +22,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
 
 on_sqlite = pytest.mark.database("sqlite")
-"""For what no database is asked differently about."""
+"""Mark of tests whose queries are the same on both databases."""
 
 SIGN_UPS = Metric("Sign-ups", User.created_at)
 
@@ -44,13 +44,13 @@ async def test_chart_counts_days_in_utc(app: FastAPI) -> None:
     today = utc_now().date()
     midnight = datetime.combine(today, datetime.min.time(), UTC)
     second = timedelta(seconds=1)
-    first, before = midnight - timedelta(days=CHART_DAYS - 1), midnight - timedelta(days=2 * CHART_DAYS - 1)
-    for moment in (midnight, first, first, first - second, before, before - second):
+    start, previous_start = [midnight - timedelta(days=days - 1) for days in (CHART_DAYS, 2 * CHART_DAYS)]
+    for moment in (midnight, start, start, start - second, previous_start, previous_start - second):
         await make_user(app.state.database, created_at=moment)
     async with app.state.database.reader() as session:
         chart = await read_chart(session, SIGN_UPS)
     assert len(chart.days) == CHART_DAYS
-    assert (chart.days[0], chart.days[-1]) == ((first.date(), 2), (today, 1))
+    assert (chart.days[0], chart.days[-1]) == ((start.date(), 2), (today, 1))
     assert (chart.total, chart.previous_total, chart.max_per_day, chart.change) == (3, 2, 2, 0.5)
 
 
@@ -58,16 +58,16 @@ async def test_chart_counts_days_in_utc(app: FastAPI) -> None:
 async def test_dashboard_has_counts_charts_jobs_and_actions(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def signed_up() -> str:
-        results = re.search(r"Sign-ups by day: (\d+)", page)
-        return results[1] if results else ""
+    def sign_up_count() -> str:
+        match = re.search(r"Sign-ups by day: (\d+)", page)
+        return match[1] if match else ""
 
     page = (await admin.get("/admin/")).text
     assert "Recent actions" not in page
-    assert signed_up() == "1"
+    assert sign_up_count() == "1"
     assert re.search(r'href="/admin/user/list">Users</a>\s*<span[^>]*>1</span>', page)
     assert 'href="/admin/user/create"' in page
-    labels = [figure.label for feature in app.state.features for figure in feature.metrics]
+    labels = [metric.label for feature in app.state.features for metric in feature.metrics]
     assert "Sign-ups" in labels
     for label in labels:
         assert f'aria-label="{label} by day: ' in page, label
@@ -79,11 +79,11 @@ async def test_dashboard_has_counts_charts_jobs_and_actions(
     assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "no rows yet"
 
     await make_user(app.state.database)
-    done = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
+    entry = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
     async with app.state.database.writer() as session:
-        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED), done])
+        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED), entry])
     page = (await admin.get("/admin/")).text
-    assert signed_up() == "1", "the count is cached for a minute"
+    assert sign_up_count() == "1", "the count is cached for a minute"
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
     assert 'href="/admin/audit-entry/list">All actions' in page
@@ -96,7 +96,7 @@ async def test_dashboard_has_counts_charts_jobs_and_actions(
     monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
     page = (await admin.get("/admin/")).text
     assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
-    assert signed_up() == "2"
+    assert sign_up_count() == "2"
 
 
 @on_sqlite
@@ -126,8 +126,8 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) ->
 
 
 async def test_broken_part_does_not_hide_the_others(app: FastAPI) -> None:
-    changed = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
-    app.state.settings = app.state.settings.model_copy(update=changed)
+    changes = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
+    app.state.settings = app.state.settings.model_copy(update=changes)
     async with app.state.database.writer() as session:
         await session.execute(text("ALTER TABLE jobs_job RENAME TO jobs_gone"))
     lights = {light.part: light for light in await Health(app).lights()}

@@ -41,9 +41,9 @@ async def test_image_upload_and_size_limit_in_a_browser(browser_page: Page, tmp_
     await expect(page.get_by_role("status")).to_contain_text("“Çay & Kek” was saved.")
 
     await page.goto("/admin/shelf/details/3")
-    text = page.locator("img.stored")
-    await expect(text).to_be_visible()
-    await expect(text).to_have_js_property("naturalWidth", 20)
+    image = page.locator("img.stored")
+    await expect(image).to_be_visible()
+    await expect(image).to_have_js_property("naturalWidth", 20)
     await page.keyboard.press("e")
     await page.get_by_label("Plan").set_input_files(plan)
     await expect(page.get_by_role("alert")).to_contain_text("at most 10 MB")
@@ -55,10 +55,10 @@ async def test_unsaved_changes_and_keyboard_shortcuts(
     page = browser_page
     await page.goto("/admin/shelf/edit/1")
     await page.get_by_label("Title").fill("Sonnets")
-    params: list[str] = []
+    dialogs: list[str] = []
 
     async def stay(dialog: Dialog) -> None:
-        params.append(dialog.type)
+        dialogs.append(dialog.type)
         await dialog.dismiss()
 
     page.on("dialog", stay)
@@ -67,7 +67,7 @@ async def test_unsaved_changes_and_keyboard_shortcuts(
     await expect(page.get_by_label("Title")).to_have_value("Sonnets")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("status")).to_contain_text("“Sonnets” was saved.")
-    assert params == ["beforeunload"], "saving shows no warning"
+    assert dialogs == ["beforeunload"], "saving shows no warning"
     await press_keys_of_the_list(page)
 
 

@@ -23,17 +23,17 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
-    """Saving a new gadget waits for this event."""
-    may_finish, insert = asyncio.Event(), GadgetAdmin.insert_model
+def may_finish(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """Event that saving a new gadget waits for."""
+    event, insert = asyncio.Event(), GadgetAdmin.insert_model
 
     async def insert_slowly(self: GadgetAdmin, *args: Any, **options: Any) -> Any:
-        await may_finish.wait()
+        await event.wait()
         return await insert(self, *args, **options)
 
     monkeypatch.setattr(GadgetAdmin, "insert_model", insert_slowly)
-    yield may_finish
-    may_finish.set()
+    yield event
+    event.set()
 
 
 async def count_gadgets(app: FastAPI) -> int:
@@ -63,7 +63,7 @@ async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superus
 
 
 async def test_second_submit_shows_the_first_result(
-    app: FastAPI, plain_page: Page, superuser: User, site: str, slow: asyncio.Event
+    app: FastAPI, plain_page: Page, superuser: User, site: str, may_finish: asyncio.Event
 ) -> None:
     await sign_in_browser(plain_page, app, superuser, site)
     await plain_page.goto("/admin/gadget/create?name=clock&maker_id=1")
@@ -71,6 +71,6 @@ async def test_second_submit_shows_the_first_result(
     for _ in range(2):
         async with plain_page.expect_request(lambda request: request.method == "POST"):
             await plain_page.keyboard.press("Enter")
-    slow.set()
+    may_finish.set()
     await expect(plain_page.get_by_role("status")).to_contain_text("“Gadget 1” was saved.")
     assert await count_gadgets(app) == 1

@@ -1,4 +1,4 @@
-"""Labels of rows that the user may not list: shown for stored values, never for sent ones."""
+"""Titles of rows that the user may not list. They are shown for stored values, not for submitted ones."""
 
 from collections.abc import AsyncIterator
 from html import unescape
@@ -16,7 +16,7 @@ from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, Mak
 
 pytestmark = pytest.mark.database("sqlite")
 
-SECRET, KNOWN = "Secret Maker", "Acme"
+SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
 ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 REFUSED = "You may not list these rows, so you cannot choose another one."
 
@@ -25,7 +25,7 @@ REFUSED = "You may not list these rows, so you cannot choose another one."
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
     """Site with a gadget of the first maker; the third maker has no gadgets."""
     async with app_with_gadgets.state.database.writer() as session:
-        session.add_all([Gadget(name="Anvil", maker_id=1), Maker(name=SECRET)])
+        session.add_all([Gadget(name="Anvil", maker_id=1), Maker(name=SECRET_TITLE)])
     return app_with_gadgets
 
 
@@ -44,7 +44,7 @@ async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def hold(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
+async def set_grants(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
     async with app.state.database.writer() as session:
         await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
         session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
@@ -63,18 +63,18 @@ async def send_file(client: AsyncClient, maker_id: int) -> str:
 async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app: FastAPI) -> None:
     response = await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")
     assert response.status_code == 403
-    assert SECRET not in response.text
+    assert SECRET_TITLE not in response.text
 
-    stored = (await staff.get("/admin/gadget/edit/1")).text
-    assert f'<option value="1" selected>{KNOWN}</option>' in stored
-    assert 'data-role="select2-ajax"' not in stored
+    form = (await staff.get("/admin/gadget/edit/1")).text
+    assert f'<option value="1" selected>{STORED_TITLE}</option>' in form
+    assert 'data-role="select2-ajax"' not in form
     for page in (
         await staff.get("/admin/gadget/create?maker_id=3&spare_id=3"),
         await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3", "name": ""}),
         await staff.post("/admin/gadget/create", data=ANVIL | {"maker_id": "3", "name": ""}),
         await staff.get("/admin/gadget/list?maker_id=3"),
     ):
-        assert SECRET not in page.text
+        assert SECRET_TITLE not in page.text
         assert '<option value="3" selected>3</option>' in page.text
 
     for number in (3, 999):  # the same response for existing and missing rows
@@ -91,28 +91,28 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
 
 
 async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, group: Group, staff: AsyncClient) -> None:
-    await hold(app, group, ("gadget", "*"), ("maker", "details"))
+    await set_grants(app, group, ("gadget", "*"), ("maker", "details"))
     page = (await staff.get("/admin/gadget/create?maker_id=3")).text
-    assert f'<option value="3" selected>{SECRET}</option>' in page
+    assert f'<option value="3" selected>{SECRET_TITLE}</option>' in page
     assert 'data-role="select2-ajax"' not in page
     assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3"})).status_code == 303
     assert await makers(app) == [3]
-    await hold(app, group, ("gadget", "*"), ("maker", "list"))
+    await set_grants(app, group, ("gadget", "*"), ("maker", "list"))
     assert 'data-role="select2-ajax"' in (await staff.get("/admin/gadget/edit/1")).text
     results = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
-    assert results == [{"id": "3", "text": SECRET}]
+    assert results == [{"id": "3", "text": SECRET_TITLE}]
 
 
 async def test_rows_outside_list_query_cannot_be_chosen(
     app: FastAPI, group: Group, staff: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def all_but_the_third(_self: Any, _request: Any) -> Select[Any]:
+    def query_without_third_maker(_self: Any, _request: Any) -> Select[Any]:
         return select(Maker).where(col(Maker.id) != 3)
 
-    monkeypatch.setattr(MakerAdmin, "list_query", all_but_the_third)
-    await hold(app, group, ("gadget", "*"), ("maker", "*"))
+    monkeypatch.setattr(MakerAdmin, "list_query", query_without_third_maker)
+    await set_grants(app, group, ("gadget", "*"), ("maker", "*"))
     for page in ("create?maker_id=3", "list?maker_id=3", "ajax/lookup?name=maker_id&term=Secret"):
-        assert SECRET not in (await staff.get(f"/admin/gadget/{page}")).text, page
+        assert SECRET_TITLE not in (await staff.get(f"/admin/gadget/{page}")).text, page
     for number in (3, 999):
         response = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
         assert (response.status_code, "The selected entry no longer exists" in response.text) == (400, True)
@@ -122,22 +122,22 @@ async def test_rows_outside_list_query_cannot_be_chosen(
 
 async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group: Group, staff: AsyncClient) -> None:
     user = await make_user(app.state.database, "telltale@example.com")
-    await hold(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
+    await set_grants(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
     for address, number, name in (
         (f"user/action/sign-out?pks={user.id}", f"User {user.id}", user.email),
         (f"user/delete?pks={user.id}", f"User {user.id}", user.email),
-        ("maker/delete?pks=3", "Maker 3", SECRET),
+        ("maker/delete?pks=3", "Maker 3", SECRET_TITLE),
     ):
         page = (await staff.post(f"/admin/{address}")).text
         assert (number in page, name in page) == (True, False), address
-    done = await staff.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
-    assert done.status_code == 303
-    first_page = (await staff.get("/admin/")).text
-    assert (f"User {user.id}: signed out" in first_page, user.email in first_page) == (True, False)
+    response = await staff.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
+    assert response.status_code == 303
+    dashboard = (await staff.get("/admin/")).text
+    assert (f"User {user.id}: signed out" in dashboard, user.email in dashboard) == (True, False)
     for address in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
         assert (await staff.post(f"/admin/{address}", data={"all": "1"})).status_code == 403
 
-    await hold(app, group, ("audit-entry", "list"), ("gadget", "details"), ("maker", "list"))
+    await set_grants(app, group, ("audit-entry", "list"), ("gadget", "details"), ("maker", "list"))
     page = (await staff.get("/admin/audit-entry/list")).text
     assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)
 
@@ -146,12 +146,12 @@ async def test_deletion_names_only_listed_related_rows(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with app.state.database.writer() as session:
-        session.add(Gadget(name="Kept dark", maker_id=1))
+        session.add(Gadget(name="Hidden gadget", maker_id=1))
 
-    def without_it(_self: Any, _request: Any) -> Select[Any]:
-        return select(Gadget).where(col(Gadget.name) != "Kept dark")
+    def query_without_hidden_gadget(_self: Any, _request: Any) -> Select[Any]:
+        return select(Gadget).where(col(Gadget.name) != "Hidden gadget")
 
-    monkeypatch.setattr(GadgetAdmin, "list_query", without_it)
+    monkeypatch.setattr(GadgetAdmin, "list_query", query_without_hidden_gadget)
     page = (await admin.get("/admin/maker/delete?pks=1")).text
     assert "2 Gadgets" in page
     assert ("Gadget 1" in page, "Gadget 2" in page) == (True, False)

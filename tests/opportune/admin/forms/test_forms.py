@@ -27,7 +27,7 @@ def app(app_with_shelves: FastAPI) -> FastAPI:
 
 
 def files(**contents: bytes) -> dict[str, Any]:
-    """Form data with files as a browser sends it: files not selected are empty."""
+    """Return files as a browser sends them. Files that were not selected are empty."""
     empty = {"photo": ("", b""), "plan": ("", b"")}
     return empty | {name: (f"../{name}.html", content) for name, content in contents.items()}
 
@@ -43,7 +43,7 @@ async def shelves(app: FastAPI) -> list[Shelf]:
 
 
 async def stored_files(app: FastAPI, tmp_path: Path) -> set[str]:
-    """Names of the stored files after the jobs have run."""
+    """Run the jobs and return the names of the stored files."""
     await app.state.jobs.drain()
     folder = tmp_path / "uploads"
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
@@ -51,19 +51,19 @@ async def stored_files(app: FastAPI, tmp_path: Path) -> set[str]:
 
 async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     assert (await save(admin, sent=files(photo=picture(), plan=b"<html>plan"))).status_code == 303
-    (first,) = await shelves(app)
-    assert first.photo.startswith("shelves/")
-    assert first.photo.endswith(".webp"), "encoded again, without appended data"
-    assert re.fullmatch(r"plans/\w+\.bin", first.plan or ""), "any type is accepted and stored without one"
-    assert await stored_files(app, tmp_path) == {first.photo, first.plan}
+    (created,) = await shelves(app)
+    assert created.photo.startswith("shelves/")
+    assert created.photo.endswith(".webp"), "encoded again, without appended data"
+    assert re.fullmatch(r"plans/\w+\.bin", created.plan or ""), "any type is accepted and stored without one"
+    assert await stored_files(app, tmp_path) == {created.photo, created.plan}
 
     assert (await save(admin, EDIT, title="Other")).status_code == 303
-    (same,) = await shelves(app)
-    assert (same.title, same.photo, same.plan) == ("Other", first.photo, first.plan)
+    (renamed,) = await shelves(app)
+    assert (renamed.title, renamed.photo, renamed.plan) == ("Other", created.photo, created.plan)
 
     await save(admin, EDIT, sent=files(photo=picture(colour="red")), plan="clear")
     (changed,) = await shelves(app)
-    assert changed.photo != first.photo
+    assert changed.photo != created.photo
     assert changed.plan is None
     assert await stored_files(app, tmp_path) == {changed.photo}
 
@@ -167,10 +167,10 @@ async def test_file_replaced_by_a_job_is_kept(
 
 async def test_read_only_field_is_not_written(app: FastAPI, admin: AsyncClient) -> None:
     await save(admin, price="3")
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as other:
-        assert 'name="price"' not in (await other.get(EDIT)).text
-        assert (await save(other, EDIT, title="Forged", price="0")).status_code == 303
-        assert (await save(other, title="Second", price="9")).status_code == 303
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as colleague:
+        assert 'name="price"' not in (await colleague.get(EDIT)).text
+        assert (await save(colleague, EDIT, title="Forged", price="0")).status_code == 303
+        assert (await save(colleague, title="Second", price="9")).status_code == 303
     assert [shelf.price for shelf in await shelves(app)] == [3, 0]
 
 
@@ -180,7 +180,7 @@ async def test_form_has_legends_hints_and_prefilled_values(admin: AsyncClient) -
         '<legend class="h3">Looks</legend>',
         'value="A&#34;b&lt;i&gt;"',
         'value="7"',
-        '<div class="form-hint" id="hint-title">What stands on its front.</div>',
+        '<div class="form-hint" id="hint-title">Printed on the front.</div>',
         'aria-describedby="hint-title"',
         'data-slug-from="title"',
         'enctype="multipart/form-data"',
@@ -206,9 +206,9 @@ async def test_save_as_new_copies_a_row_without_files(app: FastAPI, admin: Async
     assert "Save as new" in (await admin.get(EDIT)).text
     copy = await save(admin, EDIT, title="Copy", code="C", save="Save as new")
     assert copy.headers["location"] == "/admin/shelf/edit/2"
-    first, second = await shelves(app)
-    assert (first.title, second.title, second.code, second.photo) == ("Novels", "Copy", "C", "")
-    assert first.photo
+    original, copied = await shelves(app)
+    assert (original.title, copied.title, copied.code, copied.photo) == ("Novels", "Copy", "C", "")
+    assert original.photo
 
 
 async def test_message_names_and_links_the_saved_row(admin: AsyncClient) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 EDIT = "/admin/book/edit/1"
 BOOK = {"title": "Kristin", "slug": "k", "isbn": "1", "author_id": "1", "price": "0", "status": "draft", "save": "Save"}
-FIRST = {"stars": "4", "critic_id": "1", "mood": "glad", "photo": "", "tags": ["", "1"]}
+REVIEW = {"stars": "4", "critic_id": "1", "mood": "glad", "photo": "", "tags": ["", "1"]}
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
     return app_with_bookshelf
 
 
-def line(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def review_data(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"review-{key}-{name}": value for name, value in values.items()}
 
 
 async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
-    """Stars, critic, mood, tags and whether a photo exists."""
+    """Return stars, critic, mood, tags and whether a photo exists, for each review."""
     statement = select(Review).options(load(Review.tags)).order_by(col(Review.id))
     async with app.state.database.reader(fresh=True) as session:
         return [
@@ -58,13 +58,13 @@ async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: Asyn
         "review-new0-photo": ("b.png", picture(), "image/png"),
         "review-99-photo": ("c.png", picture(), "image/png"),
     }
-    blank = line("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
-    response = await admin.post(EDIT, data=BOOK | line("1", FIRST) | blank, files=files)
+    blank = review_data("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
+    response = await admin.post(EDIT, data=BOOK | review_data("1", REVIEW) | blank, files=files)
     assert response.status_code == 303, response.text
-    assert [row[-1] for row in await reviews(app)] == [True, True], "a line with only a file is saved"
+    assert [row[-1] for row in await reviews(app)] == [True, True], "a row with only a file is saved"
     page = (await admin.get(EDIT)).text
     assert page.count('value="clear"') == 2
-    await admin.post(EDIT, data=BOOK | line("1", FIRST | {"photo": "clear"}), files={"none": ("", b"")})
+    await admin.post(EDIT, data=BOOK | review_data("1", REVIEW | {"photo": "clear"}), files={"none": ("", b"")})
     assert [row[-1] for row in await reviews(app)] == [False, True]
 
 
@@ -78,7 +78,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClient) -> None:
     for changes, field, words in REFUSED:
-        response = await admin.post(EDIT, data=BOOK | line("1", FIRST | changes))
+        response = await admin.post(EDIT, data=BOOK | review_data("1", REVIEW | changes))
         assert response.status_code == 400, changes
         assert words in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
         assert await reviews(app) == BEFORE, changes
@@ -93,13 +93,13 @@ async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClie
         'enctype="multipart/form-data"',
     ):
         assert text in page, text
-    assert (await admin.post(EDIT, data=BOOK | line("1", FIRST))).status_code == 303
+    assert (await admin.post(EDIT, data=BOOK | review_data("1", REVIEW))).status_code == 303
     assert await reviews(app) == BEFORE
     async with app.state.database.reader(fresh=True) as session:
         assert (await session.scalars(select(AuditEntry))).all() == [], "unchanged rows are not logged"
     changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
     new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
-    assert (await admin.post(EDIT, data=BOOK | line("1", changed) | line("new0", new))).status_code == 303
+    assert (await admin.post(EDIT, data=BOOK | review_data("1", changed) | review_data("new0", new))).status_code == 303
     assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 
 
@@ -121,13 +121,13 @@ async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> Non
     assert await links(app) == [(1, 1, "of course")]
     page = (await admin.get(address)).text
     assert '<option value="1" selected>Kristin</option>' in page
-    again = await admin.post(address, data=tag | linked)
-    assert "This value is already in use." in again.text
-    old = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
-    await admin.post(address, data=tag | old)
+    response = await admin.post(address, data=tag | linked)
+    assert "This value is already in use." in response.text
+    changed = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
+    await admin.post(address, data=tag | changed)
     assert await links(app) == [(1, 1, "well")]
     assert "Epic" in (await admin.get("/admin/book-tag/list")).text
-    await admin.post(address, data=tag | old | {"book-tag-1;1-delete": "1"})
+    await admin.post(address, data=tag | changed | {"book-tag-1;1-delete": "1"})
     assert await links(app) == []
 
 

@@ -13,7 +13,7 @@ from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_be
 
 EDIT = "/admin/shelf/edit/1"
 SAVE = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
-# Form data of unchanged lines as the browser sends it.
+# Form data of unchanged rows, as a browser sends it.
 RED, BLUE = {"label-1-text": "red", "label-1-size": "1"}, {"label-2-text": "blue", "label-2-size": "2"}
 BOLD = {"label-1-is_bold": "y", "label-2-is_bold": "y"}
 BLANK = {"label-new0-text": "", "label-new0-size": "1", "label-new0-is_bold": "y"}
@@ -64,24 +64,24 @@ async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClien
 
 @pytest.mark.database("sqlite")
 async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, bool]] = []
+    events: list[tuple[str, bool]] = []
 
     async def after_change(_self: object, _data: object, label: Label, is_created: bool, _request: object) -> None:
-        seen.append((label.text, is_created))
+        events.append((label.text, is_created))
 
     async def after_delete(_self: object, label: Label, _request: object) -> None:
-        seen.append((f"{label.text} is gone", False))
+        events.append((f"{label.text} deleted", False))
 
     monkeypatch.setattr(LabelAdmin, "after_model_change", after_change)
     monkeypatch.setattr(LabelAdmin, "after_model_delete", after_delete)
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold"}
     await admin.post(EDIT, data={**LINES, **changes})
-    assert seen == [("crimson", False), ("blue is gone", False), ("gold", True)]
-    seen.clear()
+    assert events == [("crimson", False), ("blue deleted", False), ("gold", True)]
+    events.clear()
     await admin.post(EDIT, data={**LINES, **changes, "label-1-text": ""})
-    assert seen == [], "no row was saved"
+    assert events == [], "no row was saved"
     await admin.post("/admin/shelf/create", data={**SAVE, **BLANK, "title": "Plays", "label-new0-text": "silver"})
-    assert seen == [("silver", True)]
+    assert events == [("silver", True)]
 
 
 REFUSED = [

@@ -43,8 +43,8 @@ async def genres(app: FastAPI, novel: int = 1) -> list[int]:
 
 
 def error_of(page: str) -> str:
-    results = re.search(r'id="error-genres">(.*?)</div>', page)
-    return unescape(results[1]) if results else ""
+    match = re.search(r'id="error-genres">(.*?)</div>', page)
+    return unescape(match[1]) if match else ""
 
 
 async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
@@ -126,13 +126,13 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
     assert [row["text"] for row in results] == ["Crime", "Poetry"]
     assert (await staff.get(address)).status_code == 403
 
-    offered = 'href="/admin/genre/create?_dialog=1"'
-    assert offered in (await admin.get(CREATE)).text
+    add_link = 'href="/admin/genre/create?_dialog=1"'
+    assert add_link in (await admin.get(CREATE)).text
     user = await make_user(app.state.database, is_staff=True)
     for identity, action in (("novel", "*"), ("genre", "list")):
         await grant(app.state.database, user, identity, action)
     async with signed_in_client(app, user) as reader:
-        assert offered not in (await reader.get(CREATE)).text
+        assert add_link not in (await reader.get(CREATE)).text
         assert (await reader.get("/admin/genre/create?_dialog=1")).status_code == 403
 
     for sent, words in (
@@ -185,11 +185,11 @@ async def test_dialog_form_returns_the_new_row(
     assert 'id="menu"' not in form.text
     assert "Save and add another" not in form.text
     assert (await admin.post(address, data={"name": "Crime"})).status_code == 400
-    made = await admin.post(address, data={"name": "Space & <Opera>", "save": "Save"})
-    assert made.status_code == 201
-    assert '<p data-created="4" data-title="Space &amp; &lt;Opera&gt;">' in made.text
-    elsewhere = await admin.get("/admin/genre/create")
-    for response, framing in ((form, "SAMEORIGIN"), (made, "SAMEORIGIN"), (elsewhere, "DENY")):
+    created = await admin.post(address, data={"name": "Space & <Opera>", "save": "Save"})
+    assert created.status_code == 201
+    assert '<p data-created="4" data-title="Space &amp; &lt;Opera&gt;">' in created.text
+    page = await admin.get("/admin/genre/create")
+    for response, framing in ((form, "SAMEORIGIN"), (created, "SAMEORIGIN"), (page, "DENY")):
         (policy,) = response.headers.get_list("content-security-policy")
         assert response.headers.get_list("x-frame-options") == [framing]
         assert ("frame-ancestors 'self'" in policy) == (framing == "SAMEORIGIN")

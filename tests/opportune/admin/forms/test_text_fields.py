@@ -26,35 +26,35 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def store(app: FastAPI, **texts: Any) -> None:
+async def add_gadget(app: FastAPI, **texts: Any) -> None:
     async with app.state.database.writer() as session:
         session.add(Gadget(name="first", maker_id=1, **texts))
 
 
-async def stored(app: FastAPI) -> Gadget:
+async def read_gadget(app: FastAPI) -> Gadget:
     async with app.state.database.reader() as session:
         return await session.get_one(Gadget, 1)  # type: ignore[no-any-return]  # state is untyped
 
 
-async def boxes(admin: AsyncClient) -> set[str]:
+async def find_textareas(admin: AsyncClient) -> set[str]:
     page = (await admin.get(EDIT)).text
     return set(re.findall(r'<textarea [^>]*name="(\w+)"', page))
 
 
 async def test_long_texts_have_a_textarea(app: FastAPI, admin: AsyncClient) -> None:
-    await store(app, nickname="short")
-    assert await boxes(admin) == {"notes", "story", "motto"}
+    await add_gadget(app, nickname="short")
+    assert await find_textareas(admin) == {"notes", "story", "motto"}
     for text in ("two\nlines", "two\rlines"):
         async with app.state.database.writer() as session:
             await session.execute(update(Gadget).values(nickname=text))
-        assert "nickname" in await boxes(admin), text
+        assert "nickname" in await find_textareas(admin), text
 
 
 async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
-    await store(app, story="old")
+    await add_gadget(app, story="old")
     full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
     assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
-    assert (await stored(app)).story == full.replace("\r\n", "\n")
+    assert (await read_gadget(app)).story == full.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ async def confirm(admin: AsyncClient, preview: Response) -> Response:
     return await admin.post(IMPORT, data={"sealed": sealed})
 
 
-async def stored(app: FastAPI) -> list[Gadget]:
+async def read_gadgets(app: FastAPI) -> list[Gadget]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(Gadget).order_by(col(Gadget.id))))
 
@@ -51,10 +51,10 @@ async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient)
     preview = await send(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
     assert preview.status_code == 200
     assert "rows.csv has 2 new Gadgets." in preview.text
-    assert await stored(app) == []
+    assert await read_gadgets(app) == []
     assert (await confirm(admin, preview)).headers["location"] == "/admin/gadget/list"
     assert "Imported 2 Gadgets." in (await admin.get("/admin/gadget/list")).text
-    assert [(row.name, row.maker_id, row.state, row.notes) for row in await stored(app)] == [
+    assert [(row.name, row.maker_id, row.state, row.notes) for row in await read_gadgets(app)] == [
         ("first", 1, "new", "two\nlines"),
         ("second", 2, "used", ""),
     ]
@@ -68,7 +68,7 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     values = {"name": "=formula", "maker_id": "1", "colour": "deep_blue", "state": "new", "size": "2", "spare_id": "2"}
     await admin.post("/admin/gadget/create", data=values | full | {"motto": "-1", "save": "Save"})
-    (before,) = await stored(app)
+    (before,) = await read_gadgets(app)
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/gadget/export/{format_}")).content
         async with app.state.database.writer() as session:
@@ -76,16 +76,16 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
         preview = await send(admin, exported, f"gadgets.{format_}")
         assert "because the site sets these columns: id, created_at." in preview.text
         await confirm(admin, preview)
-        (after,) = await stored(app)
+        (after,) = await read_gadgets(app)
         assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"}), (
             format_
         )
 
 
 async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = "fine,1,red,new,2"
+    valid_line = "fine,1,red,new,2"
     lines = ["gizmo,1,red,new,2", "far,999,red,new,2", ",1,red,new,2", "c,1,green,new,2", "d,x,red,new,many"]
-    page = await send(admin, "\n".join([HEADER, good, *lines]))
+    page = await send(admin, "\n".join([HEADER, valid_line, *lines]))
     text = unescape(page.text)
     assert page.status_code == 400
     assert "sealed" not in text
@@ -96,15 +96,15 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
         "Line 7: Maker: Choose one from the list, or enter its number. Size: ",
     ):
         assert words in text
-    twice = unescape((await send(admin, "\n".join([HEADER, good, good, lines[1], "x,1,red,new,13"]))).text)
-    assert "Line 3: Name: This value is already in use." in twice
-    assert "Line 4: " in twice
-    assert "The selected entry no longer exists" in twice
-    assert "Line 5: The database does not allow this value." in twice.replace("Line 5: Size: ", "Line 5: ")
-    assert await stored(app) == []
+    text = unescape((await send(admin, "\n".join([HEADER, valid_line, valid_line, lines[1], "x,1,red,new,13"]))).text)
+    assert "Line 3: Name: This value is already in use." in text
+    assert "Line 4: " in text
+    assert "The selected entry no longer exists" in text
+    assert "Line 5: The database does not allow this value." in text.replace("Line 5: Size: ", "Line 5: ")
+    assert await read_gadgets(app) == []
 
-    base = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
-    wrong: list[tuple[str, object]] = [
+    valid_row = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
+    invalid_values: list[tuple[str, object]] = [
         ("notes", "nul \0"),
         ("notes", "\ud800"),
         ("maker_id", {"a": 1}),
@@ -116,11 +116,11 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
         ("made_on", "9999-99-99"),
         ("name", "x" * 21),
     ]
-    page = await send(admin, json.dumps([base | {name: value} for name, value in wrong]), "rows.json")
+    page = await send(admin, json.dumps([valid_row | {name: value} for name, value in invalid_values]), "rows.json")
     assert page.status_code == 400
-    for number, (name, value) in enumerate(wrong, 1):
+    for number, (name, value) in enumerate(invalid_values, 1):
         assert f"Row {number}: {name.partition('_id')[0].replace('_', ' ').capitalize()}: " in page.text, (name, value)
-    assert await stored(app) == []
+    assert await read_gadgets(app) == []
 
     monkeypatch.setattr("tests.opportune.admin.gadget_feature.GadgetAdmin.max_import_file_size", 150)
     for content, words in (
@@ -135,29 +135,29 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
         assert words in unescape(page.text)
     assert "Please choose a file." in (await admin.post(IMPORT, data={})).text
     assert "choose the file again" in (await admin.post(IMPORT, data={"sealed": "forged"})).text
-    assert await stored(app) == []
+    assert await read_gadgets(app) == []
 
 
-PYTHONS = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid", "Traceback")
+PYTHON_MESSAGES = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid", "Traceback")
 GARBAGE = ("abc", "1.5", "nan", "9" * 5000, "1e999999")
 
 
 async def test_unreadable_values_have_readable_messages(app: FastAPI, admin: AsyncClient) -> None:
     row = {"name": "fine", "maker_id": "1", "spare_id": "", "size": "1", "weight": "1", "made_on": "2026-01-01"}
     columns = ("maker_id", "spare_id", "size", "weight", "made_on")
-    at_once = [dict.fromkeys(columns, value) for value in GARBAGE]
+    field_errors = [dict.fromkeys(columns, value) for value in GARBAGE]
     # Validation of the whole model runs only after each field is valid.
-    alone = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
-    alone += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
-    for wrong in (*at_once, *alone):
-        form = await admin.post("/admin/gadget/create", data={**row, **wrong, "colour": "red", "state": "new"})
-        assert form.status_code in (303, 400), wrong
-        assert not [words for words in PYTHONS if words in form.text], wrong
-    lines = [",".join((row | wrong).values()) for wrong in (*at_once, *alone)]
+    model_errors = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
+    model_errors += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
+    for values in (*field_errors, *model_errors):
+        form = await admin.post("/admin/gadget/create", data={**row, **values, "colour": "red", "state": "new"})
+        assert form.status_code in (303, 400), values
+        assert not [words for words in PYTHON_MESSAGES if words in form.text], values
+    lines = [",".join((row | values).values()) for values in (*field_errors, *model_errors)]
     file = await send(admin, "\n".join([",".join(row), *lines]))
     assert file.status_code == 400
     assert f"Line {len(lines)}: " in file.text
-    assert not [words for words in PYTHONS if words in file.text]
+    assert not [words for words in PYTHON_MESSAGES if words in file.text]
 
 
 async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin: AsyncClient) -> None:
@@ -167,7 +167,7 @@ async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin
     response = await confirm(admin, preview)
     assert response.status_code == 400
     assert "Line 3: Name: This value is already in use." in response.text
-    assert [row.name for row in await stored(app)] == ["taken"]
+    assert [row.name for row in await read_gadgets(app)] == ["taken"]
 
 
 ROW = "a,1,red,new,2"
@@ -214,19 +214,19 @@ async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeyp
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     monkeypatch.setattr(MakerAdmin, "can_import", True)
     colleague = await make_user(app.state.database, is_superuser=True)
-    async with signed_in_client(app, colleague) as other:
-        for client, address in ((admin, "/admin/maker/import"), (other, IMPORT)):
+    async with signed_in_client(app, colleague) as colleague_client:
+        for client, address in ((admin, "/admin/maker/import"), (colleague_client, IMPORT)):
             response = await client.post(address, data={"sealed": sealed})
             assert "choose the file again" in response.text
 
 
 async def test_import_keeps_values_missing_in_the_file(app: FastAPI, admin: AsyncClient) -> None:
     await confirm(admin, await send(admin, f"{HEADER},seen_at\nfirst,1,red,new,2,2026-02-28 23:59:59\n"))
-    (before,) = await stored(app)
+    (before,) = await read_gadgets(app)
     preview = await admin.post(IMPORT, files={"file": ("rows.csv", "name,size\nfirst,7\n")}, data={"update": "1"})
     assert preview.status_code == 200, unescape(re.sub(r"<[^>]+>|\s+", " ", preview.text))
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     assert (await admin.post(IMPORT, data={"sealed": sealed, "update": "1"})).status_code == 303
-    (after,) = await stored(app)
+    (after,) = await read_gadgets(app)
     assert after.size == 7
     assert after.model_dump(exclude={"size"}) == before.model_dump(exclude={"size"})

@@ -58,11 +58,11 @@ def text_of(page: Response) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.text)))
 
 
-async def stored(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
-    """Title, author, tags and price of each book."""
-    everything = select(Book).options(load(Book.author), load(Book.tags)).order_by(col(Book.id))
+async def read_books(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
+    """Return title, author, tags and price of each book."""
+    statement = select(Book).options(load(Book.author), load(Book.tags)).order_by(col(Book.id))
     async with app.state.database.reader(fresh=True) as session:
-        books = (await session.scalars(everything)).all()
+        books = (await session.scalars(statement)).all()
     return [(book.title, book.author.name, sorted(tag.name for tag in book.tags), book.price) for book in books]
 
 
@@ -71,8 +71,8 @@ async def names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]:
         return list(await session.scalars(select(col(model.name)).order_by(col(model.id))))
 
 
-ONE = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
-TWO = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
+KRISTIN = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
+SALKA = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
 
 
 @pytest.mark.database("sqlite")
@@ -87,9 +87,9 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
         assert "has 2 new Books. Existing rows are not changed." in text_of(preview)
         assert "It refers to 1 new Author, added by this import: Halldór." in text_of(preview)
         assert "It refers to 1 new Tag, added by this import: Saga." in text_of(preview)
-    assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
+    assert (await read_books(app), await names(app, Author)) == ([], ["Sigrid"])
     assert (await confirm(admin, preview)).status_code == 303
-    assert await stored(app) == [ONE, TWO]
+    assert await read_books(app) == [KRISTIN, SALKA]
     assert (await names(app, Author), (await names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
 
@@ -122,34 +122,34 @@ async def test_round_trip_needs_few_statements(
             book.author = authors[n % 12]
             book.tags = [tags[n % 7], tags[(n % 4) + 7]]
             session.add(book)
-    before = await stored(app)
+    before = await read_books(app)
     with counted_statements("test_bookshelf", "admin_audit") as statements:
         exported = (await admin.get("/admin/book/export/csv")).content
-    await empty(app)
-    with counted_statements("test_bookshelf", "admin_audit") as more:
+    await delete_books(app)
+    with counted_statements("test_bookshelf", "admin_audit") as import_statements:
         await confirm(admin, await send(admin, exported))
-    assert await stored(app) == before
+    assert await read_books(app) == before
     assert (len(before), len(await names(app, Author))) == (25, 12)
     assert len(statements) < MAX_STATEMENTS
-    assert len(more) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
+    assert len(import_statements) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
 
 
 @pytest.mark.database("sqlite")
 async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient) -> None:
     lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
     await confirm(admin, await send(admin, f"{HEADER}\n{lines}"))
-    before = await stored(app)
-    assert before[0] == ONE
+    before = await read_books(app)
+    assert before[0] == KRISTIN
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/book/export/{format_}")).content
-        await empty(app)
+        await delete_books(app)
         preview = await send(admin, exported, f"books.{format_}")
         assert "author.country.name" in text_of(preview), "ignored columns are reported"
         await confirm(admin, preview)
-        assert await stored(app) == before, format_
+        assert await read_books(app) == before, format_
 
 
-async def empty(app: FastAPI) -> None:
+async def delete_books(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         for model in (BookTag, Book, Author):
             await session.execute(delete(model))
@@ -157,25 +157,25 @@ async def empty(app: FastAPI) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:
-    first = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
-    await confirm(admin, await send(admin, first))
+    rows = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
+    await confirm(admin, await send(admin, rows))
     file = "isbn,author,tags,title\n1,Halldór,Epic|Saga,Kristin\n2,Sigrid,Epic,Salka\n"
     assert "These columns are missing: slug." in text_of(await send(admin, file))
     preview = await send(admin, file, update="1")
-    words = text_of(preview)
-    assert "has 0 new Books, changes 1 and keeps 1 unchanged." in words
-    assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in words
-    assert "Slug" not in words.split("Changes")[1]
-    assert [row[1] for row in await stored(app)] == ["Sigrid", "Sigrid"], "read-only"
+    text = text_of(preview)
+    assert "has 0 new Books, changes 1 and keeps 1 unchanged." in text
+    assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in text
+    assert "Slug" not in text.split("Changes")[1]
+    assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"
     assert "choose the file again" in text_of(await confirm(admin, preview)), "the checkbox is required"
     assert (await confirm(admin, preview, update="1")).status_code == 303
     assert "Imported 0 Books, changed 1; 1 unchanged." in text_of(await admin.get("/admin/book/list"))
-    assert [row[:3] for row in await stored(app)] == [
+    assert [row[:3] for row in await read_books(app)] == [
         ("Kristin", "Halldór", ["Epic", "Saga"]),
         ("Salka", "Sigrid", ["Epic"]),
     ]
-    again = await send(admin, first.replace("Epic\n2", "\n2"))
-    assert "Line 2: Slug: This value is already in use." in text_of(again).replace("Isbn:", "Slug:")
+    response = await send(admin, rows.replace("Epic\n2", "\n2"))
+    assert "Line 2: Slug: This value is already in use." in text_of(response).replace("Isbn:", "Slug:")
 
 
 UPDATES = [
@@ -196,17 +196,17 @@ async def test_invalid_updates_are_reported_with_their_line(
         assert (page.status_code, words in text_of(page)) == (400, True), text_of(page)
     assert 'name="update"' not in (await staff.get("/admin/book/import")).text
     assert (await send(staff, UPDATES[0][0], update="1")).status_code == 403
-    assert [row[0] for row in await stored(app)] == ["Kristin"]
+    assert [row[0] for row in await read_books(app)] == ["Kristin"]
 
 
-CONGO = "Line 2: Country: 2 rows are named “Congo”. Use the column"
-NO_BOOK = "Line 2: Book: “9” does not exist, and a new Book needs more than a name: Title"
-BOTH = "title,slug,isbn,author,author_id\nA,a,1,Sigrid,1\n"
+AMBIGUOUS_NAME = "Line 2: Country: 2 rows are named “Congo”. Use the column"
+MISSING_BOOK = "Line 2: Book: “9” does not exist, and a new Book needs more than a name: Title"
+NAME_AND_ID = "title,slug,isbn,author,author_id\nA,a,1,Sigrid,1\n"
 FAULTS = [
-    ("author", "name,country\nAnn,Congo\n", CONGO),
-    ("review", "book,stars\n9,5\n", NO_BOOK),
+    ("author", "name,country\nAnn,Congo\n", AMBIGUOUS_NAME),
+    ("review", "book,stars\n9,5\n", MISSING_BOOK),
     ("book", f"{HEADER}\nA,a,1,{'x' * 101},,1\n", "Line 2: Author: “xxx"),
-    ("book", BOTH, "These columns set the same field: author, author_id."),
+    ("book", NAME_AND_ID, "These columns set the same field: author, author_id."),
     ("book", "title,slug,isbn\nA,a,1\n", "These columns are missing: author."),
     ("book", f"{HEADER}\nA,a,1,,,1\n", "Line 2: Author: Please choose one."),
 ]
@@ -218,7 +218,7 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
         page = await send(admin, file, model=model)
         assert page.status_code == 400, file
         assert words in text_of(page)
-        assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
+        assert (await read_books(app), await names(app, Author)) == ([], ["Sigrid"])
 
     row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
     faults: list[tuple[str, object]]
@@ -236,7 +236,7 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
 
     page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
     assert (page.status_code, "Line 3: Isbn: This value is already in use." in text_of(page)) == (400, True)
-    assert (await names(app, Author), await stored(app)) == (["Sigrid"], [])
+    assert (await names(app, Author), await read_books(app)) == (["Sigrid"], [])
 
 
 @pytest.mark.database("sqlite")

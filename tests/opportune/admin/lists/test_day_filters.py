@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from tests.opportune.admin.gadget_feature import Gadget
 
-SEEN = {"late": datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "early": datetime(2026, 3, 1, 23, 1, tzinfo=UTC)}
+SEEN_AT = {"late": datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "early": datetime(2026, 3, 1, 23, 1, tzinfo=UTC)}
 """A minute before and after midnight in Vienna; both are on 1 March in UTC."""
 
 
@@ -19,7 +19,7 @@ async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fas
     async with app_with_gadgets.state.database.writer() as session:
         session.add_all(
             Gadget(name=name, maker_id=1, seen_at=at, made_on=date(2026, 3, 2) if name == "early" else None)
-            for name, at in SEEN.items()
+            for name, at in SEEN_AT.items()
         )
     return app_with_gadgets
 

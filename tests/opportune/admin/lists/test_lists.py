@@ -37,7 +37,7 @@ async def gadgets(app: FastAPI) -> None:
         session.add_all([Gadget(name=f"gadget {number}", maker_id=1, size=2 * number) for number in range(1, 61)])
 
 
-async def polished(app: FastAPI) -> list[str]:
+async def polished_names(app: FastAPI) -> list[str]:
     async with app.state.database.reader() as session:
         return list(
             await session.scalars(
@@ -47,8 +47,8 @@ async def polished(app: FastAPI) -> list[str]:
 
 
 def hidden_pks(page: str) -> str:
-    (results,) = re.findall(r'name="pks" value="([\d,]*)"', page)
-    return str(results)
+    (pks,) = re.findall(r'name="pks" value="([\d,]*)"', page)
+    return str(pks)
 
 
 async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
@@ -57,11 +57,11 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
     for words in ("Polish them?", "Gadget 1", "Gadget 2"):
         assert words in page.text
     assert "Gadget 3" not in page.text
-    assert await polished(app) == []
+    assert await polished_names(app) == []
     back = "/admin/gadget/list?size=9&size_op=less_than&page=1"
     assert f'href="{back}"' in unescape(page.text)
     await admin.post(POLISH, data={"pks": hidden_pks(page.text), **YES})
-    assert await polished(app) == ["gadget 1", "gadget 2"]
+    assert await polished_names(app) == ["gadget 1", "gadget 2"]
     async with app.state.database.reader() as session:
         recorded = (await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))).all()
     assert {entry.row_id for entry in recorded} == {"1", "2"}
@@ -73,8 +73,8 @@ async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncC
     assert "for 55 Gadgets" in page
     assert "and 5 more." in page
     await admin.post(address, data={"pks": hidden_pks(page), **YES})
-    assert len(await polished(app)) == 55
-    assert "gadget 5" not in await polished(app)
+    assert len(await polished_names(app)) == 55
+    assert "gadget 5" not in await polished_names(app)
 
 
 async def test_empty_and_too_large_selections_are_refused(
@@ -87,7 +87,7 @@ async def test_empty_and_too_large_selections_are_refused(
             assert response.headers["location"] == "/admin/gadget/list?search=gadget"
     page = (await admin.get("/admin/gadget/list?search=nothing")).text
     assert (page.count("Select at most 50 Gadgets."), page.count("Select at least one row.")) == (2, 2)
-    assert await polished(app) == []
+    assert await polished_names(app) == []
 
     address = "/admin/gadget/delete?pks=1"
     assert (await admin.get(address + "&confirmed=yes")).status_code == 200
@@ -116,9 +116,9 @@ async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) 
 
 async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncClient) -> None:
     today = utc_now().replace(hour=12)
-    seen = {"now": today, "before": today - timedelta(days=5), "long ago": today - timedelta(days=800)}
+    seen_at = {"now": today, "before": today - timedelta(days=5), "long ago": today - timedelta(days=800)}
     async with app.state.database.writer() as session:
-        session.add_all([Gadget(name=name, maker_id=1, seen_at=at, made_on=at.date()) for name, at in seen.items()])
+        session.add_all([Gadget(name=name, maker_id=1, seen_at=at, made_on=at.date()) for name, at in seen_at.items()])
         session.add(Gadget(name="never", maker_id=2, spare_id=1, state="used"))
     year = ["now", "before"] if (today - timedelta(days=5)).year == today.year else ["now"]
     month = ["now", "before"] if (today - timedelta(days=5)).month == today.month else ["now"]
@@ -153,9 +153,9 @@ async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) 
     page = unescape((await admin.get("/admin/gadget/list?pageSize=5&search=gadget")).text)
     link = 'href="/admin/gadget/list?pageSize=5&search=gadget&page=12"><span class="visually-hidden">Last page, </span>'
     assert link in page
-    last = (await admin.get("/admin/gadget/list?pageSize=5&page=12")).text
-    assert "56 to 60 of 60" in last
-    assert "Last page" not in last
+    last_page = (await admin.get("/admin/gadget/list?pageSize=5&page=12")).text
+    assert "56 to 60 of 60" in last_page
+    assert "Last page" not in last_page
 
     page = (await admin.get("/admin/maker/delete?pks=1,2")).text
     assert "These still refer to it." in page

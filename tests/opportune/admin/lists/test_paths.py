@@ -40,7 +40,7 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
 
 
 async def titles(admin: AsyncClient, query: str) -> list[str]:
-    """Titles in the order of the list."""
+    """Return the titles in the order of the list."""
     page = await admin.get(f"{LIST}?{query}")
     assert page.status_code == 200, query
     return re.findall(r'href="/admin/book/details/\d[^"]*">([^<]+)<', page.text)
@@ -60,11 +60,11 @@ async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAP
     assert "Author country: Norway" in page
     assert "Author: Sigrid" in page
 
-    with counted_statements("test_bookshelf", "admin_audit") as few:
+    with counted_statements("test_bookshelf", "admin_audit") as statements_for_one:
         await admin.get(f"{LIST}?pageSize=1")
-    with counted_statements("test_bookshelf", "admin_audit") as all_of_them:
+    with counted_statements("test_bookshelf", "admin_audit") as statements_for_all:
         await admin.get(LIST)
-    assert len(all_of_them) == len(few)
+    assert len(statements_for_all) == len(statements_for_one)
 
     assert await titles(admin, f"status={Status.PUBLISHED}") == []
     assert (await titles(admin, "sortBy=author.country.name&sort=desc&author.country=1&author.country=2"))[

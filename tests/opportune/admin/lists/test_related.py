@@ -50,14 +50,14 @@ async def test_form_of_a_related_row_is_prefilled(admin: AsyncClient) -> None:
 
 async def test_related_rows_need_permission_to_list(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
-    steps = ((("shelf", "details"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
-    for (identity, action), sees, adds in steps:
+    cases = ((("shelf", "details"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
+    for (identity, action), sees_rows, sees_add_link in cases:
         await grant(app, user.id, identity, action)
         async with signed_in_client(app, user) as staff:
             page = (await staff.get(PAGES[0])).text
         assert "Novels" in page
-        assert ("Book 29." in page) is sees
-        assert ("/admin/book/create" in page) is adds
+        assert ("Book 29." in page) is sees_rows
+        assert ("/admin/book/create" in page) is sees_add_link
 
 
 async def grant(app: FastAPI, user_id: int, identity: str, action: str) -> None:

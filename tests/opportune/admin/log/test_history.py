@@ -51,7 +51,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert deleted.changes["name"] == ["Heavy anvil", None]
         assert deleted.changes["notes"] == ["polished", None]
         page = (await admin.get("/admin/gadget/history/1")).text
-        order = [page.index(f"<strong>{deed}</strong>") for deed in ("Delete", "Polish", "Edit", "Create")]
+        order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Edit", "Create")]
         assert order == sorted(order)
         assert "Heavy anvil" in page
         assert "(deleted)" in page
@@ -81,10 +81,10 @@ async def test_log_shows_titles_of_visible_references(
 
 
 def changed_maker(page: str) -> list[str]:
-    """Values before and after the first change of a maker."""
+    """Return the values before and after the first change of a maker."""
     _, _, after_label = page.partition("Maker:</span>")
-    before, _, after = re.sub("<[^>]+>", "", after_label.partition("</li>")[0]).partition("became")
-    return [before.strip(), after.strip()]
+    old, _, new = re.sub("<[^>]+>", "", after_label.partition("</li>")[0]).partition("became")
+    return [old.strip(), new.strip()]
 
 
 async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None:
@@ -128,11 +128,14 @@ async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
     user = await make_user(app.state.database)
     hour = timedelta(hours=1)
     async with app.state.database.writer() as session:
-        for moment, title in ((user.created_at - hour, "who had the number"), (user.created_at + hour, "who has it")):
+        for moment, title in (
+            (user.created_at - hour, "deleted user"),
+            (user.created_at + hour, "current user"),
+        ):
             session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="edit", actor=title))
     page = (await admin.get(f"/admin/user/history/{user.id}")).text
-    assert "who has it" in page
-    assert "who had the number" not in page
+    assert "current user" in page
+    assert "deleted user" not in page
 
     new = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
     await admin.post("/admin/user/create", data=new)
@@ -155,14 +158,14 @@ async def test_log_is_filtered(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         await session.execute(update(AuditEntry).where(col(AuditEntry.title) == "Second").values(actor="anna@x.org"))
 
-    async def listed(query: str) -> list[str]:
+    async def list_entries(query: str) -> list[str]:
         rows = (await admin.get(f"/admin/audit-entry/export/json?{query}")).json()
         return sorted(f"{row['action']} {row['title']}" for row in rows)
 
-    assert await listed("identity=group&action_op=equals&action=delete") == ["delete First"]
-    assert await listed("actor_op=contains&actor=anna") == ["create Second"]
-    assert await listed("identity=user") == []
-    assert await listed("identity=group&at_op=today") == ["create First", "create Second", "delete First"]
+    assert await list_entries("identity=group&action_op=equals&action=delete") == ["delete First"]
+    assert await list_entries("actor_op=contains&actor=anna") == ["create Second"]
+    assert await list_entries("identity=user") == []
+    assert await list_entries("identity=group&at_op=today") == ["create First", "create Second", "delete First"]
 
 
 async def test_staff_see_entries_of_models_they_may_open(app: FastAPI, admin: AsyncClient) -> None:
@@ -197,23 +200,23 @@ async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: Us
         session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", row_id="1", title="Ordinary"))
     staff = await make_user(database, is_staff=True)
     await grant(database, staff, "*", "*")
-    for user, is_told in ((staff, False), (superuser, True)):
+    for user, sees_session_entry in ((staff, False), (superuser, True)):
         async with signed_in_client(app, user) as client:
             for path in ("audit-entry/list", "audit-entry/export/json", ""):
                 page = (await client.get(f"/admin/{path}")).text
-                assert ("Ordinary" in page, "Telltale" in page) == (True, is_told), path
+                assert ("Ordinary" in page, "Telltale" in page) == (True, sees_session_entry), path
 
 
 async def test_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add_all(
-            AuditEntry(actor="a@example.com", action=f"deed {number:02}", identity="user", row_id="1")
+            AuditEntry(actor="a@example.com", action=f"action {number:02}", identity="user", row_id="1")
             for number in range(35)
         )
     newest = (await admin.get("/admin/user/history/1")).text
-    assert ("Deed 34" in newest, "Deed 05" in newest, "Deed 04" in newest) == (True, True, False)
+    assert ("Action 34" in newest, "Action 05" in newest, "Action 04" in newest) == (True, True, False)
     older = (await admin.get("/admin/user/history/1?before=6")).text
-    assert ("Deed 05" in older, "Deed 04" in older, "Deed 00" in older) == (False, True, True)
+    assert ("Action 05" in older, "Action 04" in older, "Action 00" in older) == (False, True, True)
     assert (await admin.get("/admin/user/history/1?before=x")).status_code == 404
 
 

@@ -22,7 +22,7 @@ READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
 DONE = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
 
 on_sqlite = pytest.mark.database("sqlite")
-"""For what no database is asked differently about."""
+"""Mark of tests whose queries are the same on both databases."""
 
 
 async def entries(app: FastAPI) -> list[tuple[str, str]]:
@@ -34,7 +34,7 @@ async def entries(app: FastAPI) -> list[tuple[str, str]]:
 async def flash_messages(client: AsyncClient) -> str:
     """Flash messages on the next page."""
     page = (await client.get(f"{PAGE}/backups")).text  # this page is the cheapest one that shows them
-    results = re.findall(
+    messages = re.findall(
         r'<div class="alert alert-\w+ alert-dismissible".*?<div class="text-break">(.*?)</div>', page, re.DOTALL
     )
-    return " ".join(word for text in results for word in text.split())
+    return " ".join(word for text in messages for word in text.split())

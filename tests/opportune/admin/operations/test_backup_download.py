@@ -39,10 +39,10 @@ async def test_backup_is_downloaded_and_deleted(
 async def test_backup_without_a_disk_is_refused(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_folder(_prefix: str) -> Any:
+    def refuse_folder(_prefix: str) -> Any:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(scheduled, "private_folder", no_folder)
+    monkeypatch.setattr(scheduled, "private_folder", refuse_folder)
     await operator.post(f"{PAGE}/backup")
     assert "has no disk to write a backup to (Read-only file system)" in await flash_messages(operator)
     ((action, title),) = await entries(app)

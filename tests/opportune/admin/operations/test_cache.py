@@ -26,7 +26,7 @@ async def cached_page() -> str:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with a cached page. Test sites share route objects, so this one has its own router and counts."""
+    """Site with a cached page. It has its own router, because sites share the routes of features and their counts."""
     router = APIRouter()
     router.get("/cached")(cached_page)
     app = quiet_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
@@ -37,8 +37,8 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-def built(app: FastAPI) -> int:
-    """How often the page was rendered."""
+def render_count(app: FastAPI) -> int:
+    """Return how often the page was rendered."""
     routes = [route for route in app.router.routes if isinstance(route, CachedRoute)]
     return next(route for route in routes if route.path == "/cached").counts.built
 
@@ -64,20 +64,20 @@ async def test_cache_page_shows_hit_rate_to_superusers(admin: AsyncClient, clien
 
 async def test_only_the_tag_is_cleared(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
     cache: Cache = app.state.cache
-    before = await cache.store.find("x", ("<tag>",))
+    lookup = await cache.store.find("x", ("<tag>",))
     await client.get("/cached")
     response = await admin.post("/admin/cache", data={"tag": " <tag> "}, follow_redirects=True)
     await client.get("/cached")
 
     assert "“&lt;tag&gt;” were cleared" in response.text
-    assert await cache.store.find("x", ("<tag>",)) != before
-    assert isinstance(before, CacheLookup)
-    assert built(app) == 1
+    assert await cache.store.find("x", ("<tag>",)) != lookup
+    assert isinstance(lookup, CacheLookup)
+    assert render_count(app) == 1
 
 
 async def test_cache_is_cleared(admin: AsyncClient, app: FastAPI, client: AsyncClient) -> None:
-    nothing: list[dict[str, str]] = [{}, {"tag": "  "}]
-    for data in nothing:
+    without_tag: list[dict[str, str]] = [{}, {"tag": "  "}]
+    for data in without_tag:
         response = await admin.post("/admin/cache", data=data, follow_redirects=True)
         assert "Enter the tag" in response.text
 
@@ -89,4 +89,4 @@ async def test_cache_is_cleared(admin: AsyncClient, app: FastAPI, client: AsyncC
     await client.get("/cached")
 
     assert "The cache was cleared." in response.text
-    assert built(app) == 2
+    assert render_count(app) == 2

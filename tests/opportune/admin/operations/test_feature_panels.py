@@ -14,11 +14,11 @@ from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages
 
 pytestmark = pytest.mark.database("sqlite")
 
-EXAMINE = "doctor/admin_operations.html"
+PANEL_TEMPLATE = "doctor/admin_operations.html"
 
 
-def add(app: FastAPI, **declared: Any) -> None:
-    app.state.features = [*app.state.features, Feature(name="stars", summary="", **declared)]
+def add_feature(app: FastAPI, **options: Any) -> None:
+    app.state.features = [*app.state.features, Feature(name="stars", summary="", **options)]
 
 
 async def show(_request: Request) -> dict[str, str]:
@@ -31,17 +31,17 @@ async def hide(_request: Request) -> None:
 
 async def test_panel_is_shown_on_the_dashboard(app: FastAPI, admin: AsyncClient) -> None:
     assert "Examine the database" not in (await admin.get("/admin/")).text
-    add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, show)])
+    add_feature(app, admin_panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)])
     assert "Examine the database" in (await admin.get("/admin/")).text
 
 
 async def test_panel_without_context_is_hidden(app: FastAPI, admin: AsyncClient) -> None:
-    add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, hide)])
+    add_feature(app, admin_panels=[AdminPanel("dashboard", PANEL_TEMPLATE, hide)])
     assert "Examine the database" not in (await admin.get("/admin/")).text
 
 
 async def test_staff_see_no_panel(app: FastAPI, staff_client: AsyncClient) -> None:
-    add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, show)])
+    add_feature(app, admin_panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)])
     assert "Examine the database" not in (await staff_client.get("/admin/")).text
 
 
@@ -54,7 +54,7 @@ async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncCli
     async def count(_session: AsyncSession, _request: Request) -> str:
         return "Counted: 7 stars."
 
-    add(app, admin_operations={"count-stars": count})
+    add_feature(app, admin_operations={"count-stars": count})
     await operator.post(f"{PAGE}/do/count-stars")
     assert await flash_messages(operator) == "Counted: 7 stars."
     assert ("count-stars", "Counted: 7 stars.") in await entries(app)
@@ -65,12 +65,12 @@ async def lights(_app: FastAPI) -> list[HealthLight]:
 
 
 async def test_light_joins_an_existing_heading(app: FastAPI, admin: AsyncClient) -> None:
-    add(app, status={"Database": lights})
+    add_feature(app, status={"Database": lights})
     page = (await admin.get("/admin/status")).text
     assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
 
 
 async def test_new_heading_comes_last(app: FastAPI, admin: AsyncClient) -> None:
-    add(app, status={"Sky": lights})
+    add_feature(app, status={"Sky": lights})
     page = (await admin.get("/admin/status")).text
     assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.index("all shine")

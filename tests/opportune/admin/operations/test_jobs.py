@@ -62,10 +62,10 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, rows:
 
 
 async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, rows: None) -> None:
-    for act, page in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
-        response = await admin.post(f"/admin/job/action/{act}?pks={FAILED}", data=YES)
+    for action, message in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
+        response = await admin.post(f"/admin/job/action/{action}?pks={FAILED}", data=YES)
         assert (response.status_code, response.headers["location"]) == (303, LIST)
-        assert page in (await admin.get(LIST)).text
+        assert message in (await admin.get(LIST)).text
     async with app.state.database.reader() as session:
         assert (await session.get_one(Job, FAILED)).state == JobState.CANCELLED
 

@@ -32,14 +32,14 @@ def sent(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
 
 async def ask_other_process(app: FastAPI) -> str:
     """Ask the model that another process of the site uses."""
-    other = quiet_app(app.state.settings).state
-    other.llm.follows_choice, other.llm.provider = True, None
-    await other.llm.refresh()
+    state = quiet_app(app.state.settings).state
+    state.llm.follows_choice, state.llm.provider = True, None
+    await state.llm.refresh()
     try:
-        answer: str = await other.llm.complete("Why?")
+        answer: str = await state.llm.complete("Why?")
     finally:
-        await other.llm.close()
-        await other.database.dispose()
+        await state.llm.close()
+        await state.database.dispose()
     return answer
 
 

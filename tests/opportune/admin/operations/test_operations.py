@@ -43,8 +43,8 @@ async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, oper
     await operator.post(f"{PAGE}/do/clear-ended-jobs")
     assert await flash_messages(operator) == "2 ended jobs cleared."
     async with app.state.database.reader(fresh=True) as session:
-        test_jobs = select(Job).where(col(Job.name) == "gone.job")
-        jobs = (await session.scalars(test_jobs.order_by(col(Job.id)))).all()
+        statement = select(Job).where(col(Job.name) == "gone.job")
+        jobs = (await session.scalars(statement.order_by(col(Job.id)))).all()
     assert [(job.state, job.attempt) for job in jobs] == [("waiting", 0)] * 2 + [("waiting", 3), ("running", 3)]
     assert await entries(app) == [
         ("retry-failed-jobs", "2 failed jobs queued again."),
@@ -53,9 +53,9 @@ async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, oper
 
 
 async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
-    over, ahead = utc_now() - timedelta(seconds=1), utc_now() + timedelta(days=1)
+    past, future = utc_now() - timedelta(seconds=1), utc_now() + timedelta(days=1)
     async with app.state.database.writer() as session:
-        for number, end in enumerate((over, ahead)):
+        for number, end in enumerate((past, future)):
             session.add(Session(user_id=superuser.id, token_hash=f"s{number}", expires_at=end))
             session.add(ApiToken(user_id=superuser.id, token_hash=f"t{number}", name="x", expires_at=end, scopes="*"))
     await operator.post(f"{PAGE}/do/clear-expired-sessions")
@@ -70,14 +70,14 @@ async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient,
 async def test_test_email_is_sent_or_refused(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
 ) -> None:
-    changed = {"mail_url": SecretStr(f"file:{tmp_path}")}
-    app.state.settings = settings.model_copy(update=changed)
+    changes = {"mail_url": SecretStr(f"file:{tmp_path}")}
+    app.state.settings = settings.model_copy(update=changes)
     await operator.post(f"{PAGE}/do/send-test-email", data={"to": "ada@example.org"})
     assert await flash_messages(operator) == f"The e-mail to ada@example.org went to {tmp_path}."
     assert names_in(tmp_path)
-    for wrong in ("", "nobody", "a@example.org\nBcc: b@example.org"):
-        await operator.post(f"{PAGE}/do/send-test-email", data={"to": wrong})
-        assert "went to" not in await flash_messages(operator), wrong
+    for address in ("", "nobody", "a@example.org\nBcc: b@example.org"):
+        await operator.post(f"{PAGE}/do/send-test-email", data={"to": address})
+        assert "went to" not in await flash_messages(operator), address
     assert [title.split(":")[0] for _, title in (await entries(app))[1:]] == ["Failed"] * 3
 
 
@@ -92,7 +92,7 @@ async def test_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClien
 
 @job("tests.count_stars")
 async def count_stars(_run: JobContext) -> None:
-    """Operation that a feature adds."""
+    """Count the stars."""
 
 
 async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -> None:

@@ -15,7 +15,7 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.admin.operations.pages import CONFIRM, DONE, PAGE, READ, entries, on_sqlite
 
 
-def is_asked(location: str) -> bool:
+def is_confirmation(location: str) -> bool:
     return location.startswith(f"{CONFIRM}?next=/admin/operations")
 
 
@@ -45,7 +45,7 @@ async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncCl
         assert (response.status_code, response.headers["location"]) == (303, f"{CONFIRM}?next={path}")
     for path in DONE:
         response = await admin.post(path)
-        assert is_asked(response.headers["location"]), path
+        assert is_confirmation(response.headers["location"]), path
     assert "Nothing was changed yet" in (await admin.get(CONFIRM)).text
     assert await entries(app) == []
 
@@ -58,14 +58,14 @@ async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: Asyn
     assert (await admin.get(PAGE)).status_code == 200
     async with app.state.database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=utc_now() - CONFIRMED_FOR))
-    assert is_asked((await admin.get(PAGE)).headers["location"])
+    assert is_confirmation((await admin.get(PAGE)).headers["location"])
 
 
 @on_sqlite
 async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
-    for wrong in ("wrong", PASSWORD.upper()):
-        response = await admin.post(CONFIRM, data={"current_password": wrong})
+    for password in ("wrong", PASSWORD.upper()):
+        response = await admin.post(CONFIRM, data={"current_password": password})
         assert response.status_code == 422
         assert "This is not your current password." in response.text
     assert "Please type your current password." in (await admin.post(CONFIRM)).text

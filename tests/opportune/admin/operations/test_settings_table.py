@@ -44,7 +44,7 @@ def test_all_settings_are_shown_without_secrets() -> None:
     values: dict[str, Any] = {
         name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()
     }
-    values |= {f"{name}_client_id": "known to all" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
+    values |= {f"{name}_client_id": "public" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
     rows = {row.name: row for row in displayed_settings(Settings(_env_file=None, environment="test", **values))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}
     assert CANARY not in str(rows)
@@ -82,9 +82,9 @@ def test_all_secret_settings_have_a_canary() -> None:
     assert secret <= SECRETS.keys()
 
 
-@pytest.mark.parametrize("wrong", [f"oracle://u:{CANARY}@host/x", f"{CANARY}", f"postgresql://u:{CANARY}@[/x"])
-def test_invalid_address_is_not_shown(wrong: str) -> None:
-    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(wrong))
+@pytest.mark.parametrize("url", [f"oracle://u:{CANARY}@host/x", f"{CANARY}", f"postgresql://u:{CANARY}@[/x"])
+def test_invalid_address_is_not_shown(url: str) -> None:
+    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
     assert CANARY not in str(list(displayed_settings(settings)))
 
 

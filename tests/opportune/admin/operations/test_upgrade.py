@@ -33,7 +33,7 @@ def upgrade():
 
 
 @pytest.fixture
-def _one_more_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _pending_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Migrations of a feature that was just added."""
     versions = shutil.copytree(VERSIONS, tmp_path / "versions")
     (versions / "parcels").mkdir()
@@ -42,7 +42,7 @@ def _one_more_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.Monkey
     app.state.features = (*app.state.features, Feature(name="parcels", summary="For tests."))
 
 
-@pytest.mark.usefixtures("_one_more_migration")
+@pytest.mark.usefixtures("_pending_migration")
 async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClient) -> None:
     assert "1 to apply" in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/upgrade")
@@ -79,7 +79,7 @@ async def test_long_upgrade_runs_in_the_background(
     assert await entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
-@pytest.mark.usefixtures("_one_more_migration")
+@pytest.mark.usefixtures("_pending_migration")
 async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         await session.execute(text("CREATE TABLE parcels_parcel (id INTEGER)"))
@@ -92,7 +92,7 @@ async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -
 
 
 @on_sqlite
-@pytest.mark.usefixtures("_one_more_migration")
+@pytest.mark.usefixtures("_pending_migration")
 async def test_invalid_migration_file_is_named(operator: AsyncClient, tmp_path: Path) -> None:
     (tmp_path / "versions" / "parcels" / "0002_broken.py").write_text("revision =", encoding="utf-8")
     page = await operator.get(PAGE)

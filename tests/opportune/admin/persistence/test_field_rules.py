@@ -18,7 +18,7 @@ from tests.opportune.site_with import site_with
 
 pytestmark = pytest.mark.database("sqlite")
 
-HIDDEN = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
+HIDDEN_WORDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 ACTIONS = ("list", "details", "create", "edit", "delete", "import", "export")
 
 
@@ -49,6 +49,7 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Client of staff who may also see the cost of wares."""
     user = await make_user(app.state.database, is_staff=True)
     for identity in ("ware", "vendor"):
         await grant(app.state.database, user, identity, "*")
@@ -56,27 +57,27 @@ async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def stored(app: FastAPI, name: str) -> Ware:
+async def read_ware(app: FastAPI, name: str) -> Ware:
     async with app.state.database.reader(fresh=True) as session:
         ware: Ware = (await session.scalars(select(Ware).where(col(Ware.name) == name))).one()
         return ware
 
 
-def leaks(response: Response) -> list[str]:
-    return [word for word in HIDDEN if word in response.text]
+def find_hidden(response: Response) -> list[str]:
+    return [word for word in HIDDEN_WORDS if word in response.text]
 
 
 @pytest.mark.parametrize("page", ["list", "details/1", "edit/1", "create", "import"])
 async def test_pages_omit_hidden_fields(seller: AsyncClient, page: str) -> None:
     response = await seller.get(f"/admin/ware/{page}")
     assert response.status_code == 200
-    assert leaks(response) == []
+    assert find_hidden(response) == []
 
 
 async def test_pages_show_all_fields_with_the_grant(buyer: AsyncClient, admin: AsyncClient) -> None:
     for client in (buyer, admin):
-        assert {"Cost", "7.00", "Buyer", "Atlantis", "Margin"} <= {*leaks(await client.get("/admin/ware/list"))}
-        assert {*leaks(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
+        assert {"Cost", "7.00", "Buyer", "Atlantis", "Margin"} <= {*find_hidden(await client.get("/admin/ware/list"))}
+        assert {*find_hidden(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
 
 
 async def test_lists_do_not_sort_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
@@ -108,9 +109,9 @@ async def test_actions_on_all_rows_skip_hidden_fields(seller: AsyncClient) -> No
 
 @pytest.mark.parametrize("format_", ["csv", "json"])
 async def test_exports_omit_hidden_fields(seller: AsyncClient, buyer: AsyncClient, format_: str) -> None:
-    seller_page, all_ = [(await client.get(f"/admin/ware/export/{format_}")).text for client in (seller, buyer)]
+    seller_page, full_page = [(await client.get(f"/admin/ware/export/{format_}")).text for client in (seller, buyer)]
     words = ("cost", "7.00", "note", "Haggle", "buyer", "Atlantis", "Top")
-    assert {"cost", "7.00", "note", "Haggle", "Atlantis"} <= {word for word in words if word in all_}
+    assert {"cost", "7.00", "note", "Haggle", "Atlantis"} <= {word for word in words if word in full_page}
     assert "Lamp" in seller_page
     assert [word for word in words if word in seller_page] == []
 
@@ -124,7 +125,7 @@ async def test_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
 async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1", "save": "Save"}
     assert (await seller.post("/admin/ware/edit/1", data=sent)).status_code == 303
-    ware = await stored(app, "Lamp")
+    ware = await read_ware(app, "Lamp")
     values = ware.price, ware.cost, ware.note, ware.status, ware.buyer_id
     assert values == (Decimal(5), Decimal(7), "Haggle", "new", 2)
 
@@ -133,7 +134,7 @@ async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller:
     address = "/admin/ware/create?status=sold&cost=66"
     sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
     assert (await seller.post(address, data=sent)).status_code == 303
-    assert ((ware := await stored(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
+    assert ((ware := await read_ware(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
 
 
 @pytest.mark.parametrize("name", ["cost", "note", "status", "buyer_id"])
@@ -163,9 +164,9 @@ async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: Asy
     async with app.state.database.reader(fresh=True) as session:
         number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "edit"))).one()
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
-        seller_page, all_ = [(await client.get(page)) for client in (seller, admin)]
-        assert (seller_page.status_code, all_.status_code) == (200, 200), page
-        assert "66.5" in all_.text, page
+        seller_page, full_page = [(await client.get(page)) for client in (seller, admin)]
+        assert (seller_page.status_code, full_page.status_code) == (200, 200), page
+        assert "66.5" in full_page.text, page
         assert [word for word in ("66.5", "Secret", "Haggle", "cost", "Cost") if word in seller_page.text] == [], page
         assert "rice" in seller_page.text, page
 
@@ -194,4 +195,4 @@ async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, b
     ]
     sent = {"name": "Acme", "ware-1-name": "Lantern", "ware-1-cost": "1", "ware-1-status": "sold", "save": "Save"}
     assert (await seller.post("/admin/vendor/edit/1", data=sent)).status_code == 303
-    assert ((ware := await stored(app, "Lantern")).cost, ware.status) == (Decimal(7), "new")
+    assert ((ware := await read_ware(app, "Lantern")).cost, ware.status) == (Decimal(7), "new")

@@ -85,7 +85,7 @@ async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatc
         _self: Any, _session: AsyncSession, row: Novel, _request: Request, *, is_created: bool
     ) -> None:
         calls.append("view, before")
-        row.added_by = "somebody"
+        row.added_by = "a hook"
 
     async def after_save(_self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool) -> None:
         calls.append("view, after")
@@ -103,7 +103,7 @@ async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatc
     monkeypatch.setattr(NovelAdmin, "before_save", before_save)
     monkeypatch.setattr(NovelAdmin, "after_save", after_save)
     assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
-    assert calls == ["view, before", "model, before: somebody", "model, after: 1", "view, after"]
+    assert calls == ["view, before", "model, before: a hook", "model, after: 1", "view, after"]
     response = await admin.post("/admin/novel/create", data=SAGA | {"title": "Refused"})
     assert "Not this title." in response.text.split('id="error-title">')[1]
     file = {"file": ("rows.csv", "title\nOne\nRefused\n")}
@@ -111,8 +111,8 @@ async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatc
 
 
 async def test_imported_rows_run_the_hooks(app: FastAPI, admin: AsyncClient) -> None:
-    text = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', text.text)
+    preview = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     assert await labels(app) == []
     await admin.post("/admin/novel/import", data={"sealed": sealed})
     assert await labels(app) == ["new: "] * 2

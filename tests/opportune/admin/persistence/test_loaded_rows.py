@@ -134,7 +134,7 @@ async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def hook_calls(app: FastAPI, make: Make) -> list[str]:
-    """Two doctors in two cities, a visit to the first, and the log of hooks and actions."""
+    """Add two doctors in two cities and a visit to the first. Return the list that hooks and actions append to."""
     assert app.state.database  # creates the tables
     for name, city in (("Ann", "Rome"), ("Bob", "Oslo")):
         await make(Doctor, name=name, city=await make(City, name=city))

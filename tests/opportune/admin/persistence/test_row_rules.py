@@ -17,11 +17,11 @@ from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
 pytestmark = pytest.mark.database("sqlite")
 
-HIDDEN, OF_ANOTHER, OWN = 1, 2, 3
+HIDDEN_ID, FOREIGN_ID, OWNED_ID = 1, 2, 3
 
 
 class Novels(Crud[Novel]):
-    """All rows except hidden ones, and only the user's own rows for changes."""
+    """Users read all rows except hidden ones, and change only rows that they have added."""
 
     def readable(self) -> ColumnElement[bool]:
         return col(Novel.title) != "Hidden"
@@ -34,9 +34,9 @@ class Novels(Crud[Novel]):
 async def app(app_with_novels: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(NovelAdmin, "crud", Novels)
     async with app_with_novels.state.database.writer() as session:
-        session.add(Novel(id=HIDDEN, title="Hidden", added_by="ed@example.com"))
-        session.add(Novel(id=OF_ANOTHER, title="Emma", added_by="root@example.com"))
-        session.add(Novel(id=OWN, title="Persuasion", added_by="ed@example.com"))
+        session.add(Novel(id=HIDDEN_ID, title="Hidden", added_by="ed@example.com"))
+        session.add(Novel(id=FOREIGN_ID, title="Emma", added_by="root@example.com"))
+        session.add(Novel(id=OWNED_ID, title="Persuasion", added_by="ed@example.com"))
     return app_with_novels
 
 
@@ -54,14 +54,14 @@ async def test_unreadable_rows_are_not_found(editor: AsyncClient) -> None:
     assert "Emma" in text
     assert "Persuasion" in text
     assert "Hidden" not in text
-    assert (await editor.get(f"/admin/novel/details/{HIDDEN}")).status_code == 404
-    assert (await editor.get(f"/admin/novel/edit/{HIDDEN}")).status_code == 404
+    assert (await editor.get(f"/admin/novel/details/{HIDDEN_ID}")).status_code == 404
+    assert (await editor.get(f"/admin/novel/edit/{HIDDEN_ID}")).status_code == 404
 
 
 async def test_unwritable_rows_are_read_only(editor: AsyncClient) -> None:
     new = {"title": "New", "save": "Save"}
-    assert (await editor.get(f"/admin/novel/details/{OF_ANOTHER}")).status_code == 200
-    for number, status in ((OF_ANOTHER, 404), (OWN, 303)):
+    assert (await editor.get(f"/admin/novel/details/{FOREIGN_ID}")).status_code == 200
+    for number, status in ((FOREIGN_ID, 404), (OWNED_ID, 303)):
         assert (await editor.post(f"/admin/novel/edit/{number}", data=new)).status_code == status
         deleted = await editor.post(f"/admin/novel/delete?pks={number}", data={"confirmed": "yes"})
         assert deleted.status_code == status
@@ -71,7 +71,7 @@ async def test_unwritable_rows_are_read_only(editor: AsyncClient) -> None:
 async def test_superusers_see_and_change_all_rows(admin: AsyncClient) -> None:
     assert "Hidden" in (await admin.get("/admin/novel/list")).text
     new = {"title": "New", "save": "Save"}
-    assert (await admin.post(f"/admin/novel/edit/{HIDDEN}", data=new)).status_code == 303
+    assert (await admin.post(f"/admin/novel/edit/{HIDDEN_ID}", data=new)).status_code == 303
 
 
 def test_data_layer_of_another_model_is_reported() -> None:

@@ -34,13 +34,13 @@ async def names(app: FastAPI) -> list[str]:
         return list(await session.scalars(select(col(Gadget.name)).order_by(col(Gadget.id))))
 
 
-async def deeds(app: FastAPI) -> list[str]:
+async def logged_actions(app: FastAPI) -> list[str]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id))))
 
 
-async def until_it_is_changed(_self: Any, _request: Any, row: Any) -> bool:
-    """True outside a transaction, False inside one."""
+async def is_outside_transaction(_self: Any, _request: Any, row: Any) -> bool:
+    """Permission check that refuses rows in a transaction."""
     return async_object_session(row) is None
 
 
@@ -48,14 +48,14 @@ async def test_permission_is_checked_again_in_the_transaction(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await admin.post("/admin/gadget/create", data=ANVIL)
-    monkeypatch.setattr(GadgetAdmin, "check_can_edit", until_it_is_changed)
-    monkeypatch.setattr(GadgetAdmin, "check_can_delete", until_it_is_changed)
+    monkeypatch.setattr(GadgetAdmin, "check_can_edit", is_outside_transaction)
+    monkeypatch.setattr(GadgetAdmin, "check_can_delete", is_outside_transaction)
     assert (await admin.get("/admin/gadget/edit/1")).status_code == 200
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 403
     assert (await admin.get("/admin/gadget/delete?pks=1")).status_code == 200
     assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 403
     assert await names(app) == ["Anvil"]
-    assert await deeds(app) == ["create"]
+    assert await logged_actions(app) == ["create"]
 
 
 async def test_action_checks_all_rows_and_is_atomic(
@@ -68,13 +68,13 @@ async def test_action_checks_all_rows_and_is_atomic(
 
     with monkeypatch.context() as patch:
         patch.setattr(UserAdmin, "has_permission", has_permission)
-        both = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
-        assert (await admin.post(both, data=YES)).status_code == 403
-    assert await deeds(app) == []
-    assert (await admin.post(f"{both},999", data=YES)).status_code == 404
-    assert await deeds(app) == []
-    await admin.post(both, data=YES)
-    assert await deeds(app) == ["action:activate"] * 2
+        address = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
+        assert (await admin.post(address, data=YES)).status_code == 403
+    assert await logged_actions(app) == []
+    assert (await admin.post(f"{address},999", data=YES)).status_code == 404
+    assert await logged_actions(app) == []
+    await admin.post(address, data=YES)
+    assert await logged_actions(app) == ["action:activate"] * 2
     assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
 
 
@@ -122,17 +122,17 @@ async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> Non
 async def test_hook_of_a_new_row_can_query_the_database(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_more_than_one(_self: Any, data: Any, model: Any, is_created: bool, request: Any) -> None:
+    async def allow_one_gadget(_self: Any, data: Any, model: Any, is_created: bool, request: Any) -> None:
         count = await session_of(model).scalar(select(func.count()).select_from(Gadget))
         if is_created and count:
             raise ValidationRefused("One is enough.")
         data["notes"] = f"{count} before"
 
-    monkeypatch.setattr(GadgetAdmin, "on_model_change", no_more_than_one)
+    monkeypatch.setattr(GadgetAdmin, "on_model_change", allow_one_gadget)
     assert (await admin.post("/admin/gadget/create", data=ANVIL)).status_code == 303
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 303
-    second = await admin.post("/admin/gadget/create", data=ANVIL)
-    assert (second.status_code, "One is enough." in second.text) == (400, True)
+    response = await admin.post("/admin/gadget/create", data=ANVIL)
+    assert (response.status_code, "One is enough." in response.text) == (400, True)
     assert await names(app) == ["Hammer"]
 
 
