@@ -29,7 +29,7 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
     """Turn integrity and data errors into `FieldErrors` without SQL.
 
     Args:
-        table: Table that is written, for the names of the columns.
+        table: Table that is written, whose columns the error names.
         deleting: Whether rows are deleted, so that a foreign key error means the row is still referenced.
 
     Raises:
@@ -45,32 +45,33 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:
     text, code = str(error.orig), getattr(error.orig, "sqlstate", None)
-    for sqlstate, constraint, message in MESSAGES:
-        if code == sqlstate or (code is None and text.startswith(constraint)):
-            if deleting and constraint != "CHECK":
+    for sqlstate, constraint_type, message in MESSAGES:
+        if code == sqlstate or (code is None and text.startswith(constraint_type)):
+            if deleting and constraint_type != "CHECK":
                 return {"": STILL_IN_USE}
-            return dict.fromkeys(_fields(error.orig, text, table) or [""], message)
+            return dict.fromkeys(_named_columns(error.orig, text, table) or [""], message)
     return {"": NOT_STORABLE}
 
 
-def _fields(error: Any, text: str, table: Table) -> list[str]:
+def _named_columns(error: Any, text: str, table: Table) -> list[str]:
     """Return the columns that an error names, directly or through a constraint."""
-    diagnosis = getattr(error, "diag", None)
-    if diagnosis is None:  # SQLite: "... failed: table.one, table.two" or "... failed: index 'name'"
+    diagnostics = getattr(error, "diag", None)
+    if diagnostics is None:  # SQLite: "... failed: table.one, table.two" or "... failed: index 'name'"
         matches = re.findall(r"index '(.+?)'|\.(\w+)|failed: (\w+)$", text)
         names = {group for groups in matches for group in groups if group}
     else:
-        names = {diagnosis.column_name, diagnosis.constraint_name}
-    rules: list[Any] = [*table.constraints, *table.indexes]
-    columns = [column.name for rule in rules if rule.name in names for column in _columns_of(rule, table)]
+        names = {diagnostics.column_name, diagnostics.constraint_name}
+    constraints: list[Any] = [*table.constraints, *table.indexes]
+    named = [constraint for constraint in constraints if constraint.name in names]
+    columns = [column.name for constraint in named for column in _columns_of(constraint, table)]
     return columns or [column.name for column in table.columns if column.name in names]
 
 
-def _columns_of(rule: Any, table: Table) -> Iterator[Column[Any]]:
-    if isinstance(rule, CheckConstraint) and not rule.columns:  # a constraint of plain SQL text
-        words = set(re.findall(r"\w+", str(rule.sqltext)))
+def _columns_of(constraint: Any, table: Table) -> Iterator[Column[Any]]:
+    if isinstance(constraint, CheckConstraint) and not constraint.columns:  # a constraint of plain SQL text
+        words = set(re.findall(r"\w+", str(constraint.sqltext)))
         yield from (column for column in table.columns if column.name in words)
         return
     # The column may be inside an expression, such as lower(email).
-    for expression in getattr(rule, "expressions", None) or rule.columns:
+    for expression in getattr(constraint, "expressions", None) or constraint.columns:
         yield from (element for element in iterate(expression) if isinstance(element, Column))

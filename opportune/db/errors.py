@@ -33,7 +33,7 @@ POOLER_UNCONNECTED = (
     "The pooler at {place} cannot connect to its database. Is it running, and is the pool large enough?"
 )
 
-# Part of the driver's message, and our explanation. `{place}` is the file or host, `{user}` and `{name}` are the URL's.
+# Fragment of the driver's message, and our explanation. `{place}` is the file or host, `{setting}` holds the URL.
 EXPLANATIONS = (
     ("no such table", MIGRATE),
     ('relation "', MIGRATE),
@@ -128,8 +128,8 @@ def explain(error: BaseException, url: DatabaseURL) -> str:
     message = str(getattr(error, "orig", None) or error)
     if isinstance(error, TimeoutError) and not message:
         message = "timeout"
-    for part, explanation in EXPLANATIONS:
-        if part.lower() in message.lower():
+    for fragment, explanation in EXPLANATIONS:
+        if fragment.lower() in message.lower():
             return explanation.format(
                 place=url.server,
                 user=url.url.username or "",

@@ -255,7 +255,7 @@ async def apply_filter(statement: Select[Any], filter_: Any, query: QueryParams,
     """Return the statement with the condition of a filter, possibly one of SQLAdmin."""
     if isinstance(filter_, ListFilter):
         condition = filter_.condition(query)
-        return statement if condition is None else statement.where(filter_.path.holds(condition))
+        return statement if condition is None else statement.where(filter_.path.exists_where(condition))
     name, add_condition = filter_.parameter_name, filter_.get_filtered_query
     filtered: Select[Any] = statement
     if has_operator(filter_):

@@ -49,7 +49,8 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
         rows = await (await session.connection()).run_sync(recorded_revisions)
     applied = set(graph.applied(rows))
     by_feature = [
-        (name, [(migration, migration in applied) for migration in graph.of(name)]) for name in graph.features
+        (name, [(migration, migration in applied) for migration in graph.migrations_of(name)])
+        for name in graph.features
     ]
     unknown = graph.unknown(rows)
     return MigrationState([pair for pair in by_feature if pair[1]], unknown.newer, unknown.removed)

@@ -143,7 +143,7 @@ def draft_migrations(
         graph.newest(name)  # raises OperatorError before the database is used
     with comparison_database(settings, graph) as connection:
         missing = missing_migrations(connection, graph, features)
-        compared = [name for name in features if not graph.of(name)] if missing else features
+        compared = [name for name in features if not graph.migrations_of(name)] if missing else features
         changed = changed_features(connection, graph, compared, Model.metadata)
         drafts = [draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed]
     changes = [draft for draft in drafts if draft.changes]

@@ -63,7 +63,7 @@ def command(
 
 def operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
     if feature is None:
-        return f"Apply all migrations: {', '.join(name for name in graph.features if graph.of(name))}"
+        return f"Apply all migrations: {', '.join(name for name in graph.features if graph.migrations_of(name))}"
     if target is None:
         return f"Apply all migrations: {feature}"
     if target == "zero":

@@ -20,7 +20,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
-    migrations_by_feature = {name: graph.of(name) for name in features or graph.features}
+    migrations_by_feature = {name: graph.migrations_of(name) for name in features or graph.features}
     rows = recorded_revisions_of(get_settings())
     applied = set(graph.applied(rows))
     ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]

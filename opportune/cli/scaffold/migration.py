@@ -48,7 +48,7 @@ def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: Mig
         Table(name, metadata, Column("id", BigId, primary_key=True))
     with in_memory_connection() as connection:
         metadata.create_all(connection, [metadata.tables[name] for name in referenced])
-        slug = tables[0].removeprefix(f"{feature}_") if graph.of(feature) else None
+        slug = tables[0].removeprefix(f"{feature}_") if graph.migrations_of(feature) else None
         return draft_migration(connection, graph, feature, metadata, slug)
 
 

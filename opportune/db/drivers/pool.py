@@ -10,16 +10,16 @@ from sqlalchemy.util import greenlet_spawn
 from opportune.config.settings import Settings
 
 MAX_COMPILED_STATEMENTS = 200
-"""Compiled statements per engine. SQLAlchemy drops the oldest at one and a half times this number; its default is 500.
+"""Compiled statements per engine. SQLAlchemy drops the oldest ones at 1.5 times this number. Its default is 500.
 
-Each combination of filters and number of search words is a statement of 36 to 105 kB.
+Each combination of filters and number of search words is a separate statement of 36 to 105 kB.
 """
 POOL_TIMEOUT_SHARE = 0.9
 """Share of DATABASE_POOL_TIMEOUT to wait for a connection, so that the error response is sent in time."""
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, with the number of callers that wait for a connection."""
+    """SQLAlchemy's pool. It also counts the callers that wait for a connection."""
 
     __module__ = AsyncAdaptedQueuePool.__module__  # keeps SQLAlchemy's logger name
 
@@ -30,7 +30,7 @@ class Pool(AsyncAdaptedQueuePool):
 
     @property
     def waiting(self) -> int:
-        """Callers that wait because all connections are in use. Opening a new connection does not count."""
+        """Number of callers that wait because all connections are in use, not for a new connection to open."""
         return self._connecting if self.checkedout() >= self.max_connections else 0
 
     def connect(self) -> PoolProxiedConnection:
@@ -62,4 +62,4 @@ async def dispose(engine: AsyncEngine) -> None:
     pool = engine.sync_engine.pool
     await engine.dispose()
     event.listen(pool, "checkin", lambda _, record: record.close())
-    await greenlet_spawn(pool.dispose)  # connections returned since
+    await greenlet_spawn(pool.dispose)  # connections that were returned before the listener was added

@@ -59,7 +59,9 @@ class PostgreSQLDatabase(Database):
     def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - SQLite does not need psycopg
 
-        connect = partial(TimedConnection.connect_with_retry, limit=self.settings.database_statement_timeout)
+        connect = partial(
+            TimedConnection.connect_with_retry, statement_timeout_seconds=self.settings.database_statement_timeout
+        )
         engine = create_async_engine(
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
@@ -69,8 +71,8 @@ class PostgreSQLDatabase(Database):
             **pool_options(self.settings),
             **options,
         )
-        event.listen(engine.sync_engine, "checkin", _note_checkin)
-        event.listen(engine.sync_engine, "checkout", _check_idle)
+        event.listen(engine.sync_engine, "checkin", _record_checkin_time)
+        event.listen(engine.sync_engine, "checkout", _check_alive)
         return engine
 
     async def _probe(self, url: DatabaseURL) -> None:
@@ -91,11 +93,11 @@ def _set_read_only(connection: Any, _record: object) -> None:
     connection.set_deferrable(True)
 
 
-def _note_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
+def _record_checkin_time(_connection: object, record: ConnectionPoolEntry) -> None:
     record.info["returned_at"] = monotonic()
 
 
-def _check_idle(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+def _check_alive(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
     """Check that a connection is alive, unless it is new or was used within TRUSTED_IDLE_SECONDS.
 
     SQLAlchemy's pre-ping costs a round trip per request, and waits up to the statement timeout.

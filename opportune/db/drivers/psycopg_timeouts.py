@@ -1,6 +1,6 @@
 """psycopg connection with timeouts on the client, for servers that accept data and stay silent.
 
-Timeouts on the server do not help then, because its messages do not arrive.
+Server-side timeouts do not help in this case, because the error message does not arrive.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ CANCEL_TIMEOUT_SECONDS = 1
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
 """Seconds before another attempt."""
 WAKE_RETRY_SECONDS = 0.6
+"""Seconds between further attempts while a suspended server starts."""
 WAKING_ERRORS = ("starting up", "not yet accepting connections", "compute node")
 """Messages of starting servers, and of proxies in front of suspended databases."""
 TRANSIENT_ERRORS = (
@@ -43,7 +44,7 @@ the server may lock the user out.
 """
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-"""Request to which every server and pooler responds with one byte before authentication."""
+"""Message to which every server and pooler responds with one byte, before authentication."""
 
 
 class TimedConnection(AsyncConnection[Any]):
@@ -52,19 +53,18 @@ class TimedConnection(AsyncConnection[Any]):
     A slow statement continues while the server responds to probes.
     """
 
-    limit: float = 30
-    """Seconds a statement may take."""
-    silence: float = 2.5
+    statement_timeout_seconds: float = 30
+    probe_after_seconds: float = 2.5
     """Seconds without a response before the server is probed."""
     probe_timeout_seconds: float = 1.5
     """Seconds to wait for the response to a probe."""
 
     @classmethod
-    async def connect_with_retry(cls, *arguments: Any, limit: float, **options: Any) -> Self:
+    async def connect_with_retry(cls, *arguments: Any, statement_timeout_seconds: float, **options: Any) -> Self:
         """Connect, and retry if the server is restarting.
 
         Args:
-            limit: Seconds a statement may take.
+            statement_timeout_seconds: Maximum seconds of a statement.
 
         Raises:
             psycopg.OperationalError: The server cannot be reached in time.
@@ -74,8 +74,8 @@ class TimedConnection(AsyncConnection[Any]):
                 connection = await cls._retry_connect(*arguments, **options)
         except TimeoutError:
             raise ConnectionTimeout("connection timeout expired") from None
-        connection.limit = limit
-        connection.silence = min(cls.silence, limit)
+        connection.statement_timeout_seconds = statement_timeout_seconds
+        connection.probe_after_seconds = min(cls.probe_after_seconds, statement_timeout_seconds)
         return connection
 
     @classmethod
@@ -101,20 +101,20 @@ class TimedConnection(AsyncConnection[Any]):
             if timeout is not None:
                 return await waiting.wait_async(gen, self.pgconn.socket, interval, timeout)
             with suppress(TimeoutError):
-                return await self._wait_for(gen, self.silence)
+                return await self._wait_for(gen, self.probe_after_seconds)
             return await self._wait_while_alive(gen)
         except asyncio.CancelledError:
             # psycopg would take up to ten seconds to rescue a connection that SQLAlchemy then closes.
             self._abandon()
             raise
 
-    async def _wait_for(self, gen: PQGen[RV], seconds: float) -> RV:
-        async with asyncio.timeout(seconds):
+    async def _wait_for(self, gen: PQGen[RV], timeout_seconds: float) -> RV:
+        async with asyncio.timeout(timeout_seconds):
             return await waiting.wait_async(gen, self.pgconn.socket, POLL_INTERVAL_SECONDS)
 
     async def _wait_while_alive(self, gen: PQGen[RV]) -> RV:
-        end = monotonic() + self.limit - self.silence
-        while (remaining := end - monotonic()) > 0:
+        deadline = monotonic() + self.statement_timeout_seconds - self.probe_after_seconds
+        while (remaining := deadline - monotonic()) > 0:
             probe = asyncio.create_task(server_responds(self.info.hostaddr or self.info.host, self.info.port))
             try:
                 return await self._wait_for(gen, self.probe_timeout_seconds)
@@ -125,7 +125,7 @@ class TimedConnection(AsyncConnection[Any]):
             finally:
                 probe.cancel()
             with suppress(TimeoutError):
-                return await self._wait_for(gen, min(remaining, self.silence))
+                return await self._wait_for(gen, min(remaining, self.probe_after_seconds))
         self._abandon()
         raise OperationalError("statement timeout")
 
@@ -137,10 +137,10 @@ class TimedConnection(AsyncConnection[Any]):
             run_in_background(_cancel(self.pgconn.cancel_conn()))
         self.pgconn.finish()
 
-    async def is_alive(self, seconds: float) -> bool:
+    async def is_alive(self, timeout_seconds: float) -> bool:
         """Return whether the server responds on this connection. Costs a round trip."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await self.set_autocommit(True)
                 await self.execute(";")
                 await self.set_autocommit(False)

@@ -18,7 +18,7 @@ from opportune.runtime.tasks import cancel_and_wait
 logger = logging.getLogger(__name__)
 
 reads_fresh: ContextVar[bool] = ContextVar("reads_fresh", default=False)
-"""Whether the current task reads from the primary, because a replica lags behind."""
+"""Whether the current task reads from the primary, because the replica may lack the latest changes."""
 
 CONNECTION_ERRORS = (DBAPIError, PoolTimeoutError)
 """Errors of a server that cannot be reached or refuses the connection."""
@@ -28,7 +28,7 @@ POOL_IS_FULL = "3o7r"
 
 
 class Replica:
-    """Creates sessions while the replica responds. After a failure a background task reconnects."""
+    """Creates sessions on a read replica. After a failure a background task waits until the replica responds again."""
 
     retry_delay_seconds: float = 2
     """Seconds between two attempts to reach an unavailable replica."""

@@ -30,7 +30,7 @@ SETTINGS = f"""
     PRAGMA recursive_triggers = ON;
 """
 # recursive_triggers: REPLACE fires delete triggers, which update the search index.
-ONLY_READ = "PRAGMA query_only = ON;"
+QUERY_ONLY = "PRAGMA query_only = ON;"
 
 
 class SQLiteDatabase(Database):
@@ -40,7 +40,7 @@ class SQLiteDatabase(Database):
 
     def _writing_engine(self) -> AsyncEngine:
         # A pool of one queues the writers of this process in order, instead of polling for SQLite's lock.
-        # Half of the timeout, because the writer then also waits for writers of other processes (BUSY).
+        # It gets half of the timeout, because the writer then also waits for other processes (BUSY_TIMEOUT_MS).
         timeout = self.settings.database_pool_timeout / 2
         return self._engine("BEGIN IMMEDIATE", configure_sqlite, pool_size=1, max_overflow=0, pool_timeout=timeout)
 
@@ -48,7 +48,7 @@ class SQLiteDatabase(Database):
         return self._engine("BEGIN", configure_reader, **pool_options(self.settings))
 
     def _engine(self, begin: str, configure: Callable[..., None], **pool: Any) -> AsyncEngine:
-        # isolation_level=None: otherwise the driver begins transactions itself, and never with IMMEDIATE.
+        # isolation_level=None: otherwise the driver begins transactions itself, but never with BEGIN IMMEDIATE.
         engine = sqlite_engine(self.url, begin, connect_args={"isolation_level": None}, **pool)
         event.listen(engine.sync_engine, "connect", configure)
         return engine
@@ -84,15 +84,15 @@ def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> Non
 
 def configure_reader(connection: DBAPIConnection, _record: object = None) -> None:
     """Configure a read-only connection to a SQLite file."""
-    _run_script(connection, SETTINGS + ONLY_READ)
+    _run_script(connection, SETTINGS + QUERY_ONLY)
 
 
 def set_query_only(connection: DBAPIConnection, _record: object) -> None:
-    _run_script(connection, ONLY_READ)
+    _run_script(connection, QUERY_ONLY)
 
 
 def _run_script(connection: DBAPIConnection, script: str) -> None:
-    # One hop to the driver's thread. SQLite does not wait while another process creates the WAL, so this retries.
+    # All settings need one hop to the driver's thread. SQLite does not wait while another process creates the WAL.
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Read-only copy of a SQLite file in memory, for data that is read often and replaced rarely."""
+"""Read-only snapshot of a SQLite file in memory, for data that is read often and replaced rarely."""
 
 import asyncio
 import os
@@ -54,9 +54,9 @@ class MemoryDatabase(Database):
     """URI of memory that several connections share. With a shared cache they would block each other."""
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
-        self._copy: MemorySnapshot | None = None
+        self._snapshot: MemorySnapshot | None = None
         self._pool_counter = 0
-        """Counter: odd while the pool is being replaced, even otherwise."""
+        """Number of replacements of the pool, times two. Odd while a replacement is running."""
         self._refresh_lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
@@ -72,23 +72,23 @@ class MemoryDatabase(Database):
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
-        _entry_info(entry).setdefault("pools", self._pool_counter)
+        _entry_info(entry).setdefault("pool_counter", self._pool_counter)
         while True:
-            copy = self._current()
-            connection = dialect.connect(copy.address, uri=True, isolation_level=None)
-            if copy is self._copy:
+            snapshot = self._current_snapshot()
+            connection = dialect.connect(snapshot.address, uri=True, isolation_level=None)
+            if snapshot is self._snapshot:
                 return connection
             connection.close()  # the snapshot was replaced, so its memory may already be freed
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """Close connections of a replaced pool, which would keep them and their memory."""
-        if _entry_info(entry)["pools"] != self._pool_counter or self._pool_counter % 2:
+        if _entry_info(entry)["pool_counter"] != self._pool_counter or self._pool_counter % 2:
             entry.close()
 
-    def _current(self) -> MemorySnapshot:
-        if self._copy is None:
+    def _current_snapshot(self) -> MemorySnapshot:
+        if self._snapshot is None:
             raise OperatorError(f"{self.url.path} is not in memory yet. Call setup() first.")
-        return self._copy
+        return self._snapshot
 
     async def setup(self) -> None:
         """Read the file into memory."""
@@ -104,15 +104,15 @@ class MemoryDatabase(Database):
 
     async def _refresh(self) -> None:
         async with self._refresh_lock:
-            copy = await asyncio.to_thread(_read, self.url, self.memory_uri.format(uuid4().hex))
-            await self._replace(copy)
+            snapshot = await asyncio.to_thread(_read_snapshot, self.url, self.memory_uri.format(uuid4().hex))
+            await self._replace_snapshot(snapshot)
 
     async def dispose(self) -> None:
         async with self._refresh_lock:
-            await self._replace(None)
+            await self._replace_snapshot(None)
 
-    async def _replace(self, copy: MemorySnapshot | None) -> None:
-        previous, self._copy = self._copy, copy
+    async def _replace_snapshot(self, snapshot: MemorySnapshot | None) -> None:
+        previous, self._snapshot = self._snapshot, snapshot
         self._pool_counter += 1
         await self.engine.dispose()
         self._pool_counter += 1
@@ -135,16 +135,16 @@ class MemoryDatabase(Database):
     @contextmanager
     def _borrow(self) -> Iterator[sqlite3.Connection]:
         while True:
-            copy = self._current()
-            connection = _pop_idle(copy) or _open_reader(copy.address)
-            if copy is self._copy:
+            snapshot = self._current_snapshot()
+            connection = _pop_idle(snapshot) or _open_reader(snapshot.address)
+            if snapshot is self._snapshot:
                 break
             connection.close()  # as in `_connect`
         try:
             yield connection
         finally:
-            copy.idle.append(connection)
-            if copy is not self._copy:
+            snapshot.idle.append(connection)
+            if snapshot is not self._snapshot:
                 connection.close()
 
     def writer(self) -> NoReturn:
@@ -152,7 +152,7 @@ class MemoryDatabase(Database):
         raise ReadOnlyError(self.url.readonly_notice)
 
     async def _probe(self, url: DatabaseURL) -> None:
-        if self._copy is None:
+        if self._snapshot is None:
             await asyncio.to_thread(_check_readable, url)
 
 
@@ -166,7 +166,7 @@ def _check_readable(url: DatabaseURL) -> None:
         pass
 
 
-def _read(url: DatabaseURL, address: str) -> MemorySnapshot:
+def _read_snapshot(url: DatabaseURL, address: str) -> MemorySnapshot:
     with _open_file(url) as file:
         return MemorySnapshot(address, _copy_to_memory(file, address), [])
 
@@ -177,9 +177,9 @@ def _open_reader(address: str) -> sqlite3.Connection:
     return connection
 
 
-def _pop_idle(copy: MemorySnapshot) -> sqlite3.Connection | None:
+def _pop_idle(snapshot: MemorySnapshot) -> sqlite3.Connection | None:
     try:
-        return copy.idle.pop()
+        return snapshot.idle.pop()
     except IndexError:
         return None
 
@@ -204,7 +204,7 @@ def _open_file(url: DatabaseURL) -> Iterator[sqlite3.Connection]:
 
 
 def _readonly_uri(path: Path) -> str:
-    # If SQLite cannot create a WAL beside the file, it must be told that no process writes.
+    # If SQLite cannot create a WAL beside the file, it needs to know that no process writes.
     is_immutable = not (os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists())
     return f"{path.as_uri()}?mode=ro{'&immutable=1' if is_immutable else ''}"
 
@@ -225,7 +225,7 @@ def _copy_to_memory(file: sqlite3.Connection, address: str) -> sqlite3.Connectio
         memory = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         stack.callback(memory.close)
         file.backup(memory)
-        # The header of a WAL database says so, but memory has no WAL.
+        # The header of the copied file may request WAL mode, which memory does not support.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "locking_mode = NORMAL"):
             memory.execute(f"PRAGMA {pragma}")
         if memory.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):

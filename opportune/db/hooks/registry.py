@@ -27,8 +27,8 @@ Predicate = Callable[[type[Any]], bool]
 """Return whether a hook of a base class applies to a model."""
 
 CREATION = {"before_create", "after_create"}
-INFO_KEY = "changes"
-"""Key in a row's `info` for the changes that were written, while its `after_change` hooks run."""
+WRITTEN_CHANGES = "changes"
+"""Key in a row's `info` for its written changes. It exists while the `after_change` hooks of the row run."""
 
 
 class Change(NamedTuple):
@@ -63,7 +63,7 @@ def after_create(model: type[M], *, where: Predicate | None = None) -> Callable[
 
 
 def add_after_create(
-    model: type[M], added: type[SQLModel], *, where: Predicate | None = None
+    model: type[M], added_model: type[SQLModel], *, where: Predicate | None = None
 ) -> Callable[[Callable[[M], Mapping[str, Any] | None]], Hook[M]]:
     """Add a row of another model with each new row.
 
@@ -75,12 +75,12 @@ def add_after_create(
         async def add_row(session: AsyncSession, row: M) -> None:
             if (fields := values(row)) is None:
                 return
-            if has_hooks(added):
-                session.add(added(**fields))
-            else:  # a statement costs a third of an object and a second flush
-                await session.execute(insert(inspect(added, raiseerr=True).local_table), fields)
+            if has_hooks(added_model):
+                session.add(added_model(**fields))
+            else:  # a statement takes a third of the time of an object and a second flush
+                await session.execute(insert(inspect(added_model, raiseerr=True).local_table), fields)
 
-        registered.append(Registration("after_create", model, add_row, where, AddedRow(added, values)))
+        registered.append(Registration("after_create", model, add_row, where, AddedRow(added_model, values)))
         _clear_caches()
         return add_row
 
@@ -150,7 +150,7 @@ def changes(row: SQLModel) -> Mapping[str, Change]:
     the old value was not loaded.
     """
     state = state_of(row)
-    written: Mapping[str, Change] | None = state.info.get(INFO_KEY)
+    written: Mapping[str, Change] | None = state.info.get(WRITTEN_CHANGES)
     return unwritten_changes(state) if written is None else written
 
 
@@ -202,7 +202,7 @@ class Registration(NamedTuple):
     model: type[SQLModel]
     hook: Hook[Any]
     where: Predicate | None
-    adds: AddedRow | None = None
+    added_row: AddedRow | None = None
     """Row that the hook adds, if it was registered with `add_after_create`."""
 
     def applies_to(self, model: type[SQLModel]) -> bool:
@@ -231,9 +231,9 @@ def rows_added_with(model: type[SQLModel]) -> Sequence[AddedRow] | None:
     """Return the rows that creation hooks of a model add. None if a hook does anything else."""
     if model not in _added_rows:
         hooks = [hook for hook in registered if hook.event in CREATION and hook.applies_to(model)]
-        rows = [hook.adds for hook in hooks if hook.adds]
-        is_all = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
-        _added_rows[model] = rows if is_all else None
+        rows = [hook.added_row for hook in hooks if hook.added_row]
+        all_add_rows = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
+        _added_rows[model] = rows if all_add_rows else None
     return _added_rows[model]
 
 

@@ -199,7 +199,9 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
 
 
 def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, object]:
-    migrated = {name for name in features if graph.of(name)}  # no migration created the existing tables of others
+    migrated = {
+        name for name in features if graph.migrations_of(name)
+    }  # no migration created the existing tables of others
 
     def include_name(name: str | None, type_: str, _parents: object) -> bool:
         return is_owned(name, type_) and (type_ != "table" or owner(name) in migrated)
@@ -219,7 +221,7 @@ def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, obje
 
 
 def _migration_name(graph: MigrationGraph, feature: str, changes: Sequence[Change], title: str | None) -> str:
-    migrations = graph.of(feature)
+    migrations = graph.migrations_of(feature)
     number = max((migration.number for migration in migrations), default=0) + 1
     return f"{number:04}_{slug(title or '') or name_for(changes, is_first=not migrations)}"
 

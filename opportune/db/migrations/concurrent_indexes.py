@@ -9,7 +9,7 @@ from alembic.operations import ops
 from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.naming import describe, flatten, slug
 from opportune.db.migrations.python_steps import CodeOp
-from opportune.db.migrations.rendering import code_of
+from opportune.db.migrations.rendering import render_code
 
 EXPLANATION = """\
 # Built concurrently, outside a transaction. A failed attempt leaves an invalid index, so drop it first.
@@ -74,5 +74,5 @@ def _concurrently(indexes: Sequence[ops.CreateIndexOp]) -> CodeOp:
             f"op.drop_index({index.index_name!r}, table_name={index.table_name!r}, if_exists=True, "
             "postgresql_concurrently=True)\n"
         )
-        lines += f"{code_of([index])}\n"
+        lines += f"{render_code([index])}\n"
     return CodeOp("", f"{EXPLANATION}with op.get_context().autocommit_block():\n{indent(lines, '    ')}".rstrip())

@@ -34,7 +34,7 @@ class Migration:
     depends_on: tuple[str, ...]
     """Revisions of other features that must be applied first."""
     is_atomic: bool = True
-    """Whether it runs in one transaction. Effects of an `autocommit_block` are not rolled back."""
+    """Whether it runs in one transaction. Otherwise it has an `autocommit_block`, whose effects are not rolled back."""
     replaces: tuple[str, ...] = ()
     """Revisions that it replaces after `squashmigrations`."""
     safety_assured: str = ""
@@ -50,7 +50,7 @@ class Migration:
 
     @property
     def number(self) -> int:
-        """Number at the start of the name, or 0."""
+        """Number at the start of the name, or 0 without one."""
         number = self.name.partition("_")[0]
         return int(number) if number.isdecimal() else 0
 
@@ -77,7 +77,7 @@ class MigrationGraph:
         """All migrations in the order to apply them."""
         return self._with_ancestors(self.by_revision)
 
-    def of(self, feature: str) -> list[Migration]:
+    def migrations_of(self, feature: str) -> list[Migration]:
         """Return the migrations of a feature, oldest first.
 
         Raises:
@@ -89,7 +89,7 @@ class MigrationGraph:
 
     def heads(self, feature: str) -> list[Migration]:
         """Return the last migrations of a feature. There are several after a merge of two Git branches."""
-        migrations = self.of(feature)
+        migrations = self.migrations_of(feature)
         previous = {revision for migration in migrations for revision in migration.follows}
         return [migration for migration in migrations if migration.revision not in previous]
 
@@ -115,7 +115,7 @@ class MigrationGraph:
         Raises:
             OperatorError: No migration or several migrations match.
         """
-        migrations = self.of(feature)
+        migrations = self.migrations_of(feature)
         start = target.zfill(4) + "_" if target.isdecimal() else target
         exact_matches = [migration for migration in migrations if target in (migration.name, migration.revision)]
         matches = exact_matches or [migration for migration in migrations if migration.name.startswith(start)]
@@ -217,7 +217,7 @@ def feature_of_revision(revision: str) -> str:
 
 
 def _header_of(text: str) -> str:
-    """Return the text before the first function, which is faster to parse. The whole text if a header follows it."""
+    """Return the text before the first function, which is faster to parse, or the whole text if variables follow."""
     head, _, steps = text.partition("\ndef ")
     return text if "\n@" in head or HEADER.search(steps) else head
 

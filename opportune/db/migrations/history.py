@@ -35,14 +35,14 @@ VERSION_TABLE = Table(
 
 
 def recorded_revisions(connection: Connection) -> list[str]:
-    """Return the rows of the version table, or an empty list without the table."""
+    """Return the revisions in the version table, or an empty list if there is no table."""
     if not inspect(connection).has_table(VERSION_TABLE.name):
         return []
     return list(connection.scalars(select(VERSION_TABLE.c.version_num)))
 
 
 def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[str]) -> None:
-    """Update the version table. Rows without a file are kept."""
+    """Make `rows` the revisions in the version table. Revisions without a migration file are kept."""
     VERSION_TABLE.create(connection, checkfirst=True)
     existing = set(recorded_revisions(connection)) & graph.by_revision.keys()
     for revision in sorted(existing - rows):
@@ -58,19 +58,19 @@ def forget_revisions(connection: Connection, revisions: Sequence[str]) -> None:
 
 @contextmanager
 def as_alembic_records(connection: Connection, graph: MigrationGraph) -> Iterator[None]:
-    """Record only tips, as Alembic's command expects, and restore our rows afterwards."""
+    """Record only the tips of the graph, as Alembic's commands expect, and the usual rows again at the end."""
     with connection.begin():
         record_revisions(connection, graph, graph.tips(graph.applied(recorded_revisions(connection))))
     try:
         yield
     finally:
-        connection.rollback()  # a transaction of a query
+        connection.rollback()  # ends the transaction of a query
         with connection.begin():
             record_revisions(connection, graph, graph.rows(graph.applied(recorded_revisions(connection))))
 
 
 def recorded_revisions_of(settings: Settings) -> list[str]:
-    """Return the rows of the configured database's version table. Creates no SQLite file.
+    """Return the revisions in the version table of the configured database. Does not create a SQLite file.
 
     Raises:
         OperatorError: The database cannot be reached.

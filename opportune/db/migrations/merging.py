@@ -19,7 +19,7 @@ Subject = tuple[str, str]
 
 def merge_name(graph: MigrationGraph, feature: str) -> str:
     """Return the name of the merge migration, such as `0006_merge_mine_yours`."""
-    number = max(migration.number for migration in graph.of(feature)) + 1
+    number = max(migration.number for migration in graph.migrations_of(feature)) + 1
     titles = "_".join(head.name.partition("_")[2] for head in graph.heads(feature))
     return f"{number:04}_merge_{slug(titles)}"
 

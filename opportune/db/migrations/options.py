@@ -24,7 +24,7 @@ def keep_transaction(context: MigrationContext) -> None:
     context.autocommit_block = nullcontext  # type: ignore[method-assign, assignment]
 
 
-class WithinTransaction(Operations):
+class TransactionalOperations(Operations):
     """Replacement for `op` inside a transaction, which does not build indexes concurrently."""
 
     def invoke(self, operation: ops.MigrateOperation) -> Any:
@@ -37,10 +37,10 @@ class CopyingSQLiteImpl(SQLiteImpl):
     """Replacement for Alembic's SQLite implementation, registered by `__dialect__`.
 
     Copies tables without CAST, which would convert '2026-12-02' to 2026 and 'abc' to 0. `convert_column` checks the
-    values first, and the affinity of the new column does the rest.
+    values first. When they are copied, SQLite converts them by the affinity of the new column.
     """
 
     __dialect__ = "sqlite"
 
     def cast_for_batch_migrate(self, existing: Column[Any], existing_transfer: dict[str, Any], new_type: Any) -> None:
-        """Copy the stored values unchanged."""
+        """Copy the stored values unchanged, without the CAST that Alembic adds."""

@@ -1,4 +1,4 @@
-"""Statements that run after migrations: search indexes, and rows that features provide."""
+"""StatementsFactory that run after migrations: search indexes, and rows that features provide."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Executable
 
 from opportune.runtime.progress import work
 
-PREFIX = "fts_"
+FTS_PREFIX = "fts_"
 """Prefix of tables and indexes for text search. Migrations and copies ignore them."""
 
 VECTORS_PREFIX = "vectors_of_"
@@ -15,25 +15,25 @@ VECTORS_PREFIX = "vectors_of_"
 LITESTREAM_PREFIX = "_litestream_"
 """Prefix of the tables that Litestream creates (docs/backups.md)."""
 
-Statements = Callable[[Connection], Sequence[str | Executable]]
+StatementsFactory = Callable[[Connection], Sequence[str | Executable]]
 """Return the statements to run, depending on the current tables."""
 
-_registered: list[Statements] = []
+_factories: list[StatementsFactory] = []
 
 
-def post_migrate(statements: Statements) -> Statements:
-    """Register a function whose statements run after migrations."""
-    _registered.append(statements)
-    return statements
+def post_migrate(factory: StatementsFactory) -> StatementsFactory:
+    """Register a function that returns statements to run after migrations."""
+    _factories.append(factory)
+    return factory
 
 
 def is_derived(name: str | None) -> bool:
     """Return whether a table or index belongs to a search index or to Litestream, and not to a model."""
-    return (name or "").startswith((PREFIX, VECTORS_PREFIX, LITESTREAM_PREFIX))
+    return (name or "").startswith((FTS_PREFIX, VECTORS_PREFIX, LITESTREAM_PREFIX))
 
 
 def due_statements(connection: Connection) -> list[str | Executable]:
-    return [statement for statements in _registered for statement in statements(connection)]
+    return [statement for find_statements in _factories for statement in find_statements(connection)]
 
 
 def run_due_statements(connection: Connection) -> None:

@@ -23,25 +23,25 @@ TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 
 
 def write_file(
-    path: Path, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation], **names: Any
+    path: Path, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation], **variables: Any
 ) -> None:
-    """Write a migration file from the template. `names` are its other variables."""
+    """Write a migration file from the template. `variables` are further variables of the template."""
     imports: set[str] = set()
     code: dict[str, Any] = {
-        "upgrades": _code(ops.UpgradeOps(upgrade), imports),
-        "downgrades": _code(ops.DowngradeOps(downgrade), imports),
+        "upgrades": _render(ops.UpgradeOps(upgrade), imports),
+        "downgrades": _render(ops.DowngradeOps(downgrade), imports),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    template_to_file(TEMPLATE, path, "utf-8", **code, imports="\n".join(sorted(imports)), **names)
-    _format(path)
+    template_to_file(TEMPLATE, path, "utf-8", **code, imports="\n".join(sorted(imports)), **variables)
+    _format_file(path)
 
 
-def code_of(operations: Sequence[ops.MigrateOperation]) -> str:
-    """Return the code of operations without imports."""
-    return _code(ops.UpgradeOps(operations), set())
+def render_code(operations: Sequence[ops.MigrateOperation]) -> str:
+    """Return the Python code of operations without imports."""
+    return _render(ops.UpgradeOps(operations), set())
 
 
-def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> str:
+def _render(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> str:
     code = render_python_code(
         operations,
         render_as_batch=True,
@@ -53,7 +53,7 @@ def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> s
 
 
 def _render_item(imports: set[str], item_type: str, item: Any, context: Any) -> str | Literal[False]:
-    """Render SQLModel's and our types as SQLAlchemy types, so that old migrations keep working. Import the others."""
+    """Render types of SQLModel and Opportune as SQLAlchemy types, so that old migrations work. Import other types."""
     if item_type != "type":
         return False
     package, *rest = type(item).__module__.split(".")
@@ -71,7 +71,7 @@ def _render_item(imports: set[str], item_type: str, item: Any, context: Any) -> 
     return False
 
 
-def _format(path: Path) -> None:
+def _format_file(path: Path) -> None:
     """Format the file with ruff, if it is installed."""
     if ruff := shutil.which("ruff", path=sysconfig.get_path("scripts")):
         subprocess.run([ruff, "format", "--quiet", str(path)], check=True)

@@ -23,7 +23,7 @@ from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refu
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
-from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_transaction
+from opportune.db.migrations.options import OPTIONS, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.db.migrations.value_conversion import ConversionError
@@ -217,7 +217,7 @@ def _run_next(
             if not steps:
                 return False
             announcement.enter_context(announce(steps[0]))
-            _run_step(connection, graph, applied, steps[0], WithinTransaction(context) if is_within else None)
+            _run_step(connection, graph, applied, steps[0], TransactionalOperations(context) if is_within else None)
         return True
 
 

@@ -48,7 +48,7 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     Raises:
         OperatorError: There is nothing to squash, or the migrations cannot be squashed.
     """
-    migrations = graph.of(feature)
+    migrations = graph.migrations_of(feature)
     newest = graph.newest(feature)
     if graph.folder(feature).parent == FRAMEWORK_MIGRATIONS:
         raise OperatorError(f"The migrations of {feature} belong to the framework and cannot be squashed.")

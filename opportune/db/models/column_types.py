@@ -12,31 +12,32 @@ from sqlmodel import Field
 
 from opportune.schemas.annotations import UNBOUNDED, Stored, marks_of, plain_type
 
-MAX_CHOICE_LENGTH = 64
-"""Minimum column length of a `Literal` in characters, which leaves room for new values."""
+LITERAL_COLUMN_LENGTH = 64
+"""Characters in the column of a `Literal` with text, which leaves room for longer values."""
 
 
 def choose_column_type(info: FieldInfo) -> None:
     """Set the column's `sa_type`, unless the field has one or SQLModel supports its type."""
-    marks = [mark for mark in info.metadata if hasattr(mark, "sa_type")]
-    if any(mark.sa_type is not PydanticUndefined or mark.sa_column is not PydanticUndefined for mark in marks):
+    sa_fields = [item for item in info.metadata if hasattr(item, "sa_type")]
+    if any(item.sa_type is not PydanticUndefined or item.sa_column is not PydanticUndefined for item in sa_fields):
         return
     if (column_type := _column_type(info)) is None:
         return
-    if marks:  # a copy, because fields of the same type alias share the object
-        info.metadata[info.metadata.index(marks[0])] = replace(marks[0], sa_type=column_type)
+    if sa_fields:  # a copy, because fields of the same type alias share the object
+        info.metadata[info.metadata.index(sa_fields[0])] = replace(sa_fields[0], sa_type=column_type)
     else:
         info.metadata.extend(Field(sa_type=column_type).metadata)
 
 
 def _column_type(info: FieldInfo) -> Any:
-    stored = [mark.column_type for mark in marks_of(info, Stored)][-1:]
-    max_length = [mark.max_length for mark in marks_of(info, MaxLen)][-1:]
-    if not stored:
+    column_types = [annotation.column_type for annotation in marks_of(info, Stored)][-1:]
+    max_lengths = [annotation.max_length for annotation in marks_of(info, MaxLen)][-1:]
+    if not column_types:
         return _default_type(plain_type(info.annotation))
-    if max_length and (stored[0] is UNBOUNDED or type(stored[0]) is String):
-        return String(max_length[0])
-    return Text() if stored[0] is UNBOUNDED else stored[0]
+    (column_type,) = column_types
+    if max_lengths and (column_type is UNBOUNDED or type(column_type) is String):
+        return String(max_lengths[0])
+    return Text() if column_type is UNBOUNDED else column_type
 
 
 def _default_type(annotation: Any) -> Any:
@@ -50,5 +51,5 @@ def _default_type(annotation: Any) -> Any:
         return JSON()
     if outer is Literal:
         is_number = all(type(value) is int for value in get_args(annotation))
-        return Integer() if is_number else String(MAX_CHOICE_LENGTH)
+        return Integer() if is_number else String(LITERAL_COLUMN_LENGTH)
     return None

@@ -18,10 +18,10 @@ PRIVILEGES = re.compile(
     r"^(is_)?(superuser|staff|active|verified|admin)$|^(roles?|permissions?|groups?|grants?|scopes?)$"
 )
 LONG_TEXT_LENGTH = 500
-"""Characters. Longer columns appear in forms but not in lists."""
+"""Maximum characters of a column that lists show. Forms also show longer columns."""
 
 MAX_KEYWORD_LENGTH = 64
-"""Characters. Shorter columns hold a key or an address, and lists do not truncate them."""
+"""Maximum characters of a column that lists do not truncate, because it holds a key or an address."""
 
 MAX_MESSAGE_VALUE_LENGTH = 60
 """Maximum characters of a value in a message."""
@@ -73,9 +73,9 @@ def is_long(column: Column[Any]) -> bool:
 
 
 def may_truncate(column: Column[Any]) -> bool:
-    """Return whether a list may truncate the column: it holds prose, or references a row that is shown by its title."""
-    words = is_text(column) and not 0 < (type_of(column).length or 0) <= MAX_KEYWORD_LENGTH  # type: ignore[attr-defined]  # a String
-    return words or bool(column.foreign_keys)
+    """Return whether a list may truncate the column. It holds prose, or references a row whose title is shown."""
+    is_prose = is_text(column) and not 0 < (type_of(column).length or 0) <= MAX_KEYWORD_LENGTH  # type: ignore[attr-defined]  # a String
+    return is_prose or bool(column.foreign_keys)
 
 
 def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -86,7 +86,7 @@ def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
 
 
 _foreign_keys: WeakKeyDictionary[Mapper[Any], dict[str, type[Any]]] = WeakKeyDictionary()
-"""Cache: finding them inspects all models, and an admin view needs them several times."""
+"""Cached results, because an admin view needs them several times and each search inspects all models."""
 
 
 def _find_foreign_keys(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -112,7 +112,7 @@ def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
 
 
 def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
-    """Return the many-to-many relationships whose link table has other required columns than the two keys."""
+    """Return the many-to-many relationships whose link table has more required columns than the two keys."""
     incomplete = []
     for name in many_to_many_of(mapper):
         relation = mapper.relationships[name]
@@ -144,13 +144,13 @@ def natural_key_of(model: type[Any]) -> str:
 def is_unique(column: Column[Any]) -> bool:
     """Return whether the database enforces distinct values in this column."""
     table: Any = column.table
-    rules = [*table.constraints, *(index for index in table.indexes if index.unique)]
-    alone = [rule for rule in rules if isinstance(rule, UniqueConstraint | Index) and [*rule.columns] == [column]]
+    constraints = [*table.constraints, *(index for index in table.indexes if index.unique)]
+    unique = [key for key in constraints if isinstance(key, UniqueConstraint | Index) and [*key.columns] == [column]]
     # An index on lower(name) also contains the column, and a partial index does not cover all rows.
-    return any(not isinstance(rule, Index) or _is_plain(rule, column) for rule in alone)
+    return any(not isinstance(key, Index) or _covers_all_rows(key, column) for key in unique)
 
 
-def _is_plain(index: Index, column: Column[Any]) -> bool:
+def _covers_all_rows(index: Index, column: Column[Any]) -> bool:
     conditions = (index.dialect_options[name]["where"] for name in ("postgresql", "sqlite"))
     return [*index.expressions] == [column] and not any(condition is not None for condition in conditions)
 
@@ -189,7 +189,7 @@ def title_of(row: Any) -> str:
 
 
 def name_method(model: type[Any]) -> Any:
-    """Return the `__str__` that a model defines itself, or None."""
+    """Return the `__str__` of the model or of its base classes in the project, or None."""
     return next((vars(class_)["__str__"] for class_ in declaring_classes(model) if "__str__" in vars(class_)), None)
 
 

@@ -51,5 +51,5 @@ def store_enum_values(table: Table) -> None:
 
 
 def members_constraint(name: str, enum: type[Enum]) -> CheckConstraint:
-    # A bare column name: with the table's column each copy of the constraint would attach itself to the table.
+    # Not the table's column: with it, each copy of the constraint would attach itself to the table.
     return CheckConstraint(column(name).in_([member.value for member in enum]), name=name)

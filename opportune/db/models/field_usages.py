@@ -9,7 +9,7 @@ from typing import Any
 
 from opportune.config.project import display_path
 
-FIRST_NAME = re.compile(r"-?([A-Za-z_]\w*?)(?:__\w+|\..+)?")
+FIELD_NAME = re.compile(r"-?([A-Za-z_]\w*?)(?:__\w+|\..+)?")
 """Field name in `-price`, `due_on__gte` and `author.name`."""
 
 
@@ -55,6 +55,6 @@ def _mentions(model: str, *nodes: ast.AST) -> bool:
 def _string_lines(node: ast.AST, name: str) -> Iterator[int]:
     for part in ast.walk(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            match = FIRST_NAME.fullmatch(part.value)
+            match = FIELD_NAME.fullmatch(part.value)
             if match and match[1] == name:
                 yield part.lineno

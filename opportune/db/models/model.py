@@ -51,17 +51,17 @@ class ModelBase(SQLModel):
             models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
             same_table = [model for model in models if vars(model).get("__tablename__") == table]
             modules = " and ".join(dict.fromkeys(model.__module__ for model in (*same_table, cls)))
-            raise OperatorError(f"{modules} declare the same table, {table}. Start each name with that of its feature.")
+            raise OperatorError(f"{modules} declare the same table, {table}. Begin each table's name with its feature.")
         super().__init_subclass__(**options)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Choose column types before SQLModel creates the columns, and attach the hooks of field types."""
+        """Choose column types before SQLModel creates the columns, and attach field types that need the model."""
         super().__pydantic_init_subclass__(**options)
         for name, info in cls.model_fields.items():
             choose_column_type(info)
-            for mark in marks_of(info, Attached):
-                mark.attach(cls, name)
+            for attached in marks_of(info, Attached):
+                attached.attach(cls, name)
 
 
 class Model(ModelBase):
@@ -85,7 +85,7 @@ def _prepare(table: Table, metadata: MetaData) -> None:
 
 
 def _require_digits(text: object) -> object:
-    """Refuse ` 1`, `+1`, `1_0` and `1\\n`, which Pydantic accepts as integers: a row has a single URL."""
+    """Refuse ` 1`, `+1`, `1_0` and `1\\n`, which Pydantic accepts as integers, so that each row has a single URL."""
     if isinstance(text, str) and not (text.isascii() and text.isdigit()):
         raise ValueError("must be digits")
     return text

@@ -26,17 +26,17 @@ def closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
 class _CycleSearch:
     def __init__(self) -> None:
         self.closing: list[ForeignKeyConstraint] = []
-        self._open: set[Table] = set()
+        self._on_path: set[Table] = set()
         self._visited: set[Table] = set()
 
     def visit(self, table: Table) -> None:
         if table in self._visited:
             return
         self._visited.add(table)
-        self._open.add(table)
+        self._on_path.add(table)
         for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
             self._follow(table, key)
-        self._open.remove(table)
+        self._on_path.remove(table)
 
     def _follow(self, table: Table, key: ForeignKeyConstraint) -> None:
         try:
@@ -45,7 +45,7 @@ class _CycleSearch:
             return
         if key.use_alter or target is table:
             return
-        if target in self._open:
+        if target in self._on_path:
             self.closing.append(key)
         else:
             self.visit(target)

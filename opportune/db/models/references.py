@@ -30,21 +30,21 @@ class Reference:
 
 def reference_of(field: FieldInfo) -> Reference | None:
     """Return the reference of a schema field, or None for a plain value."""
-    return next(_references((*field.metadata, field.annotation)), None)
+    return next(_find_references((*field.metadata, field.annotation)), None)
 
 
-def _references(parts: Iterable[Any]) -> Iterator[Reference]:
+def _find_references(annotations: Iterable[Any]) -> Iterator[Reference]:
     """Find references also in nested annotations, such as `Annotated[int, Reference(Author)] | None`."""
-    for part in parts:
-        if isinstance(part, Reference):
-            yield part
-        yield from _references(get_args(part))
+    for annotation in annotations:
+        if isinstance(annotation, Reference):
+            yield annotation
+        yield from _find_references(get_args(annotation))
 
 
 def _with_limits(type_: Any) -> Any:
     if type_ is int:
         return _Id
-    origin, parts = get_origin(type_), get_args(type_)
+    origin, arguments = get_origin(type_), get_args(type_)
     if origin in (Union, UnionType):
-        return Union[tuple(map(_with_limits, parts))]  # noqa: UP007 - the members are dynamic
-    return origin[_with_limits(parts[0])] if origin in (list, set) else type_
+        return Union[tuple(map(_with_limits, arguments))]  # noqa: UP007 - the members are dynamic
+    return origin[_with_limits(arguments[0])] if origin in (list, set) else type_

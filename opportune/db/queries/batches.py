@@ -12,8 +12,8 @@ from opportune.db.models.model import Model
 
 DELETE_BATCH_ROWS = 1_000
 """Maximum rows deleted in one transaction."""
-MAX_LOOKED_UP_IDS = 50_000
-"""Maximum ids in memory."""
+MAX_IDS_PER_QUERY = 50_000
+"""Maximum ids that are held in memory."""
 MAX_CASCADED_ROWS = 2_000
 """Maximum rows of one table that are deleted in the same transaction as the row they depend on."""
 
@@ -34,7 +34,7 @@ async def delete_in_batches(
     Returns:
         Number of deleted rows.
     """
-    return await _delete(database, _table(model), condition, skip_locked)
+    return await _delete_rows(database, _table_of(model), condition, skip_locked)
 
 
 async def delete_dependents_in_batches(database: Database, model: type[Model], row_id: int) -> None:
@@ -43,7 +43,7 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], r
     Dependent rows have a foreign key with ON DELETE CASCADE. If another foreign key could still refuse the deletion,
     nothing is deleted.
     """
-    table = _table(model)
+    table = _table_of(model)
     if any(key.ondelete not in ("CASCADE", "SET NULL") for key in _cascading_keys(table)):
         return
     for dependent, condition in _dependents(table, table.c.id == row_id):
@@ -51,10 +51,10 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], r
         async with database.reader(fresh=True) as session:
             count = await session.scalar(select(func.count()).select_from(rows))
         if (count or 0) > MAX_CASCADED_ROWS:
-            await _delete(database, dependent, condition, skip_locked=False)
+            await _delete_rows(database, dependent, condition, skip_locked=False)
 
 
-async def _delete(database: Database, table: Table, condition: ColumnElement[bool], skip_locked: bool) -> int:
+async def _delete_rows(database: Database, table: Table, condition: ColumnElement[bool], skip_locked: bool) -> int:
     total = 0
     while ids := await _matching_ids(database, table, condition):
         deleted = 0
@@ -62,7 +62,7 @@ async def _delete(database: Database, table: Table, condition: ColumnElement[boo
             batch = ids[start : start + DELETE_BATCH_ROWS]
             deleted += await _delete_batch(database, table, condition, batch, skip_locked)
         total += deleted
-        if len(ids) < MAX_LOOKED_UP_IDS or not deleted:
+        if len(ids) < MAX_IDS_PER_QUERY or not deleted:
             break
     return total
 
@@ -70,7 +70,7 @@ async def _delete(database: Database, table: Table, condition: ColumnElement[boo
 async def _matching_ids(database: Database, table: Table, condition: ColumnElement[bool]) -> Sequence[int]:
     # Many ids per query: each query may scan the whole table, and a reader does not block writers.
     async with database.reader(fresh=True) as session:
-        return (await session.scalars(select(table.c.id).where(condition).limit(MAX_LOOKED_UP_IDS))).all()
+        return (await session.scalars(select(table.c.id).where(condition).limit(MAX_IDS_PER_QUERY))).all()
 
 
 async def _delete_batch(
@@ -83,7 +83,7 @@ async def _delete_batch(
     started_at = monotonic()
     async with database.writer() as session:
         result = await session.execute(delete(table).where(table.c.id.in_(locked)))
-    # SQLite does not queue writers: other processes poll for the lock and must find it free.
+    # SQLite does not queue writers. Other processes poll for the lock, so it must be free for some time.
     await asyncio.sleep(monotonic() - started_at)
     return cast("CursorResult[Any]", result).rowcount
 
@@ -91,18 +91,18 @@ async def _delete_batch(
 def _dependents(
     table: Table, condition: ColumnElement[bool], *visited: Table
 ) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Yield tables with rows that cascade, leaves first, each with the condition on its rows."""
+    """Yield each table whose rows are deleted by a cascade, with the condition on these rows. Leaves come first."""
     for key in _referencing_keys(table, *visited):
         if key.ondelete != "CASCADE":
             continue
         dependent = key.parent.in_(select(key.column).where(condition))
         yield from _dependents(key.parent.table, dependent, table, *visited)
-        if "id" in key.parent.table.c:  # rows of link tables cascade with the rows that they link
+        if "id" in key.parent.table.c:  # link tables have none; their rows are deleted with the rows that they link
             yield key.parent.table, dependent
 
 
 def _cascading_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
-    """Yield the foreign keys that the database checks when a row is deleted, with those of cascaded rows."""
+    """Yield the foreign keys that the database checks when it deletes a row and the rows that depend on it."""
     for key in _referencing_keys(table, *visited):
         yield key
         if key.ondelete == "CASCADE":
@@ -110,10 +110,10 @@ def _cascading_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
 
 
 def _referencing_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
-    for other in table.metadata.tables.values():
-        if other not in (table, *visited):
-            yield from (key for key in other.foreign_keys if key.column.table is table)
+    for referencing in table.metadata.tables.values():
+        if referencing not in (table, *visited):
+            yield from (key for key in referencing.foreign_keys if key.column.table is table)
 
 
-def _table(model: type[Model]) -> Table:
+def _table_of(model: type[Model]) -> Table:
     return Model.metadata.tables[str(model.__tablename__)]

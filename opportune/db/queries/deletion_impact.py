@@ -39,14 +39,14 @@ class DeletionImpact:
 
 
 DescribeModel = Callable[[type[Any], int], Awaitable[tuple[str, Select[Any] | None]]]
-"""Return the label for a number of rows of a model, and the rows the user may see. None stands for no rows."""
+"""Return the label for a number of rows of a model, and a query of the rows the user may see, or None."""
 
 
 async def find_deletion_impact(
     session: AsyncSession,
     mapper: Mapper[Any],
     selected: Condition,
-    describe: DescribeModel,
+    describe_model: DescribeModel,
     title_of: Callable[[Any], str],
 ) -> DeletionImpact:
     """Return what deleting the selected rows would do to related rows, also of the same table."""
@@ -54,7 +54,7 @@ async def find_deletion_impact(
     root: Any = mapper.local_table
     deleted = _find_deleted(root, selected, rules)
     impact = DeletionImpact()
-    counter = _Counter(session, mapper, describe, title_of)
+    counter = _RowCounter(session, mapper, describe_model, title_of)
     for table, conditions in deleted.items():
         related = conditions[1:] if table is root else conditions
         if related:
@@ -92,8 +92,8 @@ def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Itera
 
 
 def _keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
-    for other in table.metadata.tables.values():
-        yield from (key for key in other.foreign_key_constraints if key.referred_table is table)
+    for referencing in table.metadata.tables.values():
+        yield from (key for key in referencing.foreign_key_constraints if key.referred_table is table)
 
 
 def _references_rows(key: ForeignKeyConstraint, condition: Condition) -> Condition:
@@ -131,12 +131,12 @@ def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
 
 
 @dataclass(frozen=True)
-class _Counter:
+class _RowCounter:
     """Counts affected rows and reads the titles of the first few."""
 
     session: AsyncSession
     mapper: Mapper[Any]
-    describe: DescribeModel
+    describe_model: DescribeModel
     title_of: Callable[[Any], str]
 
     async def count(self, table: Table, condition: Condition) -> list[AffectedRows]:
@@ -144,7 +144,7 @@ class _Counter:
         if not count:
             return []
         mapper = next((other for other in self.mapper.registry.mappers if other.local_table is table), None)
-        label, visible = await self.describe(mapper.class_, count) if mapper else (table.name, None)
+        label, visible = await self.describe_model(mapper.class_, count) if mapper else (table.name, None)
         if visible is None:
             return [AffectedRows(label, count, [])]
         rows = (await self.session.scalars(visible.where(condition).limit(MAX_NAMED_ROWS))).all()

@@ -7,7 +7,7 @@ from sqlalchemy import Executable
 
 
 class DependentStatement(NamedTuple):
-    """Statement that runs in the transaction of another one, with values from its rows."""
+    """Statement that runs in the transaction of a first statement, with values from the rows of that statement."""
 
     statement: Executable
     names: Sequence[str]

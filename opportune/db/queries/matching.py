@@ -47,7 +47,7 @@ def patterns_of(text: str) -> list[ColumnElement[str]]:
 def matching_words(searched: Sequence[Path], text: str, visible: Visible = all_rows) -> Iterator[ColumnElement[bool]]:
     """Yield one condition per word: at least one of the columns contains it."""
     for pattern in patterns_of(text):
-        yield or_(false(), *(path.holds(matches(path.attribute, pattern), visible) for path in searched))
+        yield or_(false(), *(path.exists_where(matches(path.attribute, pattern), visible) for path in searched))
 
 
 def matches(column: Any, pattern: ColumnElement[str]) -> ColumnElement[bool]:

@@ -13,8 +13,8 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
     """Assign ids to new rows before the flush, as SQLite would.
 
     Otherwise SQLAlchemy inserts rows one by one on SQLite to learn their ids. Call it in a write transaction, so that
-    no other writer can take the ids. PostgreSQL returns all ids from one statement. Models whose `before_` hooks may
-    add rows are left to the database.
+    no other writer can take the ids. PostgreSQL returns all ids from one statement. It skips models with
+    `before_` hooks, because these may add rows.
     """
     key = inspect(model).primary_key[0]
     may_add_rows = issubclass(model, Model) and any(name.startswith("before_") for name in hooks_of(model))
@@ -24,6 +24,6 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
     if not rows:
         return
     with session.no_autoflush:
-        last = await session.scalar(select(func.max(key))) or 0
-    for number, row in enumerate(rows, last + 1):
-        setattr(row, key.key, number)
+        max_id = await session.scalar(select(func.max(key))) or 0
+    for id_, row in enumerate(rows, max_id + 1):
+        setattr(row, key.key, id_)

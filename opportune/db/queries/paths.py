@@ -24,7 +24,7 @@ class Path:
 
     relations: Sequence[RelationshipProperty[Any]]
     end: Mapper[Any]
-    """Model that has the column or relationship."""
+    """Mapper of the model that has the column or relationship."""
     name: str
 
     @property
@@ -44,14 +44,14 @@ class Path:
         name = natural_key_of(relation.mapper.class_) or str(relation.mapper.primary_key[0].key)
         return Path([*self.relations, relation], relation.mapper, name)
 
-    def holds(self, condition: ColumnElement[bool], visible: Visible = all_rows) -> ColumnElement[bool]:
-        """Return the condition that a visible row at the end of the path matches a condition.
+    def exists_where(self, condition: ColumnElement[bool], visible: Visible = all_rows) -> ColumnElement[bool]:
+        """Return the condition that the path leads to a visible row that matches a condition.
 
         It uses subqueries, because a join would return a row several times.
         """
         for relation in reversed(self.relations):
             rows = select(relation.mapper.primary_key[0]).select_from(relation.mapper)
-            condition = _points_at(relation, rows.where(condition, visible(relation.mapper.class_)).correlate(None))
+            condition = _references(relation, rows.where(condition, visible(relation.mapper.class_)).correlate(None))
         return condition
 
     def value(self, visible: Visible = all_rows) -> ColumnElement[Any]:
@@ -59,13 +59,14 @@ class Path:
         if not self.relations:
             column: ColumnElement[Any] = self.attribute
             return column
-        first, *more = self.relations
-        there: Any = aliased(first.mapper.class_)
-        rows = select(there).where(_is_related(first, there), _is_visible(visible, first, there))
-        for relation in more:
-            here, there = there, aliased(relation.mapper.class_)
-            rows = rows.join(getattr(here, relation.key).of_type(there)).where(_is_visible(visible, relation, there))
-        rows = rows.with_only_columns(getattr(there, self.name), maintain_column_froms=True)
+        first, *further = self.relations
+        target: Any = aliased(first.mapper.class_)
+        rows = select(target).where(_is_related(first, target), _is_visible(visible, first, target))
+        for relation in further:
+            source, target = target, aliased(relation.mapper.class_)
+            rows = rows.join(getattr(source, relation.key).of_type(target))
+            rows = rows.where(_is_visible(visible, relation, target))
+        rows = rows.with_only_columns(getattr(target, self.name), maintain_column_froms=True)
         return rows.correlate(first.parent.class_).scalar_subquery()
 
 
@@ -116,13 +117,13 @@ def relation_of_column(mapper: Mapper[Any], name: str) -> str:
 
 
 def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
-    """Return options that load the relationships of these paths, with one query per relationship."""
+    """Return query options that load the relationships of paths, with one more query per relationship."""
     options = []
     for name in names:
         try:
             path = parse_path(mapper, name)
         except LookupError:
-            continue  # a property of the class
+            continue  # a Python property of the model
         steps = [*path.relations, *([path.end.relationships[path.name]] if path.name in path.end.relationships else [])]
         option: Any = None
         for step in steps:
@@ -135,32 +136,35 @@ def values_at(row: Any, path: str) -> list[Any]:
     """Return the values at the end of a path whose relationships are loaded, without None."""
     values = [row]
     for step in path.split("."):
-        related = [getattr(value, step) for value in values]
-        flat = [item for value in related for item in (value if isinstance(value, list) else [value])]
-        values = [item for item in flat if item is not None]
+        attributes = [getattr(value, step) for value in values]
+        related = [item for value in attributes for item in (value if isinstance(value, list) else [value])]
+        values = [item for item in related if item is not None]
     return values
 
 
 def is_linked(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
-    """Return the condition that a row is linked with one of the keys. The link table is read once for all rows."""
+    """Return the condition that a many-to-many relationship links a row to one of the keys.
+
+    The subquery is not correlated, so the link table is read once for all rows.
+    """
     ((key, link_key),) = relation.synchronize_pairs
     ((_, other),) = relation.secondary_synchronize_pairs or ()
     condition: ColumnElement[bool] = key.in_(select(link_key).where(other.in_(keys)))
     return condition
 
 
-def _is_visible(visible: Visible, relation: RelationshipProperty[Any], there: Any) -> ColumnElement[bool]:
+def _is_visible(visible: Visible, relation: RelationshipProperty[Any], target: Any) -> ColumnElement[bool]:
     key = relation.mapper.get_property_by_column(relation.mapper.primary_key[0]).key
-    return is_among(visible, getattr(there, key), relation.mapper.class_)
+    return is_among(visible, getattr(target, key), relation.mapper.class_)
 
 
-def _is_related(relation: RelationshipProperty[Any], there: Any) -> ColumnElement[bool]:
+def _is_related(relation: RelationshipProperty[Any], target: Any) -> ColumnElement[bool]:
     """Return the condition that an aliased row is the target of a relationship."""
-    pairs = relation.local_remote_pairs or ()
-    return and_(*(getattr(there, relation.mapper.get_property_by_column(far).key) == near for near, far in pairs))
+    pairs, key_of = relation.local_remote_pairs or (), relation.mapper.get_property_by_column
+    return and_(*(getattr(target, key_of(remote).key) == local for local, remote in pairs))
 
 
-def _points_at(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
+def _references(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
     if relation.direction is RelationshipDirection.MANYTOONE:
         (column,) = relation.local_columns
         return column.in_(keys)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ReadonlyContext:
-    """Reader on one snapshot, for the task that opened it.
+    """Reader on one snapshot. Only the task that opened it may use it.
 
     A subclass may take more parameters in `__call__`, which sets them and returns the context:
     `Search(database)(q="milk")`.
@@ -35,8 +35,8 @@ class ReadonlyContext:
             raise RuntimeError("This context is already open. Open a second context for other transactions.")
         self._owner = asyncio.current_task()
         async with AsyncExitStack() as stack:
-            stack.callback(self._leave)
-            await self._begin(stack)
+            stack.callback(self._clear_owner)
+            await self._open_sessions(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -45,10 +45,10 @@ class ReadonlyContext:
     ) -> None:
         await self._stack.__aexit__(type_, error, trace)
 
-    def _leave(self) -> None:
+    def _clear_owner(self) -> None:
         self._owner = None
 
-    async def _begin(self, stack: AsyncExitStack) -> None:
+    async def _open_sessions(self, stack: AsyncExitStack) -> None:
         self._reader = await stack.enter_async_context(self.database.reader())
 
     def _check_owner(self) -> None:
@@ -66,12 +66,12 @@ class Context(ReadonlyContext):
 
     @property
     def writer(self) -> AsyncSession:
-        """Write session. Its transaction begins with its first statement, so it blocks no other writer before."""
+        """Write session. It blocks other writers only after its first statement, which begins the transaction."""
         self._check_owner()
         return self._writer
 
-    async def _begin(self, stack: AsyncExitStack) -> None:
-        await super()._begin(stack)
+    async def _open_sessions(self, stack: AsyncExitStack) -> None:
+        await super()._open_sessions(stack)
         # Both databases take the snapshot with the first read, not with BEGIN.
         await self._reader.execute(self.database.snapshot_statement)
         self._writer = await stack.enter_async_context(self.database.writer())

@@ -29,7 +29,7 @@ async def _get_database_to_read(request: HTTPConnection) -> Database:
 
 DatabaseDependency = Annotated[Database, Depends(get_database)]
 _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
-"""For read-only dependencies. LLM tools that depend on `DatabaseDependency` count as writing."""
+"""For read-only dependencies. An LLM tool that depends on `DatabaseDependency` counts as a tool that writes."""
 
 
 async def read_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
@@ -64,16 +64,16 @@ def context_dependency(context_class: type[C]) -> Any:
     Args:
         context_class: Subclass of `Context` or `ReadonlyContext`.
     """
-    extras = _call_parameters(context_class)
+    call_parameters = _call_parameters(context_class)
 
     async def open_context(_database: Database, **arguments: Any) -> AsyncIterator[C]:
         context: Any = context_class(_database)
-        async with context(**arguments) if extras is not None else context:
+        async with context(**arguments) if call_parameters is not None else context:
             yield context
 
     annotation = DatabaseDependency if issubclass(context_class, Context) else _DatabaseToRead
     database = Parameter("_database", Parameter.KEYWORD_ONLY, annotation=annotation)
-    open_context.__signature__ = Signature([database, *(extras or ())])  # type: ignore[attr-defined]  # FastAPI reads it
+    open_context.__signature__ = Signature([database, *(call_parameters or ())])  # type: ignore[attr-defined]  # FastAPI reads it
     return Depends(open_context, scope="function")
 
 

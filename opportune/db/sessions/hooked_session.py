@@ -11,7 +11,7 @@ from sqlalchemy.util import await_only
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import (
-    INFO_KEY,
+    WRITTEN_CHANGES,
     Change,
     hooks_of,
     may_run_hooks,
@@ -22,12 +22,14 @@ from opportune.db.hooks.registry import (
 
 Operation = Literal["create", "change", "delete"]
 
-MAX_ROUNDS = 100
+MAX_HOOK_ROUNDS = 100
 """Maximum rounds of hooks that write rows with hooks. More are treated as an endless loop."""
 WRITES = "hooks.writes"
 """Key in a session's `info` for the writes whose `after_` hooks have not run."""
-BEFORE_HOOK, RUNNING = "hooks.before", "hooks.running"
-"""Keys for the `before_` hook that is running, and for whether `after_` hooks are running."""
+BEFORE_HOOK = "hooks.before"
+"""Key for the `before_` hook that is running."""
+AFTER_HOOKS_RUNNING = "hooks.running"
+"""Key that exists while `after_` hooks are running."""
 
 
 class Write(NamedTuple):
@@ -40,7 +42,7 @@ class Write(NamedTuple):
 
 
 class HookedSession(Session):
-    """Synchronous session below the framework's sessions. Its `flush` writes all objects."""
+    """Synchronous session inside the framework's sessions. Its `flush` ignores `objects` and writes all rows."""
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         if hook := self.info.get(BEFORE_HOOK):
@@ -71,7 +73,7 @@ async def _run_before_hooks(sync_session: Session) -> None:
     session = cast("AsyncSession", async_session(sync_session))
     handled: dict[int, SQLModel] = {}
     with sync_session.no_autoflush:  # hooks see rows before they are written
-        for _ in range(MAX_ROUNDS):
+        for _ in range(MAX_HOOK_ROUNDS):
             rows = [(operation, row) for operation, row in _unwritten_rows(sync_session) if id(row) not in handled]
             if not rows:
                 return
@@ -127,30 +129,30 @@ def _record_deleted(session: Session, row: SQLModel) -> None:
 
 
 def _record_write(session: Session, row: SQLModel, operation: Operation) -> None:
-    changed = unwritten_changes(state_of(row)) if operation == "change" else {}
-    session.info.setdefault(WRITES, []).append(Write(row, operation, changed, session.get_nested_transaction()))
+    changes = unwritten_changes(state_of(row)) if operation == "change" else {}
+    session.info.setdefault(WRITES, []).append(Write(row, operation, changes, session.get_nested_transaction()))
 
 
 def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
-    """Add listeners of SQLAlchemy's session events, by event, that do nothing unless `is_active()`."""
+    """Add listeners of SQLAlchemy's session events by event name. They do nothing unless `is_active()`."""
     for name, listener in listeners.items():
         event.listen(HookedSession, name, listener)
-        _conditions[listener] = is_active
+        _listener_conditions[listener] = is_active
 
 
 def has_session_listeners() -> bool:
-    """Return whether a listener of SQLAlchemy's session events would miss a row that is written without a session."""
-    listeners = (listener for name in SESSION_EVENTS for listener in getattr(_example.dispatch, name))
-    return any(listener not in _conditions or _conditions[listener]() for listener in listeners)
+    """Return whether SQLAlchemy's session events have active listeners, so that rows must be written by a session."""
+    listeners = (listener for name in SESSION_EVENTS for listener in getattr(_sample_session.dispatch, name))
+    return any(listener not in _listener_conditions or _listener_conditions[listener]() for listener in listeners)
 
 
 SESSION_EVENTS = (
     *("before_flush", "after_flush", "after_flush_postexec", "before_commit", "after_commit", "after_begin"),
     *("before_attach", "after_attach", "transient_to_pending", "pending_to_persistent"),
 )
-_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: bool}
-"""Condition of a listener. `_record_written` misses nothing: hooks have their own check."""
-_example = HookedSession()
+_listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: bool}
+"""Return whether a listener is active. `bool` returns False: hooks need `_record_written`, and have another check."""
+_sample_session = HookedSession()
 
 
 def has_rows_with_hooks(session: AsyncSession) -> bool:
@@ -164,21 +166,21 @@ def has_rows_with_hooks(session: AsyncSession) -> bool:
 
 
 def refuse_commit_in_hook(session: AsyncSession) -> None:
-    if RUNNING in session.info:
+    if AFTER_HOOKS_RUNNING in session.info:
         raise RuntimeError("A hook must not commit. It runs in the transaction of its row.")
 
 
 async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[None]]) -> None:
-    """Run the hooks of written rows, then those of rows that the hooks write, until there are none.
+    """Run the hooks of written rows, then the hooks of rows that these hooks write, until none remain.
 
     Changes that hooks make to a row do not run its hooks again.
     """
-    if WRITES not in session.info or RUNNING in session.info:
+    if WRITES not in session.info or AFTER_HOOKS_RUNNING in session.info:
         return
-    session.info[RUNNING] = True
+    session.info[AFTER_HOOKS_RUNNING] = True
     handled: dict[int, SQLModel] = {}
     try:
-        for _ in range(MAX_ROUNDS):
+        for _ in range(MAX_HOOK_ROUNDS):
             for write in _take_writes(session):
                 if write.operation == "delete" or id(write.row) not in handled:
                     handled[id(write.row)] = write.row
@@ -187,30 +189,30 @@ async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[N
             if WRITES not in session.info:
                 return
     finally:
-        del session.info[RUNNING]
+        del session.info[AFTER_HOOKS_RUNNING]
     raise _endless_loop(session.info[WRITES][0].row)
 
 
 async def _run_after_hooks_of_row(session: AsyncSession, write: Write) -> None:
     info = state_of(write.row).info
     if write.operation == "change":
-        info[INFO_KEY] = write.changes
+        info[WRITTEN_CHANGES] = write.changes
     try:
         for hook in hooks_of(type(write.row)).get(f"after_{write.operation}", ()):
             await hook(session, write.row)
     finally:
-        info.pop(INFO_KEY, None)
+        info.pop(WRITTEN_CHANGES, None)
 
 
 def _take_writes(session: AsyncSession) -> list[Write]:
     rows: dict[int, list[Write]] = defaultdict(list)
     for write in session.info.pop(WRITES, ()):
         rows[id(write.row)].append(write)
-    return [write for writes in rows.values() if (write := _combine(writes))]
+    return [write for writes in rows.values() if (write := _combine_writes(writes))]
 
 
-def _combine(writes: Sequence[Write]) -> Write | None:
-    """Combine the writes of a row: created and changed is created, created and deleted is nothing."""
+def _combine_writes(writes: Sequence[Write]) -> Write | None:
+    """Combine the writes of a row into one. Return None if the row was created and deleted."""
     first, last = writes[0], writes[-1]
     if first.operation == "create":
         return None if last.operation == "delete" else first
@@ -222,8 +224,8 @@ def _merge_changes(writes: Sequence[Write]) -> Write | None:
     for write in writes:
         for name, change in write.changes.items():
             merged[name] = Change(merged.get(name, change).before, change.after)
-    changed = {name: change for name, change in merged.items() if change.before != change.after}
-    return writes[0]._replace(changes=changed) if changed else None
+    changes = {name: change for name, change in merged.items() if change.before != change.after}
+    return writes[0]._replace(changes=changes) if changes else None
 
 
 def forget_writes(session: Session, savepoint: SessionTransaction) -> None:

@@ -1,4 +1,4 @@
-"""Database URLs. Any spelling that providers show is converted to the one that the drivers accept."""
+"""Database URLs. Every format that providers show is converted to the one that the drivers accept."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import URL
 
 from opportune.config.project import PROJECT
-from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate
+from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate_options
 from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, parse_postgresql_url
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
@@ -58,7 +58,7 @@ class DatabaseURL:
     prepares: bool = False
     """Whether prepared statements are allowed: only if DATABASE_POOLED=false declares a direct connection."""
     notices: tuple[str, ...] = field(default=(), compare=False)
-    """Lines about changed and omitted options and likely problems."""
+    """Messages about changed options, ignored options and likely problems."""
     direct: str = field(default="", compare=False)
     """Description of the URL without the pooler, to complete "set DATABASE_DIRECT_URL to"."""
     name: str = field(default="DATABASE_URL", compare=False)
@@ -77,7 +77,7 @@ class DatabaseURL:
             OperatorError: The text is not a valid URL. The message begins with `name`.
         """
         try:
-            return cls(**_parse_parts(_strip_wrapping(text), pooled), name=name)
+            return cls(**_parse_fields(_strip_wrapping(text), pooled), name=name)
         except InvalidURL as error:
             raise OperatorError(f"{name} {error}") from None
 
@@ -128,14 +128,16 @@ class DatabaseURL:
         if self.kind != "postgresql":
             return {}
         arguments: dict[str, Any] = {
-            "connect_timeout": 5 if len(self.hosts) < 2 else 2,  # all hosts are tried within the time of a request
+            "connect_timeout": 5
+            if len(self.hosts) < 2
+            else 2,  # together, all hosts are tried before a request times out
             "tcp_user_timeout": 4000,
             "keepalives_idle": 30,
             "application_name": "opportune",
         }
         arguments = {name: value for name, value in arguments.items() if name not in self.url.query}
         if not self.prepares:
-            # A pooler may run each transaction on another server connection, which lacks our prepared statements.
+            # A pooler may run each transaction on another server connection, which lacks the prepared statements.
             arguments["prepare_threshold"] = None
         return arguments
 
@@ -185,15 +187,15 @@ def _strip_wrapping(text: str) -> str:
     return text
 
 
-def _parse_parts(text: str, pooled: Pooled) -> dict[str, Any]:
+def _parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
         raise InvalidURL(_not_an_address(text))
     scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
     if scheme == "sqlite":
-        return _sqlite_parts(driver, rest)
+        return _sqlite_fields(driver, rest)
     if scheme in POSTGRESQL:
-        return _postgresql_parts(driver, parse_postgresql_url(rest), pooled)
+        return _postgresql_fields(driver, parse_postgresql_url(rest), pooled)
     full_scheme = f"{scheme}+{driver}" if driver else scheme
     if reason := UNSUPPORTED_SCHEMES.get(full_scheme) or UNSUPPORTED_SCHEMES.get(scheme):
         raise InvalidURL(f"begins with {full_scheme}:// and {reason}.")
@@ -212,7 +214,7 @@ def _not_an_address(text: str) -> str:
     return f"is not a database address. {EXAMPLES}."
 
 
-def _sqlite_parts(driver: str, rest: str) -> dict[str, Any]:
+def _sqlite_fields(driver: str, rest: str) -> dict[str, Any]:
     path, _, query = rest.partition("?")
     file = path[1:]
     if file in ("", ":memory:"):
@@ -229,16 +231,16 @@ def _sqlite_parts(driver: str, rest: str) -> dict[str, Any]:
 
 
 def _in_project(file: str) -> Path:
-    # Relative to the project, so that the working directory does not matter.
+    # Relative paths start at the project, so that the working directory does not matter.
     try:
         return (PROJECT / Path(file).expanduser()).resolve()
     except (RuntimeError, OSError) as error:
         raise InvalidURL("has a path that does not exist. Use sqlite:///./data/app.db") from error
 
 
-def _postgresql_parts(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
+def _postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
-    options, changes = translate(address)
+    options, changes = translate_options(address)
     detected = has_pooler_option(address) or any(is_pooler(host, provider) for host in address.hosts)
     is_pooled = detected if pooled == "auto" else pooled == "true"
     return {
@@ -272,7 +274,7 @@ def _url(address: ParsedURL, options: dict[str, str]) -> URL:
 def _notices(driver: str, address: ParsedURL, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
     if driver and not driver.startswith("psycopg"):
         yield f"The driver {driver} is not used: the site uses psycopg for PostgreSQL."
-    if address.is_raw:
+    if address.is_unescaped:
         yield "User and password are not percent-encoded. For other programs write %40 for @, %2F for /, %3F for ?."
     if not address.database and provider.name != "Prisma Postgres":
         yield "The URL names no database: PostgreSQL uses the one with the name of the user."

@@ -8,7 +8,7 @@ from opportune.db.url.providers import is_local
 from opportune.runtime.suggestions import did_you_mean
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# Values of asyncpg, Node and JDBC
+# Values of asyncpg, Node and JDBC, with the equivalent of libpq.
 SSL_WORDS = {
     **dict.fromkeys(("true", "1", "yes", "on", "no-verify"), "require"),
     **dict.fromkeys(("false", "0", "no", "off"), "disable"),
@@ -57,7 +57,7 @@ FOREIGN_OPTIONS = {
 }
 
 
-def translate(address: ParsedURL) -> tuple[dict[str, str], list[str]]:
+def translate_options(address: ParsedURL) -> tuple[dict[str, str], list[str]]:
     """Return the options for libpq, including TLS, and a notice for each changed option.
 
     Raises:
@@ -83,8 +83,8 @@ def _remove_foreign_options(options: dict[str, str], user: str) -> Iterator[str]
     for name in sorted(FOREIGN_OPTIONS.keys() & options.keys()):
         del options[name]
         setting = FOREIGN_OPTIONS[name]
-        instead = f"use the setting {setting}" if setting else "libpq has no such option"
-        yield f"The option {name} is ignored: {instead}."
+        advice = f"use the setting {setting}" if setting else "libpq has no such option"
+        yield f"The option {name} is ignored: {advice}."
     for name in SCHEMAS:
         if (schema := options.pop(name, "public")) != "public":
             yield (
@@ -119,8 +119,8 @@ def _set_tls_mode(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
     yield from _check_certificates(mode, options)
 
 
-def _ssl_mode(word: str) -> str:
-    mode = SSL_WORDS.get(word.lower(), word.lower())
+def _ssl_mode(value: str) -> str:
+    mode = SSL_WORDS.get(value.lower(), value.lower())
     if mode and mode not in SSL_MODES:
         raise InvalidURL(f"has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")
     return mode

@@ -17,13 +17,13 @@ SOCKET_FOLDERS = ("/var/run/postgresql", "/tmp")  # noqa: S108 - not written to
 
 HOST = r"(?:\[[^\]/?@]*\]|[\w.%-]*)(?::[0-9]*)?"
 HOSTS = rf"(?P<hosts>{HOST}(?:,{HOST})*)"
-PLACE = re.compile(rf"{HOSTS}(?:/(?P<database>[^?@\s]*))?(?:\?(?P<query>(?:[^\s=&]+=[^\s&]*|&)*))?")
-PLACE_WITH_DATABASE = re.compile(rf"{HOSTS}/(?P<database>[^?@\s]+)(?:\?(?P<query>\S*))?")
+LOCATION = re.compile(rf"{HOSTS}(?:/(?P<database>[^?@\s]*))?(?:\?(?P<query>(?:[^\s=&]+=[^\s&]*|&)*))?")
+LOCATION_WITH_DATABASE = re.compile(rf"{HOSTS}/(?P<database>[^?@\s]+)(?:\?(?P<query>\S*))?")
 HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]*))?")
 HOST_NAME = re.compile(r"(?=.{1,253}$)(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
 PLACEHOLDER = re.compile(r"[\[<{][A-Za-z][\w .-]*[\]>}]")
 # Placeholders for a password: [YOUR-PASSWORD], <password>, {{pw}}, your_password, ********
-NO_PASSWORD = re.compile(
+PASSWORD_PLACEHOLDER = re.compile(
     r"[\[<{$(]+[\w .:-]*(?:pass|pwd|pw|secret)[\w .:-]*[\]>})]+|your[-_ ]?(?:\w+[-_ ])?(?:password|passwd|pwd)|[*•]+",
     re.IGNORECASE,
 )
@@ -57,7 +57,7 @@ class ParsedURL:
     hosts: tuple[Host, ...]
     database: str
     options: dict[str, str] = field(repr=False)  # some of them are secrets
-    is_raw: bool
+    is_unescaped: bool
     """Whether user or password contain reserved characters that are not percent-encoded."""
 
 
@@ -67,44 +67,44 @@ def parse_postgresql_url(text: str) -> ParsedURL:
     Raises:
         InvalidURL: The text is invalid or ambiguous.
     """
-    credentials, place = _split(text)
-    options = _options(place["query"] or "")
-    if "host" not in options and not re.search(r"[^:0-9]", place["hosts"]) and "hostaddr" in options:
+    credentials, location = _split_credentials(text)
+    options = _parse_options(location["query"] or "")
+    if "host" not in options and not re.search(r"[^:0-9]", location["hosts"]) and "hostaddr" in options:
         options["host"] = options.pop("hostaddr")
     user, _, password = credentials.partition(":")
     address = ParsedURL(
-        user=options.pop("user", "") or _decoded(user),
-        password=options.pop("password", "") or _decoded(password),
-        hosts=_hosts(place["hosts"], options.pop("host", ""), options.pop("port", "")),
-        database=options.pop("dbname", "") or _decoded(place["database"] or ""),
+        user=options.pop("user", "") or _decode(user),
+        password=options.pop("password", "") or _decode(password),
+        hosts=_parse_hosts(location["hosts"], options.pop("host", ""), options.pop("port", "")),
+        database=options.pop("dbname", "") or _decode(location["database"] or ""),
         options=options,
-        is_raw=not set("@/?#").isdisjoint(credentials),
+        is_unescaped=not set("@/?#").isdisjoint(credentials),
     )
     _refuse_placeholders(address)
     return address if address.hosts else _with_default_host(address, is_bare=text.startswith("/"))
 
 
-def _split(text: str) -> tuple[str, re.Match[str]]:
+def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
     """Return the credentials and a match of the rest. Accepts a raw password if the result is unambiguous."""
-    end = re.search(r"[/?]|$", text)
-    at = text.rfind("@", 0, end.start() if end else None)
-    literal = PLACE.fullmatch(text, at + 1)
-    if literal and at >= 0:
-        return text[:at], literal
-    readings = [
-        (text[: at.start()], place)
+    authority_end = re.search(r"[/?]|$", text)
+    at_index = text.rfind("@", 0, authority_end.start() if authority_end else None)
+    strict_match = LOCATION.fullmatch(text, at_index + 1)
+    if strict_match and at_index >= 0:
+        return text[:at_index], strict_match
+    candidates = [
+        (text[: at.start()], location)
         for at in re.finditer("@", text)
-        if (place := PLACE_WITH_DATABASE.fullmatch(text, at.end()))
+        if (location := LOCATION_WITH_DATABASE.fullmatch(text, at.end()))
     ]
-    if len(readings) == 1:
-        return readings[0]
-    if literal and not readings:
-        return "", literal
+    if len(candidates) == 1:
+        return candidates[0]
+    if strict_match and not candidates:
+        return "", strict_match
     raise InvalidURL(_syntax_error(text))
 
 
 def _syntax_error(text: str) -> str:
-    """Return the error of an invalid text. It quotes none of it, because any part may belong to the password."""
+    """Return the error message for an invalid text. It quotes nothing, because any part may belong to the password."""
     if PLACEHOLDER.search(text):
         return "contains a placeholder in brackets. Replace it by the value that your provider shows."
     if text.count("@") > 1 or re.search(r"[/?#].*@", text):
@@ -117,13 +117,13 @@ def _syntax_error(text: str) -> str:
     return f"is not a database address. {EXAMPLES}."
 
 
-def _options(query: str) -> dict[str, str]:
+def _parse_options(query: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
         name, _, value = pair.partition("=")
-        name = _decoded(name).lower()
+        name = _decode(name).lower()
         # A plus in a password is rarely a space. In other options SQLAlchemy encodes a space as plus.
-        value = _decoded(value) if name in ("user", "password") else _decoded(value.replace("+", " "))
+        value = _decode(value) if name in ("user", "password") else _decode(value.replace("+", " "))
         if name in ("host", "port") and name in options:
             value = f"{options[name]},{value}"  # SQLAlchemy repeats the option for several hosts
         if value:
@@ -131,7 +131,7 @@ def _options(query: str) -> dict[str, str]:
     return options
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -141,12 +141,12 @@ def _decoded(text: str) -> str:
     return decoded
 
 
-def _hosts(authority: str, names: str, ports: str) -> tuple[Host, ...]:
+def _parse_hosts(authority: str, names: str, ports: str) -> tuple[Host, ...]:
     """Return the hosts of `?host=`, which override those of the authority, as in libpq. Empty if there is none."""
-    hosts = [_host(word, is_encoded=True) for word in authority.split(",")]
+    hosts = [_parse_host(text, is_encoded=True) for text in authority.split(",")]
     if names:
         port = None if hosts[0].name else hosts[0].port
-        hosts = [_host(word, port=port) for word in names.split(",")]
+        hosts = [_parse_host(text, port=port) for text in names.split(",")]
     if ports:
         hosts = _with_ports(hosts, ports.split(","))
     if len(hosts) > 1 and not all(host.name for host in hosts):
@@ -158,20 +158,20 @@ def _with_ports(hosts: list[Host], ports: list[str]) -> list[Host]:
     if len(ports) not in (1, len(hosts)):
         raise InvalidURL("has a different number of ports than hosts. Give one port, or one per host.")
     ports = ports if len(ports) > 1 else ports * len(hosts)
-    return [Host(host.name, _port(port)) for host, port in zip(hosts, ports, strict=True)]
+    return [Host(host.name, _parse_port(port)) for host, port in zip(hosts, ports, strict=True)]
 
 
-def _host(word: str, *, is_encoded: bool = False, port: int | None = None) -> Host:
-    if not is_encoded and (word.startswith(("/", "@")) or word.count(":") > 1):
-        return Host(_validate(word), port)
-    match = HOST_AND_PORT.fullmatch(word)
+def _parse_host(text: str, *, is_encoded: bool = False, port: int | None = None) -> Host:
+    if not is_encoded and (text.startswith(("/", "@")) or text.count(":") > 1):
+        return Host(_validate_host(text), port)
+    match = HOST_AND_PORT.fullmatch(text)
     if not match:
         raise InvalidURL(f"has a port that is not a number. {ESCAPES}")
-    name = match["host"].strip("[]").replace("%25", "%") if word.startswith("[") else _decoded(match["host"])
-    return Host(_validate(name), _port(match["port"]) or port)
+    name = match["host"].strip("[]").replace("%25", "%") if text.startswith("[") else _decode(match["host"])
+    return Host(_validate_host(name), _parse_port(match["port"]) or port)
 
 
-def _port(text: str | None) -> int | None:
+def _parse_port(text: str | None) -> int | None:
     if not text:
         return None
     if not re.fullmatch("[0-9]+", text):
@@ -181,7 +181,7 @@ def _port(text: str | None) -> int | None:
     return port
 
 
-def _validate(host: str) -> str:
+def _validate_host(host: str) -> str:
     """Return the host, or raise InvalidURL if it is neither a host name nor an IP address."""
     if not host or host.startswith(("/", "@")):
         return host
@@ -195,7 +195,7 @@ def _validate(host: str) -> str:
 
 
 def _refuse_placeholders(address: ParsedURL) -> None:
-    if NO_PASSWORD.fullmatch(address.password):
+    if PASSWORD_PLACEHOLDER.fullmatch(address.password):
         # Not quoted: it could be the real password.
         raise InvalidURL(
             "contains a placeholder such as [YOUR-PASSWORD] or stars. Replace it by your database's password."

@@ -118,7 +118,7 @@ async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, 
 
 
 def _engine(url: DatabaseURL) -> AsyncEngine:
-    connect = partial(TimedConnection.connect_with_retry, limit=SERVER_TIMEOUT_SECONDS)
+    connect = partial(TimedConnection.connect_with_retry, statement_timeout_seconds=SERVER_TIMEOUT_SECONDS)
     arguments = {**url.arguments, "async_creator_fn": connect}
     return create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select
 
-from opportune.db.migrations.post_migrate import PREFIX
+from opportune.db.migrations.post_migrate import FTS_PREFIX
 
 MAX_RANKED_ROWS = 1000
 """Maximum number of matching rows that are ranked and counted."""
@@ -31,7 +31,7 @@ class Fields:
 
     @property
     def index(self) -> str:
-        return f"{PREFIX}{self.table}"
+        return f"{FTS_PREFIX}{self.table}"
 
 
 class Dialect(ABC):

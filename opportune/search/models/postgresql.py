@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnClause, ColumnElement, Connection, Select, func, literal_column, text
 
-from opportune.db.migrations.post_migrate import PREFIX
+from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
 from opportune.search.words import folded_as_postgresql
@@ -41,7 +41,7 @@ class PostgreSQL(Dialect):
         return {fields.index: _create(fields)}
 
     def existing_definitions(self, connection: Connection) -> dict[str, str]:
-        return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": PREFIX})}
+        return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": FTS_PREFIX})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
         new, definition = f"{fields.index}_new", _create(fields).replace("'", "''")

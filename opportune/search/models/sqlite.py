@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from opportune.db.migrations.post_migrate import PREFIX
+from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
 
@@ -78,7 +78,7 @@ class SQLite(Dialect):
         return {f"{fields.index}{suffix}": template.format(**parts) for suffix, template in templates.items()}
 
     def existing_definitions(self, connection: Connection) -> dict[str, str]:
-        prefix = PREFIX.replace("_", "\\_") + "%"
+        prefix = FTS_PREFIX.replace("_", "\\_") + "%"
         return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": prefix})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:

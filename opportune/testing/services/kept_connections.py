@@ -19,7 +19,7 @@ from opportune.db.drivers.psycopg_timeouts import TimedConnection
 MAX_KEPT = 8
 """Idle connections to one database."""
 
-AS_NEW = """
+RESET_STATEMENTS = """
     RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();
     DISCARD SEQUENCES; DISCARD TEMP
 """
@@ -41,8 +41,10 @@ class KeptConnections:
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         """Keep the connections that are opened from now on."""
-        used = psycopg_timeouts.TimedConnection  # connections of another keeper stay there
-        bases = (used,) if issubclass(used, KeptConnection) else (KeptConnection, used)
+        connection_class = psycopg_timeouts.TimedConnection  # connections of another keeper stay there
+        bases = (
+            (connection_class,) if issubclass(connection_class, KeptConnection) else (KeptConnection, connection_class)
+        )
         connects = type("KeptAppConnection", bases, {"keeper": self})
         patch.setattr(psycopg_timeouts, "TimedConnection", connects)
 
@@ -58,20 +60,20 @@ class KeptConnections:
         for database in list(self._idle):
             self.forget(database)
 
-    def take(self, database: str, made_by: Hashable) -> "KeptConnection | None":
+    def take(self, database: str, reuse_key: Hashable) -> "KeptConnection | None":
         if asyncio.get_running_loop() is self.loop:
-            for connection in self._made_by(database, made_by):
+            for connection in self._reusable(database, reuse_key):
                 self._idle[database].remove(connection)
                 if not connection.closed and not connection.has_pending_data():
                     return connection
                 connection.pgconn.finish()
         return None
 
-    def _made_by(self, database: str, made_by: Hashable) -> Iterator["KeptConnection"]:
-        return (connection for connection in self._idle[database][::-1] if connection.made_by == made_by)
+    def _reusable(self, database: str, reuse_key: Hashable) -> Iterator["KeptConnection"]:
+        return (connection for connection in self._idle[database][::-1] if connection.reuse_key == reuse_key)
 
     async def keep(self, connection: "KeptConnection") -> bool:
-        """Reset and keep a connection; return False if that is not possible."""
+        """Reset and keep a connection. Return False if that is not possible."""
         info = connection.info
         if (
             asyncio.get_running_loop() is not self.loop
@@ -82,7 +84,7 @@ class KeptConnections:
         ):
             return False
         try:
-            await connection.make_new()
+            await connection.reset()
         except Error:
             return False
         self._idle[info.dbname].append(connection)
@@ -93,19 +95,18 @@ class KeptConnection(TimedConnection):
     """Returns to `keeper` when it is closed."""
 
     keeper: ClassVar[KeptConnections]
-    made_by: Hashable = None
+    reuse_key: Hashable = None
     notice_handler: Callable[[Diagnostic], None] | None = None
 
     @classmethod
-    async def connect_with_retry(cls, *arguments: Any, limit: float, **options: Any) -> Self:
-        handlers = {
-            name: str(value) for name, value in options.items() if name != "context"
-        }  # the same in each dialect
-        made_by = (cls, arguments, limit, getattr(cls, "silence", None), *sorted(handlers.items()))
-        connection: Any = cls.keeper.take(handlers.get("dbname", ""), made_by)
+    async def connect_with_retry(cls, *arguments: Any, **options: Any) -> Self:
+        # Each dialect has its own context, but they are equal.
+        values = {name: str(value) for name, value in options.items() if name != "context"}
+        reuse_key = (cls, arguments, getattr(cls, "probe_after_seconds", None), *sorted(values.items()))
+        connection: Any = cls.keeper.take(values.get("dbname", ""), reuse_key)
         if connection is None:
-            connection = await super().connect_with_retry(*arguments, limit=limit, **options)
-            connection.made_by = made_by
+            connection = await super().connect_with_retry(*arguments, **options)
+            connection.reuse_key = reuse_key
         return connection  # type: ignore[no-any-return]
 
     def add_notice_handler(self, callback: Callable[[Diagnostic], None]) -> None:
@@ -115,13 +116,13 @@ class KeptConnection(TimedConnection):
             super().add_notice_handler(callback)
 
     async def close(self) -> None:
-        if self.made_by is None or not await self.keeper.keep(self):
+        if self.reuse_key is None or not await self.keeper.keep(self):
             await super().close()
 
-    async def make_new(self) -> None:
+    async def reset(self) -> None:
         """Restore the initial state of server and psycopg."""
         await self.set_autocommit(True)
-        await self.execute(AS_NEW)
+        await self.execute(RESET_STATEMENTS)
         await self.set_autocommit(False)
         await self.set_isolation_level(None)
         await self.set_read_only(None)

@@ -82,10 +82,10 @@ async def test_lookup_does_not_affect_later_readers(settings: Settings) -> None:
         with pytest.raises(DBAPIError, match="read"):
             await session.flush()
     async with database.reader() as session:
-        before = await session.scalar(select(func.count()).select_from(User))
-        async with database.writer() as other:
-            other.add(user())
-        assert await session.scalar(select(func.count()).select_from(User)) == before
+        count_before = await session.scalar(select(func.count()).select_from(User))
+        async with database.writer() as writer:
+            writer.add(user())
+        assert await session.scalar(select(func.count()).select_from(User)) == count_before
     await database.dispose()
 
 
@@ -119,12 +119,12 @@ async def test_session_after_dispose_closes_its_connection(settings: Settings) -
 
 
 async def test_ping_needs_no_write_lock(database: Database) -> None:
-    other = open_database(database.settings)
+    other_database = open_database(database.settings)
     async with database.writer() as session:
         session.add(user())
         await session.flush()
-        await other.ping()
-    await other.dispose()
+        await other_database.ping()
+    await other_database.dispose()
 
 
 async def test_sqlite_pragmas(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_sqlite_pragmas(tmp_path: Path) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2000}
 
 
-async def fault(url: str) -> str:
+async def ping_error(url: str) -> str:
     """Return the error message of a ping."""
     database = open_database(settings_for(url))
     try:
@@ -154,18 +154,17 @@ async def fault(url: str) -> str:
 
 
 async def test_unreachable_server_is_named() -> None:
-    assert "No server responds at 127.0.0.1:1." in await fault("postgresql://me:hidden@127.0.0.1:1/d")
+    assert "No server responds at 127.0.0.1:1." in await ping_error("postgresql://me:hidden@127.0.0.1:1/d")
 
 
 async def test_unknown_host_is_named() -> None:
-    assert "host of nowhere.invalid:5432 is unknown" in await fault("postgresql://me:hidden@nowhere.invalid/d")
+    assert "host of nowhere.invalid:5432 is unknown" in await ping_error("postgresql://me:hidden@nowhere.invalid/d")
 
 
 @pytest.mark.database("postgresql")
 async def test_wrong_password_is_temporary_and_not_shown(database_url: str) -> None:
-    right = DatabaseURL.parse(database_url).url
-    wrong = right.set(password="hidden").render_as_string(hide_password=False)
-    line = await fault(wrong)
+    url = DatabaseURL.parse(database_url).url.set(password="hidden").render_as_string(hide_password=False)
+    line = await ping_error(url)
     assert "refuses the password" in line
     assert "hidden" not in line
 
@@ -173,17 +172,17 @@ async def test_wrong_password_is_temporary_and_not_shown(database_url: str) -> N
 @pytest.mark.database("postgresql")
 async def test_missing_database_is_named(database_url: str) -> None:
     url = DatabaseURL.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
-    assert "has no database 'nosuch'" in await fault(url)
+    assert "has no database 'nosuch'" in await ping_error(url)
 
 
 async def test_invalid_database_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear database, " * 100)
-    assert f"{path} is not a SQLite database" in await fault(f"sqlite:///{path}")
+    assert f"{path} is not a SQLite database" in await ping_error(f"sqlite:///{path}")
 
 
 async def test_folder_instead_of_file_is_named(tmp_path: Path) -> None:
-    assert "cannot open" in await fault(f"sqlite:///{tmp_path}")
+    assert "cannot open" in await ping_error(f"sqlite:///{tmp_path}")
 
 
 async def test_folder_that_cannot_be_created_is_named() -> None:
@@ -198,7 +197,7 @@ async def test_server_without_postgresql_is_named() -> None:
 
     async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        line = await fault(f"postgresql://me:hidden@127.0.0.1:{port}/d?sslmode=require")
+        line = await ping_error(f"postgresql://me:hidden@127.0.0.1:{port}/d?sslmode=require")
     assert f"The server at 127.0.0.1:{port} is not PostgreSQL" in line
 
 
@@ -210,7 +209,7 @@ async def test_server_without_postgresql_is_named() -> None:
     ],
 )
 async def test_invalid_options_are_named(query: str, message: str) -> None:
-    assert message in await fault(f"postgresql:///d?{query}")
+    assert message in await ping_error(f"postgresql:///d?{query}")
 
 
 async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
@@ -227,12 +226,12 @@ async def test_single_statement_refuses_pending_callbacks(
     database: Database,
     register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None],
 ) -> None:
-    async def act() -> None: ...
+    async def callback() -> None: ...
 
     async def write_and_commit(*_: object) -> Rows:
         return [["written"]]
 
     async with Session(bind=database.engine, autocommit_write=write_and_commit) as session:
         assert await session.write_and_commit(text("SELECT 1"), {}) == [["written"]]
-        register(session, act)
+        register(session, callback)
         assert await session.write_and_commit(text("SELECT 1"), {}) is None

@@ -82,8 +82,8 @@ def test_driver_errors_are_explained_in_one_line() -> None:
 
 
 def test_every_explanation_has_a_driver_error() -> None:
-    first = {next(part for part, _ in EXPLANATIONS if part.lower() in message.lower()) for message in MESSAGES}
-    assert first == {part for part, _ in EXPLANATIONS}
+    used_fragments = {next(part for part, _ in EXPLANATIONS if part.lower() in message.lower()) for message in MESSAGES}
+    assert used_fragments == {part for part, _ in EXPLANATIONS}
 
 
 def test_unknown_error_is_named_by_its_class(tmp_path: Path) -> None:

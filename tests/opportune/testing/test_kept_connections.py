@@ -40,10 +40,11 @@ async def spares(
 opened: list[TimedConnection] = []
 
 
-async def connect(spares: SpareDatabases, name: str, limit: float = 30, **options: Any) -> TimedConnection:
-    text = {"host": "127.0.0.1", "port": spares.server.port, "user": USER, "password": PASSWORD, "dbname": name}
+async def connect(spares: SpareDatabases, name: str, **options: Any) -> TimedConnection:
+    address = {"host": "127.0.0.1", "port": spares.server.port, "user": USER, "password": PASSWORD, "dbname": name}
     connect = psycopg_timeouts.TimedConnection.connect_with_retry
-    opened.append(await connect(limit=limit, **text, **options))
+    parameters: dict[str, Any] = {"statement_timeout_seconds": 30, **address, **options}
+    opened.append(await connect(**parameters))
     return opened[-1]
 
 
@@ -79,7 +80,8 @@ async def test_other_settings_get_a_new_connection(spares: SpareDatabases) -> No
     name = spares.take()
     first = await connect(spares, name)
     await first.close()
-    for other in (await connect(spares, name, limit=5), await connect(spares, name, application_name="other")):
+    for option in ({"statement_timeout_seconds": 5}, {"application_name": "other"}):
+        other = await connect(spares, name, **option)
         assert other is not first
         await other.close()
     assert await connect(spares, spares.take()) is not first

@@ -96,7 +96,8 @@ def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_d
 @pytest.mark.database("sqlite", "postgresql")
 def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
-    lock = TableLock(MigrationGraph(installed_names()).of("mcp")[0], "mcp_client", "SHARE", "It is built", "Do not.")
+    migration = MigrationGraph(installed_names()).migrations_of("mcp")[0]
+    lock = TableLock(migration, "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (migrate, check, sqlmigrate):
         monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
     told = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."

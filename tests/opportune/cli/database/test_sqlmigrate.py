@@ -100,7 +100,7 @@ def test_a_changed_table_keeps_its_rows_and_what_points_at_it(empty_database_url
     before = schema(empty_database_url)
     books.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
     books.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
-    change = books.graph.of("library")[-1]
+    change = books.graph.migrations_of("library")[-1]
     kind = books.settings.database_url.get_secret_value().partition(":")[0]
     run_script(empty_database_url, migration_sql(books.graph, Step(change, "upgrade"), kind))
     assert books.pending() == []
@@ -124,7 +124,8 @@ def test_values_stand_in_the_sql(empty_database_url: str, tmp_path: Path) -> Non
         "    op.execute(book.update().where(book.c.id == 1).values(title=book.c.title + '!'))",
     )
     kind = empty_database_url.partition(":")[0]
-    run_script(empty_database_url, migration_sql(sample.graph, Step(sample.graph.of("library")[-1], "upgrade"), kind))
+    step = Step(sample.graph.migrations_of("library")[-1], "upgrade")
+    run_script(empty_database_url, migration_sql(sample.graph, step, kind))
     assert sample.execute("SELECT title FROM library_book") == [("it's 100%!",)]
     assert sample.pending() == []
 
@@ -143,7 +144,7 @@ def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, l
     sample.make()
     sample.make_by_hand("library", lines)
     with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known .* depends on rows"):
-        migration_sql(sample.graph, Step(sample.graph.of("library")[-1], "upgrade"), kind)
+        migration_sql(sample.graph, Step(sample.graph.migrations_of("library")[-1], "upgrade"), kind)
 
 
 def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Path) -> None:

@@ -15,39 +15,39 @@ class FaultyProxy:
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
-        self.visits = 0
-        self._passing = asyncio.Event()
-        self._passing.set()
-        self._cuts = 0
+        self.connection_count = 0
+        self._is_forwarding = asyncio.Event()
+        self._is_forwarding.set()
+        self._remaining_resets = 0
         self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._tasks: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         await self.restore()
         yield
-        tasks = list(self._open.values())
+        tasks = list(self._tasks.values())
         self.refuse()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def restore(self) -> None:
-        self._passing.set()
-        self._cuts = 0
+        self._is_forwarding.set()
+        self._remaining_resets = 0
         if self._server is None:
-            self._server = await asyncio.start_server(self._enter, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     def silence(self) -> None:
         """Keep and accept connections, but forward nothing."""
-        self._passing.clear()
+        self._is_forwarding.clear()
 
-    def cut(self, more: int = 0) -> None:
-        """Reset all connections, and the next `more` connections."""
-        self._cuts = more
-        for writer, task in self._open.items():
+    def cut(self, next_connections: int = 0) -> None:
+        """Reset all connections, and the next `next_connections` connections."""
+        self._remaining_resets = next_connections
+        for writer, task in self._tasks.items():
             _reset(writer)
             task.cancel()
-        self._open.clear()
+        self._tasks.clear()
 
     def refuse(self) -> None:
         """Close all connections and accept none."""
@@ -56,32 +56,32 @@ class FaultyProxy:
             self._server = None
         self.cut()
 
-    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.visits += 1
-        if self._cuts:
-            self._cuts -= 1
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connection_count += 1
+        if self._remaining_resets:
+            self._remaining_resets -= 1
             _reset(writer)
         else:
-            self._open[writer] = asyncio.create_task(self._visit(reader, writer))
+            self._tasks[writer] = asyncio.create_task(self._forward_connection(reader, writer))
 
-    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = [writer]
+    async def _forward_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
         try:
             with suppress(ConnectionRefusedError):
                 upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target)
-                ends.append(upstream_writer)
-                await asyncio.gather(self._pass(reader, upstream_writer), self._pass(upstream_reader, writer))
+                writers.append(upstream_writer)
+                await asyncio.gather(self._forward(reader, upstream_writer), self._forward(upstream_reader, writer))
         finally:
-            self._open.pop(writer, None)
-            for end in ends:
-                end.transport.abort()
+            self._tasks.pop(writer, None)
+            for open_writer in writers:
+                open_writer.transport.abort()
                 with suppress(OSError):
-                    await end.wait_closed()
+                    await open_writer.wait_closed()
 
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
-                await self._passing.wait()
+                await self._is_forwarding.wait()
                 target.write(data)
                 await target.drain()
         target.close()

@@ -161,12 +161,12 @@ async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
 
 
 async def test_failed_begin_is_repeated(engines: Engines, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    other_process = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    other_process.execute("BEGIN IMMEDIATE")
     async with engines.writer() as session:
         with pytest.raises(OperationalError, match="locked"):
             await session.execute(text("DELETE FROM item"))
-        other.close()
+        other_process.close()
         await session.execute(text("DELETE FROM item"))
     assert await titles(engines) == ["one", "two", "three"]
 
@@ -260,9 +260,9 @@ async def wait_until_started(statements: list[str]) -> None:
             await asyncio.sleep(0)
 
 
-async def cancel_started(statements: list[str], work: Awaitable[object]) -> None:
+async def cancel_when_started(statements: list[str], coroutine: Awaitable[object]) -> None:
     """Cancel after the endless statement has started."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(coroutine)
     await wait_until_started(statements)
     await cancel_and_wait(task)
 
@@ -285,12 +285,12 @@ async def stream(session: AsyncSession) -> None:
 
 
 async def test_cancelled_read_is_interrupted(engines: Engines, statements: list[str]) -> None:
-    await cancel_started(statements, execute(engines.reader(), ENDLESS))
+    await cancel_when_started(statements, execute(engines.reader(), ENDLESS))
     assert await titles(engines) == ["one", "two", "three"]
 
 
 async def test_cancelled_write_is_rolled_back(engines: Engines, statements: list[str]) -> None:
-    await cancel_started(statements, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
+    await cancel_when_started(statements, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
     assert await titles(engines) == ["one", "two", "three"]
     async with engines.writer() as session:
         await session.execute(insert(ITEM).values(title="four"))
@@ -299,7 +299,7 @@ async def test_cancelled_write_is_rolled_back(engines: Engines, statements: list
 
 
 async def test_cancelled_stream_is_interrupted(engines: Engines, statements: list[str]) -> None:
-    await cancel_started(statements, stream(engines.reader()))
+    await cancel_when_started(statements, stream(engines.reader()))
     assert await titles(engines) == ["one", "two", "three"]
 
 

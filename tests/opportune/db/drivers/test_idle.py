@@ -68,11 +68,11 @@ def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
                 await session.execute(update(Job).values(due_at=utc_now() + timedelta(days=30)))
             app.state.jobs.worker.wake()
             await asyncio.sleep(60)
-            before = connection.execute(LAST_STATEMENT).fetchone()
-            assert before
-            assert before[0] > 0
+            statements_before = connection.execute(LAST_STATEMENT).fetchone()
+            assert statements_before
+            assert statements_before[0] > 0
             await asyncio.sleep(IDLE_SECONDS)
-            assert connection.execute(LAST_STATEMENT).fetchone() == before
+            assert connection.execute(LAST_STATEMENT).fetchone() == statements_before
 
     with psycopg.connect(address, autocommit=True) as connection, skipping_loop() as runner:
         runner.run(asyncio.wait_for(idle(connection), IDLE_SECONDS * 2))

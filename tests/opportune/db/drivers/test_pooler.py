@@ -28,7 +28,7 @@ def pooled_url(database_url: str) -> Iterator[str]:
         yield url
 
 
-async def work(database: Database, task: int) -> None:
+async def run_transactions(database: Database, task: int) -> None:
     """Repeat the same statements often enough for psycopg to prepare them."""
     for i in range(ROUNDS):
         email = f"{task}-{i}@example.com"
@@ -47,7 +47,7 @@ async def test_transaction_pooler_works_without_prepared_statements(
 ) -> None:
     database = open_database(settings_for(pooled_url))
     await database.ping()
-    await asyncio.gather(*(work(database, task) for task in range(TASKS)))
+    await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)))
     async with database.writer() as session:
         assert await session.scalar(COUNT) == TASKS * ROUNDS
         tls = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -59,7 +59,7 @@ async def test_transaction_pooler_works_without_prepared_statements(
         await session.execute(delete(User))
     await database.dispose()
 
-    preparing = open_database(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
-    results = await asyncio.gather(*(work(preparing, task) for task in range(TASKS)), return_exceptions=True)
-    await preparing.dispose()
+    database = open_database(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
+    results = await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)), return_exceptions=True)
+    await database.dispose()
     assert any("prepared statement" in str(result) for result in results)

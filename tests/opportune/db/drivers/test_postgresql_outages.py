@@ -24,14 +24,14 @@ from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 pytestmark = pytest.mark.database("postgresql")
 
-MAX_RESPONSE_SECONDS = 12  # seconds; without a limit of ours an response takes from 16 to for ever
+MAX_RESPONSE_SECONDS = 12  # without our timeouts a response takes 16 seconds or more
 
 
 @pytest.fixture(autouse=True)
-def hurry() -> Iterator[None]:
-    """Everything that is waited for in seconds, in tenths of them."""
+def short_timeouts() -> Iterator[None]:
+    """Shorten all timeouts and delays, so that the tests are fast."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TimedConnection, "silence", 0.2)
+        patch.setattr(TimedConnection, "probe_after_seconds", 0.2)
         patch.setattr(TimedConnection, "probe_timeout_seconds", 0.2)
         patch.setattr(postgresql, "PING_TIMEOUT_SECONDS", 0.2)
         patch.setattr(psycopg_timeouts, "CONNECT_TIMEOUT_SECONDS", 0.6)
@@ -90,12 +90,12 @@ def statuses(responses: list[Response]) -> list[int]:
     return [response.status_code for response in responses]
 
 
-@pytest.mark.parametrize("trusted", [60, 0], ids=["used just now", "idle"])
+@pytest.mark.parametrize("trusted_seconds", [60, 0], ids=["used just now", "idle"])
 async def test_silent_server_is_503_until_it_responds(
-    visitor: AsyncClient, gateway: FaultyProxy, monkeypatch: pytest.MonkeyPatch, trusted: int
+    visitor: AsyncClient, gateway: FaultyProxy, monkeypatch: pytest.MonkeyPatch, trusted_seconds: int
 ) -> None:
-    monkeypatch.setattr(postgresql, "TRUSTED_IDLE_SECONDS", trusted)
-    usual = statuses(await visit(visitor))
+    monkeypatch.setattr(postgresql, "TRUSTED_IDLE_SECONDS", trusted_seconds)
+    expected = statuses(await visit(visitor))
 
     gateway.silence()
     responses, health = await asyncio.gather(visit(visitor), visitor.get("/health"))
@@ -103,27 +103,27 @@ async def test_silent_server_is_503_until_it_responds(
     assert {response.headers["retry-after"] for response in responses} == {"2"}
 
     await gateway.restore()
-    assert statuses(await visit(visitor)) == usual
+    assert statuses(await visit(visitor)) == expected
     assert (await visitor.get("/health")).status_code == 200
 
 
 async def test_lost_connections_are_replaced(
     visitor: AsyncClient, gateway: FaultyProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    usual = statuses(await visit(visitor))
+    expected = statuses(await visit(visitor))
     gateway.cut()
-    assert statuses(await visit(visitor)) == usual
+    assert statuses(await visit(visitor)) == expected
     gateway.refuse()
     assert statuses(await visit(visitor)) == [503] * 4
     assert f"No server responds at 127.0.0.1:{gateway.port}." in caplog.text
     assert (await visitor.get("/health/ready")).status_code == 503
     assert (await visitor.get("/health/live")).status_code == 200
     await gateway.restore()
-    assert statuses(await visit(visitor)) == usual
+    assert statuses(await visit(visitor)) == expected
 
 
 @pytest.fixture
-async def laboratory(app: FastAPI, client: AsyncClient) -> AsyncClient:
+async def sql_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     """Site with routes that run any statement."""
 
     @app.get("/api/read")
@@ -137,18 +137,18 @@ async def laboratory(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_connect_is_retried(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
-    gateway.cut(more=2)
-    assert (await laboratory.get("/api/read")).status_code == 200
-    assert gateway.visits == 3
+async def test_connect_is_retried(sql_client: AsyncClient, gateway: FaultyProxy) -> None:
+    gateway.cut(next_connections=2)
+    assert (await sql_client.get("/api/read")).status_code == 200
+    assert gateway.connection_count == 3
 
 
 async def test_refused_login_is_not_retried(database_url: str, gateway: FaultyProxy) -> None:
     url = make_url(database_url)
     address = {"host": "127.0.0.1", "port": gateway.port, "user": url.username, "password": url.password}
     with pytest.raises(OperationalError, match="does not exist"):
-        await TimedConnection.connect_with_retry(**address, dbname="unknown", limit=1)
-    assert gateway.visits == 1
+        await TimedConnection.connect_with_retry(**address, dbname="unknown", statement_timeout_seconds=1)
+    assert gateway.connection_count == 1
 
 
 async def test_statement_times_out(database_url: str) -> None:
@@ -160,112 +160,112 @@ async def test_statement_times_out(database_url: str) -> None:
         "password": url.password,
         "dbname": url.database,
     }
-    connection = await TimedConnection.connect_with_retry(**address, limit=0.1)
+    connection = await TimedConnection.connect_with_retry(**address, statement_timeout_seconds=0.1)
     with pytest.raises(OperationalError, match="statement timeout"):
         await connection.execute("SELECT pg_sleep(60)")
     assert connection.closed
 
 
-async def test_statement_is_not_retried(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
-    await laboratory.post("/api/write", params={"statement": "CREATE SEQUENCE calls"})
+async def test_statement_is_not_retried(sql_client: AsyncClient, gateway: FaultyProxy) -> None:
+    await sql_client.post("/api/write", params={"statement": "CREATE SEQUENCE calls"})
     call = {"statement": "SELECT nextval('calls'), pg_sleep(60)"}
-    request = asyncio.create_task(laboratory.post("/api/write", params=call))
-    await until(laboratory, "SELECT last_value FROM calls WHERE is_called", "1")
+    request = asyncio.create_task(sql_client.post("/api/write", params=call))
+    await wait_for_result(sql_client, "SELECT last_value FROM calls WHERE is_called", "1")
     gateway.cut()
     assert (await request).status_code == 503
-    assert (await laboratory.get("/api/read", params={"statement": "SELECT last_value FROM calls"})).json() == "1"
+    assert (await sql_client.get("/api/read", params={"statement": "SELECT last_value FROM calls"})).json() == "1"
 
 
-async def until(laboratory: AsyncClient, statement: str, result: str) -> None:
+async def wait_for_result(sql_client: AsyncClient, statement: str, result: str) -> None:
     async with asyncio.timeout(MAX_RESPONSE_SECONDS):
-        while (await laboratory.get("/api/read", params={"statement": statement})).json() != result:
+        while (await sql_client.get("/api/read", params={"statement": statement})).json() != result:
             await asyncio.sleep(0.01)
 
 
-async def test_slow_statement_continues_while_server_responds(laboratory: AsyncClient) -> None:
+async def test_slow_statement_continues_while_server_responds(sql_client: AsyncClient) -> None:
     slow = {"statement": "SELECT 'done' FROM pg_sleep(0.5)"}
-    assert (await laboratory.get("/api/read", params=slow)).json() == "done"
+    assert (await sql_client.get("/api/read", params=slow)).json() == "done"
 
 
 RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%%pg_sleep(60)'"
 
 
 async def test_timed_out_statement_is_cancelled_on_the_server(
-    database_url: str, gateway: FaultyProxy, laboratory: AsyncClient, app: FastAPI
+    database_url: str, gateway: FaultyProxy, sql_client: AsyncClient, app: FastAPI
 ) -> None:
-    other = create_app(behind(gateway, database_url, database_statement_timeout=0.1))
-    other.router.routes.extend(app.router.routes[-2:])
-    async with other.router.lifespan_context(other), client_of(other) as impatient:
+    other_app = create_app(behind(gateway, database_url, database_statement_timeout=0.1))
+    other_app.router.routes.extend(app.router.routes[-2:])
+    async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
         async with asyncio.timeout(MAX_RESPONSE_SECONDS):
-            response = await impatient.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
+            response = await client.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
     assert response.status_code == 503
-    await until(laboratory, RUNNING, "0")
+    await wait_for_result(sql_client, RUNNING, "0")
 
 
 async def test_lock_timeout_of_the_role_is_503(
-    database_url: str, gateway: FaultyProxy, laboratory: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+    database_url: str, gateway: FaultyProxy, sql_client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     setting = f"ALTER ROLE CURRENT_USER IN DATABASE {make_url(database_url).database} SET lock_timeout = '100ms'"
-    await laboratory.post("/api/write", params={"statement": setting})
-    other = create_app(behind(gateway, database_url))
-    other.router.routes.extend(app.router.routes[-2:])
-    async with other.router.lifespan_context(other), client_of(other) as impatient:
+    await sql_client.post("/api/write", params={"statement": setting})
+    other_app = create_app(behind(gateway, database_url))
+    other_app.router.routes.extend(app.router.routes[-2:])
+    async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
         async with app.state.database.writer() as session:
             await session.execute(text("LOCK TABLE accounts_user"))
-            response = await impatient.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
+            response = await client.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     assert "held a lock for too long" in caplog.text
 
 
-async def test_cancelled_request_returns_its_connection(laboratory: AsyncClient, app: FastAPI) -> None:
-    request = asyncio.create_task(laboratory.get("/api/read", params={"statement": "SELECT pg_sleep(60)"}))
-    await until(laboratory, RUNNING, "1")
+async def test_cancelled_request_returns_its_connection(sql_client: AsyncClient, app: FastAPI) -> None:
+    request = asyncio.create_task(sql_client.get("/api/read", params={"statement": "SELECT pg_sleep(60)"}))
+    await wait_for_result(sql_client, RUNNING, "1")
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
     assert app.state.database.reading_engine.pool.checkedout() == 0
-    await until(laboratory, RUNNING, "0")
+    await wait_for_result(sql_client, RUNNING, "0")
 
 
 async def test_full_pool_is_503_but_health_responds(
-    laboratory: AsyncClient, app: FastAPI, settings: Settings, gateway: FaultyProxy
+    sql_client: AsyncClient, app: FastAPI, settings: Settings, gateway: FaultyProxy
 ) -> None:
     pool_size = settings.database_pool_size + settings.database_max_overflow
     connections = [app.state.database.reading_engine.connect() for _ in range(pool_size)]
     await asyncio.gather(*connections)
-    assert (await laboratory.get("/api/read")).status_code == 503
-    visits, HealthCheck.cache_seconds = gateway.visits, 60
-    responses = await asyncio.gather(*(laboratory.get("/health") for _ in range(9)))
-    assert (statuses(responses), gateway.visits) == ([200] * 9, visits + 1)
+    assert (await sql_client.get("/api/read")).status_code == 503
+    connection_count, HealthCheck.cache_seconds = gateway.connection_count, 60
+    responses = await asyncio.gather(*(sql_client.get("/health") for _ in range(9)))
+    assert (statuses(responses), gateway.connection_count) == ([200] * 9, connection_count + 1)
     await asyncio.gather(*(connection.close() for connection in connections))
-    assert (await laboratory.get("/api/read")).status_code == 200
+    assert (await sql_client.get("/api/read")).status_code == 200
 
 
 async def test_server_without_free_connections_is_503(
-    laboratory: AsyncClient, app: FastAPI, gateway: FaultyProxy, database_url: str
+    sql_client: AsyncClient, app: FastAPI, gateway: FaultyProxy, database_url: str
 ) -> None:
     name = make_url(database_url).database
     account = f"limited_{name}"
-    await laboratory.post(
+    await sql_client.post(
         "/api/write", params={"statement": f"CREATE ROLE {account} LOGIN PASSWORD 'p' CONNECTION LIMIT 0"}
     )
     limited = make_url(database_url).set(username=account, password="p").render_as_string(hide_password=False)
-    other = create_app(behind(gateway, limited))
-    other.router.routes.extend(app.router.routes[-2:])
-    async with other.router.lifespan_context(other), client_of(other) as client:
+    other_app = create_app(behind(gateway, limited))
+    other_app.router.routes.extend(app.router.routes[-2:])
+    async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
         assert (await client.get("/api/read")).status_code == 503
-        await laboratory.post("/api/write", params={"statement": f"ALTER ROLE {account} CONNECTION LIMIT 9"})
+        await sql_client.post("/api/write", params={"statement": f"ALTER ROLE {account} CONNECTION LIMIT 9"})
         assert (await client.get("/api/read")).status_code == 200
-    await laboratory.post("/api/write", params={"statement": f"DROP ROLE {account}"})
+    await sql_client.post("/api/write", params={"statement": f"DROP ROLE {account}"})
 
 
-async def test_sql_errors_map_to_http_status(app: FastAPI, laboratory: AsyncClient) -> None:
+async def test_sql_errors_map_to_http_status(app: FastAPI, sql_client: AsyncClient) -> None:
     for code in ("40001", "40P01", "25006", "55P03", "57P01", "58030"):
         statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
-        response = await laboratory.post("/api/write", params={"statement": statement})
+        response = await sql_client.post("/api/write", params={"statement": statement})
         assert (response.status_code, response.headers["retry-after"]) == (503, "2"), code
     statement = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$"  # disk_full
-    assert (await laboratory.post("/api/write", params={"statement": statement})).status_code == 507
+    assert (await sql_client.post("/api/write", params={"statement": statement})).status_code == 507
     async with client_of(app) as client:
         assert (await client.get("/api/read", params={"statement": "SELECT nothing"})).status_code == 500
 
@@ -282,14 +282,14 @@ async def test_server_without_handshake_is_503(settings: Settings, gateway: Faul
 
 
 async def test_restarted_server_is_used_again(
-    laboratory: AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sql_client: AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The server is started without programs on the PATH, as for the first test that needs the shared one."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with postgres() as server:
-        other = create_app(settings_for(server.url("postgres")))
-        other.router.routes.extend(app.router.routes[-2:])
-        async with other.router.lifespan_context(other), client_of(other) as client:
+        other_app = create_app(settings_for(server.url("postgres")))
+        other_app.router.routes.extend(app.router.routes[-2:])
+        async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
             assert (await client.get("/api/read")).status_code == 200
             await asyncio.to_thread(server.stop)
             assert (await client.get("/api/read")).status_code == 503

@@ -66,7 +66,7 @@ class Standby:
                 connection.execute("SELECT pg_wal_replay_resume()")
 
     @contextmanager
-    def away(self) -> Iterator[None]:
+    def unavailable(self) -> Iterator[None]:
         self.server.stop()
         try:
             yield
@@ -112,7 +112,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         return bool(await context.reader.scalar(IS_REPLICA))
 
     @app.api_route("/api/context", methods=["GET", "POST"])
-    async def both(context: RWCtx) -> list[bool]:
+    async def read_from_both(context: RWCtx) -> list[bool]:
         return [bool(await session.scalar(IS_REPLICA)) for session in (context.reader, context.writer)]
 
     async with app.router.lifespan_context(app):
@@ -146,7 +146,7 @@ async def test_reader_is_a_read_only_snapshot(database: Database) -> None:
     settings += ", current_setting('transaction_deferrable')"
     for fresh in (False, True):
         async with database.reader(fresh=fresh) as session:
-            assert (await session.execute(text(settings))).one() == ("repeatable read", "on", "on")
+            assert (await session.execute(text(settings))).single_connection() == ("repeatable read", "on", "on")
             with pytest.raises(DBAPIError):
                 await session.execute(text("DELETE FROM accounts_user"))
 
@@ -209,7 +209,7 @@ async def test_primary_replaces_an_unavailable_replica(
     async with visitor(app) as client:
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
-        with standby.away():
+        with standby.unavailable():
             responses = [await client.get("/api/session") for _ in range(3)]
             assert [(response.status_code, response.text) for response in responses] == [(200, "false")] * 3
             assert (await client.get("/api/context")).json() == [False, False]
@@ -234,7 +234,7 @@ async def test_replica_lost_during_a_read_is_not_used_again(database: Database, 
         async def read_twice() -> None:
             async with database.reader() as session:
                 assert await session.scalar(IS_REPLICA)
-                stack.enter_context(standby.away())
+                stack.enter_context(standby.unavailable())
                 await session.scalar(IS_REPLICA)
 
         with pytest.raises(DBAPIError):
@@ -245,8 +245,8 @@ async def test_replica_lost_during_a_read_is_not_used_again(database: Database, 
 
 
 async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
-    one = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
-    database = open_database(settings.model_copy(update=one))
+    single_connection = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
+    database = open_database(settings.model_copy(update=single_connection))
     async with database.reader() as session:
         assert await session.scalar(IS_REPLICA)
         with pytest.raises(PoolTimeoutError):

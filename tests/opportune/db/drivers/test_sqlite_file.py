@@ -31,15 +31,15 @@ def test_only_unused_empty_database_is_discarded(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     discard_unused(path)
     assert not path.exists()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA journal_mode = WAL")
-        other.execute("SELECT * FROM sqlite_master").fetchall()
+    with closing(sqlite3.connect(path)) as other_connection:
+        other_connection.execute("PRAGMA journal_mode = WAL")
+        other_connection.execute("SELECT * FROM sqlite_master").fetchall()
         discard_unused(path)
         assert path.exists()
     discard_unused(path)
     assert not path.exists()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE notes (id)")
+    with closing(sqlite3.connect(path)) as other_connection:
+        other_connection.execute("CREATE TABLE notes (id)")
     discard_unused(path)
     assert path.exists()
 

@@ -69,7 +69,7 @@ async def read_word(database: MemoryDatabase) -> object:
 
 
 def address(database: MemoryDatabase) -> str:
-    return database._current().address
+    return database._current_snapshot().address
 
 
 def is_freed(address: str) -> bool:
@@ -92,67 +92,67 @@ async def test_deleted_file_stays_readable(database: MemoryDatabase, path: Path)
 
 
 async def test_memory_database_is_read_only(database: MemoryDatabase, path: Path) -> None:
-    before = content(path)
+    old_content = content(path)
     with pytest.raises(OperatorError, match=f"^sqlite.memory:///{path} is read into .* to sqlite:///{path}$"):
         database.writer()
     async with database.reader() as session:
         with pytest.raises(DBAPIError, match="readonly"):
             await session.execute(text("DELETE FROM fact"))
-    assert content(path) == before
+    assert content(path) == old_content
 
 
 async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, path: Path) -> None:
-    first = address(database)
-    async with database.reader() as one, database.reader() as another:
-        assert [await one.scalar(WORD), await another.scalar(WORD)] == ["old", "old"]
+    old_address = address(database)
+    async with database.reader() as session, database.reader() as closed_session:
+        assert [await session.scalar(WORD), await closed_session.scalar(WORD)] == ["old", "old"]
         write(path, "new")
         await database.refresh()
         assert await read_word(database) == "new"
-        assert [await one.scalar(WORD), await another.scalar(WORD)] == ["old", "old"]
-        await another.close()
-        assert not is_freed(first)
-    assert is_freed(first)
+        assert [await session.scalar(WORD), await closed_session.scalar(WORD)] == ["old", "old"]
+        await closed_session.close()
+        assert not is_freed(old_address)
+    assert is_freed(old_address)
     assert not is_freed(address(database))
 
 
 async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
     database = open_memory(path, database_pool_size=1, database_max_overflow=0)
     await database.setup()
-    first = address(database)
+    old_address = address(database)
     async with database.reader() as session:
         assert await session.scalar(WORD) == "old"
-        waiting = asyncio.create_task(read_word(database))
+        waiting_reader = asyncio.create_task(read_word(database))
         await asyncio.sleep(0)
         write(path, "new")
         await database.refresh()
         assert await read_word(database) == "new"
-        assert not waiting.done()
-    assert await waiting == "new"
-    assert is_freed(first)
-    second = address(database)
+        assert not waiting_reader.done()
+    assert await waiting_reader == "new"
+    assert is_freed(old_address)
+    new_address = address(database)
     await database.dispose()
-    assert is_freed(second)
+    assert is_freed(new_address)
 
 
 async def test_concurrent_refreshes_do_not_disturb_readers(database: MemoryDatabase, path: Path) -> None:
     addresses = {address(database)}
-    seen: list[object] = []
-    done = asyncio.Event()
+    words: list[object] = []
+    is_finished = asyncio.Event()
 
     async def read() -> None:
-        while not done.is_set():
-            seen.append(await read_word(database))
+        while not is_finished.is_set():
+            words.append(await read_word(database))
             addresses.add(address(database))
 
     reading = [asyncio.create_task(read()) for _ in range(4)]
     write(path, "new")
     for _ in range(3):
         await asyncio.gather(database.refresh(), database.refresh())
-    done.set()
+    is_finished.set()
     await asyncio.gather(*reading)
-    assert set(seen) <= {"old", "new"}
+    assert set(words) <= {"old", "new"}
     assert await read_word(database) == "new"
-    assert [is_freed(old) for old in addresses - {address(database)}] == [True] * (len(addresses) - 1)
+    assert [is_freed(address_) for address_ in addresses - {address(database)}] == [True] * (len(addresses) - 1)
 
 
 async def test_connection_during_pool_change_frees_its_memory(
@@ -168,14 +168,14 @@ async def test_connection_during_pool_change_frees_its_memory(
     monkeypatch.setattr(AsyncEngine, "dispose", dispose_slowly)
     await database.refresh()
     monkeypatch.undo()
-    before = address(database)
+    old_address = address(database)
     await database.refresh()
-    assert is_freed(before)
+    assert is_freed(old_address)
 
 
 async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    read = sqlite_memory._read
+    read = sqlite_memory._read_snapshot
 
     def record(url: DatabaseURL, address: str) -> sqlite_memory.MemorySnapshot:
         steps.append("begins")
@@ -183,7 +183,7 @@ async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeyp
         steps.append("ends")
         return copy
 
-    monkeypatch.setattr(sqlite_memory, "_read", record)
+    monkeypatch.setattr(sqlite_memory, "_read_snapshot", record)
     await asyncio.gather(*(database.refresh() for _ in range(3)))
     assert steps == ["begins", "ends"] * 3
 
@@ -200,11 +200,11 @@ async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: 
             await asyncio.sleep(0.01)
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 1000)
 
 
-def spoil(path: Path) -> None:
+def overwrite_page(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xaa" * 2000)
@@ -214,33 +214,33 @@ def replace_by_text(path: Path) -> None:
     path.write_text("Dear database, " * 100)
 
 
-def empty(path: Path) -> None:
+def make_empty(path: Path) -> None:
     os.truncate(path, 0)
 
 
 DAMAGED: list[tuple[Callable[[Path], None], str]] = [
     (remove, "The file {} does not exist. Check DATABASE_URL."),
-    (cut, "{} is damaged. Restore a backup."),
-    (spoil, "{} is damaged. Restore a backup."),
+    (truncate, "{} is damaged. Restore a backup."),
+    (overwrite_page, "{} is damaged. Restore a backup."),
     (replace_by_text, "{} is not a SQLite database. Set DATABASE_URL to another file."),
-    (empty, "{} is empty. Check DATABASE_URL."),
+    (make_empty, "{} is empty. Check DATABASE_URL."),
 ]
 
 
-@pytest.mark.parametrize(("change", "line"), DAMAGED, ids=["missing", "cut", "spoiled", "text", "empty"])
+@pytest.mark.parametrize(("change", "line"), DAMAGED, ids=["missing", "truncated", "overwritten", "text", "empty"])
 async def test_failed_refresh_keeps_the_old_snapshot(
     database: MemoryDatabase, path: Path, change: Callable[[Path], None], line: str
 ) -> None:
-    before = address(database)
+    old_address = address(database)
     change(path)
     with pytest.raises(OperatorError) as error:
         await database.refresh()
     assert str(error.value) == line.format(path)
-    assert (address(database), await read_word(database)) == (before, "old")
-    fresh = open_memory(path)
+    assert (address(database), await read_word(database)) == (old_address, "old")
+    new_database = open_memory(path)
     with pytest.raises(OperatorError):
-        await fresh.setup()
-    await fresh.dispose()
+        await new_database.setup()
+    await new_database.dispose()
 
 
 async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,10 +250,10 @@ async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyP
 
 
 async def test_refresh_ignores_uncommitted_changes(database: MemoryDatabase, path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("UPDATE fact SET word = 'committed'")
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("UPDATE fact SET word = 'not yet'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("UPDATE fact SET word = 'committed'")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE fact SET word = 'not yet'")
         await database.refresh()
     assert await read_word(database) == "committed"
 
@@ -262,9 +262,9 @@ async def test_refresh_of_locked_file_times_out(
     database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_memory, "LOCK_TIMEOUT_SECONDS", 0.01)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA journal_mode = DELETE")
-        other.execute("BEGIN EXCLUSIVE")
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = DELETE")
+        writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OperatorError, match="is locked by another process"):
             await database.refresh()
     assert await read_word(database) == "old"
@@ -292,10 +292,10 @@ async def test_dispose_frees_memory(path: Path) -> None:
     database = open_memory(path)
     await database.setup()
     assert await read_word(database) == "old"
-    first = address(database)
+    old_address = address(database)
     await database.dispose()
     await database.dispose()
-    assert is_freed(first)
+    assert is_freed(old_address)
 
 
 @pytest.mark.database("sqlite")
@@ -335,26 +335,27 @@ async def test_session_supports_streams(database: MemoryDatabase) -> None:
 
 
 async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabase) -> None:
-    before = await asyncio.gather(*(database.rows("SELECT word, :one AS one FROM fact", {"one": 1}) for _ in range(5)))
-    address_before = address(database)
+    statement = "SELECT word, :one AS one FROM fact"
+    old_rows = await asyncio.gather(*(database.rows(statement, {"one": 1}) for _ in range(5)))
+    old_address = address(database)
     write(path, "new")
     await database.refresh()
-    after = await database.rows("SELECT word FROM fact", {})
+    new_rows = await database.rows("SELECT word FROM fact", {})
 
-    assert before == [[{"word": "old", "one": 1}]] * 5
-    assert after == [{"word": "new"}]
-    assert is_freed(address_before)
+    assert old_rows == [[{"word": "old", "one": 1}]] * 5
+    assert new_rows == [{"word": "new"}]
+    assert is_freed(old_address)
 
 
 async def test_rows_during_refresh_use_the_old_snapshot(path: Path, database: MemoryDatabase) -> None:
     with database._borrow() as connection:
-        before = address(database)
+        old_address = address(database)
         write(path, "new")
         await database.refresh()
         assert connection.execute("SELECT word FROM fact").fetchall() == [("old",)]
-        assert not is_freed(before)
+        assert not is_freed(old_address)
 
-    assert is_freed(before)
+    assert is_freed(old_address)
 
 
 async def test_rows_cannot_write(database: MemoryDatabase) -> None:

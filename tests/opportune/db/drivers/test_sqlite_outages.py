@@ -29,7 +29,7 @@ def path(database_url: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def hurry() -> Iterator[None]:
+def short_lock_timeout() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite, "BUSY_TIMEOUT_MS", 100)
         patch.setattr(sqlite, "SETTINGS", re.sub("busy_timeout = [0-9]+", "busy_timeout = 100", sqlite.SETTINGS))
@@ -66,8 +66,8 @@ async def insert(visitor: AsyncClient) -> int:
 async def test_locked_file_is_503_until_it_is_free(
     visitor: AsyncClient, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other_process:
+        other_process.execute("BEGIN IMMEDIATE")
         assert set(await asyncio.gather(insert(visitor), insert(visitor))) == {503}
         assert (await visitor.get("/health")).status_code == 200
     assert await insert(visitor) == 200
@@ -150,7 +150,7 @@ async def test_repeated_cancellation_leaves_no_lock(database: Database, caplog: 
             await session.execute(text("INSERT INTO thing VALUES (1)"))
             await session.execute(text("INSERT INTO thing VALUES (2)"))
 
-    async def cut(hops: int) -> None:
+    async def cancel_repeatedly(hops: int) -> None:
         task = asyncio.create_task(write())
         for _ in range(hops):
             await asyncio.sleep(0)
@@ -159,12 +159,12 @@ async def test_repeated_cancellation_leaves_no_lock(database: Database, caplog: 
             await asyncio.sleep(0)
         await asyncio.wait({task})
 
-    before = asyncio.all_tasks()
+    existing_tasks = asyncio.all_tasks()
     for _ in range(3):
-        await asyncio.gather(*map(cut, range(0, 200, 10)))
+        await asyncio.gather(*map(cancel_repeatedly, range(0, 200, 10)))
     await write()
     async with asyncio.timeout(10):
-        while asyncio.all_tasks() - before:  # closing in the background
+        while asyncio.all_tasks() - existing_tasks:  # closing in the background
             await asyncio.sleep(0.01)
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool that counts
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -172,18 +172,18 @@ async def test_repeated_cancellation_leaves_no_lock(database: Database, caplog: 
 
 def test_new_file_waits_for_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new.db"
-    with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path)) as second:
-        first.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr("time.sleep", lambda _seconds: first.rollback())
+    with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as connection:
+        writer.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("time.sleep", lambda _seconds: writer.rollback())
 
-        sqlite.configure_sqlite(cast("Any", second))
+        sqlite.configure_sqlite(cast("Any", connection))
 
-        assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_new_file_that_stays_locked_fails(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
-    with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path)) as second:
-        first.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as connection:
+        writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            sqlite.configure_sqlite(cast("Any", second))
+            sqlite.configure_sqlite(cast("Any", connection))

@@ -60,8 +60,8 @@ async def test_values_equal_those_of_a_connection(database: Database) -> None:
     for name, (type_, value) in VALUES.items():
         statement = select(bindparam("value", type_=type_).label("value"))
         async with database.reading_engine.connect() as connection:
-            (usual,) = (await connection.execute(statement, {"value": value})).all()
-        assert [tuple(row) for row in await fetch(database, statement, {"value": value})] == [tuple(usual)], name
+            (expected,) = (await connection.execute(statement, {"value": value})).all()
+        assert [tuple(row) for row in await fetch(database, statement, {"value": value})] == [tuple(expected)], name
 
 
 @pytest.mark.database("sqlite")
@@ -74,10 +74,10 @@ async def test_equal_statements_keep_their_literal_values(database: Database) ->
 
 async def test_unsupported_statement_uses_the_public_api(database: Database) -> None:
     user = await make_user(database)
-    listed = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
-    assert await fetch(database, listed, {"ids": [user.id]}) is None
+    by_ids = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
+    assert await fetch(database, by_ids, {"ids": [user.id]}) is None
     assert await fetch(database, text("SELECT 1"), {}) is None
-    assert await database.lookup(listed, {"ids": [user.id]}) == (user.id,)
+    assert await database.lookup(by_ids, {"ids": [user.id]}) == (user.id,)
 
 
 async def test_first_statement_uses_the_public_api(settings: Settings) -> None:
@@ -142,9 +142,9 @@ async def test_engine_listeners_see_each_statement(database: Database) -> None:
 
 
 async def test_refused_statement_keeps_the_connection(database: Database) -> None:
-    wrong: Select[Any] = select(literal_column("1")).select_from(text("nothing_of_this_name"))
+    invalid_query: Select[Any] = select(literal_column("1")).select_from(text("nothing_of_this_name"))
     with pytest.raises(DBAPIError, match="nothing_of_this_name") as error:
-        await fetch(database, wrong, {})
+        await fetch(database, invalid_query, {})
     assert not error.value.connection_invalidated
     assert is_outage(error.value)  # tables are missing
     await assert_usable(database)
@@ -168,9 +168,9 @@ async def test_cancelled_fetch_keeps_the_pool_usable(database: Database) -> None
 
 @pytest.mark.database("postgresql")
 async def test_lost_connection_is_not_reused(database: Database) -> None:
-    end = select(func.pg_terminate_backend(func.pg_backend_pid()))
+    end_session = select(func.pg_terminate_backend(func.pg_backend_pid()))
     with pytest.raises(DBAPIError) as error:
-        await fetch(database, end, {})
+        await fetch(database, end_session, {})
     assert error.value.connection_invalidated
     assert is_outage(error.value)
     await assert_usable(database)

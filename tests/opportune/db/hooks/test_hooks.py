@@ -170,12 +170,12 @@ async def test_changes_before_and_after_the_write(database: Database) -> None:
     recorded: list[object] = []
 
     @before_change(Play)
-    async def before(session: AsyncSession, play: Play) -> None:
+    async def record_before(session: AsyncSession, play: Play) -> None:
         recorded.append(dict(changes(play)))
         play.slug = play.title.lower()
 
     @after_change(Play)
-    async def after(session: AsyncSession, play: Play) -> None:
+    async def record_after(session: AsyncSession, play: Play) -> None:
         recorded.append(dict(changes(play)))
 
     play = await add_play(database, title="Hamlet", slug="hamlet")
@@ -196,16 +196,16 @@ async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
 
     before_create(Ticket)(record)
     before_change(Ticket)(record)
-    first, second = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
+    hamlet_id, faust_id = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
     async with database.writer() as session:
-        ticket = Ticket(play=await session.get_one(Play, first))
+        ticket = Ticket(play=await session.get_one(Play, hamlet_id))
         session.add(ticket)
     async with database.writer() as session:
         ticket = await session.get_one(Ticket, ticket.id)
-        for play in (await session.get_one(Play, second), None):
+        for play in (await session.get_one(Play, faust_id), None):
             ticket.play = play
             await session.flush()
-    assert keys == [(first, first), (second, second), (None, None)]
+    assert keys == [(hamlet_id, hamlet_id), (faust_id, faust_id), (None, None)]
 
 
 @pytest.mark.database("sqlite")
@@ -213,7 +213,7 @@ async def test_changes_of_a_transaction_are_combined(database: Database) -> None
     recorded: list[object] = []
 
     @after_change(Play)
-    async def after(session: AsyncSession, play: Play) -> None:
+    async def record_after(session: AsyncSession, play: Play) -> None:
         recorded.append(dict(changes(play)))
 
     play = await add_play(database, title="Hamlet", seats=1)
@@ -230,7 +230,7 @@ async def test_many_to_many_change_runs_hooks(database: Database) -> None:
     recorded: list[object] = []
 
     @after_change(Play)
-    async def after(session: AsyncSession, play: Play) -> None:
+    async def record_after(session: AsyncSession, play: Play) -> None:
         recorded.append([[tag.name for tag in tags] for tags in changes(play)["tags"]])
 
     play = await add_play(database, title="Hamlet", tags=[Tag(name="sad")])
@@ -280,7 +280,7 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
 @pytest.mark.database("sqlite")
 async def test_endless_after_hooks_are_refused(database: Database) -> None:
     @after_create(Play)
-    async def again(session: AsyncSession, play: Play) -> None:
+    async def add_another_play(session: AsyncSession, play: Play) -> None:
         session.add(Play(title="Another"))
 
     with pytest.raises(RuntimeError, match="The hooks of Play trigger each other"):
@@ -290,7 +290,7 @@ async def test_endless_after_hooks_are_refused(database: Database) -> None:
 @pytest.mark.database("sqlite")
 async def test_endless_before_hooks_are_refused(database: Database) -> None:
     @before_create(Play)
-    async def again(session: AsyncSession, play: Play) -> None:
+    async def add_another_play(session: AsyncSession, play: Play) -> None:
         session.add(Play(title="Another"))
 
     with pytest.raises(RuntimeError, match="The hooks of Play trigger each other"):
@@ -318,14 +318,14 @@ async def test_raising_hook_rolls_back(database: Database) -> None:
 
 
 async def test_session_is_usable_after_a_refused_row(database: Database) -> None:
-    done: list[str] = []
+    committed_titles: list[str] = []
 
     @after_create(Play)
-    async def act(session: AsyncSession, play: Play) -> None:
-        async def perform() -> None:
-            done.append(play.title)
+    async def register_callback(session: AsyncSession, play: Play) -> None:
+        async def record_title() -> None:
+            committed_titles.append(play.title)
 
-        before_commit(session, perform)
+        before_commit(session, record_title)
         if play.title == "Macbeth":
             raise RefusedError
 
@@ -337,7 +337,7 @@ async def test_session_is_usable_after_a_refused_row(database: Database) -> None
                     await session.flush()
             except RefusedError:
                 continue
-    assert done == ["Hamlet", "Lear"]
+    assert committed_titles == ["Hamlet", "Lear"]
     async with database.reader() as session:
         assert set(await session.scalars(select(col(Play.title)))) == {"Hamlet", "Lear"}
 
@@ -463,8 +463,8 @@ async def hook(session: AsyncSession, play: Play) -> None: ...
 def test_feature_with_invalid_hook_is_refused() -> None:
     after_create(Play)(hook)
     assert hook_fault("plays", [hook]) == ""
-    for other, name in ((after_create, "after_create"), ("hook", "'hook'")):
-        fault = hook_fault("plays", [other])
+    for value, name in ((after_create, "after_create"), ("hook", "'hook'")):
+        fault = hook_fault("plays", [value])
         assert fault.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, QueuePool, create_engine, event
 
 from opportune.db.drivers.sync_engines import postgresql_engine
 from opportune.db.url.database_url import DatabaseURL
-from opportune.testing.services.kept_connections import AS_NEW
+from opportune.testing.services.kept_connections import RESET_STATEMENTS
 
 
 class CachedEngines:
@@ -33,5 +33,5 @@ class CachedEngines:
 def _reset(connection: Any, _record: object, _state: object) -> None:
     connection.rollback()
     connection.autocommit = True
-    connection.execute(AS_NEW)
+    connection.execute(RESET_STATEMENTS)
     connection.autocommit = False

@@ -63,7 +63,7 @@ class SampleFeatures:
             features = [
                 name
                 for name in self.features
-                if self.graph.of(name)
+                if self.graph.migrations_of(name)
                 or any(feature_of_table(table, self.features) == name for table in self.metadata.tables)
             ]
             drafts = [
@@ -92,7 +92,7 @@ class SampleFeatures:
     def _write(self, migration: NewMigration) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             if not self.formats:
-                patch.setattr(rendering, "_format", lambda _path: None)
+                patch.setattr(rendering, "_format_file", lambda _path: None)
             return write_migration(self.graph, migration)
 
     def migrate(self, feature: str | None = None, target: str | None = None) -> list[str]:

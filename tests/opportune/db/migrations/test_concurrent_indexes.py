@@ -41,8 +41,8 @@ def indexes(books: SampleFeatures) -> set[str]:
 
 def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
     assert books.make(concurrently=True) == ["library/0002_book_pages.py", "library/0003_book_pages_index_and_more.py"]
-    first, second = (read_migration(path) for path in sorted((books.versions / "library").glob("000[23]*.py")))
-    assert (first.is_atomic, second.is_atomic) == (True, False)
+    paths = sorted((books.versions / "library").glob("000[23]*.py"))
+    assert [read_migration(path).is_atomic for path in paths] == [True, False]
     assert len(books.migrate()) == 2
     assert indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
     assert books.drafts() == []
@@ -58,27 +58,27 @@ def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
 def test_sql_script_commits_before_a_concurrent_index(books: SampleFeatures) -> None:
     books.make(concurrently=True)
     script = migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
-    transaction, rest = script.split("COMMIT;", 1)
+    transaction, index_script = script.split("COMMIT;", 1)
     assert "INDEX" not in transaction
-    assert "CREATE INDEX CONCURRENTLY ix_library_book_title ON library_book (title)" in rest.split("BEGIN;")[0]
+    assert "CREATE INDEX CONCURRENTLY ix_library_book_title ON library_book (title)" in index_script.split("BEGIN;")[0]
 
 
 @pytest.mark.database("postgresql")
 def test_concurrent_index_does_not_block_writers(books: SampleFeatures) -> None:
     books.make(concurrently=True)
     books.migrate("library", "2")
-    with connect(books.settings) as first, ThreadPoolExecutor(1) as threads:
-        with first.begin():
-            first.execute(INSERT)  # the index waits for this transaction
+    with connect(books.settings) as open_connection, ThreadPoolExecutor(1) as threads:
+        with open_connection.begin():
+            open_connection.execute(INSERT)  # the index waits for this transaction
             migrating = threads.submit(books.migrate)
-            wait_until_index_waits(books)
-            with connect(books.settings) as second, second.begin():
-                second.execute(text("SET LOCAL lock_timeout = '2s'"))
-                second.execute(INSERT)  # would wait for an index that is not concurrent
+            wait_until_index_is_blocked(books)
+            with connect(books.settings) as writer, writer.begin():
+                writer.execute(text("SET LOCAL lock_timeout = '2s'"))
+                writer.execute(INSERT)  # would wait for an index that is not concurrent
         assert migrating.result(timeout=30) == ["upgrade library.0003_book_pages_index_and_more"]
 
 
-def wait_until_index_waits(books: SampleFeatures) -> None:
+def wait_until_index_is_blocked(books: SampleFeatures) -> None:
     deadline = time.monotonic() + 30
     with connect(books.settings) as connection:
         while not connection.scalar(text("SELECT true FROM pg_stat_progress_create_index WHERE lockers_total > 0")):

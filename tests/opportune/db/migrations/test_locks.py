@@ -85,13 +85,13 @@ def test_not_null_steps_of_the_guide_are_not_reported(empty_database_url: str, t
     sample.table("notes_note", Column("slug", String(220)))
     sample.features = ("notes",)
     sample.make()
-    first, second = STEPS.findall((PROJECT / "docs/migrations.md").read_text(encoding="utf-8"))[0]
-    for step in (first, second):
+    for step in STEPS.findall((PROJECT / "docs/migrations.md").read_text(encoding="utf-8"))[0]:
         sample.make_by_hand("notes", indent(step, "    ").strip())
     assert len(sample.migrate()) == 3
     sample.table("notes_note", Column("slug", String(220), nullable=False))
     assert sample.drafts() == []
-    assert table_locks(sample.graph.of("notes")[1:]) == table_locks(sample.graph.of("notes")[2:]) == []
+    migrations = sample.graph.migrations_of("notes")
+    assert table_locks(migrations[1:]) == table_locks(migrations[2:]) == []
 
 
 def test_filling_rows_under_a_lock_is_reported(sqlite_sample: SampleFeatures) -> None:

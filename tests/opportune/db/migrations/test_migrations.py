@@ -81,12 +81,12 @@ def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
 def test_target_by_number_name_or_revision(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
     books.make()
-    first, second = books.graph.of("library")
-    for target in ("1", "0001", "0001_initial", "0001_in", first.revision):
-        assert books.graph.find("library", target) == first
+    initial, pages = books.graph.migrations_of("library")
+    for target in ("1", "0001", "0001_initial", "0001_in", initial.revision):
+        assert books.graph.find("library", target) == initial
     assert books.migrate("library", "2") == ["upgrade library.0002_book_pages"]
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages"]
-    assert books.pending() == [str(second)]
+    assert books.pending() == [str(pages)]
 
 
 @on_one
@@ -129,13 +129,13 @@ def test_foreign_key_of_table_adds_a_dependency(sample: SampleFeatures) -> None:
 def test_foreign_key_of_column_adds_a_dependency(books: SampleFeatures) -> None:
     books.table("shop_offer")
     books.make()
-    assert books.graph.of("shop")[-1].depends_on == ()
+    assert books.graph.migrations_of("shop")[-1].depends_on == ()
     books.migrate()
     key = books.foreign_key("library_book", "book_id")
     key.nullable = True
     books.table("shop_offer", key)
     books.make()
-    assert books.graph.of("shop")[-1].depends_on == (books.graph.of("library")[0].revision,)
+    assert books.graph.migrations_of("shop")[-1].depends_on == (books.graph.migrations_of("library")[0].revision,)
     books.migrate()
     assert books.drafts() == []
 
@@ -204,19 +204,19 @@ def test_files_of_a_feature_can_be_deleted(sample: SampleFeatures) -> None:
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     sample.make()
     sample.migrate()
-    rest = SampleFeatures(sample.settings, sample.versions, ("library",))
-    rest.table("library_book")
-    assert rest.pending() == []
-    assert len(rest.graph.unknown(rest.recorded()).removed) == 1
-    rest.table("library_book", Column("pages", Integer))
-    rest.make()
-    assert rest.migrate() == ["upgrade library.0002_book_pages"]
+    library_only = SampleFeatures(sample.settings, sample.versions, ("library",))
+    library_only.table("library_book")
+    assert library_only.pending() == []
+    assert len(library_only.graph.unknown(library_only.recorded()).removed) == 1
+    library_only.table("library_book", Column("pages", Integer))
+    library_only.make()
+    assert library_only.migrate() == ["upgrade library.0002_book_pages"]
     assert sample.pending() == []
 
 
 @on_one
 def test_database_of_newer_code_is_refused(books: SampleFeatures) -> None:
-    books.graph.of("library")[0].path.rename(books.versions / "0001_initial.py")
+    books.graph.migrations_of("library")[0].path.rename(books.versions / "0001_initial.py")
     with pytest.raises(OperatorError, match="The database has migrations that this code lacks"):
         books.migrate()
 
@@ -244,10 +244,10 @@ def test_migration_lock_times_out(sample: SampleFeatures, monkeypatch: pytest.Mo
     sample.table("library_book")
     sample.make()
     monkeypatch.setattr(connections, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.05)
-    with connections.connect(sample.settings) as other:
-        other.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-        with other.begin():
-            connections.acquire_migration_lock(other)
+    with connections.connect(sample.settings) as other_process:
+        other_process.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        with other_process.begin():
+            connections.acquire_migration_lock(other_process)
             with pytest.raises(OperatorError, match=r"another process|Another process"):
                 sample.migrate()
     assert sample.tables() == set()

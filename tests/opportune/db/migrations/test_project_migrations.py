@@ -54,8 +54,8 @@ def test_model_foreign_keys_are_indexed() -> None:
     # Otherwise deleting a row scans the referencing table.
     for table in Model.metadata.sorted_tables:
         unique = [key for key in table.constraints if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)]
-        whole = [index for index in table.indexes if not any("where" in name for name in index.kwargs)]
-        columns = [tuple(rule.columns.keys()) for rule in (*unique, *whole)]
+        full_indexes = [index for index in table.indexes if not any("where" in name for name in index.kwargs)]
+        columns = [tuple(rule.columns.keys()) for rule in (*unique, *full_indexes)]
         for key in table.foreign_key_constraints:
             assert is_indexed(columns, key.column_keys), f"{key.name}: index=True is missing"
 

@@ -38,7 +38,7 @@ def squash(sample: SampleFeatures) -> list[Path]:
 def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     books.migrate()
     assert [path.name for path in squash(books)] == ["0001_initial.py"]
-    assert [migration.name for migration in books.graph.of("library")] == ["0003_squashed"]
+    assert [migration.name for migration in books.graph.migrations_of("library")] == ["0003_squashed"]
     assert books.migrate() == []
     assert books.drafts() == []
     books.migrate("library", "zero")
@@ -77,11 +77,11 @@ def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
 
 @pytest.mark.database("sqlite")
 def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
-    for ends in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
-        refuse_partial_squash(books.graph, "library", ends)
-    for ends in (["2"], ["1", "2"], ["2", "3"]):
+    for targets in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
+        refuse_partial_squash(books.graph, "library", targets)
+    for targets in (["2"], ["1", "2"], ["2", "3"]):
         with pytest.raises(OperatorError, match="Only all migrations of a feature can be squashed"):
-            refuse_partial_squash(books.graph, "library", ends)
+            refuse_partial_squash(books.graph, "library", targets)
     with pytest.raises(OperatorError, match="library has no migration '9'"):
         refuse_partial_squash(books.graph, "library", ["9"])
 

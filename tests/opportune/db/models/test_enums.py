@@ -89,8 +89,8 @@ def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
             enum = table.columns["order"].type.enum  # type: ignore[attr-defined]  # EnumValue
             connection.execute(insert(table), [{"order": member} for member in enum])
             assert list(connection.scalars(select(table.c.order))) == list(enum)
-            first = select(table.c.order).where(table.c.order == next(iter(enum)))
-            assert list(connection.scalars(first)) == [*enum][:1]
+            first_member_query = select(table.c.order).where(table.c.order == next(iter(enum)))
+            assert list(connection.scalars(first_member_query)) == [*enum][:1]
             raw = connection.scalars(text(f'SELECT "order" FROM library_{name}'))  # noqa: S608 - from above
             assert list(raw) == list(enums[name].values())
             assert list(connection.scalars(select(table.c.was).limit(1))) == [None]
@@ -101,9 +101,9 @@ def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
 
 
 def refuse(connection: Connection, table: Table) -> None:
-    other = 7 if -1 in [member.value for member in table.c.order.type.enum] else "other"  # type: ignore[attr-defined]
+    invalid_value = 7 if -1 in [member.value for member in table.c.order.type.enum] else "other"  # type: ignore[attr-defined]
     with pytest.raises(IntegrityError, match=f"ck_{table.name}_order"), connection.begin_nested():
-        connection.execute(insert(table).values(order=other))
+        connection.execute(insert(table).values(order=invalid_value))
 
 
 @pytest.mark.database("sqlite")
@@ -255,8 +255,8 @@ def test_stored_names_become_values(sample: SampleFeatures) -> None:
 @pytest.mark.database("sqlite")
 def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
     enum = make_enum("Mood", {"GOOD": "good", "BAD": "it's bad"})
-    others = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]
-    books.table("library_book", *others, Column("mood", NativeEnum(enum), nullable=False, default=enum.BAD))
+    text_columns = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]
+    books.table("library_book", *text_columns, Column("mood", NativeEnum(enum), nullable=False, default=enum.BAD))
     make(books)
     books.migrate()
     assert books.execute("SELECT mood FROM library_book") == [("it's bad",), ("it's bad",)]
@@ -275,8 +275,8 @@ def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases:
         sample.migrate()
     sample.make()  # drops the table; the downgrade creates it again
     sample.migrate()
-    other = "sqlite" if database_kind == "postgresql" else "postgresql"
-    other_sample = replace(sample, settings=settings_for(databases.missing(other)))
+    other_kind = "sqlite" if database_kind == "postgresql" else "postgresql"
+    other_sample = replace(sample, settings=settings_for(databases.missing(other_kind)))
     other_sample.migrate()
     for target in ("2", "1", "zero"):
         other_sample.migrate("library", target)

@@ -12,9 +12,9 @@ async def test_stored_rows_are_hashable(database: Database, make: Make) -> None:
     await make_tables(LibraryTable.metadata, database)
     ann, bob = await make.many(Writer, 2)
     async with database.reader() as session:
-        again = await session.get_one(Writer, ann.id)
+        reloaded_ann = await session.get_one(Writer, ann.id)
 
-    assert {ann, bob, again} == {ann, bob}
+    assert {ann, bob, reloaded_ann} == {ann, bob}
 
 
 def test_row_that_is_not_stored_has_no_hash() -> None:

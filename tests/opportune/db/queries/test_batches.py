@@ -17,26 +17,26 @@ from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches
 from opportune.testing.factories import make_user
 
-expired = col(Attempt.ends_at) <= utc_now()
+is_expired = col(Attempt.ends_at) <= utc_now()
 """Ended before the tests started."""
 
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "DELETE_BATCH_ROWS", 2)
-    monkeypatch.setattr(batches, "MAX_LOOKED_UP_IDS", 4)
+    monkeypatch.setattr(batches, "MAX_IDS_PER_QUERY", 4)
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 3)
 
 
 @contextmanager
-def commits(database: Database) -> Iterator[list[None]]:
-    committed = list[None]()
+def record_commits(database: Database) -> Iterator[list[None]]:
+    commits = list[None]()
 
     def record(_: object) -> None:
-        committed.append(None)
+        commits.append(None)
 
     event.listen(database.engine.sync_engine, "commit", record)
-    yield committed
+    yield commits
     event.remove(database.engine.sync_engine, "commit", record)
 
 
@@ -61,9 +61,9 @@ async def count(database: Database, model: type[Attempt | Session]) -> int:
 async def test_rows_are_deleted_in_batches(database: Database) -> None:
     await add_attempts(database, -1, 7)
     await add_attempts(database, 1, 3)
-    with commits(database) as committed:
-        assert await delete_in_batches(database, Attempt, expired) == 7
-    assert len(committed) == 4
+    with record_commits(database) as commits:
+        assert await delete_in_batches(database, Attempt, is_expired) == 7
+    assert len(commits) == 4
     assert await count(database, Attempt) == 3
 
 
@@ -75,7 +75,7 @@ async def test_other_writers_run_between_batches(database: Database, monkeypatch
     hours = itertools.count(1)
     await add_attempts(database, -1, 5)
     monkeypatch.setattr("opportune.db.queries.batches.asyncio.sleep", write)
-    await delete_in_batches(database, Attempt, expired)
+    await delete_in_batches(database, Attempt, is_expired)
     monkeypatch.undo()
     assert await count(database, Attempt) == 3
 
@@ -84,30 +84,30 @@ async def test_other_writers_run_between_batches(database: Database, monkeypatch
 async def test_locked_row_is_skipped(database: Database) -> None:
     await add_attempts(database, -1, 3)
     async with database.writer() as session:
-        await session.execute(select(Attempt).where(expired).limit(1).with_for_update())
-        assert await delete_in_batches(database, Attempt, expired) == 2
-    assert await delete_in_batches(database, Attempt, expired) == 1
+        await session.execute(select(Attempt).where(is_expired).limit(1).with_for_update())
+        assert await delete_in_batches(database, Attempt, is_expired) == 2
+    assert await delete_in_batches(database, Attempt, is_expired) == 1
 
 
 @pytest.mark.database("sqlite")
 async def test_many_dependent_rows_are_deleted_first(database: Database) -> None:
-    leaving, staying, poor = [await make_user(database) for _ in range(3)]
-    for user, number in ((leaving, 5), (staying, 5), (poor, 3)):
+    deleted_user, kept_user, user_with_few_sessions = [await make_user(database) for _ in range(3)]
+    for user, number in ((deleted_user, 5), (kept_user, 5), (user_with_few_sessions, 3)):
         await add_sessions(database, user, number)
-    with commits(database) as committed:
-        await delete_dependents_in_batches(database, User, leaving.id)
-        await delete_dependents_in_batches(database, User, poor.id)
-    assert len(committed) == 3
+    with record_commits(database) as commits:
+        await delete_dependents_in_batches(database, User, deleted_user.id)
+        await delete_dependents_in_batches(database, User, user_with_few_sessions.id)
+    assert len(commits) == 3
     async with database.reader() as session:
         user_ids = (await session.scalars(select(col(Session.user_id)))).all()
-    assert sorted(user_ids) == [staying.id] * 5 + [poor.id] * 3
+    assert sorted(user_ids) == [kept_user.id] * 5 + [user_with_few_sessions.id] * 3
 
 
 @pytest.mark.database("sqlite")
 async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     user = await make_user(database)
     await add_sessions(database, user, 5)
-    (key,) = batches._table(Session).c.user_id.foreign_keys
+    (key,) = batches._table_of(Session).c.user_id.foreign_keys
     monkeypatch.setattr(key, "ondelete", None)
     await delete_dependents_in_batches(database, User, user.id)
     assert await count(database, Session) == 5

@@ -153,9 +153,9 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
         async with context:
             context.writer.add(user())
 
-    first, second = await asyncio.gather(write(), write(), return_exceptions=True)
-    assert first is None
-    assert isinstance(second, RuntimeError)
+    result, error = await asyncio.gather(write(), write(), return_exceptions=True)
+    assert result is None
+    assert isinstance(error, RuntimeError)
     assert len(await emails(database)) == 1
     assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue pool
 

@@ -34,7 +34,7 @@ class Registration(Context):
 
 
 @pytest.fixture
-async def visitors(app: FastAPI, client: AsyncClient) -> AsyncClient:
+async def test_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     """Site with test routes."""
 
     @app.post("/api/write")
@@ -55,35 +55,35 @@ async def visitors(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_commit_happens_before_the_response(visitors: AsyncClient) -> None:
-    assert (await visitors.post("/api/write")).status_code == 200
-    assert (await visitors.get("/api/count")).json() == 1
+async def test_commit_happens_before_the_response(test_client: AsyncClient) -> None:
+    assert (await test_client.post("/api/write")).status_code == 200
+    assert (await test_client.get("/api/count")).json() == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_failed_request_is_rolled_back(visitors: AsyncClient) -> None:
-    assert (await visitors.post("/api/fail")).status_code == 500
-    assert (await visitors.get("/api/count")).json() == 0
+async def test_failed_request_is_rolled_back(test_client: AsyncClient) -> None:
+    assert (await test_client.post("/api/fail")).status_code == 500
+    assert (await test_client.get("/api/count")).json() == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_failed_commit_is_an_error_response(visitors: AsyncClient) -> None:
+async def test_failed_commit_is_an_error_response(test_client: AsyncClient) -> None:
     def refuse(_: SyncSession) -> None:
         raise RuntimeError("the disk went away")
 
     event.listen(SyncSession, "before_commit", refuse)
     try:
-        response = await visitors.post("/api/write")
+        response = await test_client.post("/api/write")
     finally:
         event.remove(SyncSession, "before_commit", refuse)
     assert response.status_code == 500
     assert "disk" not in response.text
-    assert (await visitors.get("/api/count")).json() == 0
+    assert (await test_client.get("/api/count")).json() == 0
 
 
-async def test_duplicate_row_is_a_conflict(visitors: AsyncClient) -> None:
-    await visitors.post("/api/write")
-    response = await visitors.post("/api/write")
+async def test_duplicate_row_is_a_conflict(test_client: AsyncClient) -> None:
+    await test_client.post("/api/write")
+    response = await test_client.post("/api/write")
     assert response.status_code == 409
     assert "accounts_user" not in response.text
 
@@ -98,11 +98,11 @@ async def test_request_has_a_single_session(app: FastAPI, client: AsyncClient) -
 
 
 @pytest.fixture
-async def contexts(app: FastAPI, visitors: AsyncClient) -> AsyncClient:
-    """Site with routes that take contexts."""
+async def context_client(app: FastAPI, test_client: AsyncClient) -> AsyncClient:
+    """Site with routes that take context_client."""
 
     @app.post("/api/before-and-after")
-    async def both(context: RWCtx) -> list[int | None]:
+    async def count_in_both_sessions(context: RWCtx) -> list[int | None]:
         context.writer.add(User(email="a@example.com", hashed_password="none"))
         await context.writer.flush()
         return [await session.scalar(COUNT) for session in (context.reader, context.writer)]
@@ -122,38 +122,38 @@ async def contexts(app: FastAPI, visitors: AsyncClient) -> AsyncClient:
         registration.writer.add(User(email=registration.email, hashed_password="none"))
         return registration.agent
 
-    return visitors
+    return test_client
 
 
-async def test_context_dependency_reads_and_commits(contexts: AsyncClient) -> None:
-    assert (await contexts.post("/api/before-and-after")).json() == [0, 1]
-    assert (await contexts.get("/api/count-readonly")).json() == 1
-
-
-@pytest.mark.database("sqlite")
-async def test_context_of_failed_request_is_rolled_back(contexts: AsyncClient) -> None:
-    assert (await contexts.post("/api/broken")).status_code == 500
-    assert (await contexts.get("/api/count-readonly")).json() == 0
+async def test_context_dependency_reads_and_commits(context_client: AsyncClient) -> None:
+    assert (await context_client.post("/api/before-and-after")).json() == [0, 1]
+    assert (await context_client.get("/api/count-readonly")).json() == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_failed_commit_of_a_context_is_a_conflict(contexts: AsyncClient) -> None:
-    await contexts.post("/api/before-and-after")
-    assert (await contexts.post("/api/registration?email=a@example.com")).status_code == 409
+async def test_context_of_failed_request_is_rolled_back(context_client: AsyncClient) -> None:
+    assert (await context_client.post("/api/broken")).status_code == 500
+    assert (await context_client.get("/api/count-readonly")).json() == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_context_parameters_become_route_parameters(contexts: AsyncClient) -> None:
-    response = await contexts.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
+async def test_failed_commit_of_a_context_is_a_conflict(context_client: AsyncClient) -> None:
+    await context_client.post("/api/before-and-after")
+    assert (await context_client.post("/api/registration?email=a@example.com")).status_code == 409
+
+
+@pytest.mark.database("sqlite")
+async def test_context_parameters_become_route_parameters(context_client: AsyncClient) -> None:
+    response = await context_client.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
     assert (response.status_code, response.json()) == (200, "a browser")
-    assert (await contexts.get("/api/count-readonly")).json() == 1
+    assert (await context_client.get("/api/count-readonly")).json() == 1
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("query", ["", "?email=a-much-too-long-address@example.com"])
-async def test_invalid_context_parameters_are_422(contexts: AsyncClient, query: str) -> None:
-    assert (await contexts.post(f"/api/registration{query}")).status_code == 422
-    assert (await contexts.get("/api/count-readonly")).json() == 0
+async def test_invalid_context_parameters_are_422(context_client: AsyncClient, query: str) -> None:
+    assert (await context_client.post(f"/api/registration{query}")).status_code == 422
+    assert (await context_client.get("/api/count-readonly")).json() == 0
 
 
 def test_openapi_lists_context_parameters() -> None:
