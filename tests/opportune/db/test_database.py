@@ -223,8 +223,7 @@ async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("register", [before_commit, after_commit])
 async def test_single_statement_refuses_pending_callbacks(
-    database: Database,
-    register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None],
+    database: Database, register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None]
 ) -> None:
     async def callback() -> None: ...
 

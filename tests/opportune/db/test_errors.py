@@ -88,10 +88,8 @@ def test_every_explanation_has_a_driver_error() -> None:
 
 def test_unknown_error_is_named_by_its_class(tmp_path: Path) -> None:
     url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'a.db'}")
-    assert (
-        explain(error("quux"), url)
-        == f"The database at {url.path} cannot be used (OperationalError). Check DATABASE_URL."
-    )
+    message = f"The database at {url.path} cannot be used (OperationalError). Check DATABASE_URL."
+    assert explain(error("quux"), url) == message
 
 
 def test_timeout_error_is_explained() -> None:

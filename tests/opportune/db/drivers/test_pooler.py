@@ -42,9 +42,7 @@ async def run_transactions(database: Database, task: int) -> None:
             assert await session.scalar(ISOLATION) == "repeatable read"
 
 
-async def test_transaction_pooler_works_without_prepared_statements(
-    pooled_url: str,
-) -> None:
+async def test_transaction_pooler_works_without_prepared_statements(pooled_url: str) -> None:
     database = open_database(settings_for(pooled_url))
     await database.ping()
     await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)))

@@ -152,14 +152,7 @@ async def test_refused_login_is_not_retried(database_url: str, gateway: FaultyPr
 
 
 async def test_statement_times_out(database_url: str) -> None:
-    url = make_url(database_url)
-    address = {
-        "host": url.host,
-        "port": url.port,
-        "user": url.username,
-        "password": url.password,
-        "dbname": url.database,
-    }
+    address = make_url(database_url).translate_connect_args(username="user", database="dbname")
     connection = await TimedConnection.connect_with_retry(**address, statement_timeout_seconds=0.1)
     with pytest.raises(OperationalError, match="statement timeout"):
         await connection.execute("SELECT pg_sleep(60)")

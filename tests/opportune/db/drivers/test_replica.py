@@ -146,7 +146,7 @@ async def test_reader_is_a_read_only_snapshot(database: Database) -> None:
     settings += ", current_setting('transaction_deferrable')"
     for fresh in (False, True):
         async with database.reader(fresh=fresh) as session:
-            assert (await session.execute(text(settings))).single_connection() == ("repeatable read", "on", "on")
+            assert (await session.execute(text(settings))).one() == ("repeatable read", "on", "on")
             with pytest.raises(DBAPIError):
                 await session.execute(text("DELETE FROM accounts_user"))
 
