@@ -52,8 +52,8 @@ def downgrade() -> None:
     op.drop_table("library_badge")
 """
 REQUIRED_FEATURES = ("accounts", USERS, "admin", "jobs")
-PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
-COMPILED = "__pycache__"
+COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
+BYTECODE_FOLDER = "__pycache__"
 TIMEOUT_SECONDS = 60
 """Timeout of operations that are fast even on a busy machine."""
 
@@ -64,7 +64,7 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env_file = folder / ".env"
-        for part in PARTS:
+        for part in COPIED_PATHS:
             if (PROJECT / part).is_dir():
                 # Includes bytecode, but not the temporary files of another process that writes it.
                 shutil.copytree(
@@ -78,11 +78,11 @@ class Copy:
 
     @contextmanager
     def running(
-        self, *arguments: str, environ: Mapping[str, str], before: Sequence[str] = ()
+        self, *arguments: str, environ: Mapping[str, str], prefix: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
-        """Run a command without input until the end of the block."""
+        """Run a command without input until the end of the block. The prefix is a program that starts it."""
         with subprocess.Popen(
-            [*before, sys.executable, "oppman.py", *arguments],
+            [*prefix, sys.executable, "oppman.py", *arguments],
             cwd=self.folder,
             env={**os.environ, **environ},
             stdin=subprocess.DEVNULL,
@@ -117,18 +117,18 @@ def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy
 
 
 @pytest.fixture(scope="session")
-def before(shared_copy: tuple[Copy, RunCommand]) -> "Files":
+def files_before(shared_copy: tuple[Copy, RunCommand]) -> "Files":
     return Files([shared_copy[0].folder / part for part in ("app", "migrations", "static", "templates")])
 
 
 @pytest.fixture
-def run(shared_copy: tuple[Copy, RunCommand], before: "Files") -> Iterator[RunCommand]:
+def run(shared_copy: tuple[Copy, RunCommand], files_before: "Files") -> Iterator[RunCommand]:
     """Run commands in the shared copy, whose files are restored after each test."""
     copy, run = shared_copy
     yield run
     for part in ("data", "tests"):
         shutil.rmtree(copy.folder / part, ignore_errors=True)
-    before.restore()
+    files_before.restore()
 
 
 class Files:
@@ -136,7 +136,7 @@ class Files:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
-        paths = [path for folder in folders for path in folder.rglob("*") if COMPILED not in path.parts]
+        paths = [path for folder in folders for path in folder.rglob("*") if BYTECODE_FOLDER not in path.parts]
         self.folders_before = {path for path in paths if path.is_dir()}
         self.files_before = {path: (version_of(path), path.read_bytes()) for path in paths if path.is_file()}
 
@@ -145,10 +145,10 @@ class Files:
         unchanged = set()
         for folder in self.folders:
             for parent, folders, files in os.walk(folder):
-                for path in [Path(parent, name) for name in folders if name != COMPILED]:
+                for path in [Path(parent, name) for name in folders if name != BYTECODE_FOLDER]:
                     if path not in self.folders_before:
                         shutil.rmtree(path)
-                for path in [Path(parent, name) for name in files if not parent.endswith(COMPILED)]:
+                for path in [Path(parent, name) for name in files if not parent.endswith(BYTECODE_FOLDER)]:
                     if path not in self.files_before:
                         path.unlink()
                     elif version_of(path) == self.files_before[path][0]:
@@ -188,7 +188,7 @@ class Library:
         """Write the models of the feature."""
         (self._package / "models.py").write_text(f"{IMPORTS}\n{code}", encoding="utf-8")
 
-    def begin(self, code: str, columns: str = "") -> None:
+    def write_first_migration(self, code: str, columns: str = "") -> None:
         """Write a model `Badge`, and the migration that makemigrations would write."""
         self.declare(code)
         self.migrations.mkdir()
@@ -204,11 +204,11 @@ def library(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> Library:
     return Library(shared_copy[0].folder)
 
 
-def read_until(output: IO[str], words: str) -> str:
-    """Return the output of a process up to the line that contains these words."""
+def read_until(output: IO[str], text_to_find: str) -> str:
+    """Return the output of a process up to the first line that contains a text."""
     text = ""
     for line in output:
         text += line
-        if words in line:
+        if text_to_find in line:
             return text
-    raise AssertionError(f"The process ended without printing {words!r}: {text}")
+    raise AssertionError(f"The process ended without printing {text_to_find!r}: {text}")

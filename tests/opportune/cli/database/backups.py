@@ -20,7 +20,7 @@ from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work
 
-INSERT = """
+INSERT_USER = """
     INSERT INTO accounts_user (email, display_name, avatar, hashed_password, is_active, is_staff, is_superuser,
         is_verified, totp_secret, totp_step, created_at)
     VALUES ('{email}', '', '', 'x', true, false, false, true, '', 0, '2026-01-01 00:00:00')
@@ -38,7 +38,7 @@ class Site:
 
     @property
     def path(self) -> Path:
-        """The file of its SQLite database."""
+        """Path of the SQLite database."""
         return Path(self.url.removeprefix("sqlite:///"))
 
     @property
@@ -53,23 +53,17 @@ class Site:
     def emails(self) -> list[object]:
         return [email for (email,) in self.execute("SELECT email FROM accounts_user ORDER BY id")]
 
-    def add(self, email: str) -> None:
-        self.execute(INSERT.format(email=email))
+    def add_user(self, email: str) -> None:
+        self.execute(INSERT_USER.format(email=email))
 
     def with_url(self, url: str) -> "Site":
         return Site(self.settings.model_copy(update={"database_url": SecretStr(url)}), self.folder)
 
     def work(self, file: Path) -> Work:
-        """For a process of its own."""
-        touched = (str(self.folder), str(self.path.parent))
-        return Work(
-            self.settings,
-            tuple(installed_names()),
-            file,
-            touched,
-            os.environ["PATH"],
-            tempfile.gettempdir(),
-        )
+        """Return the arguments of a backup or restore in another process."""
+        watched_folders = (str(self.folder), str(self.path.parent))
+        features, path = tuple(installed_names()), os.environ["PATH"]
+        return Work(self.settings, features, file, watched_folders, path, tempfile.gettempdir())
 
 
 @pytest.fixture
@@ -81,13 +75,13 @@ def site(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(create, "BACKUP_FOLDER", site.folder / "backups")
     site.upload.parent.mkdir(parents=True)
     site.upload.write_bytes(b"picture")
-    site.add("ada@example.com")
+    site.add_user("ada@example.com")
     return site
 
 
 @pytest.fixture
 def programs(database_kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's own pg_dump on the path."""
+    """Put the programs of the PostgreSQL server first on the PATH."""
     if database_kind == "postgresql":
         server: Postgres = request.getfixturevalue("postgres_server")
         monkeypatch.setenv("PATH", f"{server.programs}{os.pathsep}{os.environ['PATH']}")
@@ -97,25 +91,25 @@ only_sqlite = pytest.mark.database("sqlite")
 only_postgresql = pytest.mark.database("postgresql")
 
 
-def refused(oppman: Oppman, *arguments: str) -> str:
-    """The one line that a command ends with."""
+def error_line(oppman: Oppman, *arguments: str) -> str:
+    """Run a command that must fail, and return its error, which must be one line."""
     result = oppman(*arguments)
     assert (result.code, result.err.count("\n")) == (1, 1), result
     return result.err
 
 
 def enlarge(site: Site) -> None:
-    """Make a SQLite database large, which is small where every feature is deleted."""
+    """Add 100 kB to a SQLite database, which is small in a project without features."""
     with closing(sqlite3.connect(site.path)) as connection:
-        connection.execute("CREATE TABLE room AS SELECT zeroblob(100000)")
+        connection.execute("CREATE TABLE filler AS SELECT zeroblob(100000)")
 
 
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
-    """What a full disk is to a program, without filling one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    """Limit the size of files, which simulates a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

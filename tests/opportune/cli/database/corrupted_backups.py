@@ -1,4 +1,4 @@
-"""Ways to make a backup one that cannot be trusted."""
+"""Functions that corrupt a backup, with the expected error."""
 
 import io
 import json
@@ -15,8 +15,8 @@ from opportune.ops.backup.archive import copy_stream
 Members = dict[str, bytes]
 
 
-def rewritten(path: Path, change: Callable[[Members, dict[str, Any]], None]) -> Path:
-    """The backup as somebody else might have made it: with a manifest that knows of the change."""
+def rewrite(path: Path, change: Callable[[Members, dict[str, Any]], None]) -> Path:
+    """Change members of a backup and its manifest, like an attacker who recalculates the checksums."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(members.pop("manifest.json"))
@@ -28,49 +28,49 @@ def rewritten(path: Path, change: Callable[[Members, dict[str, Any]], None]) -> 
     return path
 
 
-def put_in(members: Members, manifest: dict[str, Any], name: str, content: bytes) -> None:
+def add_member(members: Members, manifest: dict[str, Any], name: str, content: bytes) -> None:
     members[name] = content
     source = io.BytesIO(content)
     manifest["members"][name] = copy_stream(source, None).model_dump()
 
 
-def half(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
-def empty(path: Path) -> None:
+def clear(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def flipped(path: Path) -> None:
+def flip_bits(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
-        place = archive.getinfo("database.sqlite3").header_offset + 100
+        offset = archive.getinfo("database.sqlite3").header_offset + 100
     content = bytearray(path.read_bytes())
-    content[place] ^= 0xFF
+    content[offset] ^= 0xFF
     path.write_bytes(content)
 
 
-def another_sqlite_file(path: Path) -> None:
+def replace_with_sqlite_file(path: Path) -> None:
     path.unlink()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE notes (id)")
 
 
-def another_zip(path: Path) -> None:
+def replace_with_zip(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("manifest.json", "{}")
 
 
-def leading_out(path: Path) -> None:
-    rewritten(path, lambda members, manifest: put_in(members, manifest, "uploads/../../outside.txt", b"x"))
+def add_path_outside(path: Path) -> None:
+    rewrite(path, lambda members, manifest: add_member(members, manifest, "uploads/../../outside.txt", b"x"))
 
 
-def with_a_stranger(path: Path) -> None:
-    rewritten(path, lambda members, manifest: put_in(members, manifest, "settings.py", b"x"))
+def add_unexpected_member(path: Path) -> None:
+    rewrite(path, lambda members, manifest: add_member(members, manifest, "settings.py", b"x"))
 
 
-def with_a_link(path: Path) -> None:
-    leading_out(path)
+def add_symbolic_link(path: Path) -> None:
+    add_path_outside(path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -80,69 +80,71 @@ def with_a_link(path: Path) -> None:
             archive.writestr(entry, content.replace(b"uploads/../../", b"uploads/"))
 
 
-def with_an_empty_database(path: Path) -> None:
-    rewritten(path, lambda members, manifest: put_in(members, manifest, "database.sqlite3", b""))
+def clear_database(path: Path) -> None:
+    rewrite(path, lambda members, manifest: add_member(members, manifest, "database.sqlite3", b""))
 
 
-def with_another_database(path: Path) -> None:
-    other = path.with_name("other.db")
-    another_sqlite_file(path)
-    other.write_bytes(path.read_bytes())
+def replace_database(path: Path) -> None:
+    other_database = path.with_name("other.db")
+    replace_with_sqlite_file(path)
+    other_database.write_bytes(path.read_bytes())
     path.with_name("copy.zip").replace(path)
-    rewritten(path, lambda members, manifest: put_in(members, manifest, "database.sqlite3", other.read_bytes()))
+    rewrite(
+        path, lambda members, manifest: add_member(members, manifest, "database.sqlite3", other_database.read_bytes())
+    )
 
 
-def with_a_broken_database(path: Path) -> None:
+def corrupt_database(path: Path) -> None:
     def change(members: Members, manifest: dict[str, Any]) -> None:
         content = members["database.sqlite3"]
-        put_in(members, manifest, "database.sqlite3", content[:4096] + b"\xff" * 8192 + content[12288:])
+        add_member(members, manifest, "database.sqlite3", content[:4096] + b"\xff" * 8192 + content[12288:])
 
-    rewritten(path, change)
+    rewrite(path, change)
 
 
-def with_a_changed_row(path: Path) -> None:
+def change_row(path: Path) -> None:
     def change(members: Members, _manifest: dict[str, Any]) -> None:
         members["database.sqlite3"] = members["database.sqlite3"].replace(b"ada@example.com", b"eve@example.com")
 
-    rewritten(path, change)
+    rewrite(path, change)
 
 
-def with_a_changed_upload(path: Path) -> None:
+def change_upload(path: Path) -> None:
     def change(members: Members, _manifest: dict[str, Any]) -> None:
         members.update({name: content[::-1] for name, content in members.items() if name.startswith("uploads/")})
 
-    rewritten(path, change)
+    rewrite(path, change)
 
 
-def newer(path: Path) -> None:
-    rewritten(path, lambda _members, manifest: manifest["revisions"].append("accounts_0099_ffff"))
+def add_unknown_migration(path: Path) -> None:
+    rewrite(path, lambda _members, manifest: manifest["revisions"].append("accounts_0099_ffff"))
 
 
-def of_a_later_form(path: Path) -> None:
-    rewritten(path, lambda _members, manifest: manifest.update(version=2))
+def raise_format_version(path: Path) -> None:
+    rewrite(path, lambda _members, manifest: manifest.update(version=2))
 
 
-def unmigrated(path: Path) -> None:
-    rewritten(path, lambda _members, manifest: manifest.update(revisions=[]))
+def remove_migrations(path: Path) -> None:
+    rewrite(path, lambda _members, manifest: manifest.update(revisions=[]))
 
 
 CORRUPTIONS: list[tuple[Callable[[Path], None], str]] = [
-    (half, "is not a complete backup"),
-    (empty, "is not a complete backup"),
+    (truncate, "is not a complete backup"),
+    (clear, "is not a complete backup"),
     (Path.unlink, "cannot be read: No such file"),
-    (flipped, "is damaged"),
-    (another_sqlite_file, "is not a complete backup"),
-    (another_zip, "is damaged"),
-    (leading_out, "contains the unexpected file 'uploads/../../outside.txt'"),
-    (with_a_stranger, "contains the unexpected file 'settings.py'"),
-    (with_a_link, "contains the unexpected file 'uploads/outside.txt'"),
-    (with_an_empty_database, "its database is empty"),
-    (with_another_database, "its database differs from its manifest"),
-    (with_a_broken_database, "Its SQLite database"),
-    (with_a_changed_row, "database.sqlite3 has changed since the backup"),
-    (with_a_changed_upload, "has changed since the backup"),
-    (newer, "migrations that are missing here (accounts_0099_ffff)"),
-    (of_a_later_form, "newer version"),
-    (unmigrated, "has no migrations"),
+    (flip_bits, "is damaged"),
+    (replace_with_sqlite_file, "is not a complete backup"),
+    (replace_with_zip, "is damaged"),
+    (add_path_outside, "contains the unexpected file 'uploads/../../outside.txt'"),
+    (add_unexpected_member, "contains the unexpected file 'settings.py'"),
+    (add_symbolic_link, "contains the unexpected file 'uploads/outside.txt'"),
+    (clear_database, "its database is empty"),
+    (replace_database, "its database differs from its manifest"),
+    (corrupt_database, "Its SQLite database"),
+    (change_row, "database.sqlite3 has changed since the backup"),
+    (change_upload, "has changed since the backup"),
+    (add_unknown_migration, "migrations that are missing here (accounts_0099_ffff)"),
+    (raise_format_version, "newer version"),
+    (remove_migrations, "has no migrations"),
 ]
-"""Each with words of the line that refuses it."""
+"""Functions that corrupt a backup, with a part of the error that refuses it."""

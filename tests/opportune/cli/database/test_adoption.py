@@ -19,18 +19,18 @@ from tests.opportune.cli.conftest import Copy, Files, Oppman, install_only
 SCHEMAS = Path(__file__).parent / "schemas"
 POSTGRESQL = ("pagila", "chinook", "northwind", "wordpress", "django", "unusual")
 SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
-ADOPT = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
-START = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
+ADOPT_COMMANDS = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
+START_COMMANDS = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
 
 Databases = Callable[[str], tuple[str, str]]
-"""Makes two databases: one that has a schema, and one that is empty."""
+"""Create a database with a schema and an empty one, and return their URLs."""
 
 
 @pytest.fixture
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
     names: list[str] = []
 
-    def make(schema: str) -> tuple[str, str]:
+    def create_databases(schema: str) -> tuple[str, str]:
         sql = (SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8")
         if schema.endswith("_sqlite"):
             with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
@@ -43,15 +43,15 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
             connection.execute(sql.encode())
         return old, new
 
-    yield make
+    yield create_databases
     for name in names:
         request.getfixturevalue("postgres_server").drop_database(name)
 
 
 @pytest.fixture(scope="module")
-def adopting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
+def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
     """A copy of the project, with its pytest configuration."""
-    copy = Copy(tmp_path_factory.mktemp("adopting") / "copy")
+    copy = Copy(tmp_path_factory.mktemp("project_copy") / "copy")
     install_only(copy.folder)
     shutil.copy(PROJECT / "pyproject.toml", copy.folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
@@ -62,14 +62,14 @@ def adopting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, R
 
 
 @pytest.fixture(scope="module")
-def project_files(adopting: tuple[Copy, RunCommand]) -> Files:
-    return Files([adopting[0].folder / part for part in ("app", "migrations", "tests")])
+def project_files(project_copy: tuple[Copy, RunCommand]) -> Files:
+    return Files([project_copy[0].folder / name for name in ("app", "migrations", "tests")])
 
 
 @pytest.mark.parametrize("schema", [*POSTGRESQL, *SQLITE])
 def test_schema_is_adopted(
     schema: str,
-    adopting: tuple[Copy, RunCommand],
+    project_copy: tuple[Copy, RunCommand],
     project_files: Files,
     postgres_server: Postgres,
     oppman: Oppman,
@@ -77,11 +77,11 @@ def test_schema_is_adopted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The documented order works, and afterwards a new database, `check` and the feature's tests."""
-    copy, run = adopting
+    copy, run = project_copy
     old, new = databases(schema)
 
-    def succeed(database: str, words: str) -> str:
-        code, output = run(f"DATABASE_URL={database}", *words.split())
+    def run_successfully(database: str, commands: str) -> str:
+        code, output = run(f"DATABASE_URL={database}", *commands.split())
         assert code == 0, output
         assert "Warning" not in output, output
         return output
@@ -92,14 +92,14 @@ def test_schema_is_adopted(
         assert inspected.code == 0, inspected.err
         assert "Warning" not in inspected.err
         assert "NullType" not in (copy.folder / "app/legacy/models.py").read_text(encoding="utf-8")
-        adopted = succeed(old, ADOPT)
+        adopted = run_successfully(old, ADOPT_COMMANDS)
         assert "Applying legacy.0001_initial... FAKED\nNo changes detected\nNo errors found.\n" in adopted
         assert ("has a different server default" in adopted) is ("'0000-00-00'" in inspected.err)
         assert adopted.count("Notice") == adopted.count("has a different server default")
-        started = succeed(new, START)
+        started = run_successfully(new, START_COMMANDS)
         assert "Applying legacy.0001_initial... OK\nNo changes detected\nNo errors found.\n" in started
         is_portable = "These models need PostgreSQL" not in inspected.err
-        tested = succeed(new, "pytest -q tests/legacy")
-        assert ("skipped" not in tested) is is_portable, tested
+        test_output = run_successfully(new, "pytest -q tests/legacy")
+        assert ("skipped" not in test_output) is is_portable, test_output
     finally:
         project_files.restore()

@@ -21,29 +21,29 @@ from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import (
     Site,
     enlarge,
+    error_line,
     files_no_larger_than,
     only_postgresql,
     only_sqlite,
     programs,
-    refused,
     site,
 )
-from tests.opportune.cli.development.processes import Work, at_each_step
+from tests.opportune.cli.development.processes import Work, kill_at_each_step
 
 pytestmark = only_sqlite
 
 __all__ = ["programs", "site"]  # fixtures
 
 
-def backups(site: Site) -> list[Path]:
+def backups_of(site: Site) -> list[Path]:
     return sorted((site.folder / "backups").iterdir())
 
 
 @pytest.mark.usefixtures("programs")
 @pytest.mark.database("sqlite", "postgresql")
-def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, site: Site, database_kind: str) -> None:
+def test_backup_is_a_private_file_with_a_manifest(oppman: Oppman, site: Site, database_kind: str) -> None:
     result = oppman("backup")
-    (path,) = backups(site)
+    (path,) = backups_of(site)
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"Backed up to {path} (")
     assert path.stat().st_mode & 0o777 == 0o600
@@ -64,8 +64,8 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
         assert oppman("backup").code == 0
     (site.folder / "backups/other.zip").write_text("no backup")
     _, *rows = oppman("backup", "--list").out.splitlines()
-    # In one second the names of two do not tell which is the newer one.
-    newest_first = sorted(backups(site)[:2], key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    # The names contain seconds, so two backups of one second are told apart by their modification time.
+    newest_first = sorted(backups_of(site)[:2], key=lambda path: path.stat().st_mtime_ns, reverse=True)
     assert [row.split()[0] for row in rows] == [str(path) for path in newest_first]
     listed = json.loads(oppman("backup", "--list", "--json").out)
     assert (len(listed), listed[0]["uploads"], listed[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
@@ -77,21 +77,21 @@ def test_named_backup_folder_is_created(oppman: Oppman, site: Site, monkeypatch:
     monkeypatch.chdir(site.folder)
     assert oppman("backup", "backups", "--list") == (0, "There are no backups.\n", "")
     assert oppman("backup", "backups", "--keep", "14").code == 0
-    assert len(backups(site)) == 1
+    assert len(backups_of(site)) == 1
 
 
-def test_a_backup_tells_how_far_it_is(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_shows_progress(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
-    said = oppman("backup").err.splitlines()
-    assert "Packing uploads: 1 of 1 files, about 0 s left" in said
-    assert said[-1].startswith("Checking the backup: 2 of 2 files")
-    assert len(backups(site)) == 1
+    lines = oppman("backup").err.splitlines()
+    assert "Packing uploads: 1 of 1 files, about 0 s left" in lines
+    assert lines[-1].startswith("Checking the backup: 2 of 2 files")
+    assert len(backups_of(site)) == 1
 
 
 def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
     result = oppman("backup")
-    (path,) = backups(site)
+    (path,) = backups_of(site)
     assert (
         result.err
         == "Notice: This backup does not contain the uploads in s3://s3.example/files: back up the bucket separately.\n"
@@ -102,10 +102,10 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
 
 
 def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    named = site.upload.with_name(f"{'0' * 32}.png")
-    site.upload.rename(named)
-    of_folder = str(site.folder / "of-folder.zip")
-    assert oppman("backup", of_folder).code == 0
+    uuid_upload = site.upload.with_name(f"{'0' * 32}.png")
+    site.upload.rename(uuid_upload)
+    folder_backup = str(site.folder / "of-folder.zip")
+    assert oppman("backup", folder_backup).code == 0
     monkeypatch.setenv("STORAGE_URL", "database:")
     site.execute("INSERT INTO jobs_file VALUES (1, 'a/b.bin', 3, '2026-01-01')")
     site.execute("INSERT INTO jobs_file_piece VALUES (1, 0, x'00ff80')")
@@ -114,11 +114,11 @@ def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, m
     assert oppman("flush", "--yes").code == 0
     assert "The uploads" not in oppman("restore", "--no-input", path).out
     assert site.execute("SELECT content FROM jobs_file_piece") == [(b"\x00\xff\x80",)]
-    assert "The uploads" not in oppman("restore", "--no-input", of_folder).out
-    assert site.execute("SELECT name, size_bytes FROM jobs_file") == [(f"a/{named.name}", 7)]
+    assert "The uploads" not in oppman("restore", "--no-input", folder_backup).out
+    assert site.execute("SELECT name, size_bytes FROM jobs_file") == [(f"a/{uuid_upload.name}", 7)]
 
 
-def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+def test_backup_of_a_live_database_is_consistent(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     with closing(sqlite3.connect(site.path, isolation_level=None)) as writer:
         writer.execute("UPDATE accounts_user SET email = 'in@the.log'")
         writer.execute("BEGIN IMMEDIATE")
@@ -132,12 +132,12 @@ def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, 
         assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
-def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+def test_keep_removes_the_oldest_backups(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
     (folder / "notes.zip").write_text("not a zip")
-    with zipfile.ZipFile(folder / "holiday.zip", "w") as foreign:
-        foreign.writestr("manifest.json", json.dumps({"format": "another"}))
+    with zipfile.ZipFile(folder / "holiday.zip", "w") as other_archive:
+        other_archive.writestr("manifest.json", json.dumps({"format": "another"}))
     temporary_path(folder / "old.zip").write_text("left by a killed run")
     names = [f"{name}.zip" for name in ("c", "a", "d")]
     for name in names:
@@ -147,35 +147,35 @@ def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path:
     assert oppman("backup", "--keep", "0").code == 2
 
 
-def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(site.path)
     before = site.path.read_bytes()
     for name in ("pipe", "link"):
-        assert "is not a regular file" in refused(oppman, "backup", str(tmp_path / name))
-    assert "exists and is not a backup" in refused(oppman, "backup", str(site.path))
-    assert "does not exist: create it" in refused(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
-    assert "does not exist: create it" in refused(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
+        assert "is not a regular file" in error_line(oppman, "backup", str(tmp_path / name))
+    assert "exists and is not a backup" in error_line(oppman, "backup", str(site.path))
+    assert "does not exist: create it" in error_line(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
+    assert "does not exist: create it" in error_line(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
     assert site.path.read_bytes() == before
 
 
-def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+def test_full_disk_keeps_the_existing_backup(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
     enlarge(site)
     assert oppman("backup", str(folder / "b.zip")).code == 0
     before = (folder / "b.zip").read_bytes()
     with files_no_larger_than(50_000):
-        line = refused(oppman, "backup", str(folder / "b.zip"))
+        line = error_line(oppman, "backup", str(folder / "b.zip"))
     assert line.startswith(f"The backup cannot be written to {folder}: ")
     assert [path.name for path in folder.iterdir()] == ["b.zip"]
     assert (folder / "b.zip").read_bytes() == before
 
 
-def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site, tmp_path: Path) -> None:
-    wrong = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
-    wrong.write_bytes(b"picture")
-    line = refused(oppman, "backup", str(tmp_path / "b.zip"))
+def test_upload_name_that_is_not_utf8_is_refused(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    upload = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
+    upload.write_bytes(b"picture")
+    line = error_line(oppman, "backup", str(tmp_path / "b.zip"))
     assert "caf\\udce9.png' is not UTF-8: rename the file" in line
     assert not (tmp_path / "b.zip").exists()
 
@@ -184,25 +184,25 @@ def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site
 def test_backup_that_fails_its_check_is_deleted(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def add_other(writer: ArchiveWriter, _folder: Path) -> None:
+    def add_wrong_checksum(writer: ArchiveWriter, _folder: Path) -> None:
         writer.add("uploads/a", io.BytesIO(b"a"))
         writer.members["uploads/a"].sha256 = "that of b"
 
-    monkeypatch.setattr(uploads, "add_uploads", add_other)
-    assert "uploads/a has changed since the backup" in refused(oppman, "backup", str(tmp_path / "b.zip"))
+    monkeypatch.setattr(uploads, "add_uploads", add_wrong_checksum)
+    assert "uploads/a has changed since the backup" in error_line(oppman, "backup", str(tmp_path / "b.zip"))
     assert not list(tmp_path.glob("b.zip*"))
 
 
-def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
+def test_backup_needs_a_migrated_database(oppman: Oppman, empty_database_url: str) -> None:
     oppman("showmigrations", DATABASE_URL=empty_database_url)
-    assert "Nothing to back up" in refused(oppman, "backup")
+    assert "Nothing to back up" in error_line(oppman, "backup")
 
 
 def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path) -> None:
-    (tmp_path / "text.db").write_text("words, and no database\n" * 100)
+    (tmp_path / "text.db").write_text("not a database\n" * 100)
     for url in ("postgresql://me:s3cret@127.0.0.1:1/name", f"sqlite:///{tmp_path}/text.db"):
         oppman("showmigrations", DATABASE_URL=url)
-        assert "s3cret" not in refused(oppman, "backup", str(tmp_path))
+        assert "s3cret" not in error_line(oppman, "backup", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
 
 
@@ -216,12 +216,12 @@ def test_dump_session_has_no_idle_timeout(site: Site) -> None:
 
 @only_postgresql
 @pytest.mark.usefixtures("programs")
-def test_a_dump_holds_what_was_there_when_it_began(site: Site, tmp_path: Path) -> None:
+def test_dump_is_a_snapshot_of_its_start(site: Site, tmp_path: Path) -> None:
     with (
         (tmp_path / "dump").open("wb") as file,
         postgresql.open_dump(site.settings, MigrationGraph(installed_names())) as dump,
     ):
-        site.add("later@example.com")
+        site.add_user("later@example.com")
         dump.write(site.settings, file)
     dumped = (tmp_path / "dump").read_bytes()
     assert (b"ada@example.com" in dumped, b"later@example.com" in dumped) == (True, False)
@@ -229,7 +229,7 @@ def test_a_dump_holds_what_was_there_when_it_began(site: Site, tmp_path: Path) -
 
 @pytest.fixture
 def old_pg_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only one that there is."""
+    """An outdated pg_dump as the only program on the PATH."""
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")
@@ -259,21 +259,21 @@ def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site
     assert "set DATABASE_DIRECT_URL" in postgresql.reason_against_dump(pooled)
 
 
-def test_the_guides_commands_work(oppman: Oppman, site: Site) -> None:
+def test_documented_backup_commands_work(oppman: Oppman, site: Site) -> None:
     section = (PROJECT / "docs/data.md").read_text(encoding="utf-8").split("## Backup\n")[1].split("\n## ")[0]
     (site.folder / "nightly").mkdir()
     lines = re.findall(r"^python3 oppman.py (.+)", section, re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["backup", "backup", "restore"]
     for line in lines:
-        words = shlex.split(line.replace("/mnt/nightly", str(site.folder / "nightly")))
-        result = oppman(*(str(backups(site)[0]) if word == "FILE" else word for word in words))
+        arguments = shlex.split(line.replace("/mnt/nightly", str(site.folder / "nightly")))
+        result = oppman(*(str(backups_of(site)[0]) if word == "FILE" else word for word in arguments))
         assert result.code == 0, (line, result.err)
 
 
 def test_killed_backup_leaves_no_partial_file(site: Site) -> None:
     folder = site.folder / "killed"
     folder.mkdir()
-    for _ in at_each_step(Work.back_up, site.work(folder)):
+    for _ in kill_at_each_step(Work.back_up, site.work(folder)):
         for path in folder.glob("*.zip"):
             with open_archive(path) as archive:
                 archive.check()

@@ -13,7 +13,7 @@ from opportune.ops.backup import store
 from opportune.ops.backup.jobs import rehearse_restore
 from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.database.backups import Site, only_postgresql, only_sqlite, programs, refused, site
+from tests.opportune.cli.database.backups import Site, error_line, only_postgresql, only_sqlite, programs, site
 
 pytestmark = only_sqlite
 
@@ -48,11 +48,11 @@ def test_backup_in_bucket_restores_with_key_file(
 ) -> None:
     monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
     monkeypatch.setenv("BACKUP_URL", s3_url)
-    made = oppman("backup")
-    assert (made.code, made.err) == (0, "")
-    (listed,) = json.loads(oppman("backup", "--json").out)
-    assert listed["encrypted"]
-    site.add("later@example.com")
+    created = oppman("backup")
+    assert (created.code, created.err) == (0, "")
+    (row,) = json.loads(oppman("backup", "--json").out)
+    assert row["encrypted"]
+    site.add_user("later@example.com")
     site.upload.unlink()
     assert oppman("restore", "--latest", "--no-input", "--identity", str(key_file)).code == 0
     assert site.emails() == ["ada@example.com"]
@@ -64,7 +64,7 @@ def test_identity_setting_opens_backup(
     oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oppman("backup")
-    site.add("later@example.com")
+    site.add_user("later@example.com")
     monkeypatch.setenv("BACKUP_IDENTITY", str(KEY))
     assert oppman("restore", str(only_backup(folder)), "--no-input").code == 0
     assert site.emails() == ["ada@example.com"]
@@ -87,7 +87,7 @@ def test_recipient_wins_over_passphrase(oppman: Oppman, folder: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("site")
-def test_former_backup_with_passphrase_restores(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_backup_with_passphrase_restores(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BACKUP_RECIPIENT")
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     oppman("backup")
@@ -98,13 +98,13 @@ def test_former_backup_with_passphrase_restores(oppman: Oppman, folder: Path, mo
 @pytest.mark.usefixtures("site")
 def test_missing_identity_is_reported(oppman: Oppman, folder: Path) -> None:
     oppman("backup")
-    message = refused(oppman, "restore", "--latest", "--no-input")
+    message = error_line(oppman, "restore", "--latest", "--no-input")
     assert message.startswith(f"{only_backup(folder).name} is encrypted to a public key: pass the file")
 
 
 @pytest.mark.usefixtures("site", "folder")
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (
             str(x25519.Identity.generate()),
@@ -115,17 +115,17 @@ def test_missing_identity_is_reported(oppman: Oppman, folder: Path) -> None:
     ],
     ids=["another key", "no key", "comment"],
 )
-def test_wrong_identity_is_reported(oppman: Oppman, key_file: Path, content: str, words: str) -> None:
+def test_wrong_identity_is_reported(oppman: Oppman, key_file: Path, content: str, message: str) -> None:
     oppman("backup")
     key_file.write_text(content)
-    message = refused(oppman, "restore", "--latest", "--no-input", "--identity", str(key_file))
-    assert f"cannot be decrypted. {words}" in message
-    assert "S3CR3T" not in message
+    error = error_line(oppman, "restore", "--latest", "--no-input", "--identity", str(key_file))
+    assert f"cannot be decrypted. {message}" in error
+    assert "S3CR3T" not in error
 
 
 @pytest.mark.usefixtures("site", "folder")
 def test_missing_identity_file_is_reported(oppman: Oppman) -> None:
-    message = refused(oppman, "restore", "--latest", "--no-input", "--identity", "nowhere.txt")
+    message = error_line(oppman, "restore", "--latest", "--no-input", "--identity", "nowhere.txt")
     assert message == "nowhere.txt cannot be read: No such file or directory.\n"
 
 
@@ -135,7 +135,7 @@ def test_cut_backup_is_reported(oppman: Oppman, folder: Path, key_file: Path, si
     oppman("backup")
     path = only_backup(folder)
     path.write_bytes(path.read_bytes()[:size])
-    assert "It is damaged or truncated" in refused(
+    assert "It is damaged or truncated" in error_line(
         oppman, "restore", path.name, "--no-input", "--identity", str(key_file)
     )
 
@@ -143,7 +143,7 @@ def test_cut_backup_is_reported(oppman: Oppman, folder: Path, key_file: Path, si
 @pytest.mark.parametrize("value", ["age1x", str(KEY), f"{KEY.to_public()},age1x"], ids=["short", "private", "list"])
 def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("BACKUP_RECIPIENT", value)
-    message = refused(oppman, "check")
+    message = error_line(oppman, "check")
     assert message.startswith("BACKUP_RECIPIENT: must be a public key of age (age1…), or several with commas.")
     assert str(KEY) not in message
 
@@ -154,7 +154,7 @@ def test_error_of_the_bucket_is_reported(oppman: Oppman, folder: Path, monkeypat
         raise OperatorError("The bucket is full.")
 
     monkeypatch.setattr(store._HashingSink, "write", fail)
-    assert refused(oppman, "backup") == "The bucket is full.\n"
+    assert error_line(oppman, "backup") == "The bucket is full.\n"
     assert [*folder.iterdir()] == []
 
 

@@ -13,9 +13,9 @@ __all__ = ["databases"]  # a fixture
 
 def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:
     source, target = databases.filled("sqlite", "a@example.com"), databases.missing("postgresql")
-    dry = oppman("copydb", source, target, "--dry-run")
-    assert (dry.code, has_tables(target)) == (0, False)
-    assert dry.out.splitlines()[-1].startswith("1 rows would be copied from ")
+    dry_run = oppman("copydb", source, target, "--dry-run")
+    assert (dry_run.code, has_tables(target)) == (0, False)
+    assert dry_run.out.splitlines()[-1].startswith("1 rows would be copied from ")
     code, out, err = oppman("copydb", source, target)
     lines = out.splitlines()
     assert (code, err) == (0, "")
@@ -32,7 +32,7 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     assert emails(target) == ["new@example.com"]
 
 
-def test_a_dry_run_makes_no_file(oppman: Oppman, databases: Databases) -> None:
+def test_dry_run_creates_no_file(oppman: Oppman, databases: Databases) -> None:
     target = databases.missing("sqlite")
     assert oppman("copydb", databases.filled("sqlite"), target, "--dry-run").code == 0
     assert not has_tables(target)
@@ -53,7 +53,7 @@ def test_a_dry_run_makes_no_file(oppman: Oppman, databases: Databases) -> None:
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],
 )
-def test_wrong_addresses(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
+def test_invalid_urls_are_one_line(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
     file, damaged = databases.migrated("sqlite"), databases.missing("sqlite")
     DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
     code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))
@@ -62,10 +62,10 @@ def test_wrong_addresses(oppman: Oppman, databases: Databases, source: str, targ
     assert "secret" not in err
 
 
-def test_the_guides_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+def test_documented_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     guide = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
     section = guide.partition("## From SQLite to PostgreSQL")[2]
-    places = {
+    replacements = {
         "sqlite:///./data/app.db": databases.filled("sqlite", "a@example.com"),
         "postgresql://user:password@host/name": databases.missing("postgresql"),
         "data/all.json": str(tmp_path / "all.json"),
@@ -74,6 +74,6 @@ def test_the_guides_commands_work(oppman: Oppman, databases: Databases, tmp_path
     commands = re.findall(r"^python3 oppman\.py ((?:copydb|dumpdata|loaddata) .+)$", section, re.MULTILINE)
     assert len(commands) == 6
     for command in commands:
-        words = [places.get(word, word) for word in command.split()]
-        assert oppman(*words, DATABASE_URL=places["sqlite:///./data/app.db"]).code == 0, command
-    assert emails(places["postgresql://user:password@host/name"]) == ["a@example.com"]
+        arguments = [replacements.get(word, word) for word in command.split()]
+        assert oppman(*arguments, DATABASE_URL=replacements["sqlite:///./data/app.db"]).code == 0, command
+    assert emails(replacements["postgresql://user:password@host/name"]) == ["a@example.com"]

@@ -15,33 +15,33 @@ from tests.opportune.cli.conftest import Oppman, Outcome
 
 pytestmark = pytest.mark.database("sqlite")
 
-NAMES = ["a@demo.example", "b@demo.example"]
+EMAILS = ["a@demo.example", "b@demo.example"]
 
 
 async def load(session: AsyncSession) -> int:
-    there = set(await session.scalars(select(col(User.email))))
-    missing = [email for email in NAMES if email not in there]
+    existing = set(await session.scalars(select(col(User.email))))
+    missing = [email for email in EMAILS if email not in existing]
     session.add_all(User(email=email, hashed_password="") for email in missing)
     return len(missing)
 
 
 async def clear(session: AsyncSession) -> int:
-    gone = delete(User).where(col(User.email).in_(NAMES)).returning(col(User.id))
-    return len((await session.execute(gone)).all())
+    statement = delete(User).where(col(User.email).in_(EMAILS)).returning(col(User.id))
+    return len((await session.execute(statement)).all())
 
 
 async def refuse(_session: AsyncSession) -> int:
     raise OperatorError("The demo of this feature lacks something.")
 
 
-people = Feature(name="people", summary="Has a demo.", demo=Demo(load, clear))
-plain = Feature(name="plain", summary="Has none.")
-picky = Feature(name="picky", summary="Refuses.", demo=Demo(refuse, refuse))
+feature_with_demo = Feature(name="people", summary="Has a demo.", demo=Demo(load, clear))
+feature_without_demo = Feature(name="plain", summary="Has no demo.")
+failing_feature = Feature(name="picky", summary="Refuses.", demo=Demo(refuse, refuse))
 
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "installed_features", lambda: (people, plain))
+    monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, feature_without_demo))
 
 
 async def run(oppman: Oppman, url: str, *arguments: str, **environ: str) -> Outcome:
@@ -53,10 +53,10 @@ async def emails(database: Database) -> list[str]:
         return sorted(await session.scalars(select(col(User.email))))
 
 
-async def test_loading_adds_what_is_missing(oppman: Oppman, database_url: str, database: Database) -> None:
+async def test_load_adds_missing_rows(oppman: Oppman, database_url: str, database: Database) -> None:
     assert await run(oppman, database_url, "load") == (0, "people: 2 added\n", "")
     assert await run(oppman, database_url, "load") == (0, "people: 0 added\n", "")
-    assert await emails(database) == NAMES
+    assert await emails(database) == EMAILS
 
 
 async def test_clear_removes_only_the_demo(oppman: Oppman, database_url: str, database: Database) -> None:
@@ -68,16 +68,16 @@ async def test_clear_removes_only_the_demo(oppman: Oppman, database_url: str, da
     assert await emails(database) == ["ada@example.com"]
 
 
-async def test_a_feature_that_refuses_leaves_nothing_half_done(
+async def test_failed_demo_rolls_back_other_features(
     oppman: Oppman, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "installed_features", lambda: (people, picky))
+    monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, failing_feature))
 
     assert await run(oppman, database_url, "load") == (1, "", "The demo of this feature lacks something.\n")
     assert await emails(database) == []
 
 
-async def test_production_is_not_filled_with_demo_data(oppman: Oppman, database_url: str, database: Database) -> None:
+async def test_production_gets_no_demo_data(oppman: Oppman, database_url: str, database: Database) -> None:
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
 
     code, out, err = await run(oppman, database_url, "load", **production)
@@ -88,17 +88,17 @@ async def test_production_is_not_filled_with_demo_data(oppman: Oppman, database_
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_a_database_without_tables_is_named_in_one_line(oppman: Oppman, empty_database_url: str) -> None:
+async def test_database_without_tables_is_one_line(oppman: Oppman, empty_database_url: str) -> None:
     assert "oppman.py migrate" in (await run(oppman, empty_database_url, "load")).line()
 
 
-async def test_a_site_without_demos_says_so(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "installed_features", lambda: (plain,))
+async def test_site_without_demo_data(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "installed_features", lambda: (feature_without_demo,))
 
     assert (await run(oppman, database_url, "load")).out == "No installed feature has demonstration data.\n"
 
 
-def test_load_or_clear_must_be_said(oppman: Oppman) -> None:
+def test_demo_needs_a_subcommand(oppman: Oppman) -> None:
     code, _, err = oppman("demo")
 
     assert (code, err.count("\n")) == (2, 1)

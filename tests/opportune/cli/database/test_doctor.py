@@ -19,7 +19,7 @@ UNREACHABLE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/site"
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_a_sound_database_is_ticked_off(oppman: Oppman, database_url: str) -> None:
+def test_healthy_database_passes_all_checks(oppman: Oppman, database_url: str) -> None:
     code, out, err = oppman("doctor", DATABASE_URL=database_url)
     assert (code, err) == (0, "")
     assert "✗" not in out
@@ -27,7 +27,7 @@ def test_a_sound_database_is_ticked_off(oppman: Oppman, database_url: str) -> No
         assert f"✓ {check} " in out
 
 
-def test_a_fault_is_crossed_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> None:
+def test_fault_is_marked_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> None:
     path = tmp_path / "site.db"
     code, out, err = oppman("doctor", DATABASE_URL=f"sqlite:///{path}")
     assert code == 1
@@ -39,7 +39,7 @@ def test_a_fault_is_crossed_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> 
     assert not path.exists()
 
 
-def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, database_url: str, tmp_path: Path) -> None:
+def test_url_argument_replaces_the_settings(oppman: Oppman, database_url: str, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/other.db", "DATABASE_DIRECT_URL": UNREACHABLE}
     code, out, _ = oppman("doctor", database_url, **settings)
     assert code == 0
@@ -47,11 +47,11 @@ def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, databas
     assert "DATABASE_DIRECT_URL" not in out
 
 
-def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> None:
+def test_json_output(oppman: Oppman, database_url: str) -> None:
     code, out, _ = oppman("doctor", "--json", DATABASE_URL=database_url)
-    told = json.loads(out)
-    assert (code, told["healthy"]) == (0, True)
-    (database,) = told["databases"]
+    report = json.loads(out)
+    assert (code, report["healthy"]) == (0, True)
+    (database,) = report["databases"]
     assert database.keys() == {"setting", "address", "kind", "healthy", "checks"}
     assert database["setting"] == "DATABASE_URL"
     for check in database["checks"]:
@@ -64,7 +64,7 @@ def test_missing_model_library_is_reported(oppman: Oppman, database_url: str, mo
     monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     code, out, _ = oppman("doctor", DATABASE_URL=database_url)
     assert (code, out.splitlines()[-1]) == (0, "Do this: apt install libgomp1.")
-    assert "libgomp1" not in oppman("doctor", database_url).out, "asked about that database alone"
+    assert "libgomp1" not in oppman("doctor", database_url).out, "with a URL, only the database is checked"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
@@ -78,7 +78,7 @@ def test_unreachable_server_fails(oppman: Oppman, options: tuple[str, ...], monk
 
 
 @pytest.mark.database("postgresql")
-def test_a_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> None:
+def test_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> None:
     url = DatabaseURL.parse(database_url).url.set(password=PASSWORD)
     code, out, err = oppman("doctor", url.render_as_string(hide_password=False))
     assert code == 1
@@ -86,7 +86,7 @@ def test_a_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> N
     assert PASSWORD not in out + err
 
 
-def test_an_address_that_is_none_is_one_line(oppman: Oppman) -> None:
+def test_invalid_url_is_one_line(oppman: Oppman) -> None:
     code, out, err = oppman("doctor", f"mysql://ann:{PASSWORD}@db/site")
     assert (code, out) == (1, "")
     assert err.startswith("URL ")
@@ -106,33 +106,33 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
-FINDINGS = (ok("server", "PostgreSQL 18.6"), notice("tls", "none"), fault("writes", "a word " * 30, "Mend it."))
+CHECK_RESULTS = (ok("server", "PostgreSQL 18.6"), notice("tls", "none"), fault("writes", "a word " * 30, "Mend it."))
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a narrow terminal without Unicode is told."""
+def report_lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lines of a report on a narrow terminal without Unicode."""
     monkeypatch.setattr(sys, "stdout", Terminal(io.BytesIO(), encoding="ascii"))
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    return list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
+    return list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), CHECK_RESULTS)))
 
 
-def test_marks_are_words_where_signs_cannot_be_shown(shown: list[str]) -> None:
-    assert "ok" in shown[1]
-    assert all(line.isascii() for line in shown[1:])
+def test_terminal_without_unicode_gets_words(report_lines: list[str]) -> None:
+    assert "ok" in report_lines[1]
+    assert all(line.isascii() for line in report_lines[1:])
 
 
-def test_a_terminal_is_told_in_colour_and_within_its_width(shown: list[str]) -> None:
-    assert shown[1].startswith("  \x1b[32m")
-    assert all(len(line) <= 60 for line in shown[4:])
-    assert shown[-1].strip() == "Mend it."
+def test_report_has_colours_and_fits_the_terminal(report_lines: list[str]) -> None:
+    assert report_lines[1].startswith("  \x1b[32m")
+    assert all(len(line) <= 60 for line in report_lines[4:])
+    assert report_lines[-1].strip() == "Mend it."
 
 
-def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
+def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch, report_lines: list[str]) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    lines = list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
+    lines = list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), CHECK_RESULTS)))
     assert not any("\x1b" in line for line in lines)
 
 

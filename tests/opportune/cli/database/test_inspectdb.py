@@ -1,4 +1,4 @@
-"""Tables that were there before the site: shown as models, and adopted."""
+"""`inspectdb`: models of existing tables, and notices of what they leave out."""
 
 from collections.abc import Iterator
 from contextlib import redirect_stderr
@@ -24,7 +24,7 @@ from tests.opportune.cli.conftest import Copy, Oppman, Outcome
 pytestmark = pytest.mark.database("sqlite")
 
 SCHEMAS = Path(__file__).parent / "schemas"
-SQLITE = """
+SQLITE_TABLES = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, born DATE, email TEXT UNIQUE);
 CREATE TABLE book (id INTEGER PRIMARY KEY, title VARCHAR(200) NOT NULL,
     author_id INTEGER NOT NULL REFERENCES people (id), price NUMERIC(10, 2),
@@ -34,7 +34,7 @@ CREATE TABLE tag (code VARCHAR(10) PRIMARY KEY);
 CREATE TABLE book_tag (book_id INTEGER NOT NULL, tag_code VARCHAR(10) NOT NULL, PRIMARY KEY (book_id, tag_code),
     FOREIGN KEY (book_id) REFERENCES book (id) ON DELETE CASCADE, FOREIGN KEY (tag_code) REFERENCES tag (code))
 """
-POSTGRESQL = """
+POSTGRESQL_TABLES = """
 CREATE TYPE mood AS ENUM ('sad', 'happy');
 CREATE TABLE people (id BIGSERIAL PRIMARY KEY, name VARCHAR(100) NOT NULL, born DATE, email TEXT UNIQUE,
     uid UUID DEFAULT gen_random_uuid(), tags TEXT[], data JSONB, feeling mood, seen TIMESTAMP,
@@ -48,7 +48,7 @@ CREATE TABLE book_tag (book_id INTEGER NOT NULL REFERENCES book ON DELETE CASCAD
 CREATE INDEX people_lower ON people (lower(name));
 CREATE INDEX people_born ON people (born) WHERE born IS NOT NULL
 """
-BOTH = """
+COMMON_TABLES = """
 CREATE INDEX book_title ON book (title);
 CREATE UNIQUE INDEX book_class ON book ("class", title);
 CREATE UNIQUE INDEX book_number ON book (title) WHERE author_id > 0;
@@ -57,9 +57,13 @@ CREATE VIEW cheap AS SELECT id, title FROM book WHERE price < 5
 """
 
 
-def make_tables(settings: Settings) -> None:
+def create_tables(settings: Settings) -> None:
     with connect(settings) as connection:
-        for statement in f"{SQLITE if connection.dialect.name == 'sqlite' else POSTGRESQL};{BOTH}".split(";"):
+        for (
+            statement
+        ) in f"{SQLITE_TABLES if connection.dialect.name == 'sqlite' else POSTGRESQL_TABLES};{COMMON_TABLES}".split(
+            ";"
+        ):
             connection.execute(text(statement))
         connection.commit()
 
@@ -74,30 +78,32 @@ def test_tables_are_adopted_as_a_feature(
 ) -> None:
     folder = shared_copy[0].folder
 
-    def succeed(*words: str) -> str:
-        code, said = run(f"DATABASE_URL={empty_database_url}", *words)
-        assert code == 0, said
-        return said
+    def run_successfully(*words: str) -> str:
+        code, output = run(f"DATABASE_URL={empty_database_url}", *words)
+        assert code == 0, output
+        return output
 
-    make_tables(settings_for(empty_database_url))
-    # In this process, which has imported what it needs: that takes a second.
+    create_tables(settings_for(empty_database_url))
+    # Run in this process, where the modules are already imported.
     monkeypatch.setattr(inspectdb, "PROJECT", folder)
-    said = oppman("inspectdb", "--into", "legacy", DATABASE_URL=empty_database_url)
-    assert "Omitted log, which has no primary key. To query it: inspectdb --views log\n" in said.err
-    assert "Created app/legacy with 4 models" in said.out
+    inspected = oppman("inspectdb", "--into", "legacy", DATABASE_URL=empty_database_url)
+    assert "Omitted log, which has no primary key. To query it: inspectdb --views log\n" in inspected.err
+    assert "Created app/legacy with 4 models" in inspected.out
     code = (folder / "app/legacy/models.py").read_text(encoding="utf-8")
     assert "class Book" in code
     assert "    title: str = Field(max_length=200)\n" in code
     assert "    class_: str | None = Field(" in code
-    adopt = "migrate && makemigrations legacy && migrate --fake-initial && makemigrations --check legacy && shell -c"
-    asked = "print((await session.scalars(select(Book))).all(), session.add(Tag(code='new')), await session.flush())"
-    done = succeed(*adopt.split(), asked)
-    assert done.endswith("  Applying legacy.0001_initial... FAKED\nNo changes detected\n[] None None\n")
-    assert "Notice" not in done
+    commands = "migrate && makemigrations legacy && migrate --fake-initial && makemigrations --check legacy && shell -c"
+    code_in_shell = (
+        "print((await session.scalars(select(Book))).all(), session.add(Tag(code='new')), await session.flush())"
+    )
+    output = run_successfully(*commands.split(), code_in_shell)
+    assert output.endswith("  Applying legacy.0001_initial... FAKED\nNo changes detected\n[] None None\n")
+    assert "Notice" not in output
 
 
 def test_models_and_views_are_printed(database_url: str, settings: Settings) -> None:
-    make_tables(settings)
+    create_tables(settings)
     code = call_command("inspectdb", settings=settings)
     assert code.startswith('"""Models of tables that existed before their feature')
     assert "class Person(Model, table=True):" in code
@@ -162,7 +168,7 @@ def test_inspectdb_breaks_long_lines(oppman: Oppman, empty_database_url: str) ->
     code = inspect_sql(oppman, empty_database_url, table).out
     assert max(map(len, code.splitlines())) <= 120
     scope: dict[str, Any] = {}
-    exec(code, scope)  # noqa: S102 - what the command has written
+    exec(code, scope)  # noqa: S102 - output of the command
     table_arguments = scope["Item"].__table_args__
     Model.metadata.remove(scope["Item"].__table__)
     assert str(table_arguments[0].sqltext) == f"kind IN ({kinds})"
@@ -177,24 +183,24 @@ def test_inspectdb_names_checks_of_postgresql(oppman: Oppman, empty_database_url
     assert "These models need PostgreSQL: item (constraint item_kind).\n" in result.err
 
 
-def test_inspectdb_names_tables_named_like_ours(oppman: Oppman, empty_database_url: str) -> None:
+def test_inspectdb_omits_tables_of_installed_features(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE accounts_user (id INTEGER PRIMARY KEY); CREATE TABLE accounts_book (id INTEGER PRIMARY KEY)"
     result = inspect_sql(oppman, empty_database_url, tables)
     assert "Omitted: accounts_user. Installed features have tables with the same names" in result.err
     assert "class AccountsBook(" in result.out
 
 
-def test_inspectdb_names_names_too_long_for_postgresql(oppman: Oppman, empty_database_url: str) -> None:
+def test_inspectdb_reports_names_too_long_for_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     name = f"item_{'x' * 60}"
     tables = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT); CREATE INDEX {name} ON item (kind)"
     result = inspect_sql(oppman, empty_database_url, tables)
     assert f"Names longer than the 63 bytes that PostgreSQL allows: {name}.\n" in result.err
 
 
-def test_what_is_not_there_is_one_line(settings: Settings) -> None:
+def test_invalid_arguments_are_one_line(settings: Settings) -> None:
     with pytest.raises(CommandError, match="All tables belong to installed features"):
         call_command("inspectdb", settings=settings)
-    make_tables(settings)
+    create_tables(settings)
     with pytest.raises(CommandError, match=r"There is no table with a primary key 'boook'\. Did you mean book\?"):
         call_command("inspectdb", "boook", settings=settings)
     with pytest.raises(CommandError, match="is reserved"):

@@ -10,7 +10,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman
-from tests.opportune.cli.development.processes import migrate_at_once
+from tests.opportune.cli.development.processes import run_concurrent_migrations
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -19,37 +19,37 @@ APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.orde
 
 
 def test_migrations_at_the_direct_address_are_printed(oppman: Oppman, tmp_path: Path) -> None:
-    nowhere, path = "postgresql://me@127.0.0.1:1/name", tmp_path / "data/app.db"
-    first = oppman("migrate", DATABASE_URL=nowhere, DATABASE_DIRECT_URL=f"sqlite:///{path}")
-    assert first.code == 0
-    assert first.out.startswith("Operations to perform:\n  Apply all migrations: accounts")
-    assert first.out.endswith(f"Running migrations:\n{APPLYING}")
+    unreachable_url, path = "postgresql://me@127.0.0.1:1/name", tmp_path / "data/app.db"
+    result = oppman("migrate", DATABASE_URL=unreachable_url, DATABASE_DIRECT_URL=f"sqlite:///{path}")
+    assert result.code == 0
+    assert result.out.startswith("Operations to perform:\n  Apply all migrations: accounts")
+    assert result.out.endswith(f"Running migrations:\n{APPLYING}")
     assert oppman("migrate").out.endswith("Running migrations:\n  No migrations to apply.\n")
-    # The folder and the file are their owner's alone.
+    # Only the owner may read the folder and the file.
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_processes_at_once_all_end_well(oppman: Oppman, empty_database_url: str) -> None:
-    assert migrate_at_once(empty_database_url, 2) == [0, 0]
+def test_concurrent_migrations_succeed(oppman: Oppman, empty_database_url: str) -> None:
+    assert run_concurrent_migrations(empty_database_url, 2) == [0, 0]
     assert oppman("migrate", "--check", DATABASE_URL=empty_database_url).code == 0
 
 
-def test_a_feature_goes_to_zero(oppman: Oppman, database_url: str) -> None:
+def test_all_migrations_of_a_feature_are_unapplied(oppman: Oppman, database_url: str) -> None:
     result = oppman("migrate", "accounts", "zero", DATABASE_URL=database_url)
     assert "  Unapply all migrations: accounts\n" in result.out
     assert result.out.endswith("  Unapplying accounts.0001_initial... OK\n")
     assert "[X]" not in oppman("showmigrations", "accounts").out
 
 
-def test_the_list_marks_what_is_applied(oppman: Oppman, empty_database_url: str) -> None:
+def test_showmigrations_marks_applied_ones(oppman: Oppman, empty_database_url: str) -> None:
     oppman("migrate", "accounts", "0001", DATABASE_URL=empty_database_url)
     listed = oppman("showmigrations").out
     assert "accounts\n [X] 0001_initial\n" in listed
     assert "jobs\n [ ] 0001_initial\n" in listed
 
 
-def test_a_plan_changes_nothing(oppman: Oppman, empty_database_url: str, database_url: str) -> None:
+def test_plan_changes_nothing(oppman: Oppman, empty_database_url: str, database_url: str) -> None:
     result = oppman("migrate", "--plan", DATABASE_URL=empty_database_url)
     assert result.out.startswith("Planned operations:\n  Apply accounts.0001_initial\n")
     assert oppman("migrate", "--check").code == 1
@@ -67,11 +67,11 @@ def test_check_creates_no_database_file(oppman: Oppman, tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cramped(made: Any, _record: object) -> None:
-        configure_sqlite(made)
-        made.execute("PRAGMA max_page_count = 3")
+    def limit_pages(connection: Any, _record: object) -> None:
+        configure_sqlite(connection)
+        connection.execute("PRAGMA max_page_count = 3")
 
-    monkeypatch.setattr("opportune.db.drivers.sqlite.configure_sqlite", cramped)
+    monkeypatch.setattr("opportune.db.drivers.sqlite.configure_sqlite", limit_pages)
     result = oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert result.err.endswith("database or disk is full. Free some space, then run this again.\n")
@@ -79,19 +79,19 @@ def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("command", ["migrate", "showmigrations", "makemigrations"])
-def test_an_unknown_feature_is_one_line(oppman: Oppman, tmp_path: Path, command: str) -> None:
+def test_unknown_feature_is_one_line(oppman: Oppman, tmp_path: Path, command: str) -> None:
     result = oppman(command, "acounts", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err) == (1, "No feature 'acounts' is installed. Did you mean accounts?\n")
 
 
-def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
+def test_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
     result = oppman("migrate", "accounts", "0009", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert result.err.startswith("accounts has no migration '0009'.")
 
 
 @pytest.mark.parametrize(
-    ("command", "url", "words"),
+    ("command", "url", "message"),
     [
         ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "No server responds at 127.0.0.1:1."),
         ("migrate", "mysql://me:s3cret@127.0.0.1/name", "is a URL of another database"),
@@ -101,23 +101,25 @@ def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
         ("showmigrations", "sqlite:///{tmp}/a file", "is not a SQLite database"),
     ],
 )
-def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path, command: str, url: str, words: str) -> None:
-    (tmp_path / "a file").write_text("words, and no database\n" * 100)
+def test_unreachable_database_hides_secrets(
+    oppman: Oppman, tmp_path: Path, command: str, url: str, message: str
+) -> None:
+    (tmp_path / "a file").write_text("not a database\n" * 100)
     result = oppman(command, DATABASE_URL=url.format(tmp=tmp_path))
     assert (result.code, result.err.count("\n")) == (1, 1)
-    assert words in result.err
+    assert message in result.err
     assert "s3cret" not in result.err
 
 
-def test_a_wrong_password_is_one_line_without_it(oppman: Oppman, postgres_server: Postgres) -> None:
-    before, _, after = postgres_server.url("postgres").rpartition("@")
-    result = oppman("migrate", DATABASE_URL=f"{before}s3cret@{after}")
+def test_wrong_password_is_not_shown(oppman: Oppman, postgres_server: Postgres) -> None:
+    credentials, _, server = postgres_server.url("postgres").rpartition("@")
+    result = oppman("migrate", DATABASE_URL=f"{credentials}s3cret@{server}")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "refuses the password of user 'postgres'" in result.err
     assert "s3cret" not in result.err
 
 
-@pytest.mark.database("postgresql")  # a SQLite of its own is made for that
+@pytest.mark.database("postgresql")  # SQLite compares with a temporary database
 def test_models_are_compared_with_migrated_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     result = oppman("makemigrations", DATABASE_URL=empty_database_url)
     assert result.code == 1
@@ -133,7 +135,7 @@ def test_first_migration_needs_no_migrated_database(library: Library, run: RunCo
     assert "Compared only library, because other features have unapplied migrations." in output
 
 
-def test_an_empty_migration_wants_a_feature(oppman: Oppman, tmp_path: Path) -> None:
+def test_empty_migration_needs_a_feature(oppman: Oppman, tmp_path: Path) -> None:
     result = oppman("makemigrations", "--empty", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err.count("\n")) == (1, 1)
 
@@ -145,39 +147,39 @@ class Badge(Model, table=True):
 """
 
 
-def test_a_changed_model_is_made_migrated_and_taken_back(library: Library, run: RunCommand) -> None:
-    library.begin(BADGE)
+def test_changed_model_is_migrated_and_unapplied(library: Library, run: RunCommand) -> None:
+    library.write_first_migration(BADGE)
     library.declare(f"{BADGE}\n    level: int = 3\n")
     path = "migrations/versions/library/0002_badge_level.py"
-    words = f"Migrations for 'library':\n  {path}\n    + Add column level to library_badge\n"
-    assert run("makemigrations", "--check") == (1, words)
-    code, said = run("makemigrations", "--dry-run", "&&", "makemigrations", "library", "-m", "A level!")
-    assert (code, said.startswith(words + words.replace("badge_level", "a_level"))) == (0, True)
-    assert "The old version may fail: it inserts rows without library_badge.level, which is NOT NULL." in said
-    code, said = run("makemigrations", "&&", "migrate", "library", "&&", "migrate", "library", "1")
-    assert (code, said.startswith("No changes detected\n")) == (0, True)
-    assert "  Applying library.0002_a_level... OK\n" in said
-    assert said.splitlines()[-1] == "  Unapplying library.0002_a_level... OK"
+    expected = f"Migrations for 'library':\n  {path}\n    + Add column level to library_badge\n"
+    assert run("makemigrations", "--check") == (1, expected)
+    code, output = run("makemigrations", "--dry-run", "&&", "makemigrations", "library", "-m", "A level!")
+    assert (code, output.startswith(expected + expected.replace("badge_level", "a_level"))) == (0, True)
+    assert "The old version may fail: it inserts rows without library_badge.level, which is NOT NULL." in output
+    code, output = run("makemigrations", "&&", "migrate", "library", "&&", "migrate", "library", "1")
+    assert (code, output.startswith("No changes detected\n")) == (0, True)
+    assert "  Applying library.0002_a_level... OK\n" in output
+    assert output.splitlines()[-1] == "  Unapplying library.0002_a_level... OK"
 
 
 def test_table_is_dropped_only_on_request(library: Library, run: RunCommand) -> None:
-    library.begin(BADGE)
+    library.write_first_migration(BADGE)
     assert run("migrate")[0] == 0
     library.declare()
-    code, said = run("makemigrations")
-    assert (code, said.count("\n")) == (1, 1)
-    assert "library_badge" in said
-    assert "--allow-drop" in said
-    code, said = run("makemigrations", "--allow-drop")
+    code, output = run("makemigrations")
+    assert (code, output.count("\n")) == (1, 1)
+    assert "library_badge" in output
+    assert "--allow-drop" in output
+    code, output = run("makemigrations", "--allow-drop")
     assert code == 0
-    assert "    - Drop table library_badge\n" in said
+    assert "    - Drop table library_badge\n" in output
     shutil.rmtree(library.migrations)
     remove_line(library.folder / "app/installed.py", "library")
-    code, said = run("migrate", "&&", "showmigrations")
+    code, output = run("migrate", "&&", "showmigrations")
     assert code == 0
-    assert "  No migrations to apply.\n" in said
-    assert "Notice: the database has migrations of features that are not installed" in said
-    assert "accounts\n [X] 0001_initial\n" in said
+    assert "  No migrations to apply.\n" in output
+    assert "Notice: the database has migrations of features that are not installed" in output
+    assert "accounts\n [X] 0001_initial\n" in output
 
 
 def remove_line(path: Path, feature: str) -> None:
@@ -185,6 +187,6 @@ def remove_line(path: Path, feature: str) -> None:
     path.write_text("".join(line for line in lines if feature not in line), encoding="utf-8")
 
 
-def test_the_working_directory_does_not_matter(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_work_in_any_folder(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert oppman("showmigrations", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out.startswith("accounts\n [ ] 0001")

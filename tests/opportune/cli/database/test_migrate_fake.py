@@ -1,4 +1,4 @@
-"""What is recorded without being done, and tables that were there before their migration."""
+"""`migrate` with --fake, --fake-initial, --plan and --prune, and `showmigrations`."""
 
 import json
 
@@ -25,9 +25,9 @@ def execute(url: str, *statements: str) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_tables_equal_to_the_first_migration_are_adopted(oppman: Oppman, database_url: str) -> None:
-    done = oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
-    assert done.out.endswith("  Unapplying mcp.0001_initial... FAKED\n")
+def test_tables_like_the_first_migration_are_adopted(oppman: Oppman, database_url: str) -> None:
+    unapplied = oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
+    assert unapplied.out.endswith("  Unapplying mcp.0001_initial... FAKED\n")
     assert "[ ]" in oppman("showmigrations", "mcp").out
     adopted = oppman("migrate", "--fake-initial")
     assert (adopted.code, adopted.err) == (0, "")
@@ -46,19 +46,19 @@ def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> 
     )
     refused = oppman("migrate", "--fake-initial")
     assert refused.code == 1
-    *lines, last = refused.err.splitlines()
+    *lines, summary = refused.err.splitlines()
     assert any(line.startswith("error: mcp_client.name (") and line.endswith("is missing.") for line in lines)
     assert "error: mcp_client.errand is not in the model." in lines
     assert "Notice: mcp_client.colour is not in the model." in lines
     assert "Notice: mcp_client.size is not in the model." in lines
     assert "Notice: index ix_mcp_client_created_at on mcp_client is missing." in lines
-    assert last.startswith("Nothing was adopted. ")
+    assert summary.startswith("Nothing was adopted. ")
     assert "[ ]" in oppman("showmigrations", "mcp").out
     assert oppman("migrate", "mcp", "--fake").out.endswith("  Applying mcp.0001_initial... FAKED\n")
 
 
 @pytest.mark.database("postgresql")
-def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> None:
+def test_types_and_nullability_are_compared(oppman: Oppman, database_url: str) -> None:
     oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(
         database_url,
@@ -70,18 +70,18 @@ def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> 
     assert "error: mcp_client.auth_method must not allow NULL." in lines
 
 
-def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: str) -> None:
+def test_incomplete_tables_are_not_adopted(oppman: Oppman, database_url: str) -> None:
     oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(database_url, "DROP TABLE mcp_grant")
     assert "but mcp_grant does not exist" in oppman("migrate", "--fake-initial").line()
 
 
-def test_what_is_not_there_is_made_all_the_same(oppman: Oppman, empty_database_url: str) -> None:
+def test_fake_initial_creates_missing_tables(oppman: Oppman, empty_database_url: str) -> None:
     result = oppman("migrate", "mcp", "--fake-initial", DATABASE_URL=empty_database_url)
     assert result.out.endswith("  Applying mcp.0001_initial... OK\n")
 
 
-def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_database_url: str) -> None:
+def test_plan_lists_operations_in_both_directions(oppman: Oppman, empty_database_url: str) -> None:
     oppman("migrate", "accounts", DATABASE_URL=empty_database_url)
     assert oppman("migrate", "mcp", "--plan").out == (
         "Planned operations:\n  Apply mcp.0001_initial\n    + Create table mcp_client\n    + Create table mcp_grant\n"
@@ -100,11 +100,11 @@ def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkey
     lock = TableLock(migration, "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (migrate, check, sqlmigrate):
         monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
-    told = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."
+    notice = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."
     is_postgresql = database_url.startswith("postgresql")
     commands = (["migrate", "--plan"], ["sqlmigrate", "mcp", "1"], ["check"])
     for command in commands if is_postgresql else commands[:2]:
-        assert (told in oppman(*command).out) == is_postgresql, command
+        assert (notice in oppman(*command).out) == is_postgresql, command
 
 
 def test_prune_forgets_removed_features(oppman: Oppman, database_url: str) -> None:
@@ -114,7 +114,7 @@ def test_prune_forgets_removed_features(oppman: Oppman, database_url: str) -> No
     assert oppman("migrate", "--prune") == (0, "There is nothing to forget.\n", "")
 
 
-def test_the_list_is_there_for_programs_and_in_the_order_of_work(oppman: Oppman, database_url: str) -> None:
+def test_showmigrations_as_json_and_as_plan(oppman: Oppman, database_url: str) -> None:
     rows = json.loads(oppman("showmigrations", "mcp", "accounts", "--json", DATABASE_URL=database_url).out)
     listed = [(row["feature"], row["name"], row["applied"]) for row in rows]
     assert (listed[0], listed[-1]) == (("accounts", "0001_initial", True), ("mcp", "0001_initial", True))

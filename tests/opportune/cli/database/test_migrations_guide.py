@@ -1,4 +1,4 @@
-"""docs/migrations.md is true: a copy of the project goes through it from top to bottom."""
+"""Runs docs/migrations.md from top to bottom in a copy of the project."""
 
 import re
 import shlex
@@ -14,20 +14,22 @@ GUIDE = (PROJECT / "docs" / "migrations.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def test_every_command_of_the_guide_works_in_its_order(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> None:
+def test_documented_commands_work_in_order(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> None:
     copy, _ = shared_copy
-    done = []
+    commands_run = []
     for language, blocks in groupby(BLOCK.findall(GUIDE), itemgetter(0)):
         texts = [text for _, text in blocks]
         if language == "python":
             for text in texts:
-                write(copy, text)
+                write_code(copy, text)
             continue
-        block = list(chain.from_iterable(map(commands, texts)))  # one process, until the code is another
-        code, said = run(*list(chain.from_iterable(("&&", *words) for words in block))[1:])
-        assert code == 0, f"{block}: {said}"
-        done += [words[0] for words in block]
-    assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup", "squashmigrations"} <= set(done)
+        block = list(chain.from_iterable(map(commands, texts)))  # one process until the next change of the code
+        code, output = run(*list(chain.from_iterable(("&&", *words) for words in block))[1:])
+        assert code == 0, f"{block}: {output}"
+        commands_run += [words[0] for words in block]
+    assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup", "squashmigrations"} <= set(
+        commands_run
+    )
     names = sorted(path.name for path in (copy.folder / "migrations/versions/notes").glob("*.py"))
     assert names == ["0007_squashed.py"]
     assert len(list((copy.folder / "data/backups").iterdir())) == 1
@@ -40,8 +42,8 @@ def commands(block: str) -> Iterator[list[str]]:
         yield words
 
 
-def write(copy: Copy, code: str) -> None:
-    """A block that begins with a path is that file, or lines of it; any other stands in the newest migration."""
+def write_code(copy: Copy, code: str) -> None:
+    """Write a code block to the file that its first line names. Others change the newest migration."""
     if named := re.match(r"# (\S+\.py)(?:, in place of (\w+)|, before ([\w ]+))?\n", code):
         path = copy.folder / named[1]
         text = path.read_text(encoding="utf-8")

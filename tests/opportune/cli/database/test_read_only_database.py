@@ -1,4 +1,4 @@
-"""Commands on a database that is only read into memory."""
+"""Commands on a SQLite database that is read into memory, and so cannot be written."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def path(sqlite_template: Path) -> Path:
 
 
 @pytest.fixture
-def line(path: Path) -> str:
+def message(path: Path) -> str:
     return f"sqlite+memory:///{path} is read into memory and cannot be written. To write, set DATABASE_URL to sqlite:///{path}"
 
 
@@ -27,17 +27,17 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
-def test_writing_commands_are_refused(oppman: Oppman, path: Path, line: str, command: list[str]) -> None:
-    before = path.read_bytes()
-    assert oppman(*command, DATABASE_URL=f"sqlite+memory:///{path}") == (1, "", f"{line}\n")
-    assert path.read_bytes() == before
+def test_writing_commands_are_refused(oppman: Oppman, path: Path, message: str, command: list[str]) -> None:
+    content = path.read_bytes()
+    assert oppman(*command, DATABASE_URL=f"sqlite+memory:///{path}") == (1, "", f"{message}\n")
+    assert path.read_bytes() == content
 
 
-def test_a_missing_file_is_not_made(oppman: Oppman, tmp_path: Path) -> None:
+def test_missing_file_is_not_created(oppman: Oppman, tmp_path: Path) -> None:
     code, _, err = oppman("migrate", DATABASE_URL=f"sqlite+memory:///{tmp_path}/none.db")
     assert (code, err.count("\n"), list(tmp_path.iterdir())) == (1, 1, [])
 
 
-def test_the_server_tells_of_it_and_serves(path: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_server_starts_with_a_notice(path: Path, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     check_database(settings_for(f"sqlite+memory:///{path}"), migrate=False)
-    assert capsys.readouterr().err == f"{line}\n"
+    assert capsys.readouterr().err == f"{message}\n"

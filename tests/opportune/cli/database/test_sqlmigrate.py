@@ -30,7 +30,7 @@ DESCRIBE = """
 
 
 def run_script(url: str, sql: str) -> None:
-    """Run it as a client would, statement by statement."""
+    """Run a script in autocommit mode, like a database client."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
             connection.executescript(sql)
@@ -39,23 +39,23 @@ def run_script(url: str, sql: str) -> None:
         server.execute(sql)
 
 
-def schema(url: str) -> list[tuple[object, ...]]:
-    """What migrations make. Indexes for search are made after them."""
-    return [row for row in described(url) if not any(is_derived(str(name)) for name in row[:2])]
+def migrated_schema(url: str) -> list[tuple[object, ...]]:
+    """Return the schema without indexes for search, which are created after the migrations."""
+    return [row for row in full_schema(url) if not any(is_derived(str(name)) for name in row[:2])]
 
 
-def described(url: str) -> list[tuple[object, ...]]:
+def full_schema(url: str) -> list[tuple[object, ...]]:
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
-            # A table that was copied has its constraints in any order.
+            # SQLite migrations copy tables, which changes the order of constraints.
             return [(kind, name, *sorted(re.split(r",? *\n\t?", sql or ""))) for kind, name, sql in rows]
     with psycopg.connect(url) as server:
         return list(server.execute(DESCRIBE))
 
 
-def changed_books(settings_url: str, folder: Path) -> SampleFeatures:
-    """A table, one that points at it, and a change that SQLite makes by copying."""
+def create_changed_books(settings_url: str, folder: Path) -> SampleFeatures:
+    """Create two related tables and migrate them, then change a column, for which SQLite copies the table."""
     sample = SampleFeatures(settings_for(settings_url), folder)
     title = Column("title", String(50), nullable=False)
     Index("ix_library_book_lower", func.lower(sample.table("library_book", title).c.title), unique=True)
@@ -70,34 +70,36 @@ def changed_books(settings_url: str, folder: Path) -> SampleFeatures:
 
 
 def test_sql_equals_migrate(oppman: Oppman, empty_database_url: str, request: pytest.FixtureRequest) -> None:
-    """What the command shows of one of them is what the function gives of each.
+    """The scripts of all migrations create the same schema as `migrate`.
 
-    SQLite's are what it executes when it is asked to go there, so of those that go back the last few tell enough.
+    On SQLite, only the last scripts are run backwards, because each one takes long.
     """
     graph, kind = MigrationGraph(installed_names()), empty_database_url.partition(":")[0]
     forwards = [migration_sql(graph, Step(migration, "upgrade"), kind) for migration in graph.ordered]
-    first = graph.ordered[0]
-    shown = oppman("sqlmigrate", first.feature, str(first.number), DATABASE_URL=empty_database_url)
-    assert (shown.code, shown.out) == (0, forwards[0]), shown.err
+    first_migration = graph.ordered[0]
+    printed = oppman(
+        "sqlmigrate", first_migration.feature, str(first_migration.number), DATABASE_URL=empty_database_url
+    )
+    assert (printed.code, printed.out) == (0, forwards[0]), printed.err
     for script in forwards:
         run_script(empty_database_url, script)
     assert oppman("migrate", "--check").code == 0
     migrated = request.getfixturevalue("database_url")
-    assert schema(empty_database_url) == schema(migrated)
-    undone = graph.ordered if kind == "postgresql" else graph.ordered[-4:]
-    backwards = [migration_sql(graph, Step(migration, "downgrade"), kind) for migration in undone]
-    last = graph.ordered[-1]
-    assert oppman("sqlmigrate", last.feature, last.name, "--backwards").out == backwards[-1]
+    assert migrated_schema(empty_database_url) == migrated_schema(migrated)
+    unapplied = graph.ordered if kind == "postgresql" else graph.ordered[-4:]
+    backwards = [migration_sql(graph, Step(migration, "downgrade"), kind) for migration in unapplied]
+    last_migration = graph.ordered[-1]
+    assert oppman("sqlmigrate", last_migration.feature, last_migration.name, "--backwards").out == backwards[-1]
     for script in reversed(backwards):
         run_script(empty_database_url, script)
-    assert oppman("showmigrations").out.count("[X]") == len(graph.ordered) - len(undone)
-    if undone == graph.ordered:
-        assert {row[0] for row in schema(empty_database_url)} == {"alembic_version"}
+    assert oppman("showmigrations").out.count("[X]") == len(graph.ordered) - len(unapplied)
+    if unapplied == graph.ordered:
+        assert {row[0] for row in migrated_schema(empty_database_url)} == {"alembic_version"}
 
 
-def test_a_changed_table_keeps_its_rows_and_what_points_at_it(empty_database_url: str, tmp_path: Path) -> None:
-    books = changed_books(empty_database_url, tmp_path / "versions")
-    before = schema(empty_database_url)
+def test_changed_table_keeps_rows_and_references(empty_database_url: str, tmp_path: Path) -> None:
+    books = create_changed_books(empty_database_url, tmp_path / "versions")
+    schema_before = migrated_schema(empty_database_url)
     books.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
     books.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
     change = books.graph.migrations_of("library")[-1]
@@ -108,11 +110,11 @@ def test_a_changed_table_keeps_its_rows_and_what_points_at_it(empty_database_url
     assert books.execute("SELECT title, pages FROM library_book") == [("Emma", 7)]
     assert books.execute("SELECT book_id FROM library_page") == [(1,)]
     run_script(empty_database_url, migration_sql(books.graph, Step(change, "downgrade"), kind))
-    assert [row[:2] for row in schema(empty_database_url)] == [row[:2] for row in before]
+    assert [row[:2] for row in migrated_schema(empty_database_url)] == [row[:2] for row in schema_before]
     assert books.execute("SELECT count(*) FROM library_page") == [(1,)]
 
 
-def test_values_stand_in_the_sql(empty_database_url: str, tmp_path: Path) -> None:
+def test_sql_contains_values(empty_database_url: str, tmp_path: Path) -> None:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50)))
     sample.make()
@@ -138,7 +140,7 @@ def test_values_stand_in_the_sql(empty_database_url: str, tmp_path: Path) -> Non
         "op.get_bind().scalar(sa.text('SELECT count(*) FROM library_book'))",
     ],
 )
-def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, lines: str) -> None:
+def test_migration_that_reads_rows_is_refused(tmp_path: Path, kind: str, lines: str) -> None:
     sample = SampleFeatures(settings_for(f"sqlite:///{tmp_path}/sample.db"), tmp_path / "versions")
     sample.table("library_book")
     sample.make()
@@ -147,14 +149,14 @@ def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, l
         migration_sql(sample.graph, Step(sample.graph.migrations_of("library")[-1], "upgrade"), kind)
 
 
-def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Path) -> None:
+def test_sqlmigrate_needs_no_database(oppman: Oppman, tmp_path: Path) -> None:
     assert oppman("sqlmigrate", "accounts", "1", DATABASE_URL="postgresql://me@127.0.0.1:1/name").code == 0
     assert oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/new.db").code == 0
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         (("acounts", "1"), 1, "No feature 'acounts' is installed. Did you mean accounts?"),
         (("accounts", "99"), 1, "accounts has no migration '99'."),
@@ -162,16 +164,16 @@ def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Pat
         (("accounts",), 2, "Missing argument 'migration'"),
     ],
 )
-def test_what_is_not_there_is_one_line(
-    oppman: Oppman, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+def test_invalid_arguments_are_one_line(
+    oppman: Oppman, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    assert words in oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)
+    assert message in oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)
 
 
-def test_sqlites_own_client_runs_it(oppman: Oppman, tmp_path: Path) -> None:
+def test_sqlite_client_runs_the_sql(oppman: Oppman, tmp_path: Path) -> None:
     if not shutil.which("sqlite3"):
         skip_for_missing("SQLite's own client", "apt install sqlite3")
-    shown = oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out
+    printed = oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out
     command = ["sqlite3", "-bail", str(tmp_path / "app.db")]
-    subprocess.run(command, input=shown, text=True, check=True)
+    subprocess.run(command, input=printed, text=True, check=True)
     assert oppman("showmigrations", "accounts").out.startswith("accounts\n [X] 0001_initial\n")

@@ -60,7 +60,7 @@ class Work:
         )
 
 
-def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
+def kill_at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
     """Repeat the work in processes, each killed one step later than the previous one, until one finishes.
 
     A step is a change of a file in the watched folders.
@@ -68,18 +68,18 @@ def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
     step, code = 0, -signal.SIGKILL
     while code == -signal.SIGKILL:
         step += 1
-        code = _exit_code(_until, step, act, work)
+        code = _exit_code(_run_until_step, step, act, work)
         yield
     assert code == 0
     assert step > 10
 
 
-def before_the_commit(work: Work) -> None:
+def restore_until_commit(work: Work) -> None:
     """Run a restore in a process that is killed with its children before the COMMIT on PostgreSQL."""
-    assert _exit_code(_until_commit, work) == -signal.SIGKILL
+    assert _exit_code(_restore_and_kill, work) == -signal.SIGKILL
 
 
-def migrate_at_once(url: str, number: int) -> list[int]:
+def run_concurrent_migrations(url: str, number: int) -> list[int]:
     """Run `migrate` in several processes at the same time, and return their exit codes."""
     processes = [PROCESSES.Process(target=_migrate, args=(url,)) for _ in range(number)]
     for process in processes:
@@ -90,18 +90,18 @@ def migrate_at_once(url: str, number: int) -> list[int]:
 
 
 @contextmanager
-def copying_to(names: Sequence[str], source: str, *targets: str) -> Iterator[BaseProcess]:
+def paused_copy(names: Sequence[str], source: str, *targets: str) -> Iterator[BaseProcess]:
     """Start a process that copies the rows of features to several databases, and pause it in the middle.
 
     It continues at the end of the block.
     """
-    ours, theirs = PROCESSES.Pipe()
-    with ours, theirs:
-        process = PROCESSES.Process(target=_copy, args=(theirs, names, source, targets))
+    parent_end, child_end = PROCESSES.Pipe()
+    with parent_end, child_end:
+        process = PROCESSES.Process(target=_copy, args=(child_end, names, source, targets))
         process.start()
-        theirs.close()
+        child_end.close()
         for _ in targets:
-            ours.recv()
+            parent_end.recv()
         yield process
     process.join()
 
@@ -114,7 +114,7 @@ def serve_site(listener: socket.socket, app: str, environ: dict[str, str], optio
     serve(listener, get_settings(), app=app, **options)
 
 
-class Running(NamedTuple):
+class RunningCommand(NamedTuple):
     """A running command."""
 
     process: BaseProcess
@@ -129,21 +129,21 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(folder: Path, *words: str, **environ: str) -> Iterator[Running]:
+def running(folder: Path, *arguments: str, **environ: str) -> Iterator[RunningCommand]:
     """Run a command until the end of the block, with `.env` and the certificate in this folder."""
-    ours, theirs = PROCESSES.Pipe(duplex=False)
-    with ours, os.fdopen(os.dup(ours.fileno()), encoding="utf-8") as output:
-        process = PROCESSES.Process(target=_run, args=(theirs, folder, words, environ))
+    parent_end, child_end = PROCESSES.Pipe(duplex=False)
+    with parent_end, os.fdopen(os.dup(parent_end.fileno()), encoding="utf-8") as output:
+        process = PROCESSES.Process(target=_run, args=(child_end, folder, arguments, environ))
         process.start()
-        theirs.close()
+        child_end.close()
         try:
-            yield Running(process, output)
+            yield RunningCommand(process, output)
         finally:
             process.kill()
             process.join()
 
 
-def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[str, str]) -> None:
+def _run(output: Connection, folder: Path, arguments: Sequence[str], environ: dict[str, str]) -> None:
     for number in (1, 2):
         os.dup2(output.fileno(), number)
     os.environ.update(environ)
@@ -153,18 +153,18 @@ def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[s
     for module in (quickstart, demo):
         cast("Any", module).installed_features = list  # demonstration data would take long
     cast("Any", certificate).certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
-    sys.exit(main([*words]))
+    sys.exit(main([*arguments]))
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[BaseProcess]:
+def temporary_files_open(path: Path) -> Iterator[BaseProcess]:
     """Start a process that keeps temporary files of a path open until it is killed or the block ends."""
-    ours, theirs = PROCESSES.Pipe()
-    with ours:
-        process = PROCESSES.Process(target=_write, args=(theirs, path))
+    parent_end, child_end = PROCESSES.Pipe()
+    with parent_end:
+        process = PROCESSES.Process(target=_write, args=(child_end, path))
         process.start()
-        theirs.close()
-        ours.recv()
+        child_end.close()
+        parent_end.recv()
         yield process
         process.kill()
         process.join()
@@ -186,14 +186,14 @@ def _copy(connection: Connection, names: Sequence[str], source: str, targets: Se
     os.setsid()
     lock = Lock()
 
-    def stop(_rows: int) -> None:
+    def pause(_rows: int) -> None:
         with lock:
             connection.send("in the middle")
         connection.poll(None)
 
     def copy_to(target: str) -> None:
         addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
-        copy(*addresses, MigrationGraph(names), force=True, progress=stop, metadata=tables_of(names))
+        copy(*addresses, MigrationGraph(names), force=True, progress=pause, metadata=tables_of(names))
 
     for target in targets:
         Thread(target=copy_to, args=(target,)).start()
@@ -207,27 +207,27 @@ def _exit_code(act: Callable[..., None], *arguments: Any) -> int:
     return process.exitcode
 
 
-def _until(last: int, act: Callable[[Work], None], work: Work) -> None:
+def _run_until_step(last_step: int, act: Callable[[Work], None], work: Work) -> None:
     os.setsid()
     steps = 0
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal steps
-        if event in FILE_EVENTS and str(arguments[0]).startswith(work.watched_folders) and _writes(event, arguments):
+        if event in FILE_EVENTS and str(arguments[0]).startswith(work.watched_folders) and _may_write(event, arguments):
             steps += 1
-            if steps == last:
+            if steps == last_step:
                 os.killpg(0, signal.SIGKILL)
 
     sys.addaudithook(count)
     act(work)
 
 
-def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
+def _may_write(event: str, arguments: tuple[Any, ...]) -> bool:
     """Return True if the event may change a file. Existing files do not matter, so that steps keep their numbers."""
     return event != "open" or bool(arguments[2] & WRITE_FLAGS)
 
 
-def _until_commit(work: Work) -> None:
+def _restore_and_kill(work: Work) -> None:
     os.setsid()
     os.environ["PATH"] = work.path
     tempfile.tempdir = work.temporary

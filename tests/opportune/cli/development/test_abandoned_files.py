@@ -11,7 +11,7 @@ from opportune.cli.project import quickstart
 from opportune.runtime.atomic_files import TEMPORARY_INFIX, temporary_path
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import Site, site
-from tests.opportune.cli.development.processes import Work, at_each_step, writing
+from tests.opportune.cli.development.processes import Work, kill_at_each_step, temporary_files_open
 
 __all__ = ["site"]  # a fixture
 
@@ -31,12 +31,12 @@ def temporary_files(site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [("runserver", "--port", "0"), ("quickstart", "--port", "0", "--no-input", "--no-model")],
     ids=["runserver", "quickstart"],
 )
 def test_start_removes_files_of_killed_process(
-    oppman: Oppman, data_folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    oppman: Oppman, data_folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     async def add_nothing(_session: AsyncSession) -> None:
         pass
@@ -44,11 +44,11 @@ def test_start_removes_files_of_killed_process(
     monkeypatch.setattr(server, "serve", lambda *_, **_options: None)
     monkeypatch.setattr(quickstart, "PROJECT", data_folder.parent)
     monkeypatch.setattr(quickstart, "add_initial_data", add_nothing)
-    with writing(data_folder / "app.db") as process:
+    with temporary_files_open(data_folder / "app.db") as process:
         process.kill()
         process.join()
     assert len(list(data_folder.iterdir())) == 2
-    assert oppman(*words, ENVIRONMENT="test").code == 0
+    assert oppman(*arguments, ENVIRONMENT="test").code == 0
     assert list(data_folder.iterdir()) == []
 
 
@@ -63,7 +63,7 @@ def test_start_cleans_up_after_killed_work(
     archive = data_folder / "backup.zip"
     if work is Work.restore:
         assert oppman("backup", str(archive)).code == 0
-    for _ in at_each_step(work, site.work(archive)):
+    for _ in kill_at_each_step(work, site.work(archive)):
         if leftover in temporary_files(site):
             break
     else:
@@ -75,7 +75,7 @@ def test_start_cleans_up_after_killed_work(
 def test_file_in_use_is_kept(site: Site, data_folder: Path) -> None:
     path = data_folder / "uploads" / "picture.png"
     path.parent.mkdir()
-    with writing(path):
+    with temporary_files_open(path):
         startup.remove_abandoned_files(site.settings)
         assert {*path.parent.iterdir()} == {temporary_path(path), temporary_path(path, "part")}
 

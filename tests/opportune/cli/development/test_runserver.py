@@ -31,29 +31,29 @@ def taken_port() -> Iterator[str]:
         yield str(listener.getsockname()[1])
 
 
-def address_in(output: str) -> str:
+def site_address(output: str) -> str:
     return output.rpartition("Listening on ")[2].split()[0]
 
 
 def test_https_and_pending_migrations(tmp_path: Path) -> None:
-    words = ("runserver", "127.0.0.1:0", "--no-reload", "--https")
-    with running(tmp_path, *words, DATABASE_URL=f"sqlite:///{tmp_path}/app.db") as site:
+    arguments = ("runserver", "127.0.0.1:0", "--no-reload", "--https")
+    with running(tmp_path, *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db") as site:
         output = read_until(site.output, "is self-signed")
         assert "not applied (accounts.0001_initial" in output
-        trusting = ssl.create_default_context(cafile=tmp_path / "https.pem")
-        address = address_in(output)
+        ssl_context = ssl.create_default_context(cafile=tmp_path / "https.pem")
+        address = site_address(output)
         assert address.startswith("https://127.0.0.1:")
-        assert httpx.get(f"{address}/health/live", verify=trusting, timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx.get(f"{address}/health/live", verify=ssl_context, timeout=TIMEOUT_SECONDS).status_code == 200
         assert site.end()[0] == 0
 
 
 def test_migrate_and_workers_options(oppman: Oppman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    served: list[dict[str, object]] = []
-    monkeypatch.setattr(server, "serve", lambda *_, **options: served.append(options))
-    words = ("runserver", "--port", "0", "--workers", "2", "--migrate")
-    code, out, err = oppman(*words, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    serve_options: list[dict[str, object]] = []
+    monkeypatch.setattr(server, "serve", lambda *_, **options: serve_options.append(options))
+    arguments = ("runserver", "--port", "0", "--workers", "2", "--migrate")
+    code, out, err = oppman(*arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (code, "Applying accounts.0001_initial... OK" in out, "not applied" in out + err) == (0, True, False)
-    assert served == [{"workers": 2, "reload": False}]
+    assert serve_options == [{"workers": 2, "reload": False}]
 
 
 @pytest.mark.database("sqlite")
@@ -107,7 +107,7 @@ def test_production_refuses_a_taken_port(oppman: Oppman, taken_port: str, monkey
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (["8000"], (None, 8000)),
         ([":8000"], (None, 8000)),
@@ -118,22 +118,22 @@ def test_production_refuses_a_taken_port(oppman: Oppman, taken_port: str, monkey
     ],
 )
 def test_address_formats(
-    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: tuple[str | None, int]
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: tuple[str | None, int]
 ) -> None:
     def reserve(*address: object, **_: object) -> None:
         raise OperatorError(str(address))
 
     monkeypatch.setattr(runserver, "reserve", reserve)
     host, port = expected
-    assert oppman("runserver", *words).err == f"{(host or '127.0.0.1', port)}\n"
+    assert oppman("runserver", *arguments).err == f"{(host or '127.0.0.1', port)}\n"
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [["80x"], ["99999"], ["a:b:c"], [":"], ["::1:8000"], ["-1"], ["8000", "--port", "1"], ["a:1", "--host", "b"]],
 )
-def test_invalid_address_is_wrong_usage(oppman: Oppman, words: list[str]) -> None:
-    code, out, err = oppman("runserver", *words)
+def test_invalid_address_is_wrong_usage(oppman: Oppman, arguments: list[str]) -> None:
+    code, out, err = oppman("runserver", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
@@ -174,7 +174,7 @@ def test_several_workers_cannot_reload(oppman: Oppman) -> None:
 
 
 @pytest.fixture(scope="module")
-def powerless() -> tuple[str, ...]:
+def unprivileged() -> tuple[str, ...]:
     """Command prefix that makes root respect file permissions."""
     if os.geteuid() != 0:
         return ()
@@ -184,7 +184,7 @@ def powerless() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Copy]:
+def read_only_copy(tmp_path: Path) -> Iterator[Copy]:
     """A read-only copy of the project without examples."""
     copy = Copy(tmp_path / "copy")
     install_only(copy.folder)
@@ -196,15 +196,17 @@ def read_only(tmp_path: Path) -> Iterator[Copy]:
         path.chmod(path.stat().st_mode | 0o200)
 
 
-def test_read_only_tree_runs(read_only: Copy, powerless: tuple[str, ...], postgres_server: Postgres) -> None:
+def test_read_only_tree_runs(read_only_copy: Copy, unprivileged: tuple[str, ...], postgres_server: Postgres) -> None:
     url = postgres_server.create_database("read_only_tree")
     environ = {**PRODUCTION, "DATABASE_URL": url}
-    with read_only.running("runserver", "--port", "0", "--migrate", environ=environ, before=powerless) as process:
+    with read_only_copy.running(
+        "runserver", "--port", "0", "--migrate", environ=environ, prefix=unprivileged
+    ) as process:
         assert process.stdout
         output = read_until(process.stdout, "Listening on")
         assert "Applying accounts.0001_initial... OK" in output
         assert "(all addresses of this machine; here: http://127.0.0.1:" in output
-        address = address_in(output)
+        address = site_address(output)
         response = httpx.get(f"{address}/health/ready", timeout=TIMEOUT_SECONDS)
         assert (response.status_code, response.headers.get("server")) == (200, None)
         assert httpx.get(f"{address}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200

@@ -18,7 +18,7 @@ from opportune.ops.copydb import TableReport, copy, examine, rows, writers
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.development.processes import copying_to
+from tests.opportune.cli.development.processes import paused_copy
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.ops.copydb.two_databases import (
     ADD_SESSION,
@@ -258,7 +258,7 @@ def test_killed_copy_leaves_the_destination_unchanged(few: FewTables) -> None:
     source = few.filled("sqlite", "new@example.com")
     old = [few.filled(kind, "old@example.com") for kind in KINDS]
     absent = [few.missing(kind) for kind in KINDS]
-    with copying_to(few.names, source, *old, *absent) as process:
+    with paused_copy(few.names, source, *old, *absent) as process:
         assert process.pid
         os.killpg(process.pid, signal.SIGKILL)
     assert [emails(address) for address in old] == [["old@example.com"]] * 2
