@@ -11,7 +11,7 @@ import pytest
 from opportune.cli.scaffold.feature_removal import Removal
 from opportune.cli.scaffold.installed import with_feature
 from opportune.config.project import PROJECT, USERS
-from tests.opportune.cli.command_server import FEATURES, TESTING, command_server
+from tests.opportune.cli.command_server import FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import Copy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
@@ -64,7 +64,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     give_users_a_bio(copy / "app/users")
     for name in EXAMPLES:
         Removal(name, copy).carry_out()
-    with command_server(copy, *TESTING, *FEATURES, f"app.{USERS}.feature") as run:
+    with command_server(copy, *TEST_MODULES, *FEATURE_MODULES, f"app.{USERS}.feature") as run:
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
         installed = copy / "app/installed.py"

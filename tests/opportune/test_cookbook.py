@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.cli.scaffold.installed import with_feature
 from opportune.config.project import PROJECT
 from tests.opportune import slug_recipe
-from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
+from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import Copy, install_only
 
 GUIDES = ("cookbook.md", "testing.md")
@@ -43,7 +43,7 @@ def test_recipes_work(tmp_path: Path) -> None:
             shutil.copy(PROJECT / "tests" / name, copy / "tests")
     installed = copy / "app/installed.py"
     installed.write_text(with_feature(installed.read_text(), "books"))
-    with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:
+    with command_server(copy, *TEST_MODULES, *REQUIRED_FEATURE_MODULES) as run:
         code, output = run("makemigrations", "&&", "migrate")
         assert code == 0, output
         # The tests also compare migrations and models.

@@ -28,15 +28,14 @@ from opportune.testing.access import addresses, everyone, example, is_of_project
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
-from tests.opportune.cli.command_server import FEATURES as OF_FRAMEWORK
-from tests.opportune.cli.command_server import RunCommand, command_server, link
+from tests.opportune.cli.command_server import FEATURE_MODULES, RunCommand, command_server, link
 
 FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
 
 NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "home")]
 """Features whose name is searched as a word. For the others, only paths and modules are searched."""
 
-IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", *OF_FRAMEWORK, f"app.{USERS}.feature")
+IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", *FEATURE_MODULES, f"app.{USERS}.feature")
 """Slow imports that do not depend on deleted features."""
 
 MIGRATE = """

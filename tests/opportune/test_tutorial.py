@@ -15,7 +15,7 @@ from opportune.cli.main import main
 from opportune.cli.project.new_project import history
 from opportune.config.project import PROJECT, USERS
 from opportune.testing.factories import PASSWORD
-from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
+from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.test_errands import apply, diffs
 
 TUTORIAL = PROJECT / "docs/tutorial.md"
@@ -66,7 +66,7 @@ def test_tutorial_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (command_line,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
     monkeypatch.setattr(history, "first_commit", lambda *_arguments: "")  # slow, and not needed
     assert main([*shlex.split(command_line)[1:], str(project)]) == 0
-    with command_server(project, *TESTING, *NEEDED_FEATURES, f"app.{USERS}.feature") as run:
+    with command_server(project, *TEST_MODULES, *REQUIRED_FEATURE_MODULES, f"app.{USERS}.feature") as run:
         *before, last = steps()
         for words in before:
             if not words:

@@ -22,14 +22,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
-MODULES = (
+COMMAND_MODULES = (
     "app.main",
     "opportune.cli.database.migrate",
     "opportune.cli.database.makemigrations",
     "opportune.ops.backup.create",
 )
 """Modules that are slow to import and that tests do not change."""
-TESTING = (
+TEST_MODULES = (
     *(
         "opportune.testing.fixtures",
         "opportune.cli.development.check",
@@ -39,7 +39,7 @@ TESTING = (
     "opportune.crud",
 )
 """Modules for running tests, some of which change the installed features."""
-FEATURES = (
+FEATURE_MODULES = (
     "opportune.accounts.feature",
     "opportune.admin.feature",
     "opportune.llm.answers.feature",
@@ -48,7 +48,7 @@ FEATURES = (
     "opportune.contrib.teams.feature",
 )
 """Modules for all features of the framework."""
-NEEDED_FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "jobs"))
+REQUIRED_FEATURE_MODULES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "jobs"))
 """Modules for the required features."""
 THIRD_PARTY = (
     *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx", "jinja2", "psycopg", "pydantic_settings"),
@@ -78,7 +78,7 @@ class Closing(Protocol):
 
 
 class RunCommand(Protocol):
-    def __call__(self, *words: str) -> tuple[int, str]:
+    def __call__(self, *arguments: str) -> tuple[int, str]:
         """Run a command, and return its exit code and output.
 
         As in a shell, `NAME=value` before the command sets a variable, and `&&` starts another command. Both commands
@@ -99,15 +99,15 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         "PYTHONUNBUFFERED": "",  # the default, which affects the order of output
     }
     link_bytecode(folder)
-    ours, theirs = socket.socketpair()
-    with theirs:
+    client_end, server_end = socket.socketpair()
+    with server_end:
         # Errors go to this process, even if another process of this test run started the program.
-        socket.send_fds(_program(), [b"\n"], [theirs.fileno(), 1, 2])
-    ours.settimeout(COMMAND_TIMEOUT_SECONDS)
-    with ours, ours.makefile("rw", encoding="utf-8") as stream:
+        socket.send_fds(_program(), [b"\n"], [server_end.fileno(), 1, 2])
+    client_end.settimeout(COMMAND_TIMEOUT_SECONDS)
+    with client_end, client_end.makefile("rw", encoding="utf-8") as stream:
 
-        def run(*words: str) -> tuple[int, str]:
-            print(json.dumps(words), file=stream, flush=True)
+        def run(*arguments: str) -> tuple[int, str]:
+            print(json.dumps(arguments), file=stream, flush=True)
             code, output = json.loads(stream.readline())
             return code, output
 
@@ -123,14 +123,14 @@ def server_of_processes(*modules: str) -> str:
     with (folder / "commands.lock").open("w") as lock:
         _wait_for(lock)
         if not Path(address).exists():
-            ours, theirs = socket.socketpair()
-            held, watched = socket.socketpair()
-            with ours, theirs, held, watched, socket.socket(socket.AF_UNIX) as listener:
+            client_end, server_end = socket.socketpair()
+            writer, alive = socket.socketpair()
+            with client_end, server_end, writer, alive, socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(address)
                 listener.listen()
-                passed = [theirs.fileno(), 1, 2, listener.fileno(), watched.fileno(), held.fileno()]
-                socket.send_fds(_program(), [b"\n"], passed)
-                ours.sendall(f"{json.dumps([str(PROJECT), dict(os.environ), modules])}\n".encode())
+                descriptors = [server_end.fileno(), 1, 2, listener.fileno(), alive.fileno(), writer.fileno()]
+                socket.send_fds(_program(), [b"\n"], descriptors)
+                client_end.sendall(f"{json.dumps([str(PROJECT), dict(os.environ), modules])}\n".encode())
     return address
 
 
@@ -162,7 +162,7 @@ def _program() -> socket.socket:
         _wait_for(lock)
         address = f"{folder}/commands"
         try:
-            connection = _connected(address)
+            connection = _connect(address)
             atexit.register(connection.close)
             return connection
         except (ConnectionError, FileNotFoundError):  # not started yet, or already ended
@@ -173,14 +173,14 @@ def _program() -> socket.socket:
             listener.bind(address)
             listener.listen()
             process = subprocess.Popen([sys.executable, __file__], stdin=listener.fileno())
-        ours = _connected(address)
+        client_end = _connect(address)
 
-    def end() -> None:
-        ours.close()
+    def disconnect() -> None:
+        client_end.close()
         process.poll()  # other processes may still be connected
 
-    atexit.register(end)
-    return ours
+    atexit.register(disconnect)
+    return client_end
 
 
 def _wait_for(lock: IO[str]) -> None:
@@ -189,7 +189,7 @@ def _wait_for(lock: IO[str]) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _connected(address: str) -> socket.socket:
+def _connect(address: str) -> socket.socket:
     """Connect to the program and wait for its greeting, because it may be about to end."""
     connection = socket.socket(socket.AF_UNIX)
     try:
@@ -239,7 +239,7 @@ def fork_processes(connection: socket.socket, listener: int, alive: int) -> None
     forkserver.main(listener, alive, [], **options)
 
 
-def run_forked(words: list[str]) -> tuple[int, str]:
+def run_forked(arguments: list[str]) -> tuple[int, str]:
     with tempfile.TemporaryFile("w+") as output:
         if child := os.fork():
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -247,26 +247,26 @@ def run_forked(words: list[str]) -> tuple[int, str]:
             return code, output.read()
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-        os._exit(run_command(words))
+        os._exit(run_command(arguments))
 
 
-def run_command(words: list[str]) -> int:
-    if "&&" in words:
-        end = words.index("&&")
-        return run_command(words[:end]) or run_command(words[end + 1 :])
-    while "=" in words[0]:  # only for this command
-        name, _, value = words.pop(0).partition("=")
+def run_command(arguments: list[str]) -> int:
+    if "&&" in arguments:
+        end = arguments.index("&&")
+        return run_command(arguments[:end]) or run_command(arguments[end + 1 :])
+    while "=" in arguments[0]:  # only for this command
+        name, _, value = arguments.pop(0).partition("=")
         os.environ[name] = value
     sys.modules.pop("app.installed", None)  # may have changed
-    if words[0] == "-c":
-        sys.argv = words
-        exec(words[1], {})  # noqa: S102 - code of a test
+    if arguments[0] == "-c":
+        sys.argv = arguments
+        exec(arguments[1], {})  # noqa: S102 - code of a test
         sys.stdout.flush()
         return 0
     program = "opportune.cli.main"
-    if words[0] == "pytest":
-        program, words = "pytest", [*PYTEST_OPTIONS, *words[1:]]
-    code = int(import_module(program).main(words))
+    if arguments[0] == "pytest":
+        program, arguments = "pytest", [*PYTEST_OPTIONS, *arguments[1:]]
+    code = int(import_module(program).main(arguments))
     sys.stdout.flush()
     return code
 

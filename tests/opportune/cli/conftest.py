@@ -16,7 +16,7 @@ import pytest
 from opportune.cli.scaffold.installed import without_feature
 from opportune.config.project import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
-from tests.opportune.cli.command_server import MODULES, RunCommand, command_server, link
+from tests.opportune.cli.command_server import COMMAND_MODULES, RunCommand, command_server, link
 
 __all__ = ["Oppman", "Outcome", "oppman"]
 
@@ -112,7 +112,7 @@ def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy
     """A copy of the project for all tests, and a command server in it."""
     copy = Copy(tmp_path_factory.mktemp("shared") / "copy")
     install_only(copy.folder)
-    with command_server(copy.folder, *MODULES) as run:
+    with command_server(copy.folder, *COMMAND_MODULES) as run:
         yield copy, run
 
 

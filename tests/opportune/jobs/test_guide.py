@@ -18,7 +18,7 @@ from opportune.jobs.store import LEASE_DURATION, RETENTION
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.cli.conftest import Oppman, oppman
-from tests.opportune.cli.jobs.test_jobs import FAILED, queue
+from tests.opportune.cli.jobs.test_jobs import FAILED_JOB, add_jobs
 from tests.opportune.jobs.conftest import Find, MakeQueue
 
 __all__ = ["oppman"]  # a fixture
@@ -65,7 +65,7 @@ async def test_example_test_passes(settings: Settings, database: Database) -> No
 def test_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     path.write_bytes(sqlite_template.read_bytes())
-    queue(path, FAILED)
+    add_jobs(path, FAILED_JOB)
     lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines() if " jobs " in line]
     assert len(lines) == 6
     for line in lines:

@@ -14,7 +14,7 @@ Run = Callable[..., Awaitable[Outcome]]
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command without values from the environment."""
     for name in ("SUPERUSER_EMAIL", "SUPERUSER_PASSWORD", "NEW_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
@@ -27,7 +27,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def run(call: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(run_command: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command on the database of the test."""
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
-    return call
+    return run_command

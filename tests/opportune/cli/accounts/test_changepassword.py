@@ -6,7 +6,7 @@ from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
 
 EMAIL = "ada@example.com"
-NEW = "another good password"
+NEW_PASSWORD = "another good password"
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
@@ -20,23 +20,23 @@ async def test_new_password_signs_in(
 ) -> None:
     await make_user(database, EMAIL)
     if by_environment:
-        monkeypatch.setenv("NEW_PASSWORD", NEW)
+        monkeypatch.setenv("NEW_PASSWORD", NEW_PASSWORD)
 
-    outcome = await run("changepassword", "ADA@example.com", *([] if by_environment else ["--password", NEW]))
+    outcome = await run("changepassword", "ADA@example.com", *([] if by_environment else ["--password", NEW_PASSWORD]))
 
     assert outcome.code == 0
-    assert NEW not in outcome.out
-    response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW})
+    assert NEW_PASSWORD not in outcome.out
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})
     assert response.status_code == 303
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["eve@example.com", "--password", NEW], 1, "There is no user with the e-mail eve@example.com."),
+        (["eve@example.com", "--password", NEW_PASSWORD], 1, "There is no user with the e-mail eve@example.com."),
         ([EMAIL, "--password", EMAIL], 1, "This password is too close to your name, your e-mail address"),
         ([EMAIL, "--no-input"], 2, "NEW_PASSWORD"),
-        (["--no-input", "--password", NEW], 2, "changepassword EMAIL"),
+        (["--no-input", "--password", NEW_PASSWORD], 2, "changepassword EMAIL"),
     ],
 )
 @pytest.mark.database("sqlite")

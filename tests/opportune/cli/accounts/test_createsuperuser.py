@@ -16,7 +16,7 @@ pytestmark = pytest.mark.database("sqlite")
 EMAIL = "ada@example.com"
 
 
-async def users(database: Database) -> list[User]:
+async def all_users(database: Database) -> list[User]:
     async with database.reader() as session:
         return list(await session.scalars(select(User)))
 
@@ -32,7 +32,7 @@ async def test_options_create_a_superuser(database: Database, run: Run) -> None:
     code, out, err = await run("createsuperuser", "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
 
     assert (code, out, err) == (0, f"{EMAIL} may now use the admin.\n", "")
-    assert [(user.email, user.is_superuser) for user in await users(database)] == [(EMAIL, True)]
+    assert [(user.email, user.is_superuser) for user in await all_users(database)] == [(EMAIL, True)]
 
 
 async def test_environment_creates_a_superuser(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ async def test_environment_creates_a_superuser(database: Database, run: Run, mon
     monkeypatch.setenv("SUPERUSER_PASSWORD", PASSWORD)
 
     assert (await run("createsuperuser", "--no-input"))[0] == 0
-    assert [user.email for user in await users(database)] == [EMAIL]
+    assert [user.email for user in await all_users(database)] == [EMAIL]
 
 
 async def test_password_prompt_repeats_until_valid(
@@ -54,7 +54,7 @@ async def test_password_prompt_repeats_until_valid(
     assert "too easy to guess" in out
     assert "different passwords" in out
     assert PASSWORD not in out + err
-    assert [user.email for user in await users(database)] == [EMAIL]
+    assert [user.email for user in await all_users(database)] == [EMAIL]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_refusals(database: Database, run: Run, email: str, password: str,
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert message in err
     assert password not in err
-    assert len(await users(database)) == 1
+    assert len(await all_users(database)) == 1
 
 
 async def test_bad_email_is_refused_before_the_password(
@@ -93,36 +93,38 @@ async def test_bad_email_is_refused_before_the_password(
 
 async def test_invalid_email_is_asked_again(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     type_passwords(monkeypatch, PASSWORD, PASSWORD)
-    typed = iter(["nobody", EMAIL])
-    monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed))
+    typed_emails = iter(["nobody", EMAIL])
+    monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed_emails))
 
     code, out, _ = await run("createsuperuser")
 
     assert (code, "nobody is not a valid e-mail address." in out) == (0, True)
-    assert [user.email for user in await users(database)] == [EMAIL]
+    assert [user.email for user in await all_users(database)] == [EMAIL]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-input"], ["--email", EMAIL], ["--password", PASSWORD]])
 async def test_missing_value_without_terminal_is_wrong_usage(
-    call: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    run_command: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
 
-    assert "SUPERUSER_" in (await call("createsuperuser", *arguments)).line(2)
+    assert "SUPERUSER_" in (await run_command("createsuperuser", *arguments)).line(2)
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_database_without_tables(empty_database_url: str, call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_database_without_tables(
+    empty_database_url: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings_for(empty_database_url))
 
-    assert "migrate" in (await call("createsuperuser", "--email", EMAIL, "--password", PASSWORD)).line()
+    assert "migrate" in (await run_command("createsuperuser", "--email", EMAIL, "--password", PASSWORD)).line()
 
 
-async def test_unreachable_database(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_database(run_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none")
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
 
-    code, _, err = await call("createsuperuser", "--email", EMAIL, "--password", PASSWORD)
+    code, _, err = await run_command("createsuperuser", "--email", EMAIL, "--password", PASSWORD)
 
     assert (code, err.count("\n")) == (1, 1)
     assert "127.0.0.1:1" in err

@@ -10,17 +10,17 @@ from pydantic import create_model
 from opportune.accounts.users import schemas as profile
 from opportune.config.project import users_module
 from opportune.errors import OperatorError
-from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
+from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import Copy, install_only
 
-FIELDS = """
+ADDITIONAL_FIELDS = """
     phone: Phone = ""
     birthday: date | None = None
     newsletter: bool = False
 """
-NO_COLUMN = r"/users/schemas\.py: UserUpdate has birthday, which is not a column of User\."
+MISSING_COLUMN_ERROR = r"/users/schemas\.py: UserUpdate has birthday, which is not a column of User\."
 IMPORTS = "from datetime import date\nfrom opportune.fields import Phone\n"
-TEST = """
+TEST_MODULE = """
 import pytest
 from app.users.models import User
 from opportune.testing import make_token, make_user, signed_in_client
@@ -46,10 +46,10 @@ async def test_fields_are_shown_and_stored(app, client, database):
 """
 
 
-def declare(path: Path, fields: str, *after: str) -> None:
+def insert_fields(path: Path, fields: str, *preceding_lines: str) -> None:
     """Insert fields after these lines of a file."""
     text = path.read_text()
-    for line in after:
+    for line in preceding_lines:
         assert text.count(line) == 1
         text = text.replace(line, line + fields)
     path.write_text(text.replace("from opportune", IMPORTS + "from opportune", 1))
@@ -58,12 +58,12 @@ def declare(path: Path, fields: str, *after: str) -> None:
 def test_additional_fields_are_shown_and_stored(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     install_only(copy)
-    declare(copy / "app/users/schemas.py", FIELDS, "    avatar: Image\n", 'title="Picture")\n')
+    insert_fields(copy / "app/users/schemas.py", ADDITIONAL_FIELDS, "    avatar: Image\n", 'title="Picture")\n')
     (copy / "tests").mkdir()
     (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
-    (copy / "tests/test_fields.py").write_text(TEST)
-    declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
-    with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:  # these import the user model
+    (copy / "tests/test_fields.py").write_text(TEST_MODULE)
+    insert_fields(copy / "app/users/models.py", ADDITIONAL_FIELDS, '{"small": 96}, default="")\n')
+    with command_server(copy, *TEST_MODULES, *REQUIRED_FEATURE_MODULES) as run:  # these import the user model
         code, output = run("makemigrations", "&&", "makemigrations", "--check")
         assert (code, output.count("+ Add column")) == (0, 3)
         code, output = run("pytest", "-q", "-o", "asyncio_mode=auto", "tests")
@@ -75,5 +75,5 @@ def test_schema_field_without_column_is_refused(monkeypatch: pytest.MonkeyPatch)
     update = create_model("UserUpdate", __base__=schemas.UserUpdate, birthday=(date | None, None))
     monkeypatch.setattr(schemas, "UserUpdate", update)
     assert profile.__file__
-    with pytest.raises(OperatorError, match=NO_COLUMN):
+    with pytest.raises(OperatorError, match=MISSING_COLUMN_ERROR):
         runpy.run_path(profile.__file__)

@@ -24,7 +24,7 @@ async def ada(database: Database) -> User:
     return await make_user(database, ADA, is_superuser=True, is_staff=True)
 
 
-async def stored(database: Database, email: str) -> User:
+async def load_user(database: Database, email: str) -> User:
     async with database.reader() as session:
         return (await session.scalars(select(User).where(col(User.email) == email))).one()
 
@@ -71,9 +71,9 @@ async def test_flags_are_changed(database: Database, ada: User, run: Run) -> Non
     )
     assert (await run("users", "change", ADA, "--no-superuser", "--no-staff", "--inactive"))[0] == 0
 
-    user = await stored(database, ADA)
+    user = await load_user(database, ADA)
     assert (user.is_superuser, user.is_staff, user.is_active) == (False, False, False)
-    assert (await stored(database, BOB)).is_superuser
+    assert (await load_user(database, BOB)).is_superuser
 
 
 async def test_groups_are_joined_and_left(database: Database, ada: User, run: Run) -> None:
@@ -98,7 +98,7 @@ async def test_two_factor_is_reset(database: Database, ada: User, run: Run) -> N
 
     assert await run("users", "change", BOB, "--reset-two-factor") == (0, f"{BOB}: a user without permissions\n", "")
 
-    assert not (await stored(database, BOB)).has_two_factor
+    assert not (await load_user(database, BOB)).has_two_factor
     async with database.reader() as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
 
@@ -127,11 +127,11 @@ async def test_user_is_added_with_permissions(database: Database, run: Run, monk
     outcome = await run("users", "add", "Eve@Example.com", "--staff", "--verified", "--join", "Cooks")
 
     assert outcome == (0, "eve@example.com: staff, verified, in Cooks\n", "")
-    eve = await stored(database, "eve@example.com")
+    eve = await load_user(database, "eve@example.com")
     assert (await hashing.verify_password(PASSWORD, eve.hashed_password))[0]
 
 
-NOT_ADDED: tuple[tuple[list[str], int, str], ...] = (
+INVALID_ADD_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (
     (["nobody"], 1, "nobody is not a valid e-mail address."),
     ([ADA], 1, f"{ADA} already has an account."),
     ([BOB, "--join", "Cooks"], 1, "There is no group Cooks."),
@@ -147,7 +147,7 @@ async def test_refused_user_is_one_line(
     assert (code, err.count("\n")) == (2, 1)
     assert "NEW_PASSWORD" in err
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
-    for arguments, code, message in NOT_ADDED:
+    for arguments, code, message in INVALID_ADD_ARGUMENTS:
         assert message in (await run("users", "add", *arguments)).line(code)
     async with database.reader() as session:
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
@@ -174,8 +174,8 @@ async def test_password_is_set(database: Database, ada: User, run: Run, monkeypa
     del ada
     monkeypatch.setenv("NEW_PASSWORD", "another correct horse")
     assert (await run("users", "password", ADA))[0] == 0
-    hashed = (await stored(database, ADA)).hashed_password
-    assert (await hashing.verify_password("another correct horse", hashed))[0]
+    hashed_password = (await load_user(database, ADA)).hashed_password
+    assert (await hashing.verify_password("another correct horse", hashed_password))[0]
 
 
 async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run) -> None:
@@ -196,7 +196,7 @@ async def test_last_superuser_cannot_be_removed(database: Database, ada: User, r
     await make_user(database, BOB, is_superuser=True, is_active=False)
     for arguments in (["--no-superuser"], ["--inactive"], ["--inactive", "--no-superuser"]):
         assert "createsuperuser" in (await run("users", "change", ADA, *arguments)).line()
-        user = await stored(database, ada.email)
+        user = await load_user(database, ada.email)
         assert user.is_superuser
         assert user.is_active
 
@@ -204,12 +204,12 @@ async def test_last_superuser_cannot_be_removed(database: Database, ada: User, r
 @pytest.mark.database("postgresql")  # SQLite has one writer
 async def test_two_superusers_cannot_remove_each_other(database: Database, ada: User) -> None:
     await make_user(database, BOB, is_superuser=True)
-    both = asyncio.Barrier(2)
+    both_loaded = asyncio.Barrier(2)
 
     async def remove(email: str) -> None:
         async with database.writer() as session:
             user = await find_user(session, email)
-            await both.wait()
+            await both_loaded.wait()
             await service.set_flags(session, user, {"is_superuser": False})
 
     outcomes = await asyncio.gather(remove(ada.email), remove(BOB), return_exceptions=True)
@@ -217,7 +217,7 @@ async def test_two_superusers_cannot_remove_each_other(database: Database, ada: 
     assert [type(outcome) for outcome in outcomes if outcome] == [OperatorError]
 
 
-NOT_CHANGED: tuple[tuple[list[str], int, str], ...] = (
+INVALID_CHANGE_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (
     (["eve@example.com", "--staff"], 1, "There is no user with the e-mail eve@example.com."),
     ([ADA, "--no-staff", "--join", "Cooks"], 1, "There is no group Cooks. Create it in the admin."),
     ([ADA, "--leave", "Cooks"], 1, "There is no group Cooks."),
@@ -227,6 +227,6 @@ NOT_CHANGED: tuple[tuple[list[str], int, str], ...] = (
 
 
 async def test_refusal_changes_nothing(database: Database, ada: User, run: Run) -> None:
-    for arguments, code, message in NOT_CHANGED:
+    for arguments, code, message in INVALID_CHANGE_ARGUMENTS:
         assert message in (await run("users", "change", *arguments)).line(code)
-        assert (await stored(database, ada.email)).is_staff
+        assert (await load_user(database, ada.email)).is_staff

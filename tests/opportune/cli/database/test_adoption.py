@@ -13,7 +13,7 @@ import pytest
 from opportune.cli.database import inspectdb
 from opportune.config.project import PROJECT
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
+from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, Files, Oppman, install_only
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -57,7 +57,7 @@ def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cop
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (copy.folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, copy.folder / name)
-    with command_server(copy.folder, *TESTING, *NEEDED_FEATURES) as run:
+    with command_server(copy.folder, *TEST_MODULES, *REQUIRED_FEATURE_MODULES) as run:
         yield copy, run
 
 

@@ -17,7 +17,7 @@ from tests.opportune.db.url.bad_urls import MALFORMED, SECRET, UNREACHABLE
 
 @contextmanager
 def http_server() -> Iterator[int]:
-    """Run a server that responds like HTTP to everything, and return its port."""
+    """Run a server that responds with HTTP instead of the protocol of PostgreSQL, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def respond() -> None:

@@ -59,11 +59,8 @@ CREATE VIEW cheap AS SELECT id, title FROM book WHERE price < 5
 
 def create_tables(settings: Settings) -> None:
     with connect(settings) as connection:
-        for (
-            statement
-        ) in f"{SQLITE_TABLES if connection.dialect.name == 'sqlite' else POSTGRESQL_TABLES};{COMMON_TABLES}".split(
-            ";"
-        ):
+        tables = SQLITE_TABLES if connection.dialect.name == "sqlite" else POSTGRESQL_TABLES
+        for statement in f"{tables};{COMMON_TABLES}".split(";"):
             connection.execute(text(statement))
         connection.commit()
 
@@ -78,8 +75,8 @@ def test_tables_are_adopted_as_a_feature(
 ) -> None:
     folder = shared_copy[0].folder
 
-    def run_successfully(*words: str) -> str:
-        code, output = run(f"DATABASE_URL={empty_database_url}", *words)
+    def run_successfully(*arguments: str) -> str:
+        code, output = run(f"DATABASE_URL={empty_database_url}", *arguments)
         assert code == 0, output
         return output
 

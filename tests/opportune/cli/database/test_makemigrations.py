@@ -61,16 +61,16 @@ print("Ended with", main("makemigrations --allow-drop --fill label=x --fill titl
 def test_error_without_terminal_names_both_options(badges: Library, run: RunCommand) -> None:
     badges.declare(BADGE.replace("name:", "label:"))
     migration = badges.last_migration()
-    outputs = run("-c", RUN_WITHOUT_TERMINAL)[1]
-    output = (
+    output = run("-c", RUN_WITHOUT_TERMINAL)[1]
+    message = (
         "library_badge.name no longer exists in the models, and its data would be lost. If it has a new name, add "
         "--rename library_badge.name=label; if you want to drop it, add --allow-drop."
     )
-    assert outputs.startswith(f"{output}\nEnded with 1\n")
-    assert f"makemigrations would fail: {output}" in outputs
-    assert "- Drop column name of library_badge" in outputs
-    assert "--fill title matches nothing" in outputs
-    assert outputs.count("Ended with 1\n") == 3
+    assert output.startswith(f"{message}\nEnded with 1\n")
+    assert f"makemigrations would fail: {message}" in output
+    assert "- Drop column name of library_badge" in output
+    assert "--fill title matches nothing" in output
+    assert output.count("Ended with 1\n") == 3
     assert badges.last_migration() == migration
 
 

@@ -17,12 +17,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_certificate_is_for_machine_and_host(path: Path) -> None:
-    certificate_ = x509.load_pem_x509_certificate(certificate_for("192.0.2.7", path).read_bytes())
-    names = certificate_.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    loaded_certificate = x509.load_pem_x509_certificate(certificate_for("192.0.2.7", path).read_bytes())
+    names = loaded_certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "localhost" in names.get_values_for_type(x509.DNSName)
     addresses = {ip_address(address) for address in ("127.0.0.1", "::1", "192.0.2.7")}
     assert addresses <= set(names.get_values_for_type(x509.IPAddress))
-    assert certificate_.not_valid_after_utc - datetime.now(UTC) < timedelta(days=398)
+    assert loaded_certificate.not_valid_after_utc - datetime.now(UTC) < timedelta(days=398)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

@@ -62,9 +62,9 @@ def test_models_are_listed_with_prices_and_abilities(run: Oppman) -> None:
 
 
 def test_json_list_has_no_keys(oppman: Oppman) -> None:
-    keys = json.dumps([{"name": "Far", "base_url": "https://ada:sesame@llm.example/v1", "api_key": "sesame"}])
-    out = oppman("llm", "list", "--json", LLM_MODELS=keys).out
-    assert [row["name"] for row in json.loads(out)] == ["Far"]
+    models = json.dumps([{"name": "Remote", "base_url": "https://ada:sesame@llm.example/v1", "api_key": "sesame"}])
+    out = oppman("llm", "list", "--json", LLM_MODELS=models).out
+    assert [row["name"] for row in json.loads(out)] == ["Remote"]
     assert "sesame" not in out
 
 
@@ -96,15 +96,15 @@ def test_json_answer(run: Oppman) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["ask", "Hello", "--model", "Poly"], "There is no model Poly. Available: Polly, Quiet, Mute."),
         (["ask", " "], "The question is empty. Enter a question."),
         (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
     ],
 )
-def test_refusals(run: Oppman, words: list[str], message: str) -> None:
-    code, out, err = run("llm", *words)
+def test_refusals(run: Oppman, arguments: list[str], message: str) -> None:
+    code, out, err = run("llm", *arguments)
     assert (code, out, err) == (1, "", f"{message}\n")
 
 
@@ -112,10 +112,10 @@ def test_quiet_prints_the_error_of_a_model(run: Oppman) -> None:
     assert run("llm", "ask", "Hello", "--model", "Mute", "--quiet") == (1, "", "Mute: The key is refused.\n")
 
 
-@pytest.mark.parametrize("words", [["ask", "Hello"], ["evaluate"]])
-def test_without_a_model_ask_explains(oppman: Oppman, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("arguments", [["ask", "Hello"], ["evaluate"]])
+def test_without_a_model_ask_explains(oppman: Oppman, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LanguageModel, "name", "")
-    assert oppman("llm", *words) == (1, "", f"{NOT_CONFIGURED}\n")
+    assert oppman("llm", *arguments) == (1, "", f"{NOT_CONFIGURED}\n")
 
 
 QUESTIONS = """
@@ -133,10 +133,10 @@ def test_evaluate_checks_answers(run: Oppman, tmp_path: Path) -> None:
     path = tmp_path / "birds.toml"
     path.write_text(QUESTIONS, encoding="utf-8")
     code, out, _ = run("llm", "evaluate", str(path), "--model", "Polly")
-    heading, first, second, summary = out.splitlines()
+    heading, correct_row, wrong_row, summary = out.splitlines()
     assert (code, heading.split()) == (1, ["MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"])
-    assert [*first.split()[:3], *second.split()[-1:]] == ["Polly", "Parrots", "ok", "words!"]
-    assert "has 2 words" in second
+    assert [*correct_row.split()[:3], *wrong_row.split()[-1:]] == ["Polly", "Parrots", "ok", "words!"]
+    assert "has 2 words" in wrong_row
     assert re.sub(r"[\d.]+ s", "… s", summary) == "Polly: 1 of 2 as expected, … s, 0.010"
     path.write_text(QUESTIONS.partition("\n\n")[0], encoding="utf-8")
     assert run("llm", "evaluate", str(path)).code == 0

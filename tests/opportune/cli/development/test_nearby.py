@@ -9,11 +9,11 @@ import pytest
 from opportune.cli.development import nearby
 from opportune.cli.development.nearby import NearbyServer, find_nearby
 
-MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='mine"}, {"no": "id"}, {"id": 7}]})
+MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='x"}, {"no": "id"}, {"id": 7}]})
 
 
 @contextmanager
-def serving(status: int, body: str) -> Iterator[int]:
+def model_server(status: int, body: str) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             assert self.path == "/v1/models"
@@ -35,21 +35,21 @@ def serving(status: int, body: str) -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore model servers that run on this machine."""
     monkeypatch.setattr(nearby, "SERVERS", {"Ollama": 9})
     monkeypatch.delenv("OLLAMA_HOST", raising=False)
 
 
 def test_server_is_found_with_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(200, MODELS) as port:
+    with model_server(200, MODELS) as port:
         monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
         assert find_nearby() == [NearbyServer("Ollama", f"http://127.0.0.1:{port}/v1", ["llama3.2:1b"])]
 
 
 @pytest.mark.parametrize("template", ["127.0.0.1:{}", "http://localhost:{}", "0.0.0.0:{}"])
 def test_ollama_host_names_another_server(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(200, MODELS) as port:
+    with model_server(200, MODELS) as port:
         monkeypatch.setenv("OLLAMA_HOST", template.format(port))
         assert [server.models for server in find_nearby()] == [["llama3.2:1b"]]
 
@@ -59,7 +59,7 @@ def test_ollama_host_names_another_server(template: str, monkeypatch: pytest.Mon
     [(404, MODELS), (200, "<h1>Another site</h1>"), (200, "[]"), (200, '{"data": {}}'), (200, '{"data": []}')],
 )
 def test_other_servers_are_ignored(status: int, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(status, body) as port:
+    with model_server(status, body) as port:
         monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
         assert find_nearby() == []
 

@@ -44,7 +44,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(
+def running_server(
     folder: Path, app: str = "create_app", options: Mapping[str, object] = MappingProxyType({}), **environ: str
 ) -> Iterator[Server]:
     """Run a server in a forked process."""
@@ -72,7 +72,7 @@ def serving(
 )
 def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object], number: signal.Signals) -> None:
     with (
-        serving(tmp_path, app, options) as site,
+        running_server(tmp_path, app, options) as site,
         httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as response,
     ):
         lines = response.iter_lines()
@@ -84,19 +84,19 @@ def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object
 
 def test_many_connections_are_accepted_in_few_loop_turns(tmp_path: Path) -> None:
     count = 2 * MAX_ACCEPTED_PER_TURN
-    with serving(tmp_path) as site, ExitStack() as clients:
+    with running_server(tmp_path) as site, ExitStack() as clients:
         assert httpx.get(f"{site.address}/health/live", timeout=TIMEOUT_SECONDS).json() == 0
         assert site.process.pid
         os.kill(site.process.pid, signal.SIGSTOP)
-        waiting = [clients.enter_context(connected(site)) for _ in range(count)]
-        for client in waiting:
+        waiting_clients = [clients.enter_context(connect(site)) for _ in range(count)]
+        for client in waiting_clients:
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         os.kill(site.process.pid, signal.SIGCONT)
-        turns = [int(client.makefile("rb").read().rpartition(b"\r\n\r\n")[2]) for client in waiting]
+        turns = [int(client.makefile("rb").read().rpartition(b"\r\n\r\n")[2]) for client in waiting_clients]
     assert max(turns) - min(turns) < count / 2
 
 
-def connected(site: Server) -> socket.socket:
+def connect(site: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(site.address.rpartition(":")[2])), TIMEOUT_SECONDS)
 
 
@@ -104,13 +104,13 @@ def connected(site: Server) -> socket.socket:
     ("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https"), ("*", "https")]
 )
 def test_only_trusted_proxies_set_the_scheme(tmp_path: Path, trusted: str, scheme: str) -> None:
-    with serving(tmp_path, TRUSTED_PROXIES=trusted) as site:
+    with running_server(tmp_path, TRUSTED_PROXIES=trusted) as site:
         response = httpx.get(f"{site.address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
         assert response.json() == scheme
 
 
 def test_headers_are_limited(tmp_path: Path) -> None:
-    with serving(tmp_path) as site:
+    with running_server(tmp_path) as site:
         response = httpx.get(f"{site.address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS)
         assert response.status_code == 431
 
@@ -119,21 +119,21 @@ def test_headers_are_limited(tmp_path: Path) -> None:
 def test_limit_of_open_files_is_raised() -> None:
     import resource  # noqa: PLC0415 - not there on Windows
 
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
         server.allow_open_files(200)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert hard == before[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert hard == limits[1]
     assert soft == min(200 + server.MAX_WAITING_CONNECTIONS + server.RESERVED_OPEN_FILES, hard)
 
 
 def test_taken_port_suggests_another() -> None:
-    with server.reserve("127.0.0.1", 0) as other:
-        other.listen()
-        port = other.getsockname()[1]
+    with server.reserve("127.0.0.1", 0) as other_listener:
+        other_listener.listen()
+        port = other_listener.getsockname()[1]
         with pytest.raises(server.PortTakenError, match=f"Port {port} is in use.*--port"):
             server.reserve("127.0.0.1", port)
 

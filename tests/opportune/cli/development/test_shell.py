@@ -75,17 +75,17 @@ def test_ipython_is_used_if_installed(
 
 
 @pytest.mark.parametrize(
-    ("code", "last"),
+    ("code", "last_line"),
     [
         ("x = 1\nx / 0", "ZeroDivisionError: division by zero"),
         ("await session.nothing()", "AttributeError: 'Session' object has no attribute 'nothing'"),
         ("def", "SyntaxError: invalid syntax"),
     ],
 )
-def test_failing_code_shows_its_traceback(code: str, last: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_code_shows_its_traceback(code: str, last_line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shell", "-c", code]) == 1
     error = capsys.readouterr().err
-    assert error.splitlines()[-1] == last
+    assert error.splitlines()[-1] == last_line
     assert '"<shell>", line' in error
     assert "cli/shell.py" not in error
 

@@ -10,70 +10,70 @@ from typing import Any, cast
 
 import pytest
 
-from opportune.cli.development import test as subject
+from opportune.cli.development import test as test_command
 from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
 from opportune.cli.environment.installation import normalized
 from opportune.cli.main import main
 from opportune.config.project import PROJECT
 from opportune.testing import plugin
-from tests.opportune.cli.command_server import FEATURES, PYTEST_OPTIONS, command_server
+from tests.opportune.cli.command_server import FEATURE_MODULES, PYTEST_OPTIONS, command_server
 
 
 def test_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    seen: list[object] = []
+    exec_arguments: list[object] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(
-        subject,
+        test_command,
         "exec_process",
-        lambda command, environ: seen.extend([command, Path.cwd(), "PYTHONDONTWRITEBYTECODE" in environ]),
+        lambda command, environ: exec_arguments.extend([command, Path.cwd(), "PYTHONDONTWRITEBYTECODE" in environ]),
     )
     assert main(["test", "-xk", "books and not slow", "tests", "--durations=3"]) == 0
-    words = ["-xk", "books and not slow", "tests", "--durations=3"]
-    assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT, False]
+    arguments = ["-xk", "books and not slow", "tests", "--durations=3"]
+    assert exec_arguments == [[sys.executable, "-m", "pytest", *arguments], PROJECT, False]
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], str]]:
+def run_test_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], str]]:
     """Run `test` with these arguments, and return the arguments and the database of pytest."""
 
-    def run(*words: str) -> tuple[list[str], str]:
-        seen: list[tuple[list[str], str]] = []
+    def run(*arguments: str) -> tuple[list[str], str]:
+        runs: list[tuple[list[str], str]] = []
         monkeypatch.chdir(PROJECT)
         monkeypatch.setattr(
-            subject,
+            test_command,
             "exec_process",
-            lambda command, environ: seen.append((command[3:], environ.get(subject.ONLY_DATABASE, ""))),
+            lambda command, environ: runs.append((command[3:], environ.get(test_command.ONLY_DATABASE, ""))),
         )
-        assert main(["test", *words]) == 0
-        return seen[0]
+        assert main(["test", *arguments]) == 0
+        return runs[0]
 
     return run
 
 
-def test_parts_of_the_suite_have_options(started: Callable[..., tuple[list[str], str]]) -> None:
+def test_parts_of_the_suite_have_options(run_test_command: Callable[..., tuple[list[str], str]]) -> None:
     tests, cores = str(PROJECT / "tests"), os.cpu_count() or 1
     number = str(cores + 1)
     in_parallel = ["-n", number]
-    assert started() == (in_parallel, "")
-    assert started("--project") == ([tests, f"--ignore={tests}/opportune", "-n", str(cores)], "")
-    assert started("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
-    assert started("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
-    assert started("tests/users", "--postgres") == (["tests/users"], "postgresql")
-    assert started("-n", "4", "-x") == (["-n", "4", "-x"], "")
-    assert started("-x", "-n", "tests/users") == (["-x", "-n", number, "tests/users"], "")
+    assert run_test_command() == (in_parallel, "")
+    assert run_test_command("--project") == ([tests, f"--ignore={tests}/opportune", "-n", str(cores)], "")
+    assert run_test_command("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
+    assert run_test_command("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
+    assert run_test_command("tests/users", "--postgres") == (["tests/users"], "postgresql")
+    assert run_test_command("-n", "4", "-x") == (["-n", "4", "-x"], "")
+    assert run_test_command("-x", "-n", "tests/users") == (["-x", "-n", number, "tests/users"], "")
 
 
-@pytest.mark.parametrize("words", [("--project", "--framework"), ("--sqlite", "--postgres")])
-def test_exclusive_options_are_refused(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["test", *words]) == 2
-    assert f"{words[0]} and {words[1]} cannot be combined." in capsys.readouterr().err
+@pytest.mark.parametrize("arguments", [("--project", "--framework"), ("--sqlite", "--postgres")])
+def test_exclusive_options_are_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", *arguments]) == 2
+    assert f"{arguments[0]} and {arguments[1]} cannot be combined." in capsys.readouterr().err
 
 
 def test_project_has_no_framework_tests(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(subject, "FRAMEWORK_TESTS", tmp_path / "opportune")
+    monkeypatch.setattr(test_command, "FRAMEWORK_TESTS", tmp_path / "opportune")
     assert main(["test", "--framework"]) == 1
     assert "does not include the framework's tests" in capsys.readouterr().err
 
@@ -95,7 +95,7 @@ def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: 
     parametrized = [item("on sqlite", "sqlite"), item("on postgresql", "postgresql")]
     items = [*parametrized, item("served", "", "postgres_server"), item("without")]
     hook = SimpleNamespace(pytest_deselected=lambda **_: None)
-    monkeypatch.setenv(subject.ONLY_DATABASE, only)
+    monkeypatch.setenv(test_command.ONLY_DATABASE, only)
     plugin.pytest_collection_modifyitems(cast("pytest.Config", SimpleNamespace(hook=hook)), items)
     assert [item.name for item in items] == expected
 
@@ -117,13 +117,13 @@ def test_missing_packages_name_the_command(
 
 
 def test_feature_tests_need_only_the_dev_lock() -> None:
-    only = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
+    framework_packages = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
     packages = packages_distributions().items()
-    modules = [module for module, names in packages if {normalized(name) for name in names} <= only]
+    modules = [module for module, names in packages if {normalized(name) for name in names} <= framework_packages]
     assert {"moto", "boto3", "schemathesis"} < set(modules)
     options = [*PYTEST_OPTIONS, "--collect-only", "-q", "tests", "--ignore=tests/opportune"]
     program = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[2:])); print(int(pytest.main(%s)))"
-    with command_server(PROJECT, "app.main", *FEATURES) as run:
+    with command_server(PROJECT, "app.main", *FEATURE_MODULES) as run:
         code, output = run("-c", program % options, *modules)
     assert (code, output.splitlines()[-1]) == (0, "0"), output[-5000:]
 

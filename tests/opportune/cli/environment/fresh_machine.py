@@ -1,4 +1,4 @@
-"""A copy of oppman.py with its own folder and PATH. Its commands only print their arguments."""
+"""A machine with a fresh clone, a replacement of uv, and commands that only print their arguments."""
 
 import importlib.util
 import shutil
@@ -11,19 +11,19 @@ from opportune.cli.registry import MODULES
 from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
-# The base Python without packages, as on a fresh machine.
-BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
-UV = f"""\
+BARE_PYTHON = [getattr(sys, "_base_executable", sys.executable), "-S"]
+"""Command of the Python installation without packages, as on a fresh machine."""
+UV_REPLACEMENT = f"""\
 #!/bin/sh
 PATH=/usr/bin:/bin
 for last; do :; done
 task=${{last##*/}}
 echo "$@" >>"$CALLS"
-if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE[0]}' "$last/bin/python"; fi
+if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE_PYTHON[0]}' "$last/bin/python"; fi
 case $task in
-"$FAILS") echo "error: no response" >&2; exit 1 ;;
-"$DIES") kill -KILL $$ ;;
-"$WAITS") : >"$STARTED"; exec sleep 60 ;;
+"$FAILING_TASK") echo "error: no response" >&2; exit 1 ;;
+"$KILLED_TASK") kill -KILL $$ ;;
+"$WAITING_TASK") : >"$STARTED"; exec sleep 60 ;;
 esac
 """
 COMMAND_LINE = """\
@@ -34,8 +34,8 @@ def main():
 """
 
 
-def bring(name: str, project: Path) -> None:
-    """Copy a file of the project with its bytecode, which stays valid for the same age and length."""
+def copy_with_bytecode(name: str, project: Path) -> None:
+    """Copy a file of the project with its bytecode, which stays valid for the same time and size."""
     (project / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(PROJECT / name, project / name)
     compiled = Path(importlib.util.cache_from_source(name))
@@ -45,7 +45,7 @@ def bring(name: str, project: Path) -> None:
 
 
 class Machine:
-    """Copy of the project, with a stand-in for uv on the PATH."""
+    """A copy of the project, with a replacement of uv on the PATH that logs its calls."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
@@ -77,34 +77,34 @@ class Machine:
             "opportune/runtime/suggestions.py",
             *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
         ):
-            bring(name, self.project)
+            copy_with_bytecode(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
         for lock in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")
-        for test, text in {
+        for test_file, text in {
             "books/test_pages.py": "",
             "talks/test_answers.py": "pytestmark = pytest.mark.model\n",
             "opportune/test_settings.py": "",
         }.items():
-            (self.project / "tests" / test).parent.mkdir(parents=True)
-            (self.project / "tests" / test).write_text(text)
-        (folder / "uv").write_text(UV)
+            (self.project / "tests" / test_file).parent.mkdir(parents=True)
+            (self.project / "tests" / test_file).write_text(text)
+        (folder / "uv").write_text(UV_REPLACEMENT)
         (folder / "uv").chmod(0o755)
 
-    def start(self, *arguments: str, python: list[str] = BARE, **environ: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, python: list[str] = BARE_PYTHON, **environ: str) -> subprocess.Popen[str]:
         command = [*python, str(self.project / "oppman.py"), *arguments]
         environ = {**self.environ, **environ}
         return subprocess.Popen(
             command, env=environ, cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    def run(self, *arguments: str, python: list[str] = BARE, **environ: str) -> tuple[int, str, list[str]]:
+    def run(self, *arguments: str, python: list[str] = BARE_PYTHON, **environ: str) -> tuple[int, str, list[str]]:
         """Return the exit code, the output and the lines of stderr."""
         with self.start(*arguments, python=python, **environ) as process:
             output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
         return process.returncode, output, errors.splitlines()
 
-    def installed(self) -> list[str]:
-        """Locks that the stand-in for uv was called with, in order."""
+    def installed_locks(self) -> list[str]:
+        """Return the locks that the replacement of uv was called with, in order."""
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip install")]

@@ -1,4 +1,4 @@
-"""The environment of oppman.py, in a copy with a stand-in for uv that only logs its calls."""
+"""The environment of oppman.py, in a copy with a replacement of uv that only logs its calls."""
 
 import ast
 import importlib.util
@@ -19,7 +19,7 @@ from opportune.cli.environment.installation import InstallError
 from opportune.config import project
 from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
-from tests.opportune.cli.environment.fresh_machine import BARE, Machine
+from tests.opportune.cli.environment.fresh_machine import BARE_PYTHON, Machine
 
 
 @pytest.fixture
@@ -29,22 +29,22 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_locks_are_installed_when_they_change(machine: Machine) -> None:
     assert machine.run("migrate", "books")[:2] == (0, "ran migrate books\n")
-    made, installed = machine.calls.read_text().splitlines()
-    assert made.endswith(str(machine.venv))
-    assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in installed
+    venv_call, install_call = machine.calls.read_text().splitlines()
+    assert venv_call.endswith(str(machine.venv))
+    assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in install_call
     assert machine.run("migrate") == (0, "ran migrate\n", [])
-    assert machine.installed() == [BASE]
+    assert machine.installed_locks() == [BASE]
     (machine.project / BASE).write_text("another version\n")
     assert machine.run("migrate")[0] == 0
-    assert machine.installed() == [BASE] * 2
+    assert machine.installed_locks() == [BASE] * 2
     (machine.venv / "bin/python").unlink()
     (machine.venv / "bin/python").symlink_to("/nowhere/python3")
     assert machine.run("migrate")[:2] == (0, "ran migrate\n")
-    assert machine.installed() == [BASE] * 3
+    assert machine.installed_locks() == [BASE] * 3
 
 
 @pytest.fixture
-def prepared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Locks that this process would install on the machine."""
     locks: list[str] = []
     paths = {"PROJECT": "", "VENV": ".venv", "PYTHON": ".venv/bin/python", "SCRIPT": "oppman.py", "TESTS": "tests"}
@@ -76,9 +76,9 @@ def prepared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["--version"], [BASE]),
     ],
 )
-def test_command_installs_its_locks(prepared: list[str], arguments: list[str], locks: list[str]) -> None:
+def test_command_installs_its_locks(installed_locks: list[str], arguments: list[str], locks: list[str]) -> None:
     assert environment.prepare(arguments)
-    assert prepared == locks
+    assert installed_locks == locks
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,12 @@ def test_command_installs_its_locks(prepared: list[str], arguments: list[str], l
         ("PORT=1\nexport SECRETS_FROM='aws:site'", [BASE, AWS]),
     ],
 )
-def test_settings_bring_their_locks(machine: Machine, prepared: list[str], lines: str, locks: list[str]) -> None:
+def test_settings_select_their_locks(
+    machine: Machine, installed_locks: list[str], lines: str, locks: list[str]
+) -> None:
     (machine.project / ".env").write_text(f"{lines}\n")
     assert environment.prepare(["migrate"])
-    assert prepared == locks
+    assert installed_locks == locks
 
 
 @pytest.mark.parametrize(
@@ -126,11 +128,11 @@ def test_secrets_from_selects_lock(
 
 
 def test_command_runs_without_the_model(machine: Machine) -> None:
-    code, output, errors = machine.run("quickstart", FAILS=MODEL)
+    code, output, errors = machine.run("quickstart", FAILING_TASK=MODEL)
     assert (code, output) == (0, "ran quickstart\n")
     assert [line for line in errors if not line.endswith("...")] == errors[-1:]
     assert "LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in errors[-1]
-    assert machine.installed() == [BASE, MODEL]
+    assert machine.installed_locks() == [BASE, MODEL]
     (machine.venv / "install.log").unlink()
     (machine.venv / "install.log").mkdir()
     code, output, errors = machine.run("quickstart")
@@ -140,8 +142,8 @@ def test_command_runs_without_the_model(machine: Machine) -> None:
 
 def test_help_installs_nothing(machine: Machine) -> None:
     assert machine.run("--help")[0] == 0
-    assert machine.installed() == []
-    code, output, errors = machine.run("migrate", FAILS=BASE)
+    assert machine.installed_locks() == []
+    code, output, errors = machine.run("migrate", FAILING_TASK=BASE)
     assert (code, output) == (1, "")
     assert errors[-1].startswith(f"Installing {BASE} failed: error: no response. Check the network connection.")
     assert machine.run("migrate")[0] == 0
@@ -149,7 +151,7 @@ def test_help_installs_nothing(machine: Machine) -> None:
 
 @pytest.mark.parametrize("task", [".venv", BASE])
 def test_killed_installation_is_repeated(machine: Machine, task: str) -> None:
-    assert machine.run("migrate", DIES=task)[0] == 1
+    assert machine.run("migrate", KILLED_TASK=task)[0] == 1
     (machine.venv / "half a package").touch()
     assert machine.run("migrate")[:2] == (0, "ran migrate\n")
     assert not (machine.venv / "half a package").exists()
@@ -159,8 +161,8 @@ def test_killed_installation_is_repeated(machine: Machine, task: str) -> None:
 def test_interrupted_installation_starts_again(machine: Machine) -> None:
     os.mkfifo(machine.started)
     started = os.open(machine.started, os.O_RDONLY | os.O_NONBLOCK)
-    with machine.start("migrate", WAITS=BASE) as process:
-        assert select.select([started], [], [], TIMEOUT_SECONDS)[0], "the stand-in has not started"
+    with machine.start("migrate", WAITING_TASK=BASE) as process:
+        assert select.select([started], [], [], TIMEOUT_SECONDS)[0], "the replacement of uv has not started"
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     os.close(started)
@@ -171,9 +173,9 @@ def test_interrupted_installation_starts_again(machine: Machine) -> None:
 
 
 def test_two_processes_install_once(machine: Machine) -> None:
-    with machine.start("migrate") as first, machine.start("check") as second:
-        assert (first.wait(), second.wait()) == (0, 0)
-    assert machine.installed() == [BASE]
+    with machine.start("migrate") as migrate, machine.start("check") as check:
+        assert (migrate.wait(), check.wait()) == (0, 0)
+    assert machine.installed_locks() == [BASE]
 
 
 def test_environment_with_dependencies_is_used(machine: Machine) -> None:
@@ -184,16 +186,16 @@ def test_environment_with_dependencies_is_used(machine: Machine) -> None:
 def test_active_environment_without_dependencies_stays_unused(machine: Machine, tmp_path: Path) -> None:
     python = tmp_path / "own/bin/python"
     python.parent.mkdir(parents=True)
-    python.symlink_to(BARE[0])
-    (tmp_path / "own/pyvenv.cfg").write_text(f"home = {Path(BARE[0]).parent}\n")
+    python.symlink_to(BARE_PYTHON[0])
+    (tmp_path / "own/pyvenv.cfg").write_text(f"home = {Path(BARE_PYTHON[0]).parent}\n")
     code, output, errors = machine.run("migrate", python=[str(python)], VIRTUAL_ENV=str(tmp_path / "own"))
     assert (code, output) == (0, "ran migrate\n")
     assert errors[0].startswith(f"The active environment ({tmp_path / 'own'}) has no dependencies.")
     assert machine.run("migrate", python=[str(python)]) == (0, "ran migrate\n", [])
 
 
-FOREIGN = 'raise RuntimeError("the app package of another project")\n'
-LOCATE = """\
+OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'
+PRINT_FOLDERS = """\
 import sys
 from opportune.cli.registry import features_folder
 from opportune.config.project import PROJECT
@@ -207,12 +209,14 @@ def main():
     [([], {}), (["-P"], {}), (["-I"], {}), ([], {"PYTHONSAFEPATH": "1"})],
     ids=["plain", "-P", "-I", "PYTHONSAFEPATH"],
 )
-def test_foreign_app_package(machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]) -> None:
-    (tmp_path / "foreign/app").mkdir(parents=True)
-    (tmp_path / "foreign/app/__init__.py").write_text(FOREIGN)
-    (machine.project / "opportune/cli/main.py").write_text(LOCATE)
-    environ = {**environ, "PYTHONPATH": str(tmp_path / "foreign"), "CONDA_PREFIX": str(tmp_path / "conda")}
-    code, output, _ = machine.run("migrate", python=[*BARE, *options], **environ)
+def test_app_of_another_project_is_ignored(
+    machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]
+) -> None:
+    (tmp_path / "other/app").mkdir(parents=True)
+    (tmp_path / "other/app/__init__.py").write_text(OTHER_APP_PACKAGE)
+    (machine.project / "opportune/cli/main.py").write_text(PRINT_FOLDERS)
+    environ = {**environ, "PYTHONPATH": str(tmp_path / "other"), "CONDA_PREFIX": str(tmp_path / "conda")}
+    code, output, _ = machine.run("migrate", python=[*BARE_PYTHON, *options], **environ)
     assert (code, output) == (0, f"{machine.project} {machine.project / 'app'} {int('-I' in options)}\n")
 
 
@@ -237,7 +241,7 @@ def test_pip_checks_the_hashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     commands: list[list[str]] = []
     monkeypatch.setattr(environment, "VENV", tmp_path)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(environment, "run", lambda *words: commands.append(words[-1]))
+    monkeypatch.setattr(environment, "run", lambda *arguments: commands.append(arguments[-1]))
     environment.install(BASE)
     assert commands[0][1:4] == ["-m", "pip", "install"]
     assert {"--no-deps", "--require-hashes"} < set(commands[0])

@@ -28,16 +28,16 @@ deprecated==1.2 ; python_full_version < '3.12' \\
 deprecated==1.3 ; python_full_version >= '3.12' \\
     --hash=sha256:00
 """
-PIP = """\
+PIP_OUTPUT = """\
 Ignoring colorama: markers 'sys_platform == "win32"' don't match your environment
 Ignoring deprecated: markers 'python_full_version < "3.12"' don't match your environment
 Requirement already satisfied: alembic==1.20.1 in ./lib
 Collecting argon2-cffi==25.1.0 (from -r requirements.lock (line 3))
   Downloading argon2_cffi-25.1.0-py3-none-any.whl (14 kB)
 """
-THIRD = "Collecting deprecated==1.3 (from -r requirements.lock (line 5))\n"
-INSTALLING = "Installing collected packages: argon2-cffi, deprecated\n"
-UV = "Resolved 3 packages in 20ms\nDownloading argon2-cffi (1.1MiB)\n"
+THIRD_PACKAGE = "Collecting deprecated==1.3 (from -r requirements.lock (line 5))\n"
+INSTALL_LINE = "Installing collected packages: argon2-cffi, deprecated\n"
+UV_OUTPUT = "Resolved 3 packages in 20ms\nDownloading argon2-cffi (1.1MiB)\n"
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def site_packages(venv: Path) -> Path:
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
 
 
-def install(venv: Path, *packages: str) -> None:
+def create_packages(venv: Path, *packages: str) -> None:
     for package in packages:
         (site_packages(venv) / f"{package}.dist-info").mkdir(parents=True)
 
@@ -65,16 +65,16 @@ def install(venv: Path, *packages: str) -> None:
     ("log", "line"),
     [
         ("", "Installing requirements.lock: 1 of 5 packages, 0 s"),
-        (PIP, "Downloading requirements.lock: 2 of 3 packages, 0 s"),
-        (PIP + THIRD, "Installing requirements.lock: 1 of 3 packages, 0 s"),
-        (PIP + INSTALLING, "Installing requirements.lock: 1 of 3 packages, 0 s"),
-        (UV, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+        (PIP_OUTPUT, "Downloading requirements.lock: 2 of 3 packages, 0 s"),
+        (PIP_OUTPUT + THIRD_PACKAGE, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+        (PIP_OUTPUT + INSTALL_LINE, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+        (UV_OUTPUT, "Installing requirements.lock: 1 of 3 packages, 0 s"),
         ("Checked 5 packages in 1ms\n", "Installing requirements.lock: 1 of 1 packages, 0 s"),
     ],
 )
 def test_pip_and_uv_packages_are_counted(venv: Path, monkeypatch: pytest.MonkeyPatch, log: str, line: str) -> None:
     monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: 7.0))
-    install(venv, "alembic-1.20.1", "argon2_cffi-24.0.0", "pip-24.0")
+    create_packages(venv, "alembic-1.20.1", "argon2_cffi-24.0.0", "pip-24.0")
     (venv / LOG).write_text(log)
     assert str(Progress(venv, "Installing", "requirements.lock")) == line
 
@@ -82,15 +82,15 @@ def test_pip_and_uv_packages_are_counted(venv: Path, monkeypatch: pytest.MonkeyP
 def test_terminal_shows_a_bar_and_remaining_time(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = SimpleNamespace(seconds=7.0)
     monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: now.seconds))
-    (venv / LOG).write_text(UV)
+    (venv / LOG).write_text(UV_OUTPUT)
     progress = Progress(venv, "Installing", "requirements.lock")
     assert progress.line(3) == "Installing requirements.lock: [---] 0 of 3 packages, 0 s"
     now.seconds += 4
-    install(venv, "alembic-1.20.1")
+    create_packages(venv, "alembic-1.20.1")
     assert progress.line(3) == "Installing requirements.lock: [#--] 1 of 3 packages, 4 s, about 8 s left"
 
 
-def installer(venv: Path, *lines: str, code: int = 0) -> list[str]:
+def installer_command(venv: Path, *lines: str, code: int = 0) -> list[str]:
     """Return a command that prints these lines, installs the locked packages and exits."""
     folders = [f"{name}.dist-info" for name in ("alembic-1.20.1", "argon2_cffi-25.1.0", "deprecated-1.3")]
     program = (
@@ -107,7 +107,7 @@ class Terminal(io.StringIO):
 
 def test_terminal_shows_one_line(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
+    run(venv, "Installing", "requirements.lock", installer_command(venv, "Resolved 3 packages in 20ms"))
     lines = [line.rstrip() for line in terminal.getvalue().split("\r")]
     assert lines[-1].startswith("Installing requirements.lock: 3 of 3 packages, ")
     assert terminal.getvalue().count("\n") == 1
@@ -115,12 +115,12 @@ def test_terminal_shows_one_line(venv: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_quiet_prints_nothing(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["oppman.py", "-q", "migrate"])
-    run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
+    run(venv, "Installing", "requirements.lock", installer_command(venv, "Resolved 3 packages in 20ms"))
     assert capsys.readouterr() == ("", "")
 
 
-class Counted(Progress):
-    """Progress that reports these numbers of packages in turn."""
+class ScriptedProgress(Progress):
+    """Progress that reports these numbers of packages, one per call of `poll`."""
 
     def __init__(self, venv: Path, numbers: list[int]) -> None:
         super().__init__(venv, "Installing", "requirements.lock")
@@ -135,10 +135,12 @@ class Counted(Progress):
         return 0 if len(self.numbers) == 1 else None
 
 
-def test_no_repeated_line(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_repeats_no_line(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(installation, "PLAIN_PROGRESS_SECONDS", 0)
     monkeypatch.setattr(installation, "POLL_SECONDS", 0)
-    progress = Counted(venv, [0, 0, 1, 1, 1, 2, 3, 3, 3])
+    progress = ScriptedProgress(venv, [0, 0, 1, 1, 1, 2, 3, 3, 3])
     watch(progress, cast("Any", progress))
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" packages")[0] for line in lines] == [
@@ -159,7 +161,7 @@ def test_no_repeated_line(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 )
 def test_full_disk_is_reported(venv: Path, line: str) -> None:
     with pytest.raises(InstallError, match="The disk is full") as caught:
-        run(venv, "Installing", "requirements.lock", installer(venv, line, "", code=2))
+        run(venv, "Installing", "requirements.lock", installer_command(venv, line, "", code=2))
     assert "network" not in str(caught.value)
 
 
@@ -173,14 +175,19 @@ def test_full_disk_is_reported(venv: Path, line: str) -> None:
 )
 def test_untrusted_certificate_is_named(venv: Path, line: str) -> None:
     with pytest.raises(InstallError, match="set PIP_CERT") as caught:
-        run(venv, "Installing", "requirements.lock", installer(venv, line, "ERROR: No matching distribution", code=1))
+        run(
+            venv,
+            "Installing",
+            "requirements.lock",
+            installer_command(venv, line, "ERROR: No matching distribution", code=1),
+        )
     assert "network" not in str(caught.value)
 
 
 def test_free_space_is_checked_after_failure(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     with pytest.raises(InstallError, match="The disk is full"):
-        run(venv, "Preparing", ".venv", installer(venv, code=1))
+        run(venv, "Preparing", ".venv", installer_command(venv, code=1))
 
 
 def test_ctrl_c_during_start_ends_the_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

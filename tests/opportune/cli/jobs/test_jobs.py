@@ -8,10 +8,10 @@ import pytest
 
 from tests.opportune.cli.conftest import Oppman
 
-FAILED = ("gone.fail", "failed", '[7, "a"]', 5, "No response.")
-WAITING = ("gone.wait", "waiting", "[]", 0, "")
-EMAIL = ("mail.send", "waiting", "[{}]", 0, "")
-INSERT = """
+FAILED_JOB = ("removed.fail", "failed", '[7, "a"]', 5, "No response.")
+WAITING_JOB = ("removed.wait", "waiting", "[]", 0, "")
+EMAIL_JOB = ("mail.send", "waiting", "[{}]", 0, "")
+INSERT_JOB = """
     INSERT INTO jobs_job (name, state, arguments, attempt, error, due_at, created_at, cancel_asked, done, total, note)
     VALUES (?, ?, ?, ?, ?, '2026-01-03 04:05:06', '2026-01-02 03:04:05', 0, 0, 0, '')
 """
@@ -21,13 +21,13 @@ INSERT = """
 def url(tmp_path: Path, sqlite_template: Path) -> str:
     """Database with a failed and a waiting job of features that are not installed."""
     (tmp_path / "app.db").write_bytes(sqlite_template.read_bytes())
-    queue(tmp_path / "app.db", FAILED, WAITING)
+    add_jobs(tmp_path / "app.db", FAILED_JOB, WAITING_JOB)
     return f"sqlite:///{tmp_path / 'app.db'}"
 
 
-def queue(path: Path, *jobs: tuple[str, str, str, int, str]) -> None:
+def add_jobs(path: Path, *jobs: tuple[str, str, str, int, str]) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(INSERT, jobs)
+        connection.executemany(INSERT_JOB, jobs)
 
 
 def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> None:
@@ -35,7 +35,7 @@ def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> 
     heading, waiting, failed = result.out.splitlines()
     assert heading.split() == ["ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"]
     assert re.split("  +", waiting.strip()) == [
-        *("2", "waiting", "2026-01-02 03:04:05", "2026-01-03 04:05:06", "gone.wait"),
+        *("2", "waiting", "2026-01-02 03:04:05", "2026-01-03 04:05:06", "removed.wait"),
         "waiting, because no installed feature has this job",
     ]
     assert re.search(r"2026-01-02 03:04:05  +gone\.fail  No response\.$", failed)
@@ -47,7 +47,7 @@ def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> 
 def test_show_prints_details(oppman: Oppman, url: str) -> None:
     lines = oppman("jobs", "show", "1", DATABASE_URL=url).out.splitlines()
     details = dict(line.split(maxsplit=1) for line in lines)
-    assert details["Job"] == "1: gone.fail"
+    assert details["Job"] == "1: removed.fail"
     assert details["Arguments"] == "7, 'a'"
     assert (details["Attempts"], details["Error"]) == ("5", "No response.")
 
@@ -66,15 +66,15 @@ def test_job_is_cancelled_and_retried(oppman: Oppman, url: str) -> None:
 
 
 def test_inline_jobs_are_retried_immediately(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    queue(tmp_path / "app.db", ("mail.send", "failed", *EMAIL[2:]))
+    add_jobs(tmp_path / "app.db", ("mail.send", "failed", *EMAIL_JOB[2:]))
     result = oppman("jobs", "retry", "3", DATABASE_URL=url)
     assert result.out == "Job 3 is waiting.\n"  # failed again, with attempts left
     assert oppman("jobs", "show", "3").out.count("TypeError") == 1
 
 
 def test_refusals(oppman: Oppman, url: str) -> None:
-    for words in (("show", "9"), ("retry", "9"), ("cancel", "9")):
-        result = oppman("jobs", *words, DATABASE_URL=url)
+    for arguments in (("show", "9"), ("retry", "9"), ("cancel", "9")):
+        result = oppman("jobs", *arguments, DATABASE_URL=url)
         assert (result.code, result.out) == (1, "")
         assert result.err == "There is no job 9. List them: python3 oppman.py jobs list\n"
     assert oppman("jobs", "cancel", "1").err == "Job 1 is failed. Only waiting and running jobs can be cancelled.\n"
@@ -87,33 +87,33 @@ def test_database_without_tables(oppman: Oppman, tmp_path: Path) -> None:
 
 
 def test_cron_address_is_printed(oppman: Oppman, url: str) -> None:
-    printed = oppman("jobs", "url", DATABASE_URL=url, JOBS="request", BASE_URL="https://site.example/")
-    assert (printed.code, printed.out.count("\n")) == (0, 1)
-    assert printed.out.startswith("https://site.example/jobs/run?signature=")
-    for environment, words in (
+    result = oppman("jobs", "url", DATABASE_URL=url, JOBS="request", BASE_URL="https://site.example/")
+    assert (result.code, result.out.count("\n")) == (0, 1)
+    assert result.out.startswith("https://site.example/jobs/run?signature=")
+    for environment, message in (
         ({"JOBS": "inline"}, "JOBS is inline"),
         ({"JOBS": "request", "BASE_URL": ""}, "BASE_URL is not set"),
     ):
         refused = oppman("jobs", "url", DATABASE_URL=url, **environment)
-        assert (refused.code, refused.err.count("\n"), words in refused.err) == (1, 1, True)
+        assert (refused.code, refused.err.count("\n"), message in refused.err) == (1, 1, True)
 
 
 def test_retry_all_queues_every_failed_job(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    queue(tmp_path / "app.db", FAILED)
+    add_jobs(tmp_path / "app.db", FAILED_JOB)
     assert oppman("jobs", "retry", "--all", DATABASE_URL=url).out == "2 jobs queued again.\n"
     assert oppman("jobs", "retry", "--all").out == "No job failed.\n"
 
 
 def test_retry_all_of_a_name_leaves_other_jobs(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    queue(tmp_path / "app.db", ("gone.other", *FAILED[1:]))
-    output = oppman("jobs", "retry", "--all", "--name", "gone.other", DATABASE_URL=url).out
-    assert output == "1 job named gone.other queued again.\n"
+    add_jobs(tmp_path / "app.db", ("removed.other", *FAILED_JOB[1:]))
+    output = oppman("jobs", "retry", "--all", "--name", "removed.other", DATABASE_URL=url).out
+    assert output == "1 job named removed.other queued again.\n"
     assert oppman("jobs", "show", "1").out.count("failed") == 1
-    assert oppman("jobs", "retry", "--all", "--name", "gone.none").out == "No job named gone.none failed.\n"
+    assert oppman("jobs", "retry", "--all", "--name", "removed.none").out == "No job named removed.none failed.\n"
 
 
-@pytest.mark.parametrize("words", [(), ("1", "--all"), ("--name", "mail.send"), ("1", "--name", "mail.send")])
-def test_retry_needs_a_number_or_all(oppman: Oppman, url: str, words: tuple[str, ...]) -> None:
-    result = oppman("jobs", "retry", *words, DATABASE_URL=url)
+@pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("--name", "mail.send"), ("1", "--name", "mail.send")])
+def test_retry_needs_a_number_or_all(oppman: Oppman, url: str, arguments: tuple[str, ...]) -> None:
+    result = oppman("jobs", "retry", *arguments, DATABASE_URL=url)
     assert result.code == 2
     assert "Enter the number of a job, --all" in result.err

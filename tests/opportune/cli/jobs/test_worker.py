@@ -2,7 +2,7 @@ from pathlib import Path
 
 from tests.opportune.cli.conftest import Oppman, read_until
 from tests.opportune.cli.development.processes import running
-from tests.opportune.cli.jobs.test_jobs import EMAIL, queue
+from tests.opportune.cli.jobs.test_jobs import EMAIL_JOB, add_jobs
 
 
 def test_worker_runs_queued_jobs_until_stopped(tmp_path: Path, sqlite_template: Path) -> None:
@@ -11,7 +11,7 @@ def test_worker_runs_queued_jobs_until_stopped(tmp_path: Path, sqlite_template: 
     environ = {"DATABASE_URL": f"sqlite:///{path}", "JOBS": "worker", "ENVIRONMENT": "development"}
     with running(tmp_path, "worker", "--concurrency", "3", **environ) as worker:
         assert read_until(worker.output, "Ctrl-C") == "Running jobs, 3 at a time (Ctrl-C stops it).\n"
-        queue(path, EMAIL)
+        add_jobs(path, EMAIL_JOB)
         assert "Job mail.send 1 failed (attempt 1 of 35)" in read_until(worker.output, "mail.send")
         assert worker.end() == (0, "")
 

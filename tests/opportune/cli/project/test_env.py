@@ -37,18 +37,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def reading(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Oppman:
-    """Runs commands with the settings of that folder's `.env`."""
+def run(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Oppman:
+    """Run commands with the settings of `.env` in the project folder."""
     monkeypatch.setitem(settings_class().model_config, "env_file", project / ".env")
     for name in ("ENVIRONMENT", "DATABASE_URL", "SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
     return oppman
 
 
-def test_settings_are_listed_with_their_source(project: Path, reading: Oppman) -> None:
+def test_settings_are_listed_with_their_source(project: Path, run: Oppman) -> None:
     url = f"postgresql://site:{CANARY}@db.example/site"
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nDATABASE_URL={url}\nPORT=8000\n")
-    code, out, err = reading("env", LOG_FORMAT="json")
+    code, out, err = run("env", LOG_FORMAT="json")
     assert (code, err) == (0, "")
     assert [line.split() for line in out.splitlines()[:5]] == [
         ["NAME", "VALUE", "FROM"],
@@ -61,40 +61,40 @@ def test_settings_are_listed_with_their_source(project: Path, reading: Oppman) -
     assert CANARY not in out
 
 
-def test_all_lists_default_values(project: Path, reading: Oppman) -> None:
+def test_all_lists_default_values(project: Path, run: Oppman) -> None:
     del project
-    code, out, _ = reading("env", "--all")
+    code, out, _ = run("env", "--all")
     assert code == 0
     assert ["PORT", "8000", "default"] in [line.split() for line in out.splitlines()]
     assert len(out.splitlines()) > len(Settings.model_fields)
 
 
-def test_json_output(project: Path, reading: Oppman) -> None:
+def test_json_output(project: Path, run: Oppman) -> None:
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=9000\n")
-    assert json.loads(reading("env", "--json").out) == [
+    assert json.loads(run("env", "--json").out) == [
         {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True},
         {"name": "PORT", "value": "9000", "from": ".env", "secret": False},
     ]
-    assert json.loads(reading("diffsettings", "--json").out) == [
+    assert json.loads(run("diffsettings", "--json").out) == [
         {"name": "SECRET_KEY", "value": "set", "default": ""},
         {"name": "PORT", "value": "9000", "default": "8000"},
     ]
 
 
-def test_diffsettings_lists_changed_settings(project: Path, reading: Oppman) -> None:
-    assert reading("diffsettings") == (0, "All settings have their default values.\n", "")
+def test_diffsettings_lists_changed_settings(project: Path, run: Oppman) -> None:
+    assert run("diffsettings") == (0, "All settings have their default values.\n", "")
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=8000\nDATABASE_URL=sqlite:///x.db\n")
-    code, out, _ = reading("diffsettings")
+    code, out, _ = run("diffsettings")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ["NAME", "SECRET_KEY", "DATABASE_URL"]
     assert out.splitlines()[-1].endswith("  sqlite:///./data/app.db")
     assert CANARY not in out
 
 
-def test_invalid_setting_is_named_without_value(project: Path, reading: Oppman) -> None:
+def test_invalid_setting_is_named_without_value(project: Path, run: Oppman) -> None:
     (project / ".env").write_text(f"PORT={CANARY}\n")
     for command in ("env", "diffsettings"):
-        assert reading(command) == (1, "", "PORT: Write a whole number.\n")
+        assert run(command) == (1, "", "PORT: Write a whole number.\n")
 
 
 def test_env_init_copies_the_example_with_a_key(project: Path, oppman: Oppman) -> None:
@@ -107,10 +107,10 @@ def test_env_init_copies_the_example_with_a_key(project: Path, oppman: Oppman) -
     assert stat.S_IMODE((project / ".env").stat().st_mode) == 0o600
 
 
-def test_env_init_writes_a_file_that_commands_can_read(project: Path, reading: Oppman) -> None:
+def test_env_init_writes_a_file_that_commands_can_read(project: Path, run: Oppman) -> None:
     (project / ".env.example").write_text((PROJECT / ".env.example").read_text(encoding="utf-8"), encoding="utf-8")
-    assert reading("env", "init").code == 0
-    assert reading("env").code == 0
+    assert run("env", "init").code == 0
+    assert run("env").code == 0
 
 
 def test_env_init_without_example(project: Path, oppman: Oppman) -> None:
@@ -138,25 +138,25 @@ def test_generated_keys_are_long_and_different(oppman: Oppman) -> None:
     assert [len(key) for key in keys] == [64, 64]
 
 
-def test_rotate_keeps_older_keys(project: Path, reading: Oppman) -> None:
+def test_rotate_keeps_older_keys(project: Path, run: Oppman) -> None:
     path = project / ".env"
-    path.write_text(f"# mine\nexport PORT=9000\nSECRET_KEY='{CANARY}' # old\n\nSECRET_KEY_FALLBACKS=a,b\n# end\n")
+    path.write_text(f"# comment\nexport PORT=9000\nSECRET_KEY='{CANARY}' # old\n\nSECRET_KEY_FALLBACKS=a,b\n# end\n")
     path.chmod(0o640)
-    code, out, err = reading("secrets", "rotate")
+    code, out, err = run("secrets", "rotate")
     assert (code, err) == (0, "")
     assert "SECRET_KEY_FALLBACKS has 3 older keys." in out
     assert CANARY not in out
     text = path.read_text()
     assert re.sub(r"KEY=\S{64}", "KEY=…", text) == (
-        f"# mine\nexport PORT=9000\nSECRET_KEY=…\nSECRET_KEY_FALLBACKS={CANARY},a,b\n\n# end\n"
+        f"# comment\nexport PORT=9000\nSECRET_KEY=…\nSECRET_KEY_FALLBACKS={CANARY},a,b\n\n# end\n"
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert list(project.iterdir()) == [path]
 
 
-def test_rotate_removes_a_stolen_key(project: Path, reading: Oppman) -> None:
+def test_rotate_removes_a_stolen_key(project: Path, run: Oppman) -> None:
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nSECRET_KEY_FALLBACKS=a\n")
-    assert "After the restart, links in e-mails" in reading("secrets", "rotate", "--stolen").out
+    assert "After the restart, links in e-mails" in run("secrets", "rotate", "--stolen").out
     assert dotenv_values(project / ".env")["SECRET_KEY_FALLBACKS"] == ""
     assert CANARY not in (project / ".env").read_text()
 
@@ -170,11 +170,11 @@ def test_rotate_removes_a_stolen_key(project: Path, reading: Oppman) -> None:
     ],
 )
 def test_refused_rotation_changes_nothing(
-    project: Path, reading: Oppman, text: str | None, environ: dict[str, str], message: str
+    project: Path, run: Oppman, text: str | None, environ: dict[str, str], message: str
 ) -> None:
     if text is not None:
         (project / ".env").write_text(text)
-    code, out, err = reading("secrets", "rotate", **environ)
+    code, out, err = run("secrets", "rotate", **environ)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert message in err
     assert CANARY not in err

@@ -42,13 +42,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def contents(project: Path) -> set[str]:
+def lock_contents(project: Path) -> set[str]:
     return {(project / name).read_text() for name in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK)}
 
 
 def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
     assert main(["lock"]) == 0
-    assert contents(project) == {"new\n"}
+    assert lock_contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
     assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 8
@@ -65,7 +65,7 @@ def test_only_upgrade_changes_versions(uv: Uv) -> None:
 def test_failure_changes_no_lock(uv: Uv, project: Path) -> None:
     uv.fails_at = DEV
     assert main(["lock"]) == 1
-    assert contents(project) == {"old\n"}
+    assert lock_contents(project) == {"old\n"}
 
 
 def test_project_without_framework_group(uv: Uv, project: Path) -> None:
@@ -80,7 +80,7 @@ def test_check_names_outdated_locks(uv: Uv, project: Path, capsys: pytest.Captur
     assert main(["lock", "--check"]) == 1
     names = ", ".join([BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK])
     assert capsys.readouterr().err.startswith(f"Out of date: {names}.")
-    assert contents(project) == {"old\n"}
+    assert lock_contents(project) == {"old\n"}
 
 
 def test_check_accepts_current_locks(uv: Uv) -> None:

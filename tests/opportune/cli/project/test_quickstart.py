@@ -38,29 +38,29 @@ from tests.opportune.cli.development.processes import running
 
 
 @pytest.fixture(autouse=True)
-def nothing_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_nearby_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore model servers that run on this machine."""
     monkeypatch.setattr(quickstart, "find_nearby", list)
 
 
-UNATTENDED = ("quickstart", "--no-input", "--no-model")
+QUICKSTART = ("quickstart", "--no-input", "--no-model")
 
 
-def site_in(output: str) -> str:
-    (site,) = re.findall(r"Site +(http://\S+)/", output)
-    assert isinstance(site, str)
-    return site
+def site_address(output: str) -> str:
+    (address,) = re.findall(r"Site +(http://\S+)/", output)
+    assert isinstance(address, str)
+    return address
 
 
 def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
-    env_file, places = tmp_path / ".env", {"STORAGE_URL": f"file:{tmp_path}/uploads", "PORT": "0"}
-    places["DATABASE_URL"] = f"sqlite:///{tmp_path}/data/app.db"
+    env_file, environ = tmp_path / ".env", {"STORAGE_URL": f"file:{tmp_path}/uploads", "PORT": "0"}
+    environ["DATABASE_URL"] = f"sqlite:///{tmp_path}/data/app.db"
     # In development a second process would watch the files.
-    with running(tmp_path, *UNATTENDED, **places, JOBS="off", ENVIRONMENT="test") as site_process:
+    with running(tmp_path, *QUICKSTART, **environ, JOBS="off", ENVIRONMENT="test") as site_process:
         output = read_until(site_process.output, "Ctrl-C")
-        assert f"Listening on {site_in(output)} (Ctrl-C stops it)" in output
+        assert f"Listening on {site_address(output)} (Ctrl-C stops it)" in output
         (password,) = re.findall(r"admin@example\.com +password (\S+)", output)
-        site = site_in(output)
+        site = site_address(output)
         assert httpx.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
@@ -73,11 +73,11 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
 
     monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setattr(server, "serve", serve)
-    output = oppman(*UNATTENDED, "--email", "other@example.org", **places, ENVIRONMENT="development").out
+    output = oppman(*QUICKSTART, "--email", "other@example.org", **environ, ENVIRONMENT="development").out
     assert "A superuser already exists, so --email and --password were ignored." in output
     assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in output
     assert "shown only now" not in output
-    assert served == [(site_in(output), True)]
+    assert served == [(site_address(output), True)]
     assert env_file.read_text() == settings
 
 
@@ -88,9 +88,9 @@ async def late_work(_run: JobContext) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    late = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
-    monkeypatch.setattr(quickstart, "installed_features", lambda: [late])
-    monkeypatch.setattr(demo, "installed_features", lambda: [late])
+    feature = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
+    monkeypatch.setattr(quickstart, "installed_features", lambda: [feature])
+    monkeypatch.setattr(demo, "installed_features", lambda: [feature])
     app.state.jobs.jobs[late_work.name] = late_work
     for _ in range(2):
         async with app.state.database.writer() as session:
@@ -111,7 +111,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_taken_port_stops_quickstart(oppman: Oppman, folder: Path) -> None:
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
-        code, _, err = oppman(*UNATTENDED, "--port", str(listener.getsockname()[1]))
+        code, _, err = oppman(*QUICKSTART, "--port", str(listener.getsockname()[1]))
     assert (code, err.count("\n")) == (1, 1)
     assert "is in use" in err
     assert list(folder.iterdir()) == []
@@ -122,7 +122,7 @@ def test_taken_port_stops_quickstart(oppman: Oppman, folder: Path) -> None:
     [("nobody", "a long enough one", "nobody is not an e-mail address."), ("me@example.org", "sesame", "at least 8")],
 )
 def test_invalid_superuser_stops(oppman: Oppman, folder: Path, email: str, password: str, line: str) -> None:
-    code, out, err = oppman(*UNATTENDED, SUPERUSER_EMAIL=email, SUPERUSER_PASSWORD=password)
+    code, out, err = oppman(*QUICKSTART, SUPERUSER_EMAIL=email, SUPERUSER_PASSWORD=password)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert line in err
     assert password not in err
@@ -130,16 +130,16 @@ def test_invalid_superuser_stops(oppman: Oppman, folder: Path, email: str, passw
 
 
 def test_quickstart_refuses_production(oppman: Oppman, folder: Path) -> None:
-    code, _, err = oppman(*UNATTENDED, ENVIRONMENT="production", SECRET_KEY="Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6")
+    code, _, err = oppman(*QUICKSTART, ENVIRONMENT="production", SECRET_KEY="Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6")
     assert code == 1
     assert "runserver --migrate" in err
     assert list(folder.iterdir()) == []
 
 
 def test_next_free_port_is_used(capsys: pytest.CaptureFixture[str]) -> None:
-    with server.reserve("127.0.0.1", 0) as other:
-        other.listen()
-        port = other.getsockname()[1]
+    with server.reserve("127.0.0.1", 0) as other_listener:
+        other_listener.listen()
+        port = other_listener.getsockname()[1]
         with reserve("127.0.0.1", port, use_free_port=True) as listener:
             assert listener.getsockname()[1] > port
     assert f"Port {port} is in use. Using " in capsys.readouterr().out
@@ -147,16 +147,16 @@ def test_next_free_port_is_used(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_missing_key_is_added_to_env(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    path.write_text("# mine\nPORT=9000\nSECRET_KEY=")
+    path.write_text("# comment\nPORT=9000\nSECRET_KEY=")
     assert write_env(path)
-    assert re.fullmatch(r"# mine\nPORT=9000\nSECRET_KEY=\nSECRET_KEY=\S{64}\n", path.read_text())
+    assert re.fullmatch(r"# comment\nPORT=9000\nSECRET_KEY=\nSECRET_KEY=\S{64}\n", path.read_text())
 
 
 def test_existing_key_is_kept(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    path.write_text("SECRET_KEY=mine\n")
+    path.write_text("SECRET_KEY=existing\n")
     assert not write_env(path)
-    assert path.read_text() == "SECRET_KEY=mine\n"
+    assert path.read_text() == "SECRET_KEY=existing\n"
 
 
 def test_unwritable_file_is_reported() -> None:
@@ -178,10 +178,10 @@ def test_env_in_another_encoding_is_unchanged(tmp_path: Path) -> None:
 
 def test_random_passwords_differ() -> None:
     settings = settings_for("sqlite://")
-    first, second = (new_superuser("me@example.org", None, settings) for _ in range(2))
-    assert first.is_generated
-    assert len(first.password) >= 16
-    assert first.password != second.password
+    superuser, other_superuser = (new_superuser("me@example.org", None, settings) for _ in range(2))
+    assert superuser.is_generated
+    assert len(superuser.password) >= 16
+    assert superuser.password != other_superuser.password
 
 
 def test_questions_are_repeated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,8 +254,8 @@ def test_models_of_this_machine_are_offered(
 
 def test_configured_site_is_offered_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
-    mine = settings_for("sqlite://").model_copy(update={"llm_base_url": "https://llm.example/v1"})
-    assert offer_models(mine) is mine
+    configured_settings = settings_for("sqlite://").model_copy(update={"llm_base_url": "https://llm.example/v1"})
+    assert offer_models(configured_settings) is configured_settings
 
 
 def test_summary_names_models_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

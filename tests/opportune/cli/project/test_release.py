@@ -13,7 +13,7 @@ from tests.opportune.cli.project.git_program import git
 __all__ = ["git"]  # a fixture
 
 
-def project(folder: Path, *paths: str) -> Path:
+def create_files(folder: Path, *paths: str) -> Path:
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(f"{path} as released\n")
@@ -23,7 +23,7 @@ def project(folder: Path, *paths: str) -> Path:
 def test_record_has_git_hashes(tmp_path: Path) -> None:
     released = ("oppman.py", "opportune/web/__init__.py", "requirements-dev.lock", ".github/workflows/tests.yml")
     owned = ("app/books/models.py", "tests/books/test_books.py", "opportune/__pycache__/a.pyc", "README.md")
-    record_release(project(tmp_path, *released, *owned), source="https://example.com/o.git", startproject=["shop"])
+    record_release(create_files(tmp_path, *released, *owned), source="https://example.com/o.git", startproject=["shop"])
     record = read_record(tmp_path)
     assert record
     assert (record.version, record.source, record.startproject) == (__version__, "https://example.com/o.git", ["shop"])

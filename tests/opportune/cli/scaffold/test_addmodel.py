@@ -20,7 +20,7 @@ from opportune.cli.scaffold.models import _models_in as models_in
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
+from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, install_only
 from tests.opportune.test_imports import unlisted
 
@@ -116,7 +116,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgre
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, *TESTING, *NEEDED_FEATURES, "opportune.contrib.teams.feature") as run:
+    with command_server(folder, *TEST_MODULES, *REQUIRED_FEATURE_MODULES, "opportune.contrib.teams.feature") as run:
         for command in COMMANDS:
             code, output = run(*command)
             assert code == 0, output

@@ -12,7 +12,7 @@ from opportune.cli.scaffold.feature_removal import Removal
 from opportune.cli.scaffold.installed import without_feature
 from opportune.errors import OperatorError
 
-FILES = {
+PROJECT_FILES = {
     "app/installed.py": '''\
 """The list."""
 
@@ -52,19 +52,19 @@ INSTALLED: tuple[Feature, ...] = (
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A minimal project with two features."""
-    write(tmp_path, FILES)
+    write_files(tmp_path, PROJECT_FILES)
     monkeypatch.setattr(removeapp, "PROJECT", tmp_path)
     monkeypatch.setattr(removeapp, "tables_of", lambda _name: ["books_book"])
     return tmp_path
 
 
-def write(folder: Path, files: dict[str, str]) -> None:
+def write_files(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
 
-def files(project: Path) -> set[str]:
+def file_names(project: Path) -> set[str]:
     return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
 
 
@@ -86,7 +86,7 @@ def confirm_with(monkeypatch: pytest.MonkeyPatch, *choices: bool) -> list[str]:
 def test_removeapp_deletes_all_files_and_lines(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes"]) == 0
     out = capsys.readouterr().out
-    assert files(project) == {
+    assert file_names(project) == {
         "app/installed.py",
         "app/notes/pages.py",
         "docs/guide.md",
@@ -117,7 +117,7 @@ def test_failed_removal_can_be_repeated(
         assert main(["removeapp", "books", "--yes"]) == 1
     assert "tests/books cannot be changed (Permission denied)." in capsys.readouterr().err
     assert main(["removeapp", "books", "--yes"]) == 0
-    assert not [name for name in files(project) if "books" in name]
+    assert not [name for name in file_names(project) if "books" in name]
 
 
 def test_quiet_prints_only_remaining_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +127,7 @@ def test_quiet_prints_only_remaining_work(project: Path, capsys: pytest.CaptureF
 
 
 def test_user_model_cannot_be_removed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(project, {"app/users/models.py": ""})
+    write_files(project, {"app/users/models.py": ""})
     assert main(["removeapp", "users", "--yes"]) == 1
     assert "app/users has the user model" in capsys.readouterr().err
     assert (project / "app/users/models.py").exists()
@@ -146,11 +146,11 @@ def test_declined_removal_changes_nothing(project: Path, monkeypatch: pytest.Mon
     questions = confirm_with(monkeypatch, False)
     assert main(["removeapp", "books"]) == 1
     assert len(questions) == 1
-    assert files(project) == set(FILES)
+    assert file_names(project) == set(PROJECT_FILES)
 
 
 @pytest.mark.parametrize(
-    ("words", "choices", "dropped"),
+    ("options", "choices", "dropped"),
     [
         ([], [True, True], ["books"]),
         ([], [True, False], []),
@@ -160,12 +160,12 @@ def test_declined_removal_changes_nothing(project: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_tables_are_dropped_only_on_request(
-    project: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], choices: list[bool], dropped: list[str]
+    project: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], choices: list[bool], dropped: list[str]
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(removeapp, "drop", calls.append)
     questions = confirm_with(monkeypatch, *choices)
-    assert main(["removeapp", "books", *words]) == 0
+    assert main(["removeapp", "books", *options]) == 0
     assert (calls, len(questions)) == (dropped, len(choices))
     assert not (project / "app/books").exists()
 
@@ -176,10 +176,10 @@ def test_failed_drop_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(removeapp, "drop", fail)
     assert main(["removeapp", "books", "--yes", "--drop-tables"]) == 1
-    assert files(project) == set(FILES)
+    assert file_names(project) == set(PROJECT_FILES)
 
 
-USES = (
+REFERENCES = (
     ("app/notes/pages.py", "\nfrom app.books.service import Books\n"),
     ("app/notes/pages.py", "\nfrom app import books\n"),
     ("app/notes/pages.py", "\nfrom app import (\n    books,\n)\n"),
@@ -193,12 +193,12 @@ USES = (
 )
 
 
-@pytest.mark.parametrize(("path", "text"), USES)
+@pytest.mark.parametrize(("path", "text"), REFERENCES)
 def test_feature_in_use_is_not_removed(project: Path, path: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    write(project, {path: text})
+    write_files(project, {path: text})
     assert main(["removeapp", "books", "--yes"]) == 1
     assert f"books is used by {path}:2." in capsys.readouterr().err
-    assert files(project) == {*FILES, path}
+    assert file_names(project) == {*PROJECT_FILES, path}
 
 
 def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,7 +206,7 @@ def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.Captur
         "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
         "tests/opportune/shelf/books/api.py": "from app.books import api\n",
     }
-    write(project, starter_files)
+    write_files(project, starter_files)
     assert main(["removeapp", "books", "--yes"]) == 0
     assert {path: (project / path).read_text() for path in starter_files} == starter_files
     assert "docs/tutorial.md" not in capsys.readouterr().out
@@ -214,7 +214,7 @@ def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.Captur
 
 def test_starter_docs_lose_entries_of_an_example(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     link = "- A list: [books](../app/books/README.md)\n"
-    write(
+    write_files(
         project,
         {"tests/opportune/test_it.py": "", "app/books/README.md": "", "docs/crud.md": f"{link}\nIn app/books.\n"},
     )
@@ -226,14 +226,14 @@ def test_starter_docs_lose_entries_of_an_example(project: Path, capsys: pytest.C
 def test_framework_feature_names_its_installed_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "teams", "--yes"]) == 1
     assert "teams is a feature of the framework. Remove its line from app/installed.py." in capsys.readouterr().err
-    assert files(project) == set(FILES)
+    assert file_names(project) == set(PROJECT_FILES)
 
 
 def test_unknown_feature_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("gone", "accounts", "../app", "", "installed"):
         assert main(["removeapp", name, "--yes"]) == 1
         assert capsys.readouterr().err.startswith("There is no feature ")
-        assert files(project) == set(FILES)
+        assert file_names(project) == set(PROJECT_FILES)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_entry_is_removed_from_any_tuple_format(entries: str, expected: str) -> 
 
 
 def test_broken_feature_can_be_removed(project: Path) -> None:
-    write(project, {"app/books/feature.py": "def broken(:\n"})
+    write_files(project, {"app/books/feature.py": "def broken(:\n"})
     removal = Removal("books", project)
     removal.refuse()
     removal.carry_out()

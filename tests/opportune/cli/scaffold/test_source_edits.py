@@ -55,9 +55,9 @@ def test_with_model_keeps_formatting_and_comments() -> None:
 
 
 def test_with_model_adds_the_admin_module_once() -> None:
-    first = with_model('blog = Feature(name="blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
-    assert first.endswith('blog = Feature(\n    name="blog",\n    admin="app.blog.admin",\n)\n')
-    assert with_model(first, "app.blog", {"admin": "admin.TagAdmin"}) == first
+    source = with_model('blog = Feature(name="blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
+    assert source.endswith('blog = Feature(\n    name="blog",\n    admin="app.blog.admin",\n)\n')
+    assert with_model(source, "app.blog", {"admin": "admin.TagAdmin"}) == source
 
 
 @pytest.mark.parametrize(

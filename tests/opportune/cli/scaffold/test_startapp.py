@@ -36,14 +36,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def files(project: Path) -> set[str]:
+def file_names(project: Path) -> set[str]:
     return {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
 
 
 def test_startapp_creates_and_installs_a_feature(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["startapp", "notes"]) == 0
     code = ("admin", "api", "feature", "models", "pages", "service")
-    assert files(project) == {
+    assert file_names(project) == {
         "app/installed.py",
         *(f"app/notes/{name}.py" for name in ("__init__", *code)),
         "tests/notes/access.txt",
@@ -98,7 +98,7 @@ def test_invalid_name_is_refused(project: Path, name: str, message: str, capsys:
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert files(project) == {"app/installed.py"}
+    assert file_names(project) == {"app/installed.py"}
     assert (project / "app/installed.py").read_text() == INSTALLED
 
 
@@ -106,7 +106,7 @@ def test_unwritable_folder_leaves_nothing(project: Path, capsys: pytest.CaptureF
     (project / "tests").touch()
     assert main(["startapp", "notes"]) == 1
     assert capsys.readouterr().err.endswith("Nothing was changed.\n")
-    assert files(project) == {"app/installed.py", "tests"}
+    assert file_names(project) == {"app/installed.py", "tests"}
 
 
 @pytest.mark.parametrize(
