@@ -76,7 +76,7 @@ def test_schema_is_adopted(
     databases: Databases,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The documented order works, and afterwards a new database, `check` and the feature's tests."""
+    """The documented commands adopt an existing database. The feature also works on a new one and passes its tests."""
     copy, run = project_copy
     old, new = databases(schema)
 

@@ -14,44 +14,44 @@ PROGRAMS = {"sqlite3", "psql"}
 ADDRESS = "host=db.example dbname=site user=ann port=6432 sslmode=require"
 
 
-class Started(Exception):
-    """The command and environment that the process would go on with."""
+class ExecutedProgram(Exception):
+    """Raised instead of replacing the process, with the command and its environment."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
         self.command = command
         self.environ = environ
 
 
-def started(*arguments: str) -> Started:
-    with pytest.raises(Started) as caught:
+def run_dbshell(*arguments: str) -> ExecutedProgram:
+    with pytest.raises(ExecutedProgram) as caught:
         dbshell.command(list(arguments))
     return caught.value
 
 
 @pytest.fixture(autouse=True)
-def _no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    def become(command: list[str], environ: Mapping[str, str]) -> None:
-        raise Started(command, environ)
+def _no_real_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_program(command: list[str], environ: Mapping[str, str]) -> None:
+        raise ExecutedProgram(command, environ)
 
-    monkeypatch.setattr(dbshell, "exec_process", become)
+    monkeypatch.setattr(dbshell, "exec_process", raise_program)
     monkeypatch.setattr(shutil, "which", lambda name: name if name in PROGRAMS else None)
 
 
-def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def use_database(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setattr(dbshell, "get_settings", lambda: settings_for(url))
 
 
 def test_sqlite_opens_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "site.db"
     path.touch()
-    use(monkeypatch, f"sqlite:///{path}")
-    assert started("select 1").command == ["sqlite3", str(path), "select 1"]
+    use_database(monkeypatch, f"sqlite:///{path}")
+    assert run_dbshell("select 1").command == ["sqlite3", str(path), "select 1"]
 
 
-def test_a_file_that_is_not_there_is_not_made(
+def test_missing_file_is_not_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    use(monkeypatch, f"sqlite:///{tmp_path}/site.db")
+    use_database(monkeypatch, f"sqlite:///{tmp_path}/site.db")
     assert main(["dbshell"]) == 1
     assert "python3 oppman.py migrate" in capsys.readouterr().err
     assert not (tmp_path / "site.db").exists()
@@ -64,23 +64,23 @@ def test_a_file_that_is_not_there_is_not_made(
         "postgres://ann@db.example:6432/site?password=se%20same&sslmode=require",
     ],
 )
-def test_the_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answers(_settings: Settings) -> None:
+def test_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect_successfully(_settings: Settings) -> None:
         pass
 
-    use(monkeypatch, url)
-    monkeypatch.setattr(dbshell, "check_connection", answers)
-    start = started("-c", "select 1")
-    assert start.command == ["psql", ADDRESS, "-c", "select 1"]
-    assert start.environ["PGPASSWORD"] == "se same"
+    use_database(monkeypatch, url)
+    monkeypatch.setattr(dbshell, "check_connection", connect_successfully)
+    program = run_dbshell("-c", "select 1")
+    assert program.command == ["psql", ADDRESS, "-c", "select 1"]
+    assert program.environ["PGPASSWORD"] == "se same"
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{file}", "postgresql://ann@127.0.0.1/site"])
-def test_a_missing_client_is_one_line(
+def test_missing_client_is_one_line(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "site.db").touch()
-    use(monkeypatch, url.format(file=tmp_path / "site.db"))
+    use_database(monkeypatch, url.format(file=tmp_path / "site.db"))
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(sys, "version_info", (3, 11))
     assert main(["dbshell"]) == 1
@@ -90,7 +90,7 @@ def test_a_missing_client_is_one_line(
 
 
 def test_unreachable_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    use(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
+    use_database(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
     assert main(["dbshell"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("No server responds at 127.0.0.1:1.")

@@ -16,12 +16,12 @@ USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_p
 NUL = "\\u0000"
 
 
-def session(**fields: object) -> str:
+def session_dump(**fields: object) -> str:
     values = {"token_hash": "t", "user_id": 1, "expires_at": "2026-11-20T10:00:00Z"} | fields
     return json.dumps([{"model": "accounts.session", "pk": 1, "fields": values}])
 
 
-def feed(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
+def write_to_stdin(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
     data = text if isinstance(text, bytes) else text.encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
 
@@ -36,13 +36,13 @@ def test_dump_loads_into_the_other_database(oppman: Oppman, databases: Databases
     (other,) = set(KINDS) - {kind}
     target = databases.filled(other, "old@example.com")
     assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
-    assert emails(target) == ["ü@example.com", "b@example.com"], "a row whose key is there is replaced"
+    assert emails(target) == ["ü@example.com", "b@example.com"], "loaddata replaces rows with the same key"
     assert oppman("dumpdata", DATABASE_URL=target).out == file.read_text(encoding="utf-8")
     execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="next@example.com")
     assert execute(target, "SELECT max(id) FROM accounts_user") == [(3,)]
 
 
-def test_a_dump_has_djangos_form_and_only_what_was_asked_for(oppman: Oppman, databases: Databases) -> None:
+def test_dump_has_the_format_of_django(oppman: Oppman, databases: Databases) -> None:
     source = databases.filled("sqlite", "a@example.com")
     execute(source, ADD_SESSION, id=7)
     code, out, _ = oppman("dumpdata", "accounts.user", "--indent", "2", DATABASE_URL=source)
@@ -67,31 +67,33 @@ def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databa
     for name in ("Others", "Readers"):
         execute(target, "INSERT INTO accounts_group (name) VALUES (:name)", name=name)
     file = tmp_path / "natural.json"
-    wanted = ("accounts.group", "accounts.grant")
-    assert oppman("dumpdata", *wanted, "--natural", "--output", str(file), DATABASE_URL=source).code == 0
+    tables = ("accounts.group", "accounts.grant")
+    assert oppman("dumpdata", *tables, "--natural", "--output", str(file), DATABASE_URL=source).code == 0
     dumped = json.loads(file.read_text(encoding="utf-8"))
     assert {"model": "accounts.group", "fields": {"name": "Librarians"}} in dumped
-    (grant,) = [each for each in dumped if each["model"] == "accounts.grant"]
+    (grant,) = [row for row in dumped if row["model"] == "accounts.grant"]
     assert (grant["pk"], grant["fields"]["group_id"]) == (7, ["Librarians"])
     for _ in range(2):
         assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
         names = execute(target, "SELECT name FROM accounts_group ORDER BY name")
         assert names == [("Librarians",), ("Others",), ("Readers",)]
         owner = "SELECT name FROM accounts_group JOIN accounts_grant ON accounts_group.id = group_id"
-        assert execute(target, owner) == [("Librarians",)], "by name, though 2 is another one's number here"
+        assert execute(target, owner) == [("Librarians",)], (
+            "the group is found by name, because id 2 is another group here"
+        )
 
 
 def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
-    feed(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
+    write_to_stdin(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
     code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite"))
     assert code == 1
     assert err.startswith("Standard input, object 1: group_id: no row of accounts_group with this name exists")
-    feed(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
+    write_to_stdin(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
     assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite")).err
 
 
-def test_wrong_calls_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+def test_invalid_arguments_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     source = databases.migrated("sqlite")
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
         "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"
@@ -104,13 +106,13 @@ def test_wrong_calls_are_one_line(oppman: Oppman, databases: Databases, tmp_path
 
 
 def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite looks at what points where in the end; PostgreSQL has to be asked to."""
+    """Foreign keys are checked at the end: always on SQLite, by deferred constraints on PostgreSQL."""
     target = databases.migrated("postgresql")
-    feed(monkeypatch, f"{session()[:-1]}, {USER % (1, 'a@example.com')} ]")
+    write_to_stdin(monkeypatch, f"{session_dump()[:-1]}, {USER % (1, 'a@example.com')} ]")
     assert oppman("loaddata", "-", DATABASE_URL=target).out == "Loaded 2 rows.\n"
 
 
-MISTAKES: tuple[tuple[str | bytes, str], ...] = (
+SQLITE_ERRORS: tuple[tuple[str | bytes, str], ...] = (
     ("", "Standard input is not a JSON list."),
     ('{"model": 1}', "Standard input is not a JSON list."),
     (b"[\xff", "Standard input is not UTF-8 text."),
@@ -126,32 +128,32 @@ MISTAKES: tuple[tuple[str | bytes, str], ...] = (
     ('[{"model": "accounts.user", "pk": 1, "fields": {}}]', "object 1: email: Field required."),
     (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),
     (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: UNIQUE constraint failed"),
-    (session(colour="red"), "object 1: colour: Extra inputs are not permitted."),
-    (session(id=1), "object 1: id belongs in pk."),
-    (session(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
-    (session(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
-    (session(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
-    (session(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
+    (session_dump(colour="red"), "object 1: colour: Extra inputs are not permitted."),
+    (session_dump(id=1), "object 1: id belongs in pk."),
+    (session_dump(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
+    (session_dump(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
+    (session_dump(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
+    (session_dump(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
 )
-REFUSED_BY_POSTGRESQL: tuple[tuple[str | bytes, str], ...] = (
-    (session(user_id=9), 'accounts_session: Key (user_id)=(9) is not present in table "accounts_user".'),
+POSTGRESQL_ERRORS: tuple[tuple[str | bytes, str], ...] = (
+    (session_dump(user_id=9), 'accounts_session: Key (user_id)=(9) is not present in table "accounts_user".'),
     (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: duplicate key value violates unique constraint"),
     (f"[{USER % (1, 'a@b.c')}, {USER % (2, NUL)}]", "object 2: PostgreSQL text fields cannot contain NUL"),
 )
 
 
-@pytest.mark.parametrize(("kind", "mistakes"), [("sqlite", MISTAKES), ("postgresql", REFUSED_BY_POSTGRESQL)])
-def test_mistake_names_its_object_and_loads_nothing(
+@pytest.mark.parametrize(("kind", "invalid_dumps"), [("sqlite", SQLITE_ERRORS), ("postgresql", POSTGRESQL_ERRORS)])
+def test_invalid_dump_names_its_object_and_loads_nothing(
     oppman: Oppman,
     databases: Databases,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
-    mistakes: Sequence[tuple[str | bytes, str]],
+    invalid_dumps: Sequence[tuple[str | bytes, str]],
 ) -> None:
-    """One database for all: nothing of the one before is there."""
+    """All invalid_dumps are tested on one database, which must stay empty."""
     target = databases.migrated(kind)
-    for text, line in mistakes:
-        feed(monkeypatch, text)
+    for text, line in invalid_dumps:
+        write_to_stdin(monkeypatch, text)
         code, _, err = oppman("loaddata", "-", DATABASE_URL=target)
         assert (code, err.count("\n"), line in err) == (1, 1, True), (line, err)
         assert emails(target) == [], line

@@ -40,7 +40,7 @@ LATEST = MigrationGraph(installed_names()).ordered[-1]
 
 @pytest.fixture
 def backup(oppman: Oppman, programs: None, site: Site) -> Path:
-    """Backup of a site whose database and uploads were changed afterwards."""
+    """Backup of a site. Its database and uploads change after the backup."""
     path = site.folder / "b.zip"
     assert oppman("backup", str(path)).code == 0
     site.execute("UPDATE accounts_user SET email = 'bob@example.com'")

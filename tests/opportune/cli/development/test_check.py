@@ -46,19 +46,19 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _cached_checks() -> Iterator[None]:
     """Run the slow checks of templates, icons and models only once."""
-    compared: dict[tuple[str, frozenset[str]], Sequence[NewMigration]] = {}
+    drafts: dict[tuple[str, frozenset[str]], Sequence[NewMigration]] = {}
     faults = icons.faults
-    faults_in = cache(lambda *_folders: [*faults()])
+    cached_faults = cache(lambda *_folders: [*faults()])
 
-    def collect_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
+    def draft_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
         key = migration_url(settings).kind, frozenset(Model.metadata.tables)
-        if key not in compared:
-            compared[key] = draft_migrations(settings, *arguments, **options)
-        return compared[key]
+        if key not in drafts:
+            drafts[key] = draft_migrations(settings, *arguments, **options)
+        return drafts[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "draft_migrations", collect_once)
-        patch.setattr(icons, "faults", lambda: iter(faults_in(*icons.SOURCE_FOLDERS)))
+        patch.setattr(check, "draft_migrations", draft_once)
+        patch.setattr(icons, "faults", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
         yield
@@ -116,7 +116,7 @@ def test_unreachable_database_hides_the_password(oppman: Oppman) -> None:
         ("postgresql://u:p@127.0.0.1:6432/name", "DATABASE_DIRECT_URL also uses a pooler"),
     ],
 )
-def test_notes_about_pooled_addresses(direct: str, message: str) -> None:
+def test_pooled_database_gets_notes(direct: str, message: str) -> None:
     pooled = settings_for("postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/name?connection_limit=1&sslmode=require")
     notes = list(check.notices(pooled.model_copy(update={"database_direct_url": SecretStr(direct)})))
     assert "DATABASE_POOL_SIZE" in notes[0]

@@ -42,9 +42,9 @@ def use_git(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("words", [["quickstrat"], ["-q", "quickstrat", "--port", "1"], ["help", "quickstrat"]])
-def test_mistyped_command_installs_nothing(machine: Machine, words: list[str]) -> None:
-    code, output, errors = machine.run(*words)
+@pytest.mark.parametrize("arguments", [["quickstrat"], ["-q", "quickstrat", "--port", "1"], ["help", "quickstrat"]])
+def test_mistyped_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
+    code, output, errors = machine.run(*arguments)
     assert (code, output) == (2, "")
     assert errors == [
         "oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help",
@@ -60,7 +60,7 @@ def test_command_of_a_feature_is_known_before_installation(machine: Machine) -> 
 
 
 def test_unreachable_index_creates_no_venv(machine: Machine) -> None:
-    code, _, errors = machine.run("migrate", FAILS="-")
+    code, _, errors = machine.run("migrate", FAILING_TASK="-")
     assert (code, len(errors)) == (1, 1)
     assert errors[0].startswith("Nothing was installed. The package index does not provide books==1.0 (error: no")
     assert not machine.venv.exists()
@@ -70,12 +70,12 @@ def test_unreachable_index_creates_no_venv(machine: Machine) -> None:
 def test_index_is_checked_only_for_a_new_venv(machine: Machine) -> None:
     assert machine.run("migrate")[0] == 0
     (machine.project / BASE).write_text(LOCK + "\n")
-    assert machine.run("migrate", FAILS="-")[0] == 0
+    assert machine.run("migrate", FAILING_TASK="-")[0] == 0
 
 
 @pytest.mark.usefixtures("use_git")
 def test_all_problems_are_one_message(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAILS", "-")
+    monkeypatch.setenv("FAILING_TASK", "-")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=90_000_000))
     with pytest.raises(InstallError) as caught:
         check_machine(machine.project, [BASE, MODEL])
