@@ -38,7 +38,7 @@ def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> 
         *("2", "waiting", "2026-01-02 03:04:05", "2026-01-03 04:05:06", "removed.wait"),
         "waiting, because no installed feature has this job",
     ]
-    assert re.search(r"2026-01-02 03:04:05  +gone\.fail  No response\.$", failed)
+    assert re.search(r"2026-01-02 03:04:05  +removed\.fail  No response\.$", failed)
     assert oppman("jobs", "list", "--state", "failed").out.count("\n") == 2
     assert oppman("jobs", "list", "--state", "done").out == "No job is done.\n"
     assert oppman("jobs", "list", "--state", "lost").code == 2
