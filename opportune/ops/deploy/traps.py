@@ -30,11 +30,12 @@ def _process_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.memory_bytes:
         yield f"The smallest machine has {_format_size(host.memory_bytes)} of memory. Use --workers 1."
-    default = (
-        f" (by default {host.stop_seconds:.0f} s)" if recipe.stop_seconds else _uncertainty("stop_seconds", recipe)
-    )
-    seconds = recipe.stop_seconds or host.stop_seconds
-    yield f"After {host.stop_signal}, the site has {seconds:.0f} s to stop{default}."
+    if recipe.stop_seconds:  # set in the host's file, with SIGTERM
+        default = f" (by default {host.stop_seconds:.0f} s)"
+        yield f"After SIGTERM, the site has {recipe.stop_seconds:.0f} s to stop{default}."
+    else:
+        uncertainty = _uncertainty("stop_seconds", recipe)
+        yield f"After {host.stop_signal}, the site has {host.stop_seconds:.0f} s to stop{uncertainty}."
     if not host.runs_between_requests:
         yield "Nothing runs between requests. Use JOBS=request and a free cron service that calls the site."
     if host.sleeps_after_seconds:
