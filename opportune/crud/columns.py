@@ -151,19 +151,19 @@ def check_declaration(
 ) -> None:
     """Raise OperatorError for names that do not exist, or that no user may see or write."""
     definition, shape = crud_class.definition, crud_class.definition.shape
-    declared = Declaration(owner, shape, definition.annotations)
+    declaration = Declaration(owner, shape, definition.annotations)
     for name in columns:
         if name not in shape.links:
-            declared.readable_path("columns", _path(shape, name))
+            declaration.readable_path("columns", _path(shape, name))
     for name in fields:
         if name in shape.links or name in shape.to_one:
             continue
-        declared.readable_path("fields", name)
+        declaration.readable_path("fields", name)
     writable = (
         crud_class.create_schema.model_fields if crud_class.create_schema else writable_names(shape, definition.options)
     )
     for name in (name for _, names in sections for name in names):
-        declared.one_of("sections", name, writable, f"The form of {shape.model.__name__}")
+        declaration.one_of("sections", name, writable, f"The form of {shape.model.__name__}")
 
 
 def _path(shape: Shape, name: str) -> str:

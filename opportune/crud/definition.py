@@ -70,72 +70,72 @@ class Definition:
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
             required={"id", crud_class.lookup} if hides else None,
         )
-        declared = Declaration(crud_class.__name__, self.shape, self.annotations)
-        self._check(declared, has_assign=has_assign)
-        self.filters: Mapping[str, Filter] = derive_filters(declared, crud_class.filters)
+        declaration = Declaration(crud_class.__name__, self.shape, self.annotations)
+        self._check(declaration, has_assign=has_assign)
+        self.filters: Mapping[str, Filter] = derive_filters(declaration, crud_class.filters)
         self.filter_fields = {name: filter_.field for name, filter_ in self.filters.items()} | {
-            name: method_field(declared, name, method) for name, method in self.filter_methods.items()
+            name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
         }
-        self._check_filter_schema(declared)
+        self._check_filter_schema(declaration)
 
-    def _check(self, declared: Declaration, *, has_assign: bool) -> None:
+    def _check(self, declaration: Declaration, *, has_assign: bool) -> None:
         crud_class = self.crud_class
         for option in SEQUENCES:
             if isinstance(getattr(crud_class, option), str):
-                raise declared.fault(
+                raise declaration.fault(
                     option, f"it is a string. Write the tuple ({getattr(crud_class, option)!r},) with a comma."
                 )
         for name in self.annotations:
             if hasattr(crud_class.model, name):
-                raise declared.fault(
+                raise declaration.fault(
                     "annotations", f"{crud_class.model.__name__} already has {name!r}. Choose another name."
                 )
         for path in crud_class.search:
-            declared.readable_path("search", path, text=True)
+            declaration.readable_path("search", path, text=True)
         for path in (*crud_class.sort, *crud_class.order):
-            declared.readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
-        check_schemas(declared, self.options)
-        self._check_lookup(declared)
-        self._check_owner(declared)
-        self._check_team_roles(declared)
+            declaration.readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
+        check_schemas(declaration, self.options)
+        self._check_lookup(declaration)
+        self._check_owner(declaration)
+        self._check_team_roles(declaration)
         if not has_assign:
-            self._check_write_schemas(declared)
+            self._check_write_schemas(declaration)
 
-    def _check_write_schemas(self, declared: Declaration) -> None:
+    def _check_write_schemas(self, declaration: Declaration) -> None:
         for option in ("create_schema", "update_schema"):
             schema: type[BaseModel] | None = getattr(self.crud_class, option)
             for name in schema.model_fields if schema else ():
                 if name not in (*self.shape.columns, *self.shape.links):
                     message = f"{self.crud_class.model.__name__} has no {name!r}."
-                    raise declared.fault(option, f"{message} Leave it out, or store it in `assign`.")
+                    raise declaration.fault(option, f"{message} Leave it out, or store it in `assign`.")
 
-    def _check_lookup(self, declared: Declaration) -> None:
+    def _check_lookup(self, declaration: Declaration) -> None:
         lookup = self.crud_class.lookup
-        declared.one_of("lookup", lookup, self.shape.columns)
+        declaration.one_of("lookup", lookup, self.shape.columns)
         if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
-            raise declared.fault("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
+            raise declaration.fault("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
 
-    def _check_owner(self, declared: Declaration) -> None:
+    def _check_owner(self, declaration: Declaration) -> None:
         crud_class, owner = self.crud_class, self.crud_class.owner
         owners = {User, *team_owners}
         if owner is not None and self.shape.references.get(owner) not in owners:
             columns = [name for name, target in self.shape.references.items() if target in owners]
-            declared.one_of("owner", owner, columns or self.shape.columns)
-            raise declared.fault("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
+            declaration.one_of("owner", owner, columns or self.shape.columns)
+            raise declaration.fault("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
         for option in ("read_access", "write_access"):
             if getattr(crud_class, option) is Access.OWNER and owner is None:
-                raise declared.fault(option, 'rows have no owner. Set its column: owner = "user_id".')
+                raise declaration.fault(option, 'rows have no owner. Set its column: owner = "user_id".')
 
-    def _check_team_roles(self, declared: Declaration) -> None:
+    def _check_team_roles(self, declaration: Declaration) -> None:
         if self.crud_class.team_roles and not self.team:
-            raise declared.fault("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
+            raise declaration.fault("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
         for role in self.crud_class.team_roles.values():
-            declared.one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
+            declaration.one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
-    def _check_filter_schema(self, declared: Declaration) -> None:
+    def _check_filter_schema(self, declaration: Declaration) -> None:
         if schema := self.crud_class.filter_schema:
             for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
-                declared.one_of("filter_schema", name, self.filter_fields, noun=self.crud_class.__name__)
+                declaration.one_of("filter_schema", name, self.filter_fields, noun=self.crud_class.__name__)
 
     @property
     def team(self) -> TeamOwners | None:

@@ -31,7 +31,7 @@ class FieldRules:
         for option in (HIDDEN, READONLY):
             method = getattr(definition.crud_class, option)
             if not isfunction(method) or iscoroutinefunction(method):
-                raise self._declared.fault(
+                raise self._declaration.fault(
                     option, f"it must be a method without async: def {option}(self) -> set[str]."
                 )
 
@@ -42,32 +42,32 @@ class FieldRules:
             OperatorError: A name is not a field, or users need the field to identify rows.
         """
         if isinstance(names, str) or not isinstance(names, Collection):
-            raise self._declared.fault(option, f"it returned {names!r}. Return a set of names.")
+            raise self._declaration.fault(option, f"it returned {names!r}. Return a set of names.")
         key = option, frozenset(names)
         if key not in self._checked:
             self._checked[key] = self._add_derived(option, key[1])
         return self._checked[key]
 
     @property
-    def _declared(self) -> Declaration:
+    def _declaration(self) -> Declaration:
         definition = self.definition
         return Declaration(definition.crud_class.__name__, definition.shape, definition.annotations)
 
     def _add_derived(self, option: str, names: frozenset[str]) -> frozenset[str]:
         shape = self.definition.shape
         for name in sorted(names):
-            self._declared.one_of(option, name, self._fields(option))
+            self._declaration.one_of(option, name, self._fields(option))
         pairs = [{relation, shape.column_of(relation)} for relation in shape.to_one]
         complete = names.union(*(pair for pair in pairs if pair & names))
         if option == READONLY:
             return complete
         for name in sorted(complete & {"id", self.definition.crud_class.lookup}):
-            raise self._declared.fault(option, f"{name!r} identifies the row in addresses. Leave it out.")
+            raise self._declaration.fault(option, f"{name!r} identifies the row in addresses. Leave it out.")
         for name in sorted(complete & self._title_fields):
             message = (
                 f"{name!r} is part of the rows' titles (__str__) or their natural key. Change these, or leave it out."
             )
-            raise self._declared.fault(option, message)
+            raise self._declaration.fault(option, message)
         return complete | self._computed_from(complete) | self._properties_from(complete)
 
     def _fields(self, option: str) -> set[str]:

@@ -92,7 +92,7 @@ class Filter:
         return self.type_ | None, Field(None, title=self.label)
 
 
-def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Filter]:
+def derive_filters(declaration: Declaration, names: Sequence[str]) -> dict[str, Filter]:
     """Return the filters for these columns and relationships, by query parameter.
 
     Raises:
@@ -101,24 +101,25 @@ def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Fil
     filters: dict[str, Filter] = {}
     for name in names:
         if name in RESERVED:
-            raise declared.fault("filters", f"{name!r} is a parameter of every list. Leave it out.")
-        filters |= _filters(declared, name)
+            raise declaration.fault("filters", f"{name!r} is a parameter of every list. Leave it out.")
+        filters |= _filters(declaration, name)
     return filters
 
 
-def _filters(declared: Declaration, name: str) -> dict[str, Filter]:
-    shape = declared.shape
+def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
+    shape = declaration.shape
     if name in shape.links:
         return _link_filters(shape, name)
     if name in shape.to_one:
         return dict(_operators(shape, shape.column_of(name), name, None, ordered=False))
     if fault := secret_fault(name):
-        raise declared.fault("filters", fault)
-    declared.one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
+        raise declaration.fault("filters", fault)
+    declaration.one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
     annotation = shape.model.model_fields[name].annotation
     type_ = comparable(annotation)
     if type_ is None:
-        raise declared.fault("filters", f"{name!r} has values that cannot be compared. Write a filter with @filter_by.")
+        message = f"{name!r} has values that cannot be compared. Write a filter with @filter_by."
+        raise declaration.fault("filters", message)
     ordered = is_ordered(annotation) and name not in shape.references
     return dict(_operators(shape, name, name, type_, ordered=ordered))
 
@@ -161,7 +162,7 @@ def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
     }
 
 
-def method_field(declared: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:
+def method_field(declaration: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:
     """Return the type and the field of a filter method.
 
     Raises:
@@ -169,9 +170,9 @@ def method_field(declared: Declaration, name: str, method: Callable[..., Any]) -
     """
     parameters = list(signature(method, eval_str=True).parameters.values())[1:]
     if len(parameters) != 1 or parameters[0].annotation is Parameter.empty:
-        raise declared.fault(name, "a filter takes self and one parameter with its type, such as year: int.")
+        raise declaration.fault(name, "a filter takes self and one parameter with its type, such as year: int.")
     if name in RESERVED:
-        raise declared.fault(name, f"{name!r} is a parameter of every list. Give the filter another name.")
+        raise declaration.fault(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
     type_ = LargeInteger if parameter.annotation is int else parameter.annotation
     if parameter.default is Parameter.empty:

@@ -11,17 +11,17 @@ from opportune.db.models.model import MAX_ID, RowKey
 class ReplaceableRoutes(APIRouter):
     """Router that moves routes added after `complete()` to the front, so that they can replace existing ones."""
 
-    _added: int | None = None
+    _added_count: int | None = None
     """Number of routes added after `complete()`; None before that call."""
 
     def complete(self) -> None:
-        self._added = 0
+        self._added_count = 0
 
     def add_api_route(self, *args: Any, **options: Any) -> None:
         super().add_api_route(*args, **options)
-        if self._added is not None:
-            self.routes.insert(self._added, self.routes.pop())
-            self._added += 1
+        if self._added_count is not None:
+            self.routes.insert(self._added_count, self.routes.pop())
+            self._added_count += 1
 
 
 def key_name(crud_class: type[Crud[Any]]) -> str:

@@ -41,7 +41,7 @@ from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, TEXT_LISTS
 
-STAMPS = {"created_at", "updated_at", "modified_at"}
+TIMESTAMPS = {"created_at", "updated_at", "modified_at"}
 # Personal data, which must not be part of a row's title.
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
 # Validators that responses leave out, because stored values have already passed them.
@@ -73,7 +73,8 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     """Return the fields that users can set when they write a row."""
     if options.write_fields:
         return list(options.write_fields)
-    excluded = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner, *incomplete_links_of(shape.mapper)}
+    excluded = {*options.exclude, *options.readonly, *TIMESTAMPS, "id", options.owner}
+    excluded |= {*incomplete_links_of(shape.mapper)}
     return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_guarded(shape, name)]
 
 
@@ -91,25 +92,25 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     return [name for name in (*names, *nested) if name not in options.exclude and not is_secret(name)]
 
 
-def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
+def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
     """Raise OperatorError for unknown names and for fields that no user may write."""
-    shape = declared.shape
+    shape = declaration.shape
     writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
     incomplete = incomplete_links_of(shape.mapper)
     for name in options.nested:
-        declared.one_of("nested", name, relations)
+        declaration.one_of("nested", name, relations)
     for name in options.write_fields:
-        declared.one_of("write_fields", name, writable)
+        declaration.one_of("write_fields", name, writable)
         if name in ("id", options.owner):
-            raise declared.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
+            raise declaration.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
-            raise declared.fault("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
+            raise declaration.fault("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):
-            declared.one_of(option, name, [*writable, *relations, *options.annotations])
+            declaration.one_of(option, name, [*writable, *relations, *options.annotations])
     for name in options.read_fields:
         if fault := secret_fault(name):
-            raise declared.fault("read_fields", fault)
+            raise declaration.fault("read_fields", fault)
 
 
 def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
@@ -172,8 +173,8 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
 
 def _model_field(shape: Shape, name: str) -> FieldInfo:
     """Return the field of a model. For classes that are not SQLModels, derive it from the column."""
-    if declared := getattr(shape.model, "model_fields", {}).get(name):
-        info: FieldInfo = declared
+    if model_field := getattr(shape.model, "model_fields", {}).get(name):
+        info: FieldInfo = model_field
         return info
     column = shape.columns[name]
     type_: Any = Any if is_json(column) else column.type.python_type

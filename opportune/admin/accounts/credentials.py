@@ -49,7 +49,7 @@ class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
 
     column_list = ("id", "user_id", "name", "created_at", "used_at")
     column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
-    column_labels = {"verifies_user": "Enough alone", "is_synced": "Synced"}
+    column_labels = {"verifies_user": "Verifies the user", "is_synced": "Synced"}
     column_searchable_list = ("name",)
     column_filters = ("user_id", "created_at", "used_at")
     can_create = can_edit = False

@@ -184,7 +184,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
         return await user_columns(request, self.site, row)
 
-    async def rights(self, request: Request, row: User) -> str:
+    async def permission_table(self, request: Request, row: User) -> str:
         """Return the table of the user's permissions by group; empty for staff who may not see groups."""
         if row.is_superuser or not has_grant(request, "group", Action.LIST):
             return ""

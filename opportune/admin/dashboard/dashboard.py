@@ -43,7 +43,7 @@ class Dashboard:
             context: dict[str, Any] = {
                 "groups": await self._groups(session, request),
                 "charts": await self._visible_charts(session, request),
-                "recent": self._labelled(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
+                "recent": self._with_labels(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
             }
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None
@@ -53,7 +53,7 @@ class Dashboard:
             context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
         return context
 
-    def _labelled(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
+    def _with_labels(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
         views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
         return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
 

@@ -149,8 +149,8 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
     lines = [await _line(request, inline, view, form_class, row, get_object_identifier(row), sent) for row in rows]
     if await view.check_can_create(request):
         form_class = await view.form_class(request, creating=True)
-        new = [f"new{number}" for number in range(inline.extra)]
-        lines += [await _line(request, inline, view, form_class, None, key, sent) for key in new]
+        new_keys = [f"new{number}" for number in range(inline.extra)]
+        lines += [await _line(request, inline, view, form_class, None, key, sent) for key in new_keys]
     for line in lines:
         line.is_deleted = line.is_deleted and may_delete and await view.check_can_delete(request, line.row)
     return InlineTable(inline, view, lines, may_delete)

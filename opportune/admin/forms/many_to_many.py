@@ -45,11 +45,11 @@ async def link_rows(
     for name, lookup in lookups.items():
         if inspect(row).persistent and name in inspect(row).unloaded:
             await session.refresh(row, [name])
-        linked = {other.id: other for other in getattr(row, name)}
-        ids = selected.get(name, list(linked))
-        new = await lookup.allowed_rows(session, request, [key for key in ids if key not in linked])
-        after = [linked[key] for key in ids if key in linked] + new
-        if new or len(after) < len(linked):
-            changes[name] = [sorted(map(title_of, rows)) for rows in (linked.values(), after)]
-        setattr(row, name, after)
+        old_rows = {other.id: other for other in getattr(row, name)}
+        ids = selected.get(name, list(old_rows))
+        added = await lookup.allowed_rows(session, request, [key for key in ids if key not in old_rows])
+        new_rows = [old_rows[key] for key in ids if key in old_rows] + added
+        if added or len(new_rows) < len(old_rows):
+            changes[name] = [sorted(map(title_of, rows)) for rows in (old_rows.values(), new_rows)]
+        setattr(row, name, new_rows)
     return changes

@@ -21,7 +21,7 @@ from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_TIME, INVALID_JSON, message_for
 from opportune.web.forms.fields import JSON_TEXT, LINES, TEXT_LISTS, Control, as_text, as_text_list, controls_of
 from opportune.web.forms.forms import MOMENT, ZONE_SUFFIX, html_attributes, read_moment
-from opportune.web.forms.forms import Field as Box
+from opportune.web.forms.forms import Field as PageField
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -127,18 +127,18 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
-        changes = {**(self.render_kw or {}), **attributes}
-        named = {name.rstrip("_").replace("_", "-"): value for name, value in changes.items()}
-        classes = {*str(named.pop("class", "")).split()} - STYLES
+        options = {**(self.render_kw or {}), **attributes}
+        extra = {name.rstrip("_").replace("_", "-"): value for name, value in options.items()}
+        classes = {*str(extra.pop("class", "")).split()} - STYLES
         control, text = self.control, self.text
         is_long = control.type == "textarea" or (control.type == "text" and re.search(r"[\r\n]", text))
         if is_long:
             classes.add("autoresize-textarea")
-            named.setdefault("rows", 1)
+            extra.setdefault("rows", 1)
         if control.type in TIMES and text.count(":") > 1:
-            named.setdefault("step", 1)
+            extra.setdefault("step", 1)
         required = bool(self.flags.required)
-        box = Box(
+        page_field = PageField(
             label=self.label.text,
             type="textarea" if is_long else control.type,
             required=required,
@@ -148,11 +148,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             choices={"": "", **control.choices} if self.is_nullable else control.choices,
             zone=self.zone,
             attributes=html_attributes(
-                {"id": self.id, "name": self.name, "required": required, **control.attributes, **named}
+                {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
             ),
         )
         macros: Any = templates.environment.get_template("macros/forms.html").module
-        html = Markup(macros.box(box, " ".join(sorted(classes))))  # noqa: S704 - a template's
+        html = Markup(macros.box(page_field, " ".join(sorted(classes))))  # noqa: S704 - a template's
         return html + CHARACTER_COUNT if is_long else html
 
 

@@ -66,15 +66,15 @@ class ImportPlan:
         return natural_key_of(self.view.model) if self.updates else ""
 
     @property
-    def new(self) -> Sequence[PlannedRow]:
+    def new_rows(self) -> Sequence[PlannedRow]:
         return [row for row in self.rows if row.stored is None]
 
     @property
-    def changed(self) -> Sequence[PlannedRow]:
+    def changed_rows(self) -> Sequence[PlannedRow]:
         return [row for row in self.rows if row.stored is not None and row.values]
 
     @property
-    def related_new(self) -> Iterator[tuple[View, Sequence[str]]]:
+    def new_related_rows(self) -> Iterator[tuple[View, Sequence[str]]]:
         """Rows of other models that the import creates: view and names."""
         yield from ((new.view, list(new.placeholders)) for new in self.names.new.values() if new.placeholders)
 
@@ -167,7 +167,7 @@ class ImportPlan:
         for planned in self.rows:
             planned.values = {name: _real_id(value, ids) for name, value in planned.values.items()}
         await self._preload(session)
-        pending = [*self.new, *self.changed]
+        pending = [*self.new_rows, *self.changed_rows]
         written: list[tuple[PlannedRow, Any]] = []
         for batch in in_batches(pending):
             await asyncio.sleep(0)  # let other requests run

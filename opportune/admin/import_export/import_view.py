@@ -84,7 +84,7 @@ async def import_page(request: Request, view: View) -> Response:
 
 
 def _summary(plan: ImportPlan) -> str:
-    new, changed = len(plan.new), len(plan.changed)
+    new, changed = len(plan.new_rows), len(plan.changed_rows)
     if not plan.updates:
         return f"Imported {_amount(plan.view, new)}."
     unchanged = len(plan.rows) - new - changed

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from opportune.admin.authorization import models_with_permission
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.log.audit import of_models
+from opportune.admin.log.audit import is_about_models
 from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
@@ -76,7 +76,8 @@ class LogAdmin(AdminView, model=AuditEntry):
         self.truncated_columns -= {"action", "identity"}
 
     def list_query(self, request: Request) -> Select[Any]:
-        return super().list_query(request).where(of_models(models_with_permission(request, self.site, Action.DETAILS)))
+        models = models_with_permission(request, self.site, Action.DETAILS)
+        return super().list_query(request).where(is_about_models(models))
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):

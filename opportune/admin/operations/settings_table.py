@@ -46,15 +46,15 @@ class DisplayedSetting:
 
 def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
     """Yield all settings in the order of `.env.example`: first the site, then its features."""
-    in_file = {name.upper() for name in dotenv_values(PROJECT / ".env")}
+    dotenv_names = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for feature_settings in (settings.of(feature.settings) for feature in features if feature.settings):
         owners |= dict.fromkeys(type(feature_settings).model_fields.keys() - owners.keys(), feature_settings)
-    in_secrets = _secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
+    stored_names = _secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_set = getattr(owner, name), name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
-        source = _source(name, in_file, in_secrets, is_set)
+        source = _source(name, dotenv_names, stored_names, is_set)
         yield DisplayedSetting(
             name.upper(),
             _display_text(owner, name, value),
@@ -111,9 +111,9 @@ def _secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
     return set()
 
 
-def _source(name: str, in_file: set[str], in_secrets: set[str], is_set: bool) -> str:
+def _source(name: str, dotenv_names: set[str], stored_names: set[str], is_set: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
         return "environment"
     if not is_set:
         return "default"
-    return "SECRETS_FROM" if name in in_secrets else ".env" if name.upper() in in_file else "set at start"
+    return "SECRETS_FROM" if name in stored_names else ".env" if name.upper() in dotenv_names else "set at start"
