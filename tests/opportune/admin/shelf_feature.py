@@ -67,10 +67,7 @@ class Label(Table, table=True):
 class ShelfAdmin(AdminView, model=Shelf):
     name_plural = "Shelves"
     fieldsets = (("Name", ("title", "slug")), ("Looks", ("photo", "plan")))
-    file_columns = {
-        "photo": ImageColumn("shelves", max_side_pixels=20),
-        "plan": FileColumn("plans"),
-    }
+    file_columns = {"photo": ImageColumn("shelves", max_side_pixels=20), "plan": FileColumn("plans")}
     prepopulated = {"slug": "title"}
     readonly_after_create = ("code",)
     inlines = (Inline(Label, "shelf_id", ("text", "size", "is_bold")),)
@@ -93,8 +90,5 @@ class LabelAdmin(AdminView, model=Label):
 
 
 shelves = Feature(
-    name="shelves",
-    summary="For tests.",
-    models=(Shelf, Book, Label),
-    admin=(ShelfAdmin, BookAdmin, LabelAdmin),
+    name="shelves", summary="For tests.", models=(Shelf, Book, Label), admin=(ShelfAdmin, BookAdmin, LabelAdmin)
 )

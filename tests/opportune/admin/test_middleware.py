@@ -27,11 +27,7 @@ PAGES = [
     "/admin/user/edit/1",
     "/admin/user/password/1",
 ]
-DATA = [
-    "/admin/user/export/csv",
-    "/admin/user/export/json",
-    "/admin/session/ajax/lookup?name=user_id&term=a",
-]
+DATA = ["/admin/user/export/csv", "/admin/user/export/json", "/admin/session/ajax/lookup?name=user_id&term=a"]
 MISSING = [
     "/admin/logout",
     "/admin/statics/css/main.css",

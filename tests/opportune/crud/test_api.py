@@ -16,15 +16,7 @@ from opportune.feature import Feature
 from opportune.testing import make_token, make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.crud.api_feature import API, EMMA, NestedVolumes, library_feature, library_site, volumes
-from tests.opportune.crud.library import (
-    BookStatus,
-    LibraryTable,
-    Note,
-    Notes,
-    Volume,
-    Volumes,
-    VolumeTopic,
-)
+from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import People, faults
 from tests.opportune.site_with import site_with
 

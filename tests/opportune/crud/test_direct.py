@@ -123,11 +123,7 @@ async def test_direct_insert_records_the_same_as_the_orm(
     librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for has_listeners in (False, True):
-        monkeypatch.setattr(
-            database_module,
-            "has_session_listeners",
-            lambda has_listeners=has_listeners: has_listeners,
-        )
+        monkeypatch.setattr(database_module, "has_session_listeners", lambda has_listeners=has_listeners: has_listeners)
         await librarian.post(f"{API}/notes", json={"text": "A note"})
     direct, expected = (
         entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await audit_entries(database)

@@ -192,19 +192,7 @@ async def test_openapi_marks_hideable_fields_as_optional(app: FastAPI) -> None:
 async def test_pages_omit_hidden_fields(seller: AsyncClient) -> None:
     for path in (PAGE, f"{PAGE}/1", f"{PAGE}/1/edit", f"{PAGE}/new", f"{PAGE}/1/delete"):
         text = (await seller.get(path)).text
-        words = (
-            "Cost",
-            "7.00",
-            "Note",
-            "Haggle",
-            "Buyer",
-            "Top",
-            "Profit",
-            "2.00",
-            "Region",
-            "Atlantis",
-            "heap",
-        )
+        words = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Top", "Profit", "2.00", "Region", "Atlantis", "heap")
         assert [word for word in words if word in text] == [], path
 
 

@@ -23,9 +23,7 @@ async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: Asy
 
 
 @pytest.mark.database("sqlite")
-async def test_sessions_cannot_be_created_or_edited(
-    admin: AsyncClient,
-) -> None:
+async def test_sessions_cannot_be_created_or_edited(admin: AsyncClient) -> None:
     for path in ("create", "edit/1"):
         assert (await admin.get(f"/admin/session/{path}")).status_code == 403
         assert (await admin.post(f"/admin/session/{path}")).status_code == 403

@@ -49,9 +49,7 @@ async def test_image_upload_and_size_limit_in_a_browser(browser_page: Page, tmp_
     await expect(page.get_by_role("alert")).to_contain_text("at most 10 MB")
 
 
-async def test_unsaved_changes_and_keyboard_shortcuts(
-    browser_page: Page,
-) -> None:
+async def test_unsaved_changes_and_keyboard_shortcuts(browser_page: Page) -> None:
     page = browser_page
     await page.goto("/admin/shelf/edit/1")
     await page.get_by_label("Title").fill("Sonnets")

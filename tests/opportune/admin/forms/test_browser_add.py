@@ -22,9 +22,7 @@ async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> 
     return page
 
 
-async def test_picker_adds_rows_in_nested_dialogs(
-    browser_page: Page,
-) -> None:
+async def test_picker_adds_rows_in_nested_dialogs(browser_page: Page) -> None:
     """A new row replaces the selection of a picker for one row."""
     page = browser_page
     await page.goto("/admin/copy/create?novel_id=1")

@@ -27,12 +27,7 @@ async def refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[
 
 
 async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
-    for sent, words in {
-        "Emma": NO_NUMBER,
-        "0": NO_NUMBER,
-        "9" * 30: NO_NUMBER,
-        "7": ENTRY_MISSING,
-    }.items():
+    for sent, words in {"Emma": NO_NUMBER, "0": NO_NUMBER, "9" * 30: NO_NUMBER, "7": ENTRY_MISSING}.items():
         for page in await refusals(admin, "copy", {"label": "Mine", "novel_id": sent}):
             assert words in page, sent
 

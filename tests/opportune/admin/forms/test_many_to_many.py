@@ -177,9 +177,7 @@ async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
     assert await genres(app) == [1, 3]
 
 
-async def test_dialog_form_returns_the_new_row(
-    admin: AsyncClient,
-) -> None:
+async def test_dialog_form_returns_the_new_row(admin: AsyncClient) -> None:
     address = "/admin/genre/create?_dialog=1"
     form = await admin.get(address)
     assert 'id="menu"' not in form.text

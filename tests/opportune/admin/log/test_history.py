@@ -62,9 +62,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
 
 
-async def test_log_shows_titles_of_visible_references(
-    app_with_gadgets: FastAPI,
-) -> None:
+async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI) -> None:
     database = app_with_gadgets.state.database
     root = await make_user(database, is_superuser=True)
     async with signed_in_client(app_with_gadgets, root) as admin:
@@ -128,10 +126,7 @@ async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
     user = await make_user(app.state.database)
     hour = timedelta(hours=1)
     async with app.state.database.writer() as session:
-        for moment, title in (
-            (user.created_at - hour, "deleted user"),
-            (user.created_at + hour, "current user"),
-        ):
+        for moment, title in ((user.created_at - hour, "deleted user"), (user.created_at + hour, "current user")):
             session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="edit", actor=title))
     page = (await admin.get(f"/admin/user/history/{user.id}")).text
     assert "current user" in page
