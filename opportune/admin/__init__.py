@@ -1,4 +1,4 @@
-"""The admin at /admin: SQLAdmin with the forms, lists and rights of this framework."""
+"""The admin at /admin: SQLAdmin with the forms, lists and permissions of this framework."""
 
 from typing import TYPE_CHECKING
 

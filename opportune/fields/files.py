@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from opportune.db.hooks.registry import after_change, after_delete, changes
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
-from opportune.schemas.annotations import Attached, Stored, marks_of
+from opportune.schemas.annotations import Attached, Stored, annotations_of
 from opportune.storage import Storage, StorageError, shrink
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import (
@@ -249,7 +249,7 @@ def _field(file_class: type[File], column: FileColumn, public: bool, length: int
 def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
     """Return the file columns of a model by field."""
     fields = getattr(model, "model_fields", {})
-    return {name: mark.column for name, info in fields.items() for mark in marks_of(info, FileAttachment)}
+    return {name: file.column for name, info in fields.items() for file in annotations_of(info, FileAttachment)}
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import Numeric
 
 from opportune.errors import OperatorError
-from opportune.schemas.annotations import FieldOptions, Stored, marks_of
+from opportune.schemas.annotations import FieldOptions, Stored, annotations_of
 
 # SQLite stores decimals as floating point numbers, which are exact for 15 digits.
 MAX_DIGITS, DECIMAL_PLACES = 14, 2
@@ -51,4 +51,4 @@ def money_field(currency: str, default: Any = ..., **options: Any) -> Any:
 
 def currency_of(info: FieldInfo) -> str:
     """Return the currency code of a field, or an empty string."""
-    return next(iter(marks_of(info, Currency)), "")
+    return next(iter(annotations_of(info, Currency)), "")

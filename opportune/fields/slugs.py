@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import before_change, before_create, changes
 from opportune.errors import OperatorError
-from opportune.schemas.annotations import Attached, FieldOptions, Stored, marks_of
+from opportune.schemas.annotations import Attached, FieldOptions, Stored, annotations_of
 from opportune.text import Line
 
 M = TypeVar("M", bound=SQLModel)
@@ -136,7 +136,7 @@ async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | No
         model: Model with a `slug_field(…, keeps_old=…)`.
         slug: Previous slug.
     """
-    sources = [source for info in model.model_fields.values() for source in marks_of(info, SlugSource)]
+    sources = [source for info in model.model_fields.values() for source in annotations_of(info, SlugSource)]
     columns = [getattr(model, source.keeps_old) for source in sources if source.keeps_old]
     if not columns or slugify(slug, len(slug)) != slug:
         return None

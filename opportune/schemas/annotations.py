@@ -73,16 +73,16 @@ class Attached:
 def options_of(info: FieldInfo) -> FieldOptions:
     """Return the merged form options of a field."""
     options = FieldOptions()
-    for mark in marks_of(info, FieldOptions):
-        options |= mark
+    for annotation in annotations_of(info, FieldOptions):
+        options |= annotation
     return options
 
 
-def marks_of(info: FieldInfo, type_: type[T]) -> Iterator[T]:
+def annotations_of(info: FieldInfo, type_: type[T]) -> Iterator[T]:
     """Yield the annotations of a field that have this type, also inside `Money | None`."""
-    for mark in (*_optional_marks(info.annotation), *info.metadata):
-        if isinstance(mark, type_):
-            yield mark
+    for annotation in (*_inner_annotations(info.annotation), *info.metadata):
+        if isinstance(annotation, type_):
+            yield annotation
 
 
 def plain_type(annotation: Any) -> Any:
@@ -95,7 +95,7 @@ def plain_type(annotation: Any) -> Any:
     return annotation
 
 
-def _optional_marks(annotation: Any) -> Iterator[Any]:
+def _inner_annotations(annotation: Any) -> Iterator[Any]:
     """Yield the annotations inside an optional type, such as `Money | None`."""
     if type(None) in (members := get_args(annotation)):
         for member in members:

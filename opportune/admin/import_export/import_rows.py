@@ -76,7 +76,7 @@ class ImportPlan:
     @property
     def new_related_rows(self) -> Iterator[tuple[View, Sequence[str]]]:
         """Rows of other models that the import creates: view and names."""
-        yield from ((new.view, list(new.placeholders)) for new in self.names.new.values() if new.placeholders)
+        yield from ((new.view, list(new.placeholders)) for new in self.names.new_rows.values() if new.placeholders)
 
     def add_fault(self, line: ImportRow, message: str) -> None:
         """Add an error message. Raises TooManyFaultsError when there are enough to report."""
@@ -183,7 +183,7 @@ class ImportPlan:
     async def _create_related(self, session: AsyncSession) -> dict[int, int]:
         """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
         ids: dict[int, int] = {}
-        for new in self.names.new.values():
+        for new in self.names.new_rows.values():
             names = list(new.placeholders)
             try:
                 with translate_database_errors(new.view.table):

@@ -177,7 +177,7 @@ async def _store(request: Request, view: View, outcome: ImportResult, plan: Impo
             await session.rollback()
             return
         audit.record(session, request, "import", view.identity, title=f"{len(written):,} rows of {outcome.name}")
-    for new in plan.names.new.values():
+    for new in plan.names.new_rows.values():
         for name, row in new.created.items():
             await new.view.after_model_change(new.values[name], row, True, request)
     for planned, row in written:

@@ -104,7 +104,7 @@ class NameResolver:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.new: dict[type[Any], NewRows] = {}
+        self.new_rows: dict[type[Any], NewRows] = {}
         self._ids: dict[str, dict[str, list[int]]] = {}
         self._faults: dict[tuple[type[Any], str], str] = {}
         self._next_placeholder = MAX_ID
@@ -133,7 +133,7 @@ class NameResolver:
             raise ValueError(fault)
         if len(ids) > 1:
             raise ValueError(f"{len(ids)} rows are named “{name}”. Use the column {column.column} with an id instead.")
-        return ids[0] if ids else self.new[model].placeholders[name]
+        return ids[0] if ids else self.new_rows[model].placeholders[name]
 
     async def _plan_new(self, column: NamedColumn, names: Sequence[str]) -> None:
         model, view = column.lookup.model, column.lookup.view
@@ -144,19 +144,19 @@ class NameResolver:
         form_class = without_fields(
             await view.form_class(self.request, creating=True), view.unwritable_columns(self.request, None)
         )
-        new = self.new.setdefault(model, NewRows(view, column.key))
+        new_rows = self.new_rows.setdefault(model, NewRows(view, column.key))
         for name in names:
-            if name in new.values:
+            if name in new_rows.values:
                 continue
             form = form_class(FormData([(column.key, name)]))
             keep_unsent(form, {column.key})
             try:
-                new.values[name] = view.clean(form, None)
+                new_rows.values[name] = view.clean(form, None)
             except FieldErrors:
                 errors = " ".join(str(error) for field in form for error in field.errors)
                 self._faults[model, name] = f"“{name}” does not exist and cannot be created: {errors}"
             else:
-                new.placeholders[name] = self._next_placeholder
+                new_rows.placeholders[name] = self._next_placeholder
                 self._next_placeholder -= 1
 
     async def _creation_problem(self, view: View | None, key: str) -> str:

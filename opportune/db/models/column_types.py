@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Integer, String, Text
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlmodel import Field
 
-from opportune.schemas.annotations import UNBOUNDED, Stored, marks_of, plain_type
+from opportune.schemas.annotations import UNBOUNDED, Stored, annotations_of, plain_type
 
 LITERAL_COLUMN_LENGTH = 64
 """Characters in the column of a `Literal` with text, which leaves room for longer values."""
@@ -30,8 +30,8 @@ def choose_column_type(info: FieldInfo) -> None:
 
 
 def _column_type(info: FieldInfo) -> Any:
-    column_types = [annotation.column_type for annotation in marks_of(info, Stored)][-1:]
-    max_lengths = [annotation.max_length for annotation in marks_of(info, MaxLen)][-1:]
+    column_types = [annotation.column_type for annotation in annotations_of(info, Stored)][-1:]
+    max_lengths = [annotation.max_length for annotation in annotations_of(info, MaxLen)][-1:]
     if not column_types:
         return _default_type(plain_type(info.annotation))
     (column_type,) = column_types

@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 from opportune.db.models.column_types import choose_column_type
 from opportune.db.models.enums import store_enum_values
 from opportune.errors import OperatorError
-from opportune.schemas.annotations import Attached, marks_of
+from opportune.schemas.annotations import Attached, annotations_of
 
 MAX_ID = 2**63 - 1
 
@@ -60,7 +60,7 @@ class ModelBase(SQLModel):
         super().__pydantic_init_subclass__(**options)
         for name, info in cls.model_fields.items():
             choose_column_type(info)
-            for attached in marks_of(info, Attached):
+            for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
 
 
