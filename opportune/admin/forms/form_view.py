@@ -65,9 +65,8 @@ async def _respond(request: Request, view: View, row: Any) -> Response:
 
 
 async def _form(request: Request, view: View, row: Any, sent: FormData | None = None) -> AdminForm:
-    form_class = without_fields(
-        await view.form_class(request, creating=row is None), view.unwritable_columns(request, row)
-    )
+    unwritable = view.unwritable_columns(request, row)
+    form_class = without_fields(await view.form_class(request, creating=row is None), unwritable)
     return form_class(sent, data={} if row is None else await view.get_form_data_for_edit(row))
 
 

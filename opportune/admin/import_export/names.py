@@ -141,9 +141,8 @@ class NameResolver:
         if reason or view is None:
             self._faults |= {(model, name): f"“{name}” does not exist, and {reason}." for name in names}
             return
-        form_class = without_fields(
-            await view.form_class(self.request, creating=True), view.unwritable_columns(self.request, None)
-        )
+        unwritable = view.unwritable_columns(self.request, None)
+        form_class = without_fields(await view.form_class(self.request, creating=True), unwritable)
         new_rows = self.new_rows.setdefault(model, NewRows(view, column.key))
         for name in names:
             if name in new_rows.values:
@@ -163,9 +162,8 @@ class NameResolver:
         """Return why a row cannot be created from its name, or an empty text."""
         if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
             return "you may not add one"
-        form = without_fields(
-            await view.form_class(self.request, creating=True), view.unwritable_columns(self.request, None)
-        )()
+        unwritable = view.unwritable_columns(self.request, None)
+        form = without_fields(await view.form_class(self.request, creating=True), unwritable)()
         if key not in form:
             return "a name is not enough to create one"
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
