@@ -51,9 +51,9 @@ QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Longest wait before a retry. Longer waits are reported to the user instead."""
-CHOICE_INTERVAL_SECONDS = 5.0
+SELECTION_CHECK_SECONDS = 5.0
 """Seconds between queries for the model selected in the admin."""
-RETRIED: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
+RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
 logger = logging.getLogger(__name__)
 
@@ -86,18 +86,18 @@ class LanguageModel:
         retries: int = 0,
     ) -> None:
         self._make_provider = make_provider
-        self._running = asyncio.Semaphore(max_parallel)
+        self._parallel_slots = asyncio.Semaphore(max_parallel)
         self._queue_timeout = queue_timeout
         self._retries = retries
-        self._by_name: dict[str, LanguageModel] = {}
+        self._models_by_name: dict[str, LanguageModel] = {}
         self.model: LlmModel | None = None
         self.models: Sequence[LlmModel] = ()
         self.guard: CallGuard | None = None
         self.embeddings: Embeddings | None = None
         self.follows_choice = False
         self._settings: Settings | None = None
-        self._checked_at = -CHOICE_INTERVAL_SECONDS
-        self._replaced: list[Provider] = []
+        self._checked_at = -SELECTION_CHECK_SECONDS
+        self._replaced_providers: list[Provider] = []
         self._origin: LanguageModel | None = None
         self._payer = SITE
         self._usage: TokenUsage | None = None
@@ -118,14 +118,14 @@ class LanguageModel:
         by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
         for model in models:
             language_model = by_name[model.name]
-            language_model.model, language_model.models, language_model._by_name = model, models, by_name
+            language_model.model, language_model.models, language_model._models_by_name = model, models, by_name
         return site
 
     def _sibling(self, settings: Settings, model: LlmModel) -> "LanguageModel":
         sibling = LanguageModel(
             lambda: make_provider(settings, model), queue_timeout=self._queue_timeout, retries=self._retries
         )
-        sibling._running, sibling.guard = self._running, self.guard
+        sibling._parallel_slots, sibling.guard = self._parallel_slots, self.guard
         return sibling
 
     def using(self, name: str) -> "LanguageModel":
@@ -136,9 +136,9 @@ class LanguageModel:
         """
         if not name or (self.model and name == self.model.name):
             return self
-        if model := self._by_name.get(name):
+        if model := self._models_by_name.get(name):
             return model.charged_to(self._payer, self._usage) if self._origin else model
-        names = ", ".join(self._by_name)
+        names = ", ".join(self._models_by_name)
         raise LLMError("not_configured", f"There is no model {name}." + (f" Available: {names}." if names else ""))
 
     def for_user(self, user_id: int) -> "LanguageModel":
@@ -166,7 +166,7 @@ class LanguageModel:
         site = self._origin or self
         if not (site.follows_choice and site.guard):
             return
-        if not force and monotonic() - site._checked_at < CHOICE_INTERVAL_SECONDS:
+        if not force and monotonic() - site._checked_at < SELECTION_CHECK_SECONDS:
             return
         site._checked_at = monotonic()
         try:
@@ -183,9 +183,9 @@ class LanguageModel:
 
     def _select(self, model: LlmModel | None) -> None:
         if old := vars(self).pop("provider", None):
-            self._replaced.append(old)  # it still writes running answers
+            self._replaced_providers.append(old)  # it still writes running answers
         self.model, self.models = model, [model] if model else []
-        self._by_name = {model.name: self} if model else {}
+        self._models_by_name = {model.name: self} if model else {}
         if model and self._settings:
             self.provider = make_provider(self._settings, model)
 
@@ -299,10 +299,10 @@ class LanguageModel:
     def _candidates(self) -> "list[LanguageModel]":
         """Return this model and its chain of fallbacks."""
         candidates = {self.name: self}
-        last = self.model
-        while last and last.fallback and last.fallback not in candidates:
-            candidates[last.fallback] = fallback = self.using(last.fallback)
-            last = fallback.model
+        model = self.model
+        while model and model.fallback and model.fallback not in candidates:
+            candidates[model.fallback] = fallback = self.using(model.fallback)
+            model = fallback.model
         return [*candidates.values()]
 
     def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
@@ -325,7 +325,7 @@ class LanguageModel:
                 return
             except LLMError as error:
                 wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**attempt
-                can_retry = error.code in RETRIED and wait_seconds <= MAX_RETRY_WAIT_SECONDS
+                can_retry = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
                 if has_started or not can_retry or attempt == self._retries:
                     raise
             await asyncio.sleep(wait_seconds)
@@ -337,7 +337,7 @@ class LanguageModel:
             raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
         try:
             async with asyncio.timeout(self._queue_timeout):
-                await self._running.acquire()
+                await self._parallel_slots.acquire()
         except TimeoutError:
             raise LLMError("busy", QUEUE_FULL) from None
         try:
@@ -351,7 +351,7 @@ class LanguageModel:
                 async for chunk in chunks:
                     yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
         finally:
-            self._running.release()
+            self._parallel_slots.release()
 
     async def setup(self) -> None:
         """Prepare for the first question. Errors are ignored here and reported with the question."""
@@ -361,8 +361,8 @@ class LanguageModel:
                 await self.provider.setup()
 
     async def close(self) -> None:
-        models = {self, *self._by_name.values()}
-        for provider in filter(None, (*(vars(model).get("provider") for model in models), *self._replaced)):
+        models = {self, *self._models_by_name.values()}
+        for provider in filter(None, (*(vars(model).get("provider") for model in models), *self._replaced_providers)):
             await provider.close()
         if self.embeddings:
             await self.embeddings.close()

@@ -74,8 +74,8 @@ def plausible_usage(name: str, model: LlmModel | None, prompt: int, text: int, d
     answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * text + MAX_ANSWERS_PER_LIMIT * answer + PLAUSIBLE_MARGIN_TOKENS
     checked = replace(
         done,
-        prompt_tokens=_at_most(prompt_limit, done.prompt_tokens),
-        completion_tokens=_at_most(answer_limit, done.completion_tokens),
+        prompt_tokens=_plausible_count(prompt_limit, done.prompt_tokens),
+        completion_tokens=_plausible_count(answer_limit, done.completion_tokens),
     )
     if (checked.prompt_tokens, checked.completion_tokens) != (done.prompt_tokens, done.completion_tokens):
         logger.warning(
@@ -85,10 +85,10 @@ def plausible_usage(name: str, model: LlmModel | None, prompt: int, text: int, d
         )
     return replace(
         checked,
-        cached_tokens=_at_most(checked.prompt_tokens or 0, done.cached_tokens),
-        reasoning_tokens=_at_most(checked.completion_tokens or 0, done.reasoning_tokens),
+        cached_tokens=_plausible_count(checked.prompt_tokens or 0, done.cached_tokens),
+        reasoning_tokens=_plausible_count(checked.completion_tokens or 0, done.reasoning_tokens),
     )
 
 
-def _at_most(limit: int, tokens: int | None) -> int | None:
+def _plausible_count(limit: int, tokens: int | None) -> int | None:
     return tokens if tokens is not None and 0 <= tokens <= limit else None

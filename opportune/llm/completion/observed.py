@@ -14,7 +14,7 @@ async def observed_answer(
 ) -> AsyncGenerator[Chunk, None]:
     """Yield the answer and report it. Token counts that the endpoint omits are estimated."""
     call = LlmCall(name, model.model if model else name, error="stopped")
-    start, length, cached = perf_counter(), 0, 0
+    start, answer_length, cached = perf_counter(), 0, 0
     with observed_llm_call(call):
         try:
             async with aclosing(answer) as chunks:
@@ -22,27 +22,27 @@ async def observed_answer(
                     if call.first_chunk_seconds is None:
                         call.first_chunk_seconds = perf_counter() - start
                     if isinstance(chunk, Done):
-                        _take_counts(call, chunk)
+                        _record_counts(call, chunk)
                         call.endpoint_model, cached = chunk.model or call.endpoint_model, chunk.cached_tokens or 0
                         call.error = ""
                     else:
-                        length += len(chunk.text if isinstance(chunk, Reasoning) else chunk)
+                        answer_length += len(chunk.text if isinstance(chunk, Reasoning) else chunk)
                     yield chunk
         except LLMError as error:
             call.error = error.code
             if error.done:
-                _take_counts(call, error.done)
+                _record_counts(call, error.done)
             raise
         finally:
-            _estimate(call, messages, length)
+            _estimate_missing_counts(call, messages, answer_length)
             call.cost_micro = model.cost_micro(call.prompt_tokens, call.completion_tokens, cached) if model else 0
 
 
-def _take_counts(call: LlmCall, done: Done) -> None:
+def _record_counts(call: LlmCall, done: Done) -> None:
     call.prompt_tokens, call.completion_tokens = done.prompt_tokens or 0, done.completion_tokens or 0
 
 
-def _estimate(call: LlmCall, messages: Sequence[Message], length: int) -> None:
+def _estimate_missing_counts(call: LlmCall, messages: Sequence[Message], answer_length: int) -> None:
     if call.first_chunk_seconds is not None:  # without a chunk, the call is free
         call.prompt_tokens = call.prompt_tokens or sum(map(estimate_tokens, messages))
-        call.completion_tokens = call.completion_tokens or -(-length // 4)
+        call.completion_tokens = call.completion_tokens or -(-answer_length // 4)

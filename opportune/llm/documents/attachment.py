@@ -82,7 +82,7 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
     if b"%PDF-" in content[:1024]:
         return await asyncio.get_running_loop().run_in_executor(_executor(), _read_pdf, filename, content)
-    return _cut(filename, _decode(filename, content))
+    return _to_attachment(filename, _decode(filename, content))
 
 
 def _decode(filename: str, content: bytes) -> str:
@@ -96,7 +96,7 @@ def _decode(filename: str, content: bytes) -> str:
     return text
 
 
-def _cut(filename: str, text: str) -> Attachment:
+def _to_attachment(filename: str, text: str) -> Attachment:
     omitted = f"Only the first {MAX_LENGTH:,} characters of {filename} were read." if len(text) > MAX_LENGTH else ""
     return Attachment(filename, text[:MAX_LENGTH], omitted=omitted)
 
@@ -116,17 +116,17 @@ def _read_pdf(filename: str, content: bytes) -> Attachment:
         ).stdout
     except subprocess.TimeoutExpired as timeout:
         output = timeout.stdout or b""
-    page_count, texts = _pages(filename, output)
+    page_count, texts = _parse_pages(filename, output)
     text = "\n\n".join(map(make_storable, texts)).strip()
     if not text:
         raise AttachmentRefused((NO_TEXT if len(texts) == page_count else DAMAGED).format(filename))
-    attachment = _cut(filename, text)
+    attachment = _to_attachment(filename, text)
     if len(texts) == page_count:
         return attachment
     return replace(attachment, omitted=f"Only the first {len(texts)} of {page_count} pages of {filename} were read.")
 
 
-def _pages(filename: str, output: bytes) -> tuple[int, list[str]]:
+def _parse_pages(filename: str, output: bytes) -> tuple[int, list[str]]:
     """Return the number of pages and the texts of those that were read before the timeout."""
     lines = [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
     if not lines or not isinstance(lines[0], int):
@@ -143,8 +143,8 @@ def as_data(name: str, text: str) -> str:
         name: Name of the document.
         text: Text by other authors.
     """
-    mark = sha256(text.encode()).hexdigest()[:16]
-    return f"<document id={mark} name={json.dumps(name, ensure_ascii=False)}>\n{text}\n</document {mark}>"
+    text_hash = sha256(text.encode()).hexdigest()[:16]
+    return f"<document id={text_hash} name={json.dumps(name, ensure_ascii=False)}>\n{text}\n</document {text_hash}>"
 
 
 def require_sight(attachments: Sequence[Attachment], model: str, *, sees_images: bool) -> None:
@@ -176,26 +176,26 @@ def attach(question: Message, attachments: Sequence[Attachment], max_tokens: int
     pictures = tuple(attachment.picture for attachment in attachments if attachment.picture)
     documents = [attachment for attachment in attachments if not attachment.picture]
     max_tokens -= PICTURE_TOKENS * len(pictures) + estimate_tokens(f"{DATA_RULE}\n\n")
-    texts = _fit(documents, max_tokens)
+    texts = _cut_to_fit(documents, max_tokens)
     parts = [as_data(document.filename, text) for document, text in zip(documents, texts, strict=True) if text]
     content = "\n\n".join(filter(None, (*((DATA_RULE, *parts) if parts else ()), question.content)))
-    omitted = " ".join(filter(None, map(_omitted, documents, texts)))
+    omitted = " ".join(filter(None, map(_omission_note, documents, texts)))
     return replace(question, content=content, pictures=(*question.pictures, *pictures)), omitted[:MAX_OMITTED_LENGTH]
 
 
-def _fit(documents: Sequence[Attachment], max_tokens: int) -> list[str]:
+def _cut_to_fit(documents: Sequence[Attachment], max_tokens: int) -> list[str]:
     """Cut the texts to fit, the longer ones first."""
     texts: dict[int, str] = {}
     shortest_first = sorted(range(len(documents)), key=lambda index: len(documents[index].text))
-    for done, index in enumerate(shortest_first):
+    for position, index in enumerate(shortest_first):
         name, text = documents[index].filename, documents[index].text
-        share = max_tokens // (len(documents) - done) - estimate_tokens(f"{as_data(name, '')}\n\n")
+        share = max_tokens // (len(documents) - position) - estimate_tokens(f"{as_data(name, '')}\n\n")
         texts[index] = text.encode()[: max(share, 0) * 4].decode(errors="ignore")
         max_tokens -= estimate_tokens(f"{as_data(name, texts[index])}\n\n")
     return [texts[index] for index in range(len(documents))]
 
 
-def _omitted(document: Attachment, text: str) -> str:
+def _omission_note(document: Attachment, text: str) -> str:
     if len(text) == len(document.text):
         return document.omitted
     if not text:

@@ -45,11 +45,11 @@ class Embedder(ABC):
 class OpenAIEmbedder(Embedder):
     """Embedder for one endpoint and model. Sends one request per batch."""
 
-    def __init__(self, model: EmbeddingModel, limits: Timeouts) -> None:
+    def __init__(self, model: EmbeddingModel, timeouts: Timeouts) -> None:
         self._model = model
-        self._limits = limits
+        self._timeouts = timeouts
         self._client: EmbeddingsClient | None = None
-        self._opening = asyncio.Lock()
+        self._open_lock = asyncio.Lock()
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         body: dict[str, object] = {"model": self._model.model or self._model.name, "input": [*texts]}
@@ -71,7 +71,7 @@ class OpenAIEmbedder(Embedder):
             self._client = None
 
     async def _open(self) -> "EmbeddingsClient":
-        async with self._opening:
+        async with self._open_lock:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._make_client)
             return self._client
@@ -80,5 +80,5 @@ class OpenAIEmbedder(Embedder):
         from opportune.llm.providers.embeddings_client import EmbeddingsClient  # noqa: PLC0415 - httpx takes 0.2 s
 
         return EmbeddingsClient(
-            *(self._model.base_url, self._model.api_key.get_secret_value().strip(), self._limits), self._model.headers
+            *(self._model.base_url, self._model.api_key.get_secret_value().strip(), self._timeouts), self._model.headers
         )

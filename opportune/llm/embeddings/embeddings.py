@@ -22,7 +22,7 @@ from opportune.search.embeddings import Vector
 
 QUESTION_TIMEOUT_SECONDS = 1.5
 """Seconds that a search waits for the embedding of its query. Later it searches by words only."""
-AWAY_SECONDS = 30.0
+OUTAGE_SECONDS = 30.0
 """Seconds for which searches do not use an endpoint after a failure."""
 MAX_CACHED_QUESTIONS = 1_000
 """Maximum number of cached query embeddings per process."""
@@ -35,15 +35,15 @@ class Embeddings:
     """Client of the embedding model, shared by all searches of a process. Its calls are counted and limited."""
 
     def __init__(
-        self, model: EmbeddingModel, make: Callable[[EmbeddingModel], Embedder], guard: CallGuard | None = None
+        self, model: EmbeddingModel, create: Callable[[EmbeddingModel], Embedder], guard: CallGuard | None = None
     ) -> None:
         self.model = model
         self.guard = guard
-        self._make = make
+        self._make_embedder = create
         self._embedders: dict[str, Embedder] = {}
         self._cache: OrderedDict[tuple[str, str], Vector] = OrderedDict()
-        self._running: dict[tuple[str, str], asyncio.Task[Vector | None]] = {}
-        self._away_until: dict[str, float] = {}
+        self._query_tasks: dict[tuple[str, str], asyncio.Task[Vector | None]] = {}
+        self._unavailable_until: dict[str, float] = {}
 
     @classmethod
     def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self | None:
@@ -69,16 +69,16 @@ class Embeddings:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        is_away = monotonic() < self._away_until.get(model.made_of, 0)
-        if len(key[1]) < MIN_QUESTION_CHARS or (is_away and key not in self._running):
+        is_unavailable = monotonic() < self._unavailable_until.get(model.made_of, 0)
+        if len(key[1]) < MIN_QUESTION_CHARS or (is_unavailable and key not in self._query_tasks):
             return None
-        if key not in self._running:
-            self._running[key] = asyncio.create_task(self._embed_question(model, key), name="embed a question")
+        if key not in self._query_tasks:
+            self._query_tasks[key] = asyncio.create_task(self._embed_question(model, key), name="embed a question")
         try:
             async with asyncio.timeout(QUESTION_TIMEOUT_SECONDS):
-                return await asyncio.shield(self._running[key])
+                return await asyncio.shield(self._query_tasks[key])
         except TimeoutError:
-            self._note_outage(model, f"no response in {QUESTION_TIMEOUT_SECONDS} s")
+            self._record_outage(model, f"no response in {QUESTION_TIMEOUT_SECONDS} s")
             return None
 
     async def _embed_question(self, model: EmbeddingModel, key: tuple[str, str]) -> Vector | None:
@@ -86,21 +86,21 @@ class Embeddings:
         try:
             (vector,) = await self._embed(model, [model.query_prefix + model.cut(key[1])])
         except Exception as error:  # noqa: BLE001 - search by words, whatever a project's embedder raises
-            self._note_outage(model, error.with_advice if isinstance(error, LLMError) else repr(error))
+            self._record_outage(model, error.with_advice if isinstance(error, LLMError) else repr(error))
             return None
         finally:
-            del self._running[key]
-        if self._away_until.pop(model.made_of, 0):
+            del self._query_tasks[key]
+        if self._unavailable_until.pop(model.made_of, 0):
             logger.warning("EMBEDDING_MODEL is available again.")
         self._cache[key] = vector
         if len(self._cache) > MAX_CACHED_QUESTIONS:
             self._cache.popitem(last=False)
         return vector
 
-    def _note_outage(self, model: EmbeddingModel, reason: str) -> None:
-        if model.made_of not in self._away_until:
+    def _record_outage(self, model: EmbeddingModel, reason: str) -> None:
+        if model.made_of not in self._unavailable_until:
             logger.warning("EMBEDDING_MODEL is unavailable, so search uses words only: %s", reason)
-        self._away_until[model.made_of] = monotonic() + AWAY_SECONDS
+        self._unavailable_until[model.made_of] = monotonic() + OUTAGE_SECONDS
 
     async def _embed(self, model: EmbeddingModel, texts: Sequence[str]) -> list[Vector]:
         embedded: list[Embedded] = []
@@ -118,12 +118,12 @@ class Embeddings:
 
     def _embedder(self, model: EmbeddingModel) -> Embedder:
         if model.made_of not in self._embedders:
-            self._embedders[model.made_of] = self._make(model)
+            self._embedders[model.made_of] = self._make_embedder(model)
         return self._embedders[model.made_of]
 
     async def close(self) -> None:
         """Cancel running calls and close connections."""
-        await cancel_and_wait(*self._running.values())
+        await cancel_and_wait(*self._query_tasks.values())
         for embedder in self._embedders.values():
             await embedder.close()
 

@@ -38,17 +38,17 @@ async def embed_rows(run: JobContext, table: str) -> None:
         return
     async with run.database.writer() as session:
         edition = await vectors.begin_edition(session, fields, embeddings.model.made_of)
-    done = last = 0
+    done_count = last_id = 0
     while True:
         async with run.database.reader(fresh=True) as session:
-            rows = await vectors.missing(session, fields, edition, last, BATCH_ROWS)
+            rows = await vectors.missing(session, fields, edition, last_id, BATCH_ROWS)
         if not rows:
             break
-        row_vectors = dict(zip(rows, await _vectors(embeddings, rows), strict=True))
+        row_vectors = dict(zip(rows, await _embed_row_texts(embeddings, rows), strict=True))
         async with run.database.writer() as session:
             await vectors.add(session, fields, edition, row_vectors)
-        last, done = rows[-1].id, done + len(rows)
-        await run.progress(done, done, f"rows of {table}")
+        last_id, done_count = rows[-1].id, done_count + len(rows)
+        await run.progress(done_count, done_count, f"rows of {table}")
     async with run.database.writer() as session:
         await vectors.finish_edition(session, fields, edition)
 
@@ -74,7 +74,7 @@ async def embed_documents(run: JobContext, name: str) -> None:
     missing = [entry for entry in entries.values() if entry.id not in existing]
     for start in range(0, len(missing), BATCH_ROWS):
         batch = missing[start : start + BATCH_ROWS]
-        batch_vectors = await _of_texts(embeddings, [entry.text for entry in batch])
+        batch_vectors = await _embed_texts(embeddings, [entry.text for entry in batch])
         await vectors.add(edition, [*zip(batch, batch_vectors, strict=True)])
         await run.progress(start + len(batch), len(missing), f"documents of {name}")
     await vectors.finish(edition, [*existing - entries.keys()])
@@ -91,14 +91,14 @@ async def embed_all(run: JobContext) -> None:
         await embed_rows.function(run, table)
 
 
-async def _vectors(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
+async def _embed_row_texts(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
     """Return the vectors of the rows in order; None for a row without text."""
     texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
-    vectors = iter(await _of_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
+    vectors = iter(await _embed_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
     return [next(vectors) if text else None for text in texts]
 
 
-async def _of_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
+async def _embed_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
     """Return the vectors of the texts in order; None for a text that the endpoint rejects.
 
     Raises:
@@ -114,7 +114,7 @@ async def _of_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector
         logger.warning("EMBEDDING_MODEL rejects a text, which is searched by words only: %.60r", texts[0])
         return [None]
     half = len(texts) // 2
-    return [*await _of_texts(embeddings, texts[:half]), *await _of_texts(embeddings, texts[half:])]
+    return [*await _embed_texts(embeddings, texts[:half]), *await _embed_texts(embeddings, texts[half:])]
 
 
 def embed_later(session: AsyncSession, table: str) -> None:

@@ -24,12 +24,14 @@ logger = logging.getLogger(__name__)
 class EmbeddingsClient:
     """Client of one endpoint, with its connection pool."""
 
-    def __init__(self, base_url: str, api_key: str, limits: Timeouts, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, timeouts: Timeouts, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._url = f"{base_url.rstrip('/')}/embeddings"
-        self._limits = limits
+        self._timeouts = timeouts
         self._client = httpx.AsyncClient(
             headers=({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {}),
-            timeout=httpx.Timeout(limits.first, connect=limits.connect, pool=limits.connect),
+            timeout=httpx.Timeout(timeouts.first, connect=timeouts.connect, pool=timeouts.connect),
             verify=self._url.startswith("https:"),  # reading the certificates takes 80 ms
         )
 
@@ -42,9 +44,9 @@ class EmbeddingsClient:
         Raises:
             LLMError: The request failed.
         """
-        url, limits = self._url, self._limits
+        url, timeouts = self._url, self._timeouts
         with _embedding_advice(), translate_errors():
-            async with asyncio.timeout(limits.whole), self._client.stream("POST", url, json=body) as response:
+            async with asyncio.timeout(timeouts.whole), self._client.stream("POST", url, json=body) as response:
                 if response.status_code != httpx.codes.OK:
                     logger.warning("the endpoint of EMBEDDING_MODEL responded with %s", response.status_code)
                     raise error_for_status(response.status_code, response.headers.get("Retry-After"))

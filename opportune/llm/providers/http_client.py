@@ -24,8 +24,8 @@ CHECK_ADDRESS = "Check LLM_BASE_URL."
 REFUSAL_STATUSES = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 USAGE_OPTION = "stream_options"
 """Parameter that requests token counts. Some endpoints, such as Mistral's, always report them and reject it."""
-TAKES_USAGE_OPTION: dict[str, bool] = {}
-"""Whether an endpoint accepts that parameter, by URL."""
+ACCEPTS_USAGE_OPTION: dict[str, bool] = {}
+"""By URL: True if the endpoint accepts that parameter."""
 Body = Mapping[str, object]
 T = TypeVar("T")
 
@@ -37,20 +37,20 @@ class ChatCompletionsClient:
         self,
         url: str,
         api_key: str,
-        limits: Timeouts,
+        timeouts: Timeouts,
         *,
         through_proxy: bool = True,
         headers: Mapping[str, str] | None = None,
-        optional: Sequence[str] = (),
+        optional_parameters: Sequence[str] = (),
     ) -> None:
-        """`optional`: parameters to name in the error if the endpoint rejects one of them."""
+        """`optional_parameters`: parameters to name in the error if the endpoint rejects one of them."""
         self._url = url
         self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {})
-        self._limits = limits
-        self._optional = optional
+        self._timeouts = timeouts
+        self._optional_parameters = optional_parameters
         self._client = httpx.AsyncClient(
             headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(None, connect=limits.connect, pool=limits.connect),
+            timeout=httpx.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
             trust_env=through_proxy,
             verify=url.startswith("https:"),  # reading the certificates takes 80 ms
         )
@@ -63,7 +63,7 @@ class ChatCompletionsClient:
 
         httpx-sse is not used: it replaces invalid UTF-8 by U+FFFD and accepts lines of any length.
         """
-        deadline = _Deadline(self._limits)
+        deadline = _Deadline(self._timeouts)
         with translate_errors():
             async with self._response(body, deadline) as response:
                 chunks = response.aiter_bytes()
@@ -72,7 +72,7 @@ class ChatCompletionsClient:
                     *lines, line = (line + chunk).split(b"\n")
                     if len(line) > MAX_LINE_BYTES:
                         raise LLMError("malformed", "The model's endpoint sent something that is not an answer.")
-                    for data in _data_of(lines):
+                    for data in _event_data(lines):
                         deadline.restart_idle()
                         yield data
 
@@ -87,22 +87,22 @@ class ChatCompletionsClient:
 
     async def _request(self, body: Body, deadline: "_Deadline") -> httpx.Response:
         """Send a request; repeat it without `stream_options` if the endpoint rejects them."""
-        plain = {name: value for name, value in body.items() if name != USAGE_OPTION}
-        takes_option = TAKES_USAGE_OPTION.get(self._url)
-        response = await self._send(plain if takes_option is False else body, deadline)
+        body_without_option = {name: value for name, value in body.items() if name != USAGE_OPTION}
+        accepts_option = ACCEPTS_USAGE_OPTION.get(self._url)
+        response = await self._send(body_without_option if accepts_option is False else body, deadline)
         if response.status_code not in REFUSAL_STATUSES:
             if response.is_success:
-                TAKES_USAGE_OPTION.setdefault(self._url, True)
+                ACCEPTS_USAGE_OPTION.setdefault(self._url, True)
             return response
         refusal = await self._read_refusal(response, deadline)
-        if takes_option is False or not (takes_option is None or USAGE_OPTION in refusal):
-            raise self._refused(response, refusal)
-        response = await self._send(plain, deadline)
+        if accepts_option is False or not (accepts_option is None or USAGE_OPTION in refusal):
+            raise self._refusal_error(response, refusal)
+        response = await self._send(body_without_option, deadline)
         if response.status_code in REFUSAL_STATUSES:
-            raise self._refused(response, await self._read_refusal(response, deadline))
+            raise self._refusal_error(response, await self._read_refusal(response, deadline))
         if response.is_success:
             logger.info("the LLM endpoint rejects %s; later requests omit it", USAGE_OPTION)
-            TAKES_USAGE_OPTION[self._url] = False
+            ACCEPTS_USAGE_OPTION[self._url] = False
         return response
 
     async def _send(self, body: Body, deadline: "_Deadline") -> httpx.Response:
@@ -118,8 +118,8 @@ class ChatCompletionsClient:
             await response.aclose()
         return (content or b"").decode(errors="replace")
 
-    def _refused(self, response: httpx.Response, refusal: str) -> LLMError:
-        name = next((name for name in self._optional if re.search(rf"\b{re.escape(name)}\b", refusal)), "")
+    def _refusal_error(self, response: httpx.Response, refusal: str) -> LLMError:
+        name = next((name for name in self._optional_parameters if re.search(rf"\b{re.escape(name)}\b", refusal)), "")
         logger.warning("the LLM endpoint responded with %s%s", response.status_code, name and f" and rejects {name}")
         if name:
             sentence = f"The model's endpoint rejects the parameter {name}."
@@ -128,23 +128,23 @@ class ChatCompletionsClient:
 
 
 class _Deadline:
-    """Deadline for the next step of an answer."""
+    """Deadline of the next chunk, and of the whole answer."""
 
-    def __init__(self, limits: Timeouts) -> None:
-        self._idle = limits.idle
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._idle = timeouts.idle
         self._now = asyncio.get_running_loop().time
-        self._end = self._now() + limits.whole
-        self._until = min(self._now() + limits.first, self._end)
+        self._answer_deadline = self._now() + timeouts.whole
+        self._chunk_deadline = min(self._now() + timeouts.first, self._answer_deadline)
 
     async def wait_for(self, step: Awaitable[T]) -> T:
-        async with asyncio.timeout_at(self._until):
+        async with asyncio.timeout_at(self._chunk_deadline):
             return await step
 
     def restart_idle(self) -> None:
-        self._until = min(self._now() + self._idle, self._end)
+        self._chunk_deadline = min(self._now() + self._idle, self._answer_deadline)
 
 
-def _data_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _event_data(lines: Iterable[bytes]) -> Iterator[bytes]:
     return (line.removeprefix(b"data:").strip() for line in lines if line.startswith(b"data:"))
 
 

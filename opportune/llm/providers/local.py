@@ -37,47 +37,47 @@ class LocalModel(Provider):
     is_toy = True
     context_budget = 1_000  # one core reads some 150 tokens a second
 
-    def __init__(self, weights: Path, limits: Timeouts, folder: Path | None = None) -> None:
-        """`folder`: shared by the site's processes, which use the same model process."""
+    def __init__(self, weights: Path, timeouts: Timeouts, folder: Path | None = None) -> None:
+        """`folder`: folder in which the site's processes find their shared model process."""
         self._weights = weights
-        self._limits = limits
+        self._timeouts = timeouts
         self._folder = folder
         self.fault = ""
         self._process: LocalProcess | None = None
         self._client: OpenAICompatible | None = None
-        self._starting: asyncio.Task[OpenAICompatible] | None = None
+        self._start_task: asyncio.Task[OpenAICompatible] | None = None
 
     async def setup(self) -> None:
-        await self._running()
+        await self._open_client()
 
     async def close(self) -> None:
-        await self._discard()
-        if self._starting:
-            await asyncio.gather(self._starting, return_exceptions=True)
-            self._starting = None
-            await self._discard()  # a start may have completed in between
+        await self._close_model()
+        if self._start_task:
+            await asyncio.gather(self._start_task, return_exceptions=True)
+            self._start_task = None
+            await self._close_model()  # a start may have completed in between
 
     async def stream(
         self, messages: Sequence[Message], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        client = await self._running()
+        client = await self._open_client()
         # A model of this size takes longer instructions for the subject of the conversation.
         turns = [SYSTEM_MESSAGE, *(message for message in messages if message.role != "system")]
         async with aclosing(client.stream(turns, temperature=temperature)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _running(self) -> OpenAICompatible:
-        if self._starting is None or (self._starting.done() and not self._is_alive()):
-            self._starting = asyncio.create_task(self._start())
+    async def _open_client(self) -> OpenAICompatible:
+        if self._start_task is None or (self._start_task.done() and not self._is_alive()):
+            self._start_task = asyncio.create_task(self._start())
         # A cancelled question must not cancel the loading of the model.
-        return await asyncio.shield(self._starting)
+        return await asyncio.shield(self._start_task)
 
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.is_alive()
 
     async def _start(self) -> OpenAICompatible:
-        await self._discard()
+        await self._close_model()
         self._process = process = LocalProcess(self._weights, self._folder)
         await asyncio.gather(
             asyncio.to_thread(process.open),
@@ -87,13 +87,13 @@ class LocalModel(Provider):
         if not process.address:
             raise LLMError("unavailable", "The local model could not be started on this machine.")
         self._client = OpenAICompatible(
-            *(f"{process.address}/v1", SecretStr(process.key), "", self._limits),
+            *(f"{process.address}/v1", SecretStr(process.key), "", self._timeouts),
             max_tokens=MAX_ANSWER_TOKENS,
             through_proxy=False,
         )
         return self._client
 
-    async def _discard(self) -> None:
+    async def _close_model(self) -> None:
         client, self._client = self._client, None
         process, self._process = self._process, None
         if client:

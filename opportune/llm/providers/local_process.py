@@ -63,7 +63,7 @@ class LocalProcess:
         """Set only if this process has started it."""
         self._pipe: int | None = None
         self._closing = Event()
-        self._changing = Lock()
+        self._state_lock = Lock()
 
     def open(self) -> None:
         """Set `address` and `key`, or `fault`."""
@@ -82,15 +82,15 @@ class LocalProcess:
     def close(self) -> None:
         """Release the process. May be called while it is being started."""
         self._closing.set()
-        with self._changing:
+        with self._state_lock:
             pipe, self._pipe = self._pipe, None
             process, self.process = self.process, None
         if pipe is not None:
             os.close(pipe)
         if process:
-            _end(process, is_shared=bool(self._folder and self.address))
+            _end_process(process, is_shared=bool(self._folder and self.address))
         if pipe is not None and self._folder:
-            self._remove_unused(self._folder)
+            self._remove_unused_folder(self._folder)
 
     def is_alive(self) -> bool:
         if self._pipe is None or (self.process and self.process.poll() is not None):
@@ -105,7 +105,7 @@ class LocalProcess:
         if sys.platform == "win32":
             return  # for mypy: there are no private folders on Windows
         pipe, address_file = folder / "pipe", folder / "address"
-        with self._locked(folder):
+        with self._lock_folder(folder):
             with suppress(OSError):  # the pipe does not exist or has no reader
                 self._pipe = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
                 self.address, self.key = address_file.read_text(encoding="utf-8").split()
@@ -113,37 +113,37 @@ class LocalProcess:
             address_file.unlink(missing_ok=True)
             pipe.unlink(missing_ok=True)
             os.mkfifo(pipe, 0o600)
-            reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-            os.set_blocking(reading, True)
-            self._start(reading, os.open(pipe, os.O_WRONLY))
+            read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            os.set_blocking(read_end, True)
+            self._start(read_end, os.open(pipe, os.O_WRONLY))
             if self.address:
                 descriptor = os.open(address_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(f"{self.address} {self.key}")
 
-    def _remove_unused(self, folder: Path) -> None:
+    def _remove_unused_folder(self, folder: Path) -> None:
         """Remove the folder, unless another process uses or starts the model."""
         if sys.platform == "win32":
             return
-        with suppress(OSError), self._locked(folder):
+        with suppress(OSError), self._lock_folder(folder):
             try:
                 os.close(os.open(folder / "pipe", os.O_WRONLY | os.O_NONBLOCK))
             except OSError:  # the pipe has no reader
                 shutil.rmtree(folder)
 
     @contextmanager
-    def _locked(self, folder: Path) -> Iterator[None]:
-        end = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    def _lock_folder(self, folder: Path) -> Iterator[None]:
+        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while (file := _try_lock(folder / "lock")) is None:
-            if time.monotonic() > end or self._closing.wait(LOCK_POLL_SECONDS):
+            if time.monotonic() > deadline or self._closing.wait(LOCK_POLL_SECONDS):
                 raise BlockingIOError("another process of the site is starting it")
         with file:
             yield
 
-    def _start(self, reading: int, writing: int) -> None:
+    def _start(self, read_end: int, write_end: int) -> None:
         """Start the program with this pipe as standard input. It prints its address after loading the model."""
-        self._pipe, self.key = writing, secrets.token_urlsafe()
-        with libraries.environment() as environ, os.fdopen(reading) as stdin:
+        self._pipe, self.key = write_end, secrets.token_urlsafe()
+        with libraries.environment() as environ, os.fdopen(read_end) as stdin:
             self.process = process = subprocess.Popen(
                 [sys.executable, "-P", SERVER_PROGRAM, self._weights],
                 stdin=stdin,
@@ -159,7 +159,7 @@ class LocalProcess:
             assert process.stdout and process.stderr  # noqa: PT018 - for mypy: pipes
             errors = StderrReader(process.stderr)
             with suppress(BrokenPipeError):  # the program has ended; its error output has the reason
-                os.write(writing, f"{self.key}\n".encode())
+                os.write(write_end, f"{self.key}\n".encode())
             self.address = process.stdout.readline().strip()
         self.fault = "" if self.address else libraries.explain_exit(errors.last_line())
 
@@ -184,7 +184,7 @@ class StderrReader:
     """Copies the standard error of the program to the log."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._last: deque[str] = deque(maxlen=1)
+        self._last_line: deque[str] = deque(maxlen=1)
         self._thread = Thread(target=self._copy, args=(stream,), name="errors of the local model", daemon=True)
         self._thread.start()
 
@@ -192,14 +192,14 @@ class StderrReader:
         with suppress(ValueError), stream:  # ValueError: closed when the program is killed
             for line in stream:
                 logger.warning("the local model: %s", line.rstrip())
-                self._last.append(line)
+                self._last_line.append(line)
 
     def last_line(self) -> str:
         self._thread.join(STDERR_TIMEOUT_SECONDS)
-        return "".join(self._last)
+        return "".join(self._last_line)
 
 
-def _end(process: subprocess.Popen[str], *, is_shared: bool) -> None:
+def _end_process(process: subprocess.Popen[str], *, is_shared: bool) -> None:
     if is_shared:
         try:
             process.wait(EXIT_TIMEOUT_SECONDS)

@@ -21,24 +21,24 @@ CONTEXT_TOKENS = 4096
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the site exits and thus closes the standard input
     key = sys.stdin.readline().strip()
-    report = silence_output()
+    address_output = silence_output()
     xllamacpp = import_module("xllamacpp")
-    server = xllamacpp.Server(parameters(xllamacpp, sys.argv[1], key))
+    server = xllamacpp.Server(make_parameters(xllamacpp, sys.argv[1], key))
     with suppress(BrokenPipeError):  # the parent process has ended
-        os.write(report, f"{server.listening_address}\n".encode())
-        os.close(report)
+        os.write(address_output, f"{server.listening_address}\n".encode())
+        os.close(address_output)
         sys.stdin.read()
     os._exit(0)  # a normal exit waits for running answers, possibly forever
 
 
 def silence_output() -> int:
     """Redirect standard output of llama.cpp to /dev/null; return a descriptor of the original one."""
-    report = os.dup(1)
+    address_output = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return report
+    return address_output
 
 
-def parameters(xllamacpp: Any, weights: str, key: str) -> Any:
+def make_parameters(xllamacpp: Any, weights: str, key: str) -> Any:
     """Settings for a model of 135 million parameters, which repeats itself with the defaults."""
     params = xllamacpp.CommonParams()
     params.model.path = weights

@@ -30,7 +30,7 @@ class OpenAICompatible(Provider):
         base_url: str,
         api_key: SecretStr,
         model: str,
-        limits: Timeouts,
+        timeouts: Timeouts,
         *,
         context_budget: int = 8_000,
         max_tokens: int = 4_096,
@@ -42,16 +42,16 @@ class OpenAICompatible(Provider):
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key
         self._model = model
-        self._limits = limits
+        self._timeouts = timeouts
         self._max_tokens = max_tokens
         self._through_proxy = through_proxy
-        self._upstream: ChatCompletionsClient | None = None
-        self._opening = asyncio.Lock()
+        self._client: ChatCompletionsClient | None = None
+        self._open_lock = asyncio.Lock()
 
     async def close(self) -> None:
-        if self._upstream:
-            await self._upstream.close()
-            self._upstream = None
+        if self._client:
+            await self._client.close()
+            self._client = None
 
     def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
         return self.stream_with_tools(messages, (), temperature=temperature)
@@ -59,47 +59,47 @@ class OpenAICompatible(Provider):
     async def stream_with_tools(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        upstream = await self._open()
+        client = await self._open()
         answer = ChatCompletionReader()
         try:
-            async with aclosing(upstream.events(self._body(messages, tools, temperature))) as events:
+            async with aclosing(client.events(self._body(messages, tools, temperature))) as events:
                 async for data in events:
-                    for piece in answer.take(data):
-                        yield piece
-                    if answer.over:
+                    for chunk in answer.read_event(data):
+                        yield chunk
+                    if answer.is_over:
                         break
         except LLMError:
             # After the finish_reason, only the token counts can be missing.
-            if not answer.finished:
+            if not answer.is_finished:
                 raise
-        for piece in answer.take_pending():
-            yield piece
+        for chunk in answer.read_pending():
+            yield chunk
         yield answer.finish()
 
     async def _open(self) -> "ChatCompletionsClient":
-        async with self._opening:
-            if self._upstream is None:
-                self._upstream = await asyncio.to_thread(self._make_upstream)
-            return self._upstream
+        async with self._open_lock:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._make_client)
+            return self._client
 
-    def _make_upstream(self) -> "ChatCompletionsClient":
+    def _make_client(self) -> "ChatCompletionsClient":
         from opportune.llm.providers.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
 
         return ChatCompletionsClient(
-            *(self._url, self._api_key.get_secret_value().strip(), self._limits),
+            *(self._url, self._api_key.get_secret_value().strip(), self._timeouts),
             through_proxy=self._through_proxy,
             headers=self.headers,
-            optional=[*self.parameters, "temperature"],
+            optional_parameters=[*self.parameters, "temperature"],
         )
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
         # OpenAI's newer models reject max_tokens; other endpoints may not support its successor.
-        limit = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
+        limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
-            "messages": [_as_json(message) for message in messages],
+            "messages": [_to_json(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
-            limit: self._max_tokens,
+            limit_name: self._max_tokens,
         }
         if tools:
             body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
@@ -108,7 +108,7 @@ class OpenAICompatible(Provider):
         return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
 
 
-def _as_json(message: Message) -> dict[str, object]:
+def _to_json(message: Message) -> dict[str, object]:
     content: object = message.content
     if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
         text = [{"type": "text", "text": message.content}] if message.content else []

@@ -28,7 +28,7 @@ class _Function(Schema):
     arguments: str | None = None
 
 
-class _CallPiece(Schema):
+class _CallFragment(Schema):
     index: int = Field(default=0, ge=0, lt=MAX_TOOL_CALLS)
     id: str | None = None
     function: _Function | None = None
@@ -48,25 +48,25 @@ class _Delta(Schema):
     """Reasoning of DeepSeek, Qwen and llama.cpp."""
     reasoning: Any = None
     """Reasoning of OpenRouter, Groq, Ollama and newer vLLM. Some send the same text in both fields."""
-    tool_calls: list[_CallPiece] | None = None
+    tool_calls: list[_CallFragment] | None = None
 
     @property
     def text(self) -> str:
         if not isinstance(self.content, list):
             return self.content or ""
-        return "".join(_text_in(part.text) for part in self.content)
+        return "".join(_join_texts(part.text) for part in self.content)
 
     @property
-    def thought(self) -> str:
-        field = next(filter(None, map(_text_in, (self.reasoning_content, self.reasoning))), "")
+    def reasoning_text(self) -> str:
+        field = next(filter(None, map(_join_texts, (self.reasoning_content, self.reasoning))), "")
         parts = self.content if isinstance(self.content, list) else []
-        return field + "".join(_text_in(part.thinking) for part in parts)
+        return field + "".join(_join_texts(part.thinking) for part in parts)
 
 
-def _text_in(value: Any) -> str:
+def _join_texts(value: Any) -> str:
     """Return the text of a field that holds a text or a list of parts with texts."""
     if isinstance(value, list):
-        return "".join(_text_in(part.get("text")) for part in value if isinstance(part, dict))
+        return "".join(_join_texts(part.get("text")) for part in value if isinstance(part, dict))
     return value if isinstance(value, str) else ""
 
 
@@ -101,37 +101,38 @@ class ChatCompletionReader:
 
     def __init__(self) -> None:
         self._length = 0
-        self._has_words = False
+        self._has_text = False
         self._reasoning_length = 0
         self._think_tags = ThinkTagSplitter()
-        self._reason: str | None = None
+        self._finish_reason: str | None = None
         self._usage = _Usage()
         self._calls: dict[int, ToolCall] = {}
-        self.over = False
+        self.is_over = False
         """True if the remaining stream can be ignored."""
 
     @property
-    def finished(self) -> bool:
-        return self.over or self._reason is not None
+    def is_finished(self) -> bool:
+        """True if only token counts can follow."""
+        return self.is_over or self._finish_reason is not None
 
-    def take(self, data: bytes) -> list[str | Reasoning]:
+    def read_event(self, data: bytes) -> list[str | Reasoning]:
         """Return the reasoning and text added by the data of one event.
 
         Raises:
             LLMError: The data is not a chunk, or reports an error.
         """
         if data == DONE_MARKER:
-            self.over = True
+            self.is_over = True
             return []
         chunk = _parse(data)
         self._usage = chunk.usage or self._usage
-        thought = "".join(choice.delta.thought for choice in chunk.choices or () if choice.delta)
-        reasoning, text = self._think_tags.feed("".join(self._text_of(choice) for choice in chunk.choices or ()))
-        return self._pieces(thought + reasoning, text)
+        reasoning_text = "".join(choice.delta.reasoning_text for choice in chunk.choices or () if choice.delta)
+        reasoning, text = self._think_tags.feed("".join(self._read_choice(choice) for choice in chunk.choices or ()))
+        return self._to_chunks(reasoning_text + reasoning, text)
 
-    def take_pending(self) -> list[str | Reasoning]:
+    def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a tag."""
-        return self._pieces(*self._think_tags.finish())
+        return self._to_chunks(*self._think_tags.finish())
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.
@@ -139,63 +140,64 @@ class ChatCompletionReader:
         Raises:
             LLMError: The answer was interrupted or is empty.
         """
-        if not self.finished:
+        if not self.is_finished:
             raise LLMError("interrupted", INTERRUPTED)
-        done = self._done()
-        if not (self._has_words or done.tool_calls):
-            raise self._empty(done)
+        done = self._make_done()
+        if not (self._has_text or done.tool_calls):
+            raise self._explain_empty_answer(done)
         return done
 
-    def _done(self) -> Done:
+    def _make_done(self) -> Done:
         usage = self._usage
         prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
         return Done(
             *(usage.prompt_tokens, usage.completion_tokens),
-            truncated=self._is_cut or self._reason in TRUNCATED_REASONS,
+            truncated=self._is_truncated or self._finish_reason in TRUNCATED_REASONS,
             tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
             cached_tokens=prompt.cached_tokens if prompt else None,
             reasoning_tokens=completion.reasoning_tokens if completion else None,
         )
 
-    def _empty(self, done: Done) -> LLMError:
+    def _explain_empty_answer(self, done: Done) -> LLMError:
         """Explain why there is no text. Some models count their reasoning but never send it."""
-        if self._reason == "length" or self._is_cut:
+        if self._finish_reason == "length" or self._is_truncated:
             return LLMError("out_of_tokens", OUT_OF_TOKENS, done=done)
-        has_thought = bool(self._reasoning_length or done.reasoning_tokens)
-        return LLMError("empty", ONLY_REASONING if has_thought else EMPTY, done=done)
+        has_reasoning = bool(self._reasoning_length or done.reasoning_tokens)
+        return LLMError("empty", ONLY_REASONING if has_reasoning else EMPTY, done=done)
 
     @property
-    def _is_cut(self) -> bool:
+    def _is_truncated(self) -> bool:
         return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
 
-    def _pieces(self, reasoning: str, text: str) -> list[str | Reasoning]:
-        reasoning, text = self._add_reasoning(reasoning), self._add(text)
-        self._has_words = self._has_words or bool(text.strip())
+    def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
+        reasoning, text = self._limit_reasoning(reasoning), self._limit_text(text)
+        self._has_text = self._has_text or bool(text.strip())
         return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
 
-    def _text_of(self, choice: _Choice) -> str:
-        self._reason = choice.finish_reason or self._reason
-        for piece in (choice.delta and choice.delta.tool_calls) or ():
-            self._take_call(piece)
+    def _read_choice(self, choice: _Choice) -> str:
+        self._finish_reason = choice.finish_reason or self._finish_reason
+        for fragment in (choice.delta and choice.delta.tool_calls) or ():
+            self._add_call_fragment(fragment)
         return choice.delta.text if choice.delta else ""
 
-    def _take_call(self, piece: _CallPiece) -> None:
+    def _add_call_fragment(self, fragment: _CallFragment) -> None:
         """Add a fragment of a tool call. Only arguments are split into fragments; some endpoints omit the id."""
-        called = piece.function or _Function()
-        call = self._calls.setdefault(piece.index, ToolCall(piece.id or f"call_{piece.index}", "", ""))
-        arguments = call.arguments + self._add(called.arguments or "")
-        self._calls[piece.index] = replace(call, name=call.name or called.name or "", arguments=arguments)
+        function = fragment.function or _Function()
+        call = self._calls.setdefault(fragment.index, ToolCall(fragment.id or f"call_{fragment.index}", "", ""))
+        arguments = call.arguments + self._limit_text(function.arguments or "")
+        self._calls[fragment.index] = replace(call, name=call.name or function.name or "", arguments=arguments)
 
-    def _add(self, text: str) -> str:
+    def _limit_text(self, text: str) -> str:
+        """Cut text at the maximum length of an answer, which ends the answer."""
         text = text[: MAX_ANSWER_LENGTH - self._length]
         self._length += len(text)
-        self.over |= self._is_cut
+        self.is_over |= self._is_truncated
         return text
 
-    def _add_reasoning(self, text: str) -> str:
+    def _limit_reasoning(self, text: str) -> str:
         text = text[: MAX_REASONING_LENGTH - self._reasoning_length]
         self._reasoning_length += len(text)
-        self.over |= self._is_cut
+        self.is_over |= self._is_truncated
         return text
 
 

@@ -10,7 +10,7 @@ from opportune.config.settings import Settings
 from opportune.feature import HealthLight
 from opportune.llm.providers.factory import models_of
 
-REACH_TIMEOUT_SECONDS = 3
+CONNECT_TIMEOUT_SECONDS = 3
 
 
 async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
@@ -19,19 +19,19 @@ async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
     await app.state.llm.refresh()
     models = models_of(settings) or app.state.llm.models  # or the model that a superuser selected in the admin
     addresses = dict.fromkeys(model.base_url for model in models if model.base_url)
-    return await asyncio.gather(*map(_reach, addresses))
+    return await asyncio.gather(*map(_check_endpoint, addresses))
 
 
-async def _reach(address: str) -> HealthLight:
+async def _check_endpoint(address: str) -> HealthLight:
     parts = urlsplit(address)
-    name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        async with asyncio.timeout(REACH_TIMEOUT_SECONDS):
-            _, writer = await asyncio.open_connection(name, port)
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
     except socket.gaierror:
-        return HealthLight(name, "has no address", "fault", hint="Check the address of the model's endpoint.")
+        return HealthLight(host, "has no address", "fault", hint="Check the address of the model's endpoint.")
     except (OSError, TimeoutError):
         hint = "Check that it runs and that the host allows outgoing connections. Until then, fallback models answer."
-        return HealthLight(name, f"cannot be reached at port {port}", "fault", hint=hint)
+        return HealthLight(host, f"cannot be reached at port {port}", "fault", hint=hint)
     writer.close()
-    return HealthLight(name, "can be reached")
+    return HealthLight(host, "can be reached")

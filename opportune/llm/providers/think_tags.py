@@ -10,7 +10,7 @@ MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening tag."""
 
 
-class _Place(Enum):
+class _Position(Enum):
     START = auto()
     REASONING = auto()
     GAP = auto()
@@ -22,7 +22,7 @@ class ThinkTagSplitter:
     """Separates reasoning at the start of an answer from its text. Chunks may split a tag anywhere."""
 
     def __init__(self) -> None:
-        self._place = _Place.START
+        self._position = _Position.START
         self._pending = ""
         """Last characters that may be the beginning of a tag."""
         self._is_blank = True
@@ -31,27 +31,27 @@ class ThinkTagSplitter:
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
         self._pending += content
-        if self._place is _Place.START:
+        if self._position is _Position.START:
             self._read_start()
-        reasoning = self._read_reasoning() if self._place is _Place.REASONING else ""
+        reasoning = self._read_reasoning() if self._position is _Position.REASONING else ""
         return reasoning, self._read_text()
 
     def finish(self) -> tuple[str, str]:
         """Return the reasoning and the text that were held back."""
         pending, self._pending = self._pending, ""
-        return (pending, "") if self._place is _Place.REASONING else ("", pending)
+        return (pending, "") if self._position is _Position.REASONING else ("", pending)
 
     def _read_start(self) -> None:
         stripped = self._pending.lstrip()
         if stripped.startswith(OPENING):
-            self._place, self._pending = _Place.REASONING, stripped.removeprefix(OPENING)
+            self._position, self._pending = _Position.REASONING, stripped.removeprefix(OPENING)
         elif not OPENING.startswith(stripped) or len(self._pending) > MAX_LEADING_SPACE:
-            self._place = _Place.TEXT
+            self._position = _Position.TEXT
 
     def _read_reasoning(self) -> str:
         reasoning, tag, text = self._pending.partition(CLOSING)
         if tag:
-            self._place, self._pending = _Place.GAP, text
+            self._position, self._pending = _Position.GAP, text
         else:
             end = len(reasoning) - _length_of_cut_tag(reasoning)
             reasoning, self._pending = reasoning[:end], reasoning[end:]
@@ -61,10 +61,10 @@ class ThinkTagSplitter:
         return reasoning
 
     def _read_text(self) -> str:
-        if self._place is _Place.GAP:
+        if self._position is _Position.GAP:
             self._pending = self._pending.lstrip()
-            self._place = _Place.TEXT if self._pending else _Place.GAP
-        if self._place is not _Place.TEXT:
+            self._position = _Position.TEXT if self._pending else _Position.GAP
+        if self._position is not _Position.TEXT:
             return ""
         text, self._pending = self._pending, ""
         return text

@@ -27,8 +27,8 @@ class RunningCall:
         self._bytes = 0
         self._done: Done | None = None
         self._is_free = False
-        self._cut_by: SpendingRefused | None = None
-        self._waiting: asyncio.Timeout | None = None
+        self._stop_error: SpendingRefused | None = None
+        self._chunk_timeout: asyncio.Timeout | None = None
 
     @property
     def max_answer_tokens(self) -> int:
@@ -41,39 +41,39 @@ class RunningCall:
         return -(-self._bytes // 4)
 
     @property
-    def needs_more(self) -> bool:
+    def needs_reservation(self) -> bool:
         """True if a running answer has used up its reservation."""
         return self.allowed_tokens is not None and self._done is None and self.completion_tokens > self.allowed_tokens
 
-    def cut(self, refusal: SpendingRefused) -> None:
+    def stop(self, refusal: SpendingRefused) -> None:
         """Stop the answer with this error, also while waiting for a chunk."""
-        self._cut_by = refusal
-        if self._waiting and not self._waiting.expired():
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        self._stop_error = refusal
+        if self._chunk_timeout and not self._chunk_timeout.expired():
+            self._chunk_timeout.reschedule(asyncio.get_running_loop().time())
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yield the chunks of the answer.
 
         Raises:
-            LLMError: The call failed, or was stopped by `cut`.
+            LLMError: The call failed, or was stopped by `stop`.
         """
         chunks = self.call.chunks
         while True:
-            if self._cut_by:
-                raise self._cut_by
+            if self._stop_error:
+                raise self._stop_error
             try:
-                async with asyncio.timeout(None) as self._waiting:
+                async with asyncio.timeout(None) as self._chunk_timeout:
                     chunk = await anext(chunks, None)
             except TimeoutError:
-                raise (self._cut_by or LLMError("timeout", "The model took too long to answer.")) from None
+                raise (self._stop_error or LLMError("timeout", "The model took too long to answer.")) from None
             finally:
-                self._waiting = None
+                self._chunk_timeout = None
             if chunk is None:
                 return
-            self._note(chunk)
+            self._count_chunk(chunk)
             yield chunk
 
-    def _note(self, chunk: Chunk) -> None:
+    def _count_chunk(self, chunk: Chunk) -> None:
         if isinstance(chunk, Done):
             self._done = chunk
             chunk = "".join(call.name + call.arguments for call in chunk.tool_calls)
@@ -81,13 +81,13 @@ class RunningCall:
             chunk = chunk.text
         self._bytes += len(chunk.encode(errors="replace"))
 
-    def note_end(self, error: BaseException) -> None:
+    def record_error(self, error: BaseException) -> None:
         """Record the error that ended the call, with the token counts reported before it."""
         if isinstance(error, LLMError) and error.done:
             self._done = error.done
         self._is_free = isinstance(error, LLMError) and error.code in FREE_CODES and not self._bytes
 
-    def note_refusal(self) -> None:
+    def record_refusal(self) -> None:
         """Record that the call was not sent."""
         self._is_free = True
 
@@ -96,17 +96,17 @@ class RunningCall:
         if self._is_free:
             return TokenUsage()
         done = self._done or Done()
-        prompt, completion = _reported(done.prompt_tokens), _reported(done.completion_tokens)
+        prompt, completion = _valid_count(done.prompt_tokens), _valid_count(done.completion_tokens)
         estimated = 0
         if prompt is None:
             estimated += (prompt := self.call.prompt_tokens)
         if completion is None:
             estimated += (completion := self.completion_tokens)
         model = self.call.model
-        cost = model.cost_micro(prompt, completion, _reported(done.cached_tokens) or 0) if model else 0
+        cost = model.cost_micro(prompt, completion, _valid_count(done.cached_tokens) or 0) if model else 0
         return TokenUsage(1, prompt, completion, estimated, cost)
 
 
-def _reported(tokens: int | None) -> int | None:
-    """Return a reported count. Zero and negative numbers do not count, so no endpoint can claim to be free."""
+def _valid_count(tokens: int | None) -> int | None:
+    """Return a reported count; None for zero or less, so that no endpoint can claim to be free."""
     return min(tokens, MAX_REPORTED_TOKENS) if tokens and tokens > 0 else None

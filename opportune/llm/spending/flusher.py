@@ -26,18 +26,18 @@ class UsageFlusher:
         self._database = database
         self._after_flush = after_flush
         self._is_due = False
-        self._used: dict[UsageKey, TokenUsage] = {}
-        self._ended: set[int] = set()
-        self._flushing = asyncio.Lock()
+        self._pending_usage: dict[UsageKey, TokenUsage] = {}
+        self._ended_reservations: set[int] = set()
+        self._flush_lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def add(self, key: UsageKey, usage: TokenUsage, reservation_id: int | None) -> None:
         """Add the usage of an ended call and the id of its reservation."""
         if usage.calls:
-            self._used.setdefault(key, TokenUsage()).add(usage)
+            self._pending_usage.setdefault(key, TokenUsage()).add(usage)
         if reservation_id is not None:
-            self._ended.add(reservation_id)
-        if self._used or self._ended:
+            self._ended_reservations.add(reservation_id)
+        if self._pending_usage or self._ended_reservations:
             self.schedule()
 
     def schedule(self) -> None:
@@ -58,16 +58,16 @@ class UsageFlusher:
 
     async def flush(self) -> None:
         """Write the collected usage. If the database raises an error, keep the usage for the next flush."""
-        async with self._flushing:
-            used, reservations = self._used, self._ended
-            self._used, self._ended, self._is_due = {}, set(), False
+        async with self._flush_lock:
+            pending_usage, reservations = self._pending_usage, self._ended_reservations
+            self._pending_usage, self._ended_reservations, self._is_due = {}, set(), False
             try:
-                if used or reservations:
-                    await ledger.add(self._database, used, reservations)
+                if pending_usage or reservations:
+                    await ledger.add_usage(self._database, pending_usage, reservations)
             except BaseException:
-                for key, usage in used.items():
-                    self._used.setdefault(key, TokenUsage()).add(usage)
-                self._ended |= reservations
+                for key, usage in pending_usage.items():
+                    self._pending_usage.setdefault(key, TokenUsage()).add(usage)
+                self._ended_reservations |= reservations
                 self._is_due = True
                 raise
             await self._after_flush()

@@ -22,7 +22,7 @@ from opportune.llm.spending.call import RunningCall
 from opportune.llm.spending.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.llm.spending.flusher import UsageFlusher
 from opportune.llm.spending.ledger import Totals, UsageKey
-from opportune.llm.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, tightest
+from opportune.llm.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, find_tightest_limit
 from opportune.llm.spending.models import LlmReservation
 from opportune.llm.spending.notices import Notices
 from opportune.llm.spending.switch import Switch, refusal
@@ -31,7 +31,7 @@ from opportune.web.time_zone import site_zone
 
 SPARE_SECONDS = 60
 """Time after the longest answer until a reservation of a dead process expires."""
-WARN_PERCENTS = 80
+WARNING_PERCENT = 80
 RESERVED_RETRY_SECONDS = 10.0
 """Retry-After of a refusal that lasts until running answers have ended."""
 
@@ -72,10 +72,10 @@ class SpendingGuard(CallGuard):
         if limits := self._limits_for(payer):
             now = self.now()
             totals = await ledger.read_totals(session, payer, now.date())
-            self.switch.note(is_off=totals.is_off)
+            self.switch.update(is_off=totals.is_off)
             self._require_room(limits, totals, prompt_tokens, model, now)
         elif not self.switch.is_fresh:
-            self.switch.note(is_off=await ledger.is_off(session))
+            self.switch.update(is_off=await ledger.is_off(session))
         await self.switch.require_on()
 
     async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
@@ -83,22 +83,22 @@ class SpendingGuard(CallGuard):
         try:
             await self._reserve(running, call.prompt_tokens, running.max_answer_tokens)
         except BaseException:
-            running.note_refusal()
-            self._settle(running)
+            running.record_refusal()
+            self._record_usage(running)
             raise
         self._running.add(running)
-        self.switch.watch(self._cut_all)
+        self.switch.watch(self._stop_all)
         try:
             async with aclosing(call.chunks), aclosing(running.chunks()) as chunks:
                 async for chunk in chunks:
                     yield chunk
-                    if running.needs_more:
+                    if running.needs_reservation:
                         await self._reserve(running, 0, running.max_answer_tokens)
         except BaseException as error:
-            running.note_end(error)
+            running.record_error(error)
             raise
         finally:
-            self._settle(running)
+            self._record_usage(running)
 
     async def _reserve(self, running: RunningCall, prompt_tokens: int, answer_tokens: int) -> None:
         """Reserve the maximum usage of a call, or what remains of the limits.
@@ -116,7 +116,7 @@ class SpendingGuard(CallGuard):
                 await acquire_advisory_lock(session, "opllm$")  # parallel calls must not reserve the same amount
                 now = self.now()
                 totals = await ledger.read_totals(session, payer, now.date())
-                self.switch.note(is_off=totals.is_off)
+                self.switch.update(is_off=totals.is_off)
                 if totals.is_off:
                     raise refusal()
                 is_growing = running.reservation_id is not None
@@ -133,14 +133,14 @@ class SpendingGuard(CallGuard):
     async def _save_reservation(
         self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
     ) -> LlmReservation:
-        model, longest = running.call.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
+        model, max_seconds = running.call.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
         row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
         if row is None:  # new, or expired and deleted
             row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())
             session.add(row)
         row.tokens += prompt_tokens + granted
         row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
-        row.expires_at = utc_now() + timedelta(seconds=longest + SPARE_SECONDS)
+        row.expires_at = utc_now() + timedelta(seconds=max_seconds + SPARE_SECONDS)
         await session.flush()
         return row
 
@@ -164,7 +164,7 @@ class SpendingGuard(CallGuard):
         Raises:
             SpendingRefused: Too little remains, or the remainder is reserved for other answers.
         """
-        tightest_limit = tightest(
+        tightest_limit = find_tightest_limit(
             (limit, limit.answer_room(totals.of(limit).remaining(limit), prompt_tokens, model)) for limit in limits
         )
         if tightest_limit is None:
@@ -176,7 +176,7 @@ class SpendingGuard(CallGuard):
             if not is_growing and (unused is None or unused >= needed):
                 raise SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
             if limit.scope == "site":
-                self.notices.note_refusal(limit)
+                self.notices.record_refusal(limit)
                 self.flusher.schedule()
             remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
             message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
@@ -193,10 +193,10 @@ class SpendingGuard(CallGuard):
             return ""
         sums = (await ledger.read_totals(session, payer, self.now().date())).payer
         limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
-        is_near = sums.used(limit) * 100 >= WARN_PERCENTS * limit.amount
-        return self.messages.nearly(limit, sums.used(limit)) if is_near else ""
+        is_near = sums.used(limit) * 100 >= WARNING_PERCENT * limit.amount
+        return self.messages.nearly_used_up(limit, sums.used(limit)) if is_near else ""
 
-    def _settle(self, running: RunningCall) -> None:
+    def _record_usage(self, running: RunningCall) -> None:
         """Count an ended call. Its usage is written soon, together with that of other calls."""
         self._running.discard(running)
         if not self._running:
@@ -207,9 +207,9 @@ class SpendingGuard(CallGuard):
         key = UsageKey(running.day, running.call.payer, running.call.name)
         self.flusher.add(key, usage, running.reservation_id)
 
-    def _cut_all(self) -> None:
+    def _stop_all(self) -> None:
         for running in self._running:
-            running.cut(refusal())
+            running.stop(refusal())
 
     async def close(self) -> None:
         await self.switch.close()

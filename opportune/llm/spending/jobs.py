@@ -10,16 +10,16 @@ from opportune.jobs import JobContext, job
 from opportune.llm.answers.models import Answer
 from opportune.llm.spending.models import LlmUsage
 
-VISITOR_DAYS = 3
+VISITOR_USAGE_DAYS = 3
 """Days after which rows with a visitor's hashed address are deleted. The sum of all visitors is kept."""
 
 
 @job("answers.forget_visitors", schedule="41 3 * * *")
 async def forget_visitors(run: JobContext) -> None:
     """Delete the usage of individual visitors and their keys in finished answers."""
-    old = utc_now() - timedelta(days=VISITOR_DAYS)
+    cutoff = utc_now() - timedelta(days=VISITOR_USAGE_DAYS)
     async with run.database.writer() as session:
         payer, day = col(LlmUsage.payer), col(LlmUsage.day)
-        await session.execute(delete(LlmUsage).where(payer.startswith("visitor:"), day < old.date()))
-        by_visitor = col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < old)
-        await session.execute(update(Answer).where(by_visitor).values(charged_to=""))
+        await session.execute(delete(LlmUsage).where(payer.startswith("visitor:"), day < cutoff.date()))
+        is_expired = col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < cutoff)
+        await session.execute(update(Answer).where(is_expired).values(charged_to=""))

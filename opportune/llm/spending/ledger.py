@@ -12,23 +12,23 @@ from sqlmodel import UTCDateTime, col
 from opportune.db import Database, utc_now
 from opportune.llm.spending.call_guard import Payer, TokenUsage
 from opportune.llm.spending.limits import Limit, Sums
-from opportune.llm.spending.models import OFF, OWN, TOTAL, VISITORS, LlmReservation, LlmState
+from opportune.llm.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation, LlmState
 
-_NUMBERS = ("calls", "prompt_tokens", "completion_tokens", "estimated_tokens", "cost_micro")
-_COLUMNS = f"owner_id, payer, day, model, {', '.join(_NUMBERS)}"
-_VALUES = f":payer, :day, :model, {', '.join(f':{name}' for name in _NUMBERS)}"
-_ADDED = ", ".join(f"{name} = answers_usage.{name} + excluded.{name}" for name in _NUMBERS)
+_COUNTERS = ("calls", "prompt_tokens", "completion_tokens", "estimated_tokens", "cost_micro")
+_COLUMNS = f"owner_id, payer, day, model, {', '.join(_COUNTERS)}"
+_VALUES = f":payer, :day, :model, {', '.join(f':{name}' for name in _COUNTERS)}"
+_INCREMENTS = ", ".join(f"{name} = answers_usage.{name} + excluded.{name}" for name in _COUNTERS)
 _DAY = bindparam("day", type_=Date)
 
 # SQL text, because SQLAlchemy compiles "on conflict" each time. Nothing is inserted for a deleted user.
 ADD_TO_USER = text(f"""
     INSERT INTO answers_usage ({_COLUMNS})
     SELECT id, {_VALUES} FROM accounts_user WHERE id = :owner_id
-    ON CONFLICT (owner_id, day, model) DO UPDATE SET {_ADDED}
+    ON CONFLICT (owner_id, day, model) DO UPDATE SET {_INCREMENTS}
     """).bindparams(_DAY)
 ADD_TO_SUM = text(f"""
     INSERT INTO answers_usage ({_COLUMNS}) VALUES (NULL, {_VALUES})
-    ON CONFLICT (payer, day, model) WHERE payer <> '' DO UPDATE SET {_ADDED}
+    ON CONFLICT (payer, day, model) WHERE payer <> '' DO UPDATE SET {_INCREMENTS}
     """).bindparams(_DAY)
 
 
@@ -38,9 +38,11 @@ class UsageKey(NamedTuple):
     model: str
 
 
-async def add(database: Database, used: Mapping[UsageKey, TokenUsage], reservation_ids: Collection[int] = ()) -> None:
-    """Add usage, and delete the reservations with the ids `ended` and expired ones."""
-    users, sums = _rows(used)
+async def add_usage(
+    database: Database, used: Mapping[UsageKey, TokenUsage], reservation_ids: Collection[int] = ()
+) -> None:
+    """Add usage. Delete these reservations and all expired ones."""
+    users, sums = _usage_rows(used)
     async with database.writer() as session:
         if users:
             await session.execute(ADD_TO_USER, users)
@@ -51,14 +53,14 @@ async def add(database: Database, used: Mapping[UsageKey, TokenUsage], reservati
             await session.execute(delete(LlmReservation).where(has_ended))
 
 
-def _rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def _usage_rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """Return the rows of users and of sums, sorted so that processes cannot deadlock."""
     users: dict[tuple[int, date, str], TokenUsage] = {}
     sums: dict[tuple[str, date, str], TokenUsage] = {}
     for (day, payer, model), usage in used.items():
         if payer.user_id is not None:
             users.setdefault((payer.user_id, day, model), TokenUsage()).add(usage)
-        for name in _sums_of(payer):
+        for name in _sum_payers(payer):
             sums.setdefault((name, day, model), TokenUsage()).add(usage)
     return (
         [
@@ -72,8 +74,8 @@ def _rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, object]],
     )
 
 
-def _sums_of(payer: Payer) -> Iterable[str]:
-    return {"user": (TOTAL,), "visitor": (TOTAL, VISITORS, str(payer)), "site": (TOTAL, OWN)}[payer.kind]
+def _sum_payers(payer: Payer) -> Iterable[str]:
+    return {"user": (TOTAL,), "visitor": (TOTAL, VISITORS, str(payer)), "site": (TOTAL, SITE_CALLS)}[payer.kind]
 
 
 _SUMS = """

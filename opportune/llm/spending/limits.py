@@ -93,7 +93,7 @@ class Limit:
         return int(remaining / price) if price else None
 
 
-def tightest(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None:
+def find_tightest_limit(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None:
     """Return the limit with the smallest room, and that room; None without limits."""
     return min(((limit, room) for limit, room in rooms if room is not None), key=lambda pair: pair[1], default=None)
 
@@ -104,7 +104,7 @@ def money(micro: int, currency: str) -> str:
     return f"{micro / MICRO_PER_UNIT:,.{digits}f} {currency}"
 
 
-def span_of(limit: Limit) -> str:
+def period_name(limit: Limit) -> str:
     return "today" if limit.period == "day" else "this month"
 
 
@@ -127,7 +127,7 @@ class LimitMessages:
 
     def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool = False) -> str:
         """Explain a limit to the user. The amount of the site's limits is not disclosed."""
-        span, amount = span_of(limit), self.amount(limit)
+        span, amount = period_name(limit), self.amount(limit)
         messages = {
             "person": f"You have used up your {amount} for {span}.",
             "visitor": f"You have used up the {amount} that a visitor may use per day.",
@@ -141,11 +141,11 @@ class LimitMessages:
     def reserved(self, limit: Limit) -> str:
         """Explain a refusal that lasts until running answers have ended."""
         subject = {
-            "person": f"The remainder of your {self.amount(limit)} for {span_of(limit)}",
+            "person": f"The remainder of your {self.amount(limit)} for {period_name(limit)}",
             "visitor": f"The remainder of the {self.amount(limit)} that a visitor may use per day",
-            "site": f"The remainder of this site's limit for {span_of(limit)}",
+            "site": f"The remainder of this site's limit for {period_name(limit)}",
         }[limit.scope]
         return f"{subject} is reserved for answers that are being written. Ask again when they have ended."
 
-    def nearly(self, limit: Limit, used: int) -> str:
-        return f"You have used {100 * used // limit.amount} % of your {self.amount(limit)} for {span_of(limit)}."
+    def nearly_used_up(self, limit: Limit, used: int) -> str:
+        return f"You have used {100 * used // limit.amount} % of your {self.amount(limit)} for {period_name(limit)}."

@@ -9,7 +9,7 @@ from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.db.models.partial_index import PartialIndex
 
-TOTAL, OWN, VISITORS = "total", "site", "visitors"
+TOTAL, SITE_CALLS, VISITORS = "total", "site", "visitors"
 """Payers of daily sums: of everything, of the site's jobs and commands, of all visitors."""
 OFF = "off"
 """Key of the state "answers are switched off"."""

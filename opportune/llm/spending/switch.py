@@ -58,7 +58,7 @@ class Switch:
         self._checked_at = -CHECK_INTERVAL_SECONDS
         self._task: asyncio.Task[None] | None = None
 
-    def note(self, *, is_off: bool) -> None:
+    def update(self, *, is_off: bool) -> None:
         self.is_off, self._checked_at = is_off, monotonic()
 
     @property
@@ -68,7 +68,7 @@ class Switch:
     async def read(self) -> bool:
         """Return True if answers are off. During a database outage, return the last known state."""
         try:
-            self.note(is_off=await self._database.lookup(_IS_OFF, {}) is not None)
+            self.update(is_off=await self._database.lookup(_IS_OFF, {}) is not None)
         except (SQLAlchemyError, TimeoutError) as fault:
             if not (isinstance(fault, TimeoutError) or is_outage(fault)):
                 raise

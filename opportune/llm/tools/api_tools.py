@@ -41,10 +41,10 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
     for function in functions:
         if not any(route.endpoint is function for route in routes):
             raise OperatorError(f"{function.__module__}.{function.__qualname__} is not a route of this router.")
-    return [_tool(route) for route in routes if not functions or route.endpoint in functions]
+    return [_make_tool(route) for route in routes if not functions or route.endpoint in functions]
 
 
-def _tool(route: APIRoute) -> "ApiTool":
+def _make_tool(route: APIRoute) -> "ApiTool":
     status = route.name.replace("_", " ").capitalize()
     return ApiTool(route.endpoint, route.name, status, asks=_method(route) not in SAFE_METHODS, route=route)
 
@@ -61,7 +61,7 @@ class ApiTool(Tool):
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise OperatorError(f"{self._place}: {self.name} is not a valid tool name. Set name= of its route.")
+            raise OperatorError(f"{self._path}: {self.name} is not a valid tool name. Set name= of its route.")
 
     @property
     def method(self) -> str:
@@ -82,10 +82,10 @@ class ApiTool(Tool):
             properties[name] = schema
             required += [name] if is_required else []
         parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-        whole = json.loads(json.dumps(parameters).replace(COMPONENTS, DEFS))
-        if definitions := self._definitions(whole):
-            whole["$defs"] = definitions
-        return ToolSchema(self.name, self.description, whole)
+        root_schema = json.loads(json.dumps(parameters).replace(COMPONENTS, DEFS))
+        if definitions := self._definitions(root_schema):
+            root_schema["$defs"] = definitions
+        return ToolSchema(self.name, self.description, root_schema)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -103,14 +103,14 @@ class ApiTool(Tool):
 
     def request(self, arguments: BaseModel) -> ToolRequest:
         values = arguments.model_dump(by_alias=True, exclude_unset=True)
-        in_path = {name: str(values.get(name)) for name in self.route.param_convertors}
+        path_values = {name: str(values.get(name)) for name in self.route.param_convertors}
         query = [
             (name, _query_value(value))
             for name, value in values.items()
-            if value is not None and name != BODY and name not in in_path
+            if value is not None and name != BODY and name not in path_values
         ]
         body = json.dumps(values[BODY]).encode() if BODY in values else b""
-        path = f"/{self.name}{self.route.path_format.format(**in_path)}"
+        path = f"/{self.name}{self.route.path_format.format(**path_values)}"
         return ToolRequest(self.method, path, urlencode(query, doseq=True).encode(), body)
 
     def _parameters(self) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
@@ -121,10 +121,10 @@ class ApiTool(Tool):
                 description = {"description": parameter["description"]} if "description" in parameter else {}
                 yield name, parameter["schema"] | description, parameter["required"]
             elif parameter["required"]:
-                raise OperatorError(f"{self._place} needs the {location} {name}, which a model cannot send.")
+                raise OperatorError(f"{self._path} needs the {location} {name}, which a model cannot send.")
         if body := self._operation.get("requestBody"):
             if JSON not in body["content"]:
-                raise OperatorError(f"{self._place} takes a form or a file. List only other routes in api_tools(...).")
+                raise OperatorError(f"{self._path} takes a form or a file. List only other routes in api_tools(...).")
             yield BODY, body["content"][JSON]["schema"], body.get("required", False)
 
     @cached_property
@@ -136,7 +136,7 @@ class ApiTool(Tool):
         try:
             operation: Mapping[str, Any] = self._document["paths"][self.route.path_format][self.method.lower()]
         except KeyError:
-            raise OperatorError(f"{self._place} is not in the OpenAPI document, so it cannot be a tool.") from None
+            raise OperatorError(f"{self._path} is not in the OpenAPI document, so it cannot be a tool.") from None
         return operation
 
     def _definitions(self, schema: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from itertools import chain, count, takewhile
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
 from opportune.llm.providers.provider import Chunk, Done, Message, Reasoning, ToolCall
-from opportune.llm.tools.source import CITING, Cited, numbered
+from opportune.llm.tools.source import CITATION_RULE, Cited, number_sources
 from opportune.llm.tools.toolbox import Toolbox, ToolResult
 
 MAX_ROUNDS = 8
@@ -16,7 +16,7 @@ MAX_ROUNDS = 8
 MAX_CALLS_PER_ROUND = 16
 MAX_RESULTS_LENGTH = 200_000
 """Characters of all results of one answer, because the model reads them again in each round."""
-TOO_MUCH = ToolResult("This call was not run, because there were too many. Answer without it.", is_error=True)
+TOO_MANY_CALLS = ToolResult("This call was not run, because there were too many. Answer without it.", is_error=True)
 NOT_ALLOWED = ToolResult("The user has not allowed this call.", is_error=True)
 
 Approve = Callable[[ToolCall], Awaitable[bool | None]]
@@ -77,28 +77,28 @@ async def converse(
         LLMError: As `LanguageModel.chunks`.
     """
     turns, cited = [*messages], [] if sources is None else sources
-    rounds, calls = _open_calls(turns)
-    results_length = sum(len(turn.content) for turn in _since_question(turns) if turn.role == "tool")
+    rounds, calls = _unfinished_calls(turns)
+    results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
     tokens = Done(0, 0)
     while True:
         if not calls:
-            text, end = "", Done()
-            offered = toolbox.schemas if rounds < MAX_ROUNDS else ()
-            async with aclosing(llm.chunks(turns, offered, temperature=temperature)) as chunks:
+            text, done = "", Done()
+            offered_tools = toolbox.schemas if rounds < MAX_ROUNDS else ()
+            async with aclosing(llm.chunks(turns, offered_tools, temperature=temperature)) as chunks:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
-                        end = chunk
+                        done = chunk
                     else:
                         text += "" if isinstance(chunk, Reasoning) else chunk
                         yield chunk
-            tokens = _with_tokens(end, tokens)
-            if not end.tool_calls or rounds == MAX_ROUNDS:
+            tokens = _add_tokens(done, tokens)
+            if not done.tool_calls or rounds == MAX_ROUNDS:
                 yield replace(tokens, tool_calls=())
                 return
-            calls, rounds = _distinct(end.tool_calls), rounds + 1
+            calls, rounds = _with_unique_ids(done.tool_calls), rounds + 1
             turns.append(Message("assistant", text, tool_calls=calls))
-        runs = [ToolRun(call, _status(toolbox, call), round=rounds - 1) for call in calls]
-        allowed = await _allowed(toolbox, calls, approve)
+        runs = [ToolRun(call, _describe_call(toolbox, call), round=rounds - 1) for call in calls]
+        allowed = await _ask_approvals(toolbox, calls, approve)
         if None in allowed.values():
             for run in runs:
                 yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
@@ -107,58 +107,58 @@ async def converse(
         for number, run in enumerate(runs):
             yield run
             has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
-            result = await _call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MUCH
+            result = await _run_call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MANY_CALLS
             if result.sources:
-                result = replace(result, text=f"{CITING}\n\n{numbered(result.sources, cited)}")
+                result = replace(result, text=f"{CITATION_RULE}\n\n{number_sources(result.sources, cited)}")
             results_length += len(result.text)
             turns.append(Message("tool", result.text, tool_call_id=run.call.id))
             yield replace(run, result=result)
         calls = ()
 
 
-def _since_question(turns: Sequence[Message]) -> list[Message]:
-    since = list(takewhile(lambda turn: turn.role != "user", reversed(turns)))
-    return since[::-1]
+def _turns_since_question(turns: Sequence[Message]) -> list[Message]:
+    turns_since = list(takewhile(lambda turn: turn.role != "user", reversed(turns)))
+    return turns_since[::-1]
 
 
-def _open_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
+def _unfinished_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
     """Return the number of rounds since the question, and the calls of the last round without a result."""
-    since = _since_question(turns)
-    rounds = [number for number, turn in enumerate(since) if turn.tool_calls]
+    turns_since = _turns_since_question(turns)
+    rounds = [number for number, turn in enumerate(turns_since) if turn.tool_calls]
     if not rounds:
         return 0, ()
-    call_ids = {turn.tool_call_id for turn in since[rounds[-1] + 1 :]}
-    return len(rounds), tuple(call for call in since[rounds[-1]].tool_calls if call.id not in call_ids)
+    call_ids = {turn.tool_call_id for turn in turns_since[rounds[-1] + 1 :]}
+    return len(rounds), tuple(call for call in turns_since[rounds[-1]].tool_calls if call.id not in call_ids)
 
 
-def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+def _with_unique_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """Make the ids unique: with equal ids, the approval of one call would apply to the other."""
-    distinct = dict[str, ToolCall]()
+    calls_by_id = dict[str, ToolCall]()
     for call in calls:
         candidates = chain([call.id], (f"{call.id}_{number}" for number in count(2)))
-        id_ = next(candidate for candidate in candidates if candidate not in distinct)
-        distinct[id_] = replace(call, id=id_)
-    return tuple(distinct.values())
+        id_ = next(candidate for candidate in candidates if candidate not in calls_by_id)
+        calls_by_id[id_] = replace(call, id=id_)
+    return tuple(calls_by_id.values())
 
 
-def _with_tokens(end: Done, before: Done) -> Done:
-    prompt_tokens = (end.prompt_tokens or 0) + (before.prompt_tokens or 0)
-    completion_tokens = (end.completion_tokens or 0) + (before.completion_tokens or 0)
-    reasoning_tokens = (end.reasoning_tokens or 0) + (before.reasoning_tokens or 0)
+def _add_tokens(done: Done, previous: Done) -> Done:
+    prompt_tokens = (done.prompt_tokens or 0) + (previous.prompt_tokens or 0)
+    completion_tokens = (done.completion_tokens or 0) + (previous.completion_tokens or 0)
+    reasoning_tokens = (done.reasoning_tokens or 0) + (previous.reasoning_tokens or 0)
     return replace(
-        end,
+        done,
         prompt_tokens=prompt_tokens or None,
         completion_tokens=completion_tokens or None,
         reasoning_tokens=reasoning_tokens or None,
     )
 
 
-def _status(toolbox: Toolbox, call: ToolCall) -> str:
+def _describe_call(toolbox: Toolbox, call: ToolCall) -> str:
     tool = toolbox.tools.get(call.name)
     return tool.status if tool else call.name
 
 
-async def _allowed(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve) -> dict[str, bool | None]:
+async def _ask_approvals(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve) -> dict[str, bool | None]:
     """Ask the user to approve each call, except calls that need no approval, are malformed, or exceed the limit."""
     return {
         call.id: number >= MAX_CALLS_PER_ROUND
@@ -170,5 +170,5 @@ async def _allowed(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve
     }
 
 
-async def _call(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:
+async def _run_call(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:
     return await toolbox.call(call, user) if is_allowed else NOT_ALLOWED

@@ -48,15 +48,15 @@ class Tool:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            message = f"{self._place}: {self.name} is not a valid tool name. Use at most 64 letters, digits and _."
+            message = f"{self._path}: {self.name} is not a valid tool name. Use at most 64 letters, digits and _."
             raise OperatorError(message)
         if not inspect.iscoroutinefunction(self.function):
-            raise OperatorError(f"{self._place}: a tool must be an async function.")
+            raise OperatorError(f"{self._path}: a tool must be an async function.")
         if not self.description:
-            raise OperatorError(f"{self._place} needs a docstring, which describes the tool to the model.")
+            raise OperatorError(f"{self._path} needs a docstring, which describes the tool to the model.")
 
     @property
-    def _place(self) -> str:
+    def _path(self) -> str:
         return f"{getattr(self.function, '__module__', '?')}.{getattr(self.function, '__qualname__', self.name)}"
 
     @property
@@ -81,19 +81,21 @@ class Tool:
                 continue
             is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if parameter.annotation is parameter.empty or not is_named:
-                raise OperatorError(f"{self._place}: {parameter.name} needs a type, which describes it to the model.")
+                raise OperatorError(f"{self._path}: {parameter.name} needs a type, which describes it to the model.")
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
         try:
             return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
-            raise OperatorError(f"{self._place}: {str(error).splitlines()[0]}") from error
+            raise OperatorError(f"{self._path}: {str(error).splitlines()[0]}") from error
 
     @cached_property
-    def gives_sources(self) -> bool:
+    def returns_sources(self) -> bool:
         """True if it returns a `Source` or several."""
         returned = self.signature.return_annotation
-        return any(isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_parts(returned)))
+        return any(
+            isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_nested_types(returned))
+        )
 
     @property
     def result_type(self) -> Any:
@@ -101,7 +103,7 @@ class Tool:
         return self.signature.return_annotation
 
     @property
-    def searched(self) -> str:
+    def query_parameter(self) -> str:
         """Name of the only required parameter: the query.
 
         Raises:
@@ -109,9 +111,9 @@ class Tool:
         """
         fields = self.arguments.model_fields.items()
         required = [field.alias or name for name, field in fields if field.is_required()]
-        if len(required) != 1 or not self.gives_sources:
+        if len(required) != 1 or not self.returns_sources:
             message = "a retrieval function takes one required text, the query, and returns Sequence[Source]."
-            raise OperatorError(f"{self._place}: {message}")
+            raise OperatorError(f"{self._path}: {message}")
         return required[0]
 
     @cached_property
@@ -170,7 +172,7 @@ def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
     tools: dict[str, Tool] = {}
     for new in map(tool, declared):
         if (other := tools.get(new.name)) and other.function is not new.function:
-            raise OperatorError(f"There are two tools {new.name}: {other._place} and {new._place}. Rename one.")
+            raise OperatorError(f"There are two tools {new.name}: {other._path} and {new._path}. Rename one.")
         tools[new.name] = new
     return tools
 
@@ -206,10 +208,10 @@ def _is_dependency(parameter: inspect.Parameter) -> bool:
     return isinstance(type_, type) and issubclass(type_, HTTPConnection)
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
-    for part in get_args(annotation):
-        yield part
-        yield from _parts(part)
+def _nested_types(annotation: Any) -> Iterator[Any]:
+    for type_ in get_args(annotation):
+        yield type_
+        yield from _nested_types(type_)
 
 
 def _without_titles(schema: Any) -> Any:

@@ -77,7 +77,7 @@ class Toolbox:
         self._site = site
         self.tools = tools_of(declared)
 
-    def require_whole(self) -> None:
+    def require_valid_tools(self) -> None:
         """Check all tools now instead of at the first call.
 
         Raises:
@@ -90,15 +90,15 @@ class Toolbox:
             except (FastAPIError, AssertionError) as error:
                 raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
 
-    def require_searching(self) -> None:
+    def require_search_functions(self) -> None:
         """Check that all tools can be used for `Feature(retrieval=...)`.
 
         Raises:
             OperatorError: A tool is invalid, changes data, or is not a search.
         """
-        self.require_whole()
+        self.require_valid_tools()
         for name, tool in self.tools.items():
-            if self.asks(name) or not tool.searched:
+            if self.asks(name) or not tool.query_parameter:
                 raise OperatorError(f"The tool {name} changes data, so it cannot be used for retrieval.")
 
     def __bool__(self) -> bool:
@@ -112,13 +112,13 @@ class Toolbox:
     @property
     def without_approval(self) -> "Toolbox":
         """Toolbox of the tools that need no approval."""
-        return self._only(name for name in self.tools if not self.asks(name))
+        return self._select(name for name in self.tools if not self.asks(name))
 
     def allowed(self, scopes: str) -> "Toolbox":
         """Return the toolbox of the tools that a token with these scopes (separated by spaces) may call."""
-        return self._only(name for name in self.tools if not self.missing_scopes(name, scopes))
+        return self._select(name for name in self.tools if not self.missing_scopes(name, scopes))
 
-    def _only(self, names: Iterable[str]) -> "Toolbox":
+    def _select(self, names: Iterable[str]) -> "Toolbox":
         tools = {name: self.tools[name] for name in names}  # creates the routes
         toolbox = copy(self)  # shares the routes
         toolbox.tools = tools
@@ -131,7 +131,7 @@ class Toolbox:
 
     def writes(self, name: str) -> bool:
         """Return True if any dependency of the tool can write: a session, or a database unless `asks=False`."""
-        calls = {*_calls(self._routes[name].dependant)}
+        calls = {*_dependency_calls(self._routes[name].dependant)}
         return write_session in calls or (get_database in calls and self.tools[name].asks is not False)
 
     def changes(self, name: str) -> bool:
@@ -145,8 +145,8 @@ class Toolbox:
 
     def missing_scopes(self, name: str, scopes: str) -> list[str]:
         """Return the needed scopes that are missing in these scopes (separated by spaces)."""
-        held = scopes.split()
-        return [scope for scope in self.needed_scopes(name) if not has_scope(held, scope)]
+        granted_scopes = scopes.split()
+        return [scope for scope in self.needed_scopes(name) if not has_scope(granted_scopes, scope)]
 
     def refusal(self, call: ToolCall) -> str:
         """Return why a call is invalid, for the model; an empty string for a valid call."""
@@ -184,7 +184,7 @@ class Toolbox:
             logger.exception("tool %s", call.name)
             return ToolResult(FAILED, is_error=True)
         result = _result(status, body)
-        if result.is_error or not self.tools[call.name].gives_sources:
+        if result.is_error or not self.tools[call.name].returns_sources:
             return result
         return replace(result, sources=_sources(body))
 
@@ -196,7 +196,7 @@ class Toolbox:
             return row, await read_grants(session, row)
 
     @cached_property
-    def _site_of_tools(self) -> tuple[FastAPI, dict[str, APIRoute]]:
+    def _tool_app(self) -> tuple[FastAPI, dict[str, APIRoute]]:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app.state = self._site.state
         app.dependency_overrides = self._site.dependency_overrides
@@ -205,7 +205,7 @@ class Toolbox:
 
     @property
     def _routes(self) -> dict[str, APIRoute]:
-        return self._site_of_tools[1]
+        return self._tool_app[1]
 
     async def _post(
         self,
@@ -217,14 +217,14 @@ class Toolbox:
         headers: Headers,
     ) -> tuple[int, bytes]:
         """Send a request to the internal application, which logs exceptions and responds with 500."""
-        sent: list[Message] = []
+        messages: list[Message] = []
         request = self.tools[name].request(arguments)
 
         async def receive() -> Message:
             return {"type": "http.request", "body": request.body}
 
         async def send(message: Message) -> None:
-            sent.append(message)
+            messages.append(message)
 
         scope = {
             "type": "http",
@@ -249,12 +249,12 @@ class Toolbox:
         }
         try:
             with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
-                await self._site_of_tools[0](scope, receive, send)
+                await self._tool_app[0](scope, receive, send)
         except Exception:
             logger.exception("tool %s", name)
             return 500, b""
-        body = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
-        return sent[0]["status"], body
+        body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
+        return messages[0]["status"], body
 
 
 def toolbox_of(site: FastAPI) -> Toolbox:
@@ -288,10 +288,10 @@ def retrieval_of(site: FastAPI) -> Toolbox:
     return toolbox
 
 
-def _calls(dependant: Dependant) -> Iterator[object]:
+def _dependency_calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
     for dependency in dependant.dependencies:
-        yield from _calls(dependency)
+        yield from _dependency_calls(dependency)
 
 
 def _result(status: int, body: bytes) -> ToolResult:
@@ -305,8 +305,8 @@ def _result(status: int, body: bytes) -> ToolResult:
         if message := REFUSALS.get(status):
             return ToolResult(message, is_error=True)
         detail = data.get("errors") or data.get("detail", data) if isinstance(data, dict) else data
-        return ToolResult(_short(_as_text(detail)), is_error=True)
-    return ToolResult(_short(_as_text(data)), data=data)
+        return ToolResult(_cut_result(_as_text(detail)), is_error=True)
+    return ToolResult(_cut_result(_as_text(data)), data=data)
 
 
 def _sources(body: bytes) -> tuple[Source, ...]:
@@ -318,5 +318,5 @@ def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _short(text: str) -> str:
+def _cut_result(text: str) -> str:
     return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"

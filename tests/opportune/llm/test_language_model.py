@@ -216,7 +216,7 @@ async def test_models_share_the_parallel_limit() -> None:
         Fast=FakeProvider("It is", gate),
         Bright=(second := FakeProvider("Deep.")),
     )
-    llm._running = llm.using("Bright")._running = asyncio.Semaphore(1)
+    llm._parallel_slots = llm.using("Bright")._parallel_slots = asyncio.Semaphore(1)
     async with aclosing(llm.stream("First?")) as first:
         await anext(first)
         waiting = asyncio.create_task(llm.using("Bright").complete("Second?"))

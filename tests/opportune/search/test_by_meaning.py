@@ -196,7 +196,7 @@ async def test_late_embedding_falls_back_to_words(
     assert [record.message for record in caplog.records if "search uses words only" in record.message] != []
     assert sum("search uses words only" in record.message for record in caplog.records) == 1
 
-    monkeypatch.setattr("opportune.llm.embeddings.embeddings.AWAY_SECONDS", 0)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 0.01)
     library.use()
     library.endpoint.may_answer.clear()

@@ -18,14 +18,14 @@ from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.ledger import read_totals
 from opportune.llm.spending.limits import money
-from opportune.llm.spending.models import OWN, TOTAL, VISITORS, LlmUsage
+from opportune.llm.spending.models import SITE_CALLS, TOTAL, VISITORS, LlmUsage
 from opportune.llm.spending.switch import read_switch
 
 PERIODS_DAYS = (30, 7, 90)
 MAX_PEOPLE = 50
 """Rows of the table, including the sums of the site and of visitors."""
 DELETED = "Deleted users"
-NAMES = {OWN: "The site's jobs and commands", VISITORS: "Visitors"}
+NAMES = {SITE_CALLS: "The site's jobs and commands", VISITORS: "Visitors"}
 
 TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
 

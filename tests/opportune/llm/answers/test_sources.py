@@ -16,7 +16,7 @@ from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
 from opportune.llm.tools import Source, Toolbox, tool
 from opportune.llm.tools.retrieval import with_passages
-from opportune.llm.tools.source import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, numbered
+from opportune.llm.tools.source import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
 from opportune.search.questions import key_words, passage, queries_for
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.llm.answers.questions import kill_process, wait_until_ended
@@ -134,24 +134,24 @@ async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, owner: 
 async def test_data_marks_cannot_be_forged(app: FastAPI, owner: User) -> None:
     cited: list[dict[str, str]] = []
     result = await Toolbox(app, [search_books]).call(SEARCH.tool_calls[0], owner)
-    read = numbered(result.sources, cited)
+    read = number_sources(result.sources, cited)
     marks = [
         line.removeprefix("</document ").rstrip(">") for line in read.splitlines() if line.startswith("</document ")
     ]
     assert [read.count(f"<document id={mark} ") for mark in marks] == [1, 1]
-    assert numbered(result.sources, cited) == read, "repeated sources keep their numbers"
+    assert number_sources(result.sources, cited) == read, "repeated sources keep their numbers"
 
 
 def test_sources_are_limited_and_titles_are_one_line() -> None:
     cited: list[dict[str, str]] = []
     many = [Source(title="A\n\x00 b " * 99, url=f"/{number}", text="x" * 150) for number in range(110)]
-    assert len(numbered(many, cited)) < 2 * MAX_TEXT_LENGTH
+    assert len(number_sources(many, cited)) < 2 * MAX_TEXT_LENGTH
     assert many[0].title.startswith("A b A b")
     assert len(many[0].title) <= MAX_TITLE_LENGTH
     for each in many:
-        numbered([each], cited)
+        number_sources([each], cited)
     assert len(cited) == MAX_SOURCES
-    assert 'name="A b' in numbered(many[-1:], cited), "the maximum number of sources is reached"
+    assert 'name="A b' in number_sources(many[-1:], cited), "the maximum number of sources is reached"
 
 
 def test_prompt_with_passages_fits_the_budget() -> None:
@@ -206,5 +206,5 @@ def test_retrieval_takes_one_text_and_returns_sources() -> None:
         return words
 
     with pytest.raises(OperatorError, match=r"returns Sequence\[Source\]"):
-        _ = tool(wrong).searched
-    assert tool(search_books).searched == "words"
+        _ = tool(wrong).query_parameter
+    assert tool(search_books).query_parameter == "words"

@@ -146,7 +146,7 @@ async def test_fallback_is_charged_not_the_requested_model(
     llm.model = PRICED.model_copy(update={"fallback": "Other"})
     other = LanguageModel(lambda: FakeProvider("Here.", TOLD))
     other.guard, other.model = guard, PRICED.model_copy(update={"name": "Other"})
-    llm._by_name = other._by_name = {"Fast": llm, "Other": other}
+    llm._models_by_name = other._models_by_name = {"Fast": llm, "Other": other}
     model.script = [LLMError("unavailable", "Away.")]
     assert await llm.for_user(1).complete("Why?") == "Here."
     assert len(await counted(guard, model="Other", payer="total")) == 1
@@ -244,8 +244,8 @@ async def test_tokens_reported_with_a_failure_count(
 
 def test_cached_tokens_cost_less() -> None:
     reader = ChatCompletionReader()
-    reader.take(b'{"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}')
-    reader.take(
+    reader.read_event(b'{"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}')
+    reader.read_event(
         b'{"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 10,'
         b' "prompt_tokens_details": {"cached_tokens": 900}}}'
     )

@@ -30,7 +30,7 @@ ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)
 
 @pytest.fixture(autouse=True)
 def no_remembered_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "TAKES_USAGE_OPTION", {})
+    monkeypatch.setattr(http_client, "ACCEPTS_USAGE_OPTION", {})
 
 
 def settings_with(endpoint: FakeEndpoint, **model: Any) -> Settings:

@@ -85,7 +85,7 @@ def call(name: str, **arguments: Any) -> ToolCall:
 
 async def test_route_is_described_by_openapi(site: FastAPI) -> None:
     toolbox = toolbox_of(site)
-    toolbox.require_whole()
+    toolbox.require_valid_tools()
     schemas = {each.name: each for each in toolbox.schemas}
     assert [*schemas] == ["list_books", "read_book", "export_books", "add_copy"]
     assert [each.description for each in schemas.values()][:2] == [
@@ -146,6 +146,6 @@ async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Datab
 
 async def test_uncallable_route_is_reported_at_start(app: FastAPI) -> None:
     with pytest.raises(OperatorError, match="takes a form or a file"):
-        Toolbox(app, api_tools(router)).require_whole()
+        Toolbox(app, api_tools(router)).require_valid_tools()
     with pytest.raises(OperatorError, match="is not a route of this router"):
         api_tools(router, call)

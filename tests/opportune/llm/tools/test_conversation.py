@@ -7,7 +7,7 @@ from opportune.db import WriteSession
 from opportune.llm import Done, FakeProvider, LLMError, Message, ToolCall
 from opportune.llm.tools import Toolbox, ToolResult, ToolRun, converse
 from opportune.llm.tools import conversation as conversation_module
-from opportune.llm.tools.conversation import MAX_ROUNDS, TOO_MUCH
+from opportune.llm.tools.conversation import MAX_ROUNDS, TOO_MANY_CALLS
 
 pytestmark = pytest.mark.database("sqlite")
 QUESTION = [Message("user", "What is the weather?")]
@@ -99,7 +99,7 @@ async def test_calls_per_round_are_limited(app: FastAPI) -> None:
     chunks = await conversation(app, FakeProvider.in_turn([wants(*[RAIN] * 20)], ["It rains."]))
     results = [each.result for each in chunks if isinstance(each, ToolRun) and each.result]
     assert [result.is_error for result in results] == [False] * 16 + [True] * 4
-    assert results[-1] == TOO_MUCH
+    assert results[-1] == TOO_MANY_CALLS
 
 
 async def test_length_of_results_is_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
