@@ -117,7 +117,7 @@ async def export_conversation(
     user: CurrentUser, session: ReadSession, conversation: CurrentConversation
 ) -> ConversationExport:
     """Export the messages of all branches."""
-    return to_data(conversation, await Chat(session, user.id).all_messages(conversation.id))
+    return to_data(conversation, await Chat(session, user.id).list_all_messages(conversation.id))
 
 
 @router.post("/{conversation_id}/messages", status_code=202)

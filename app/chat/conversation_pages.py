@@ -21,7 +21,7 @@ from opportune.web import flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
-MAX_TITLE_TRIES = 4
+MAX_TITLE_POLLS = 4
 """Polls for the title of the model with doubled delays: half a minute in total."""
 
 
@@ -51,13 +51,13 @@ async def rename_conversation(
 
 @router.get("/{conversation_id}/title")
 async def show_title(
-    request: Request, conversation: CurrentConversation, tries: Annotated[int, Query(ge=0, le=MAX_TITLE_TRIES)]
+    request: Request, conversation: CurrentConversation, tries: Annotated[int, Query(ge=0, le=MAX_TITLE_POLLS)]
 ) -> Response:
     """Return the title of the model, or poll again."""
     if conversation.titled_by != TitledBy.QUESTION:
         return templates.render_block(request, "chat/chat.html", "titled", {"conversation": conversation})
     context = {"conversation_id": conversation.id, "tries": tries}
-    is_last = tries == MAX_TITLE_TRIES
+    is_last = tries == MAX_TITLE_POLLS
     return templates.partial("") if is_last else templates.render_block(request, "chat/title.html", "waiting", context)
 
 
@@ -69,7 +69,7 @@ async def export_conversation(
         messages = await read_branch(session, await find_leaf(session, conversation))
         text = to_markdown(conversation, messages)
     else:
-        messages = await Chat(session, user.id).all_messages(conversation.id)
+        messages = await Chat(session, user.id).list_all_messages(conversation.id)
         text = to_data(conversation, messages).model_dump_json(indent=2)
     headers = {
         "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',

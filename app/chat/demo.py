@@ -53,16 +53,16 @@ SAMPLES = (
         ),
     ),
 )
-# Creation times in the past mark our rows, even after a user edits them.
-MARKS = [datetime(2026, 1, 6, 18, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
-is_ours = col(Conversation.created_at).in_(MARKS)
+# These creation times identify the examples, even after a user edits them.
+CREATION_TIMES = [datetime(2026, 1, 6, 18, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
+is_example = col(Conversation.created_at).in_(CREATION_TIMES)
 
 
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
-    existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_ours)))
-    missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in existing]
-    return sum([await _add(session, owner.id, mark, turns) for mark, turns in missing])
+    existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_example)))
+    missing = [sample for sample in zip(CREATION_TIMES, SAMPLES, strict=True) if sample[0] not in existing]
+    return sum([await _add(session, owner.id, created_at, turns) for created_at, turns in missing])
 
 
 async def _add(session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]) -> int:
@@ -107,10 +107,10 @@ def _answer(owner_id: int, topic: str, question: Message, text: str) -> Message:
 
 async def clear(session: AsyncSession) -> int:
     """Delete the examples with all messages added to them, and return the number of rows."""
-    ours = select(col(Conversation.id)).where(is_ours)
-    query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(ours))
+    example_ids = select(col(Conversation.id)).where(is_example)
+    query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(example_ids))
     messages = await session.scalar(query) or 0
-    conversations = (await session.scalars(select(Conversation).where(is_ours))).all()
+    conversations = (await session.scalars(select(Conversation).where(is_example))).all()
     for conversation in conversations:
         await session.delete(conversation)
     await session.flush()

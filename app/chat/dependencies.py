@@ -86,9 +86,9 @@ class MessageStream(AnswerStream):
 
     message: Message
     branches: Sequence[int]
-    """Ids of the siblings of the message and the message."""
+    """Ids of the messages with the same parent, including this one, oldest first."""
     awaits_title: bool
-    """Whether the model writes a title for the conversation after this answer."""
+    """True if the model will write a title after this answer."""
 
 
 async def get_stream(

@@ -30,20 +30,20 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
         conversation = await session.get(Conversation, conversation_id)
         if conversation is None or conversation.titled_by != TitledBy.QUESTION:
             return
-        first = (
+        first_two = (
             select(Message).where(col(Message.conversation_id) == conversation_id).order_by(col(Message.id)).limit(2)
         )
-        messages = [*await session.scalars(first)]
+        messages = [*await session.scalars(first_two)]
     excerpt = "\n\n".join(message.text[:MAX_EXCERPT_LENGTH] for message in messages)
     answer = next((message.answer for message in messages if message.answer), None)
     # The title is charged like the answer: to the visitor, if the account is shared by visitors.
-    site = run.service(LanguageModel)
-    charged_model = site.charged_to(answer.payer) if answer else site.for_user(conversation.owner_id)
+    site_model = run.service(LanguageModel)
+    charged_model = site_model.charged_to(answer.payer) if answer else site_model.for_user(conversation.owner_id)
     llm, _ = find_model(charged_model, conversation)
     with suppress(LLMError, TimeoutError):
         async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
             reply = await _read_reply(llm, excerpt)
-        if title := title_in(reply):
+        if title := parse_title(reply):
             await run.write(store_title, conversation_id, title)
 
 
@@ -63,11 +63,11 @@ async def store_title(session: AsyncSession, conversation_id: int, title: str) -
 
 
 def gives_title(answer: Answer) -> bool:
-    """Whether a first answer is complete enough for a title."""
+    """Return True if a first answer is complete enough for a title."""
     return bool(answer.text) and answer.status in (AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED)
 
 
-def title_in(reply: str) -> str:
-    """Return the title in a reply, or an empty text."""
+def parse_title(reply: str) -> str:
+    """Return the title in a reply, or an empty string."""
     title = reply.strip().removeprefix("Title:").strip(" \"'“”„«»*#`.")
     return title if len(title) <= MAX_TITLE_WORDS_LENGTH and title.isprintable() else ""

@@ -37,7 +37,7 @@ class Conversation(Model, table=True):
     title: str = Field(max_length=MAX_TITLE_LENGTH)
     titled_by: TitledBy = TitledBy.QUESTION
     leaf_id: int | None = Field(default=None, sa_type=BigId)
-    """Last message of the current branch. If it was deleted, the newest message counts."""
+    """Last message of the current branch. If it was deleted, the newest message is used."""
     model: str = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
     """A name of LLM_MODELS. Empty for the first."""
     system_prompt: Text = ""
@@ -104,7 +104,7 @@ class Share(Model, table=True):
         return f"/chat/shared/{self.token}"
 
     def shows(self, message: Message) -> bool:
-        """Whether a message is unchanged since it was shared. An interrupted answer may have been continued."""
+        """Return True if a message is unchanged since it was shared. An interrupted answer may have been continued."""
         finished_at = message.answer.finished_at if message.answer else None
         return not message.is_running and (finished_at is None or finished_at <= self.created_at)
 

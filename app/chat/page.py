@@ -44,7 +44,8 @@ class ChatPage:
         async with self.answers.database.reader() as session:
             chat = Chat(session, self.user_id)
             if view and filters.model_fields_set <= {"size", "before", "at"}:  # open the list at the conversation
-                filters = filters.model_copy(update={"page": await chat.page_of(view.conversation, filters.size)})
+                page_number = await chat.find_page_number(view.conversation, filters.size)
+                filters = filters.model_copy(update={"page": page_number})
             context["conversations"] = page = await chat.conversations(filters)
         context["periods"] = [("", page.items)] if filters.sort else by_period(page.items)
         context |= {**await _messages(view), "fault": self.answers.llm.fault, "silence": ShownAnswer.silence_timeout}
@@ -87,15 +88,15 @@ class ChatPage:
         """Return the context of the settings form, which a new conversation sends with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
-        form.offer({"model": {"": f"{llm.name}, the site's own", **llm.choices}})
+        form.offer({"model": {"": f"{llm.name}, the default", **llm.choices}})
         model, notice = find_model(llm, conversation)
         return {
             "options": form,
             "model": model.name,
             "is_toy": model.is_toy,
             "examples": EXAMPLE_QUESTIONS,
-            "longest": max_question_length(model),
-            "stands_in": notice,
+            "max_question_length": max_question_length(model),
+            "model_notice": notice,
         }
 
     async def _composer(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:

@@ -28,13 +28,13 @@ def build_prompt(
     The prompt has the system prompt, the newest earlier messages that fit into `budget` tokens, and the question. The
     system prompt and the question are always included.
     """
-    rules = llm.Message("system", system or SYSTEM_PROMPT)
-    question_turn, omitted = _turn(question, files or {}, budget - llm.estimate_tokens(rules))
+    system_turn = llm.Message("system", system or SYSTEM_PROMPT)
+    question_turn, omitted = _to_turn(question, files or {}, budget - llm.estimate_tokens(system_turn))
     turns = [question_turn]
-    remaining = budget - llm.estimate_tokens(rules) - llm.estimate_tokens(question_turn)
+    remaining = budget - llm.estimate_tokens(system_turn) - llm.estimate_tokens(question_turn)
     earlier = [message for message in messages if message.id < question.id and message.text]
     for message in reversed(earlier):
-        turn, notice = _turn(message, files or {}, remaining)
+        turn, notice = _to_turn(message, files or {}, remaining)
         remaining -= llm.estimate_tokens(turn)
         if remaining < 0:
             break
@@ -43,12 +43,12 @@ def build_prompt(
     if turns[0].role == "assistant":  # its question did not fit
         turns.pop(0)
     if missing := 1 + len(earlier) - len(turns):
-        words = "1 earlier message was" if missing == 1 else f"{missing} earlier messages were"
-        omitted = f"{words} left out: this model does not read so much at a time. {omitted}".strip()
-    return [rules, *turns], omitted
+        subject = "1 earlier message was" if missing == 1 else f"{missing} earlier messages were"
+        omitted = f"{subject} left out, because this model cannot read more. {omitted}".strip()
+    return [system_turn, *turns], omitted
 
 
-def _turn(message: Message, files: Mapping[int, llm.AnswerAttachment], budget: int) -> tuple[llm.Message, str]:
+def _to_turn(message: Message, files: Mapping[int, llm.AnswerAttachment], budget: int) -> tuple[llm.Message, str]:
     turn = llm.Message("user" if message.role == Role.USER else "assistant", message.text)
-    attached = [files[id_].shown for id_ in message.attachment_ids if id_ in files]
-    return llm.attach(turn, attached, budget - llm.estimate_tokens(turn)) if attached else (turn, "")
+    attachments = [files[id_].shown for id_ in message.attachment_ids if id_ in files]
+    return llm.attach(turn, attachments, budget - llm.estimate_tokens(turn)) if attachments else (turn, "")

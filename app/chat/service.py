@@ -53,8 +53,9 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
 ) -> tuple[Message, Message]:
     """Store a question, in a new conversation if no id is given, and start its answer.
 
-    The question continues the current branch, or the one with the message `seen`. With `replaced_question` it starts a
-    branch beside that question and keeps its files. A repeated `client_key` returns the stored question and answer.
+    The question continues the current branch, or the branch of the message with the id `seen`. With
+    `replaced_question` it starts a branch beside that question and keeps its files. A repeated `client_key` returns
+    the stored question and answer.
 
     Raises:
         AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: nothing was stored.
@@ -65,7 +66,7 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         answers.database.writer() as session,
     ):
         chat = Chat(session, owner_id)
-        await chat.lock()
+        await chat.lock_owner()
         if question.client_key and (repeated := await chat.find_repeated(question.client_key, conversation_id)):
             return repeated
         if conversation_id:
@@ -222,7 +223,7 @@ class Chat:
         default = used_at.desc(), col(Conversation.id).desc()
         return await paginate(self.session, query.order_by(*order(filters.sort, columns, *default)), filters)
 
-    async def page_of(self, conversation: Conversation, size: int) -> int:
+    async def find_page_number(self, conversation: Conversation, size: int) -> int:
         """Return the number of the page of the unfiltered list that contains this conversation."""
         used_at, id_ = col(Conversation.used_at), col(Conversation.id)
         newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
@@ -236,11 +237,11 @@ class Chat:
     async def message(self, message_id: int) -> Message | None:
         return (await self.session.scalars(self._messages.where(key == message_id))).one_or_none()
 
-    async def all_messages(self, conversation_id: int) -> list[Message]:
+    async def list_all_messages(self, conversation_id: int) -> list[Message]:
         """Return the messages of all branches, oldest first."""
         return [*await self.session.scalars(self._messages.where(conversation_key == conversation_id).order_by(key))]
 
-    async def lock(self) -> None:
+    async def lock_owner(self) -> None:
         """Lock the owner's row, so that one question is stored at a time. On SQLite there is only one writer."""
         await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
 

@@ -15,20 +15,20 @@ from opportune.web import HOUR_SECONDS, Limiter, RateLimit, client_address, flas
 
 router = APIRouter(prefix="/chat")
 
-WRONG_LINKS = RateLimit("chat.wrong_link", 30, HOUR_SECONDS, storage="cache")
+UNKNOWN_LINKS = RateLimit("chat.wrong_link", 30, HOUR_SECONDS, storage="cache")
 """Limit of unknown tokens per address. Requests with a valid token do not count."""
-PRIVATE = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, no-store"}
+PRIVATE_HEADERS = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, no-store"}
 
 
 @router.get("/shared")
-async def shared(
+async def list_shares(
     request: Request, user: CurrentUser, session: ReadSession, paging: Annotated[Paging, Query()]
 ) -> Response:
     return templates.render(request, "chat/shares.html", {"shares": await Shares(session, user.id).list(paging)})
 
 
 @router.post("/{conversation_id}/share")
-async def share(
+async def create_share(
     request: Request, user: AccountOwner, session: WriteSession, conversation: CurrentConversation
 ) -> Response:
     try:
@@ -43,12 +43,12 @@ async def share(
 async def delete_share(request: Request, user: CurrentUser, session: WriteSession, share_id: RowId) -> Response:
     if not await Shares(session, user.id).remove(share_id):
         raise HTTPException(404)
-    flash(request, "The link leads nowhere now.")
+    flash(request, "The link is deleted.")
     return redirect(request, "/chat/shared")
 
 
 @router.get("/shared/{token}")
-async def read(
+async def show_shared_conversation(
     request: Request,
     session: ReadSession,
     limiter: Limiter,
@@ -57,11 +57,11 @@ async def read(
 ) -> Response:
     view = await read_share(session, token, before)
     if view is None:
-        await limiter.hit(WRONG_LINKS.by(client_address(request)))
+        await limiter.hit(UNKNOWN_LINKS.by(client_address(request)))
         raise HTTPException(404)
     answers = [message.answer if view.share.shows(message) else None for message in view.messages]
-    rendered = [await ShownAnswer.of(answer) if answer else None for answer in answers]
-    messages = [*zip(view.messages, rendered, strict=True)]
+    shown_answers = [await ShownAnswer.of(answer) if answer else None for answer in answers]
+    messages = [*zip(view.messages, shown_answers, strict=True)]
     response = templates.render(request, "chat/shared.html", {"view": view, "messages": messages})
-    response.headers.update(PRIVATE)
+    response.headers.update(PRIVATE_HEADERS)
     return response

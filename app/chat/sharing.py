@@ -64,7 +64,7 @@ class Shares:
         return share
 
     async def remove(self, share_id: int) -> bool:
-        """Delete a link. Return whether it existed."""
+        """Delete a link. Return False if it does not exist."""
         result = await self.session.execute(
             delete(Share).where(col(Share.id) == share_id, self._is_owner).returning(col(Share.id))
         )
@@ -72,13 +72,13 @@ class Shares:
 
 
 async def read_share(session: AsyncSession, token: str, before: int | None = None) -> SharedView | None:
-    """Read the end of a shared branch, or the messages before one. None for unknown links and inactive owners."""
+    """Read the end of a shared branch, or messages `before` one. None for unknown links and inactive owners."""
     query = select(Share).join(Conversation).join(User, col(User.id) == col(Conversation.owner_id))
     share = (await session.scalars(query.where(col(Share.token) == token, col(User.is_active)))).one_or_none()
     if share is None:
         return None
-    end: int | None = share.message_id
+    last_id: int | None = share.message_id
     if before:
         is_on_branch = key.in_(path_to(share.message_id, since=before))
-        end = await session.scalar(select(col(Message.parent_id)).where(key == before, is_on_branch))
-    return SharedView(share, await read_branch(session, end, limit=2 * MAX_QUESTIONS_PER_PAGE))
+        last_id = await session.scalar(select(col(Message.parent_id)).where(key == before, is_on_branch))
+    return SharedView(share, await read_branch(session, last_id, limit=2 * MAX_QUESTIONS_PER_PAGE))

@@ -20,7 +20,7 @@ MAX_ANSWERS_AROUND = 5
 
 @dataclass(frozen=True)
 class ShownMessage:
-    """A message for its template. A question has no answer."""
+    """A message for templates. `answer` is None for a question."""
 
     message: Message
     answer: ShownAnswer | None
@@ -28,7 +28,7 @@ class ShownMessage:
     files: Sequence[AnswerAttachment] = ()
 
     @property
-    def place(self) -> int:
+    def branch_index(self) -> int:
         """Index of the message among its branches."""
         return self.branches.index(self.message.id)
 
@@ -40,7 +40,7 @@ class ConversationView:
     conversation: Conversation
     messages: list[Message]
     branches: Mapping[int, Sequence[int]]
-    """Ids of the siblings of each message and the message, oldest first."""
+    """By message id: ids of the messages with the same parent, including this one, oldest first."""
     files: Mapping[int, AnswerAttachment]
     """Files of the questions by id."""
     is_end: bool = True
@@ -81,22 +81,22 @@ async def view_conversation(
         if conversation is None:
             return None
         leaf = await find_leaf(session, conversation, at or after)
-        end = await _find_end(session, conversation, leaf, before, at)
-        messages = await read_branch(session, end, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after + 1 if after else 0)
+        end_id = await _find_end_id(session, conversation, leaf, before, at)
+        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after and after + 1)
         siblings = await find_siblings(session, messages)
         files = await find_files(session, owner_id, messages)
     await answers.refresh(message.answer for message in messages if message.answer)
-    return ConversationView(conversation, messages, siblings, files, is_end=end == leaf)
+    return ConversationView(conversation, messages, siblings, files, is_end=end_id == leaf)
 
 
-async def _find_end(
+async def _find_end_id(
     session: AsyncSession, conversation: Conversation, leaf: int | None, before: int | None, at: int | None
 ) -> int | None:
     if before:
-        parent = select(parent_key).where(key == before, conversation_key == conversation.id)
-        return await session.scalar(parent)
+        parent_query = select(parent_key).where(key == before, conversation_key == conversation.id)
+        return await session.scalar(parent_query)
     if at and leaf:
-        on_path = select(key).where(key.in_(path_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
-        following = (await session.scalars(on_path.order_by(key).limit(MAX_ANSWERS_AROUND))).all()
+        branch_query = select(key).where(key.in_(path_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
+        following = (await session.scalars(branch_query.order_by(key).limit(MAX_ANSWERS_AROUND))).all()
         return max(following, default=leaf)
     return leaf

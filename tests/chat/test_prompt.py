@@ -69,7 +69,7 @@ def test_empty_answer_is_not_sent() -> None:
 def test_what_does_not_fit_is_said() -> None:
     messages = messages_of("old " * 100, "old answer " * 100, "new", "new answer", "question")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
-    words = "2 earlier messages were left out: this model does not read so much at a time."
+    words = "2 earlier messages were left out, because this model cannot read more."
     assert build_prompt(messages, messages[4], budget)[1] == words
     assert build_prompt(messages[2:], messages[4], budget)[1] == ""
     messages[0].attachment_ids = messages[4].attachment_ids = [7]

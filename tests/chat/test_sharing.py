@@ -118,7 +118,7 @@ async def test_continued_answers_and_inactive_owners_stay_private(
 async def test_guessing_share_links_is_limited(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(share_pages, "WRONG_LINKS", RateLimit("chat.wrong_link", 2, HOUR_SECONDS, storage="cache"))
+    monkeypatch.setattr(share_pages, "UNKNOWN_LINKS", RateLimit("chat.wrong_link", 2, HOUR_SECONDS, storage="cache"))
     answers = [(await client.get(f"/chat/shared/{'x' * 22}")).status_code for _ in range(3)]
     assert answers == [404, 404, 429]
     assert (await client.get(f"/chat/shared/{'x' * 41}")).status_code in (404, 422, 429)

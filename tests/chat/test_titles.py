@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from app.chat.jobs import title_in
+from app.chat.jobs import parse_title
 from opportune import llm
 from opportune.llm import FakeProvider
 from opportune.llm.answers.settings import AnswersSettings
@@ -38,7 +38,7 @@ def _no_titles() -> None: ...
     ],
 )
 def test_a_title_is_one_short_line(reply: str, title: str) -> None:
-    assert title_in(reply) == title
+    assert parse_title(reply) == title
 
 
 async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:

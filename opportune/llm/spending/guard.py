@@ -31,7 +31,7 @@ from opportune.web.time_zone import site_zone
 
 SPARE_SECONDS = 60
 """Time after the longest answer until a reservation of a dead process expires."""
-WARNING_PERCENT = 80
+WARNING_PERCENTS = 80
 RESERVED_RETRY_SECONDS = 10.0
 """Retry-After of a refusal that lasts until running answers have ended."""
 
@@ -193,7 +193,7 @@ class SpendingGuard(CallGuard):
             return ""
         sums = (await ledger.read_totals(session, payer, self.now().date())).payer
         limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
-        is_near = sums.used(limit) * 100 >= WARNING_PERCENT * limit.amount
+        is_near = sums.used(limit) * 100 >= WARNING_PERCENTS * limit.amount
         return self.messages.nearly_used_up(limit, sums.used(limit)) if is_near else ""
 
     def _record_usage(self, running: RunningCall) -> None:
