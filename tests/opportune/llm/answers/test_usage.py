@@ -219,7 +219,7 @@ async def test_usage_is_kept_during_an_outage(
         raise TimeoutError
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "add", fail)
+        patch.setattr(ledger, "add_usage", fail)
         await llm.complete("Why?")
         with pytest.raises(TimeoutError):
             await guard.flush()
