@@ -33,9 +33,9 @@ async def test_landing_page_lists_installed_features(app: FastAPI, client: Async
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", response.text)
     assert "FastAPI 0." not in response.text
 
-    again = await client.get("/", headers={"if-none-match": response.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["content-security-policy"] == response.headers["content-security-policy"]
+    not_modified = await client.get("/", headers={"if-none-match": response.headers["etag"]})
+    assert (not_modified.status_code, not_modified.content) == (304, b"")
+    assert not_modified.headers["content-security-policy"] == response.headers["content-security-policy"]
 
 
 async def test_landing_page_works_with_other_features(app: FastAPI, client: AsyncClient) -> None:

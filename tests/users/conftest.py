@@ -15,8 +15,8 @@ from opportune.testing.plugin import settings_for
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    ours = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "inline"}
-    return settings_for(database_url).model_copy(update=ours)
+    changes = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "inline"}
+    return settings_for(database_url).model_copy(update=changes)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ async def stored(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-def kept(tmp_path: Path) -> list[str]:
+def stored_suffixes(tmp_path: Path) -> list[str]:
     return sorted(path.suffix for path in (tmp_path / "uploads").rglob("*") if path.is_file())
 
 
@@ -48,13 +48,13 @@ async def test_picture_is_stored_replaced_and_removed(
     browser: AsyncClient, database: Database, ada: User, tmp_path: Path
 ) -> None:
     await browser.post(PROFILE, data={"display_name": "Ada"}, files={"avatar": upload()})
-    first = (await stored(database, ada)).avatar
-    assert (await browser.get(first.url("small"))).headers["content-type"] == "image/webp"
+    old_avatar = (await stored(database, ada)).avatar
+    assert (await browser.get(old_avatar.url("small"))).headers["content-type"] == "image/webp"
 
     await browser.post(PROFILE, data={"display_name": "Ada L"})
-    assert (await stored(database, ada)).avatar == first, "a missing field stays"
+    assert (await stored(database, ada)).avatar == old_avatar, "a missing field stays"
     await browser.post(PROFILE, files={"avatar": upload()})
-    assert (await stored(database, ada)).avatar not in ("", first)
+    assert (await stored(database, ada)).avatar not in ("", old_avatar)
     await browser.post(PROFILE, data={"avatar": "clear"})
     assert (await stored(database, ada)).avatar == ""
 
@@ -62,7 +62,7 @@ async def test_picture_is_stored_replaced_and_removed(
 async def test_invalid_picture_is_refused(browser: AsyncClient, database: Database, ada: User, tmp_path: Path) -> None:
     response = await browser.post(PROFILE, files={"avatar": upload(content=b"<html>")})
     assert response.status_code == 422
-    assert ((await stored(database, ada)).avatar, kept(tmp_path)) == ("", [])
+    assert ((await stored(database, ada)).avatar, stored_suffixes(tmp_path)) == ("", [])
 
 
 async def test_api_reads_and_changes_the_profile(client: AsyncClient, database: Database, ada: User) -> None:
@@ -70,15 +70,15 @@ async def test_api_reads_and_changes_the_profile(client: AsyncClient, database: 
     response = await client.patch(ME, json={"display_name": "Ada"})
     assert (response.status_code, response.json()["display_name"], response.json()["avatar"]) == (200, "Ada", "")
     assert (await client.patch(ME, json={})).json()["display_name"] == "Ada", "a missing field stays"
-    for wrong in ({"display_name": None}, {"display_name": "x" * 101}, {"avatar": "avatars/of-others.webp"}):
-        assert (await client.patch(ME, json=wrong)).status_code == 422, wrong
+    for invalid_fields in ({"display_name": None}, {"display_name": "x" * 101}, {"avatar": "avatars/of-others.webp"}):
+        assert (await client.patch(ME, json=invalid_fields)).status_code == 422, invalid_fields
     assert (await stored(database, ada)).display_name == "Ada"
 
 
 async def test_admin_lists_and_changes_the_profile(app: FastAPI, database: Database, ada: User) -> None:
     async with signed_in_client(app, await make_user(database, is_superuser=True)) as admin:
-        sent = {"email": ada.email, "display_name": "Countess", "is_active": "y", "save": "Save"}
-        response = await admin.post(f"/admin/user/edit/{ada.id}", data=sent, files={"avatar": upload()})
+        form = {"email": ada.email, "display_name": "Countess", "is_active": "y", "save": "Save"}
+        response = await admin.post(f"/admin/user/edit/{ada.id}", data=form, files={"avatar": upload()})
         assert response.status_code == 303
         assert "Countess" in (await admin.get("/admin/user/list")).text
         changed = await stored(database, ada)
@@ -89,8 +89,8 @@ async def test_deletion_removes_name_and_picture(
     browser: AsyncClient, database: Database, ada: User, tmp_path: Path
 ) -> None:
     await browser.post(PROFILE, data={"display_name": "Ada"}, files={"avatar": upload()})
-    assert kept(tmp_path) != []
+    assert stored_suffixes(tmp_path) != []
     export = await browser.get("/accounts/data/export")
     assert export.headers["content-type"] == "application/zip"
-    sent = {"email": ada.email, "current_password": "correct horse battery"}
-    assert (await browser.post("/accounts/data/delete", data=sent)).headers["location"] == "/accounts/left"
+    form = {"email": ada.email, "current_password": "correct horse battery"}
+    assert (await browser.post("/accounts/data/delete", data=form)).headers["location"] == "/accounts/left"

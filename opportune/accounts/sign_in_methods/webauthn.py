@@ -110,7 +110,7 @@ async def create_registration_options(
 
         required = webauthn.helpers.structs.ResidentKeyRequirement.REQUIRED
         selection = webauthn.helpers.structs.AuthenticatorSelectionCriteria(resident_key=required)
-        created = webauthn.generate_registration_options(
+        generated = webauthn.generate_registration_options(
             rp_id=site.id,
             rp_name=site.name,
             user_name=user.email,
@@ -119,7 +119,7 @@ async def create_registration_options(
             timeout=LIFETIME_SECONDS * 1000,
             authenticator_selection=selection,
         )
-        return webauthn.helpers.options_to_json_dict(created)
+        return webauthn.helpers.options_to_json_dict(generated)
 
     data = await asyncio.to_thread(options)
     data["user"]["id"], data["excludeCredentials"] = ceremony.handle, _descriptors(existing)
@@ -135,13 +135,13 @@ async def create_authentication_options(
         import webauthn.helpers.structs
 
         verification = webauthn.helpers.structs.UserVerificationRequirement
-        created = webauthn.generate_authentication_options(
+        generated = webauthn.generate_authentication_options(
             rp_id=site.id,
             challenge=ceremony.challenge_bytes,
             timeout=LIFETIME_SECONDS * 1000,
             user_verification=verification.DISCOURAGED if ceremony.purpose == "second-step" else verification.REQUIRED,
         )
-        return webauthn.helpers.options_to_json_dict(created)
+        return webauthn.helpers.options_to_json_dict(generated)
 
     data = await asyncio.to_thread(options)
     return CeremonyOptions({**data, "allowCredentials": _descriptors(allowed)}, _seal_ceremony(settings, ceremony))

@@ -17,7 +17,7 @@ from opportune.testing.recorded_jobs import RecordedJobs
 
 
 def sent_subjects(recorded: RecordedJobs) -> list[tuple[str, str]]:
-    """Recipients and subjects."""
+    """Return the recipient and subject of each e-mail."""
     return [(email.to, email.subject) for email in recorded.outbox]
 
 
@@ -45,7 +45,7 @@ async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator
 
 
 @pytest.fixture
-async def other(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
+async def other_browser(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
     """Another browser of the user."""
     async with signed_in_client(app, user) as client:
         yield client

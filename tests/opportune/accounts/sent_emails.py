@@ -49,7 +49,7 @@ def _read(folder: Path) -> list[EmailMessage]:
 
 
 async def newest_link(app: FastAPI) -> tuple[str, str]:
-    """Path and token of the link in the newest e-mail."""
+    """Return path and token of the link in the newest e-mail."""
     body = (await sent_emails(app))[-1].get_body(("plain",))
     assert body
     match = re.search(r"https?://[^/\s]+(/accounts/\S+)\?token=(\S+)", body.get_content())
@@ -81,7 +81,7 @@ async def register(client: AsyncClient, email: str = EMAIL, password: str = PASS
 
 
 async def reset(client: AsyncClient, channel: str, token: str, password: str) -> int:
-    given = {"token": token, "password": password}
+    form = {"token": token, "password": password}
     if channel == "page":
-        return (await client.post(f"{ACCOUNTS}/reset-password", data=given)).status_code
-    return (await client.post(f"{AUTH}/reset-password", json=given)).status_code
+        return (await client.post(f"{ACCOUNTS}/reset-password", data=form)).status_code
+    return (await client.post(f"{AUTH}/reset-password", json=form)).status_code

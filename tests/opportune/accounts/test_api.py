@@ -19,7 +19,7 @@ pytestmark = pytest.mark.database("sqlite")
 EMAIL = "ada@example.com"
 NEW = "another good password"
 REGISTER, LOGIN, ME = "/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/users/me"
-SHOWN = UserRead.model_fields.keys()
+PUBLIC_FIELDS = UserRead.model_fields.keys()
 PRIVILEGES = {
     "id": 77,
     "is_staff": True,
@@ -53,7 +53,7 @@ async def test_registration_returns_the_user_without_secrets(client: AsyncClient
     response = await client.post(REGISTER, json={"email": "Ada@Example.com", "password": PASSWORD})
 
     assert response.status_code == 201
-    assert response.json().keys() == SHOWN
+    assert response.json().keys() == PUBLIC_FIELDS
     assert response.json()["email"] == EMAIL
     assert "set-cookie" not in response.headers
 
@@ -131,8 +131,8 @@ async def test_sign_in_returns_a_bearer_token(client: AsyncClient, database: Dat
 async def test_failed_sign_in_does_not_reveal_the_reason(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "off@example.com", is_active=False)
-    wrong = [(EMAIL, "not the password"), (EMAIL, "x" * 5000)]
-    for email, password in (*wrong, ("eve@example.com", PASSWORD), ("off@example.com", PASSWORD)):
+    wrong_passwords = [(EMAIL, "not the password"), (EMAIL, "x" * 5000)]
+    for email, password in (*wrong_passwords, ("eve@example.com", PASSWORD), ("off@example.com", PASSWORD)):
         response = await login(client, password, email)
 
         assert response.status_code == 401, email
@@ -164,9 +164,7 @@ async def test_sign_in_hashes_once_for_known_and_unknown_users(
 
 
 @pytest.mark.database("postgresql")
-async def test_impossible_credentials_are_invalid(
-    client: AsyncClient,
-) -> None:
+async def test_impossible_credentials_are_invalid(client: AsyncClient) -> None:
     for location in ("username", "password"):
         response = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, location: "nul\0"})
 
@@ -184,20 +182,20 @@ async def ada(client: AsyncClient, database: Database) -> AsyncClient:
 
 
 async def test_user_cannot_set_guarded_fields(ada: AsyncClient, database: Database) -> None:
-    before = await stored(database)
+    unchanged_user = await stored(database)
 
     forged = {**PRIVILEGES, "is_verified": False, "current_password": PASSWORD}
     response = await ada.patch(ME, json=forged)
 
     assert response.status_code == 200
-    assert await stored(database) == before
+    assert await stored(database) == unchanged_user
 
-    before = await stored(database)
+    unchanged_user = await stored(database)
 
     for current in ({}, {"current_password": ""}, {"current_password": "not the password"}):
         assert fields(await ada.patch(ME, json={"password": NEW, **current})) == [["current_password"]]
 
-    assert await stored(database) == before
+    assert await stored(database) == unchanged_user
 
 
 async def test_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: FastAPI, database: Database) -> None:
@@ -205,7 +203,7 @@ async def test_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: Fast
         response = await ada.patch(ME, json={"password": NEW, "current_password": PASSWORD})
 
         assert response.status_code == 200
-        assert response.json().keys() == SHOWN
+        assert response.json().keys() == PUBLIC_FIELDS
         assert (await browser.get("/accounts/profile")).status_code == 303
     assert (await ada.get(ME)).status_code == 401
     assert (await login(ada)).status_code == 401
@@ -234,7 +232,7 @@ async def test_new_email_needs_password_and_link(ada: AsyncClient, database: Dat
 
 @pytest.fixture
 def email_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in production without a mail server."""
+    """Disable e-mail, as in production without a mail server."""
     monkeypatch.setattr(profile, "email_is_enabled", lambda settings: False)
 
 
@@ -281,7 +279,7 @@ async def test_new_password_keeps_its_white_space(ada: AsyncClient) -> None:
 async def test_full_hash_queue_is_503_in_the_api(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 0)
 
-    registering = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
-    for response in (await login(client), await registering):
+    registration = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
+    for response in (await login(client), await registration):
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
         assert "Too many users" in response.json()["detail"]

@@ -28,28 +28,28 @@ class BreachService:
 
     body: str = LISTED
     status: int = 200
-    heads: list[str] = field(default_factory=list)
+    request_headers: list[str] = field(default_factory=list)
     port: int = 0
-    stalls: bool = False
-    trickles: bool = False
+    never_responds: bool = False
+    sends_endless_lines: bool = False
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/range/"
 
     async def response(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        head = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n\r\n"
-        if self.stalls:
+        self.request_headers.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        header = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n\r\n"
+        if self.never_responds:
             await reader.read()  # until the client closes the connection
-        elif self.trickles:
-            await self._trickle(writer)
+        elif self.sends_endless_lines:
+            await self._send_endless_lines(writer)
         else:
-            writer.write((head + self.body).encode())
+            writer.write((header + self.body).encode())
             await writer.drain()
         writer.close()
 
-    async def _trickle(self, writer: asyncio.StreamWriter) -> None:
+    async def _send_endless_lines(self, writer: asyncio.StreamWriter) -> None:
         """Send lines until the client closes the connection."""
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
         with suppress(ConnectionError):
@@ -77,29 +77,29 @@ async def test_breached_password_is_refused(service: BreachService) -> None:
 
 async def test_lookup_sends_five_characters_of_the_hash(service: BreachService) -> None:
     await is_breached(service.url, PASSWORD)
-    (head,) = service.heads
-    assert head.startswith(f"GET /range/{DIGEST[:5]} HTTP")
-    assert "add-padding: true" in head.lower()
-    assert DIGEST[5:10] not in head
-    assert PASSWORD not in head
+    (header,) = service.request_headers
+    assert header.startswith(f"GET /range/{DIGEST[:5]} HTTP")
+    assert "add-padding: true" in header.lower()
+    assert DIGEST[5:10] not in header
+    assert PASSWORD not in header
 
 
 @pytest.mark.parametrize("body", ["", f"{'0' * 35}:7", f"{DIGEST[5:]}:0"])
 async def test_password_without_a_breach_is_accepted(service: BreachService, body: str) -> None:
     service.body = body
     assert await find_password_problem(PASSWORD, EMAIL, with_lookup(service.url)) is None
-    assert len(service.heads) == 1
+    assert len(service.request_headers) == 1
 
 
 async def test_lookup_is_off_by_default(service: BreachService) -> None:
     assert settings_for("sqlite://").breached_passwords_url == ""
     assert await find_password_problem(PASSWORD, EMAIL, with_lookup("")) is None
-    assert service.heads == []
+    assert service.request_headers == []
 
 
 async def test_weak_password_is_not_looked_up(service: BreachService) -> None:
     assert await find_password_problem("password1", EMAIL, with_lookup(service.url))
-    assert service.heads == []
+    assert service.request_headers == []
 
 
 async def test_failing_service_is_logged_and_accepts(service: BreachService, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +111,8 @@ async def test_failing_service_is_logged_and_accepts(service: BreachService, cap
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "seconds", "message"), [("stalls", 0.05, "ReadTimeout"), ("trickles", 0.2, "took too long")]
+    ("behaviour", "seconds", "message"),
+    [("never_responds", 0.05, "ReadTimeout"), ("sends_endless_lines", 0.2, "took too long")],
 )
 async def test_slow_service_is_given_up(
     service: BreachService,

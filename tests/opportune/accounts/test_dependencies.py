@@ -39,7 +39,7 @@ def _routes(app: FastAPI) -> None:
         return user.email
 
 
-def next_of(location: str) -> list[str]:
+def next_parameter(location: str) -> list[str]:
     parts = urlsplit(location)
     assert parts.path == "/accounts/login"
     return parse_qs(parts.query)["next"]
@@ -49,14 +49,14 @@ async def test_page_redirects_visitors_to_sign_in(client: AsyncClient) -> None:
     response = await client.get("/private?a=1&b=%2F")
 
     assert response.status_code == 303
-    assert next_of(response.headers["location"]) == ["/private?a=1&b=%2F"]
+    assert next_parameter(response.headers["location"]) == ["/private?a=1&b=%2F"]
 
 
 async def test_form_redirects_back_to_its_page(client: AsyncClient) -> None:
     response = await client.post("/private", headers={"Referer": "http://testserver/accounts/tokens?page=2"})
 
     assert response.status_code == 303
-    assert next_of(response.headers["location"]) == ["/accounts/tokens?page=2"]
+    assert next_parameter(response.headers["location"]) == ["/accounts/tokens?page=2"]
 
 
 async def test_htmx_request_is_redirected_by_header(client: AsyncClient) -> None:
@@ -66,7 +66,7 @@ async def test_htmx_request_is_redirected_by_header(client: AsyncClient) -> None
         response = await client.get("/private", headers=headers)
 
         assert response.status_code == 401
-        assert next_of(response.headers["hx-redirect"]) == [next_address]
+        assert next_parameter(response.headers["hx-redirect"]) == [next_address]
 
 
 async def test_api_responds_401_and_accepts_the_cookie(app: FastAPI, client: AsyncClient) -> None:
@@ -76,16 +76,16 @@ async def test_api_responds_401_and_accepts_the_cookie(app: FastAPI, client: Asy
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["www-authenticate"] == "Bearer"
     user = await make_user(app.state.database)
-    async with signed_in_client(app, user) as status:
-        assert (await status.get("/api/private")).json() == user.email
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get("/api/private")).json() == user.email
 
 
 async def test_optional_user_is_loaded(app: FastAPI, client: AsyncClient) -> None:
     user = await make_user(app.state.database)
 
     assert (await client.get("/open")).json() is None
-    async with signed_in_client(app, user) as status:
-        assert (await status.get("/open")).json() == user.email
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get("/open")).json() == user.email
 
 
 async def test_user_is_read_once_per_request(app: FastAPI) -> None:

@@ -25,9 +25,9 @@ on_sqlite = pytest.mark.database("sqlite")
 async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClient) -> None:
     headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
-    evil = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
+    response = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
 
-    assert evil.status_code == 400
+    assert response.status_code == 400
     assert "evil" not in str((await sent_emails(app))[0])
 
 
@@ -66,19 +66,19 @@ async def test_email_requests_of_an_address_are_limited(client: AsyncClient, mon
 async def test_broken_link_is_explained(client: AsyncClient) -> None:
     for page in ("verify", "reset-password"):
         for token in ("a.b.c", "\0", "<script>ü"):
-            shown = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
-            sent = await client.post(f"{ACCOUNTS}/{page}", data={"token": token, "password": PASSWORD})
+            page_response = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
+            form_response = await client.post(f"{ACCOUNTS}/{page}", data={"token": token, "password": PASSWORD})
 
-            assert shown.status_code == 410, (page, token)
-            assert sent.status_code in (410, 422), (page, token)
-            assert "<script>" not in shown.text + sent.text
+            assert page_response.status_code == 410, (page, token)
+            assert form_response.status_code in (410, 422), (page, token)
+            assert "<script>" not in page_response.text + form_response.text
 
 
 @pytest.mark.database("sqlite")
 async def test_password_and_its_email_are_one_transaction(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = (await make_user(database, EMAIL)).hashed_password
+    old_hash = (await make_user(database, EMAIL)).hashed_password
 
     def fail(*_given: object, **_context: object) -> None:
         raise InvalidEmailError("The disk is full.")
@@ -94,4 +94,4 @@ async def test_password_and_its_email_are_one_transaction(
         await change()
 
     async with database.reader() as session:
-        assert await session.scalar(select(col(User.hashed_password))) == before
+        assert await session.scalar(select(col(User.hashed_password))) == old_hash

@@ -32,7 +32,7 @@ SITE = "http://127.0.0.1:8000"
 async def curl(client: AsyncClient, line: str) -> Response:
     """Send the request of a curl command."""
     command = iter(shlex.split(line)[1:])
-    headers, fields, sent = dict[str, str](), dict[str, str](), dict[str, Any]()
+    headers, fields, arguments = dict[str, str](), dict[str, str](), dict[str, Any]()
     method = url = ""
     for word in command:
         match word:
@@ -45,12 +45,12 @@ async def curl(client: AsyncClient, line: str) -> Response:
                 name, _, value = next(command).partition("=")
                 fields[name] = value
             case "--json":
-                headers["Content-Type"], sent["content"] = "application/json", next(command)
+                headers["Content-Type"], arguments["content"] = "application/json", next(command)
             case _:
                 url = word.removeprefix(SITE)
     if fields:
-        sent["data"] = fields
-    return await client.request(method or ("POST" if sent else "GET"), url, headers=headers, **sent)
+        arguments["data"] = fields
+    return await client.request(method or ("POST" if arguments else "GET"), url, headers=headers, **arguments)
 
 
 async def test_guide_requests_work(client: AsyncClient) -> None:
@@ -71,16 +71,16 @@ class Menu(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)
 
 
-def names_of(with_word: str) -> dict[str, Any]:
+def run_example(with_word: str) -> dict[str, Any]:
     """Return the names that an example defines."""
     (code,) = (text for language, text in BLOCKS if language == "python" and with_word in text)
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - the guide's own
+    exec(code, names)  # noqa: S102 - an example of the guide
     return names
 
 
 def add_router(app: FastAPI, with_word: str) -> dict[str, Any]:
-    names = names_of(with_word)
+    names = run_example(with_word)
     router = names["router"]
     assert isinstance(router, APIRouter)
     app.include_router(router)
@@ -89,7 +89,7 @@ def add_router(app: FastAPI, with_word: str) -> dict[str, Any]:
 
 async def test_guide_code_requires_its_permission(app: FastAPI, database: Database) -> None:
     add_router(app, "may(")
-    features = [*installed_features(), replace(names_of("Feature(")["menu"], models=[Menu])]
+    features = [*installed_features(), replace(run_example("Feature(")["menu"], models=[Menu])]
     app.state.permissions = Permissions(features)
     assert list(app.state.permissions.faults()) == []
     user = await make_user(database)

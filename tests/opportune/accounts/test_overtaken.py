@@ -24,30 +24,30 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
 EMAIL = "ada@example.com"
-NEW, THIEFS = "another good password", "a password of the thief"
+NEW, THIEF_PASSWORD = "another good password", "a password of the thief"
 
 
 class PausedHash:
-    """Pauses after the first hash until it is released."""
+    """Wraps a hash function and pauses its first call until `resume` is set."""
 
     def __init__(self, work: Callable[..., Awaitable[Any]]) -> None:
         self.work = work
-        self.done, self.let_go = asyncio.Event(), asyncio.Event()
+        self.hashed, self.resume = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self, *given: str) -> Any:
-        result = await self.work(*given)
-        if not self.done.is_set():
-            self.done.set()
-            await self.let_go.wait()
+    async def __call__(self, *args: str) -> Any:
+        result = await self.work(*args)
+        if not self.hashed.is_set():
+            self.hashed.set()
+            await self.resume.wait()
         return result
 
-    async def changed_meanwhile(self, request: Awaitable[Response], by: Awaitable[object]) -> Response:
-        """Response to a request, with a change of the account after its hash."""
+    async def send_and_change(self, request: Awaitable[Response], change: Awaitable[object]) -> Response:
+        """Send the request and change the account while the request waits. Return the response."""
         async with asyncio.timeout(30):
             task = asyncio.ensure_future(request)
-            await self.done.wait()
-            await by
-            self.let_go.set()
+            await self.hashed.wait()
+            await change
+            self.resume.set()
             return await task
 
 
@@ -69,7 +69,7 @@ async def deactivate(database: Database) -> None:
 
 
 async def stored(database: Database) -> tuple[str, int]:
-    """Password hash of the user and number of sessions."""
+    """Return the password hash of the user and the number of sessions."""
     async with database.reader() as session:
         user = (await session.scalars(select(User))).one()
         return user.hashed_password, await session.scalar(select(func.count()).select_from(Session)) or 0
@@ -95,7 +95,7 @@ async def test_concurrent_password_change_refuses_sign_in(
     await make_user(database, EMAIL)
 
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
-    response = await pause.changed_meanwhile(request, change(database))
+    response = await pause.send_and_change(request, change(database))
 
     assert response.status_code == status
     assert "access_token" not in response.text
@@ -108,23 +108,25 @@ async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Databa
     await make_user(database, EMAIL, hashed_password=old)
 
     request = client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    response = await pause.changed_meanwhile(request, set_new_password(database))
+    response = await pause.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 422
     assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize("kind", ["page", "api"])
-async def test_old_password_cannot_set_another(app: FastAPI, database: Database, pause: PausedHash, kind: str) -> None:
+@pytest.mark.parametrize("channel", ["page", "api"])
+async def test_old_password_cannot_set_another(
+    app: FastAPI, database: Database, pause: PausedHash, channel: str
+) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as thief:
         request = (
-            thief.post("/accounts/password", data={"current_password": PASSWORD, "new_password": THIEFS})
-            if kind == "page"
-            else thief.patch("/api/v1/users/me", json={"current_password": PASSWORD, "password": THIEFS})
+            thief.post("/accounts/password", data={"current_password": PASSWORD, "new_password": THIEF_PASSWORD})
+            if channel == "page"
+            else thief.patch("/api/v1/users/me", json={"current_password": PASSWORD, "password": THIEF_PASSWORD})
         )
-        response = await pause.changed_meanwhile(request, set_new_password(database))
+        response = await pause.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 422
     assert "changed at the same moment" in response.text
@@ -137,7 +139,7 @@ async def test_old_password_cannot_set_another(app: FastAPI, database: Database,
 async def test_old_password_cannot_delete_the_account(app: FastAPI, database: Database, pause: PausedHash) -> None:
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
         request = thief.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
-        response = await pause.changed_meanwhile(request, set_new_password(database))
+        response = await pause.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 409
     assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
@@ -145,18 +147,18 @@ async def test_old_password_cannot_delete_the_account(app: FastAPI, database: Da
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
-    ("address", "subject"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
+    ("address", "argument"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
 )
 async def test_old_password_gets_no_token(
-    app: FastAPI, database: Database, pause: PausedHash, address: str, subject: str
+    app: FastAPI, database: Database, pause: PausedHash, address: str, argument: str
 ) -> None:
-    expected: dict[str, Any] = {
-        subject: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
+    arguments: dict[str, Any] = {
+        argument: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
     }
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
-        response = await pause.changed_meanwhile(thief.post(address, **expected), set_new_password(database))
+        response = await pause.send_and_change(thief.post(address, **arguments), set_new_password(database))
 
-    assert response.status_code == (401 if subject == "json" else 303)
+    assert response.status_code == (401 if argument == "json" else 303)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
@@ -203,7 +205,7 @@ async def test_link_verifies_its_own_address_only(
     token = signed_links.make_link_token(settings, "reset", user)
 
     request = client.post("/accounts/reset-password", data={"token": token, "password": NEW})
-    response = await pause.changed_meanwhile(request, readdress(database))
+    response = await pause.send_and_change(request, change_email(database))
 
     assert response.status_code == 422
     async with database.reader() as session:
@@ -211,7 +213,7 @@ async def test_link_verifies_its_own_address_only(
     assert (changed.email, changed.is_verified) == ("stranger@example.com", False)
 
 
-async def readdress(database: Database) -> None:
+async def change_email(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(update(User).values(email="stranger@example.com"))
 
@@ -224,11 +226,13 @@ async def test_sign_in_without_a_new_second_factor_is_refused(
     user = await make_user(database, EMAIL)
     key = totp.start_setup(settings, user).key
 
-    async def turn_on() -> None:
+    async def enable_totp() -> None:
         async with database.writer() as session:
             await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
 
-    response = await pause.changed_meanwhile(client.post(address, data={name: EMAIL, "password": PASSWORD}), turn_on())
+    response = await pause.send_and_change(
+        client.post(address, data={name: EMAIL, "password": PASSWORD}), enable_totp()
+    )
 
     assert "access_token" not in response.text
     assert (await stored(database))[1] == 0

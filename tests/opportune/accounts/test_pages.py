@@ -201,7 +201,7 @@ async def test_a_new_password_ends_every_other_session_and_token(
 
 async def test_refused_password_change_changes_nothing(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
-    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
+    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other_browser:
         for form, message in [
             ({"current_password": "not it at all", "new_password": NEW}, "This is not your current password."),
             ({"current_password": "not it at all", "new_password": "qwerty123"}, "too easy to guess"),
@@ -216,7 +216,7 @@ async def test_refused_password_change_changes_nothing(app: FastAPI, database: D
             assert response.status_code == 422
             assert message in response.text
             assert not any(password in response.text for name, password in form.items() if password != EMAIL)
-        assert (await other.get("/accounts/profile")).status_code == 200
+        assert (await other_browser.get("/accounts/profile")).status_code == 200
     async with database.reader() as session:
         stored = await session.scalar(select(col(User.hashed_password)))
     assert stored == user.hashed_password

@@ -14,13 +14,13 @@ from opportune.errors import Busy
 
 async def test_hashing_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
-    nice: set[int] = set()
+    priorities: set[int] = set()
     inner = hashing.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
             threads.append(threading.get_ident())
-            nice.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            priorities.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
             return inner.hash(password)
 
         def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
@@ -36,18 +36,18 @@ async def test_hashing_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyP
     assert len(threads) == 3
     assert threading.get_ident() not in threads
     if sys.platform == "linux":
-        assert min(nice) > os.getpriority(os.PRIO_PROCESS, 0), "the event loop continues first"
+        assert min(priorities) > os.getpriority(os.PRIO_PROCESS, 0), "the event loop has priority"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no place of their own")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
 def test_hashing_threads_lower_their_priority() -> None:
-    def position() -> int:
+    def lowered_priority() -> int:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 12)
         hashing.lower_thread_priority()
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(position).result() == 19
+        assert thread.submit(lowered_priority).result() == 19
 
 
 async def test_characters_after_the_longest_password_count() -> None:
@@ -58,37 +58,35 @@ async def test_characters_after_the_longest_password_count() -> None:
 
 
 async def test_full_queue_refuses_further_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on = threading.Event()
+    release = threading.Event()
 
     class Slow:
         def hash(self, password: str) -> str:
-            assert go_on.wait(30)
+            assert release.wait(30)
             return password
 
     monkeypatch.setattr(hashing, "password_helper", Slow())
     monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 3)
-    line = [asyncio.ensure_future(hashing.hash_password("a long password")) for _ in range(3)]
-    await asyncio.sleep(0)  # they are waiting now
+    hashes = [asyncio.ensure_future(hashing.hash_password("a long password")) for _ in range(3)]
+    await asyncio.sleep(0)  # let the tasks join the queue
     try:
         with pytest.raises(Busy):
             await hashing.hash_password("a long password")
     finally:
-        go_on.set()
-    await asyncio.gather(*line)
+        release.set()
+    await asyncio.gather(*hashes)
 
     assert await hashing.hash_password("a long password")
 
 
-def test_small_machine_uses_less_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    other = Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1).hash("a long password")
+def test_small_machine_uses_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak_hash = Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1).hash("a long password")
     monkeypatch.setattr(hashing, "total_memory_bytes", lambda: 512_000_000)
     helper = hashing._PasswordHelper()
-    better = helper.verify_and_update("a long password", other)[1] or ""
-    assert "$m=33792,t=2,p=1$" in better
-    assert helper.verify_and_update("a long password", better) == (True, None)
+    new_hash = helper.verify_and_update("a long password", weak_hash)[1] or ""
+    assert "$m=33792,t=2,p=1$" in new_hash
+    assert helper.verify_and_update("a long password", new_hash) == (True, None)
     monkeypatch.setattr(hashing, "total_memory_bytes", lambda: None)
-    whole: Any = hashing._PasswordHelper()._password_hash.current_hasher
-    hasher = whole._hasher  # hashing it would take a tenth of a second
+    helper_hasher: Any = hashing._PasswordHelper()._password_hash.current_hasher
+    hasher = helper_hasher._hasher  # a real hash would take 0.1 seconds
     assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)

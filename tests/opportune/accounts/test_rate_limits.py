@@ -26,13 +26,13 @@ PAGE, API = "/accounts/login", "/api/v1/auth/login"
 on_sqlite = pytest.mark.database("sqlite")
 
 
-def client_of(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
+def new_client(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app, client=(address, 1)), base_url="http://testserver")
 
 
 @pytest.fixture
 async def other_browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    async with client_of(app) as client:
+    async with new_client(app) as client:
         yield client
 
 
@@ -202,13 +202,13 @@ async def test_trusted_browser_has_its_own_limit(
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("low_limits")
 async def test_processes_share_the_counts(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
-    other = quiet_app(settings)
-    async with other.router.lifespan_context(other), client_of(other) as existing:
-        for process in (client, existing, client):
+    other_app = quiet_app(settings)
+    async with other_app.router.lifespan_context(other_app), new_client(other_app) as other_client:
+        for process in (client, other_client, client):
             assert (await guess(process)).status_code == 422
 
         assert (await guess(client)).status_code == 429
-        assert (await guess(existing)).status_code == 429
+        assert (await guess(other_client)).status_code == 429
 
 
 @pytest.mark.database("sqlite")

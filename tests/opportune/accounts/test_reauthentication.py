@@ -1,4 +1,4 @@
-"""The confirmation of the identity is remembered by this browser for 15 minutes."""
+"""A browser session remembers a confirmed identity for 15 minutes."""
 
 from typing import Annotated
 
@@ -49,8 +49,8 @@ async def test_dangerous_change_asks_first_and_returns(site: FastAPI) -> None:
     async with signed_in_client(site) as client:
         redirect = await client.get(f"{DANGER}?a=1")
         assert (redirect.status_code, redirect.headers["location"]) == (303, f"{CONFIRM}?next=%2Fdanger%3Fa%3D1")
-        pressed = await client.post(DANGER, headers={"referer": "http://testserver/page"})
-        assert pressed.headers["location"] == f"{CONFIRM}?next=%2Fpage"
+        submitted = await client.post(DANGER, headers={"referer": "http://testserver/page"})
+        assert submitted.headers["location"] == f"{CONFIRM}?next=%2Fpage"
         page = await client.get(redirect.headers["location"])
         assert "Nothing was changed yet" in page.text
         assert 'name="next" value="/danger?a=1"' in page.text
@@ -74,8 +74,8 @@ async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncCl
 
 async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
-        first, old = await client.get("/accounts/tokens"), client.cookies["session"]
-        assert 'name="current_password"' in first.text
+        page, old_token = await client.get("/accounts/tokens"), client.cookies["session"]
+        assert 'name="current_password"' in page.text
         assert (
             "Your new token"
             in (await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})).text
@@ -83,12 +83,12 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
         assert 'name="current_password"' not in (await client.get("/accounts/tokens")).text
         assert "Your new token" in (await client.post("/accounts/tokens", data=TOKEN)).text
         # A typed password is still checked.
-        wrong = await client.post("/accounts/tokens", data={**TOKEN, "current_password": "wrong"})
-        assert (wrong.status_code, "This is not your current password." in wrong.text) == (422, True)
+        response = await client.post("/accounts/tokens", data={**TOKEN, "current_password": "wrong"})
+        assert (response.status_code, "This is not your current password." in response.text) == (422, True)
 
         # Confirming replaces the token, so copies of the old cookie are invalid.
         client.cookies.clear()
-        stolen = await client.get("/accounts/tokens", headers={"Cookie": f"session={old}"})
+        stolen = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
         assert stolen.status_code == 303
         async with database.reader(fresh=True) as session:
             assert len((await session.scalars(select(Session))).all()) == 1
@@ -97,20 +97,20 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
 async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: Database) -> None:
     await make_user(database, "bob@example.com")
     async with signed_in_client(app) as client:
-        old = client.cookies["session"]
+        old_token = client.cookies["session"]
         form = {"email": "nonsense", "current_password": PASSWORD}
         assert (await client.post("/accounts/data/delete", data=form)).status_code == 422
         assert (await client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
-        fresh = [path.value for path in client.cookies.jar if path.name == "session" and path.value != old]
+        fresh = [path.value for path in client.cookies.jar if path.name == "session" and path.value != old_token]
         assert (await client.get("/accounts/tokens", headers={"Cookie": f"session={fresh[-1]}"})).status_code == 200
 
 
 async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
     database, user = site.state.database, await make_user(site.state.database)
-    async with signed_in_client(site, user) as client, signed_in_client(site, user) as other:
+    async with signed_in_client(site, user) as client, signed_in_client(site, user) as other_browser:
         assert (await client.post(API, json={"current_password": PASSWORD})).status_code == 204
         assert (await client.get(DANGER)).status_code == 200
-        assert (await other.get(DANGER)).status_code == 303
+        assert (await other_browser.get(DANGER)).status_code == 303
         await backdate(database, confirmed_at=utc_now() - CONFIRMED_FOR)
         assert (await client.get(DANGER)).status_code == 303
         redirect = await client.post("/accounts/tokens", data=TOKEN)
@@ -129,8 +129,8 @@ async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Se
         for code in ("", "000000"):
             refused = await client.post(CONFIRM, data={"current_password": PASSWORD, "code": code})
             assert (refused.status_code, 'name="code"' in refused.text) == (422, True)
-        right = {"current_password": PASSWORD, "code": pyotp.TOTP(key).now()}
-        assert (await client.post(CONFIRM, data=right)).status_code == 303
+        form = {"current_password": PASSWORD, "code": pyotp.TOTP(key).now()}
+        assert (await client.post(CONFIRM, data=form)).status_code == 303
         assert (await client.get(DANGER)).status_code == 200
 
 
@@ -158,5 +158,5 @@ async def test_confirmation_attempts_are_limited(app: FastAPI, monkeypatch: pyte
         ):
             assert response.status_code == 429
             assert int(response.headers["retry-after"]) > 0
-        for nonsense in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
-            assert (await client.post(CONFIRM, data=nonsense)).status_code in {422, 429}
+        for invalid_form in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
+            assert (await client.post(CONFIRM, data=invalid_form)).status_code in {422, 429}

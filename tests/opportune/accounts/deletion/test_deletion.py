@@ -30,7 +30,7 @@ pytestmark = pytest.mark.database("sqlite")
 __all__ = ["recorded", "settings"]  # fixtures
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"
-LEAVE = {"email": "ADA@example.com ", "current_password": PASSWORD}
+DELETION_FORM = {"email": "ADA@example.com ", "current_password": PASSWORD}
 SECRETS = ("hashed_password", "token_hash", "totp_secret", "code_hash", "argon2")
 
 
@@ -53,7 +53,7 @@ async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator
 
 
 def user_columns() -> Iterator[tuple[Table, Column[Any]]]:
-    """Columns of all installed features that reference a user."""
+    """Yield the columns of all installed features that reference a user."""
     for feature in installed_features():
         for model in feature.models:
             table: Table = Model.metadata.tables[str(model.__tablename__)]
@@ -61,45 +61,45 @@ def user_columns() -> Iterator[tuple[Table, Column[Any]]]:
 
 
 async def rows_of(database: Database, user_id: int) -> dict[str, int]:
-    """Number of rows of a user by table."""
+    """Return the number of rows of a user by table."""
     counts = {}
     async with database.reader(fresh=True) as session:
         for table, column in user_columns():
-            found = await session.scalar(select(func.count()).select_from(table).where(column == user_id))
-            counts[table.name] = found or 0
+            count = await session.scalar(select(func.count()).select_from(table).where(column == user_id))
+            counts[table.name] = count or 0
     return {name: count for name, count in counts.items() if count}
 
 
 def test_rows_of_a_user_are_deleted_with_the_user() -> None:
-    stay = [
+    kept_columns = [
         f"{table.name}.{column.name}"
         for table, column in user_columns()
         for key in column.foreign_keys
         if key.ondelete != "CASCADE"
     ]
 
-    assert stay == ["answers_usage.owner_id"], "usage records stay, without their user"
+    assert kept_columns == ["answers_usage.owner_id"], "usage records stay, without their user"
 
 
 def test_features_with_rows_of_users_export_them() -> None:
-    silent = {
+    features_without_export = {
         feature.name
         for feature in installed_features()
         for model in feature.models
         if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in user_columns())
     }
 
-    assert silent == set()
+    assert features_without_export == set()
 
 
 @pytest.mark.database("postgresql")
 async def test_deleted_account_leaves_no_rows(
     ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
-    other = await make_user(database)
+    other_user = await make_user(database)
     assert set(await rows_of(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
 
-    response = await ada.post("/accounts/data/delete", data=LEAVE)
+    response = await ada.post("/accounts/data/delete", data=DELETION_FORM)
 
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/left")
     assert "Max-Age=0" in response.headers["set-cookie"]
@@ -107,7 +107,7 @@ async def test_deleted_account_leaves_no_rows(
     assert (await ada.get("/accounts/profile")).status_code == 303
     assert await rows_of(database, user.id) == {}
     async with database.reader(fresh=True) as session:
-        assert (await session.scalars(select(col(User.id)))).all() == [other.id]
+        assert (await session.scalars(select(col(User.id)))).all() == [other_user.id]
     assert sent_subjects(recorded)[-1] == (EMAIL, "Your account is deleted")
 
 
@@ -154,12 +154,12 @@ async def test_export_contains_everything_but_secrets(ada: AsyncClient, user: Us
 async def test_row_with_two_user_columns_is_exported_once(
     app: FastAPI, ada: AsyncClient, user: User, database: Database
 ) -> None:
-    other = await make_user(database)
+    other_user = await make_user(database)
     async with database.writer() as session:
         for kind, user_id, actor_id in (
             ("both", user.id, user.id),
-            ("one", other.id, user.id),
-            ("none", other.id, None),
+            ("one", other_user.id, user.id),
+            ("none", other_user.id, None),
         ):
             session.add(AccountEvent(kind=kind, user_id=user_id, actor_id=actor_id))
     columns = [AccountEvent.user_id, AccountEvent.actor_id]
@@ -202,7 +202,7 @@ async def test_deletion_needs_address_and_password(ada: AsyncClient, recorded: R
         ({"current_password": ""}, "Please type your current password."),
         ({"email": "bob@example.com"}, "Please type the address of this account."),
     ):
-        response = await ada.post("/accounts/data/delete", data={**LEAVE, **change})
+        response = await ada.post("/accounts/data/delete", data={**DELETION_FORM, **change})
 
         assert response.status_code == 422
         assert message in response.text
@@ -236,7 +236,7 @@ async def test_last_superuser_cannot_be_deleted(app: FastAPI, database: Database
     root = await make_user(database, EMAIL, is_superuser=True)
     await make_user(database, is_superuser=True, is_active=False)
     async with signed_in_client(app, root) as client:
-        page = await client.post("/accounts/data/delete", data=LEAVE)
+        page = await client.post("/accounts/data/delete", data=DELETION_FORM)
         response = await client.request("DELETE", ME, json={"current_password": PASSWORD})
 
         assert (page.status_code, response.status_code) == (422, 409)

@@ -13,7 +13,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.email_sign_in.asked_emails import newest_code, other_code
+from tests.opportune.accounts.email_sign_in.sign_in_emails import newest_code, wrong_code
 from tests.opportune.accounts.sent_emails import EMAIL, settings
 
 __all__ = ["settings"]  # a fixture
@@ -48,7 +48,7 @@ async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: 
         sent = await client.post(PATH, data={"next": BACK})
         assert "Type the code" in (await client.get(sent.headers["location"])).text
         code = await newest_code(app)
-        assert (await client.post(f"{PATH}/code", data={"code": other_code(code)})).status_code == 422
+        assert (await client.post(f"{PATH}/code", data={"code": wrong_code(code)})).status_code == 422
         assert not await is_confirmed(client)
         response = await client.post(f"{PATH}/code", data={"code": code, "next": BACK})
         assert (response.status_code, response.headers["location"]) == (303, BACK)
@@ -59,7 +59,7 @@ async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: 
         await backdate_sessions(database)
         assert (await client.post(API)).status_code == 202
         code = await newest_code(app)
-        assert (await client.post(f"{API}/code", json={"code": other_code(code)})).status_code == 422
+        assert (await client.post(f"{API}/code", json={"code": wrong_code(code)})).status_code == 422
         assert (await client.post(f"{API}/code", json={"code": code})).status_code == 204
         assert await is_confirmed(client)
 
@@ -67,11 +67,11 @@ async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: 
 async def test_code_is_valid_for_its_session_only(
     app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with signed_in_client(app, ada) as client, signed_in_client(app, ada) as other:
+    async with signed_in_client(app, ada) as client, signed_in_client(app, ada) as other_browser:
         await backdate_sessions(database)
         await client.post(PATH)
         code = await newest_code(app)
-        assert (await other.post(f"{PATH}/code", data={"code": code})).status_code == 422
+        assert (await other_browser.post(f"{PATH}/code", data={"code": code})).status_code == 422
         late = utc_now() + timedelta(seconds=2 * LIFETIME_SECONDS)
         monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: late)
         assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
@@ -97,7 +97,7 @@ async def test_wrong_code_is_in_the_security_log(
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         await client.post(PATH)
-        await client.post(f"{PATH}/code", data={"code": other_code(await newest_code(app))})
+        await client.post(f"{PATH}/code", data={"code": wrong_code(await newest_code(app))})
     (line,) = (reply.getMessage() for reply in caplog.records if reply.name == "opportune.security")
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
@@ -111,7 +111,7 @@ async def test_wrong_codes_are_limited_per_day(
         await backdate_sessions(database)
         await client.post(PATH)
         code = await newest_code(app)
-        tried = [await client.post(f"{PATH}/code", data={"code": other_code(code)}) for _ in range(2)]
+        tried = [await client.post(f"{PATH}/code", data={"code": wrong_code(code)}) for _ in range(2)]
         refused = await client.post(f"{PATH}/code", data={"code": code})
         assert ({reply.status_code for reply in tried}, refused.status_code) == ({422}, 429)
         assert int(refused.headers["retry-after"]) > 80_000
@@ -132,7 +132,7 @@ async def test_second_factor_is_also_required(app: FastAPI, database: Database, 
 async def test_email_confirmation_is_404_for_other_users(app: FastAPI, client: AsyncClient, database: Database) -> None:
     assert "/accounts/login" in (await client.post(PATH)).headers["location"]
     for fields in ({"is_verified": True}, {"hashed_password": ""}):
-        async with signed_in_client(app, await make_user(database, **fields)) as other:
+        async with signed_in_client(app, await make_user(database, **fields)) as other_browser:
             await backdate_sessions(database)
-            assert "E-mail me a code" not in (await other.get("/accounts/confirm")).text
-            assert {(await other.post(path)).status_code for path in (PATH, f"{PATH}/code", API)} == {404}
+            assert "E-mail me a code" not in (await other_browser.get("/accounts/confirm")).text
+            assert {(await other_browser.post(path)).status_code for path in (PATH, f"{PATH}/code", API)} == {404}

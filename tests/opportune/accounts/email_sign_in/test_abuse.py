@@ -17,17 +17,17 @@ from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
-from tests.opportune.accounts.email_sign_in.asked_emails import (
+from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     API,
     PATH,
-    browser,
     is_signed_in,
+    new_browser,
     newest_code,
     newest_token,
-    other_code,
-    press_button,
+    open_link,
     request_email,
-    type_code,
+    send_code,
+    wrong_code,
 )
 from tests.opportune.accounts.sent_emails import EMAIL, NEW, sent_subjects, settings
 from tests.opportune.form_tokens import without_tokens
@@ -46,12 +46,12 @@ async def test_opening_the_link_changes_nothing(app: FastAPI, client: AsyncClien
     await make_user(database, EMAIL)
     await request_email(client)
     token = await newest_token(app)
-    async with browser(app) as scanner:
+    async with new_browser(app) as scanner:
         for method in ("GET", "HEAD", "GET"):
             await scanner.request(method, f"{PATH}/link", params={"token": token})
         assert not await is_signed_in(scanner)
     assert await sessions(database) == 0
-    assert (await press_button(client, token)).status_code == 303
+    assert (await open_link(client, token)).status_code == 303
     assert await is_signed_in(client)
 
 
@@ -59,11 +59,11 @@ async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncCl
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
     cookies, token, code = dict(client.cookies), await newest_token(app), await newest_code(app)
-    async with browser(app) as other_browser:
-        assert (await press_button(other_browser, token)).status_code == 303
-        assert (await press_button(other_browser, token)).status_code == 410
+    async with new_browser(app) as other_browser:
+        assert (await open_link(other_browser, token)).status_code == 303
+        assert (await open_link(other_browser, token)).status_code == 410
     client.cookies.update(cookies)
-    assert (await type_code(client, code)).status_code == 410
+    assert (await send_code(client, code)).status_code == 410
     assert not await is_signed_in(client)
 
 
@@ -73,18 +73,18 @@ async def test_refused_links_and_codes_are_in_the_security_log(
     user = await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
     token, code = await newest_token(app), await newest_code(app)
-    await type_code(client, other_code(code))
-    async with browser(app) as other_browser:
-        await press_button(other_browser, "guessed")
-        await press_button(other_browser, token)
-        await press_button(other_browser, token)
+    await send_code(client, wrong_code(code))
+    async with new_browser(app) as other_browser:
+        await open_link(other_browser, "guessed")
+        await open_link(other_browser, token)
+        await open_link(other_browser, token)
     lines = [record.getMessage() for record in caplog.records if record.name == "opportune.security"]
     assert [line.partition(" account=")[2] or line.partition(" reason=")[2] for line in lines] == [
         f"{user.id} reason=email_code",
         "email",
         f"{user.id} reason=email",
     ]
-    assert not any(secret in caplog.text for secret in (token, code, other_code(code), EMAIL))
+    assert not any(secret in caplog.text for secret in (token, code, wrong_code(code), EMAIL))
 
 
 @pytest.mark.database("postgresql")
@@ -92,9 +92,9 @@ async def test_concurrent_uses_of_an_email_sign_in_once(app: FastAPI, client: As
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
     token, code = await newest_token(app), await newest_code(app)
-    async with browser(app) as other_browser:
+    async with new_browser(app) as other_browser:
         responses = await asyncio.gather(
-            type_code(client, code), press_button(other_browser, token), press_button(other_browser, token)
+            send_code(client, code), open_link(other_browser, token), open_link(other_browser, token)
         )
     assert sorted(response.status_code for response in responses) == [303, 410, 410]
     assert await sessions(database) == 1
@@ -112,9 +112,9 @@ async def test_email_expires_after_ten_minutes(
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: late)
     monkeypatch.setattr("time.time", lambda: late)
     assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
-    assert (await press_button(client, token)).status_code == 410
+    assert (await open_link(client, token)).status_code == 410
     client.cookies.update(cookies)  # the client has dropped the expired cookies
-    assert (await type_code(client, code)).headers["location"] == PATH
+    assert (await send_code(client, code)).headers["location"] == PATH
     assert await sessions(database) == 0
 
 
@@ -123,25 +123,25 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
     await make_user(database, "eve@example.com")
     await request_email(client)
     code = await newest_code(app)
-    async with browser(app) as eve_browser:
-        assert (await type_code(eve_browser, code)).headers["location"] == PATH
+    async with new_browser(app) as eve_browser:
+        assert (await send_code(eve_browser, code)).headers["location"] == PATH
         await request_email(eve_browser, "eve@example.com")
         eve_code = await newest_code(app)
-        assert "This is not the code" in (await type_code(eve_browser, code)).text
+        assert "This is not the code" in (await send_code(eve_browser, code)).text
         await request_email(eve_browser)  # for Ada's address, in Eve's browser
-        assert "This is not the code" in (await type_code(eve_browser, code)).text
-        assert "This is not the code" in (await type_code(eve_browser, eve_code)).text
+        assert "This is not the code" in (await send_code(eve_browser, code)).text
+        assert "This is not the code" in (await send_code(eve_browser, eve_code)).text
     assert await sessions(database) == 0
 
     await request_email(client)
     code = await newest_code(app)
     cookies = dict(client.cookies)
-    wrong = [(await type_code(client, other_code(code))).status_code for _ in range(5)]
-    final = await type_code(client, code)
+    wrong = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
+    final = await send_code(client, code)
     assert (wrong, final.headers["location"]) == ([422] * 5, PATH)
     assert "too many wrong codes" in (await client.get(PATH)).text
     client.cookies.update(cookies)  # an attacker keeps the cookie
-    assert (await type_code(client, code)).headers["location"] == PATH
+    assert (await send_code(client, code)).headers["location"] == PATH
     assert await sessions(database) == 0
 
 
@@ -152,19 +152,19 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
     monkeypatch.setattr(service.CODES_PER_ACCOUNT, "limit", 2)
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
-    await type_code(client, await newest_code(app))
+    await send_code(client, await newest_code(app))
     await client.post("/accounts/logout")
-    async with browser(app) as eve_browser:
+    async with new_browser(app) as eve_browser:
         for _ in range(2):
             await request_email(eve_browser)
-            await type_code(eve_browser, other_code(await newest_code(app)))
+            await send_code(eve_browser, wrong_code(await newest_code(app)))
         await request_email(eve_browser)
-        refused = await type_code(eve_browser, await newest_code(app))
+        refused = await send_code(eve_browser, await newest_code(app))
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 80_000
-        assert (await press_button(eve_browser, await newest_token(app))).status_code == 303
+        assert (await open_link(eve_browser, await newest_token(app))).status_code == 303
     await request_email(client)
-    await type_code(client, await newest_code(app))
+    await send_code(client, await newest_code(app))
     assert await is_signed_in(client)
 
 
@@ -176,9 +176,9 @@ async def test_wrong_codes_of_an_address_are_limited(
     await make_user(database, EMAIL)
     for number in range(3):
         await request_email(client, f"user{number}@example.com")
-        await type_code(client, "000000")
+        await send_code(client, "000000")
     await request_email(client)
-    assert (await type_code(client, await newest_code(app))).status_code == 429
+    assert (await send_code(client, await newest_code(app))).status_code == 429
 
 
 async def test_emails_per_recipient_are_limited(client: AsyncClient) -> None:
@@ -212,9 +212,9 @@ async def test_email_is_invalid_after_account_changes(app: FastAPI, client: Asyn
         token, code = await newest_token(app), await newest_code(app)
         async with database.writer() as session:
             await change(session, await session.get_one(User, user.id))
-        assert (await press_button(client, token)).status_code == 410, change
+        assert (await open_link(client, token)).status_code == 410, change
         assert (await client.post(f"{API}/code", json=data)).status_code in (401, 410), change
-        assert (await type_code(client, code)).status_code in (410, 422), change
+        assert (await send_code(client, code)).status_code in (410, 422), change
     assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
     assert await sessions(database) == 0
 
@@ -226,7 +226,7 @@ async def test_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClien
     for email in (EMAIL, "off@example.com", "nobody@example.com"):
         requested = await request_email(client, email)
         page_text = without_tokens((await client.get(requested.headers["location"])).text.replace(email, ""))
-        guessed = await type_code(client, "12345x")
+        guessed = await send_code(client, "12345x")
         pages.add(
             (requested.status_code, page_text, guessed.status_code, without_tokens(guessed.text.replace(email, "")))
         )
@@ -244,13 +244,13 @@ async def test_foreign_redirects_and_requests_are_refused(
     await make_user(database, EMAIL)
     for outside in ("https://evil.example/", "/\\evil.example"):
         await request_email(client, next=outside)
-        assert (await press_button(client, await newest_token(app))).headers["location"] == "/"
+        assert (await open_link(client, await newest_token(app))).headers["location"] == "/"
         client.cookies.clear()
 
     for request in ("", "gAAAAA\u00e9", "a" * 3000):
         response = await client.post(f"{API}/code", json={"request": request, "code": "123456"})
         assert response.status_code in (410, 422)
     client.cookies.set("email_sign_in", "none of ours", path="/accounts/login")
-    assert (await type_code(client, "123456")).headers["location"] == PATH
+    assert (await send_code(client, "123456")).headers["location"] == PATH
     for token in ("", "a.b.c"):
-        assert (await press_button(client, token)).status_code == 410
+        assert (await open_link(client, token)).status_code == 410

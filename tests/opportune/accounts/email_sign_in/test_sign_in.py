@@ -11,16 +11,16 @@ from opportune.accounts.sign_in_methods.available import signs_in_by_email
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.email_sign_in.asked_emails import (
+from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     API,
     PATH,
-    browser,
     is_signed_in,
+    new_browser,
     newest_code,
     newest_token,
-    press_button,
+    open_link,
     request_email,
-    type_code,
+    send_code,
 )
 from tests.opportune.accounts.sent_emails import EMAIL, ME, api_sign_in, sent_emails, settings, users
 
@@ -35,7 +35,7 @@ async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncC
     assert requested.headers["location"] == f"{PATH}/code"
     assert EMAIL in (await client.get(f"{PATH}/code")).text
     code = await newest_code(app)
-    redirect = await type_code(client, f" {code[:3]} {code[3:]} ")
+    redirect = await send_code(client, f" {code[:3]} {code[3:]} ")
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
     async with database.reader() as session:
@@ -52,7 +52,7 @@ async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, da
     assert "another browser" not in page.text
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
-    redirect = await press_button(client, token)
+    redirect = await open_link(client, token)
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
 
@@ -61,13 +61,13 @@ async def test_link_in_another_browser_names_the_requester(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL, is_verified=True)
-    async with browser(app, "198.51.100.7") as other_browser:
+    async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser, remember="true", next="/accounts/tokens")
         token = await newest_token(app)
         page = (await client.get(f"{PATH}/link", params={"token": token})).text
         assert "requested in another browser: <strong>Other</strong> at 198.51.100.7" in page
         assert EMAIL in page
-        assert (await press_button(client, token)).headers["location"] == "/accounts/tokens"
+        assert (await open_link(client, token)).headers["location"] == "/accounts/tokens"
         assert await is_signed_in(client)
         assert not await is_signed_in(other_browser)
     async with database.reader() as session:
@@ -76,7 +76,7 @@ async def test_link_in_another_browser_names_the_requester(
 
 async def test_email_names_device_and_address(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
-    async with browser(app, "198.51.100.7") as other_browser:
+    async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser)
     code, email = await newest_code(app), (await sent_emails(app))[-1]
     for subtype in ("plain", "html"):
@@ -92,7 +92,7 @@ async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient
     user = await make_user(database, EMAIL, is_verified=True)
     authenticator = await add_authenticator_app(database, app.state.settings, user)
     await request_email(client, next="/accounts/tokens")
-    assert (await type_code(client, await newest_code(app))).headers["location"] == "/accounts/login/code"
+    assert (await send_code(client, await newest_code(app))).headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
     redirect = await client.post("/accounts/login/code", data={"code": authenticator.code})
     assert redirect.headers["location"] == "/accounts/tokens"
@@ -107,7 +107,7 @@ async def test_sign_in_ends_access_of_an_earlier_registrant(
         session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
     async with signed_in_client(app, user) as visitor:
         await request_email(client)
-        redirect = await type_code(client, await newest_code(app))
+        redirect = await send_code(client, await newest_code(app))
         assert "Please choose a new password" in (await client.get(redirect.headers["location"])).text
         assert not await is_signed_in(visitor)
     assert await users(database) == [(EMAIL, True)]
@@ -124,7 +124,7 @@ async def test_unverified_authenticator_app_is_removed(app: FastAPI, client: Asy
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=user.id, code_hash="0" * 64))
     await request_email(client)
-    await press_button(client, await newest_token(app))
+    await open_link(client, await newest_token(app))
     assert await is_signed_in(client)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
@@ -134,10 +134,10 @@ async def test_verified_account_keeps_password_and_sessions(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
-    async with signed_in_client(app, user) as other:
+    async with signed_in_client(app, user) as other_browser:
         await request_email(client)
-        await press_button(client, await newest_token(app))
-        assert await is_signed_in(other)
+        await open_link(client, await newest_token(app))
+        assert await is_signed_in(other_browser)
     assert await api_sign_in(client) == 200
 
 

@@ -55,20 +55,20 @@ async def record_events(app: FastAPI, user: User, number: int) -> None:
 async def test_events_are_paginated_and_private(app: FastAPI, database: Database, client: AsyncClient) -> None:
     ada, bob = await make_user(database, EMAIL), await make_user(database, "bob@example.com")
     await record_events(app, ada, 25)
-    async with signed_in_client(app, ada) as browser, signed_in_client(app, bob) as other:
-        first, second = await browser.get(EVENTS), await browser.get(EVENTS, params={"page": 2})
+    async with signed_in_client(app, ada) as browser, signed_in_client(app, bob) as bob_browser:
+        newest, oldest = await browser.get(EVENTS), await browser.get(EVENTS, params={"page": 2})
         api = (await browser.get(f"{ME}/events", params={"size": 2})).json()
-        empty = await other.get(EVENTS)
-        wrong = await browser.get(EVENTS, params={"page": 0})
+        empty = await bob_browser.get(EVENTS)
+        invalid_page = await browser.get(EVENTS, params={"page": 0})
 
-    numbers = [re.findall(r"number (\d+) &lt;b&gt;", page.text) for page in (first, second)]
+    numbers = [re.findall(r"number (\d+) &lt;b&gt;", page.text) for page in (newest, oldest)]
     assert numbers == [[*map(str, range(24, 4, -1))], [*map(str, range(4, -1, -1))]]
     assert (api["total"], api["pages"]) == (25, 13)
     newest = api["items"][0]
     assert (newest["kind"], newest["words"]) == ("token_revoked", "An API token has ended: number 24 <b>")
     assert (newest["by_staff"], newest["device"], newest["address"]) == (False, "", "")
     assert "Nothing yet." in empty.text
-    assert wrong.status_code == 422
+    assert invalid_page.status_code == 422
 
     page, api = await client.get(EVENTS), await client.get(f"{ME}/events")
     assert (page.status_code, api.status_code) == (303, 401)
@@ -77,11 +77,11 @@ async def test_events_are_paginated_and_private(app: FastAPI, database: Database
 async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "bob@example.com")
-    async with new_browser(app) as first, new_browser(app) as second:
-        for browser in (first, first, second, first):
+    async with new_browser(app) as laptop, new_browser(app) as phone:
+        for browser in (laptop, laptop, phone, laptop):
             assert await sign_in(browser) == 303
-        assert await sign_in(second, "bob@example.com") == 303
-        assert await sign_in(second) == 303
+        assert await sign_in(phone, "bob@example.com") == 303
+        assert await sign_in(phone) == 303
 
     assert await recorded(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in", "signed_in", "signed_in"]
     assert await sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
@@ -98,8 +98,8 @@ async def test_first_sign_in_of_an_old_account_sends_an_email(
 
 async def test_program_is_recognised_by_agent_and_address(app: FastAPI, database: Database) -> None:
     await make_user(database, EMAIL)
-    async with new_browser(app, "backup/1.0") as program, new_browser(app, "curl/8.0") as other:
-        for client in (program, program, other, other):
+    async with new_browser(app, "backup/1.0") as backup, new_browser(app, "curl/8.0") as curl:
+        for client in (backup, backup, curl, curl):
             assert await api_sign_in(client) == 200
     assert await recorded(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
 
@@ -122,8 +122,8 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
     proof = {"current_password": PASSWORD}
     async with signed_in_client(app, user) as browser, signed_in_client(app, user):
         sessions = (await browser.get(f"{ME}/sessions")).json()
-        (other,) = (item["id"] for item in sessions if not item["is_current"])
-        assert (await browser.post(f"{ACCOUNTS}/sessions/{other}/end")).status_code == 303
+        (session_id,) = (item["id"] for item in sessions if not item["is_current"])
+        assert (await browser.post(f"{ACCOUNTS}/sessions/{session_id}/end")).status_code == 303
         assert (await browser.post(f"{ACCOUNTS}/sessions/end-others")).status_code == 303
         token = (await browser.post(f"{ME}/tokens", json={"name": "Backup", "days": 7, **proof})).json()
         assert (await browser.delete(f"{ME}/tokens/{token['id']}")).status_code == 204

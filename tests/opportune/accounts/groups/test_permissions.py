@@ -114,12 +114,12 @@ async def test_removed_grant_ends_at_the_next_request(
     user = await make_user(database)
     group = await grant(database, user, "cake", "export")
     async with signed_in_client(app, user) as browser, program(app, user) as tool:
-        before = [(await browser_client.get(API)).status_code for browser_client in (browser, tool)]
+        granted_statuses = [(await item.get(API)).status_code for item in (browser, tool)]
         async with database.writer() as session:
             await session.execute(delete(model).where(col(model.group_id) == group.id))
-        after = [(await browser_client.get(API)).status_code for browser_client in (browser, tool)]
+        removed_statuses = [(await item.get(API)).status_code for item in (browser, tool)]
 
-    assert (before, after) == ([200, 200], [403, 403])
+    assert (granted_statuses, removed_statuses) == ([200, 200], [403, 403])
 
 
 async def test_token_has_the_grants_of_its_user(app: FastAPI, database: Database) -> None:

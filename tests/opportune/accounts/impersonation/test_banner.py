@@ -26,52 +26,50 @@ from opportune.web.rendering.templates import templates
 pytestmark = pytest.mark.database("sqlite")
 
 BANNER = 'id="impersonation"'
-OWN_BASE = (
+PROJECT_BASE = (
     "<!doctype html><html><BODY class='own'><p>{{ user.email }} {% block content %}{% endblock %}</p></body></html>"
 )
 
 router = APIRouter()
 
 
-@router.get("/kept")
+@router.get("/cached")
 @cached(60, per_user=True)
-async def kept(request: Request, _user: OptionalUser) -> Response:
-    return templates.render(request, "page-of-own-base.html")
+async def cached_page(request: Request, _user: OptionalUser) -> Response:
+    return templates.render(request, "page.html")
 
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    custom = DictLoader({"base.html": OWN_BASE, "page-of-own-base.html": '{% extends "base.html" %}'})
-    our_page = templates.environment.loader
-    assert our_page
+    project_templates = DictLoader({"base.html": PROJECT_BASE, "page.html": '{% extends "base.html" %}'})
+    loader = templates.environment.loader
+    assert loader
     monkeypatch.setattr(
-        templates, "environment", templates.environment.overlay(loader=ChoiceLoader([custom, our_page]))
+        templates, "environment", templates.environment.overlay(loader=ChoiceLoader([project_templates, loader]))
     )
-    app = quiet_app(settings, (accounts, Feature(name="keeping", summary="Keeps pages.", pages=router)))
+    app = quiet_app(settings, (accounts, Feature(name="caching", summary="Caches pages.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 
 
-async def impersonated(app: FastAPI, boss: AsyncClient, superuser: User, user: User) -> None:
+async def impersonate(app: FastAPI, boss: AsyncClient, superuser: User, user: User) -> None:
     """Impersonate a user in this superuser's browser."""
     async with app.state.database.writer() as session:
-        here = (await session.scalars(select(Session).where(col(Session.user_id) == superuser.id))).one()
+        boss_session = (await session.scalars(select(Session).where(col(Session.user_id) == superuser.id))).one()
         context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
-        _, token = await start_impersonation(context, superuser, here, user.id, "She asked")
+        _, token = await start_impersonation(context, superuser, boss_session, user.id, "She asked")
     boss.cookies.set(cookie_name(app.state.settings), token)
 
 
-async def test_banner_is_on_custom_pages_and_never_cached(
-    app: FastAPI,
-) -> None:
+async def test_banner_is_on_custom_pages_and_never_cached(app: FastAPI) -> None:
     database = app.state.database
     ada, superuser = await make_user(database, "ada@example.com"), await make_user(database, is_superuser=True)
     async with signed_in_client(app, ada) as her_browser, signed_in_client(app, superuser) as boss:
-        await impersonated(app, boss, superuser, ada)
+        await impersonate(app, boss, superuser, ada)
         for _ in range(2):
-            page, custom = (await boss.get("/kept")).text, (await her_browser.get("/kept")).text
-            assert page.startswith("<!doctype html><html><BODY class='own'>")
-            assert (page.count(BANNER), custom.count(BANNER)) == (1, 0)
-            assert "ada@example.com" in custom
+            boss_page, user_page = (await boss.get("/cached")).text, (await her_browser.get("/cached_page")).text
+            assert boss_page.startswith("<!doctype html><html><BODY class='own'>")
+            assert (boss_page.count(BANNER), user_page.count(BANNER)) == (1, 0)
+            assert "ada@example.com" in user_page
         refused = await boss.get("/accounts/password", headers={"Accept": "text/html"})
     assert (refused.status_code, refused.text.count(BANNER)) == (403, 1)

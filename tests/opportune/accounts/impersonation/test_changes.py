@@ -127,19 +127,19 @@ async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncCl
 async def test_changes_of_the_user_are_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
     await impersonate(boss, ada, may_write=True)
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
-    before = await event_texts(app, ada)
+    recorded_texts = await event_texts(app, ada)
     async with signed_in_client(app, ada) as her_browser:
         await her_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
-    assert await event_texts(app, ada) == before
+    assert await event_texts(app, ada) == recorded_texts
 
 
 @on_sqlite
 async def test_lasting_access_to_teams_is_refused(
     app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
-    other = await make_user(database, "bob@example.com", is_verified=True)
+    bob = await make_user(database, "bob@example.com", is_verified=True)
     async with database.writer() as session:
-        session.add(member := TeamMember(team_id=team.id, user_id=other.id, role=TeamRole.MEMBER))
+        session.add(member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
     await impersonate(boss, ada, may_write=True)
 
     invitation = {"email": "boss@example.com", "role": "owner"}
@@ -149,8 +149,8 @@ async def test_lasting_access_to_teams_is_refused(
         await boss.post(f"{api}/invitations", json=invitation),
         await boss.post(f"{path}/members/{member.id}/role", data={"role": "owner"}),
         await boss.patch(f"{api}/members/{member.id}", json={"role": "owner"}),
-        await boss.post(f"{path}/hand-over", data={"hand-over-email": other.email}),
-        await boss.post(f"{api}/hand-over", json={"email": other.email}),
+        await boss.post(f"{path}/hand-over", data={"hand-over-email": bob.email}),
+        await boss.post(f"{api}/hand-over", json={"email": bob.email}),
         await boss.post("/teams/invitations/1/accept"),
         await boss.post("/api/v1/teams/invitations/1/accept"),
     ):

@@ -93,7 +93,7 @@ async def test_user_admin_and_log_get_the_reason(
     await boss.post(END)
 
     started, end = await events(app, ada)
-    assert [event_text(email) for email in (started, end)] == [
+    assert [event_text(event) for event in (started, end)] == [
         "A superuser signed in as you",
         "The superuser left your account",
     ]
@@ -118,9 +118,9 @@ async def test_impersonation_needs_reason_and_confirmation(
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/login")
     assert await current_email(boss) == BOSS
 
-    for wrong in ("   ", "x" * 201, "a \0 b"):
-        response = await impersonate(boss, ada, wrong)
-        assert response.status_code == 400, wrong
+    for invalid_reason in ("   ", "x" * 201, "a \0 b"):
+        response = await impersonate(boss, ada, invalid_reason)
+        assert response.status_code == 400, invalid_reason
     assert await current_email(boss) == BOSS
     async with app.state.database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=utc_now() - timedelta(hours=1)))
@@ -142,13 +142,13 @@ async def test_only_superusers_impersonate_active_users(
         assert (await impersonate(staff, ada)).status_code == 403
     assert await events(app, ada) == []
 
-    other = await make_user(database, is_superuser=True)
-    closed = await make_user(database, is_active=False)
+    other_superuser = await make_user(database, is_superuser=True)
+    inactive = await make_user(database, is_active=False)
     async with database.reader() as session:
-        custom = (await session.scalars(select(User).where(col(User.email) == BOSS))).one()
-    for user, event_texts in ((other, NOT_SUPERUSERS), (closed, NOT_INACTIVE), (custom, NOT_YOURSELF)):
+        superuser = (await session.scalars(select(User).where(col(User.email) == BOSS))).one()
+    for user, message in ((other_superuser, NOT_SUPERUSERS), (inactive, NOT_INACTIVE), (superuser, NOT_YOURSELF)):
         response = await impersonate(boss, user)
-        assert (response.status_code, event_texts in response.text) == (403, True)
+        assert (response.status_code, message in response.text) == (403, True)
         assert "Sign in as …" not in (await boss.get(f"/admin/user/details/{user.id}")).text
     for pk in ("x", 2**63):
         assert (await boss.post(f"/admin/user/impersonate/{pk}", data={"reason": REASON})).status_code == 404
@@ -158,8 +158,8 @@ async def test_only_superusers_impersonate_active_users(
 async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncClient, database: Database) -> None:
     editor = await make_user(database, is_staff=True)
     await impersonate(boss, editor)
-    open_to_all = ("login", "logout", "register", "verify", "forgot-password", "reset-password", "setup", "social/")
-    of_programs = ("oauth/register", "oauth/token", "oauth/revoke")  # programs have no session
+    public_pages = ("login", "logout", "register", "verify", "forgot-password", "reset-password", "setup", "social/")
+    program_pages = ("oauth/register", "oauth/token", "oauth/revoke")  # programs have no session
     personal = [
         (method, path)
         for _, method, path in addresses(app)
@@ -167,7 +167,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
         and path != END
         and not path.startswith("/api/v1/auth/")
         and not (path in dependencies.IMPERSONATOR_PATHS and method == "GET")
-        and not path.startswith(tuple(f"/accounts/{each}" for each in (*open_to_all, *of_programs, "left")))
+        and not path.startswith(tuple(f"/accounts/{page}" for page in (*public_pages, *program_pages, "left")))
     ]
     assert len(personal) > 30
     for method, path in personal:
@@ -182,9 +182,9 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
 
 
 async def test_impersonation_ends_with_the_superuser(app: FastAPI, ada: User, database: Database) -> None:
-    async def demote(session_of: str, **values: object) -> None:
+    async def demote(email: str, **values: object) -> None:
         async with database.writer() as session:
-            user = (await session.scalars(select(User).where(col(User.email) == session_of))).one()
+            user = (await session.scalars(select(User).where(col(User.email) == email))).one()
             user.sqlmodel_update(values)
 
     for number, values in enumerate(({"is_superuser": False}, {"is_active": False})):
@@ -231,15 +231,15 @@ async def test_impersonation_ends_after_an_hour(app: FastAPI, boss: AsyncClient,
     await impersonate(boss, ada)
     async with database.writer() as session:
         row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
-        left = row.expires_at - utc_now()
-        assert timedelta() < left <= IMPERSONATION_LIFETIME
+        remaining = row.expires_at - utc_now()
+        assert timedelta() < remaining <= IMPERSONATION_LIFETIME
         row.seen_at -= timedelta(minutes=10)
-        before = row.expires_at
+        expires_at = row.expires_at
     assert await current_email(boss) == ADA
     await app.state.last_seen.close()
     async with database.writer() as session:
         row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
-        assert row.expires_at == before
+        assert row.expires_at == expires_at
         row.expires_at = utc_now()
     assert await current_email(boss) == ""
     assert (await boss.post(END)).headers["location"] == "/accounts/login"
@@ -249,23 +249,23 @@ async def test_user_sees_and_ends_the_impersonation(app: FastAPI, boss: AsyncCli
     await impersonate(boss, ada)
     async with signed_in_client(app, ada) as her_browser:
         rows = (await her_browser.get(f"{ME}/sessions")).json()
-        (row,) = (email for email in rows if email["is_impersonation"])
+        (row,) = (item for item in rows if item["is_impersonation"])
         assert (row["device"], row["address"]) == ("A superuser, signed in as you", "")
         assert "A superuser, signed in as you" in (await her_browser.get("/accounts/sessions")).text
         exported = (await her_browser.get(f"{ME}/export")).json()["accounts"]["sessions"]
-        assert [email["id"] for email in exported] == [email["id"] for email in rows if not email["is_impersonation"]]
+        assert [item["id"] for item in exported] == [item["id"] for item in rows if not item["is_impersonation"]]
         assert (await her_browser.post(f"/accounts/sessions/{row['id']}/end")).status_code == 303
         assert (await events(app, ada))[-1].details == {"device": "A superuser, signed in as you"}
         assert (await current_email(her_browser), await current_email(boss)) == (ADA, "")
 
 
 async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncClient, ada: User) -> None:
-    """Changes by a route of a feature, because account pages refuse changes."""
-    seen: list[str] = []
+    """Use the route of a feature, because account pages refuse impersonators."""
+    impersonators: list[str] = []
 
     async def change(user: CurrentUser, impersonator: CurrentImpersonator, context: AccountCtx) -> None:
         record_event(context, user, "email_verified")
-        seen.append(impersonator.email if impersonator else "")
+        impersonators.append(impersonator.email if impersonator else "")
 
     app.add_api_route("/cards", change, methods=["POST"])
     async with signed_in_client(app, ada) as her_browser:
@@ -273,19 +273,19 @@ async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncCl
     await impersonate(boss, ada, may_write=True)
     await boss.post("/cards")
 
-    assert seen == ["", BOSS]
-    query, _begun, their_browser = await events(app, ada)
-    assert query.actor_id is None
-    assert (their_browser.actor_id is not None, their_browser.address) == (True, "")
+    assert impersonators == ["", BOSS]
+    user_event, _start, staff_event = await events(app, ada)
+    assert user_event.actor_id is None
+    assert (staff_event.actor_id is not None, staff_event.address) == (True, "")
 
 
 async def test_impersonation_confirms_nothing_for_the_user(app: FastAPI, boss: AsyncClient, database: Database) -> None:
     async def pay(user: ConfirmedUser) -> None: ...
 
     app.add_api_route("/pay", pay, methods=["POST"])
-    person = await make_user(database, hashed_password="")
-    async with signed_in_client(app, person) as their_browser:
+    user = await make_user(database, hashed_password="")
+    async with signed_in_client(app, user) as their_browser:
         assert (await their_browser.post("/pay")).status_code == 200
-    await impersonate(boss, person, may_write=True)
+    await impersonate(boss, user, may_write=True)
     assert (await boss.post("/pay")).headers["location"].startswith("/accounts/confirm")
     assert dependencies.PERSONAL in (await boss.get("/accounts/confirm")).text

@@ -1,4 +1,4 @@
-"""A fake device that creates and shows passkeys, and can falsify every part of a response."""
+"""A fake device that creates and uses passkeys, and can falsify every part of a response."""
 
 import base64
 import hashlib
@@ -13,11 +13,11 @@ import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-PRESENT, VERIFIED, HOLDS_KEY = 0x01, 0x04, 0x40
+USER_PRESENT, USER_VERIFIED, HAS_CREDENTIAL = 0x01, 0x04, 0x40
 
 
 def as_text(value: bytes) -> str:
-    """Encode bytes as browsers do."""
+    """Encode bytes as base64url without padding, as browsers do."""
     return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
 
@@ -29,52 +29,61 @@ class Authenticator:
     rp_id: str = "testserver"
     verifies: bool = True
     """Whether the device verifies the user."""
-    count: int = 0
-    """Number of uses; 0 if `counts` is off, as for synced passkeys."""
-    counts: bool = True
-    number: bytes = field(default_factory=lambda: secrets.token_bytes(16))
-    handle: str = ""
+    sign_count: int = 0
+    """Number of uses. It stays 0 without `has_sign_count`, as for synced passkeys."""
+    has_sign_count: bool = True
+    credential_id: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    user_handle: str = ""
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def create(
         self,
-        question: dict[str, Any],
+        options: dict[str, Any],
         *,
         key: bytes = b"",
         statement: Mapping[str, Any] | None = None,
         **false_data: Any,
     ) -> str:
-        """Return the attestation for a question, optionally with another public key or attestation statement."""
-        options = question["publicKey"]
-        self.handle = options["user"]["id"]
-        numbered = bytes(16) + struct.pack(">H", len(self.number)) + self.number
-        data = self._data(HOLDS_KEY) + numbered + (key or self._public_key())
-        created = cbor2.dumps({"fmt": "none", "attStmt": {}, **(statement or {}), "authData": data})
-        client = self._client("webauthn.create", options["challenge"])
-        told = {"clientDataJSON": client, "attestationObject": created, "transports": ["internal", "nonsense"]}
-        return self._answer(question, told, false_data)
+        """Return the attestation for these options, optionally with another public key or attestation statement."""
+        public_key = options["publicKey"]
+        self.user_handle = public_key["user"]["id"]
+        credential_data = bytes(16) + struct.pack(">H", len(self.credential_id)) + self.credential_id
+        data = self._data(HAS_CREDENTIAL) + credential_data + (key or self._public_key())
+        encoded = cbor2.dumps({"fmt": "none", "attStmt": {}, **(statement or {}), "authData": data})
+        client_data = self._client("webauthn.create", public_key["challenge"])
+        fields = {
+            "clientDataJSON": client_data,
+            "attestationObject": encoded,
+            "transports": ["internal", "nonsense"],
+        }
+        return self._to_json(options, fields, false_data)
 
-    def show(self, question: dict[str, Any], **false_data: Any) -> str:
-        """Return the assertion for a question."""
-        if self.counts:
-            self.count += 1
-        client, data = self._client("webauthn.get", question["publicKey"]["challenge"]), self._data()
-        signature = self.key.sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
-        told = {"clientDataJSON": client, "authenticatorData": data, "signature": signature}
-        return self._answer(question, {**told, "userHandle": self.handle}, false_data)
+    def sign(self, options: dict[str, Any], **false_data: Any) -> str:
+        """Return the assertion for these options."""
+        if self.has_sign_count:
+            self.sign_count += 1
+        client_data, data = self._client("webauthn.get", options["publicKey"]["challenge"]), self._data()
+        signature = self.key.sign(data + hashlib.sha256(client_data).digest(), ec.ECDSA(hashes.SHA256()))
+        fields = {"clientDataJSON": client_data, "authenticatorData": data, "signature": signature}
+        return self._to_json(options, {**fields, "userHandle": self.user_handle}, false_data)
 
-    def _answer(self, question: dict[str, Any], told: dict[str, Any], false_data: dict[str, Any]) -> str:
-        response = {name: as_text(value) if isinstance(value, bytes) else value for name, value in told.items()}
-        number = as_text(self.number)
-        credential = {"id": number, "rawId": number, "type": "public-key", "response": {**response, **false_data}}
-        return json.dumps({"state": question["state"], "credential": credential})
+    def _to_json(self, options: dict[str, Any], fields: dict[str, Any], false_data: dict[str, Any]) -> str:
+        response = {name: as_text(value) if isinstance(value, bytes) else value for name, value in fields.items()}
+        id_ = as_text(self.credential_id)
+        credential = {
+            "id": id_,
+            "rawId": id_,
+            "type": "public-key",
+            "response": {**response, **false_data},
+        }
+        return json.dumps({"state": options["state"], "credential": credential})
 
     def _client(self, type_: str, challenge: str) -> bytes:
         return json.dumps({"type": type_, "challenge": challenge, "origin": self.origin}).encode()
 
     def _data(self, flags: int = 0) -> bytes:
-        flags |= PRESENT | (VERIFIED if self.verifies else 0)
-        return hashlib.sha256(self.rp_id.encode()).digest() + struct.pack(">BI", flags, self.count)
+        flags |= USER_PRESENT | (USER_VERIFIED if self.verifies else 0)
+        return hashlib.sha256(self.rp_id.encode()).digest() + struct.pack(">BI", flags, self.sign_count)
 
     def _public_key(self) -> bytes:
         numbers = self.key.public_key().public_numbers()

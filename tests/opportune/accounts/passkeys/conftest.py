@@ -24,37 +24,37 @@ async def user(database: Database) -> User:
     return await make_user(database, EMAIL)
 
 
-async def ask(client: AsyncClient, purpose: str) -> Any:
-    """Return the question for the script of a page."""
+async def get_options(client: AsyncClient, purpose: str) -> Any:
+    """Return the options that a page passes to the browser."""
     path = PASSKEYS if purpose in {"add", "confirm"} else SIGN_IN
     response = await client.post(f"{path}/options", data={"purpose": purpose})
     assert response.status_code == 200, response.text
     return response.json()
 
 
-async def add(app: FastAPI, user: User, device: Authenticator | None = None, name: str = "Phone") -> Authenticator:
+async def add_passkey(app: FastAPI, user: User, device: Authenticator | None = None) -> Authenticator:
     """Add a passkey in a new browser of the user."""
     device = device or Authenticator()
     async with signed_in_client(app, user) as client:
-        await confirmed(app.state.database)
-        data = {"name": name, "passkey": device.create(await ask(client, "add"))}
+        await confirm_sessions(app.state.database)
+        data = {"name": "Phone", "passkey": device.create(await get_options(client, "add"))}
         added = await client.post(f"{PASSKEYS}/add", data=data)
         assert added.status_code in {200, 303}, added.text
     return device
 
 
-async def confirmed(database: Database) -> None:
+async def confirm_sessions(database: Database) -> None:
     """Mark all sessions as confirmed."""
     async with database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=utc_now()))
 
 
 async def sign_in(client: AsyncClient, device: Authenticator, **form: str) -> Response:
-    response = device.show(await ask(client, "sign-in"))
+    response = device.sign(await get_options(client, "sign-in"))
     return await client.post(SIGN_IN, data={"passkey": response, **form})
 
 
-async def type_password(client: AsyncClient, **form: str) -> Response:
+async def send_password(client: AsyncClient, **form: str) -> Response:
     return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **form})
 
 
@@ -62,8 +62,8 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/profile")).status_code == 200
 
 
-async def message_after(client: AsyncClient, response: Response) -> str:
-    """Text of the page after a redirect."""
+async def follow_redirect(client: AsyncClient, response: Response) -> str:
+    """Return the text of the page after a redirect."""
     assert response.status_code == 303, response.text
     return (await client.get(response.headers["location"])).text
 

@@ -22,15 +22,15 @@ from tests.opportune.accounts.passkeys.authenticator import Authenticator
 from tests.opportune.accounts.passkeys.conftest import (
     CODE,
     PASSKEYS,
-    add,
-    ask,
-    confirmed,
+    add_passkey,
+    confirm_sessions,
     events_of,
+    follow_redirect,
+    get_options,
     is_signed_in,
-    message_after,
     passkeys_of,
+    send_password,
     sign_in,
-    type_password,
 )
 
 pytestmark = pytest.mark.database("sqlite")
@@ -42,13 +42,13 @@ API = "/api/v1/users/me/passkeys"
 async def ada(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     """A browser with a confirmed identity."""
     async with signed_in_client(app, user) as client:
-        await confirmed(app.state.database)
+        await confirm_sessions(app.state.database)
         yield client
 
 
-async def send(client: AsyncClient, device: Authenticator, name: str = "Phone") -> str:
+async def submit_passkey(client: AsyncClient, device: Authenticator, name: str = "Phone") -> str:
     response = await client.post(
-        f"{PASSKEYS}/add", data={"name": name, "passkey": device.create(await ask(client, "add"))}
+        f"{PASSKEYS}/add", data={"name": name, "passkey": device.create(await get_options(client, "add"))}
     )
     return response.text if response.status_code != 303 else response.headers["location"]
 
@@ -64,36 +64,36 @@ async def passkey_id(database: Database, user: User, name: str) -> int:
 
 async def test_passkeys_are_private(app: FastAPI, client: AsyncClient, ada: AsyncClient) -> None:
     other = await make_user(app.state.database)
-    await add(app, other)
-    await confirmed(app.state.database)
-    number = await passkey_id(app.state.database, other, "Phone")
+    await add_passkey(app, other)
+    await confirm_sessions(app.state.database)
+    row_id = await passkey_id(app.state.database, other, "Phone")
     for path in (PASSKEYS, f"{PASSKEYS}/add"):
         assert (await client.get(path)).headers["location"].startswith("/accounts/login?")
     for path in (
         f"{PASSKEYS}/options",
         f"{PASSKEYS}/add",
-        f"{PASSKEYS}/{number}/rename",
-        f"{PASSKEYS}/{number}/remove",
+        f"{PASSKEYS}/{row_id}/rename",
+        f"{PASSKEYS}/{row_id}/remove",
     ):
         assert (await client.post(path, data={"name": "x"})).headers["location"].startswith("/accounts/login?"), path
-    for path in (f"{PASSKEYS}/{number}/rename", f"{PASSKEYS}/{number}/remove"):
+    for path in (f"{PASSKEYS}/{row_id}/rename", f"{PASSKEYS}/{row_id}/remove"):
         assert (await ada.post(path, data={"name": "x"})).status_code == 404
     assert (await client.get(API)).status_code == 401
-    assert (await ada.patch(f"{API}/{number}", json={"name": "x"})).status_code == 404
-    assert (await ada.request("DELETE", f"{API}/{number}", json={})).status_code == 404
+    assert (await ada.patch(f"{API}/{row_id}", json={"name": "x"})).status_code == 404
+    assert (await ada.request("DELETE", f"{API}/{row_id}", json={})).status_code == 404
     assert (await passkeys_of(app.state.database, other))[0].name == "Phone"
 
 
 async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User, database: Database) -> None:
-    await add(app, user)
-    number = await passkey_id(app.state.database, user, "Phone")
+    await add_passkey(app, user)
+    row_id = await passkey_id(app.state.database, user, "Phone")
     async with signed_in_client(app, user) as client:
-        for method, path in (("GET", "add"), ("POST", "add"), ("POST", f"{number}/remove")):
-            question = await client.request(
+        for method, path in (("GET", "add"), ("POST", "add"), ("POST", f"{row_id}/remove")):
+            redirect = await client.request(
                 method, f"{PASSKEYS}/{path}", headers={"referer": f"http://testserver{PASSKEYS}"}
             )
-            assert question.headers["location"].startswith("/accounts/confirm?next="), path
-        assert (await client.request("DELETE", f"{API}/{number}", json={})).status_code == 422
+            assert redirect.headers["location"].startswith("/accounts/confirm?next="), path
+        assert (await client.request("DELETE", f"{API}/{row_id}", json={})).status_code == 422
         assert len(await passkeys_of(app.state.database, user)) == 1
 
         assert 'name="code"' in (await client.get("/accounts/confirm")).text
@@ -109,7 +109,7 @@ async def test_first_passkey_ends_other_sessions(
 ) -> None:
     token = {"Authorization": f"Bearer {await make_token(database, user)}"}
     async with signed_in_client(app, user) as other:
-        page = await send(ada, Authenticator())
+        page = await submit_passkey(ada, Authenticator())
         codes = re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", page)
         assert len(codes) == 10
         assert not await is_signed_in(other)
@@ -117,54 +117,56 @@ async def test_first_passkey_ends_other_sessions(
     assert (await ada.get("/accounts/profile")).status_code == 200
     assert (await ada.get(f"{PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
 
-    assert (await type_password(client)).headers["location"] == CODE
+    assert (await send_password(client)).headers["location"] == CODE
     assert (await client.post(CODE, data={"code": codes[0]})).headers["location"] == "/"
     assert await is_signed_in(client)
-    await confirmed(database)
-    assert await send(ada, Authenticator(), "Key") == PASSKEYS, "a second passkey adds no codes and ends no session"
+    await confirm_sessions(database)
+    assert await submit_passkey(ada, Authenticator(), "Key") == PASSKEYS, (
+        "later passkeys add no codes and end no session"
+    )
     assert await is_signed_in(client)
     assert [type_ for type_ in await events_of(database, user) if "passkey" in type_] == ["passkey_added"] * 2
 
 
 async def test_passkey_is_renamed_and_removed(ada: AsyncClient, user: User, database: Database) -> None:
-    await send(ada, Authenticator(), "<Phone>")
-    number = await passkey_id(database, user, "<Phone>")
+    await submit_passkey(ada, Authenticator(), "<Phone>")
+    row_id = await passkey_id(database, user, "<Phone>")
     page = (await ada.get(PASSKEYS)).text
     assert "&lt;Phone&gt;" in page
     assert "You have 10 recovery codes left" in page
     assert "You have 10 recovery codes left" in (await ada.get("/accounts/two-factor")).text
 
     for name in (" ", "x" * 101, "\x00"):
-        assert (await ada.post(f"{PASSKEYS}/{number}/rename", data={"name": name})).status_code == 422
-    await ada.post(f"{PASSKEYS}/{number}/rename", data={"name": "Laptop"})
+        assert (await ada.post(f"{PASSKEYS}/{row_id}/rename", data={"name": name})).status_code == 422
+    await ada.post(f"{PASSKEYS}/{row_id}/rename", data={"name": "Laptop"})
     assert [item["name"] for item in (await ada.get(API)).json()] == ["Laptop"]
-    assert (await ada.patch(f"{API}/{number}", json={"name": "Key"})).status_code == 204
+    assert (await ada.patch(f"{API}/{row_id}", json={"name": "Key"})).status_code == 204
 
-    await confirmed(database)
-    assert "That passkey is removed" in await message_after(ada, await ada.post(f"{PASSKEYS}/{number}/remove"))
+    await confirm_sessions(database)
+    assert "That passkey is removed" in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{row_id}/remove"))
     assert await passkeys_of(database, user) == []
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
     assert "passkey_removed" in await events_of(database, user)
-    assert (await type_password(ada)).headers["location"] == "/"
+    assert (await send_password(ada)).headers["location"] == "/"
 
 
 async def test_last_sign_in_method_cannot_be_removed(
     app: FastAPI, ada: AsyncClient, user: User, database: Database
 ) -> None:
-    await send(ada, Authenticator(), "Phone")
-    await confirmed(database)
-    await send(ada, Authenticator(verifies=False), "Key")
+    await submit_passkey(ada, Authenticator(), "Phone")
+    await confirm_sessions(database)
+    await submit_passkey(ada, Authenticator(verifies=False), "Key")
     await remove_password(database)
-    await confirmed(database)
+    await confirm_sessions(database)
     phone, key = await passkey_id(database, user, "Phone"), await passkey_id(database, user, "Key")
-    assert service.LAST_SIGN_IN_METHOD in await message_after(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
+    assert service.LAST_SIGN_IN_METHOD in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
     assert (await ada.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
     # A passkey without user verification is no sign-in method.
-    assert "That passkey is removed" in await message_after(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
-    async with database.writer() as session:  # An account of a provider that is not configured is none either.
+    assert "That passkey is removed" in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
+    async with database.writer() as session:  # A provider that is not configured is no sign-in method.
         session.add(LinkedAccount(user_id=user.id, issuer="https://gone.example", subject="1"))
-    assert service.LAST_SIGN_IN_METHOD in await message_after(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
+    assert service.LAST_SIGN_IN_METHOD in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
     assert len(await passkeys_of(database, user)) == 1
 
 
@@ -172,63 +174,65 @@ async def test_registration_is_bound_to_user_and_valid_once(
     app: FastAPI, ada: AsyncClient, user: User, database: Database
 ) -> None:
     async with signed_in_client(app) as other, signed_in_client(app, user) as other_browser:
-        await confirmed(database)
+        await confirm_sessions(database)
         device = Authenticator()
-        response = device.create(await ask(ada, "add"))
+        response = device.create(await get_options(ada, "add"))
         for client in (other, other_browser):
             result = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert (result.status_code, webauthn.NOT_STARTED_HERE in result.text) == (422, True)
-        foreign = Authenticator(origin="http://evil.example").create(await ask(ada, "add"))
+        foreign = Authenticator(origin="http://evil.example").create(await get_options(ada, "add"))
         result = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
         assert (result.status_code, webauthn.NOT_VERIFIED in result.text) == (422, True)
         assert (await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})).status_code == 200
-        await confirmed(database)
-        again = await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
-        assert webauthn.NOT_STARTED_HERE in again.text
-        question = await ask(ada, "add")
-        assert len(question["publicKey"]["excludeCredentials"]) == 1
-        assert question["publicKey"]["user"]["id"] == device.handle, "all passkeys of a user have the same handle"
+        await confirm_sessions(database)
+        repeated = await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
+        assert webauthn.NOT_STARTED_HERE in repeated.text
+        options = await get_options(ada, "add")
+        assert len(options["publicKey"]["excludeCredentials"]) == 1
+        assert options["publicKey"]["user"]["id"] == device.user_handle, "all passkeys of a user have the same handle"
     async with signed_in_client(app) as thief:
-        await confirmed(database)
-        assert passkeys.ALREADY_ADDED in await send(thief, device)
+        await confirm_sessions(database)
+        assert passkeys.ALREADY_ADDED in await submit_passkey(thief, device)
     assert len(await passkeys_of(database, user)) == 1
 
 
 async def test_passkeys_per_user_are_limited(
     ada: AsyncClient, user: User, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    response, question = Authenticator(), await ask(ada, "add")
-    await send(ada, Authenticator())
-    await confirmed(database)
+    device, options = Authenticator(), await get_options(ada, "add")
+    await submit_passkey(ada, Authenticator())
+    await confirm_sessions(database)
     monkeypatch.setattr(passkeys, "MAX_PASSKEYS_PER_USER", 1)
     refused = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"})
     assert (refused.status_code, refused.content) == (204, b"")
-    late = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response.create(question)})
-    assert (late.status_code, passkeys.TOO_MANY in late.text) == (422, True)
+    response = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": device.create(options)})
+    assert (response.status_code, passkeys.TOO_MANY in response.text) == (422, True)
 
 
 async def test_passkey_confirms_the_identity_in_forms(app: FastAPI, user: User, database: Database) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     form = {"name": "Script", "days": "30", "scopes": "read"}
     async with signed_in_client(app, user) as client, signed_in_client(app) as other:
-        change = await client.post("/accounts/tokens", data={**form, "passkey": device.show(await ask(client, "add"))})
+        change = await client.post(
+            "/accounts/tokens", data={**form, "passkey": device.sign(await get_options(client, "add"))}
+        )
         assert (change.status_code, webauthn.NOT_STARTED_HERE in change.text) == (422, True)
-        question = await ask(client, "confirm")
-        assert question["publicKey"]["userVerification"] == "required"
-        done = await client.post("/accounts/tokens", data={**form, "passkey": device.show(question)})
-        assert (done.status_code, "opp_" in done.text) == (200, True)
+        options = await get_options(client, "confirm")
+        assert options["publicKey"]["userVerification"] == "required"
+        confirmed = await client.post("/accounts/tokens", data={**form, "passkey": device.sign(options)})
+        assert (confirmed.status_code, "opp_" in confirmed.text) == (200, True)
         assert (await client.get(f"{PASSKEYS}/add")).status_code == 200
         assert (await other.post(f"{PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 204
     async with signed_in_client(app, user) as client:
-        response = {"passkey": device.show(await ask(client, "confirm")), "next": PASSKEYS}
+        response = {"passkey": device.sign(await get_options(client, "confirm")), "next": PASSKEYS}
         assert (await client.post("/accounts/confirm", data=response)).headers["location"] == PASSKEYS
         device.verifies = False
-        await decline(database)
-        response = {"passkey": device.show(await ask(client, "confirm"))}
+        await expire_confirmations(database)
+        response = {"passkey": device.sign(await get_options(client, "confirm"))}
         assert (await client.post("/accounts/confirm", data=response)).status_code == 422
 
 
-async def decline(database: Database) -> None:
+async def expire_confirmations(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=None))
 
@@ -241,21 +245,21 @@ async def test_passkey_is_the_required_second_factor(
         await session.execute(update(User).values(is_staff=True))
         staff = await session.get_one(User, user.id)
     assert await setup_is_required(database, strict, staff)
-    await add(app, staff)
+    await add_passkey(app, staff)
     assert not await setup_is_required(database, strict, staff)
 
 
 async def test_reset_command_keeps_the_last_sign_in_method(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     async with database.writer() as session:
         await service.reset_two_factor(session, await session.get_one(User, user.id))
     assert await passkeys_of(database, user) == []
-    assert (await type_password(client)).headers["location"] == "/"
+    assert (await send_password(client)).headers["location"] == "/"
     client.cookies.clear()
 
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     await remove_password(database)
     async with database.writer() as session:
         await service.reset_two_factor(session, await session.get_one(User, user.id))
@@ -263,17 +267,17 @@ async def test_reset_command_keeps_the_last_sign_in_method(
 
 
 async def test_superuser_removes_a_passkey_in_the_admin(app: FastAPI, user: User, database: Database) -> None:
-    await add(app, user)
+    await add_passkey(app, user)
     root = await make_user(database, is_superuser=True)
-    number = await passkey_id(database, user, "Phone")
+    row_id = await passkey_id(database, user, "Phone")
     async with signed_in_client(app, root) as admin:
-        page = await admin.get(f"/admin/passkey/details/{number}")
+        page = await admin.get(f"/admin/passkey/details/{row_id}")
         assert page.status_code == 200
         (passkey,) = await passkeys_of(database, user)
         assert passkey.public_key not in page.text
         user_page = await admin.get(f"/admin/user/details/{user.id}")
         assert re.search(r">Passkeys</dt>\s*<dd[^>]*>1</dd>", user_page.text)
-        await admin.post(f"/admin/passkey/delete?pks={number}", data={"confirmed": "yes"})
+        await admin.post(f"/admin/passkey/delete?pks={row_id}", data={"confirmed": "yes"})
     assert await passkeys_of(database, user) == []
     assert "passkey_removed" in await events_of(database, user), "the user is notified"
 
@@ -283,7 +287,7 @@ async def test_password_reset_of_unverified_address_removes_passkeys(
 ) -> None:
     from opportune.accounts.emails.signed_links import make_link_token  # noqa: PLC0415
 
-    await add(app, user)
+    await add_passkey(app, user)
     async with database.writer() as session:
         await user_manager(session).reset_password(make_link_token(settings, "reset", user), "another good password")
     assert await passkeys_of(database, user) == []
@@ -292,10 +296,10 @@ async def test_password_reset_of_unverified_address_removes_passkeys(
 async def test_passkeys_are_exported_and_deleted(
     app: FastAPI, ada: AsyncClient, user: User, database: Database
 ) -> None:
-    await send(ada, Authenticator())
+    await submit_passkey(ada, Authenticator())
     (row,) = (await ada.get("/api/v1/users/me/export")).json()["accounts"]["passkeys"]
     assert (row["name"], "user_id" in row) == ("Phone", False)
-    await confirmed(database)
+    await confirm_sessions(database)
     await ada.post("/accounts/data/delete", data={"email": user.email})
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(col(Passkey.id)))).all() == []

@@ -23,14 +23,14 @@ from tests.opportune.accounts.passkeys.conftest import (
     PASSKEYS,
     SECOND_STEP,
     SIGN_IN,
-    add,
-    ask,
-    confirmed,
+    add_passkey,
+    confirm_sessions,
+    follow_redirect,
+    get_options,
     is_signed_in,
-    message_after,
     passkeys_of,
+    send_password,
     sign_in,
-    type_password,
 )
 
 pytestmark = pytest.mark.database("sqlite")
@@ -38,8 +38,8 @@ pytestmark = pytest.mark.database("sqlite")
 NOT_STARTED_HERE, NOT_VERIFIED = webauthn.NOT_STARTED_HERE, webauthn.NOT_VERIFIED
 
 
-async def refused(client: AsyncClient, response: str, message: str, path: str = SIGN_IN) -> None:
-    page = await message_after(client, await client.post(path, data={"passkey": response}))
+async def assert_refused(client: AsyncClient, response: str, message: str, path: str = SIGN_IN) -> None:
+    page = await follow_redirect(client, await client.post(path, data={"passkey": response}))
     assert message in page
     assert not await is_signed_in(client)
 
@@ -47,7 +47,7 @@ async def refused(client: AsyncClient, response: str, message: str, path: str = 
 async def test_passkey_signs_in_and_redirects(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     response = await sign_in(
         client, device, next="/accounts/sessions", remember="true", email="nobody", password="nonsense"
     )
@@ -56,92 +56,92 @@ async def test_passkey_signs_in_and_redirects(
     assert await is_signed_in(client)
     (passkey,) = await passkeys_of(database, user)
     assert (passkey.sign_count, passkey.used_at is not None) == (1, True)
-    away = await sign_in(client, device, next="//evil.example")
-    assert away.headers["location"] == "/"
+    response = await sign_in(client, device, next="//evil.example")
+    assert response.headers["location"] == "/"
 
 
 async def test_assertion_is_valid_once(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add(app, user, Authenticator(counts=False))
+    device = await add_passkey(app, user, Authenticator(has_sign_count=False))
     for _ in range(2):
         assert (await sign_in(client, device)).headers["location"] == "/"
 
-    response = device.show(await ask(client, "sign-in"))
+    response = device.sign(await get_options(client, "sign-in"))
     assert (await client.post(SIGN_IN, data={"passkey": response})).headers["location"] == "/"
     client.cookies.delete("session")
-    await refused(client, response, NOT_STARTED_HERE)
+    await assert_refused(client, response, NOT_STARTED_HERE)
 
 
 async def test_assertion_is_bound_to_browser_and_purpose(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     async with signed_in_client(app, user) as owner:
-        for question in (await ask(owner, "confirm"), await ask(owner, "add")):
-            await refused(client, device.show(question), NOT_STARTED_HERE)
-    other = AsyncClient(transport=client._transport, base_url=client.base_url)
-    await ask(client, "sign-in")
-    await refused(client, device.show(await ask(other, "sign-in")), NOT_STARTED_HERE)
-    question = await ask(client, "sign-in")
+        for options in (await get_options(owner, "confirm"), await get_options(owner, "add")):
+            await assert_refused(client, device.sign(options), NOT_STARTED_HERE)
+    other_browser = AsyncClient(transport=client._transport, base_url=client.base_url)
+    await get_options(client, "sign-in")
+    await assert_refused(client, device.sign(await get_options(other_browser, "sign-in")), NOT_STARTED_HERE)
+    options = await get_options(client, "sign-in")
     monkeypatch.setattr(webauthn, "LIFETIME_SECONDS", -1)
-    await refused(client, device.show(question), NOT_STARTED_HERE)
+    await assert_refused(client, device.sign(options), NOT_STARTED_HERE)
 
 
 async def test_forged_assertion_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     for field, value in (("origin", "http://evil.example"), ("rp_id", "evil.example")):
-        right = getattr(device, field)
+        original = getattr(device, field)
         setattr(device, field, value)
-        await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
-        setattr(device, field, right)
-    question = await ask(client, "sign-in")
-    other = {**await ask(client, "sign-in"), "state": question["state"]}
-    await refused(client, device.show(other), NOT_VERIFIED)
-    forged = Authenticator(number=device.number, handle=device.handle)
-    await refused(client, forged.show(await ask(client, "sign-in")), NOT_VERIFIED)
+        await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
+        setattr(device, field, original)
+    options = await get_options(client, "sign-in")
+    mixed = {**await get_options(client, "sign-in"), "state": options["state"]}
+    await assert_refused(client, device.sign(mixed), NOT_VERIFIED)
+    forged = Authenticator(credential_id=device.credential_id, user_handle=device.user_handle)
+    await assert_refused(client, forged.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
 
-    device.handle = (await add(app, await make_user(app.state.database))).handle
-    for lie in ({}, {"userHandle": None}):
-        await refused(client, device.show(await ask(client, "sign-in"), **lie), NOT_VERIFIED)
+    device.user_handle = (await add_passkey(app, await make_user(app.state.database))).user_handle
+    for fields in ({}, {"userHandle": None}):
+        await assert_refused(client, device.sign(await get_options(client, "sign-in"), **fields), NOT_VERIFIED)
 
 
 async def test_lower_sign_count_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     await sign_in(client, device)
     client.cookies.delete("session")
-    device.count = 0
-    await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
+    device.sign_count = 0
+    await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
 
 
 async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add(app, user, Authenticator(verifies=False))
-    await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
+    device = await add_passkey(app, user, Authenticator(verifies=False))
+    await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
 
-    asked = await type_password(client, next="/accounts/sessions", remember="true")
-    assert asked.headers["location"] == CODE
+    response = await send_password(client, next="/accounts/sessions", remember="true")
+    assert response.headers["location"] == CODE
     assert not await is_signed_in(client)
     page = await client.get(CODE)
     assert 'data-passkey="second-step"' in page.text
-    question = await ask(client, "second-step")
-    assert [item["id"] for item in question["publicKey"]["allowCredentials"]]
-    response = await client.post(SECOND_STEP, data={"passkey": device.show(question, userHandle=None)})
+    options = await get_options(client, "second-step")
+    assert [item["id"] for item in options["publicKey"]["allowCredentials"]]
+    response = await client.post(SECOND_STEP, data={"passkey": device.sign(options, userHandle=None)})
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/sessions")
     assert await is_signed_in(client)
 
 
 async def test_second_step_refuses_other_passkeys(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device, other = await add(app, user), await add(app, await make_user(app.state.database))
+    device, stranger = await add_passkey(app, user), await add_passkey(app, await make_user(app.state.database))
     assert (await client.post(SECOND_STEP, data={"passkey": "x"})).headers["location"] == LOGIN
     visitor = await client.post(f"{SIGN_IN}/options", data={"purpose": "second-step"})
     assert (visitor.status_code, visitor.content) == (204, b"")
-    await type_password(client)
-    await refused(client, other.show(await ask(client, "second-step")), NOT_VERIFIED, SECOND_STEP)
-    await refused(client, device.show(await ask(client, "sign-in")), NOT_STARTED_HERE, SECOND_STEP)
-    await refused(client, device.show(await ask(client, "second-step")), NOT_STARTED_HERE, SIGN_IN)
+    await send_password(client)
+    await assert_refused(client, stranger.sign(await get_options(client, "second-step")), NOT_VERIFIED, SECOND_STEP)
+    await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_STARTED_HERE, SECOND_STEP)
+    await assert_refused(client, device.sign(await get_options(client, "second-step")), NOT_STARTED_HERE, SIGN_IN)
 
 
 async def test_passkey_needs_a_form_and_an_active_user(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add(app, user)
-    response = device.show(await ask(client, "sign-in"))
+    device = await add_passkey(app, user)
+    response = device.sign(await get_options(client, "sign-in"))
     for path in (SIGN_IN, f"{SIGN_IN}/options", f"{PASSKEYS}/add"):
         sent = await client.post(path, data={"passkey": response}, headers={"origin": "https://evil.example"})
         assert sent.status_code == 403, path
@@ -153,30 +153,32 @@ async def test_passkey_needs_a_form_and_an_active_user(app: FastAPI, client: Asy
     database = app.state.database
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
-    await refused(client, device.show(await ask(client, "sign-in")), passkeys.DEACTIVATED)
+    await assert_refused(client, device.sign(await get_options(client, "sign-in")), passkeys.DEACTIVATED)
     async with database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
     assert await passkeys_of(database, user) == []
-    await refused(client, device.show(await ask(client, "sign-in")), "This site does not know this passkey.")
+    await assert_refused(
+        client, device.sign(await get_options(client, "sign-in")), "This site does not know this passkey."
+    )
 
 
 async def test_only_failures_are_counted(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passkeys.FAILURES_PER_ADDRESS, "limit", 2)
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     for _ in range(3):
         assert (await sign_in(client, device)).headers["location"] == "/"
     for _ in range(2):
         assert (await client.post(SIGN_IN, data={"passkey": "x"})).status_code == 303
-    late = await sign_in(client, device)
-    assert (late.status_code, int(late.headers["retry-after"]) > 0) == (429, True)
+    response = await sign_in(client, device)
+    assert (response.status_code, int(response.headers["retry-after"]) > 0) == (429, True)
 
 
 HOSTILE: list[Any] = [None, 7, "é", "\ud800", "\x00", {"a": 1}]
-"""Falsified responses of a device, one for each part."""
+"""Values that replace one field of a valid response."""
 KEYS: list[Any] = [7, {}, {1: 2, 3: -7, -1: 1, -2: 7, -3: "x"}, {1: 3, 3: -257, -1: 7, -2: []}]
-MAKERS = ("packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", 7)
+FORMATS = ("packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", 7)
 STATEMENTS: list[Any] = [{}, 7, {"x5c": [b"x"], "sig": 7, "alg": -7, "ver": "2.0", "response": b"x"}]
 
 
@@ -188,54 +190,54 @@ async def test_malformed_assertions_are_refused(
         monkeypatch.setattr(limit, "limit", 10_000)
     # Challenges are valid once; this test reuses one.
     monkeypatch.setattr(webauthn.CHALLENGES, "limit", 10_000)
-    device = await add(app, user, Authenticator(counts=False))
-    assertion = json.loads(device.show(await ask(client, "sign-in")))
-    for response in false_data(assertion):
+    device = await add_passkey(app, user, Authenticator(has_sign_count=False))
+    assertion = json.loads(device.sign(await get_options(client, "sign-in")))
+    for response in falsified_responses(assertion):
         assert (await client.post(SIGN_IN, data={"passkey": response})).status_code in {303, 422}, response
         assert "session" not in client.cookies, response
     async with signed_in_client(app, user) as owner:
-        await confirmed(app.state.database)
-        question = await ask(owner, "add")
-        created = json.loads(Authenticator().create(question))
+        await confirm_sessions(app.state.database)
+        options = await get_options(owner, "add")
+        created = json.loads(Authenticator().create(options))
         del created["credential"]["response"]["transports"]
-        for response in [*false_data(created), *lying_devices(question)]:
+        for response in [*falsified_responses(created), *invalid_attestations(options)]:
             result = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert result.status_code in {303, 422}, response  # bytes after a complete response are ignored
 
 
-def false_data(right: dict[str, Any]) -> list[str]:
+def falsified_responses(valid: dict[str, Any]) -> list[str]:
     texts = ["", "null", "[]", "7", "[" * 100_000, '{"state":' + "9" * 5000 + "}", "x" * 60_000]
-    response = right["credential"]["response"]
-    more = cycle(HOSTILE)
-    credential = right["credential"]
-    texts += [json.dumps({**right, "state": next(more)}), json.dumps({**right, "credential": next(more)})]
-    texts += [json.dumps({**right, "credential": {**credential, key: next(more)}}) for key in credential]
-    texts += [with_response(right, {**response, key: next(more)}) for key in response]
-    wrongs = cycle(range(5))
+    response = valid["credential"]["response"]
+    values = cycle(HOSTILE)
+    credential = valid["credential"]
+    texts += [json.dumps({**valid, "state": next(values)}), json.dumps({**valid, "credential": next(values)})]
+    texts += [json.dumps({**valid, "credential": {**credential, key: next(values)}}) for key in credential]
+    texts += [with_response(valid, {**response, key: next(values)}) for key in response]
+    indexes = cycle(range(5))
     for key, value in response.items():
         changed = (value[:-4], value[:40], "A" + value[1:], value[:60] + "____" + value[64:], value + "AAAA")
-        some = {changed[next(wrongs)] for _ in range(2)}
-        texts += [with_response(right, {**response, key: change}) for change in some if change != value]
+        selected = {changed[next(indexes)] for _ in range(2)}
+        texts += [with_response(valid, {**response, key: change}) for change in selected if change != value]
     return texts
 
 
-def lying_devices(question: Any) -> Iterator[str]:
+def invalid_attestations(options: Any) -> Iterator[str]:
     """Invalid public keys and attestation statements."""
     device = Authenticator()
-    yield from (device.create(question, key=cbor2.dumps(key)) for key in KEYS)
-    yield device.create(question, key=b"\x81" * 20_000)
-    data = ({"fmt": maker, "attStmt": statement} for maker, statement in zip(MAKERS, cycle(STATEMENTS), strict=False))
-    yield from (device.create(question, statement=item) for item in data)
+    yield from (device.create(options, key=cbor2.dumps(key)) for key in KEYS)
+    yield device.create(options, key=b"\x81" * 20_000)
+    for format_, statement in zip(FORMATS, cycle(STATEMENTS), strict=False):
+        yield device.create(options, statement={"fmt": format_, "attStmt": statement})
 
 
 async def test_damaged_stored_key_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add(app, user)
+    device = await add_passkey(app, user)
     off_the_curve = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})
     for key in ("", "é", as_text(off_the_curve)):
         async with app.state.database.writer() as session:
             await session.execute(update(Passkey).values(public_key=key))
-        await refused(client, device.show(await ask(client, "sign-in")), NOT_VERIFIED)
+        await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
 
 
-def with_response(right: dict[str, Any], response: dict[str, Any]) -> str:
-    return json.dumps({**right, "credential": {**right["credential"], "response": response}})
+def with_response(valid: dict[str, Any], response: dict[str, Any]) -> str:
+    return json.dumps({**valid, "credential": {**valid["credential"], "response": response}})

@@ -56,7 +56,7 @@ async def test_menu_links_to_all_account_pages(ada: AsyncClient, database: Datab
 
         assert response.status_code == 200
         assert response.headers["cache-control"] == "no-store"
-        assert all(f'href="/accounts/{other}"' in response.text for other in (*PAGES, "two-factor"))
+        assert all(f'href="/accounts/{page}"' in response.text for page in (*PAGES, "two-factor"))
         assert re.findall(r'href="/accounts/([a-z-]+)" aria-current="page"', response.text) == [page]
 
     rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW}

@@ -105,11 +105,11 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
     await register(client)
     path, token = await newest_link(app)
 
-    for given in ({}, {"password": "a password of my own"}):
-        page = await client.post(path, data={"token": token, **given})
+    for password_fields in ({}, {"password": "a password of my own"}):
+        page = await client.post(path, data={"token": token, **password_fields})
         assert page.status_code == 422
         assert "This is not the password of the registration." in page.text
-        response = await client.post(f"{AUTH}/verify", json={"token": token, **given})
+        response = await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})
         assert (response.status_code, response.json()["errors"][0]["field"]) == (422, ["password"])
     assert await users(database) == []
 

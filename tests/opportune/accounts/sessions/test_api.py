@@ -12,11 +12,11 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada, other, recorded, settings, user
+from tests.opportune.accounts.recorded_emails import ada, other_browser, recorded, settings, user
 
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "other", "recorded", "settings", "user"]  # fixtures
+__all__ = ["ada", "other_browser", "recorded", "settings", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
@@ -50,7 +50,7 @@ async def test_sessions_need_a_user(client: AsyncClient) -> None:
 
 
 async def test_user_lists_and_ends_sessions(
-    ada: AsyncClient, other: AsyncClient, database: Database, eve: AsyncClient
+    ada: AsyncClient, other_browser: AsyncClient, database: Database, eve: AsyncClient
 ) -> None:
     async with database.writer() as session:
         row = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
@@ -71,10 +71,10 @@ async def test_user_lists_and_ends_sessions(
     ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
 
     assert (await eve.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
-    assert await is_signed_in(other)
+    assert await is_signed_in(other_browser)
     assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 204
     assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
-    assert not await is_signed_in(other)
+    assert not await is_signed_in(other_browser)
     assert (await ada.delete(SESSIONS)).status_code == 204
     assert not await is_signed_in(ada)
     assert await is_signed_in(eve)
@@ -129,7 +129,7 @@ async def test_token_of_another_user_is_not_found(ada: AsyncClient, eve: AsyncCl
     assert (await ada.get(TOKENS)).json() == []
 
 
-async def test_expired_rows_are_not_listed(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
+async def test_expired_rows_are_not_listed(ada: AsyncClient, other_browser: AsyncClient, database: Database) -> None:
     await make(ada)
     await backdate(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
     assert (await ada.get(TOKENS)).json() == []

@@ -24,9 +24,9 @@ on_sqlite = pytest.mark.database("sqlite")
 
 async def backdate(database: Database, minutes: float, **more: object) -> None:
     """Change the last use of the only session."""
-    then = utc_now() - timedelta(minutes=minutes)
+    seen_at = utc_now() - timedelta(minutes=minutes)
     async with database.writer() as session:
-        await session.execute(update(Session).values(seen_at=then, expires_at=then + timedelta(days=1), **more))
+        await session.execute(update(Session).values(seen_at=seen_at, expires_at=seen_at + timedelta(days=1), **more))
 
 
 async def stored(app: FastAPI) -> Session:
@@ -36,7 +36,7 @@ async def stored(app: FastAPI) -> Session:
         return (await session.scalars(select(Session))).one()
 
 
-def seen_now(moment: datetime) -> bool:
+def is_now(moment: datetime) -> bool:
     return abs(utc_now() - moment) < timedelta(minutes=1)
 
 
@@ -47,8 +47,8 @@ async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database
         assert (await client.get(PROFILE)).status_code == 200
 
     row = await stored(app)
-    assert seen_now(row.seen_at)
-    assert seen_now(row.expires_at - timedelta(days=1))
+    assert is_now(row.seen_at)
+    assert is_now(row.expires_at - timedelta(days=1))
     assert row.address == "127.0.0.1"
 
 
@@ -57,10 +57,10 @@ async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> No
     writes: list[str] = []
     async with signed_in_client(app) as client:
         await backdate(database, 4)
-        event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *given: writes.append(given[2]))
+        event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: writes.append(args[2]))
         await client.get(PROFILE)
 
-    assert not seen_now((await stored(app)).seen_at)
+    assert not is_now((await stored(app)).seen_at)
     assert writes == []
 
 
@@ -80,10 +80,10 @@ async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: D
     async with database.writer() as session:
         token = await create_session(session, app.state.settings, user, remember=True)
     started = await stored(app)
-    assert seen_now(started.expires_at - timedelta(days=30))
-    then = utc_now() - timedelta(minutes=6)
+    assert is_now(started.expires_at - timedelta(days=30))
+    seen_at = utc_now() - timedelta(minutes=6)
     async with database.writer() as session:
-        await session.execute(update(Session).values(seen_at=then))
+        await session.execute(update(Session).values(seen_at=seen_at))
     async with signed_in_client(app, user) as client:
         async with database.writer() as session:
             await session.execute(update(Session).where(col(Session.id) != started.id).values(expires_at=utc_now()))
@@ -93,7 +93,7 @@ async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: D
 
     async with database.reader() as session:
         row = await session.get_one(Session, started.id)
-    assert seen_now(row.seen_at)
+    assert is_now(row.seen_at)
     assert row.expires_at == started.expires_at
 
 
@@ -115,7 +115,7 @@ async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, dat
     async with database.reader() as session:
         used_at = await session.scalar(select(col(ApiToken.used_at)))
     assert used_at
-    assert seen_now(used_at)
+    assert is_now(used_at)
 
 
 @on_sqlite
@@ -126,7 +126,7 @@ async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database)
             await busy.execute(update(Session).values(agent="busy"))  # blocks other writers
             assert (await client.get(PROFILE)).status_code == 200
 
-    assert seen_now((await stored(app)).seen_at)
+    assert is_now((await stored(app)).seen_at)
 
 
 @on_sqlite
@@ -143,7 +143,7 @@ async def test_page_works_with_a_read_only_database(
             assert (await client.get(PROFILE)).status_code == 200
             await app.state.last_seen.close()
 
-    assert not seen_now((await stored(app)).seen_at)
+    assert not is_now((await stored(app)).seen_at)
 
 
 @on_sqlite

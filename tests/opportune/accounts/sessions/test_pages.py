@@ -8,12 +8,12 @@ from sqlalchemy import func, select
 from opportune.accounts.models import ApiToken
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada, other, recorded, settings, user
+from tests.opportune.accounts.recorded_emails import ada, other_browser, recorded, settings, user
 
 # Tests of the API run these queries on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "other", "recorded", "settings", "user"]  # fixtures
+__all__ = ["ada", "other_browser", "recorded", "settings", "user"]  # fixtures
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "scopes": ["read", "write"], "current_password": PASSWORD}
@@ -28,7 +28,7 @@ def end_paths(page: Response) -> list[str]:
     return re.findall(r'action="(/accounts/\w+/\d+/\w+)"', page.text)
 
 
-async def test_button_ends_another_session(ada: AsyncClient, other: AsyncClient) -> None:
+async def test_button_ends_another_session(ada: AsyncClient, other_browser: AsyncClient) -> None:
     page = await ada.get(SESSIONS)
     assert page.text.count("This device") == 1
     (end,) = end_paths(page)
@@ -37,25 +37,25 @@ async def test_button_ends_another_session(ada: AsyncClient, other: AsyncClient)
 
     assert response.headers["location"] == f"{SESSIONS}"
     assert "That device is signed out." in (await ada.get(SESSIONS)).text
-    assert not await is_signed_in(other)
+    assert not await is_signed_in(other_browser)
     assert await is_signed_in(ada)
 
 
-async def test_ending_other_sessions_keeps_this_one(ada: AsyncClient, other: AsyncClient) -> None:
+async def test_ending_other_sessions_keeps_this_one(ada: AsyncClient, other_browser: AsyncClient) -> None:
     response = await ada.post(f"{SESSIONS}/end-others")
 
     assert response.headers["location"] == f"{SESSIONS}"
     assert "Every other device is signed out." in (await ada.get(SESSIONS)).text
-    assert (await is_signed_in(ada), await is_signed_in(other)) == (True, False)
+    assert (await is_signed_in(ada), await is_signed_in(other_browser)) == (True, False)
     assert "end-others" not in (await ada.get(SESSIONS)).text
 
 
-async def test_ending_all_sessions_signs_out(ada: AsyncClient, other: AsyncClient) -> None:
+async def test_ending_all_sessions_signs_out(ada: AsyncClient, other_browser: AsyncClient) -> None:
     response = await ada.post(f"{SESSIONS}/end-all")
 
     assert "Max-Age=0" in response.headers["set-cookie"]
     assert "You are signed out on every device." in (await ada.get("/")).text
-    assert (await is_signed_in(ada), await is_signed_in(other)) == (False, False)
+    assert (await is_signed_in(ada), await is_signed_in(other_browser)) == (False, False)
 
 
 async def test_rows_of_another_user_are_not_found(app: FastAPI, ada: AsyncClient) -> None:

@@ -40,7 +40,7 @@ async def post_sign_in(client: AsyncClient, email: str = "ada@example.com", pass
     return response.headers["set-cookie"]
 
 
-async def count(database: Database) -> int:
+async def count_sessions(database: Database) -> int:
     async with database.reader() as session:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
@@ -100,7 +100,7 @@ async def test_signing_in_again_ends_the_browsers_old_session(
     await post_sign_in(client)
 
     assert client.cookies["session"] != old
-    assert await count(database) == 1
+    assert await count_sessions(database) == 1
 
 
 async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, database: Database) -> None:
@@ -112,12 +112,12 @@ async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, d
 
         client.cookies.clear()
         assert (await client.get(PROFILE, headers={"Cookie": f"session={copy['session']}"})).status_code == 303
-    assert await count(database) == 0
+    assert await count_sessions(database) == 0
 
-    async with signed_in_client(app, user) as each_token, signed_in_client(app, user) as other:
-        await each_token.post("/accounts/logout")
+    async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
+        await browser.post("/accounts/logout")
 
-        assert (await other.get(PROFILE)).status_code == 200
+        assert (await other_browser.get(PROFILE)).status_code == 200
 
 
 async def test_links_and_other_sites_cannot_sign_in_or_out(app: FastAPI, user: User) -> None:
@@ -143,7 +143,7 @@ async def test_expired_session_is_refused_and_deleted(
 
     await post_sign_in(client)
 
-    assert await count(database) == 1
+    assert await count_sessions(database) == 1
 
 
 async def test_changed_rights_or_password_end_credentials(
@@ -203,12 +203,12 @@ async def test_signing_out_everywhere_ends_sessions_and_tokens(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
     token = await make_token(database, user)
-    async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
+    async with signed_in_client(app, user) as laptop, signed_in_client(app, user) as phone:
         async with database.writer() as session:
             await delete_all_sessions(session, user)
 
-        assert (await here.get(PROFILE)).status_code == 303
-        assert (await there.get(PROFILE)).status_code == 303
+        assert (await laptop.get(PROFILE)).status_code == 303
+        assert (await phone.get(PROFILE)).status_code == 303
     response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 401
 
@@ -218,13 +218,13 @@ async def test_sessions_per_user_are_limited(
     database: Database, user: User, monkeypatch: pytest.MonkeyPatch, model: type[Session | ApiToken]
 ) -> None:
     monkeypatch.setattr(credentials, "MAX_CREDENTIALS_PER_USER", 3)
-    other = await make_user(database)
-    end_session = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
+    other_user = await make_user(database)
+    end_times = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
     fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if model is ApiToken else {}
     async with database.writer() as session:
-        for number, end in enumerate(end_session):
+        for number, end in enumerate(end_times):
             session.add(model(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
-        session.add(model(token_hash="another's", user_id=other.id, expires_at=end_session[1], **fields))
+        session.add(model(token_hash="another's", user_id=other_user.id, expires_at=end_times[1], **fields))
     async with database.writer() as session:
         await credentials.prune(session, user, model)
 
@@ -244,9 +244,9 @@ async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database
     assert f"Max-Age={90 * 24 * 60 * 60}" in remembered.headers["set-cookie"]
     async with database.reader() as session:
         rows = await session.scalars(select(Session).order_by(col(Session.id)))
-        lasting = [row.expires_at - row.created_at for row in rows]
-    for found, expected in zip(lasting, (timedelta(days=90), timedelta(hours=2)), strict=True):
-        assert abs(found - expected) < timedelta(minutes=1)
+        lifetimes = [row.expires_at - row.created_at for row in rows]
+    for lifetime, expected in zip(lifetimes, (timedelta(days=90), timedelta(hours=2)), strict=True):
+        assert abs(lifetime - expected) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("name", ["SESSION_DAYS", "SESSION_IDLE_HOURS"])

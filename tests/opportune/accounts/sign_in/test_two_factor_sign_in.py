@@ -147,14 +147,14 @@ async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pyt
 async def test_password_changed_before_the_code_is_refused(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = RateLimiter.hit
+    original_hit = RateLimiter.hit
 
-    async def changed_meanwhile(limiter: RateLimiter, *hits: Hit) -> None:
-        await count(limiter, *hits)
+    async def hit_and_change_password(limiter: RateLimiter, *hits: Hit) -> None:
+        await original_hit(limiter, *hits)
         if hits[0].rate_limit is CODES_PER_ACCOUNT:
             async with database.writer() as session:
                 await session.execute(update(User).values(hashed_password="x"))
 
-    monkeypatch.setattr(RateLimiter, "hit", changed_meanwhile)
+    monkeypatch.setattr(RateLimiter, "hit", hit_and_change_password)
 
     assert (await sign_in_program(client, authenticator.code)).status_code == 401

@@ -1,4 +1,4 @@
-"""A site with a fake provider, and requests to sign in by it."""
+"""Fixtures of a site with a fake provider, and helpers that sign in with it."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -25,18 +25,18 @@ from tests.opportune.accounts.social_sign_in.provider import (
 
 
 @pytest.fixture(scope="package")
-async def one_provider() -> AsyncIterator[FakeProvider]:
+async def shared_provider() -> AsyncIterator[FakeProvider]:
     async with running_provider() as provider:
         yield provider
 
 
 @pytest.fixture
-def provider(one_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
+def provider(shared_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
     for name in ("AUTHORIZE", "ACCESS_TOKEN", "PROFILE", "EMAILS"):
         path = {"AUTHORIZE": "authorize", "ACCESS_TOKEN": "token", "PROFILE": "user", "EMAILS": "user/emails"}[name]
-        monkeypatch.setattr(github, f"{name}_ENDPOINT", f"{one_provider.url}/{path}")
-    yield one_provider
-    vars(one_provider).update(vars(FakeProvider(url=one_provider.url)))
+        monkeypatch.setattr(github, f"{name}_ENDPOINT", f"{shared_provider.url}/{path}")
+    yield shared_provider
+    vars(shared_provider).update(vars(FakeProvider(url=shared_provider.url)))
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def recorded(app: FastAPI) -> RecordedJobs:
 
 
 async def start_sign_in(client: AsyncClient, name: str = "oidc", **form: str) -> str:
-    """Address of the provider to which the site redirects."""
+    """Return the provider's address to which the site redirects."""
     page = await client.post(f"/accounts/social/{name}", data=form)
     assert page.status_code == 200, page.headers
-    return follow(page)
+    return refresh_url(page)
 
 
-def follow(page: Response) -> str:
+def refresh_url(page: Response) -> str:
     match = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
     assert match, page.text
     return unescape(match[1])
@@ -75,18 +75,18 @@ def follow(page: Response) -> str:
 async def return_from_provider(
     client: AsyncClient, provider: FakeProvider, name: str = "oidc", **form: str
 ) -> Response:
-    return await client.get(provider.come(await start_sign_in(client, name, **form)))
+    return await client.get(provider.approve(await start_sign_in(client, name, **form)))
 
 
 async def flash_message(client: AsyncClient, response: Response) -> str:
-    """Text of the page after a redirect."""
+    """Follow a redirect and return the text of the page."""
     assert response.status_code == 303, response.text
     page = await client.get(response.headers["location"])
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
 
 
-async def people(database: Database) -> list[tuple[str, bool, bool]]:
-    """E-mail, whether it is verified and whether there is a password, for each user."""
+async def user_states(database: Database) -> list[tuple[str, bool, bool]]:
+    """Return the e-mail, `is_verified` and `has_password` of each user."""
     async with database.reader(fresh=True) as session:
         return [(user.email, user.is_verified, user.has_password) for user in await session.scalars(select(User))]
 

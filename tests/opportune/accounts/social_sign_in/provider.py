@@ -21,57 +21,57 @@ from opportune.testing.services.browser import serve
 
 CLIENT_ID, CLIENT_SECRET = "the-site", "a secret of both"
 KEY, FOREIGN_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-NUMBER = "key-1"
+KEY_ID = "key-1"
 
 Claims = dict[str, Any]
 
 
 @dataclass
 class FakeProvider:
-    """Signs in the account `user`. `lie` changes claims of the id_token, `forge` replaces its signature."""
+    """Signs in the account `user`. `false_claims` changes claims of the id_token, `forge` encodes the token."""
 
     url: str = ""
     user: Claims = field(default_factory=lambda: {"sub": "1", "email": "ada@example.com", "email_verified": True})
-    lie: Claims = field(default_factory=dict)
+    false_claims: Claims = field(default_factory=dict)
     forge: Callable[[Claims], str] | None = None
     metadata: Claims = field(default_factory=dict)
     emails: list[Claims] = field(default_factory=list)
     response: Claims = field(default_factory=dict)
     """Parameters of the redirect, added to or instead of the code."""
     delay: asyncio.Event | None = None
-    """Tokens are sent after this event."""
-    drips: bool = False
-    """Tokens are sent byte by byte without an end."""
+    """The token endpoint waits for this event."""
+    sends_endless_bytes: bool = False
+    """The token endpoint sends bytes forever."""
     requests: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def come(self, address: str) -> str:
+    def approve(self, authorization_url: str) -> str:
         """Return the redirect of the provider after the user's consent."""
-        expected = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-        assert (expected["client_id"], expected["response_type"]) == (CLIENT_ID, "code")
-        assert (expected["code_challenge_method"], len(expected["code_challenge"])) == ("S256", 43)
+        authorization = {name: values[0] for name, values in parse_qs(urlsplit(authorization_url).query).items()}
+        assert (authorization["client_id"], authorization["response_type"]) == (CLIENT_ID, "code")
+        assert (authorization["code_challenge_method"], len(authorization["code_challenge"])) == ("S256", 43)
         code = secrets.token_urlsafe(8)
-        self.codes[code] = expected
-        response = {"code": code, "state": expected["state"], **self.response}
-        return f"{expected['redirect_uri']}?{urlencode({name: text for name, text in response.items() if text})}"
+        self.codes[code] = authorization
+        response = {"code": code, "state": authorization["state"], **self.response}
+        return f"{authorization['redirect_uri']}?{urlencode({name: text for name, text in response.items() if text})}"
 
-    def id_token(self, expected: dict[str, str]) -> str:
+    def id_token(self, authorization: dict[str, str]) -> str:
         now = int(time.time())
         claims = {
             "iss": self.url,
             "aud": CLIENT_ID,
             "iat": now,
             "exp": now + 300,
-            "nonce": expected.get("nonce"),
+            "nonce": authorization.get("nonce"),
             **self.user,
-            **self.lie,
+            **self.false_claims,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         return self.forge(claims) if self.forge else signed(claims)
 
 
-def signed(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, number: str | None = NUMBER) -> str:
-    return jwt.encode(claims, key, "ES256", {"kid": number} if number else None)
+def signed(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, key_id: str | None = KEY_ID) -> str:
+    return jwt.encode(claims, key, "ES256", {"kid": key_id} if key_id else None)
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def running_provider() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
-async def dripping() -> AsyncIterator[bytes]:
+async def send_endless_bytes() -> AsyncIterator[bytes]:
     while True:
         yield b" "
         await asyncio.sleep(0.02)
@@ -107,33 +107,33 @@ def _app(provider: FakeProvider) -> FastAPI:
 
     @app.get("/authorize")
     async def authorize(request: Request) -> RedirectResponse:
-        return RedirectResponse(provider.come(str(request.url)), 303)
+        return RedirectResponse(provider.approve(str(request.url)), 303)
 
     @app.get("/keys")
     async def keys() -> Claims:
         provider.requests.append("keys")
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key()))
-        return {"keys": [{**public, "kid": NUMBER, "use": "sig", "alg": "ES256"}]}
+        return {"keys": [{**public, "kid": KEY_ID, "use": "sig", "alg": "ES256"}]}
 
     @app.post("/token", response_model=None)
     async def token(request: Request) -> Claims | StreamingResponse:
         provider.requests.append("token")
-        if provider.drips:
-            return StreamingResponse(dripping())
+        if provider.sends_endless_bytes:
+            return StreamingResponse(send_endless_bytes())
         form = dict(await request.form())
-        expected = provider.codes.pop(str(form["code"]), None)
+        authorization = provider.codes.pop(str(form["code"]), None)
         if provider.delay:
             await provider.delay.wait()
         verifier = str(form.get("code_verifier", "")).encode()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
         if (
-            expected is None
-            or expected["code_challenge"] != challenge
-            or expected["redirect_uri"] != form["redirect_uri"]
+            authorization is None
+            or authorization["code_challenge"] != challenge
+            or authorization["redirect_uri"] != form["redirect_uri"]
             or (form["client_id"], form["client_secret"]) != (CLIENT_ID, CLIENT_SECRET)
         ):
             raise HTTPException(400, "invalid_grant")
-        return {"access_token": "access", "token_type": "bearer", "id_token": provider.id_token(expected)}
+        return {"access_token": "access", "token_type": "bearer", "id_token": provider.id_token(authorization)}
 
     @app.get("/me")
     async def me() -> Claims:

@@ -31,38 +31,38 @@ VERIFIER = "v" * 43
 CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 
 
-def client(provider: FakeProvider, issuer: str = "") -> ProviderClient:
+def make_client(provider: FakeProvider, issuer: str = "") -> ProviderClient:
     get_client.cache_clear()
     return get_client(Provider("oidc", "Keycloak", issuer or provider.url, CLIENT_ID, CLIENT_SECRET))
 
 
-async def arrive(
+async def request_identity(
     provider: FakeProvider,
     verifier: str = VERIFIER,
     nonce: str = "n",
     response_issuer: str | None = None,
     issuer: str = "",
 ) -> Identity:
-    changes = client(provider, issuer)
-    address = await changes.authorization_url(CALLBACK, "state", CHALLENGE, "n")
-    code = provider.come(address).partition("code=")[2].partition("&")[0]
-    return await changes.identity(code, CALLBACK, verifier, nonce, response_issuer)
+    client = make_client(provider, issuer)
+    address = await client.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+    code = provider.approve(address).partition("code=")[2].partition("&")[0]
+    return await client.identity(code, CALLBACK, verifier, nonce, response_issuer)
 
 
 def unsigned(claims: Claims) -> str:
     return jwt.encode(claims, "", "none")
 
 
-def signed_by_what_both_know(claims: Claims) -> str:
+def signed_with_client_secret(claims: Claims) -> str:
     with pytest.warns(jwt.InsecureKeyLengthWarning):
         return jwt.encode(claims, CLIENT_SECRET, "HS256", {"kid": "key-1"})
 
 
-def signed_by_another(claims: Claims) -> str:
+def signed_with_foreign_key(claims: Claims) -> str:
     return signed(claims, FOREIGN_KEY)
 
 
-def signed_by_an_unknown_key(claims: Claims) -> str:
+def signed_with_unknown_key_id(claims: Claims) -> str:
     return signed(claims, FOREIGN_KEY, "key-2")
 
 
@@ -72,32 +72,32 @@ def changed_after_signing(claims: Claims) -> str:
     return f"{head}.{payload}.{signature}"
 
 
-def no_token(_claims: Claims) -> str:
+def malformed_token(_claims: Claims) -> str:
     return "no.token"
 
 
 async def test_valid_response_is_accepted(provider: FakeProvider) -> None:
     expected = Identity(provider.url, "1", "ada@example.com", email_is_verified=True)
-    assert await arrive(provider) == expected
-    assert await arrive(provider, response_issuer=provider.url) == expected
+    assert await request_identity(provider) == expected
+    assert await request_identity(provider, response_issuer=provider.url) == expected
 
 
 async def test_unsigned_id_token_is_refused(provider: FakeProvider) -> None:
     for forge in [
         unsigned,
-        signed_by_what_both_know,
-        signed_by_another,
-        signed_by_an_unknown_key,
+        signed_with_client_secret,
+        signed_with_foreign_key,
+        signed_with_unknown_key_id,
         changed_after_signing,
-        no_token,
+        malformed_token,
     ]:
         provider.forge = forge
         with pytest.raises(InvalidProviderResponse):
-            await arrive(provider)
+            await request_identity(provider)
 
 
 async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
-    lies: list[Claims] = [
+    false_claims: list[Claims] = [
         {"iss": "https://evil.example"},
         {"iss": None},
         {"aud": "another-site"},
@@ -115,25 +115,25 @@ async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
         {"sub": ""},
         {"sub": "x" * 256},
     ]
-    for lie in lies:
-        provider.lie = lie
+    for claims in false_claims:
+        provider.false_claims = claims
         with pytest.raises(InvalidProviderResponse):
-            await arrive(provider)
+            await request_identity(provider)
 
 
 async def test_state_belongs_to_the_browser(provider: FakeProvider) -> None:
     with pytest.raises(InvalidProviderResponse, match="refuses the code"):
-        await arrive(provider, verifier="another" * 7)
+        await request_identity(provider, verifier="another" * 7)
     with pytest.raises(InvalidProviderResponse, match="another sign-in"):
-        await arrive(provider, nonce="another")
+        await request_identity(provider, nonce="another")
 
 
 async def test_response_names_its_issuer(provider: FakeProvider) -> None:
     with pytest.raises(InvalidProviderResponse, match="another issuer"):
-        await arrive(provider, response_issuer="https://evil.example")
+        await request_identity(provider, response_issuer="https://evil.example")
     provider.metadata = {"authorization_response_iss_parameter_supported": True}
     with pytest.raises(InvalidProviderResponse, match="no issuer"):
-        await arrive(provider)
+        await request_identity(provider)
     assert "token" not in provider.requests
 
 
@@ -148,43 +148,46 @@ async def test_invalid_discovery_document_is_refused(provider: FakeProvider) -> 
     for metadata in documents:
         provider.metadata = metadata
         with pytest.raises(InvalidProviderResponse):
-            await arrive(provider)
+            await request_identity(provider)
 
 
 async def test_provider_cannot_assert_other_issuers(provider: FakeProvider) -> None:
-    provider.metadata = provider.lie = {"iss": "https://accounts.google.com", "issuer": "https://accounts.google.com"}
+    provider.metadata = provider.false_claims = {
+        "iss": "https://accounts.google.com",
+        "issuer": "https://accounts.google.com",
+    }
     with pytest.raises(InvalidProviderResponse, match="discovery document names another issuer"):
-        await arrive(provider)
+        await request_identity(provider)
 
 
 async def test_microsoft_issuer_contains_the_tenant(provider: FakeProvider) -> None:
     issuer = f"{provider.url}/{{tenantid}}"
     provider.metadata = {"issuer": issuer}
     provider.user = {"sub": "1", "email": "ada@example.com"}
-    provider.lie = {"tid": "t1", "iss": f"{provider.url}/t1", "xms_edov": "1"}
+    provider.false_claims = {"tid": "t1", "iss": f"{provider.url}/t1", "xms_edov": "1"}
     expected = Identity(f"{provider.url}/t1", "1", "ada@example.com", email_is_verified=True)
-    assert await arrive(provider, issuer=issuer) == expected
-    provider.lie = {"tid": "t1", "iss": f"{provider.url}/t1"}
-    assert not (await arrive(provider, issuer=issuer)).email_is_verified
-    provider.lie = {"tid": "t2", "iss": f"{provider.url}/t1"}
+    assert await request_identity(provider, issuer=issuer) == expected
+    provider.false_claims = {"tid": "t1", "iss": f"{provider.url}/t1"}
+    assert not (await request_identity(provider, issuer=issuer)).email_is_verified
+    provider.false_claims = {"tid": "t2", "iss": f"{provider.url}/t1"}
     with pytest.raises(InvalidProviderResponse, match="another issuer"):
-        await arrive(provider, issuer=issuer)
+        await request_identity(provider, issuer=issuer)
 
 
 async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as taken:  # no server listens there
-        taken.bind(("127.0.0.1", 0))
-        down = client(provider, f"http://127.0.0.1:{taken.getsockname()[1]}")
+    with socket.socket() as idle_socket:  # no server listens there
+        idle_socket.bind(("127.0.0.1", 0))
+        unreachable = make_client(provider, f"http://127.0.0.1:{idle_socket.getsockname()[1]}")
         with pytest.raises(ProviderUnreachable):
-            await down.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+            await unreachable.authorization_url(CALLBACK, "state", CHALLENGE, "n")
     monkeypatch.setattr(identity, "TIMEOUT_SECONDS", 0.2)
     provider.delay = asyncio.Event()
     with pytest.raises(ProviderUnreachable):
-        await arrive(provider)
+        await request_identity(provider)
     provider.delay.set()
-    provider.drips = True
+    provider.sends_endless_bytes = True
     with pytest.raises(ProviderUnreachable, match="TimeoutError"):
-        await arrive(provider)
+        await request_identity(provider)
 
 
 async def test_endless_or_compressed_response_is_refused(
@@ -194,13 +197,13 @@ async def test_endless_or_compressed_response_is_refused(
         await identity._limit_response(httpx.Response(200, headers={"Content-Encoding": "gzip"}))
     monkeypatch.setattr(identity, "MAX_RESPONSE_BYTES", 100)
     with pytest.raises(ProviderUnreachable, match="the response is too long"):
-        await arrive(provider)
+        await request_identity(provider)
 
 
 async def test_metadata_is_cached_until_a_key_is_missing(provider: FakeProvider) -> None:
-    changes = client(provider)
+    client = make_client(provider)
     for _ in range(2):
-        address = await changes.authorization_url(CALLBACK, "state", CHALLENGE, "n")
-        code = provider.come(address).partition("code=")[2].partition("&")[0]
-        await changes.identity(code, CALLBACK, VERIFIER, "n", None)
+        address = await client.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+        code = provider.approve(address).partition("code=")[2].partition("&")[0]
+        await client.identity(code, CALLBACK, VERIFIER, "n", None)
     assert provider.requests == ["metadata", "token", "keys", "token"]

@@ -19,7 +19,13 @@ from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import sent_subjects
-from tests.opportune.accounts.social_sign_in.conftest import flash_message, follow, links, people, return_from_provider
+from tests.opportune.accounts.social_sign_in.conftest import (
+    flash_message,
+    links,
+    refresh_url,
+    return_from_provider,
+    user_states,
+)
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
@@ -38,13 +44,13 @@ async def bob(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def ask_to_link(client: AsyncClient, password: str = PASSWORD, provider: str = "oidc") -> Response:
+async def request_link(client: AsyncClient, password: str = PASSWORD, provider: str = "oidc") -> Response:
     expected = {"provider": provider, "current_password": password}
     return await client.post("/accounts/profile/linked-accounts", data=expected)
 
 
 async def add(client: AsyncClient, provider: FakeProvider) -> Response:
-    return await client.get(provider.come(follow(await ask_to_link(client))))
+    return await client.get(provider.approve(refresh_url(await request_link(client))))
 
 
 async def linked_ids(client: AsyncClient) -> list[int]:
@@ -60,7 +66,7 @@ async def test_linked_account_is_added_and_removed(
 ) -> None:
     assert "You can now sign in with your account at Keycloak" in await flash_message(bob, await add(bob, provider))
     assert await links(database) == [(provider.url, "1")]
-    assert await people(database) == [("bob@example.com", False, True)]
+    assert await user_states(database) == [("bob@example.com", False, True)]
     page = (await bob.get("/accounts/profile")).text
     assert "Remove Keycloak ada@example.com" in page
     assert "ada@example.com" in (await bob.get("/accounts/data/export")).text
@@ -77,13 +83,13 @@ async def test_linked_account_is_added_and_removed(
 async def test_linking_needs_the_password(
     bob: AsyncClient, client: AsyncClient, app: FastAPI, database: Database, provider: FakeProvider
 ) -> None:
-    refused = await ask_to_link(bob, "wrong password")
+    refused = await request_link(bob, "wrong password")
     assert refused.status_code == 422
     assert "This is not your current password." in refused.text
-    assert (await ask_to_link(bob, provider="google")).status_code == 404
-    assert (await ask_to_link(client)).headers["location"].startswith("/accounts/login")
+    assert (await request_link(bob, provider="google")).status_code == 404
+    assert (await request_link(client)).headers["location"].startswith("/accounts/login")
 
-    address = provider.come(follow(await ask_to_link(bob)))
+    address = provider.approve(refresh_url(await request_link(bob)))
     await sign_in(bob, app, await make_user(database, "eve@example.com"))
     assert "was not started in this browser" in await flash_message(bob, await bob.get(address))
     assert await links(database) == []
@@ -94,8 +100,10 @@ async def test_account_is_linked_to_one_user_only(
 ) -> None:
     await add(bob, provider)
     assert "is already linked to your account" in await flash_message(bob, await add(bob, provider))
-    async with signed_in_client(app) as other:
-        assert "is already linked to another account" in await flash_message(other, await add(other, provider))
+    async with signed_in_client(app) as other_client:
+        assert "is already linked to another account" in await flash_message(
+            other_client, await add(other_client, provider)
+        )
     assert len(await links(database)) == 1
 
 
@@ -141,16 +149,16 @@ async def test_concurrent_removals_keep_one_sign_in_method(
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
-    first, second = await linked_ids(client)
+    first_id, second_id = await linked_ids(client)
     async with database.writer() as window:
         await window.execute(select(User).where(col(User.id) == user_id).with_for_update())
-        await window.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second))
-        other = asyncio.create_task(remove(client, first))
+        await window.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second_id))
+        concurrent_request = asyncio.create_task(remove(client, first_id))
         async with asyncio.timeout(10):
-            while not other.done() and not await wait_for_lock(database):
+            while not concurrent_request.done() and not await wait_for_lock(database):
                 await asyncio.sleep(0.01)
-    await other
-    assert await linked_ids(client) == [first]
+    await concurrent_request
+    assert await linked_ids(client) == [first_id]
 
 
 async def wait_for_lock(database: Database) -> bool:
@@ -164,8 +172,8 @@ async def test_concurrent_links_of_an_account_keep_the_first(
 ) -> None:
     await add(bob, provider)
     monkeypatch.setattr(UserDatabase, "get_by_oauth_account", no_user)
-    async with signed_in_client(app) as other:
-        assert "Please try again." in await flash_message(other, await add(other, provider))
+    async with signed_in_client(app) as other_client:
+        assert "Please try again." in await flash_message(other_client, await add(other_client, provider))
     assert await links(database) == [(provider.url, "1")]
 
 
@@ -180,10 +188,10 @@ async def test_removed_provider_is_no_sign_in_method(
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
-    first, second = await linked_ids(client)
-    assert "This is your only sign-in method." in await flash_message(client, await remove(client, first))
+    first_id, second_id = await linked_ids(client)
+    assert "This is your only sign-in method." in await flash_message(client, await remove(client, first_id))
     assert "gone.example" in (await client.get("/accounts/profile")).text
-    assert (await remove(client, second)).status_code == 303
+    assert (await remove(client, second_id)).status_code == 303
     assert await links(database) == [(provider.url, "1")]
 
 
@@ -198,16 +206,16 @@ async def test_recent_sign_in_replaces_the_password(
         "/accounts/tokens", data={"name": "Script", "days": "30", "scopes": "read", "current_password": "x"}
     )
     assert "You have no password yet." in requests.text
-    assert follow(await ask_to_link(client, ""))
+    assert refresh_url(await request_link(client, ""))
     async with database.writer() as session:
         await session.execute(update(Session).values(created_at=utc_now() - timedelta(minutes=11)))
     for response in (
         await client.post("/accounts/password", data={"new_password": NEW}),
-        await ask_to_link(client, ""),
+        await request_link(client, ""),
     ):
         assert response.status_code == 422
         assert "Sign out, sign in again" in response.text
-    assert await people(database) == [("ada@example.com", True, False)]
+    assert await user_states(database) == [("ada@example.com", True, False)]
 
 
 async def test_password_reset_of_unverified_address_unlinks_accounts(
@@ -230,11 +238,11 @@ async def test_superuser_reads_linked_accounts(
         assert provider.url in (await admin.get("/admin/linked-account/list")).text
         for action in ("create", "edit/1", "delete"):
             assert (await admin.get(f"/admin/linked-account/{action}")).status_code == 403, action
-    async with signed_in_client(app) as other:
-        assert (await other.get("/admin/linked-account/list")).status_code == 403
+    async with signed_in_client(app) as other_client:
+        assert (await other_client.get("/admin/linked-account/list")).status_code == 403
 
     await bob.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
-    assert "bob@example.com" not in {email for email, *_ in await people(database)}
+    assert "bob@example.com" not in {email for email, *_ in await user_states(database)}
     assert await links(database) == []
 
 

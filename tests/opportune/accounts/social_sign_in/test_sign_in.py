@@ -13,11 +13,11 @@ from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.social_sign_in.conftest import (
     flash_message,
-    follow,
     links,
-    people,
+    refresh_url,
     return_from_provider,
     start_sign_in,
+    user_states,
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
@@ -43,15 +43,15 @@ async def link(database: Database, user_id: int, provider: FakeProvider, subject
 async def test_provider_registers_then_signs_in(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    arrived = await return_from_provider(client, provider, next="/accounts/tokens")
-    assert arrived.headers["location"] == "/accounts/tokens"
-    assert await people(database) == [("ada@example.com", True, False)]
+    response = await return_from_provider(client, provider, next="/accounts/tokens")
+    assert response.headers["location"] == "/accounts/tokens"
+    assert await user_states(database) == [("ada@example.com", True, False)]
     assert await links(database) == [(provider.url, "1")]
     await client.post("/accounts/logout")
     provider.user = {"sub": "1", "email": "changed@example.com", "email_verified": True}
     await return_from_provider(client, provider)
     assert await is_signed_in(client)
-    assert await people(database) == [("ada@example.com", True, False)]
+    assert await user_states(database) == [("ada@example.com", True, False)]
 
 
 async def test_closed_registration_refuses_new_accounts_only(
@@ -63,7 +63,7 @@ async def test_closed_registration_refuses_new_accounts_only(
 
     message = await flash_message(client, await return_from_provider(client, provider))
     assert "This site accepts no new registrations." in message
-    assert await people(database) == [(user.email, False, True)]
+    assert await user_states(database) == [(user.email, False, True)]
 
     provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
     await return_from_provider(client, provider)
@@ -76,8 +76,8 @@ async def test_github_needs_a_verified_primary_address(
     provider.emails = GITHUB
     address = await start_sign_in(client, "github")
     assert "nonce" not in parse_qs(urlsplit(address).query)
-    await client.get(provider.come(address))
-    assert await people(database) == [("octo@example.com", True, False)]
+    await client.get(provider.approve(address))
+    assert await user_states(database) == [("octo@example.com", True, False)]
     assert await links(database) == [("https://github.com", "583231")]
 
 
@@ -92,7 +92,7 @@ async def test_unverified_address_makes_no_account(
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
         message = await flash_message(client, await return_from_provider(client, provider))
         assert "Keycloak has not verified ada@example.com." in message
-    assert await people(database) == []
+    assert await user_states(database) == []
 
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
     message = await flash_message(client, await return_from_provider(client, provider))
@@ -103,10 +103,10 @@ async def test_unverified_address_makes_no_account(
 async def test_address_may_come_from_the_userinfo_endpoint(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    provider.lie = {"email": None}
+    provider.false_claims = {"email": None}
     await return_from_provider(client, provider)
-    assert await people(database) == [("ada@example.com", True, False)]
-    provider.lie = {"email": None, "sub": "2"}
+    assert await user_states(database) == [("ada@example.com", True, False)]
+    provider.false_claims = {"email": None, "sub": "2"}
     assert "is invalid. Please try again." in await flash_message(client, await return_from_provider(client, provider))
 
 
@@ -119,8 +119,8 @@ async def test_existing_or_inactive_account_is_refused(
     assert not await is_signed_in(client)
     assert await links(database) == []
 
-    closed = await make_user(database, is_active=False)
-    await link(database, closed.id, provider)
+    inactive = await make_user(database, is_active=False)
+    await link(database, inactive.id, provider)
     assert "This account is deactivated." in await flash_message(client, await return_from_provider(client, provider))
     assert not await is_signed_in(client)
 
@@ -131,19 +131,19 @@ async def test_second_factor_is_asked_after_the_provider(
     user = await make_user(database)
     await add_authenticator_app(database, app.state.settings, user)
     await link(database, user.id, provider)
-    arrived = await return_from_provider(client, provider, next="/accounts/tokens", remember="true")
-    assert arrived.headers["location"] == "/accounts/login/code"
+    response = await return_from_provider(client, provider, next="/accounts/tokens", remember="true")
+    assert response.headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
 
 
 async def test_callback_is_valid_once(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
-    address = provider.come(await start_sign_in(client))
-    stored = dict(client.cookies)
+    address = provider.approve(await start_sign_in(client))
+    cookies = dict(client.cookies)
     await client.get(address)
     assert await is_signed_in(client)
     client.cookies.clear()
     provider.requests.clear()
-    for name, value in stored.items():  # also with a copied cookie
+    for name, value in cookies.items():  # also with a copied cookie
         client.cookies.set(name, value)
     assert NOT_STARTED_HERE in await flash_message(client, await client.get(address))
     assert not await is_signed_in(client)
@@ -153,24 +153,24 @@ async def test_callback_is_valid_once(client: AsyncClient, database: Database, p
 async def test_foreign_callback_is_refused_without_a_request(app: FastAPI, provider: FakeProvider) -> None:
     provider.emails = GITHUB
 
-    def browser() -> AsyncClient:
+    def new_browser() -> AsyncClient:
         return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
 
-    for owner_email in ("another browser", "another provider", "another sign-in", "nobody", "garbage"):
-        async with browser() as client, browser() as other:
-            address = provider.come(await start_sign_in(client if owner_email == "another provider" else other))
-            if owner_email in ("another sign-in", "garbage"):
+    for mismatch in ("another browser", "another provider", "another sign-in", "no cookie", "invalid state"):
+        async with new_browser() as client, new_browser() as other_client:
+            address = provider.approve(await start_sign_in(client if mismatch == "another provider" else other_client))
+            if mismatch in ("another sign-in", "invalid state"):
                 await start_sign_in(client)
-            if owner_email == "another provider":
+            if mismatch == "another provider":
                 address = address.replace("/oidc/callback", "/github/callback")
-            if owner_email == "nobody":
+            if mismatch == "no cookie":
                 client.cookies.clear()
-            if owner_email == "garbage":
+            if mismatch == "invalid state":
                 address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
             provider.requests.clear()
-            assert NOT_STARTED_HERE in await flash_message(client, await client.get(address)), owner_email
-            assert not await is_signed_in(client), owner_email
-        assert provider.requests == [], owner_email
+            assert NOT_STARTED_HERE in await flash_message(client, await client.get(address)), mismatch
+            assert not await is_signed_in(client), mismatch
+        assert provider.requests == [], mismatch
 
 
 @pytest.mark.database("postgresql")
@@ -178,17 +178,19 @@ async def test_concurrent_first_sign_ins_make_one_account(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.delay = asyncio.Event()
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other:
-        addresses = [provider.come(await start_sign_in(item)) for item in (client, other)]
-        both = [asyncio.create_task(item.get(to)) for item, to in zip((client, other), addresses, strict=True)]
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other_client:
+        addresses = [provider.approve(await start_sign_in(item)) for item in (client, other_client)]
+        requests = [
+            asyncio.create_task(item.get(to)) for item, to in zip((client, other_client), addresses, strict=True)
+        ]
         async with asyncio.timeout(10):
             while provider.requests.count("token") < 2:
                 await asyncio.sleep(0.01)
         provider.delay.set()
-        assert [response.headers["location"] for response in await asyncio.gather(*both)] == ["/", "/"]
+        assert [response.headers["location"] for response in await asyncio.gather(*requests)] == ["/", "/"]
         assert await is_signed_in(client)
-        assert await is_signed_in(other)
-    assert await people(database) == [("ada@example.com", True, False)]
+        assert await is_signed_in(other_client)
+    assert await user_states(database) == [("ada@example.com", True, False)]
     assert await links(database) == [(provider.url, "1")]
 
 
@@ -204,8 +206,8 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
     assert (await client.post("/accounts/social/google")).status_code == 404  # not configured
     assert (await client.get("/accounts/social/google/callback")).status_code == 404
 
-    arrived = await return_from_provider(client, provider, next="//evil.example/")
-    assert arrived.headers["location"] == "/"
+    response = await return_from_provider(client, provider, next="//evil.example/")
+    assert response.headers["location"] == "/"
 
 
 async def test_failures_per_address_are_limited(
@@ -217,5 +219,5 @@ async def test_failures_per_address_are_limited(
     await return_from_provider(client, provider)
     for expected in (303, 303, 429):
         assert (await client.get("/accounts/social/oidc/callback?state=x&code=y")).status_code == expected
-    assert follow(await client.post("/accounts/social/oidc"))
+    assert refresh_url(await client.post("/accounts/social/oidc"))
     assert (await client.post("/accounts/social/oidc")).status_code == 429

@@ -91,13 +91,13 @@ async def test_bad_token_is_not_saved_by_a_cookie(
         assert await status_of(browser, "x") == 401
         assert await status_of(browser, "") == 401
 
-    other = await make_token(database, user)
+    other_token = await make_token(database, user)
 
     response = await client.post(LOGOUT, headers={"Authorization": f"Bearer {token}"})
 
     assert response.status_code == 204
-    assert (await status_of(client, token), await status_of(client, other)) == (401, 200)
+    assert (await status_of(client, token), await status_of(client, other_token)) == (401, 200)
     async with signed_in_client(app, user) as browser:
         assert (await browser.post(LOGOUT)).status_code == 204
         assert (await browser.get(ME)).status_code == 401
-    assert await status_of(client, other) == 200
+    assert await status_of(client, other_token) == 200

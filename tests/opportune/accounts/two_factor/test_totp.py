@@ -20,21 +20,21 @@ from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import SECRET_KEY
 
-PERIOD = 30
-OTHER_KEY = "another key for tests that opens nothing either"
+PERIOD_SECONDS = 30
+OTHER_KEY = "another secret key for tests"
 
 
 on_sqlite = pytest.mark.database("sqlite")
 
 
-async def with_app(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
-    """A user with an app, whose current code is used, and recovery codes."""
+async def enable_totp(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
+    """Enable TOTP with the current code. Return the authenticator app and the recovery codes."""
     key = totp.start_setup(settings, user).key
-    app = pyotp.TOTP(key)
+    totp_app = pyotp.TOTP(key)
     async with database.writer() as session:
-        codes = await totp.enable(session, settings, user, key, app.now())
+        codes = await totp.enable(session, settings, user, key, totp_app.now())
     assert codes
-    return app, codes
+    return totp_app, codes
 
 
 async def reload(database: Database, user: User) -> User:
@@ -48,43 +48,51 @@ async def verify(database: Database, settings: Settings, user: User, code: str) 
         return await totp.verify_code(session, settings, user, code)
 
 
-def code_of(app: pyotp.TOTP, periods: int) -> str:
-    return app.at(time.time() + periods * PERIOD)
+def code_after(totp_app: pyotp.TOTP, periods: int) -> str:
+    return totp_app.at(time.time() + periods * PERIOD_SECONDS)
 
 
 @pytest.mark.database("sqlite")
 async def test_app_code_is_valid_once(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, _ = await with_app(database, settings, user)
+    totp_app, _ = await enable_totp(database, settings, user)
 
-    assert not await verify(database, settings, user, app.now())
-    assert await verify(database, settings, user, code_of(app, 1))
-    assert not await verify(database, settings, user, code_of(app, 1))
-    assert not await verify(database, settings, user, app.now())
+    assert not await verify(database, settings, user, totp_app.now())
+    assert await verify(database, settings, user, code_after(totp_app, 1))
+    assert not await verify(database, settings, user, code_after(totp_app, 1))
+    assert not await verify(database, settings, user, totp_app.now())
 
 
 @pytest.mark.database("postgresql")
 async def test_concurrent_uses_of_a_code_succeed_once(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await with_app(database, settings, user)
+    totp_app, codes = await enable_totp(database, settings, user)
 
-    for code in (code_of(app, 1), codes[0]):
+    for code in (code_after(totp_app, 1), codes[0]):
         outcomes = await asyncio.gather(*(verify(database, settings, user, code) for _ in range(4)))
         assert sorted(outcomes) == [False, False, False, True]
 
 
 @on_sqlite
 async def test_code_format_and_time_are_checked(database: Database, settings: Settings) -> None:
-    user, without = await make_user(database), await make_user(database)
-    app, codes = await with_app(database, settings, user)
+    user, user_without_app = await make_user(database), await make_user(database)
+    totp_app, codes = await enable_totp(database, settings, user)
     other = pyotp.TOTP(pyotp.random_base32())
 
-    for code in (code_of(app, 3), code_of(app, -3), code_of(other, 1), "", "000", "\ud800", "1" * 5000):
+    for code in (
+        code_after(totp_app, 3),
+        code_after(totp_app, -3),
+        code_after(other, 1),
+        "",
+        "000",
+        "\ud800",
+        "1" * 5000,
+    ):
         assert not await verify(database, settings, user, code)
     for code in ("", "000000", "2345-6789-abcd-efgh"):
-        assert not await verify(database, settings, without, code)
+        assert not await verify(database, settings, user_without_app, code)
 
-    code = code_of(app, 1)
+    code = code_after(totp_app, 1)
     assert await verify(database, settings, user, f" {code[:3]} {code[3:]} ")
     assert await verify(database, settings, user, codes[0].upper().replace("-", " "))
 
@@ -92,8 +100,8 @@ async def test_code_format_and_time_are_checked(database: Database, settings: Se
 @pytest.mark.database("sqlite")
 async def test_recovery_code_is_valid_once_for_its_owner(database: Database, settings: Settings) -> None:
     user, other = await make_user(database), await make_user(database)
-    _, codes = await with_app(database, settings, user)
-    await with_app(database, settings, other)
+    _, codes = await enable_totp(database, settings, user)
+    await enable_totp(database, settings, other)
 
     assert len(set(codes)) == RECOVERY_CODE_COUNT
     assert not await verify(database, settings, other, codes[0])
@@ -111,13 +119,13 @@ async def test_recovery_code_is_valid_once_for_its_owner(database: Database, set
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
 async def test_concurrent_renewals_leave_one_set_of_codes(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    await with_app(database, settings, user)
-    both = asyncio.Barrier(2)
+    await enable_totp(database, settings, user)
+    barrier = asyncio.Barrier(2)
 
     async def renew() -> None:
         async with database.writer() as session:
             await session.execute(select(1))
-            await both.wait()
+            await barrier.wait()
             await renew_recovery_codes(session, user)
 
     await asyncio.gather(renew(), renew())
@@ -129,14 +137,14 @@ async def test_concurrent_renewals_leave_one_set_of_codes(database: Database, se
 @on_sqlite
 async def test_disabling_deletes_key_and_codes(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await with_app(database, settings, user)
+    totp_app, codes = await enable_totp(database, settings, user)
 
     async with database.writer() as session:
         await totp.disable(session, user)
 
     user = await reload(database, user)
     assert not user.has_two_factor
-    assert not await verify(database, settings, user, code_of(app, 1))
+    assert not await verify(database, settings, user, code_after(totp_app, 1))
     assert not await verify(database, settings, user, codes[0])
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
@@ -145,47 +153,47 @@ async def test_disabling_deletes_key_and_codes(database: Database, settings: Set
 @on_sqlite
 async def test_second_setup_keeps_the_first_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await with_app(database, settings, user)
-    second = totp.start_setup(settings, user).key
+    totp_app, codes = await enable_totp(database, settings, user)
+    second_key = totp.start_setup(settings, user).key
 
     async with database.writer() as session:
-        assert await totp.enable(session, settings, user, second, pyotp.TOTP(second).now()) is None
+        assert await totp.enable(session, settings, user, second_key, pyotp.TOTP(second_key).now()) is None
 
-    assert await verify(database, settings, user, code_of(app, 1))
+    assert await verify(database, settings, user, code_after(totp_app, 1))
     assert await verify(database, settings, user, codes[0])
 
 
 @on_sqlite
 async def test_keys_and_codes_are_stored_encrypted(database: Database, settings: Settings) -> None:
     user, thief = await make_user(database), await make_user(database)
-    app, codes = await with_app(database, settings, user)
+    totp_app, codes = await enable_totp(database, settings, user)
 
     stored = (await reload(database, user)).totp_secret
     async with database.reader() as session:
         hashes = " ".join(await session.scalars(select(col(RecoveryCode.code_hash))))
 
-    assert app.secret not in stored
+    assert totp_app.secret not in stored
     assert not any(part in hashes for code in codes for part in (code, code.replace("-", "")))
 
     async with database.writer() as session:
         (await session.get_one(User, thief.id)).totp_secret = stored
 
-    assert not await verify(database, settings, thief, code_of(app, 1))
+    assert not await verify(database, settings, thief, code_after(totp_app, 1))
 
 
 @on_sqlite
 async def test_key_survives_a_new_secret_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await with_app(database, settings, user)
-    both = {"secret_key": SecretStr(OTHER_KEY), "secret_key_fallbacks": SecretStr(SECRET_KEY)}
-    rotated = settings.model_copy(update=both)
-    later = settings.model_copy(update={"secret_key": SecretStr(OTHER_KEY)})
+    totp_app, codes = await enable_totp(database, settings, user)
+    both_keys = {"secret_key": SecretStr(OTHER_KEY), "secret_key_fallbacks": SecretStr(SECRET_KEY)}
+    rotated = settings.model_copy(update=both_keys)
+    after_rotation = settings.model_copy(update={"secret_key": SecretStr(OTHER_KEY)})
 
     async with database.writer() as session:
         (await session.get_one(User, user.id)).totp_step = 0
-    assert await verify(database, rotated, user, app.now())
-    assert await verify(database, later, user, code_of(app, 1))
-    assert await verify(database, later, user, codes[0])
+    assert await verify(database, rotated, user, totp_app.now())
+    assert await verify(database, after_rotation, user, code_after(totp_app, 1))
+    assert await verify(database, after_rotation, user, codes[0])
 
 
 @on_sqlite
@@ -193,15 +201,15 @@ async def test_setup_is_bound_to_user_and_time(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, other = await make_user(database), await make_user(database)
-    beginning = totp.start_setup(settings, user)
+    setup = totp.start_setup(settings, user)
 
-    again = totp.resume_setup(settings, user, beginning.sealed)
-    assert again
-    assert again.key == beginning.key
-    assert totp.resume_setup(settings, other, beginning.sealed) is None
+    resumed = totp.resume_setup(settings, user, setup.sealed)
+    assert resumed
+    assert resumed.key == setup.key
+    assert totp.resume_setup(settings, other, setup.sealed) is None
     assert totp.resume_setup(settings, user, "nothing of ours") is None
     monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
-    assert totp.resume_setup(settings, user, beginning.sealed) is None
+    assert totp.resume_setup(settings, user, setup.sealed) is None
 
 
 @on_sqlite
@@ -214,5 +222,5 @@ async def test_staff_without_second_factor_are_listed(database: Database, settin
     required = [await setup_is_required(database, strict, user) for user in (staff, root, visitor)]
     assert required == [True, True, False]
     assert not await setup_is_required(database, settings, root)
-    await with_app(database, settings, staff)
+    await enable_totp(database, settings, staff)
     assert not await setup_is_required(database, strict, await reload(database, staff))

@@ -1,4 +1,4 @@
-"""The user manager of a project: its hooks run for every type of change."""
+"""Each type of change calls the hooks of the project's user manager."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,14 +22,14 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import sent_emails, settings
 
 __all__ = ["settings"]  # a fixture
-# Hooks run on both databases.
+# Hooks run on form databases.
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL, NEW = "new@example.com", "a much better password"
 NEW_USER = {"email": EMAIL, "password": NEW}
 
 
-class OurManager(UserManager[User]):
+class RecordingManager(UserManager[User]):
     """Records the calls of its hooks."""
 
     hook_calls: list[tuple[Any, ...]] = []
@@ -66,18 +66,18 @@ class OurManager(UserManager[User]):
         self.record_call("reset", user, request)
 
     async def on_before_delete(self, user: User, request: Request | None = None) -> None:
-        self.record_call("leaving", user, request)
+        self.record_call("before_delete", user, request)
 
     async def on_after_delete(self, user: User, request: Request | None = None) -> None:
-        self.record_call("left", user, request)
+        self.record_call("after_delete", user, request)
 
 
 @pytest.fixture(autouse=True)
 def hook_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Calls of the project's hooks."""
-    OurManager.hook_calls, OurManager.with_request = [], set()
-    monkeypatch.setattr(factory, "users_module", lambda _name: type("module", (), {"UserManager": OurManager}))
-    return OurManager.hook_calls
+    RecordingManager.hook_calls, RecordingManager.with_request = [], set()
+    monkeypatch.setattr(factory, "users_module", lambda _name: type("module", (), {"UserManager": RecordingManager}))
+    return RecordingManager.hook_calls
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_registration_calls_the_hook(
     monkeypatch.setattr(registration, "email_is_delivered", lambda _settings: False)
     assert (await client.post("/accounts/register", data=NEW_USER)).status_code == 303
     assert hook_calls == [("register", EMAIL), ("login", EMAIL)]
-    assert OurManager.with_request == {"register", "login"}
+    assert RecordingManager.with_request == {"register", "login"}
     hook_calls.clear()
     assert (await client.post("/api/v1/auth/register", json={"email": "zoe@example.com", "password": NEW})).is_success
     assert hook_calls == [("register", "zoe@example.com")]
@@ -126,17 +126,17 @@ async def test_admin_changes_call_the_hooks(app: FastAPI, admin: AsyncClient, ho
     assert (await admin.post("/admin/user/create", data=form)).status_code == 303
     assert hook_calls == [("register", EMAIL), ("verify", EMAIL)]
     async with app.state.database.reader() as session:
-        made = (await session.scalars(select(User).where(User.email == EMAIL))).one()  # type: ignore[arg-type]  # a column
+        new_user = (await session.scalars(select(User).where(User.email == EMAIL))).one()  # type: ignore[arg-type]  # a column
     hook_calls.clear()
-    await admin.post(f"/admin/user/edit/{made.id}", data={"email": EMAIL, "is_verified": "y", "save": "Save"})
+    await admin.post(f"/admin/user/edit/{new_user.id}", data={"email": EMAIL, "is_verified": "y", "save": "Save"})
     assert hook_calls == [("update", EMAIL, {"is_active": False})]
     hook_calls.clear()
-    both = {"password": "another good one", "again": "another good one"}
-    assert (await admin.post(f"/admin/user/password/{made.id}", data=both)).status_code == 303
+    form = {"password": "another good one", "again": "another good one"}
+    assert (await admin.post(f"/admin/user/password/{new_user.id}", data=form)).status_code == 303
     assert hook_calls == [("update", EMAIL, {"hashed_password": None})], "secret values are left out"
     hook_calls.clear()
-    assert (await admin.post(f"/admin/user/delete?pks={made.id}", data={"confirmed": "yes"})).status_code == 303
-    assert hook_calls == [("leaving", EMAIL), ("left", EMAIL)]
+    assert (await admin.post(f"/admin/user/delete?pks={new_user.id}", data={"confirmed": "yes"})).status_code == 303
+    assert hook_calls == [("before_delete", EMAIL), ("after_delete", EMAIL)]
 
 
 async def test_commands_and_setup_call_the_hooks(
@@ -149,7 +149,7 @@ async def test_commands_and_setup_call_the_hooks(
     async with database.writer() as session:
         await create_superuser(session, "two@example.com", NEW)
         await set_password(session, EMAIL, "an even better password")
-    assert [each[0] for each in hook_calls] == ["register", "verify", "update"]
+    assert [call[0] for call in hook_calls] == ["register", "verify", "update"]
 
 
 async def test_password_reset_calls_the_hooks(
@@ -162,7 +162,7 @@ async def test_password_reset_calls_the_hooks(
     assert (event, email) == ("forgot", user.email)
     hook_calls.clear()
     assert (await client.post("/accounts/reset-password", data={"token": token, "password": NEW})).status_code == 303
-    assert [each[0] for each in hook_calls] == ["verify", "update", "reset"]
+    assert [call[0] for call in hook_calls] == ["verify", "update", "reset"]
 
 
 async def test_profile_changes_call_the_hooks(ada: AsyncClient, user: User, hook_calls: list[Any]) -> None:
@@ -170,10 +170,10 @@ async def test_profile_changes_call_the_hooks(ada: AsyncClient, user: User, hook
     form = {"new_password": NEW, "current_password": PASSWORD}
     assert (await ada.post("/accounts/password", data=form)).status_code == 303
     assert hook_calls == [("update", user.email, {"hashed_password": None})], "a confirmation is no sign-in"
-    assert OurManager.with_request == {"update"}
+    assert RecordingManager.with_request == {"update"}
     hook_calls.clear()
     await ada.post("/accounts/data/delete", data={"email": user.email, "current_password": NEW})
-    assert hook_calls == [("leaving", user.email), ("left", user.email)]
+    assert hook_calls == [("before_delete", user.email), ("after_delete", user.email)]
 
 
 async def test_validate_password_is_used_everywhere(
@@ -184,8 +184,8 @@ async def test_validate_password_is_used_everywhere(
     form = {"new_password": "this is ada", "current_password": PASSWORD}
     assert message in (await ada.post("/accounts/password", data=form)).text
     assert message in (await admin.post("/admin/user/create", data={"email": EMAIL, "password": "my new one"})).text
-    both = {"password": "this is ada", "again": "this is ada"}
-    assert message in (await admin.post(f"/admin/user/password/{user.id}", data=both)).text
+    form = {"password": "this is ada", "again": "this is ada"}
+    assert message in (await admin.post(f"/admin/user/password/{user.id}", data=form)).text
     async with database.writer() as session:
         with pytest.raises(InvalidPasswordError, match="leave your name out"):
             await user_manager(session).change(user, password="this is ada")
@@ -193,20 +193,19 @@ async def test_validate_password_is_used_everywhere(
 
 async def test_manager_works_as_fastapi_users_manager(database: Database) -> None:
     async with database.writer() as session:
-        manager_class = user_manager(session)
-        made = await manager_class.create(UserCreate(email="Ada@Example.com", password=NEW), safe=True)
-        assert (await manager_class.get(made.id), await manager_class.get_by_email("ADA@example.com")) == (made, made)
-        assert await manager_class.authenticate(Credentials(username="ada@example.com", password=NEW)) is made
-        changed = await manager_class.update(UserUpdate(password="one more of them"), made)
+        manager = user_manager(session)
+        new_user = await manager.create(UserCreate(email="Ada@Example.com", password=NEW), safe=True)
+        assert (await manager.get(new_user.id), await manager.get_by_email("ADA@example.com")) == (new_user, new_user)
+        assert await manager.authenticate(Credentials(username="ada@example.com", password=NEW)) is new_user
+        changed = await manager.update(UserUpdate(password="one more of them"), new_user)
         assert (
-            await manager_class.authenticate(Credentials(username="ada@example.com", password="one more of them"))
-            is changed
+            await manager.authenticate(Credentials(username="ada@example.com", password="one more of them")) is changed
         )
         with pytest.raises(exceptions.UserNotExists):
-            await manager_class.get(made.id + 1)
+            await manager.get(new_user.id + 1)
         with pytest.raises(InvalidPasswordException):
-            await manager_class.create(UserCreate(email=EMAIL, password="password"))
-        await manager_class.delete(made)
+            await manager.create(UserCreate(email=EMAIL, password="password"))
+        await manager.delete(new_user)
     async with database.writer() as session:
         await user_manager(session).create(UserCreate(email=EMAIL, password=NEW))
         await session.rollback()
@@ -233,10 +232,10 @@ async def test_safe_changes_ignore_guarded_fields(database: Database) -> None:
 
     async with database.writer() as session:
         forged = Forged(email=EMAIL, password=NEW, is_superuser=True, is_staff=True, totp_secret="x")
-        made = await user_manager(session).create(forged, safe=True)
-        assert (made.is_superuser, made.is_staff, made.totp_secret) == (False, False, "")
-        await user_manager(session).update(forged, made, safe=True)
-        assert (made.is_superuser, made.is_staff) == (False, False)
+        new_user = await user_manager(session).create(forged, safe=True)
+        assert (new_user.is_superuser, new_user.is_staff, new_user.totp_secret) == (False, False, "")
+        await user_manager(session).update(forged, new_user, safe=True)
+        assert (new_user.is_superuser, new_user.is_staff) == (False, False)
 
 
 def test_default_manager_is_the_base_class() -> None:

@@ -52,9 +52,9 @@ async def test_verification_needs_the_password_of_the_account(
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await newest_link(app)
 
-    for given in ({}, {"password": "a password of my own"}):
-        assert (await client.post(path, data={"token": token, **given})).status_code == 422
-        assert (await client.post(f"{AUTH}/verify", json={"token": token, **given})).status_code == 422
+    for password_fields in ({}, {"password": "a password of my own"}):
+        assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
+        assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
     assert await users(database) == [(EMAIL, False)]
 
     await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})

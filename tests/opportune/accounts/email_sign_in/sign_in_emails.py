@@ -11,8 +11,8 @@ PATH = "/accounts/login/email"
 API = f"{AUTH}/login/email"
 
 
-def browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
-    """Another browser at another address."""
+def new_browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
+    """Return a browser with another user agent and IP address."""
     transport = ASGITransport(app, client=(address, 1))
     return AsyncClient(transport=transport, base_url="http://testserver", headers={"User-Agent": "Other/1.0"})
 
@@ -22,9 +22,9 @@ async def request_email(client: AsyncClient, email: str = EMAIL, **more: str) ->
 
 
 async def newest_code(app: FastAPI) -> str:
-    found = re.match(r"(\d{6}) is your code", str((await sent_emails(app))[-1]["Subject"]))
-    assert found
-    return found[1]
+    match = re.match(r"(\d{6}) is your code", str((await sent_emails(app))[-1]["Subject"]))
+    assert match
+    return match[1]
 
 
 async def newest_token(app: FastAPI) -> str:
@@ -33,12 +33,12 @@ async def newest_token(app: FastAPI) -> str:
     return token
 
 
-async def type_code(client: AsyncClient, code: str) -> Response:
+async def send_code(client: AsyncClient, code: str) -> Response:
     return await client.post(f"{PATH}/code", data={"code": code})
 
 
-async def press_button(client: AsyncClient, token: str, **more: str) -> Response:
-    """Submit the page of the link."""
+async def open_link(client: AsyncClient, token: str, **more: str) -> Response:
+    """Submit the form of the page that the link opens."""
     return await client.post(f"{PATH}/link", data={"token": token, **more})
 
 
@@ -46,5 +46,5 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/sessions")).status_code == 200
 
 
-def other_code(code: str) -> str:
+def wrong_code(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06}"
