@@ -230,9 +230,8 @@ async def test_sign_in_without_a_new_second_factor_is_refused(
         async with database.writer() as session:
             await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
 
-    response = await pause.send_and_change(
-        client.post(address, data={name: EMAIL, "password": PASSWORD}), enable_totp()
-    )
+    request = client.post(address, data={name: EMAIL, "password": PASSWORD})
+    response = await pause.send_and_change(request, enable_totp())
 
     assert "access_token" not in response.text
     assert (await stored(database))[1] == 0

@@ -51,11 +51,7 @@ class Authenticator:
         data = self._data(HAS_CREDENTIAL) + credential_data + (key or self._public_key())
         encoded = cbor2.dumps({"fmt": "none", "attStmt": {}, **(statement or {}), "authData": data})
         client_data = self._client("webauthn.create", public_key["challenge"])
-        fields = {
-            "clientDataJSON": client_data,
-            "attestationObject": encoded,
-            "transports": ["internal", "nonsense"],
-        }
+        fields = {"clientDataJSON": client_data, "attestationObject": encoded, "transports": ["internal", "nonsense"]}
         return self._to_json(options, fields, false_data)
 
     def sign(self, options: dict[str, Any], **false_data: Any) -> str:
@@ -70,12 +66,7 @@ class Authenticator:
     def _to_json(self, options: dict[str, Any], fields: dict[str, Any], false_data: dict[str, Any]) -> str:
         response = {name: as_text(value) if isinstance(value, bytes) else value for name, value in fields.items()}
         id_ = as_text(self.credential_id)
-        credential = {
-            "id": id_,
-            "rawId": id_,
-            "type": "public-key",
-            "response": {**response, **false_data},
-        }
+        credential = {"id": id_, "rawId": id_, "type": "public-key", "response": {**response, **false_data}}
         return json.dumps({"state": options["state"], "credential": credential})
 
     def _client(self, type_: str, challenge: str) -> bytes:

@@ -121,9 +121,7 @@ async def test_first_passkey_ends_other_sessions(
     assert (await client.post(CODE, data={"code": codes[0]})).headers["location"] == "/"
     assert await is_signed_in(client)
     await confirm_sessions(database)
-    assert await submit_passkey(ada, Authenticator(), "Key") == PASSKEYS, (
-        "later passkeys add no codes and end no session"
-    )
+    assert await submit_passkey(ada, Authenticator(), "Key") == PASSKEYS, "later passkeys end no session"
     assert await is_signed_in(client)
     assert [type_ for type_ in await events_of(database, user) if "passkey" in type_] == ["passkey_added"] * 2
 

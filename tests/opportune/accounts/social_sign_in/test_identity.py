@@ -28,6 +28,7 @@ from tests.opportune.accounts.social_sign_in.provider import (
 
 CALLBACK = "http://testserver/accounts/social/oidc/callback"
 VERIFIER = "v" * 43
+GOOGLE = "https://accounts.google.com"
 CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 
 
@@ -152,10 +153,7 @@ async def test_invalid_discovery_document_is_refused(provider: FakeProvider) -> 
 
 
 async def test_provider_cannot_assert_other_issuers(provider: FakeProvider) -> None:
-    provider.metadata = provider.false_claims = {
-        "iss": "https://accounts.google.com",
-        "issuer": "https://accounts.google.com",
-    }
+    provider.metadata, provider.false_claims = {"issuer": GOOGLE}, {"iss": GOOGLE}
     with pytest.raises(InvalidProviderResponse, match="discovery document names another issuer"):
         await request_identity(provider)
 

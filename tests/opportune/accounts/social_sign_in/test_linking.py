@@ -100,10 +100,8 @@ async def test_account_is_linked_to_one_user_only(
 ) -> None:
     await add(bob, provider)
     assert "is already linked to your account" in await flash_message(bob, await add(bob, provider))
-    async with signed_in_client(app) as other_client:
-        assert "is already linked to another account" in await flash_message(
-            other_client, await add(other_client, provider)
-        )
+    async with signed_in_client(app) as eve:
+        assert "is already linked to another account" in await flash_message(eve, await add(eve, provider))
     assert len(await links(database)) == 1
 
 
@@ -172,8 +170,8 @@ async def test_concurrent_links_of_an_account_keep_the_first(
 ) -> None:
     await add(bob, provider)
     monkeypatch.setattr(UserDatabase, "get_by_oauth_account", no_user)
-    async with signed_in_client(app) as other_client:
-        assert "Please try again." in await flash_message(other_client, await add(other_client, provider))
+    async with signed_in_client(app) as eve:
+        assert "Please try again." in await flash_message(eve, await add(eve, provider))
     assert await links(database) == [(provider.url, "1")]
 
 
@@ -238,8 +236,8 @@ async def test_superuser_reads_linked_accounts(
         assert provider.url in (await admin.get("/admin/linked-account/list")).text
         for action in ("create", "edit/1", "delete"):
             assert (await admin.get(f"/admin/linked-account/{action}")).status_code == 403, action
-    async with signed_in_client(app) as other_client:
-        assert (await other_client.get("/admin/linked-account/list")).status_code == 403
+    async with signed_in_client(app) as eve:
+        assert (await eve.get("/admin/linked-account/list")).status_code == 403
 
     await bob.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
     assert "bob@example.com" not in {email for email, *_ in await user_states(database)}
