@@ -47,8 +47,8 @@ async def register(context: AccountContext, email: str, password: str) -> User |
         return await _register_now(context, email, password)
     await context.manager.check_new_password(password, email)
     await context.count_email(email)
-    new = json.dumps([email, await hashing.hash_password(password)])
-    defer(context.session, send_registration_email(email, seal(context.settings, REGISTRATION_PURPOSE, new)))
+    new_account = json.dumps([email, await hashing.hash_password(password)])
+    defer(context.session, send_registration_email(email, seal(context.settings, REGISTRATION_PURPOSE, new_account)))
     return None
 
 

@@ -67,7 +67,7 @@ async def test_banner_is_on_custom_pages_and_never_cached(app: FastAPI) -> None:
     async with signed_in_client(app, ada) as her_browser, signed_in_client(app, superuser) as boss:
         await impersonate(app, boss, superuser, ada)
         for _ in range(2):
-            boss_page, user_page = (await boss.get("/cached")).text, (await her_browser.get("/cached_page")).text
+            boss_page, user_page = (await boss.get("/cached")).text, (await her_browser.get("/cached")).text
             assert boss_page.startswith("<!doctype html><html><BODY class='own'>")
             assert (boss_page.count(BANNER), user_page.count(BANNER)) == (1, 0)
             assert "ada@example.com" in user_page
