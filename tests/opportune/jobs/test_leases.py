@@ -28,7 +28,7 @@ from tests.opportune.jobs.tasks import block, gate, register, wait
 TIMEOUT_SECONDS = 30
 
 
-async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not await condition():
             await asyncio.sleep(0.02)
@@ -48,12 +48,12 @@ def workers(settings: Settings, *machines: Path) -> Iterator[None]:
             process.join()
 
 
-def runs_of(pipe: Path) -> int:
+def count_runs(pipe: Path) -> int:
     return Path(f"{pipe}.runs").read_text().count("run\n")
 
 
 @pytest.fixture
-async def blocked(
+async def blocking_job(
     idle_queue: DatabaseJobQueue, settings: Settings, tmp_path: Path, find: Find
 ) -> AsyncIterator[tuple[str, Path]]:
     """Queue a job that blocks the event loop of one of two workers. Return its id and its named pipe."""
@@ -68,15 +68,15 @@ async def blocked(
         async def runs() -> bool:
             return (await find(job_id)).state == JobState.RUNNING
 
-        await until(runs)
+        await wait_until(runs)
         yield job_id, pipe
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
 async def test_blocking_job_runs_once_beside_a_second_worker(
-    blocked: tuple[str, Path], idle_queue: DatabaseJobQueue, find: Find, tmp_path: Path
+    blocking_job: tuple[str, Path], idle_queue: DatabaseJobQueue, find: Find, tmp_path: Path
 ) -> None:
-    job_id, pipe = blocked
+    job_id, pipe = blocking_job
     lease_until = (await find(job_id)).lease_until
     assert lease_until
 
@@ -84,51 +84,51 @@ async def test_blocking_job_runs_once_beside_a_second_worker(
         renewed = (await find(job_id)).lease_until
         return renewed is not None and renewed > lease_until + 3 * timedelta(seconds=1)
 
-    await until(is_renewed_three_times)
-    other = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
-    assert await asyncio.wait_for(idle_queue.finished(other), TIMEOUT_SECONDS) == JobState.DONE
+    await wait_until(is_renewed_three_times)
+    other_job_id = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
+    assert await asyncio.wait_for(idle_queue.finished(other_job_id), TIMEOUT_SECONDS) == JobState.DONE
 
     await asyncio.to_thread(pipe.write_text, "")
     assert await asyncio.wait_for(idle_queue.finished(job_id), TIMEOUT_SECONDS) == JobState.DONE
     assert (await find(job_id)).attempt == 1
-    assert runs_of(pipe) == 1
+    assert count_runs(pipe) == 1
 
     async def is_reported() -> bool:
         logs = "".join((tmp_path / machine / "log").read_text() for machine in ("one", "two"))
         return f"Job test.block {job_id} at " in logs and "blocked the event loop for" in logs and "to_thread" in logs
 
-    await until(is_reported)
+    await wait_until(is_reported)
 
 
-async def end_lease(database: Database) -> None:
+async def expire_leases(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, database: Database) -> None:
-    one, other = make_queue().worker.store, make_queue().worker.store
+    store_of_owner, other_store = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    assert await one.claim(9)
-    await end_lease(database)
+    assert await store_of_owner.claim(9)
+    await expire_leases(database)
     try:
-        assert await other.claim(9) == []
+        assert await other_store.claim(9) == []
     finally:
-        one.lock.release()
-    assert len(await other.claim(9)) == 1
-    other.lock.release()
+        store_of_owner.lock.release()
+    assert len(await other_store.claim(9)) == 1
+    other_store.lock.release()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue, database: Database) -> None:
-    one, other, site = make_queue().worker.store, make_queue().worker.store, make_queue()
+    store_of_owner, other_store, site = make_queue().worker.store, make_queue().worker.store, make_queue()
     await site.enqueue(wait())
-    assert await one.claim(9)
-    await end_lease(database)
+    assert await store_of_owner.claim(9)
+    await expire_leases(database)
     due = await site.enqueue(register("ann@example.com"))
-    assert [str(job.id) for job in await other.claim(1)] == [due]
-    one.lock.release()
-    other.lock.release()
+    assert [str(job.id) for job in await other_store.claim(1)] == [due]
+    store_of_owner.lock.release()
+    other_store.lock.release()
 
 
 @pytest.mark.database("postgresql")
@@ -136,26 +136,26 @@ async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue
 async def test_worker_with_a_fast_clock_claims_no_running_job(
     make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, ahead = make_queue().worker.store, make_queue().worker.store
+    store_of_owner, fast_store = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    assert len(await one.claim(9)) == 1
+    assert len(await store_of_owner.claim(9)) == 1
     monkeypatch.setattr(store, "utc_now", lambda: utc_now() + timedelta(seconds=20))
-    assert await ahead.claim(9) == []
-    seconds = await ahead.seconds_to_next()
+    assert await fast_store.claim(9) == []
+    seconds = await fast_store.seconds_to_next()
     assert seconds is not None
     assert seconds > 0
-    one.lock.release()
+    store_of_owner.lock.release()
 
 
 @pytest.mark.usefixtures("separate_machines")
 async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database: Database) -> None:
-    one, other = make_queue().worker.store, make_queue().worker.store
+    store_of_owner, other_store = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    claimed = await one.claim(9)
-    await end_lease(database)
-    await asyncio.to_thread(one.renew_from_thread, claimed)
-    assert await other.claim(9) == []
-    one.lock.release()
+    claimed = await store_of_owner.claim(9)
+    await expire_leases(database)
+    await asyncio.to_thread(store_of_owner.renew_from_thread, claimed)
+    assert await other_store.claim(9) == []
+    store_of_owner.lock.release()
 
 
 @pytest.mark.database("sqlite")
@@ -174,7 +174,7 @@ async def test_failed_renewal_is_logged(
     async def is_reported() -> bool:
         return "The leases of running jobs could not be renewed:" in caplog.text
 
-    await until(is_reported)
+    await wait_until(is_reported)
     assert "is locked by another process" in caplog.text
 
 

@@ -59,10 +59,10 @@ async def test_job_fails_after_its_last_attempt(jobs: DatabaseJobQueue, find: Fi
 
 
 def test_retry_delay_doubles_up_to_a_maximum() -> None:
-    patient = replace(stumble, wait=5)
-    assert [worker.retry_delay(patient, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
+    slow_job = replace(stumble, wait=5)
+    assert [worker.retry_delay(slow_job, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
     errors = [RetryLater("They are busy.", seconds) for seconds in (1, 300, 99_999)]
-    assert [worker.retry_delay(patient, 1, error) for error in errors] == [5, 300, 3600]
+    assert [worker.retry_delay(slow_job, 1, error) for error in errors] == [5, 300, 3600]
 
 
 @pytest.mark.database("sqlite")
@@ -91,9 +91,9 @@ def test_error_summary_is_storable() -> None:
 
 @pytest.mark.database("sqlite")
 async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, find: Find, emails: Emails) -> None:
-    first = make_queue()
-    async with first.running():
-        job_id = await first.enqueue(wait())
+    queue = make_queue()
+    async with queue.running():
+        job_id = await queue.enqueue(wait())
         await gate.started.wait()
     job = await find(job_id)
     assert (job.state, job.attempt, job.progress) == (JobState.WAITING, 0, "1 of 2: halfway")
@@ -118,10 +118,10 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
 
 
 async def test_claimed_job_is_not_claimed_again(make_queue: MakeQueue) -> None:
-    one, other = make_queue().worker.store, make_queue().worker.store
+    store, other_store = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    assert len(await one.claim(9)) == 1
-    assert await other.claim(9) == []
+    assert len(await store.claim(9)) == 1
+    assert await other_store.claim(9) == []
 
 
 @pytest.mark.usefixtures("separate_machines")

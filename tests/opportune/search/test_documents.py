@@ -81,7 +81,7 @@ async def names(search: DocumentSearch[Hit], query: str, limit: int = 20, page: 
     return [hit.name for hit in (await search.find(query, limit=limit, page=page)).items]
 
 
-FIRST = [
+FIRST_NAMES = [
     ("os.pa", ["os.path", "os.pathconf", "os.path.join"]),
     ("OS.Path", ["os.path", "os.pathconf"]),
     ("os path jo", ["os.path.join"]),
@@ -101,7 +101,7 @@ FIRST = [
 
 
 async def test_what_is_looked_for_comes_first(search: DocumentSearch[Hit]) -> None:
-    for query, first in FIRST:
+    for query, first in FIRST_NAMES:
         found = (await names(search, query))[: len(first)]
         assert (sorted(found) if " or " in query else found) == first, query
 
@@ -120,16 +120,16 @@ async def test_short_last_word_keeps_results(search: DocumentSearch[Hit]) -> Non
 
 
 async def test_typing_errors_are_mended_and_told(search: DocumentSearch[Hit]) -> None:
-    for query, mended, first in (
+    for query, corrected, name in (
         ("dictonary", "dictionary", "collections.OrderedDict"),
         ("os.pth", "os.path", "os.path"),
         ("asycio.gather", "asyncio.gather", "asyncio.gather"),
         ("asyncio.gahter", "asyncio.gather", "asyncio.gather"),
         ("Evnt loop", "event loop", "asyncio.get_event_loop"),
     ):
-        found = await search.find(query)
-        assert (found.query, found.corrected) == (query, mended)
-        assert first in [hit.name for hit in found.items]
+        results = await search.find(query)
+        assert (results.query, results.corrected) == (query, corrected)
+        assert name in [hit.name for hit in results.items]
 
 
 async def test_what_is_found_is_not_mended(search: DocumentSearch[Hit]) -> None:
@@ -146,27 +146,27 @@ async def test_matches_are_marked_and_text_is_escaped(search: DocumentSearch[Hit
 
 
 async def test_results_are_paginated_up_to_a_limit(search: DocumentSearch[Hit]) -> None:
-    first = await search.find("many", limit=100)
-    assert (first.total, first.pages, len(first.items)) == (MAX_RANKED_HITS, 4, 100)
-    seen = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
-    assert len(set(seen)) == MAX_RANKED_HITS
+    first_page = await search.find("many", limit=100)
+    assert (first_page.total, first_page.pages, len(first_page.items)) == (MAX_RANKED_HITS, 4, 100)
+    all_names = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
+    assert len(set(all_names)) == MAX_RANKED_HITS
     assert await names(search, "many", 100, 5) == await names(search, "many", 100, 10**6) == []
 
 
 async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit]) -> None:
     for query in ("", "  ", *HOSTILE):
-        found = await search.find(query)
-        assert len(found.query) <= MAX_QUERY_LENGTH
-        assert "\0" not in found.query
-        assert found.query.encode() is not None
+        results = await search.find(query)
+        assert len(results.query) <= MAX_QUERY_LENGTH
+        assert "\0" not in results.query
+        assert results.query.encode() is not None
 
 
 @settings(deadline=None, max_examples=8)
 @example("name : os")
 @given(st.text() | st.lists(st.sampled_from([*HOSTILE, "os", "path", ".", " ", "or", "-", "é"])).map("".join))
 async def test_no_text_is_an_error(search: DocumentSearch[Hit], query: str) -> None:
-    found = await search.find(query)
-    assert found.total >= len(found.items)
+    results = await search.find(query)
+    assert results.total >= len(results.items)
 
 
 async def test_document_has_text_and_neighbours(search: DocumentSearch[Hit]) -> None:
@@ -195,23 +195,23 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
     fill(empty_database_url, [piece("before.it")])
     search = search_in(empty_database_url)
     stop = asyncio.Event()
-    seen: set[str] = set()
+    found_names: set[str] = set()
 
-    async def ask() -> None:
+    async def search_repeatedly() -> None:
         while not stop.is_set():
-            found = await search.find("it")
-            assert len(found.items) == 1
-            seen.add(found.items[0].name)
-            stop.set() if "after.it" in seen else None
+            results = await search.find("it")
+            assert len(results.items) == 1
+            found_names.add(results.items[0].name)
+            stop.set() if "after.it" in found_names else None
 
-    asking = asyncio.gather(*(ask() for _ in range(4)))
+    searching = asyncio.gather(*(search_repeatedly() for _ in range(4)))
     async with asyncio.timeout(20):
-        while "before.it" not in seen and not asking.done():
+        while "before.it" not in found_names and not searching.done():
             await asyncio.sleep(0)
     await asyncio.to_thread(fill, empty_database_url, [piece("after.it")])
-    await asyncio.wait_for(asking, 20)
+    await asyncio.wait_for(searching, 20)
     await search.close()
-    assert seen == {"before.it", "after.it"}
+    assert found_names == {"before.it", "after.it"}
 
 
 async def test_cleared_index_can_be_rebuilt(empty_database_url: str) -> None:

@@ -24,12 +24,12 @@ __all__ = ["oppman", "programs"]  # fixtures
 
 
 @pytest.fixture
-def people(isolated_searchables: None) -> Searchable[User]:
+def users(isolated_searchables: None) -> Searchable[User]:
     return Searchable(User, fields=["email"])
 
 
 @pytest.fixture
-def site(oppman: Oppman, people: Searchable[User], database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def site(oppman: Oppman, users: Searchable[User], database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the URL of a database with a user and an index."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SECRET_KEY", "a key for tests that opens nothing anywhere")
@@ -42,12 +42,12 @@ def add(url: str, email: str) -> None:
     execute(url, ADD_USER, id=len(email), email=email)
 
 
-async def found(people: Searchable[User], url: str, query: str = "example ada") -> list[str]:
+async def find_emails(users: Searchable[User], url: str, query: str = "example ada") -> list[str]:
     database = open_database(settings_for(url))
     await database.setup()
     try:
         async with database.reader() as session:
-            return [hit.row.email for hit in (await people.find(session, query)).items]
+            return [hit.row.email for hit in (await users.find(session, query)).items]
     finally:
         await database.dispose()
 
@@ -70,53 +70,53 @@ def test_missing_index_is_reported_and_created(
 
 @pytest.mark.database("sqlite")
 async def test_a_copied_table_keeps_its_index(
-    oppman: Oppman, site: str, people: Searchable[User], postgres_server: Postgres
+    oppman: Oppman, site: str, users: Searchable[User], postgres_server: Postgres
 ) -> None:
     target = postgres_server.create_database("search_copy")
     result = oppman("copydb", site, target)
     assert (result.code, result.err) == (0, "")
-    assert await found(people, target) == ["ada@example.com"]
+    assert await find_emails(users, target) == ["ada@example.com"]
     add(target, "bobby@example.com")
-    assert await found(people, target, "bobby") == ["bobby@example.com"]
+    assert await find_emails(users, target, "bobby") == ["bobby@example.com"]
 
 
 async def test_restored_database_is_searchable(
-    oppman: Oppman, programs: None, site: str, people: Searchable[User], tmp_path: Path
+    oppman: Oppman, programs: None, site: str, users: Searchable[User], tmp_path: Path
 ) -> None:
     assert oppman("backup", str(tmp_path / "b.zip"), STORAGE_URL=f"file:{tmp_path / 'uploads'}").code == 0
     add(site, "bobby@example.com")
     assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
-    assert await found(people, site, "example") == ["ada@example.com"]
+    assert await find_emails(users, site, "example") == ["ada@example.com"]
 
 
 @pytest.mark.database("sqlite")
-async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str, people: Searchable[User]) -> None:
+async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str, users: Searchable[User]) -> None:
     """SQLite drops triggers with their table."""
     with connect(settings_for(site)) as connection, connection.begin():
         connection.execute(text("DROP TRIGGER fts_accounts_user_insert"))
     add(site, "bobby@example.com")
-    assert await found(people, site, "bobby") == []
+    assert await find_emails(users, site, "bobby") == []
     assert oppman("migrate").code == 0
-    assert await found(people, site, "bobby") == ["bobby@example.com"]
+    assert await find_emails(users, site, "bobby") == ["bobby@example.com"]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_file_in_memory_is_searched(oppman: Oppman, site: str, people: Searchable[User]) -> None:
-    assert await found(people, site.replace("sqlite:///", "sqlite+memory:///")) == ["ada@example.com"]
+async def test_a_file_in_memory_is_searched(oppman: Oppman, site: str, users: Searchable[User]) -> None:
+    assert await find_emails(users, site.replace("sqlite:///", "sqlite+memory:///")) == ["ada@example.com"]
 
 
 @pytest.mark.database("postgresql")
-async def test_through_a_pooler(database_url: str, oppman: Oppman, people: Searchable[User]) -> None:
+async def test_through_a_pooler(database_url: str, oppman: Oppman, users: Searchable[User]) -> None:
     with pgbouncer(database_url) as url:
         assert oppman("migrate", DATABASE_URL=url).code == 0
         add(database_url, "ada@example.com")
-        assert [await found(people, url) for _ in range(3)] == [["ada@example.com"]] * 3
+        assert [await find_emails(users, url) for _ in range(3)] == [["ada@example.com"]] * 3
 
 
 @pytest.mark.database("sqlite")
-async def test_error_names_command_for_missing_index(people: Searchable[User], database_url: str) -> None:
+async def test_error_names_command_for_missing_index(users: Searchable[User], database_url: str) -> None:
     with pytest.raises(OperationalError) as refusal:
-        await found(people, database_url)
+        await find_emails(users, database_url)
     hint = hint_for(refusal.value)
     assert hint
     assert hint.code == "python3 oppman.py migrate"

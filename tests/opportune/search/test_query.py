@@ -12,7 +12,7 @@ def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]
 
 
 def test_query_has_words_phrases_and_choices() -> None:
-    for text, understood, last in (
+    for text, expected, last_word in (
         ("event loop", [([("event",)], [])], "loop"),
         ("os.path.jo", [([("os",), ("path",)], [])], "jo"),
         ('"event loop" policy', [([("event", "loop")], [])], "policy"),
@@ -26,8 +26,8 @@ def test_query_has_words_phrases_and_choices() -> None:
         ("Café", [([], [])], "cafe"),
         ("- * ' NEAR(", [([], [])], "near"),
     ):
-        assert choices(text) == understood, text
-        assert Query.parse(text).last == last, text
+        assert choices(text) == expected, text
+        assert Query.parse(text).last == last_word, text
 
 
 def test_query_without_words_is_empty() -> None:
@@ -66,14 +66,14 @@ def test_name_matches_words_and_ends() -> None:
 
 
 def test_typos_within_one_edit_match() -> None:
-    for one, other, slips in (
+    for word, similar_word, distance in (
         ("path", "path", 0),
         ("pth", "path", 1),
         ("gahter", "gather", 1),
         ("dictonary", "dictionary", 1),
         ("", "abc", 3),
     ):
-        assert edit_distance(one, other) == edit_distance(other, one) == slips, one
+        assert edit_distance(word, similar_word) == edit_distance(similar_word, word) == distance, word
 
 
 def test_most_frequent_nearest_word_wins() -> None:

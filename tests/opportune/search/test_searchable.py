@@ -30,7 +30,7 @@ async def titles(database: Database, books: Searchable[Book], query: str) -> lis
         return [hit.row.title for hit in (await books.find(session, query)).items]
 
 
-FOUND: list[tuple[str, list[str]]] = [
+TITLES_BY_QUERY: list[tuple[str, list[str]]] = [
     ("cafe", ["Café Müller", "Tea"]),
     ("CAFÉ mull", ["Café Müller"]),
     ("straße", ["Baking bread"]),
@@ -53,12 +53,12 @@ FOUND: list[tuple[str, list[str]]] = [
 
 async def test_rows_are_found_and_marked(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *LIBRARY)
-    for query, titles_of_it in FOUND:
-        assert sorted(await titles(database, book_search, query)) == titles_of_it, query
+    for query, expected in TITLES_BY_QUERY:
+        assert sorted(await titles(database, book_search, query)) == expected, query
     async with database.reader() as session:
-        found = await book_search.find(session, " bread or прив ", limit=1, page=2)
-    (hit,) = found.items
-    assert (found.query, found.total, found.pages, found.page) == ("bread or прив", 3, 3, 2)
+        results = await book_search.find(session, " bread or прив ", limit=1, page=2)
+    (hit,) = results.items
+    assert (results.query, results.total, results.pages, results.page) == ("bread or прив", 3, 3, 2)
     assert hit.url == f"/books/{hit.row.id}"
     assert "<mark>" in hit.name_html + hit.snippet_html
     assert "<b>" not in hit.snippet_html
@@ -68,27 +68,27 @@ async def test_first_field_ranks_higher(database: Database, book_search: Searcha
     await add(database, ("Other", "bread " * 3), ("Bread", "other"))
     assert await titles(database, book_search, "bread") == ["Bread", "Other"]
 
-    weighed = Searchable(Book, fields=["title", "summary"], weights={"title": "D", "summary": "A"})
+    weighted = Searchable(Book, fields=["title", "summary"], weights={"title": "D", "summary": "A"})
     await migrated(database)
-    assert await titles(database, weighed, "bread") == ["Other", "Bread"]
+    assert await titles(database, weighted, "bread") == ["Other", "Bread"]
 
 
 async def test_custom_query_is_searched_and_paginated(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *LIBRARY)
-    long = select(Book).where(col(Book.pages) > 100).order_by(col(Book.title))
+    long_books = select(Book).where(col(Book.pages) > 100).order_by(col(Book.title))
     async with database.writer() as session:
         await session.execute(update(Book).where(col(Book.title) != "Tea").values(pages=200))
-        page = await paginate(session, book_search.search(session, "cafe", long), Paging(size=1))
-        everything = await paginate(session, book_search.search(session, " ", long), Paging(size=1))
+        page = await paginate(session, book_search.search(session, "cafe", long_books), Paging(size=1))
+        unfiltered_page = await paginate(session, book_search.search(session, " ", long_books), Paging(size=1))
     assert ([book.title for book in page.items], page.total) == (["Café Müller"], 1)
-    assert ([book.title for book in everything.items], everything.total) == (["Baking bread"], 3)
+    assert ([book.title for book in unfiltered_page.items], unfiltered_page.total) == (["Baking bread"], 3)
 
 
 def test_aliased_query_is_searched() -> None:
-    part = materialized(select(col(Book.id)))
-    found = re.fullmatch(r"%\((\d+) anon\)s", part.name)
-    assert found
-    assert int(found[1]) in {id(each) for each in gc.get_objects() if type(each) is CTE}
+    cte = materialized(select(col(Book.id)))
+    match = re.fullmatch(r"%\((\d+) anon\)s", cte.name)
+    assert match
+    assert int(match[1]) in {id(item) for item in gc.get_objects() if type(item) is CTE}
 
 
 async def test_newest_rows_are_ranked(
@@ -109,7 +109,7 @@ async def test_index_follows_the_transaction(database: Database, book_search: Se
         assert (await book_search.find(session, "first")).total == 1
         await session.execute(update(Book).where(col(Book.title) == "second").values(title="changed"))
         await session.execute(delete(Book).where(col(Book.title) == "third"))
-        await session.execute(delete(Shelf))  # and by a cascading foreign key
+        await session.execute(delete(Shelf))  # also deletes the book by a cascading foreign key
     assert await titles(database, book_search, "first or second or third or changed") == ["changed"]
     async with database.writer() as session:
         session.add(Book(title="never"))
@@ -123,7 +123,7 @@ async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searcha
     await add(database, ("Bread", ""))
     async with database.reader() as session:
         assert (await book_search.find(session, "bread")).total == 1
-        if database.url.kind == "sqlite":  # invisible to readers; PostgreSQL waits for earlier ones
+        if database.url.kind == "sqlite":  # PostgreSQL would wait for this reader
             await book_search.rebuild(database)
             assert (await book_search.find(session, "bread")).total == 1
     await book_search.rebuild(database)
@@ -138,11 +138,11 @@ async def test_existing_rows_are_indexed(isolated_searchables: None, database: D
     assert await titles(database, books, "bread or flour") == ["Bread"]
     assert await titles(database, books, "flour") == []
 
-    wider = Searchable(Book, fields=["title", "summary"])
+    search_with_summary = Searchable(Book, fields=["title", "summary"])
     async with database.engine.connect() as connection:
         assert await connection.run_sync(due_statements)
     await migrated(database)
-    assert await titles(database, wider, "flour") == ["Bread"]
+    assert await titles(database, search_with_summary, "flour") == ["Bread"]
     async with database.engine.connect() as connection:
         assert await connection.run_sync(due_statements) == []
 
