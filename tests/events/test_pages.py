@@ -260,10 +260,10 @@ async def test_invalid_cancel_link_is_refused(
 async def test_cancel_link_survives_key_rotation(database: Database, settings: Settings, tea: Event) -> None:
     ada = await add_registration(database, tea)
     newer = settings.model_copy(update={"secret_key": SecretStr("a newer key that is long enough")})
-    both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
+    settings_with_fallback = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
 
-    assert read_token(both, make_token(settings, ada))[0] == ada.id
-    assert read_token(newer, make_token(both, ada))[0] == ada.id
+    assert read_token(settings_with_fallback, make_token(settings, ada))[0] == ada.id
+    assert read_token(newer, make_token(settings_with_fallback, ada))[0] == ada.id
     with pytest.raises(NotFound):
         read_token(newer, make_token(settings, ada))
 

@@ -33,6 +33,6 @@ async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Even
         async with database.writer() as session:
             await forget(session, person)
 
-    assert [each.name for each in await registrations(database)] == ["Bob"]
+    assert [registration.name for registration in await registrations(database)] == ["Bob"]
     assert recorded_jobs.names == ["events.delete_photos"]
     assert recorded_jobs.calls[0].arguments == (["events/one.webp"],)

@@ -95,7 +95,7 @@ async def test_search_covers_text_fields(database: Database, make_event: MakeEve
 async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:
     tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
     await add_registration(database, tea, "Ada")
-    for name in ("Ada", "Bob"):  # staff let one more in
+    for name in ("Ada", "Bob"):  # staff add one more
         await add_registration(database, soup, name)
 
     async with database.reader() as session:

@@ -1,6 +1,6 @@
-"""Processes that start in milliseconds: they are forked from a server that has imported what they need.
+"""Processes that start in milliseconds, because they are forked from a server with all imports.
 
-The server is forked in turn from the program of `command_server.py`, once for all processes of a run.
+The server itself is forked once per test run, from the program of `command_server.py`.
 """
 
 import os
@@ -15,18 +15,18 @@ MODULES = (
     *(f"tests.opportune.{folder}.processes" for folder in ("cli.development", "jobs", "llm.answers", "llm.providers")),
     f"{PACKAGE}.installed",
 )
-"""There is one server, so it has to know all modules whose functions run there."""
+"""Modules with functions that run in forked processes. The only server imports all of them."""
 
-_THEIRS: Any = forkserver._forkserver
+_FORK_SERVER: Any = forkserver._forkserver
 
 
 def _ensure_running() -> None:
-    """As Python's own does, which would start a server for each process that asks."""
+    """Replace the function of `multiprocessing`, which would start a fork server in each test process."""
     resource_tracker.ensure_running()
-    if _THEIRS._forkserver_address is None:
-        _THEIRS._forkserver_address = server_of_processes(*MODULES)
-        _THEIRS._forkserver_authkey = KEY
-        _THEIRS._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # the program knows whether somebody is left
+    if _FORK_SERVER._forkserver_address is None:
+        _FORK_SERVER._forkserver_address = server_of_processes(*MODULES)
+        _FORK_SERVER._forkserver_authkey = KEY
+        _FORK_SERVER._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # unused
 
 
-_THEIRS.ensure_running = _ensure_running
+_FORK_SERVER.ensure_running = _ensure_running

@@ -1,4 +1,4 @@
-"""Pages that are compared: each has other tokens in its forms."""
+"""Comparison of pages without the random tokens of their forms."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A site with one more feature, whose tables no migration makes."""
+"""A site with one additional feature, whose tables have no migrations."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,13 +13,13 @@ from opportune.feature import Feature
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.tables import make_tables
 
-BESIDE = (*features.__all__, "users")
-"""The framework's own: each view of the project's would be made by hundreds of tests that look at none."""
+FRAMEWORK_FEATURES = (*features.__all__, "users")
+"""The site has only these other features, because hundreds of tests would build the project's views without use."""
 
 
 @asynccontextmanager
 async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> AsyncIterator[FastAPI]:
-    app = quiet_app(settings, (*(each for each in installed_features() if each.name in BESIDE), feature))
+    app = quiet_app(settings, (*(other for other in installed_features() if other.name in FRAMEWORK_FEATURES), feature))
     async with app.router.lifespan_context(app):
         await make_tables(tables, app.state.database)
         yield app

@@ -10,11 +10,11 @@ from tests.opportune.cli.command_server import RunCommand
 
 TITLE = "## A unique column for existing rows\n"
 NAME = "    name: Line = Field(max_length=50, unique=True)\n"
-"""Line of `Tag` above the new one."""
+"""Line of `Tag` above the new column."""
 LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
 
 
-def blocks() -> list[str]:
+def read_recipe() -> list[str]:
     """Return the code for the model, the import and the migration."""
     guide = (PROJECT / "docs/cookbook.md").read_text(encoding="utf-8")
     return re.findall(
@@ -22,9 +22,9 @@ def blocks() -> list[str]:
     )
 
 
-def follow(project: Path, run: RunCommand, *command: str) -> str:
-    """Add a slug to existing tags, two of which have similar names. Return the output of a command that follows."""
-    column, imported, fill = blocks()
+def follow_recipe(project: Path, run: RunCommand, *command: str) -> str:
+    """Add a slug to existing tags, two of which have similar names. Run `command` and return its output."""
+    column, imported, fill = read_recipe()
     with closing(sqlite3.connect(project / "data/app.db")) as database, database:
         database.executemany("INSERT INTO books_tag (name) VALUES (?)", [("Sea & sky",), ("Sea, sky",), ("Ärzte",)])
     models = project / "app/books/models.py"

@@ -1,5 +1,5 @@
-"""What snippets of the guides use and do not define, as a project would have it. Only mypy reads this module."""
-# ruff: noqa: F401 - imports here are those that snippets leave out
+"""Names of a project that snippets of the guides use and do not define. Only mypy reads this module."""
+# ruff: noqa: F401 - snippets use these imports
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -131,26 +131,26 @@ async def extend_loan(session: AsyncSession, book_id: int) -> str:
     return f"Extended: {book_id}"
 
 
-class api:  # noqa: N801 - a module of a feature
+class api:  # noqa: N801 - stands for a module of a feature
     router = APIRouter()
     list_books = list_books
 
 
-class pages:  # noqa: N801 - likewise
+class pages:  # noqa: N801 - also a module
     router = APIRouter()
 
 
-class tools:  # noqa: N801 - likewise
+class tools:  # noqa: N801 - also a module
     search_books = search_books
     extend_loan = extend_loan
     list_books = list_loans = list_books
 
 
-class jobs:  # noqa: N801 - likewise
+class jobs:  # noqa: N801 - also a module
     summarise = tidy = index_book
 
 
-class hooks:  # noqa: N801 - likewise
+class hooks:  # noqa: N801 - also a module
     @staticmethod
     @after_create(Book)
     async def queue_summary(session: AsyncSession, book: Book) -> None: ...

@@ -11,11 +11,11 @@ from pathlib import Path
 PACKAGE = "snippets"
 BLOCK = re.compile(r"^```(py|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 QUERY = re.compile(r"`(select\(\w+\)\.options\([^`…]*\))`")
-"""A query in the running text."""
-OF_PROJECT = re.compile(r"^from app\.books(?:\.\w+)? import (.+)$", re.MULTILINE)
+"""A query in a paragraph."""
+FEATURE_IMPORT = re.compile(r"^from app\.books(?:\.\w+)? import (.+)$", re.MULTILINE)
 COMMENTS = re.compile(r"(?:#.*\n)*")
-CONTINUED = {"testing": "cookbook"}
-"""Guides whose snippets use those of another guide."""
+CONTINUED_GUIDES = {"testing": "cookbook"}
+"""Guides whose snippets use names from the snippets of another guide."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Snippet:
     """The line of the guide at which the code begins."""
     code: str
     is_excerpt: bool = False
-    """Whether it shows only some lines of what it defines: ` ```py`."""
+    """Whether it shows only some lines of its class or function, marked as ` ```py`."""
 
     @property
     def module(self) -> str:
@@ -35,21 +35,21 @@ class Snippet:
 
     @property
     def imports(self) -> dict[str, str]:
-        """The statements that give later snippets the names of this one."""
+        """Import statements for the names of this snippet, which later snippets use."""
         body = ast.parse(self.code).body
-        return dict(_imports_of(body)) | {
-            name: f"from {PACKAGE}.{self.module} import {name}" for name in _defined(body)
+        return dict(_imports_by_name(body)) | {
+            name: f"from {PACKAGE}.{self.module} import {name}" for name in _defined_names(body)
         }
 
     @property
-    def missing(self) -> set[str]:
-        """The names that the code reads and does not define."""
+    def undefined_names(self) -> set[str]:
+        """Names that the code uses and does not define."""
         table = symtable.symtable(self.code, self.module, "exec")
-        bound = {each.get_name() for each in table.get_symbols() if each.is_assigned() or each.is_imported()}
-        return {name for name in _globals_of(table) if name not in bound and not hasattr(builtins, name)}
+        defined = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+        return {name for name in _referenced_globals(table) if name not in defined and not hasattr(builtins, name)}
 
 
-def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
+def _defined_names(body: Sequence[ast.stmt]) -> Iterator[str]:
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
@@ -57,61 +57,71 @@ def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
-def _imports_of(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+def _imports_by_name(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
     for node in body:
         if isinstance(node, ast.ImportFrom):
             yield from (
-                (each.asname or each.name, f"from {node.module} import {ast.unparse(each)}") for each in node.names
+                (alias.asname or alias.name, f"from {node.module} import {ast.unparse(alias)}") for alias in node.names
             )
         elif isinstance(node, ast.Import):
-            yield from ((each.asname or each.name, f"import {ast.unparse(each)}") for each in node.names)
+            yield from ((alias.asname or alias.name, f"import {ast.unparse(alias)}") for alias in node.names)
 
 
-def _globals_of(table: symtable.SymbolTable) -> Iterator[str]:
+def _referenced_globals(table: symtable.SymbolTable) -> Iterator[str]:
     is_module = table.get_type() == "module"
-    used = (each for each in table.get_symbols() if each.is_referenced() and (is_module or each.is_global()))
-    yield from (each.get_name() for each in used)
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and (is_module or symbol.is_global()):
+            yield symbol.get_name()
     for child in table.get_children():
-        yield from _globals_of(child)
+        yield from _referenced_globals(child)
 
 
-def snippets_of(guide: Path) -> list[Snippet]:
+def find_snippets(guide: Path) -> list[Snippet]:
     text = guide.read_text(encoding="utf-8")
-    blocks = [(found.start(2), found[2], found[1] == "py") for found in BLOCK.finditer(text)]
-    queries = [(found.start(1), f"{found[1]}\n", True) for found in QUERY.finditer(text)]
-    found = sorted(blocks + queries)
-    return [_snippet(guide, text.count("\n", 0, start) + 1, code, excerpt) for start, code, excerpt in found]
+    blocks = [(match.start(2), match[2], match[1] == "py") for match in BLOCK.finditer(text)]
+    queries = [(match.start(1), f"{match[1]}\n", True) for match in QUERY.finditer(text)]
+    return [
+        _snippet(guide, text.count("\n", 0, start) + 1, code, excerpt)
+        for start, code, excerpt in sorted(blocks + queries)
+    ]
 
 
 def _snippet(guide: Path, line: int, code: str, is_excerpt: bool) -> Snippet:
-    """Make lines of a class or function a block, and leave out imports from the project's own feature."""
+    """Indent lines of a class or function below a class, and leave out imports from the guide's feature."""
     comments = COMMENTS.match(code)
-    ends = comments.end() if comments else 0
-    if code[ends] == " ":
-        return Snippet(guide, line + code.count("\n", 0, ends) - 1, f"class Fragment:\n{code[ends:]}", True)
-    return Snippet(guide, line, OF_PROJECT.sub("pass  # \\1", code), is_excerpt)
+    comment_end = comments.end() if comments else 0
+    if code[comment_end] == " ":
+        return Snippet(
+            guide, line + code.count("\n", 0, comment_end) - 1, f"class Fragment:\n{code[comment_end:]}", True
+        )
+    return Snippet(guide, line, FEATURE_IMPORT.sub("pass  # \\1", code), is_excerpt)
 
 
 def write_modules(guides: Sequence[Path], surroundings: str, folder: Path) -> None:
-    """Write a package with a module for each snippet, in which a line has the number that it has in the guide.
+    """Write a package with a module for each snippet. Lines have the same numbers as in the guide.
 
-    `surroundings` is a module. It has the names that no earlier snippet of the guide defines.
+    Args:
+        guides: Guides with snippets.
+        surroundings: Module with the names that no earlier snippet of the guide defines.
+        folder: Folder of the package.
     """
     path = Path(*surroundings.split(".")).with_suffix(".py")
-    imports = dict(_imports_of(ast.parse(path.read_text(encoding="utf-8")).body))
+    imports = dict(_imports_by_name(ast.parse(path.read_text(encoding="utf-8")).body))
     package = folder / PACKAGE
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     by_guide: dict[str, dict[str, str]] = {}
     for guide in sorted(guides):
-        known = by_guide[guide.stem] = dict(by_guide.get(CONTINUED.get(guide.stem, ""), imports))
-        latest: dict[str, str] = {}
-        for snippet in snippets_of(guide):
-            found = known | latest if QUERY.fullmatch(f"`{snippet.code.strip()}`") else known
-            lines = [found.get(name, f"from {surroundings} import {name}") for name in sorted(snippet.missing)]
+        statements = by_guide[guide.stem] = dict(by_guide.get(CONTINUED_GUIDES.get(guide.stem, ""), imports))
+        previous_imports: dict[str, str] = {}
+        for snippet in find_snippets(guide):
+            available = statements | previous_imports if QUERY.fullmatch(f"`{snippet.code.strip()}`") else statements
+            lines = [
+                available.get(name, f"from {surroundings} import {name}") for name in sorted(snippet.undefined_names)
+            ]
             module = "; ".join(lines) + "\n" * max(snippet.line - 1, 1) + snippet.code
             (package / f"{snippet.module}.py").write_text(module, encoding="utf-8")
-            latest = snippet.imports
-            known |= {
-                name: line for name, line in snippet.imports.items() if not (snippet.is_excerpt and name in known)
+            previous_imports = snippet.imports
+            statements |= {
+                name: line for name, line in snippet.imports.items() if not (snippet.is_excerpt and name in statements)
             }

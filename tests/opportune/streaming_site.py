@@ -1,4 +1,4 @@
-"""Pages of a server: a stream that ends only when it stops, what it takes its scheme for, and how far its loop is."""
+"""Site for tests of servers: a stream that ends at shutdown, the request's scheme, and the turns of the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,49 +10,49 @@ from opportune.server.shutdown import shutting_down, watch_signals
 
 
 def create_site() -> FastAPI:
-    """With all of the site beside them."""
-    from opportune.application import create_app  # noqa: PLC0415 - for those who take the other one it would be most of the start
+    """Return the whole site with the additional routes."""
+    from opportune.application import create_app  # noqa: PLC0415 - slow, and `create_app` does not need it
 
-    return with_pages(create_app())
+    return add_routes(create_app())
 
 
 def create_app() -> FastAPI:
     app = FastAPI(lifespan=watch_signals)
     app.state.shutting_down = asyncio.Event()
-    return with_pages(app)
+    return add_routes(app)
 
 
-def with_pages(app: FastAPI) -> FastAPI:
+def add_routes(app: FastAPI) -> FastAPI:
     app.add_api_route("/endless", endless)
     app.add_api_route("/scheme", scheme)
-    app.add_api_route("/health/live", turn)  # which waits for no turn of its own
+    app.add_api_route("/health/live", loop_turn)  # requests to this path are never queued
     return app
 
 
 async def endless(request: Request) -> StreamingResponse:
-    return StreamingResponse(_until_stopped(request.app))
+    return StreamingResponse(_stream_until_shutdown(request.app))
 
 
 async def scheme(request: Request) -> str:
     return request.url.scheme
 
 
-async def turn(request: Request) -> int:
-    """In which turn of the event loop it is asked, from the first time on."""
+async def loop_turn(request: Request) -> int:
+    """Return the number of turns of the event loop since the first request."""
     state = request.app.state
-    if not hasattr(state, "counting"):
-        state.turns, state.counting = 0, asyncio.create_task(_count_turns(request.app))
-    turns: int = state.turns
-    return turns
+    if not hasattr(state, "counter_task"):
+        state.loop_turns, state.counter_task = 0, asyncio.create_task(_count_loop_turns(request.app))
+    loop_turns: int = state.loop_turns
+    return loop_turns
 
 
-async def _count_turns(app: FastAPI) -> None:
+async def _count_loop_turns(app: FastAPI) -> None:
     while True:
-        app.state.turns += 1
+        app.state.loop_turns += 1
         await asyncio.sleep(0)
 
 
-async def _until_stopped(app: FastAPI) -> AsyncIterator[str]:
+async def _stream_until_shutdown(app: FastAPI) -> AsyncIterator[str]:
     yield "begun\n"
     await shutting_down(app).wait()
     yield "ended\n"

@@ -1,4 +1,4 @@
-"""Tables that no migration makes. What makes them is worked out once: hundreds of tests want the same."""
+"""Creation of tables without migrations. The statements are cached, because hundreds of tests need the same ones."""
 
 from functools import lru_cache
 from typing import Any
@@ -9,19 +9,19 @@ from opportune.db.database import Database
 
 
 async def make_tables(tables: MetaData, database: Database) -> None:
-    """Do what `create_all` does in a database that has none of them."""
+    """Create the tables, none of which exists, as `create_all` does."""
     async with database.engine.begin() as connection:
         for statement in _statements(tables, tuple(tables.tables.values()), connection.dialect.name):
             await connection.exec_driver_sql(statement)
 
 
 @lru_cache
-def _statements(tables: MetaData, _as_they_are: tuple[Any, ...], kind: str) -> list[str]:
-    made: list[str] = []
+def _statements(tables: MetaData, _cache_key: tuple[Any, ...], dialect: str) -> list[str]:
+    statements: list[str] = []
 
-    def note(statement: Any, *_arguments: Any, **_options: Any) -> None:
-        made.append(str(statement.compile(dialect=engine.dialect)))
+    def record(statement: Any, *_arguments: Any, **_options: Any) -> None:
+        statements.append(str(statement.compile(dialect=engine.dialect)))
 
-    engine = create_mock_engine(f"{kind}://", note)
+    engine = create_mock_engine(f"{dialect}://", record)
     tables.create_all(engine, checkfirst=False)
-    return made
+    return statements

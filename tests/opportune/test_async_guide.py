@@ -25,10 +25,12 @@ def findings(statements: list[str], file: str = "app/guide.py") -> list[str]:
     command = [sys.executable, "-m", "ruff", "check", "--output-format", "json", "--stdin-filename", file, "-"]
     output = subprocess.run(command, input=code, cwd=PROJECT, capture_output=True, text=True, check=False).stdout
     codes = {
-        fault["location"]["row"]: fault["code"] for fault in json.loads(output) if "ASYNC" in (fault["code"] or "")
+        finding["location"]["row"]: finding["code"]
+        for finding in json.loads(output)
+        if "ASYNC" in (finding["code"] or "")
     }
-    first = IMPORTS.count("\n") + 1
-    return [codes.get(first + number, "") for number in range(len(statements))]
+    first_line = IMPORTS.count("\n") + 1
+    return [codes.get(first_line + number, "") for number in range(len(statements))]
 
 
 def test_ruff_reports_the_calls_of_the_table() -> None:
@@ -37,7 +39,7 @@ def test_ruff_reports_the_calls_of_the_table() -> None:
     assert findings([*blocking, *filter(None, advice)]) == codes + [""] * len([*filter(None, advice)])
 
 
-async def test_its_code_runs(tmp_path: Path) -> None:
+async def test_example_runs(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("three plain words", encoding="utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}

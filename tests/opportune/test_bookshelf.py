@@ -47,7 +47,7 @@ def give_users_a_bio(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def test_it_is_short() -> None:
+def test_bookshop_is_short() -> None:
     python, templates = lines("app/books/*.py"), lines("templates/books/**/*.*")
     llm_lines = sum(count for name, count in (python | templates).items() if name in LLM_FILES) + ask_lines()
     assert llm_lines <= MAX_MODEL_LINES
@@ -57,7 +57,7 @@ def test_it_is_short() -> None:
 
 
 @pytest.mark.usefixtures("postgres_server")  # for the tests that it runs
-def test_it_works_on_both_databases(tmp_path: Path) -> None:
+def test_bookshop_works_on_both_databases(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))

@@ -18,14 +18,14 @@ TESTS = "tests/books/test_books.py"
 
 def files() -> dict[str, str]:
     """Return the text of each file. Parts in several recipes are joined."""
-    parts: dict[str, list[str]] = defaultdict(list)
+    texts_by_name: dict[str, list[str]] = defaultdict(list)
     for guide in GUIDES:
         for name, text in FILE.findall((PROJECT / "docs" / guide).read_text(encoding="utf-8")):
-            parts[name].append(text)
-    return {name: "\n".join(texts) for name, texts in parts.items()}
+            texts_by_name[name].append(text)
+    return {name: "\n".join(texts) for name, texts in texts_by_name.items()}
 
 
-def test_none_touches_the_framework() -> None:
+def test_recipes_do_not_change_the_framework() -> None:
     names = files()
     assert len(names) > 10
     assert not [name for name in names if not re.match(r"(app|templates|tests)/books/", name)]
@@ -47,5 +47,5 @@ def test_recipes_work(tmp_path: Path) -> None:
         code, output = run("makemigrations", "&&", "migrate")
         assert code == 0, output
         # The tests also compare migrations and models.
-        output = slug_recipe.follow(copy, run, "pytest", "-q", TESTS)
+        output = slug_recipe.follow_recipe(copy, run, "pytest", "-q", TESTS)
     assert f"{len(re.findall(r'^(?:async )?def test_', files()[TESTS], re.MULTILINE))} passed" in output

@@ -38,7 +38,7 @@ def apply(changes: str, path: Path) -> None:
     path.write_text(text)
 
 
-def test_none_touches_the_framework() -> None:
+def test_errands_do_not_change_the_framework() -> None:
     changed = {name for name, _ in diffs()}
     assert len(changed) > 20
     assert not [name for name in changed if name.startswith(("opportune/", "tests/opportune/"))]

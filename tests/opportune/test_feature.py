@@ -69,27 +69,27 @@ def model(table: str, owner: str = "shelf") -> Any:
     return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{owner}.models"})
 
 
-def client_of(*features: Feature) -> TestClient:
+def client_for(*features: Feature) -> TestClient:
     return TestClient(create_app(settings_for("sqlite:///unused.db"), features))
 
 
-def site_with(**declared: Any) -> TestClient:
-    return client_of(Feature(name="books", summary="", api=router, **declared))
+def client_with_books(**declared: Any) -> TestClient:
+    return client_for(Feature(name="books", summary="", api=router, **declared))
 
 
 def test_error_handler_responds_to_its_exception() -> None:
-    response = site_with(error_handlers={OutOfPrint: on_out_of_print}).get("/api/v1/novel")
+    response = client_with_books(error_handlers={OutOfPrint: on_out_of_print}).get("/api/v1/novel")
     assert (response.status_code, response.json()) == (410, {"detail": "This book is out of print."})
 
 
 def test_error_handler_replaces_one_of_the_framework() -> None:
-    assert site_with(error_handlers={NotFound: on_missing}).get("/api/v1/missing").text == "No such book."
+    assert client_with_books(error_handlers={NotFound: on_missing}).get("/api/v1/missing").text == "No such book."
 
 
 def test_middleware_of_first_feature_is_outermost() -> None:
     outer = Feature(name="outer", summary="", middleware=[Middleware(Stamp, name="outer")])
     inner = Feature(name="inner", summary="", middleware=[Middleware(Stamp, name="inner")])
-    assert client_of(outer, inner).get("/health/live").headers.get_list("x-stamps") == ["inner", "outer"]
+    assert client_for(outer, inner).get("/health/live").headers.get_list("x-stamps") == ["inner", "outer"]
 
 
 @pytest.mark.parametrize(("site_name", "stamps"), [("Shelf", ["shelf"]), ("Other", [])])
@@ -100,7 +100,7 @@ def test_middleware_function_reads_the_settings(
         return [Middleware(Stamp, name="shelf")] if app.state.settings.site_name == "Shelf" else []
 
     monkeypatch.setenv("SITE_NAME", site_name)
-    assert site_with(middleware=middleware).get("/health/live").headers.get_list("x-stamps") == stamps
+    assert client_with_books(middleware=middleware).get("/health/live").headers.get_list("x-stamps") == stamps
 
 
 def test_metric_refuses_a_column_without_times() -> None:

@@ -41,8 +41,8 @@ async def test_route_gets_feature_settings(names: dict[str, object], monkeypatch
 
 
 def test_websocket_has_its_user(names: dict[str, object], settings: Settings) -> None:
-    live = Feature(name="books", summary="", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
-    app = create_app(settings, [accounts, jobs, live])
+    books_with_pages = Feature(name="books", summary="", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
+    app = create_app(settings, [accounts, jobs, books_with_pages])
     with TestClient(app) as client:
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/books/live/a"):
             pass
@@ -67,5 +67,5 @@ def test_invalid_setting_is_refused_at_the_start(names: dict[str, object], monke
 
 
 def test_guide_names_panels_on_other_pages() -> None:
-    hooks = {name for name in Feature.__dataclass_fields__ if name.endswith(("_panel", "_card", "_columns"))}
-    assert {name for name in hooks if f"`{name}=" not in GUIDE} == set()
+    panel_fields = {name for name in Feature.__dataclass_fields__ if name.endswith(("_panel", "_card", "_columns"))}
+    assert {name for name in panel_fields if f"`{name}=" not in GUIDE} == set()

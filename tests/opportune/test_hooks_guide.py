@@ -80,5 +80,5 @@ def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:
 
 
 def test_guide_names_every_hook() -> None:
-    made = {name for name in vars(hooks) if re.match(r"(before|after)_(?!commit)", name)}
-    assert {name for name in made if f"`{name}`" not in GUIDE} == set()
+    hook_names = {name for name in vars(hooks) if re.match(r"(before|after)_(?!commit)", name)}
+    assert {name for name in hook_names if f"`{name}`" not in GUIDE} == set()

@@ -18,9 +18,9 @@ def test_host_is_detected_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
     for variable in HOST_VARIABLES:
         with monkeypatch.context() as patch:
             patch.setenv(variable, "site")
-            first = next((host for host in HOSTS.values() if host.variable == variable), None)
-            assert current_host() is first
-            assert shutdown_seconds() == (first.stop_seconds if first else DOCKER_STOP_SECONDS)
+            expected_host = next((host for host in HOSTS.values() if host.variable == variable), None)
+            assert current_host() is expected_host
+            assert shutdown_seconds() == (expected_host.stop_seconds if expected_host else DOCKER_STOP_SECONDS)
 
 
 def test_health_path_of_each_host_exists() -> None:

@@ -15,17 +15,17 @@ IMPORT = re.compile(r"^(?:from opportune[^\n(]*(?:\([^)]*\))?|import opportune[^
 ROW = re.compile(r"^\| (`.*?`) \|", re.MULTILINE)
 
 
-def listed() -> dict[str, set[str]]:
+def read_listed_names() -> dict[str, set[str]]:
     """Return the names in the tables of the guide by module."""
     sections = re.split(r"^## `([\w.]+)`$", GUIDE, flags=re.MULTILINE)
     tables = zip(sections[1::2], sections[2::2], strict=True)
     return {module: set(re.findall(r"`(\w+)`", " ".join(ROW.findall(text)))) for module, text in tables}
 
 
-LISTED = listed()
+LISTED_NAMES = read_listed_names()
 
 
-def imported(code: str) -> Iterator[tuple[str, str]]:
+def find_imports(code: str) -> Iterator[tuple[str, str]]:
     """Yield imported modules of the framework with the imported name, which is empty for whole modules."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "opportune":
@@ -34,39 +34,44 @@ def imported(code: str) -> Iterator[tuple[str, str]]:
             yield from ((alias.name, "") for alias in node.names if alias.name.partition(".")[0] == "opportune")
 
 
-def unlisted(code: str) -> list[str]:
+def find_unlisted_imports(code: str) -> list[str]:
     """Return imports that the guide does not list."""
     return [
         f"{module}: {name}"
-        for module, name in imported(code)
-        if not (name in LISTED.get(module, ()) or f"{module}.{name}".strip(".") in LISTED)
+        for module, name in find_imports(code)
+        if not (name in LISTED_NAMES.get(module, ()) or f"{module}.{name}".strip(".") in LISTED_NAMES)
     ]
 
 
-@pytest.mark.parametrize("module", LISTED)
+@pytest.mark.parametrize("module", LISTED_NAMES)
 def test_listed_names_can_be_imported(module: str) -> None:
-    missing = [name for name in LISTED[module] if not hasattr(import_module(module), name)]
+    missing = [name for name in LISTED_NAMES[module] if not hasattr(import_module(module), name)]
     assert missing == []
 
 
-@pytest.mark.parametrize("package", [module for module in LISTED if (FRAMEWORK / module.partition(".")[2]).is_dir()])
+@pytest.mark.parametrize(
+    "package", [module for module in LISTED_NAMES if (FRAMEWORK / module.partition(".")[2]).is_dir()]
+)
 def test_package_exports_what_the_guide_lists(package: str) -> None:
-    assert set(import_module(package).__all__) == LISTED[package]
+    assert set(import_module(package).__all__) == LISTED_NAMES[package]
 
 
 def test_paths_are_short() -> None:
-    assert max(module.count(".") for module in LISTED) == 2
-    assert len(LISTED) > 10
+    assert max(module.count(".") for module in LISTED_NAMES) == 2
+    assert len(LISTED_NAMES) > 10
 
 
 def test_project_imports_listed_paths_only() -> None:
-    found = {str(path.relative_to(PROJECT)): unlisted(path.read_text()) for path in (PROJECT / "app").rglob("*.py")}
-    assert found
-    assert {name: paths for name, paths in found.items() if paths} == {}
+    unlisted_imports = {
+        str(path.relative_to(PROJECT)): find_unlisted_imports(path.read_text())
+        for path in (PROJECT / "app").rglob("*.py")
+    }
+    assert unlisted_imports
+    assert {name: paths for name, paths in unlisted_imports.items() if paths} == {}
 
 
 @pytest.mark.parametrize("guide", sorted((PROJECT / "docs").glob("*.md")), ids=lambda path: path.name)
 def test_guides_import_listed_paths_only(guide: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     imports = [line for code in examples for line in IMPORT.findall(code)]
-    assert unlisted("\n".join(imports)) == []
+    assert find_unlisted_imports("\n".join(imports)) == []

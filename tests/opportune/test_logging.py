@@ -75,7 +75,7 @@ def test_requested_urls_are_not_logged(capsys: pytest.CaptureFixture[str], name:
     assert not logging.getLogger(name).isEnabledFor(logging.INFO)
 
 
-def raised() -> BaseException:
+def raise_exception() -> BaseException:
     """Return an exception with user input in all its parts."""
     forged = f"typed{UNSEEN}\n2026-11-20 10:00:00,000 INFO    forged"
     error = ValueError(forged)
@@ -92,22 +92,22 @@ def fail(error: Exception) -> None:
 
 
 def test_traceback_is_indented_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    first, *trace = log(capsys, "text", "failed", error=raised()).removesuffix("\n").split("\n")
-    assert "WARNING failed  [app.test request-1]" in first
-    assert any(f'File "{__file__}"' in line for line in trace)
-    assert sum("forged" in line for line in trace) >= 4
-    assert [line for line in trace if not line.startswith("  ") or not line.isprintable()] == []
+    first_line, *traceback_lines = log(capsys, "text", "failed", error=raise_exception()).removesuffix("\n").split("\n")
+    assert "WARNING failed  [app.test request-1]" in first_line
+    assert any(f'File "{__file__}"' in line for line in traceback_lines)
+    assert sum("forged" in line for line in traceback_lines) >= 4
+    assert [line for line in traceback_lines if not line.startswith("  ") or not line.isprintable()] == []
 
 
 def test_traceback_cached_by_another_handler_is_escaped() -> None:
-    error = raised()
+    error = raise_exception()
     record = logging.LogRecord("app", logging.ERROR, "", 0, "failed", None, (type(error), error, error.__traceback__))
     logging.Formatter().format(record)
     assert "\x1b" not in LineFormatter().format(record)
 
 
 def test_json_line_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    line = log(capsys, "json", UNSEEN, f"app{UNSEEN}", UNSEEN, raised())
+    line = log(capsys, "json", UNSEEN, f"app{UNSEEN}", UNSEEN, raise_exception())
     assert line.removesuffix("\n").isprintable()
     assert json.loads(line)["message"] == UNSEEN
 

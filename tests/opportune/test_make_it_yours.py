@@ -64,13 +64,13 @@ def settings(settings: Settings, project: Path) -> Settings:
     return settings.model_copy(update={"site_name": NAME})
 
 
-def title_of(page: str) -> str:
+def page_title(page: str) -> str:
     return unescape(re.findall(r"<title>(.*?)</title>", page)[0])
 
 
 async def test_base_template_and_name_change_every_page(client: AsyncClient) -> None:
     pages = {path: (await client.get(path)).text for path in TITLES}
-    assert {path: title_of(page) for path, page in pages.items()} == TITLES
+    assert {path: page_title(page) for path, page in pages.items()} == TITLES
     for page in (pages[path] for path in ("/accounts/login", "/accounts/register", "/nothing")):
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
@@ -96,7 +96,7 @@ async def test_admin_pages_are_changed(app: FastAPI) -> None:
     async with signed_in_client(app, user) as browser:
         for path, title in titles.items():
             page = (await browser.get(path)).text
-            assert (title_of(page), f'href="{assets.url("own.css")}"' in page) == (title, True)
+            assert (page_title(page), f'href="{assets.url("own.css")}"' in page) == (title, True)
 
 
 def test_emails_are_changed(settings: Settings) -> None:

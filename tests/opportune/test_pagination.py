@@ -13,7 +13,7 @@ from opportune.testing.factories import make_user
 EMAILS = [f"{letter}@example.com" for letter in "abcde"]
 
 
-async def page_of(database: Database, number: int) -> Page[User]:
+async def read_page(database: Database, number: int) -> Page[User]:
     query = select(User).where(col(User.email) != "a@example.com").order_by(col(User.email))
     async with database.reader() as session:
         return await paginate(session, query, Paging(page=number, size=3))
@@ -23,44 +23,44 @@ async def test_pages_have_the_rows_in_order(database: Database) -> None:
     for email in reversed(EMAILS):
         await make_user(database, email)
 
-    first, second, third = [await page_of(database, number) for number in (1, 2, 3)]
+    pages = [await read_page(database, number) for number in (1, 2, 3)]
 
-    assert [[user.email for user in page.items] for page in (first, second, third)] == [EMAILS[1:4], EMAILS[4:], []]
-    assert {(page.total, page.pages) for page in (first, second, third)} == {(4, 2)}
+    assert [[user.email for user in page.items] for page in pages] == [EMAILS[1:4], EMAILS[4:], []]
+    assert {(page.total, page.pages) for page in pages} == {(4, 2)}
 
 
 async def test_empty_list_has_one_page(database: Database) -> None:
-    page = await page_of(database, 1)
+    page = await read_page(database, 1)
 
     assert (list(page.items), page.total, page.page, page.pages) == ([], 0, 1, 1)
 
 
-class People(Paging):
+class UserPaging(Paging):
     sort: Annotated[str, SortBy("email", "age")] = ""
 
 
 @pytest.mark.parametrize("sort", ["password", "-password", "--email", "email,age", "+email"])
 def test_undeclared_sort_order_is_refused(sort: str) -> None:
     with pytest.raises(ValidationError, match="sort"):
-        People.model_validate({"sort": sort})
+        UserPaging.model_validate({"sort": sort})
     with pytest.raises(ValidationError, match="sort"):
         Paging.model_validate({"sort": "email"})
 
 
 def test_empty_parameters_are_ignored() -> None:
-    assert People.model_validate({"page": "", "size": "", "sort": ""}) == People()
+    assert UserPaging.model_validate({"page": "", "size": "", "sort": ""}) == UserPaging()
 
 
 @pytest.mark.parametrize("name", ["nonsense", "sizes", "utm"])
 def test_paging_refuses_unknown_parameters(name: str) -> None:
     for value in ("1", "", ["1"]):
         with pytest.raises(ValidationError, match=name):
-            People.model_validate({"size": "5", name: value})
+            UserPaging.model_validate({"size": "5", name: value})
 
 
 @pytest.mark.parametrize("name", ["utm_source", "fbclid", "gclid", "mc_eid", "_gl"])
 def test_paging_ignores_tracking_parameters(name: str) -> None:
-    assert People.model_validate({"size": "5", name: "x"}) == People(size=5)
+    assert UserPaging.model_validate({"size": "5", name: "x"}) == UserPaging(size=5)
 
 
 async def test_sort_order_with_nulls_last(database: Database) -> None:
@@ -68,7 +68,7 @@ async def test_sort_order_with_nulls_last(database: Database) -> None:
     people = union_all(
         *(select(literal(id_).label("id"), literal(age, Integer).label("age")) for id_, age in rows)
     ).subquery()
-    orders = {"": [1, 2, 3, 4], "age": [2, 4, 1, 3], "-age": [1, 2, 4, 3], "elsewhere": [1, 2, 3, 4]}
+    orders = {"": [1, 2, 3, 4], "age": [2, 4, 1, 3], "-age": [1, 2, 4, 3], "unknown": [1, 2, 3, 4]}
 
     async with database.reader() as session:
         for sort, ids in orders.items():

@@ -23,19 +23,19 @@ TEXT_CALLS = {"read_text": 0, "write_text": 1}
 """Functions with a default encoding that depends on the platform, and the position of its argument."""
 
 
-def modules() -> Iterator[Path]:
+def python_files() -> Iterator[Path]:
     yield PROJECT / "oppman.py"
     for folder in SOURCES:
         yield from (PROJECT / folder).rglob("*.py")
 
 
-OPENING = re.compile(rf"(?<![.\w])open\(|\.(?:{'|'.join(TEXT_CALLS)})\((?!encoding=)")
-IMPORTING = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
+OPEN_CALL = re.compile(rf"(?<![.\w])open\(|\.(?:{'|'.join(TEXT_CALLS)})\((?!encoding=)")
+IMPORT_STATEMENT = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
 """Possible imports. Only files with unknown names are parsed."""
 
 
 def calls_without_encoding(code: str) -> Iterator[int]:
-    if not OPENING.search(code):
+    if not OPEN_CALL.search(code):
         return
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Call) and not any(keyword.arg == "encoding" for keyword in node.keywords):
@@ -64,18 +64,18 @@ def test_missing_encoding_is_detected(code: str, lines: list[int]) -> None:
 
 
 def test_files_are_opened_with_an_encoding() -> None:
-    places = [
+    locations = [
         f"{path.relative_to(PROJECT)}:{line}"
-        for path in modules()
+        for path in python_files()
         for line in calls_without_encoding(path.read_text(encoding="utf-8"))
     ]
-    assert places == []
+    assert locations == []
 
 
 def test_line_ends_are_the_same_on_every_system() -> None:
     attributes = (PROJECT / ".gitattributes").read_text(encoding="utf-8")
     assert re.search(r"^\* text=auto eol=lf$", attributes, re.MULTILINE)
-    for path in modules():
+    for path in python_files():
         assert b"\r" not in path.read_bytes(), path
 
 
@@ -89,14 +89,14 @@ def test_file_names_are_valid_on_every_system() -> None:
     assert len({name.lower() for name in names}) == len(names)
 
 
-def imported(code: str) -> set[str]:
+def imported_modules(code: str) -> set[str]:
     """Return all modules that the code imports."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return names | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
-def beginning(name: str) -> str:
+def top_level_name(name: str) -> str:
     """Return the top-level name of a module, or two names for the shared namespace."""
     return ".".join(name.split(".")[: 1 + name.startswith(SHARED)])
 
@@ -112,8 +112,8 @@ def test_mypy_knows_modules_that_a_project_lacks() -> None:
         for package in {package for package in packages if normalized(package) in locked}:
             shared = [".".join(path.parts[:2]) for path in files(package) or () if path.parts[0] == name]
             known_modules |= {part.removesuffix(".py") for part in shared} if name == SHARED else {name}
-    codes = [path.read_text(encoding="utf-8") for path in modules()]
+    codes = [path.read_text(encoding="utf-8") for path in python_files()]
     modules_without_namespace = known_modules - {SHARED}
-    parsed = (code for code in codes if not modules_without_namespace.issuperset(IMPORTING.findall(code)))
-    names = set[str]().union(*map(imported, parsed))
-    assert {beginning(name) for name in names} - known_modules - {SHARED} == set()
+    parsed = (code for code in codes if not modules_without_namespace.issuperset(IMPORT_STATEMENT.findall(code)))
+    names = set[str]().union(*map(imported_modules, parsed))
+    assert {top_level_name(name) for name in names} - known_modules - {SHARED} == set()

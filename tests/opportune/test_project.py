@@ -87,7 +87,7 @@ def files_not_ignored() -> list[str]:
     return sorted(names_of_files)
 
 
-def remove(feature: str, project: Path) -> None:
+def remove_feature(feature: str, project: Path) -> None:
     """Remove a feature as `oppman.py removeapp` does."""
     removal = Removal(feature, project)
     removal.refuse()
@@ -109,7 +109,7 @@ class Copy:
             self.deleted = ()
             restore(self.folder)
             for feature in features:
-                remove(feature, self.folder)
+                remove_feature(feature, self.folder)
             self.deleted = features
 
 
@@ -139,25 +139,25 @@ def run_tool(project: Path, tool: str, *arguments: str) -> None:
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
-def rounds() -> list[list[str]]:
-    """Return groups of features to leave out, so that every feature is tested without every other one.
+def feature_rounds() -> list[list[str]]:
+    """Return groups of features to leave out, so that every feature is tested without every other feature.
 
     Each feature is installed in a different set of rounds, and all sets have the same size.
     """
     number = next(number for number in count(1) if comb(number, number // 2) >= len(FEATURES))
-    rounds_of = dict(zip(FEATURES, combinations(range(number), number // 2), strict=False))
-    return [[name for name in FEATURES if index not in rounds_of[name]] for index in range(number)]
+    rounds_by_feature = dict(zip(FEATURES, combinations(range(number), number // 2), strict=False))
+    return [[name for name in FEATURES if index not in rounds_by_feature[name]] for index in range(number)]
 
 
 def test_rounds_separate_every_pair_of_features() -> None:
-    groups = rounds()
-    for one, other in permutations(FEATURES, 2):
-        assert any(one in names and other not in names for names in groups), f"{one} without {other}"
+    groups = feature_rounds()
+    for feature, other in permutations(FEATURES, 2):
+        assert any(feature in names and other not in names for names in groups), f"{feature} without {other}"
 
 
 async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_path: Path) -> None:
     """Read all pages as owner. The test also runs in a copy without features."""
-    for number, excluded in enumerate(rounds()):
+    for number, excluded in enumerate(feature_rounds()):
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
         installed = [feature for feature in installed_features() if feature.name not in excluded]
@@ -179,7 +179,7 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
 def test_no_other_file_uses_a_feature() -> None:
     """Other code and templates use no modules, tables or files of a feature, and other tests no addresses."""
     used = {name: list(Removal(name, PROJECT).uses()) for name in FEATURES}
-    assert {name: places for name, places in used.items() if places} == {}
+    assert {name: uses for name, uses in used.items() if uses} == {}
     files = (path for folder in CODE_FOLDERS for path in (PROJECT / folder).rglob("*.*") if path.suffix in CODE_ENDS)
     names = sorted(path.relative_to(PROJECT).as_posix() for path in files if path != PROJECT / INSTALLED)
     assert [match for name in names for match in other_features_in(name)] == []
@@ -211,13 +211,13 @@ def test_project_works_after_features_are_deleted(copy_of_project: Copy) -> None
 def test_deleted_feature_leaves_nothing(copy_of_project: Copy) -> None:
     paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in FOLDERS for name in FEATURES)
     words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
-    named = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
+    pattern = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
     copy_of_project.delete(FEATURES)
     history = {"CHANGELOG.md", Path(__file__).relative_to(PROJECT).as_posix()}
     names = [name for name in project_files() if name not in history and not name.endswith((".png", ".ico", ".lock"))]
     remaining = {name: path for name in names if (path := copy_of_project.folder / name).is_file()}
     texts = {name: path.read_text().lower() for name, path in remaining.items()}  # faster than ignoring case
-    assert [f"{name}: {match[0]}" for name, text in texts.items() if (match := named.search(text))] == []
+    assert [f"{name}: {match[0]}" for name, text in texts.items() if (match := pattern.search(text))] == []
 
 
 def imported_features(code: str, owner: str) -> Iterator[str]:
@@ -277,8 +277,8 @@ def run_tests(copy: Copy, folder: Path, code: str, *options: str) -> tuple[int, 
 
 def test_hanging_test_is_stopped(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: Copy) -> None:
     assert float(pytestconfig.getini("faulthandler_timeout")) == 300
-    waiting = "import threading\ndef test_it(): threading.Event().wait()\n"
-    code, output = run_tests(copy_of_project, tmp_path, waiting, "-o", "faulthandler_timeout=0.5")
+    hanging_test = "import threading\ndef test_it(): threading.Event().wait()\n"
+    code, output = run_tests(copy_of_project, tmp_path, hanging_test, "-o", "faulthandler_timeout=0.5")
     assert code == 1
     assert "test_it.py" in output.partition("Timeout")[2]
 
@@ -325,14 +325,14 @@ def test_links_in_docs_are_valid() -> None:
         page: {anchor(heading) for heading in re.findall("^#+ (.*)", text, re.MULTILINE)}
         for page, text in texts.items()
     }
-    dead = []
+    broken_links = []
     for page, text in texts.items():
         for target in LINK.findall(text):
             path, _, heading = target.partition("#")
-            linked = (page.parent / path).resolve() if path else page
-            if not linked.exists() or (heading and linked in texts and heading not in headings[linked]):
-                dead.append(f"{page.relative_to(PROJECT)}: {target}")
-    assert dead == []
+            target_path = (page.parent / path).resolve() if path else page
+            if not target_path.exists() or (heading and target_path in texts and heading not in headings[target_path]):
+                broken_links.append(f"{page.relative_to(PROJECT)}: {target}")
+    assert broken_links == []
 
 
 def anchor(heading: str) -> str:
@@ -363,7 +363,7 @@ def test_locks_have_hashes_and_no_url() -> None:
 
 
 def test_only_the_command_line_prints() -> None:
-    printing = [
+    printing_files = [
         name
         for name in project_files()
         if name.startswith(("app/", "opportune/"))
@@ -372,7 +372,7 @@ def test_only_the_command_line_prints() -> None:
         and not name.endswith("/commands.py")
         and PRINT_CALL.search((PROJECT / name).read_text())
     ]
-    assert printing == []
+    assert printing_files == []
 
 
 def test_no_module_has_a_generic_name() -> None:
@@ -380,11 +380,11 @@ def test_no_module_has_a_generic_name() -> None:
     assert not [name for name in project_files() if Path(name).name in generic_names]
 
 
-def called(dependant: Dependant) -> Iterator[Callable[..., object]]:
+def called_functions(dependant: Dependant) -> Iterator[Callable[..., object]]:
     for dependency in dependant.dependencies:
         if dependency.call:
             yield dependency.call
-        yield from called(dependency)
+        yield from called_functions(dependency)
 
 
 def test_dependencies_of_routes_are_async() -> None:
@@ -392,7 +392,7 @@ def test_dependencies_of_routes_are_async() -> None:
     app = create_app(settings_for("sqlite:///unused.db"))
     assert all(isinstance(route, Route | Mount) for route in app.routes), "nested routers are not checked"
     routes = [route for route in app.routes if isinstance(route, APIRoute)]
-    calls = {call for route in routes for call in called(route.dependant)}
+    calls = {call for route in routes for call in called_functions(route.dependant)}
     assert len(routes) > 20
     assert len(calls) > 3
     assert [call for call in calls if not isclass(call) and not is_awaited(call)] == []

@@ -1,4 +1,4 @@
-"""Features that register something twice, or for a part that is not installed."""
+"""Features that register a name twice, or need a feature that is not installed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ from opportune.jobs.models import Job
 from opportune.runtime.services import Service, Services
 from opportune.testing.plugin import settings_for
 
-HERE = __name__
+THIS_MODULE = __name__
 
 
 @job("books.tidy")
@@ -29,7 +29,7 @@ async def tidy(run: JobContext) -> None: ...
 
 
 @job("books.tidy")
-async def tidy_again(run: JobContext) -> None: ...
+async def tidy_with_same_name(run: JobContext) -> None: ...
 
 
 def check_books(_settings: Settings) -> Iterator[Finding]:
@@ -81,10 +81,10 @@ def notes(**registered: Any) -> Feature:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "name"),
+    ("books_arguments", "notes_arguments", "name"),
     [
-        ({"jobs": [tidy]}, {"jobs": [tidy_again]}, "job books.tidy"),
-        ({"checks": [check_books]}, {"production_checks": [check_books]}, f"check {HERE}.check_books"),
+        ({"jobs": [tidy]}, {"jobs": [tidy_with_same_name]}, "job books.tidy"),
+        ({"checks": [check_books]}, {"production_checks": [check_books]}, f"check {THIS_MODULE}.check_books"),
         ({"template_filters": {"shout": shout}}, {"template_filters": {"shout": shout}}, "filter or global shout"),
         ({"template_filters": {"shout": shout}}, {"template_globals": {"shout": shout}}, "filter or global shout"),
         ({"services": [service("shop")]}, {"services": [service("shop")]}, "service shop"),
@@ -95,11 +95,11 @@ def notes(**registered: Any) -> Feature:
         ({"admin_operations": {"shout": shout}}, {"admin_operations": {"shout": shout}}, "operation shout"),
         (HANDLER, HANDLER, "error handler of builtins.OSError"),
         ({"admin": "app.books.admin"}, {"admin": "app.books.admin"}, "admin view app.books.admin"),
-        ({"admin": [BookView]}, {"admin": [BookView]}, f"admin view {HERE}.BookView"),
+        ({"admin": [BookView]}, {"admin": [BookView]}, f"admin view {THIS_MODULE}.BookView"),
     ],
 )
-def test_double_registration_is_one_line(first: Any, second: Any, name: str) -> None:
-    (line,) = registration_faults([books(**first), notes(**second)])
+def test_double_registration_is_one_line(books_arguments: Any, notes_arguments: Any, name: str) -> None:
+    (line,) = registration_faults([books(**books_arguments), notes(**notes_arguments)])
     assert line.startswith(f"The {name} is registered twice: in ")
     assert "(feature books)" in line
     assert line.endswith("(feature notes). Rename one.")
@@ -113,7 +113,7 @@ def test_operation_registered_twice_is_one_line() -> None:
 
 def test_tool_registered_twice_is_one_line() -> None:
     (line,) = registration_faults([*CORE_FEATURES, books(tools=[find_book]), notes(tools=[find_book])])
-    assert line.startswith(f"The tool find_book is registered twice: in {HERE} (feature books)")
+    assert line.startswith(f"The tool find_book is registered twice: in {THIS_MODULE} (feature books)")
 
 
 def test_hook_registered_twice_is_one_line() -> None:
@@ -123,19 +123,19 @@ def test_hook_registered_twice_is_one_line() -> None:
         async def note(_session: Any, _row: Job) -> None: ...
 
         (line,) = registration_faults([books(hooks=[note]), notes(hooks=[note])])
-    assert line.startswith(f"The hook {HERE}.")
+    assert line.startswith(f"The hook {THIS_MODULE}.")
 
 
 @pytest.mark.parametrize(
-    ("registered", "place"),
+    ("registered", "location"),
     [
         ({"template_filters": {"date": shout}}, "opportune.web.rendering.templates"),
         ({"services": [service("database")]}, "opportune.application"),
     ],
 )
-def test_name_of_the_framework_is_refused(registered: Any, place: str) -> None:
+def test_name_of_the_framework_is_refused(registered: Any, location: str) -> None:
     (line,) = registration_faults([books(**registered)])
-    assert f"registered twice: in {place} and in" in line
+    assert f"registered twice: in {location} and in" in line
 
 
 def test_address_of_the_framework_is_refused() -> None:
@@ -154,13 +154,13 @@ def test_two_admin_pages_at_one_address_are_one_line() -> None:
 def test_operation_of_an_unlisted_job_is_one_line() -> None:
     (line,) = registration_faults([books(operations={"Tidy up": tidy()})])
     assert line == (
-        f"Feature('books') queues the job books.tidy of {HERE}, which no installed feature lists: "
+        f"Feature('books') queues the job books.tidy of {THIS_MODULE}, which no installed feature lists: "
         "add it to jobs=[…], or install its feature."
     )
 
 
 @pytest.mark.parametrize(
-    ("registered", "argument", "part"),
+    ("registered", "argument", "required"),
     [
         ({"requires": ["answers"]}, "requires=…", "answers"),
         ({"tools": [find_book]}, "tools=…", "tools"),
@@ -168,17 +168,18 @@ def test_operation_of_an_unlisted_job_is_one_line() -> None:
         ({"llm_guard": shout}, "llm_guard=…", "llm"),
     ],
 )
-def test_part_that_is_not_installed_is_one_line(registered: Any, argument: str, part: str) -> None:
+def test_missing_required_feature_is_one_line(registered: Any, argument: str, required: str) -> None:
     (line,) = registration_faults([books(**registered)])
-    assert line == f"Feature('books', {argument}) needs the feature {part}. Add it to installed.py."
+    assert line == f"Feature('books', {argument}) needs the feature {required}. Add it to installed.py."
 
 
-def test_service_without_its_part_does_not_start() -> None:
+def test_service_without_required_service_does_not_start() -> None:
     catalogue = Service("catalogue", str, lambda services: services.named("library"))
     with pytest.raises(OperatorError) as error:
         Services([catalogue])
     assert str(error.value) == (
-        f"The service catalogue of {HERE} needs another one: No installed feature has a service library. Install it."
+        f"The service catalogue of {THIS_MODULE} needs another one: "
+        "No installed feature has a service library. Install it."
     )
 
 
@@ -187,6 +188,6 @@ def test_installed_features_have_no_faults() -> None:
 
 
 def test_site_with_a_double_registration_does_not_start() -> None:
-    features = [*installed_features(), books(jobs=[tidy]), notes(jobs=[tidy_again])]
+    features = [*installed_features(), books(jobs=[tidy]), notes(jobs=[tidy_with_same_name])]
     with pytest.raises(OperatorError, match=r"The job books\.tidy is registered twice"):
         create_app(settings_for("sqlite:///unused.db"), features)

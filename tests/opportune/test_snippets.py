@@ -10,7 +10,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.config.project import PROJECT
 from opportune.web.errors.error_hints import hint_for
-from tests.opportune.snippets import PACKAGE, snippets_of, write_modules
+from tests.opportune.snippets import PACKAGE, find_snippets, write_modules
 
 GUIDES = sorted((PROJECT / "docs").glob("*.md"))
 SURROUNDINGS = "tests.opportune.snippet_surroundings"
@@ -42,7 +42,7 @@ def test_snippets_of_guides_and_error_page_pass_mypy(tmp_path: Path) -> None:
 
     write_modules([*GUIDES, error_page], SURROUNDINGS, tmp_path)
 
-    assert sum(len(snippets_of(path)) for path in GUIDES) > 100
+    assert sum(len(find_snippets(path)) for path in GUIDES) > 100
     assert mypy(tmp_path) == ""
 
 

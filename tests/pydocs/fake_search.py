@@ -48,8 +48,8 @@ class FakeSearch(DocumentSearch[SearchHit]):
         )
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[SearchHit]:
-        found = [hit for query in queries_for(question) for hit in (await self.find(query)).items]
-        return [*{hit.slug: hit for hit in found}.values()][:limit]
+        hits = [hit for query in queries_for(question) for hit in (await self.find(query)).items]
+        return [*{hit.slug: hit for hit in hits}.values()][:limit]
 
     async def edition(self) -> None:
         """Do not cache."""

@@ -20,8 +20,8 @@ from tests.pydocs.search_index import fill, piece, search_in
 @pytest.fixture(scope="module")
 def described() -> dict[str, Piece]:
     batches = [Batch(name, "") for name in ("builtins", "collections", "json", "math", "os.path", "typing")]
-    found = [found for _, found in PythonSource().read(batches)]
-    return {piece.slug: piece for pieces in found if not isinstance(pieces, str) for piece in pieces}
+    results = [result for _, result in PythonSource().read(batches)]
+    return {piece.slug: piece for pieces in results if not isinstance(pieces, str) for piece in pieces}
 
 
 def test_python_objects_are_described(described: dict[str, Piece]) -> None:
@@ -48,13 +48,13 @@ def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     read = PythonSource().read([Batch(name, "") for name in ("hang", "die", "fail", "talk", "absent", "json")])
     with monkeypatch.context() as impatient:
         impatient.setattr(python, "MODULE_TIMEOUT_SECONDS", 0.3)
-        found = dict([next(read)])
-    found |= dict(read)
-    assert found[Batch("hang", "")] == "it ends its process, or takes more than 0.3 seconds"
-    assert found[Batch("die", "")] == "it ends its process, or takes more than 20 seconds"
-    assert found[Batch("fail", "")] == "RuntimeError: no"
-    assert found[Batch("absent", "")] == []
-    assert [each[0].slug for each in found.values() if isinstance(each, list) and each] == ["talk", "json"]
+        results = dict([next(read)])
+    results |= dict(read)
+    assert results[Batch("hang", "")] == "it ends its process, or takes more than 0.3 seconds"
+    assert results[Batch("die", "")] == "it ends its process, or takes more than 20 seconds"
+    assert results[Batch("fail", "")] == "RuntimeError: no"
+    assert results[Batch("absent", "")] == []
+    assert [pieces[0].slug for pieces in results.values() if isinstance(pieces, list) and pieces] == ["talk", "json"]
 
 
 def disturbed(folder: Path) -> Path:
@@ -116,13 +116,13 @@ def test_keywords_link_to_the_language_reference() -> None:
 
 
 async def test_builtins_rank_first(empty_database_url: str, described: dict[str, Piece]) -> None:
-    built_in = [found for found in described.values() if found.module == "builtins"]
+    built_in = [piece for piece in described.values() if piece.module == "builtins"]
     lookalikes = [piece("webbrowser.open"), piece("io.open"), piece("for_each", "module"), piece("withdraw", "module")]
     fill(empty_database_url, [*lookalikes, *language_pieces(), *built_in])
     search = search_in(empty_database_url)
     for word, kind in {"open": "function", "for": "keyword", "with": "keyword", "yield": "keyword"}.items():
-        first = (await search.find(word)).items[0]
-        assert (first.name, first.kind) == (word, kind)
+        best = (await search.find(word)).items[0]
+        assert (best.name, best.kind) == (word, kind)
     await search.close()
     body = (await entry_of(empty_database_url, "keyword/try")).body_html
     assert "<p>" in body

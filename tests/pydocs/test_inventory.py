@@ -23,11 +23,11 @@ def read(folder: Path) -> tuple[dict[str, Piece], dict[str, str]]:
     source = SphinxSource(folder)
     pieces: dict[str, Piece] = {}
     left_out: dict[str, str] = {}
-    for batch, found in source.read(source.batches()):
-        if isinstance(found, str):
-            left_out[batch.name] = found
+    for batch, result in source.read(source.batches()):
+        if isinstance(result, str):
+            left_out[batch.name] = result
         else:
-            pieces |= {piece.slug: piece for piece in found}
+            pieces |= {piece.slug: piece for piece in result}
     return pieces, left_out
 
 
@@ -119,9 +119,9 @@ def test_without_page_list_all_pages_are_read(folder: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(40, len(PATHS), 97))
 def test_truncated_page_is_indexed(cut: int) -> None:
-    whole = read_parts(PATHS, str)
+    all_parts = read_parts(PATHS, str)
     anchors = [part.anchor for part in read_parts(PATHS[:cut], str)]
-    assert anchors == [part.anchor for part in whole][: len(anchors)]
+    assert anchors == [part.anchor for part in all_parts][: len(anchors)]
 
 
 @settings(deadline=None, max_examples=40)

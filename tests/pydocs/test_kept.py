@@ -28,13 +28,13 @@ def settings(settings: Settings, index_address: str) -> Settings:
 
 async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:
     fill(index_address, [piece("os.path")])
-    first = await client.get("/pydocs?q=os", headers=HTMX)
+    response = await client.get("/pydocs?q=os", headers=HTMX)
     app.state.pydocs.engine.search = None  # would fail
-    again = await client.get("/pydocs?q=os", headers=HTMX)
+    cached_response = await client.get("/pydocs?q=os", headers=HTMX)
 
-    assert "<mark>os</mark>.path" in first.text
-    assert again.text == first.text
-    assert again.headers["vary"] == first.headers["vary"] == "HX-Request-Type"
+    assert "<mark>os</mark>.path" in response.text
+    assert cached_response.text == response.text
+    assert cached_response.headers["vary"] == response.headers["vary"] == "HX-Request-Type"
 
 
 async def test_another_index_is_asked_at_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:

@@ -60,11 +60,11 @@ async def test_htmx_gets_the_results_alone(client: AsyncClient, fake_search: Fak
 
 
 async def test_pagination_keeps_the_query(client: AsyncClient, fake_search: FakeSearch) -> None:
-    first, answer = [await client.get(f"/pydocs?q=os&size=1{page}") for page in ("", "&page=2")]
+    first_page, second_page = [await client.get(f"/pydocs?q=os&size=1{page}") for page in ("", "&page=2")]
 
-    assert 'href="?q=os&amp;size=1&amp;page=2">More results</a>' in first.text
-    assert 'href="?q=os&amp;size=1&amp;page=3"' in answer.text
-    assert re.findall(r'id="pydocs-hit-\d" href="([^"]*)"', answer.text) == ["/pydocs/os.path"]
+    assert 'href="?q=os&amp;size=1&amp;page=2">More results</a>' in first_page.text
+    assert 'href="?q=os&amp;size=1&amp;page=3"' in second_page.text
+    assert re.findall(r'id="pydocs-hit-\d" href="([^"]*)"', second_page.text) == ["/pydocs/os.path"]
 
 
 async def test_query_is_escaped(client: AsyncClient, fake_search: FakeSearch) -> None:

@@ -84,12 +84,12 @@ async def test_sign_in_is_required(client: AsyncClient) -> None:
 
 
 async def test_todo_is_created_and_read(browser: AsyncClient) -> None:
-    made = await browser.post(TODOS, json={"title": " Buy milk ", "notes": "2 litres", "due_on": "2026-03-10"})
-    assert made.status_code == 201
+    created = await browser.post(TODOS, json={"title": " Buy milk ", "notes": "2 litres", "due_on": "2026-03-10"})
+    assert created.status_code == 201
 
-    found = await browser.get(f"{TODOS}/{made.json()['id']}")
-    assert found.json() == made.json()
-    assert found.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
+    fetched = await browser.get(f"{TODOS}/{created.json()['id']}")
+    assert fetched.json() == created.json()
+    assert fetched.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
 
 
 async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
@@ -113,12 +113,12 @@ async def test_invalid_filter_is_refused(browser: AsyncClient) -> None:
 
 async def test_owner_and_id_are_ignored(browser: AsyncClient, bob: User) -> None:
     sent = {"title": "Mine", "id": 99, "owner_id": bob.id, "created_at": "2000-01-01T00:00:00Z"}
-    made = (await browser.post(TODOS, json=sent)).json()
-    assert made["id"] != 99
-    assert not made["created_at"].startswith("2000")
+    created = (await browser.post(TODOS, json=sent)).json()
+    assert created["id"] != 99
+    assert not created["created_at"].startswith("2000")
 
-    changed = (await browser.patch(f"{TODOS}/{made['id']}", json=sent)).json()
-    assert changed == made
+    changed = (await browser.patch(f"{TODOS}/{created['id']}", json=sent)).json()
+    assert changed == created
     assert await titles(browser) == ["Mine"]
 
 

@@ -18,22 +18,22 @@ from opportune.config.project import installed_features
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
-from tests.opportune.e2e.parts_of_pages import Seen, with_all_parts
+from tests.opportune.e2e.parts_of_pages import RenderMode, select_pages
 
 # The database makes no difference in the browser.
 pytestmark = pytest.mark.database("sqlite")
 
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
-NO_PAGES = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
+EXCLUDED_PATH = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
 """Files, e-mails, and Swagger UI."""
-ALIKE = re.compile(r"/admin/(?:[\w-]+/(details|delete|history|import)\b.*|([\w-]+/)(?:edit/.*|create))")
-OF_OPERATIONS = [
+SIMILAR_ADMIN_PAGE = re.compile(r"/admin/(?:[\w-]+/(details|delete|history|import)\b.*|([\w-]+/)(?:edit/.*|create))")
+OPERATIONS_PAGES = [
     *(f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")),
     "/admin/llm/provider",
 ]
 SHEET = re.compile(r'<link[^>]*href="([^"]+\.css[^"]*)"')
 SCRIPT = re.compile(r'<script[^>]*src="([^"]+)"')
-SHOW = r"""(pages) => {
+SHOW_SCRIPT = r"""(pages) => {
   const withoutWords = (element) =>
     element.outerHTML.replace(/>[^<]+</g, ">…<").replace(/ (?!class|type|role)([a-z-]+)="[^"]+"/g, " $1");
   const numbers = (window.numbersOfPaths ??= new Map());
@@ -70,8 +70,8 @@ SHOW = r"""(pages) => {
 
 Of repeated elements, such as rows of a table, two are kept. The layout of pages is left out after the first.
 """
-AS_A_BROWSER = {"Accept": "text/html"}
-OF_STRANGERS = [
+BROWSER_HEADERS = {"Accept": "text/html"}
+ANONYMOUS_PAGES = [
     "/",
     "/accounts/login",
     "/accounts/register",
@@ -85,7 +85,7 @@ OF_STRANGERS = [
 
 @pytest.fixture
 async def superuser(app: FastAPI) -> User:
-    """App with rows to show."""
+    """Superuser of a site with demo data."""
     user = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
     async with app.state.database.writer() as session:
         for feature in installed_features():
@@ -94,50 +94,50 @@ async def superuser(app: FastAPI) -> User:
     return user
 
 
-async def linked(app: FastAPI, client: AsyncClient) -> dict[str, str]:
+async def fetch_linked_pages(app: FastAPI, client: AsyncClient) -> dict[str, str]:
     """Follow links from the home page and the admin, and return one page per route."""
-    todo, pages = ["/", "/admin/"], {}
-    seen = {kind_of(app, start) for start in todo}
-    links = set(todo)
-    while todo:
-        address = todo.pop(0)
+    queue, pages = ["/", "/admin/"], {}
+    visited_types = {page_type(app, start) for start in queue}
+    links = set(queue)
+    while queue:
+        address = queue.pop(0)
         response = await client.get(address)
         if "text/html" not in response.headers.get("content-type", ""):
             continue
         pages[address] = response.text
         for link in map(unescape, LINK.findall(response.text)):
-            if link in links or NO_PAGES.search(link):
+            if link in links or EXCLUDED_PATH.search(link):
                 continue
             links.add(link)
-            if (kind := kind_of(app, link)) not in seen:
-                seen.add(kind)
-                todo.append(link)
+            if (kind := page_type(app, link)) not in visited_types:
+                visited_types.add(kind)
+                queue.append(link)
     return pages
 
 
-def kind_of(app: FastAPI, address: str) -> str:
+def page_type(app: FastAPI, address: str) -> str:
     """Return the path of the route. For the admin, each list and form counts as one page."""
     path = address.partition("?")[0]
     scope = {"type": "http", "method": "GET", "path": path, "headers": []}
     for route in app.router.routes:
         if isinstance(route, APIRoute) and route.matches(scope)[0] is Match.FULL:
             return route.path
-    return ALIKE.sub(r"/admin/*/\1\2", path)
+    return SIMILAR_ADMIN_PAGE.sub(r"/admin/*/\1\2", path)
 
 
-def in_order(html: str, seen: Seen) -> tuple[list[str], int, int]:
+def sort_key(html: str, mode: RenderMode) -> tuple[list[str], int, int]:
     """Group pages by style sheets, with pages to load and pages with many scripts first."""
-    return SHEET.findall(html), -seen, -len(SCRIPT.findall(html))
+    return SHEET.findall(html), -mode, -len(SCRIPT.findall(html))
 
 
-async def show(page: Page, path: str, html: str, seen: Seen, loaded: str) -> str:
+async def show(page: Page, path: str, html: str, mode: RenderMode, loaded: str) -> str:
     """Return the page to load: this one, or the previous one with the body of this one."""
     is_alike = SHEET.findall(html) == SHEET.findall(loaded) and {*SCRIPT.findall(html)} <= {*SCRIPT.findall(loaded)}
-    if is_alike and seen is not Seen.ONCE_LOADED:
-        await page.evaluate(SHOW, [html])
+    if is_alike and mode is not RenderMode.LOADED:
+        await page.evaluate(SHOW_SCRIPT, [html])
         return loaded
     await page.goto(path)
-    await page.evaluate(SHOW, [])
+    await page.evaluate(SHOW_SCRIPT, [])
     return html
 
 
@@ -147,23 +147,23 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     Parts that differ only in colour are checked together, on a page with the same style sheets.
     """
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
-    of_strangers = [*OF_STRANGERS, f"/accounts/reset-password?token={reset}"]
-    pages = {(False, path): (await client.get(path, headers=AS_A_BROWSER)).text for path in of_strangers}
+    anonymous_paths = [*ANONYMOUS_PAGES, f"/accounts/reset-password?token={reset}"]
+    pages = {(False, path): (await client.get(path, headers=BROWSER_HEADERS)).text for path in anonymous_paths}
     async with signed_in_client(app, superuser) as theirs:
-        pages_by_path = await linked(app, theirs)
+        pages_by_path = await fetch_linked_pages(app, theirs)
         async with app.state.database.writer() as session:  # a recent sign-in
             await session.execute(update(Session).values(confirmed_at=utc_now()))
-        pages_by_path |= {path: (await theirs.get(path)).text for path in OF_OPERATIONS}
+        pages_by_path |= {path: (await theirs.get(path)).text for path in OPERATIONS_PAGES}
     pages |= {(True, path): html for path, html in pages_by_path.items()}
     assert len(pages) > 20
 
-    selected = with_all_parts(pages)
+    selected = select_pages(pages)
     alone = sorted(
         (key for key in selected if selected[key]),
-        key=lambda key: (key[0], *in_order(pages[key], selected[key]), key[1]),
+        key=lambda key: (key[0], *sort_key(pages[key], selected[key]), key[1]),
     )
     together = [pages[key] for key in selected if not selected[key]]
-    faults = []
+    violations = []
     is_signed_in, loaded = False, ""
     for key, after in zip_longest(alone, alone[1:]):
         is_members, path = key
@@ -173,12 +173,12 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
                 await session.execute(update(Session).values(confirmed_at=utc_now()))
             is_signed_in = True
         loaded = await show(page, path, pages[key], selected[key], loaded)
-        faults += [f"{path}: {text}" for text in await find_violations(page)]
+        violations += [f"{path}: {text}" for text in await find_violations(page)]
         sheets = SHEET.findall(loaded)
         similar = [html for html in together if SHEET.findall(html) == sheets]
         if similar and (after is None or SHEET.findall(pages[after]) != sheets):
-            await page.evaluate(SHOW, ["", *similar])  # the empty one selects new parts
-            faults += await find_violations(page, of_colours_alone=True)
+            await page.evaluate(SHOW_SCRIPT, ["", *similar])  # the empty one selects new parts
+            violations += await find_violations(page, of_colours_alone=True)
             together = [html for html in together if html not in similar]
     assert not together, "whose sheets another page has"
-    assert not faults
+    assert not violations

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.opportune.e2e.parts_of_pages import Seen, with_all_parts
+from tests.opportune.e2e.parts_of_pages import RenderMode, select_pages
 
 FORM = """<body><main class="page"><h1>Book</h1><h2>New</h2><form method="post" action="/books">
 <label for="title">Title</label><input type="text" autocomplete="off" id="title" name="title" value="">
 <p class="hint">Any.</p>
 <a href="/" aria-label="Back to books"><i class="ti ti-back"></i>Back</a></form></main></body>"""
-AMONG_OTHERS = FORM.replace("</main>", '<nav aria-label="More"><a href="/more">More</a></nav></main>')
+FORM_AND_LINK = FORM.replace("</main>", '<nav aria-label="More"><a href="/more">More</a></nav></main>')
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ AMONG_OTHERS = FORM.replace("</main>", '<nav aria-label="More"><a href="/more">M
 )
 def test_text_icons_and_positions_do_not_change_key(old: str, new: str) -> None:
     assert old in FORM
-    assert with_all_parts({"same": FORM.replace(old, new), "more": AMONG_OTHERS}) == {"more": Seen.ON_ITS_PAGE}
+    assert select_pages({"same": FORM.replace(old, new), "more": FORM_AND_LINK}) == {"more": RenderMode.ALONE}
 
 
 @pytest.mark.parametrize(
@@ -54,18 +54,18 @@ def test_text_icons_and_positions_do_not_change_key(old: str, new: str) -> None:
 def test_different_look_or_role_changes_key(old: str, new: str) -> None:
     assert old in FORM
     other = FORM.replace(old, new)
-    assert [*with_all_parts({"other": other, "more": AMONG_OTHERS})] == ["more", "other"]
+    assert [*select_pages({"other": other, "more": FORM_AND_LINK})] == ["more", "other"]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "seen"),
+    ("old", "new", "mode"),
     [
-        ('class="hint"', 'class="hint pale"', Seen.ANYWHERE),
-        ('<p class="hint">Any.</p>', '<div class="dark"><p class="hint">Any.</p></div>', Seen.ANYWHERE),
-        ('type="text"', 'type="date"', Seen.ON_ITS_PAGE),
-        ('type="text"', 'type="text" data-role="date"', Seen.ONCE_LOADED),
-        ("<h2>New</h2>", "<h3>New</h3>", Seen.ON_ITS_PAGE),
+        ('class="hint"', 'class="hint pale"', RenderMode.TOGETHER),
+        ('<p class="hint">Any.</p>', '<div class="dark"><p class="hint">Any.</p></div>', RenderMode.TOGETHER),
+        ('type="text"', 'type="date"', RenderMode.ALONE),
+        ('type="text"', 'type="text" data-role="date"', RenderMode.LOADED),
+        ("<h2>New</h2>", "<h3>New</h3>", RenderMode.ALONE),
     ],
 )
-def test_colours_and_script_changes_are_sampled(old: str, new: str, seen: Seen) -> None:
-    assert with_all_parts({"other": FORM.replace(old, new), "more": AMONG_OTHERS})["other"] is seen
+def test_colours_and_script_changes_are_sampled(old: str, new: str, mode: RenderMode) -> None:
+    assert select_pages({"other": FORM.replace(old, new), "more": FORM_AND_LINK})["other"] is mode

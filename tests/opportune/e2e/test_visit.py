@@ -58,12 +58,12 @@ async def test_long_site_name_does_not_overflow_on_a_phone(page: Page, app: Fast
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
         if path != "/nothing":
-            await see_a_long_name_give_way(page, path)
+            await expect_shortened_site_name(page, path)
     assert await page.get_by_role("link", name="Sign in").count() == 0
     await expect(page.get_by_role("link", name="Account")).to_have_attribute("href", "/accounts/profile")
 
 
-NAMES = """(span) => {
+SITE_NAME_SCRIPT = """(span) => {
   const bar = document.querySelector(".navbar"), placed = () => JSON.stringify(bar.getBoundingClientRect());
   const [name, before] = [span.textContent, placed()];
   span.textContent = "Library of our village";
@@ -79,8 +79,8 @@ NAMES = """(span) => {
 """Script: is the name complete, the bar unchanged, no horizontal scrolling, and the logo visible?"""
 
 
-async def see_a_long_name_give_way(page: Page, path: str) -> None:
-    """Margin to the next element."""
+async def expect_shortened_site_name(page: Page, path: str) -> None:
+    """Expect that a long name of the site does not move the navigation bar."""
     for width in (390, 1280):
         await page.set_viewport_size({"width": width, "height": 780})
-        assert await page.locator(".navbar-brand span").first.evaluate(NAMES) == [True] * 5, (path, width)
+        assert await page.locator(".navbar-brand span").first.evaluate(SITE_NAME_SCRIPT) == [True] * 5, (path, width)

@@ -53,31 +53,31 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 async def test_next_version_replaces_the_old_without_lost_requests(
     tmp_path: Path,
 ) -> None:
-    script, broken = tmp_path / "site.py", tmp_path / "broken"
+    script, failure_flag = tmp_path / "site.py", tmp_path / "broken"
     script.write_text(SITE)
-    async with running(script, broken) as (url, process), visitors(url) as seen:
-        first = await until(seen, lambda pid: pid == process.pid)
-        broken.touch()
-        os.kill(first, signal.SIGHUP)
+    async with run_site(script, failure_flag) as (url, process), run_clients(url) as process_ids:
+        old_pid = await wait_for_pid(process_ids, lambda pid: pid == process.pid)
+        failure_flag.touch()
+        os.kill(old_pid, signal.SIGHUP)
         assert await next_line(process) == b"This version is broken.\n"
-        broken.unlink()
+        failure_flag.unlink()
         assert await next_line(process) == b"The next version did not start (exit code 1). This one keeps running.\n"
-        os.kill(first, signal.SIGHUP)
-        second = await until(seen, lambda pid: pid != first)
+        os.kill(old_pid, signal.SIGHUP)
+        new_pid = await wait_for_pid(process_ids, lambda pid: pid != old_pid)
         assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
-        await until(seen, lambda pid: pid == second)
-        os.kill(second, signal.SIGTERM)
+        await wait_for_pid(process_ids, lambda pid: pid == new_pid)
+        os.kill(new_pid, signal.SIGTERM)
 
 
 @asynccontextmanager
-async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
+async def run_site(script: Path, failure_flag: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         secret = {"SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
         production = {"ENVIRONMENT": "production", "DEBUG": "false", **secret}  # the .env of quickstart sets DEBUG
-        passed = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
+        inherited_variables = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would wait for the pipe, which the next server inherits
-            [sys.executable, script, broken],
-            env={**os.environ, **production, **passed},
+            [sys.executable, script, failure_flag],
+            env={**os.environ, **production, **inherited_variables},
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -96,28 +96,28 @@ async def next_line(process: subprocess.Popen[bytes]) -> bytes:
 
 
 @asynccontextmanager
-async def visitors(url: str) -> AsyncIterator[asyncio.Queue[int]]:
-    """Send requests, with and without keep-alive. Yield the ids of the responding processes; fail on errors."""
-    seen: asyncio.Queue[int] = asyncio.Queue(1)
+async def run_clients(url: str) -> AsyncIterator[asyncio.Queue[int]]:
+    """Send requests, with and without keep-alive. Yield the ids of the responding processes."""
+    process_ids: asyncio.Queue[int] = asyncio.Queue(1)
 
-    async def visit(keep: int) -> None:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=keep)
+    async def visit(keepalive_connections: int) -> None:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=keepalive_connections)
         async with httpx.AsyncClient(base_url=url, timeout=WAIT_SECONDS, limits=limits) as client:
             while True:
-                await seen.put(int((await client.get("/")).text))
+                await process_ids.put(int((await client.get("/")).text))
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    tasks = [asyncio.create_task(visit(keep)) for keep in (0, 1, 1)]
-    yield seen
+    tasks = [asyncio.create_task(visit(keepalive_connections)) for keepalive_connections in (0, 1, 1)]
+    yield process_ids
     for task in tasks:
         task.cancel()
-    ends = await asyncio.gather(*tasks, return_exceptions=True)
-    assert {type(end) for end in ends} == {asyncio.CancelledError}, ends
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(result) for result in results} == {asyncio.CancelledError}, results
 
 
-async def until(seen: asyncio.Queue[int], matches: Callable[[int], bool]) -> int:
+async def wait_for_pid(process_ids: asyncio.Queue[int], matches: Callable[[int], bool]) -> int:
     async with asyncio.timeout(WAIT_SECONDS):
-        while not matches(pid := await seen.get()):
+        while not matches(pid := await process_ids.get()):
             pass
     return pid
 
@@ -131,10 +131,10 @@ def test_socket_of_systemd_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("LISTEN_PID", "1")
     assert handover.inherited_listener() is None  # it belongs to another process
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
-    passed = handover.inherited_listener()
-    assert passed is not None
-    with passed:
-        assert passed.getsockname()[1] == port
+    inherited_socket = handover.inherited_listener()
+    assert inherited_socket is not None
+    with inherited_socket:
+        assert inherited_socket.getsockname()[1] == port
 
 
 def test_socket_that_is_not_tcp_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(update={"stop_delay_seconds": 0.01})
     handled = asyncio.Event()
     loop = asyncio.get_running_loop()
-    before = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(handled.set))
+    previous_handler = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(handled.set))
     try:
         async with watch_signals(app):
             assert not health.is_ending(app)
@@ -171,7 +171,7 @@ async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
                 assert (await client.get("/health/ready")).status_code == 503
                 assert (await client.get("/health/live")).status_code == 200
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 @posix
@@ -182,14 +182,14 @@ def test_old_process_knows_that_the_next_one_serves(monkeypatch: pytest.MonkeyPa
         started.append(start(*arguments, **options))
         return started[-1]
 
-    monkeypatch.setattr(handover, "next_version_serves", flag := threading.Event())
-    monkeypatch.setattr(os, "kill", lambda *signalled: killed.append(signalled))
+    monkeypatch.setattr(handover, "next_version_serves", serves := threading.Event())
+    monkeypatch.setattr(os, "kill", lambda *arguments: killed.append(arguments))
     monkeypatch.setattr(subprocess, "Popen", start_next)
     report_ready = "import os; os.write(int(os.environ['OPPORTUNE_READY']), b'1')"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         handover.replace(listener, [sys.executable, "-c", "pass"], threading.Lock())
-        assert not flag.is_set()
+        assert not serves.is_set()
         handover.replace(listener, [sys.executable, "-c", report_ready], threading.Lock())
-    assert flag.is_set()
+    assert serves.is_set()
     assert killed[-1] == (os.getpid(), signal.SIGTERM)
     assert [process.wait(WAIT_SECONDS) for process in started] == [0, 0]

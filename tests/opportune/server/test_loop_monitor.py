@@ -22,10 +22,10 @@ from opportune.config.settings import Settings
 from opportune.server import loop_monitor
 from opportune.server.loop_monitor import LoopMonitor, is_blocked, monitor_loop
 
-HERE = "tests/opportune/server/test_loop_monitor.py"
+THIS_FILE = "tests/opportune/server/test_loop_monitor.py"
 
-LOOPS = pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
-Loops = Callable[[], asyncio.AbstractEventLoop]
+EVERY_EVENT_LOOP = pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Listener(logging.Handler):
@@ -38,10 +38,10 @@ class Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.put(record.getMessage())
 
-    async def hear(self, block: Callable[[], object]) -> str:
+    async def wait_for_report(self, block_loop: Callable[[], object]) -> str:
         """Block the loop until the monitor reports it. A busy machine may need several tries."""
         for _ in range(20):
-            block()
+            block_loop()
             try:
                 return await asyncio.to_thread(self.lines.get, timeout=0.3)
             except Empty:
@@ -58,12 +58,12 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-async def watching(listener: Listener) -> AsyncIterator[Listener]:
+async def active_monitor(listener: Listener) -> AsyncIterator[Listener]:
     async with monitor_loop():
         yield listener
 
 
-def run(loop_factory: Loops, scenario: Coroutine[Any, Any, None]) -> None:
+def run(loop_factory: LoopFactory, scenario: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(scenario)
 
@@ -82,38 +82,38 @@ def compute() -> None:
         pass
 
 
-def place_of(function: Callable[[], object]) -> str:
-    return f"{HERE}:{function.__code__.co_firstlineno + 1} "
+def location_of(function: Callable[[], object]) -> str:
+    return f"{THIS_FILE}:{function.__code__.co_firstlineno + 1} "
 
 
-@LOOPS
-def test_blocking_call_is_reported_with_its_line(listener: Listener, loop_factory: Loops) -> None:
+@EVERY_EVENT_LOOP
+def test_blocking_call_is_reported_with_its_line(listener: Listener, loop_factory: LoopFactory) -> None:
     async def scenario() -> None:
         async with monitor_loop():
-            line = await listener.hear(sleep)
-        assert line.startswith(f"{place_of(sleep)}(time.sleep(0.2)) blocked the event loop for 0.")
+            line = await listener.wait_for_report(sleep)
+        assert line.startswith(f"{location_of(sleep)}(time.sleep(0.2)) blocked the event loop for 0.")
         assert line[line.index(" s. ") :] in (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
 
     run(loop_factory, scenario())
 
 
-async def test_blocking_library_is_reported_with_its_caller(watching: Listener) -> None:
-    line = await watching.hear(wait)
-    assert line.startswith(f"{place_of(wait)}(threading.Event().wait(0.2), inside threading.Condition.wait) blocked")
+async def test_blocking_library_is_reported_with_its_caller(active_monitor: Listener) -> None:
+    line = await active_monitor.wait_for_report(wait)
+    assert line.startswith(f"{location_of(wait)}(threading.Event().wait(0.2), inside threading.Condition.wait) blocked")
 
 
-async def test_blocking_computation_is_reported(watching: Listener) -> None:
-    assert (await watching.hear(compute)).startswith(f"{HERE}:")
+async def test_blocking_computation_is_reported(active_monitor: Listener) -> None:
+    assert (await active_monitor.wait_for_report(compute)).startswith(f"{THIS_FILE}:")
 
 
-async def test_line_is_reported_once_a_minute(watching: Listener) -> None:
-    await watching.hear(sleep)
+async def test_line_is_reported_once_a_minute(active_monitor: Listener) -> None:
+    await active_monitor.wait_for_report(sleep)
     sleep()
-    assert (await watching.hear(wait)).startswith(place_of(wait))
+    assert (await active_monitor.wait_for_report(wait)).startswith(location_of(wait))
 
 
 @pytest.fixture
-async def current_place() -> AsyncIterator[Callable[[], str]]:
+async def current_location() -> AsyncIterator[Callable[[], str]]:
     """Return the location that the monitor would report for the calling code."""
     monitor = LoopMonitor(asyncio.get_running_loop())
     await asyncio.sleep(0)  # it records the loop's frames in the next iteration
@@ -122,35 +122,35 @@ async def current_place() -> AsyncIterator[Callable[[], str]]:
 
 
 async def test_import_is_not_reported(
-    current_place: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    current_location: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "slow_to_import.py").write_text("import builtins\nplace = builtins.current_place()\n")
+    (tmp_path / "slow_to_import.py").write_text("import builtins\nplace = builtins.current_location()\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("builtins.current_place", current_place, raising=False)
-    assert current_place().startswith(HERE)
+    monkeypatch.setattr("builtins.current_location", current_location, raising=False)
+    assert current_location().startswith(THIS_FILE)
     assert import_module("slow_to_import").place == ""
 
 
-async def test_template_compilation_is_not_reported(current_place: Callable[[], str]) -> None:
-    places = list[str]()
+async def test_template_compilation_is_not_reported(current_location: Callable[[], str]) -> None:
+    locations = list[str]()
     environment = Environment(autoescape=True)
 
     def record(text: str) -> str:
-        places.append(current_place())
+        locations.append(current_location())
         return text
 
     environment.filters["record"] = record
     environment.from_string("{{ 'constant' | record }}")
     environment.from_string("{{ name | record }}").render(name="")
-    assert (places[0], places[-1].startswith(HERE)) == ("", True)
+    assert (locations[0], locations[-1].startswith(THIS_FILE)) == ("", True)
 
 
-async def test_debugger_is_not_reported(current_place: Callable[[], str]) -> None:
-    assert bdb.Bdb(skip=["*"]).runcall(current_place) == ""
+async def test_debugger_is_not_reported(current_location: Callable[[], str]) -> None:
+    assert bdb.Bdb(skip=["*"]).runcall(current_location) == ""
 
 
-@LOOPS
-def test_idle_loop_is_not_reported(loop_factory: Loops) -> None:
+@EVERY_EVENT_LOOP
+def test_idle_loop_is_not_reported(loop_factory: LoopFactory) -> None:
     async def scenario() -> None:
         idle = LoopMonitor(asyncio.get_running_loop())
         # The first calls may run before the loop waits.

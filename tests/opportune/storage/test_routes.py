@@ -41,10 +41,13 @@ async def test_large_file_is_served_whole_and_in_ranges(storage: Storage, visito
     declare_folder("films", (), is_public=True)
     content = bytes(range(251)) * 4_300
     address = public_url(await storage.save("films", "bin", content, "application/octet-stream"))
-    whole = await visitor.get(address)
-    assert (whole.status_code, whole.content == content) == (200, True)
-    assert (whole.headers["accept-ranges"], whole.headers["content-length"]) == ("bytes", str(len(content)))
-    etag = whole.headers["etag"]
+    full_response = await visitor.get(address)
+    assert (full_response.status_code, full_response.content == content) == (200, True)
+    assert (full_response.headers["accept-ranges"], full_response.headers["content-length"]) == (
+        "bytes",
+        str(len(content)),
+    )
+    etag = full_response.headers["etag"]
     assert (await visitor.get(address, headers={"If-None-Match": etag})).status_code == 304
     head = await visitor.head(address)
     assert (head.headers["content-length"], head.content) == (str(len(content)), b"")

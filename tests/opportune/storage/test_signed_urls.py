@@ -15,7 +15,7 @@ PICTURE = ("photos", "jpg", b"picture", "image/jpeg")
 
 @pytest.fixture
 def storage_kind() -> str:
-    """The folder, which has no URLs of its own."""
+    """Folder storage, whose files have no public URLs."""
     return "folder"
 
 
@@ -71,9 +71,11 @@ async def test_deleted_file_is_not_found(storage: Storage, visitor: AsyncClient)
 def test_older_key_stays_valid() -> None:
     settings = settings_for("sqlite:///never-opened.db")
     newer = settings.model_copy(update={"secret_key": SecretStr("x" * 40)})
-    both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
+    settings_with_fallback = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
     (signature,) = URLSigner.of(settings).signatures("photos/x.jpg", "1", "")
     assert URLSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
-    assert URLSigner.of(both).is_valid(signature, "photos/x.jpg", "1", ""), "the older key is valid"
-    assert URLSigner.of(both).sign_url("photos/x.jpg", 9) == URLSigner.of(newer).sign_url("photos/x.jpg", 9)
+    assert URLSigner.of(settings_with_fallback).is_valid(signature, "photos/x.jpg", "1", ""), "the older key is valid"
+    assert URLSigner.of(settings_with_fallback).sign_url("photos/x.jpg", 9) == URLSigner.of(newer).sign_url(
+        "photos/x.jpg", 9
+    )
     assert not URLSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")

@@ -32,10 +32,10 @@ def unreachable_url(storage_kind: str, folder: Path, unused_tcp_port: int) -> st
 
 
 async def test_files_are_saved_read_and_deleted(storage: Storage) -> None:
-    first, second = await save_photo(storage), await save_photo(storage, b"")
-    assert re.fullmatch(r"photos/[0-9a-f]{32}\.jpg", first)
-    assert first != second
-    assert (await storage.read(first), await storage.read(second)) == (b"picture", b"")
+    photo_name, empty_photo_name = await save_photo(storage), await save_photo(storage, b"")
+    assert re.fullmatch(r"photos/[0-9a-f]{32}\.jpg", photo_name)
+    assert photo_name != empty_photo_name
+    assert (await storage.read(photo_name), await storage.read(empty_photo_name)) == (b"picture", b"")
 
     name = await save_photo(storage)
     await storage.delete(name)

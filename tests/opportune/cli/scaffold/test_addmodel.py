@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, install_only
-from tests.opportune.test_imports import unlisted
+from tests.opportune.test_imports import find_unlisted_imports
 
 EVERY_TYPE = (
     *("title:str:120", "slug:slug", "body:markdown", "words:text:500:optional", "price:money:USD:min=0"),
@@ -176,7 +176,7 @@ def test_generated_tests_pass_on_both_databases(generated: tuple[Path, RunComman
 def test_generated_code_uses_public_imports(generated: tuple[Path, RunCommand]) -> None:
     files = [file for name in ("blog", "news", "notes", "shop") for file in generated[0].glob(f"*/{name}/*.py")]
     assert len(files) > 15
-    assert {file.name: imports for file in files if (imports := unlisted(file.read_text()))} == {}
+    assert {file.name: imports for file in files if (imports := find_unlisted_imports(file.read_text()))} == {}
 
 
 def source_texts(folder: Path) -> dict[str, str]:

@@ -67,13 +67,13 @@ async def test_header_selects_one_of_several_teams(app: FastAPI, database: Datab
     site = site_of(app, teams, Feature(name="library", summary="", tools=[team_name]))
     team_name.__module__ = "app.library.tools"
     token = await make_token(database, ada)
-    first = await make_team(database, ada, {}, name="Alpha")
+    alpha = await make_team(database, ada, {}, name="Alpha")
     async with mcp_client(site, headers=bearer(token)) as client:
         assert text_of(await client.call_tool("team_name")) == "Alpha"
     await make_team(database, ada, {}, name="Beta")
     async with mcp_client(site, headers=bearer(token)) as client:
         assert "in the header X-Team" in text_of(await client.call_tool("team_name"))
-    async with mcp_client(site, headers=bearer(token) | {"X-Team": str(first.id)}) as client:
+    async with mcp_client(site, headers=bearer(token) | {"X-Team": str(alpha.id)}) as client:
         assert text_of(await client.call_tool("team_name")) == "Alpha"
     async with mcp_client(site, headers=bearer(token) | {"X-Team": "999"}) as client:
         assert (await client.call_tool("team_name")).is_error

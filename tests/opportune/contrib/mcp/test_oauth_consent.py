@@ -74,12 +74,12 @@ async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: 
     async with mcp_client(site, auth=auth) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
         assert text_of(await client.call_tool("whoami")) == "ada@example.com"
-        first = memory.tokens
+        initial_tokens = memory.tokens
         auth.context.token_expiry_time = 1  # expired, so the next call refreshes the token
         assert text_of(await client.call_tool("whoami")) == "ada@example.com"
-    assert first
+    assert initial_tokens
     assert memory.tokens
-    assert memory.tokens.refresh_token != first.refresh_token
+    assert memory.tokens.refresh_token != initial_tokens.refresh_token
     assert memory.tokens.scope == "library:read"
 
 

@@ -59,13 +59,13 @@ async def test_reused_refresh_token_ends_its_successor(
     program: AsyncClient, browser: AsyncClient, client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await connect(program, browser, client_id, "library:read")
-    second = (await refresh(program, client_id, first["refresh_token"])).json()
-    assert second["scope"] == "library:read"
-    assert second["refresh_token"] != first["refresh_token"]
+    refreshed = (await refresh(program, client_id, first["refresh_token"])).json()
+    assert refreshed["scope"] == "library:read"
+    assert refreshed["refresh_token"] != first["refresh_token"]
     monkeypatch.setattr(jwt_strategy, "RETRY_GRACE", timedelta(0))
     assert error_of(await refresh(program, client_id, first["refresh_token"])) == "invalid_grant"
-    assert await status_of(program, second["access_token"]) == 401
-    assert error_of(await refresh(program, client_id, second["refresh_token"])) == "invalid_grant"
+    assert await status_of(program, refreshed["access_token"]) == 401
+    assert error_of(await refresh(program, client_id, refreshed["refresh_token"])) == "invalid_grant"
     assert "A program was signed out" in (await browser.get("/accounts/events")).text
 
 

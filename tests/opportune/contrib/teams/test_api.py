@@ -92,13 +92,13 @@ async def test_invitations_are_sent_listed_accepted_and_declined(
 
     assert (await clients["stranger"].delete(f"{mine}/{received['id']}")).status_code == 204
     assert (await clients["stranger"].post(f"{mine}/{received['id']}/accept")).status_code == 404
-    again = (await clients["admin"].post(address, json=new)).json()["id"]
-    assert (await clients["owner"].post(f"{mine}/{again}/accept")).status_code == 404
-    accepted = (await clients["stranger"].post(f"{mine}/{again}/accept")).json()
+    new_invitation_id = (await clients["admin"].post(address, json=new)).json()["id"]
+    assert (await clients["owner"].post(f"{mine}/{new_invitation_id}/accept")).status_code == 404
+    accepted = (await clients["stranger"].post(f"{mine}/{new_invitation_id}/accept")).json()
     assert accepted == {"id": crew.team.id, "name": "Crew", "role": "admin", "is_current": True}
-    third = (await clients["admin"].post(address, json={"email": "new@example.com"})).json()["id"]
-    assert (await clients["stranger"].delete(f"{address}/{third}")).status_code == 204
-    assert (await clients["stranger"].delete(f"{address}/{third}")).status_code == 404
+    other_invitation_id = (await clients["admin"].post(address, json={"email": "new@example.com"})).json()["id"]
+    assert (await clients["stranger"].delete(f"{address}/{other_invitation_id}")).status_code == 204
+    assert (await clients["stranger"].delete(f"{address}/{other_invitation_id}")).status_code == 404
 
 
 async def test_events_name_changes_of_roles(clients: Clients, crew: Crew, database: Database) -> None:

@@ -116,9 +116,9 @@ async def test_link_needs_a_valid_token(client: AsyncClient) -> None:
 async def test_new_invitation_replaces_the_old_one(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew
 ) -> None:
-    first = await invite(app, clients["owner"], crew)
-    again = await invite(app, clients["owner"], crew)
-    assert [(await client.get(link)).status_code for link in (first, again)] == [410, 200]
+    old_link = await invite(app, clients["owner"], crew)
+    new_link = await invite(app, clients["owner"], crew)
+    assert [(await client.get(link)).status_code for link in (old_link, new_link)] == [410, 200]
 
 
 async def test_withdrawn_invitation_is_invalid(

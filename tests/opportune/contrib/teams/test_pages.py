@@ -148,9 +148,9 @@ async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, data
     async with database.writer() as session:
         session.add_all(TeamMember(team_id=crew.team.id, user_id=user.id, role=TeamRole.MEMBER) for user in users)
 
-    first = await clients["member"].get(f"/teams/{crew.team.id}")
-    assert "Page 1 of 2" in first.text
-    assert first.text.index("owner@example.com") < first.text.index("admin@example.com")
+    page = await clients["member"].get(f"/teams/{crew.team.id}")
+    assert "Page 1 of 2" in page.text
+    assert page.text.index("owner@example.com") < page.text.index("admin@example.com")
     found = await clients["member"].get(f"/teams/{crew.team.id}?q=person07")
     assert ("person07@" in found.text, "person08@" in found.text) == (True, False)
 

@@ -88,20 +88,22 @@ def few(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FewTables]:
 def test_copy_to_postgresql_and_back_is_identical(few: FewTables) -> None:
     start = few.filled("sqlite", "ü@example.com", "b@example.com")
     execute(start, ADD_SESSION, id=7)
-    server, other, back, again = (few.missing(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite"))
+    server, other, sqlite_copy, second_copy = (
+        few.missing(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite")
+    )
     reports = few.run(start, server)
     assert {report.name: report.rows for report in reports if report.rows} == {
         "accounts_user": 2,
         "accounts_session": 1,
     }
     assert few.run(server, other) == reports, "equal rows have equal checksums"
-    assert few.run(other, back) == reports
-    few.run(back, again)
+    assert few.run(other, sqlite_copy) == reports
+    few.run(sqlite_copy, second_copy)
     for statement in ("SELECT * FROM accounts_user ORDER BY id", "SELECT * FROM accounts_session"):
         assert execute(server, statement) == execute(other, statement)
-        assert execute(back, statement) == execute(again, statement)
-    assert emails(again) == ["ü@example.com", "b@example.com"]
-    assert DatabaseURL.parse(again).path.stat().st_mode & 0o777 == 0o600
+        assert execute(sqlite_copy, statement) == execute(second_copy, statement)
+    assert emails(second_copy) == ["ü@example.com", "b@example.com"]
+    assert DatabaseURL.parse(second_copy).path.stat().st_mode & 0o777 == 0o600
 
 
 def test_force_replaces_the_destination_after_the_comparison(few: FewTables) -> None:

@@ -15,8 +15,8 @@ SIGNALS = {"SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIG
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def require_keys(found: Iterable[str], allowed: str) -> None:
-    assert set(found) <= set(allowed.split()), sorted(set(found) - set(allowed.split()))
+def require_keys(keys: Iterable[str], allowed: str) -> None:
+    assert set(keys) <= set(allowed.split()), sorted(set(keys) - set(allowed.split()))
 
 
 def yaml(text: str) -> Any:

@@ -42,16 +42,16 @@ def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str
 def test_needed_secrets_are_generated_once(project: Path, oppman: Oppman, host: str) -> None:
     recipe, path = RECIPES[host], project / ".env.production"
     out = oppman("deploy", "init", host).out
-    first = dotenv_values(path)
+    initial_values = dotenv_values(path)
     needed = [name for name in ("SECRET_KEY", "POSTGRES_PASSWORD") if name in required_names(recipe)]
-    assert [name for name in needed if is_weak(first[name] or "")] == []
-    assert ("SECRET_KEY" in first) is ("SECRET_KEY" not in recipe.sets)
+    assert [name for name in needed if is_weak(initial_values[name] or "")] == []
+    assert ("SECRET_KEY" in initial_values) is ("SECRET_KEY" not in recipe.sets)
     assert f"Wrote .env.production{', with a new ' if needed else ''}{' and '.join(needed)}\n" in out
     assert oppman("deploy", "init", host).code == 0
-    assert dotenv_values(path) == first
+    assert dotenv_values(path) == initial_values
     path.unlink()
     assert oppman("deploy", "init", host).code == 0
-    assert [name for name in needed if dotenv_values(path)[name] == first[name]] == []
+    assert [name for name in needed if dotenv_values(path)[name] == initial_values[name]] == []
 
 
 def test_both_modes_of_leapcell_share_a_file(project: Path, oppman: Oppman) -> None:

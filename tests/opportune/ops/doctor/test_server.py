@@ -94,16 +94,16 @@ def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[st
 
 async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
     settings = settings_for(pooled_url).model_copy(update={"database_pooled": "true"})
-    for _ in range(2):  # statements left by the first examination would break the second
+    for _ in range(2):  # prepared statements of the first run would break the second
         finding = await prepared(settings)
         assert (finding.status, finding.values["survive"]) == (Status.OK, False)
         assert "does not need them" in finding.text
     parts = DatabaseURL.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
     with (
-        psycopg.connect(**parts, prepare_threshold=None) as one,
-        psycopg.connect(**parts, prepare_threshold=None) as other,
+        psycopg.connect(**parts, prepare_threshold=None) as first_connection,
+        psycopg.connect(**parts, prepare_threshold=None) as second_connection,
     ):
-        for connection in (one, other):
+        for connection in (first_connection, second_connection):
             assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
