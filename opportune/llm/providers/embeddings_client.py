@@ -24,14 +24,12 @@ logger = logging.getLogger(__name__)
 class EmbeddingsClient:
     """Client of one endpoint, with its connection pool."""
 
-    def __init__(
-        self, base_url: str, api_key: str, timeouts: Timeouts, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, base_url: str, api_key: str, limits: Timeouts, headers: Mapping[str, str] | None = None) -> None:
         self._url = f"{base_url.rstrip('/')}/embeddings"
-        self._timeouts = timeouts
+        self._timeouts = limits
         self._client = httpx.AsyncClient(
             headers=({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {}),
-            timeout=httpx.Timeout(timeouts.first, connect=timeouts.connect, pool=timeouts.connect),
+            timeout=httpx.Timeout(limits.first, connect=limits.connect, pool=limits.connect),
             verify=self._url.startswith("https:"),  # reading the certificates takes 80 ms
         )
 

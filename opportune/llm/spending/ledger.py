@@ -38,9 +38,7 @@ class UsageKey(NamedTuple):
     model: str
 
 
-async def add_usage(
-    database: Database, used: Mapping[UsageKey, TokenUsage], reservation_ids: Collection[int] = ()
-) -> None:
+async def add_usage(database: Database, used: Mapping[UsageKey, TokenUsage], reserved: Collection[int] = ()) -> None:
     """Add usage. Delete these reservations and all expired ones."""
     users, sums = _usage_rows(used)
     async with database.writer() as session:
@@ -48,8 +46,8 @@ async def add_usage(
             await session.execute(ADD_TO_USER, users)
         if sums:
             await session.execute(ADD_TO_SUM, sums)
-        if reservation_ids:
-            has_ended = col(LlmReservation.id).in_(reservation_ids) | (col(LlmReservation.expires_at) <= utc_now())
+        if reserved:
+            has_ended = col(LlmReservation.id).in_(reserved) | (col(LlmReservation.expires_at) <= utc_now())
             await session.execute(delete(LlmReservation).where(has_ended))
 
 

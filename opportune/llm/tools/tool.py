@@ -93,9 +93,7 @@ class Tool:
     def returns_sources(self) -> bool:
         """True if it returns a `Source` or several."""
         returned = self.signature.return_annotation
-        return any(
-            isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_nested_types(returned))
-        )
+        return any(isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_types_in(returned)))
 
     @property
     def result_type(self) -> Any:
@@ -208,10 +206,10 @@ def _is_dependency(parameter: inspect.Parameter) -> bool:
     return isinstance(type_, type) and issubclass(type_, HTTPConnection)
 
 
-def _nested_types(annotation: Any) -> Iterator[Any]:
+def _types_in(annotation: Any) -> Iterator[Any]:
     for type_ in get_args(annotation):
         yield type_
-        yield from _nested_types(type_)
+        yield from _types_in(type_)
 
 
 def _without_titles(schema: Any) -> Any:
