@@ -12,7 +12,7 @@ from bench.harness.load import Request
 EMAIL = "visitor@example.com"
 PASSWORD = "a password that only the benchmarks use"
 ITEMS: list[dict[str, Any]] = [
-    {"title": f"Item {number}", "note": f"What is to be known of <{number}> & done about it", "done": number % 3 == 0}
+    {"title": f"Item {number}", "note": f"Notes on <{number}> & next steps", "done": number % 3 == 0}
     for number in range(1, 21)
 ]
 """Rows of a new table. Lists show the first twenty, also after more are inserted."""
@@ -22,7 +22,7 @@ BATCH_ROWS = 5_000
 
 
 def additional_row_count() -> int:
-    """Return the number of additional rows. With them, the user may use the admin."""
+    """Return the number of additional rows. If positive, the benchmark user is a superuser."""
     return int(os.environ.get(ADDITIONAL_ROWS, "0"))
 
 
@@ -48,9 +48,9 @@ BROWSER = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 
 class Task:
     title: str
     request_names: tuple[str, ...]
-    """Names of requests, sent in turn."""
+    """Names of requests, sent round-robin."""
     connections: int = 4
-    """Fewer than in any connection pool, so that requests open no database connection."""
+    """Fewer than in any connection pool, so that the pool suffices and no connection is opened during the run."""
     is_page: bool = False
 
 

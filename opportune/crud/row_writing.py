@@ -29,7 +29,7 @@ class Writing(Reading[M]):
 
         Raises:
             Forbidden: The user may not add rows.
-            FieldErrors: A value is not valid, or the database refuses it.
+            FieldErrors: A value is not valid, or the database rejects it.
         """
         self.require("create")
         in_transaction = self.session.in_transaction()
@@ -76,7 +76,7 @@ class Writing(Reading[M]):
         return target
 
     async def delete(self, row: M | Key) -> None:
-        """Delete a row. Raises NotFound, and FieldErrors if other rows need it."""
+        """Delete a row. Raises NotFound, and FieldErrors if other rows reference it."""
         in_transaction = self.session.in_transaction()
         target = await self.get_writable(row.id if isinstance(row, Model) else row, "delete")
         async with self._database_errors(in_transaction=in_transaction, deleting=True):

@@ -39,7 +39,7 @@ from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
-"""Lease of a running job. Then another worker takes over, unless the process is alive on the same machine."""
+"""Lease of a running job. After it expires, another worker takes over if the process is not alive on its machine."""
 WORKER_ID_LENGTH = 16
 """Length of the worker's id at the beginning of a claim. The remaining characters identify the attempt."""
 RETENTION = {
@@ -98,7 +98,7 @@ def _database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnEleme
     return literal(utc_now() + offset, UTCDateTime)
 
 
-def _renewal(dialect: str, jobs: Collection[Job]) -> Update:
+def _renew_statement(dialect: str, jobs: Collection[Job]) -> Update:
     """Build the statement that renews leases. It skips locked rows, because the job's transaction renews them."""
     unlocked_ids = select(col(Job.id)).where(_is_claimed(*jobs)).with_for_update(skip_locked=True)
     return update(Job).where(col(Job.id).in_(unlocked_ids)).values(lease_until=_database_time(dialect, LEASE_DURATION))
@@ -115,7 +115,7 @@ class JobStore:
         self._dialect = database.engine.dialect.name
 
     @cached_property
-    def _is_defined_here(self) -> ColumnElement[bool]:
+    def _is_known_job(self) -> ColumnElement[bool]:
         return col(Job.name).in_(sorted(self.names))
 
     async def claim(self, limit: int, running: Collection[Job] = ()) -> list[Job]:
@@ -126,10 +126,10 @@ class JobStore:
             running: Jobs that this worker runs already.
         """
         ids = await self._find_claimable(limit, self._is_claimable(running, ()))
-        living: Sequence[str] = ()
+        live_workers: Sequence[str] = ()
         # A job with an expired lease may belong to a worker of this machine that is alive but slow.
-        if any(ids.values()) and (living := await to_thread(self.lock.living_workers)):
-            ids = await self._find_claimable(limit, self._is_claimable(running, living))
+        if any(ids.values()) and (live_workers := await to_thread(self.lock.living_workers)):
+            ids = await self._find_claimable(limit, self._is_claimable(running, live_workers))
         if not ids:
             return []
         self.lock.acquire()
@@ -141,7 +141,7 @@ class JobStore:
             "started_at": utc_now(),
         }
         # Another worker may have claimed or locked some of the jobs since they were found.
-        remaining = select(col(Job.id)).where(col(Job.id).in_(ids), self._is_claimable(running, living))
+        remaining = select(col(Job.id)).where(col(Job.id).in_(ids), self._is_claimable(running, live_workers))
         is_unlocked = col(Job.id).in_(remaining.with_for_update(skip_locked=True))
         statement = update(Job).where(is_unlocked).values(changes).returning(Job)
         async with self.database.writer() as session:
@@ -150,12 +150,12 @@ class JobStore:
 
     async def _find_claimable(self, limit: int, is_claimable: ColumnElement[bool]) -> dict[int | None, str | None]:
         """Return the ids of jobs to claim. The values are the claims of workers whose leases expired, else None."""
-        query = select(col(Job.id), col(Job.claim)).where(self._is_defined_here, is_claimable)
+        query = select(col(Job.id), col(Job.claim)).where(self._is_known_job, is_claimable)
         async with self.database.reader(fresh=True) as session:
             return {row.id: row.claim for row in await session.execute(query.order_by(col(Job.due_at)).limit(limit))}
 
-    def _is_claimable(self, running: Collection[Job], living: Collection[str]) -> ColumnElement[bool]:
-        """Match due jobs, and jobs whose lease expired, except those of this worker and of living ones."""
+    def _is_claimable(self, running: Collection[Job], live_workers: Collection[str]) -> ColumnElement[bool]:
+        """Match due jobs, and jobs whose lease expired, except those of this worker and of live_workers ones."""
         state, claim = col(Job.state), col(Job.claim)
         return or_(
             and_(state == JobState.WAITING, col(Job.due_at) <= utc_now()),
@@ -163,25 +163,25 @@ class JobStore:
                 state == JobState.RUNNING,
                 col(Job.lease_until) < _database_time(self._dialect),
                 claim.not_in([job.claim for job in running]),
-                func.substr(claim, 1, WORKER_ID_LENGTH).not_in(living),
+                func.substr(claim, 1, WORKER_ID_LENGTH).not_in(live_workers),
             ),
         )
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
         state = col(Job.state)
-        waiting = select(func.min(col(Job.due_at))).where(self._is_defined_here, state == JobState.WAITING)
+        waiting = select(func.min(col(Job.due_at))).where(self._is_known_job, state == JobState.WAITING)
         leases = select(func.min(col(Job.lease_until)), _database_time(self._dialect))
         async with self.database.reader(fresh=True) as session:
             due_at = await session.scalar(waiting)
-            running = leases.where(self._is_defined_here, state == JobState.RUNNING)
+            running = leases.where(self._is_known_job, state == JobState.RUNNING)
             lease_until, now = (await session.execute(running)).one()
         times = [(due_at, utc_now()), (lease_until, now)]
         return min(((at - now).total_seconds() for at, now in times if at), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""
-        renewal = _renewal(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
+        renewal = _renew_statement(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
         async with self.database.writer() as session:
             rows = await session.execute(renewal, execution_options={"synchronize_session": False})
             return {job_id for job_id, cancelled in rows if cancelled}
@@ -190,7 +190,7 @@ class JobStore:
         """Renew the leases on a new connection, because a thread cannot use connections of the event loop."""
         engine = writing_engine(self.database.url)
         with engine.begin() as connection:
-            connection.execute(_renewal(self._dialect, jobs))
+            connection.execute(_renew_statement(self._dialect, jobs))
 
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
         # Completed jobs need no arguments, which may hold personal data.

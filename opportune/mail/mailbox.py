@@ -1,4 +1,4 @@
-"""The mailbox of development: sent e-mails in a folder that all processes share."""
+"""Development mailbox: sent e-mails in a folder that all processes share."""
 
 import logging
 import re

@@ -74,7 +74,7 @@ async def authorization_url(settings: Settings, provider: Provider, pending: Aut
     digest = hashlib.sha256(pending.verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     callback = callback_url(settings, provider)
-    with _as_refusal(provider):
+    with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)
         return await client.authorization_url(callback, pending.state, challenge, pending.nonce)
 
@@ -84,7 +84,7 @@ async def read_identity(
 ) -> Identity:
     """Exchange the authorization code for the identity of the user. Raises SocialSignInRefused."""
     callback = callback_url(settings, provider)
-    with _as_refusal(provider):
+    with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)
         return await client.identity(code, callback, pending.verifier, pending.nonce, issuer)
 
@@ -96,7 +96,7 @@ def _load_client(provider: Provider) -> "ProviderClient":
 
 
 @contextmanager
-def _as_refusal(provider: Provider) -> Iterator[None]:
+def _translate_provider_errors(provider: Provider) -> Iterator[None]:
     """Log errors of the provider, and raise SocialSignInRefused instead."""
     try:
         yield

@@ -11,7 +11,7 @@ from opportune.admin.views import AdminView
 
 
 class SessionAdmin(SuperuserOnly, AdminView, model=Session):
-    """Sessions of browsers. Deleting a session signs its browser out."""
+    """Browser sessions. Deleting a session signs its browser out."""
 
     column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
     column_labels = {"agent": "Device"}

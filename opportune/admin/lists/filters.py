@@ -202,7 +202,7 @@ def _days(operation: str, text: str) -> tuple[date, date]:
 
 def _number(type_: type[Any], text: str) -> Any:
     number = type_(text)
-    if not abs(number) < 2**63:  # NaN is not equal to any number
+    if not abs(number) < 2**63:  # also rejects NaN, whose comparisons are always false
         raise ValueError
     return number
 

@@ -32,7 +32,7 @@ def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
-def refuse_deletions(text: str, path: str, *, belongs_to_team: bool = False) -> str:
+def expect_deletion_conflict(text: str, path: str, *, belongs_to_team: bool = False) -> str:
     """Return the table with status 422 for deletions at this address, because another model now refers to the rows."""
     return "".join(f"{_refuse_deletion(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from opportune.cli.scaffold.access import access_table, refuse_deletions
+from opportune.cli.scaffold.access import access_table, expect_deletion_conflict
 from opportune.cli.scaffold.addresses import address_error
-from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
-from opportune.cli.scaffold.feature_file import accepts_owner, with_model
+from opportune.cli.scaffold.by_hand import check_by_hand_supported, code_by_hand, templates_by_hand, with_schemas
+from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.fields import OWNERS, read_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft, feature_names
-from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, render
+from opportune.cli.scaffold.model import ACCESSES, NewModel, render, tuple_code
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
@@ -106,7 +106,7 @@ def new_model(project: Path, request: Request) -> NewModel:
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
     if request.by_hand:
-        refuse_by_hand(model)
+        check_by_hand_supported(model)
     if message := address_error(project, path):
         raise OperatorError(message)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
@@ -227,19 +227,19 @@ def add_texts(texts: _FileTexts, model: NewModel, request: Request) -> None:
         _change(texts, folder / file, partial(merged, addition=addition))
     entries = feature_entries(model, request, router)
     with _structure_errors(texts, folder / "feature.py"):
-        can_add_owner = accepts_owner(texts[folder / "feature.py"])
+        can_add_owner = can_add_personal_data_owner(texts[folder / "feature.py"])
     if "personal_data" in entries and not can_add_owner:
         del entries["personal_data"]
         columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
         texts.manual_edits.append(f"the owners of personal_data: {columns}")
-    _change(texts, folder / "feature.py", lambda text: with_model(text, f"{PACKAGE}.{model.feature}", entries))
+    _change(texts, folder / "feature.py", lambda text: register_model(text, f"{PACKAGE}.{model.feature}", entries))
     names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
     texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
     texts[tests / "access.txt"] = access_table(model, texts[tests / "access.txt"], by_hand=request.by_hand)
     for target in (field.target for field in model.fields if field.prevents_deletion):
         if target and target.path:
             table = texts.project / "tests" / target.feature / "access.txt"
-            texts[table] = refuse_deletions(texts[table], target.path, belongs_to_team=target.belongs_to_team)
+            texts[table] = expect_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)
     for package in (folder, tests):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
@@ -272,7 +272,7 @@ def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
         placeholders["crud"] = "Access, Crud" if any("Access." in line for line in options) else "Crud"
         placeholders["options"] = "\n".join(f"    {line}" for line in options)
     elif file == "pages.py":
-        placeholders["columns"] = as_tuple(model.columns(), before="columns = ")
+        placeholders["columns"] = tuple_code(model.columns(), before="columns = ")
     elif file == "admin.py":
         placeholders["options"] = "\n".join(f"    {line}" for line in model.admin_options())
     return placeholders

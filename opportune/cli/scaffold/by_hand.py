@@ -29,7 +29,7 @@ UPDATE_DEFAULTS |= {"date": "date.min", "datetime": "datetime.min", "time": "tim
 TEMPLATE_FILTERS = {"markdown": " | markdown", "datetime": " | time", "created_at": " | time", "updated_at": " | time"}
 
 
-def refuse_by_hand(model: NewModel) -> None:
+def check_by_hand_supported(model: NewModel) -> None:
     """Raise OperatorError for fields and access rules that `--by-hand` does not support."""
     for field in model.fields:
         if field.target or field.type in ("image", "file", "datetime"):

@@ -20,7 +20,7 @@ ORDER = (
 """Order of the arguments of `Feature(…)`."""
 
 
-def with_model(text: str, package: str, entries: dict[str, str]) -> str:
+def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     """Register a model in a `feature.py`.
 
     Args:
@@ -65,7 +65,7 @@ def _require_modules(source: Source, package: str, modules: set[str]) -> None:
         )
 
 
-def accepts_owner(text: str) -> bool:
+def can_add_personal_data_owner(text: str) -> bool:
     """Return True if addmodel can add an owner column to `personal_data`. A project may create it in another module."""
     value = _argument(feature_call(Source(text)), "personal_data")
     return value is None or _owners_in(value) is not None

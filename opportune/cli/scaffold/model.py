@@ -131,11 +131,11 @@ class NewModel:
         owner = [self.owner.column] if self.owner else []
         timestamps = [name for name in listed if name in TIMESTAMPS]
         columns = ["id", *(name for name in listed if name not in timestamps), *owner, *timestamps]
-        yield f"column_list = {as_tuple(columns, before='column_list = ')}"
+        yield f"column_list = {tuple_code(columns, before='column_list = ')}"
         if search_fields := self._search_fields():
-            yield f"column_searchable_list = {as_tuple(search_fields, before='column_searchable_list = ')}"
+            yield f"column_searchable_list = {tuple_code(search_fields, before='column_searchable_list = ')}"
         if filters := [*owner, *self._filters()]:
-            yield f"column_filters = {as_tuple(filters, before='column_filters = ')}"
+            yield f"column_filters = {tuple_code(filters, before='column_filters = ')}"
         icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon != "point" else "category = "
         yield f'{icon}"{label(self.feature)}"'
 
@@ -150,13 +150,13 @@ class NewModel:
             yield f'owner = "{self.owner.column}"'
         if self.account_fields:  # Crud writes columns that refer to users only if they are listed
             writable = [field.column for field in self.fields if field.is_sent]
-            yield f"write_fields = {as_tuple(writable, before='write_fields = ')}"
+            yield f"write_fields = {tuple_code(writable, before='write_fields = ')}"
         if search_fields := self._search_fields():
-            yield f"search = {as_tuple(search_fields)}"
+            yield f"search = {tuple_code(search_fields)}"
         if filters := self._filters():
-            yield f"filters = {as_tuple(filters)}"
+            yield f"filters = {tuple_code(filters)}"
         if sorts := [field.name for field in self.fields if field.spec.is_sortable]:
-            yield f"sort = {as_tuple(sorts)}"
+            yield f"sort = {tuple_code(sorts)}"
         if (title := title_of(self.fields)) and not any(field.type in DATE_TYPES for field in self.fields):
             yield f'order = ("{title.name}",)'
         default = "owner" if self.owner else "permitted"
@@ -186,7 +186,7 @@ def _list_column(field: Field) -> str:
     return field.name if field.type != "reference" or field.has_relationship else field.column
 
 
-def as_tuple(names: Sequence[str], indent: int = 4, before: str = "filters = ") -> str:
+def tuple_code(names: Sequence[str], indent: int = 4, before: str = "filters = ") -> str:
     """Return the code of a tuple of strings, on several lines if it is too long for one."""
     inside = ", ".join(f'"{name}"' for name in names)
     line = f"({inside},)" if len(names) == 1 else f"({inside})"

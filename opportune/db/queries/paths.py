@@ -98,7 +98,7 @@ def is_among(visible: Visible, key: Any, model: type[Any]) -> ColumnElement[bool
 
 
 def column_of_relation(mapper: Mapper[Any], name: str) -> str:
-    """Return the foreign key column of a to-one relationship (`author_id` of `author`), else the name itself."""
+    """Return the foreign key column of a to-one relationship (`author_id` of `author`). Other names are unchanged."""
     if "." in name or name not in mapper.relationships:
         return name
     relation = mapper.relationships[name]
@@ -123,7 +123,7 @@ def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
         try:
             path = parse_path(mapper, name)
         except LookupError:
-            continue  # a Python property of the model
+            continue  # Python properties need no loading
         steps = [*path.relations, *([path.end.relationships[path.name]] if path.name in path.end.relationships else [])]
         option: Any = None
         for step in steps:

@@ -53,7 +53,7 @@ async def test_cancelled_job_of_a_dead_process_does_not_run(
 
 
 @pytest.mark.database("sqlite")
-async def test_impossible_actions_are_one_line(jobs: DatabaseJobQueue) -> None:
+async def test_invalid_action_raises_one_line_error(jobs: DatabaseJobQueue) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"))
     await jobs.finished(job_id)
     with pytest.raises(OperatorError, match=r"^Job 1 is done\. Only waiting and running jobs"):

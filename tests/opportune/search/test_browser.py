@@ -78,7 +78,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_late_response_is_ignored_and_keys_work(page: Page, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count, hits = page.get_by_role("status"), page.locator(".search-hit")
     await page.goto("/waves")
-    for words in ("s", "se"):  # two, because htmx cancels only the first
+    for words in ("s", "se"):  # two slow requests: htmx cancels the first, so only the second responds late
         monkeypatch.setitem(pending, words, asyncio.Event())
         async with page.expect_request(f"**/waves?q={words}"):
             await page.get_by_role("searchbox").fill(words)

@@ -17,7 +17,7 @@ from opportune.ops.telemetry.process import resident_memory_bytes
 from opportune.ops.telemetry.shutdown import flush_seconds, run_before_shutdown
 
 MAX_FLUSH_SECONDS = 3.0
-"""Longest time to send pending spans and metrics at shutdown."""
+"""Maximum time to send pending spans and metrics at shutdown."""
 
 
 class Providers:

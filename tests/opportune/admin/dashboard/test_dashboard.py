@@ -22,7 +22,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
 
 on_sqlite = pytest.mark.database("sqlite")
-"""Mark of tests whose queries are the same on both databases."""
+"""Run on SQLite only, because the queries are the same on PostgreSQL."""
 
 SIGN_UPS = Metric("Sign-ups", User.created_at)
 
@@ -76,7 +76,7 @@ async def test_dashboard_has_counts_charts_jobs_and_actions(
 
     async with app.state.database.reader() as session:
         chart = await read_chart(session, SIGN_UPS)
-    assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "no rows yet"
+    assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "no sign-ups in the previous period"
 
     await make_user(app.state.database)
     entry = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
@@ -125,7 +125,7 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) ->
         assert (await client.get("/admin/")).status_code == 403
 
 
-async def test_broken_part_does_not_hide_the_others(app: FastAPI) -> None:
+async def test_failed_health_check_does_not_hide_other_checks(app: FastAPI) -> None:
     changes = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
     app.state.settings = app.state.settings.model_copy(update=changes)
     async with app.state.database.writer() as session:

@@ -36,7 +36,7 @@ async def test_backup_is_downloaded_and_deleted(
 
 
 @on_sqlite
-async def test_backup_without_a_disk_is_refused(
+async def test_backup_fails_on_read_only_disk(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse_folder(_prefix: str) -> Any:

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from opportune.cli.scaffold.feature_file import with_model
+from opportune.cli.scaffold.feature_file import register_model
 from opportune.cli.scaffold.module_imports import merged, with_imports
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
@@ -51,13 +51,13 @@ def test_with_model_keeps_formatting_and_comments() -> None:
         '"tag"), Link("Posts", "/posts", "point")),\n'
         '    personal_data=PersonalData(summary="Your posts", owners=[models.Post.owner_id]),\n',
     ).replace('{"tag": "*"}', '{"tag": "*", "post": "*"}')
-    assert with_model(FEATURE, "app.blog", entries) == expected
+    assert register_model(FEATURE, "app.blog", entries) == expected
 
 
 def test_with_model_adds_the_admin_module_once() -> None:
-    source = with_model('blog = Feature(name="blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
+    source = register_model('blog = Feature(name="blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
     assert source.endswith('blog = Feature(\n    name="blog",\n    admin="app.blog.admin",\n)\n')
-    assert with_model(source, "app.blog", {"admin": "admin.TagAdmin"}) == source
+    assert register_model(source, "app.blog", {"admin": "admin.TagAdmin"}) == source
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class FaultyProxy:
-    """Proxy that forwards all data until a failure is set. `restore` ends the failure."""
+    """Proxy that forwards all data until a test starts a failure. `restore` ends the failure."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -38,7 +38,7 @@ class FaultyProxy:
             self.port = self._server.sockets[0].getsockname()[1]
 
     def silence(self) -> None:
-        """Keep and accept connections, but forward nothing."""
+        """Keep connections open and accept new ones, but forward nothing."""
         self._is_forwarding.clear()
 
     def cut(self, next_connections: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Engines that keep connections during a test, because a new PostgreSQL connection reads all catalogs first."""
+"""Engines that keep connections during a test, because each new PostgreSQL connection loads the system catalogs."""
 
 from typing import Any
 

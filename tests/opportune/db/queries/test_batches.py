@@ -80,7 +80,7 @@ async def test_other_writers_run_between_batches(database: Database, monkeypatch
     assert await count(database, Attempt) == 3
 
 
-@pytest.mark.database("postgresql")  # SQLite locks no rows
+@pytest.mark.database("postgresql")  # SQLite has no row locks
 async def test_locked_row_is_skipped(database: Database) -> None:
     await add_attempts(database, -1, 3)
     async with database.writer() as session:
