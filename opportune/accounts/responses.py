@@ -106,7 +106,7 @@ def show_errors_in(form: Form[Any]) -> Iterator[None]:
     try:
         yield
     except FieldErrors as errors:
-        form.show(errors)
+        form.add_errors(errors)
     except TooManyRequests as refusal:
         form.refuse(refusal.detail, status=refusal.status_code)
         form.headers.update(refusal.headers or {})

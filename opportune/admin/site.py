@@ -36,7 +36,7 @@ from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
-from opportune.web.rendering.flash import flashed
+from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
 from opportune.web.time_zone import format_datetime
@@ -80,7 +80,7 @@ class AdminSite(AdapterSite):
         self.templates.env.bytecode_cache = self.bytecode_cache
         self.templates.env.globals |= {
             "asset": assets.url,
-            "flashed": flashed,
+            "flashed": take_messages,
             "form_token": form_token,
             "title_of": title_of,
             "when": format_datetime,

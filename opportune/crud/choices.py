@@ -86,7 +86,7 @@ async def _row_choices(
         if words := form.value(name + SEARCH_SUFFIX):
             names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
             form.refuse(CHOOSE_RESULT if names else f"Nothing matches “{words}”.", name)
-    if missing := [row_id for row_id in form.chosen_ids(name) if row_id not in names]:
+    if missing := [row_id for row_id in form.selected_ids(name) if row_id not in names]:
         visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(missing)), len(missing))
         names |= {row_id: visible.get(row_id, NOT_VISIBLE.format(row_id)) for row_id in missing}
     return RowChoices(

@@ -233,7 +233,7 @@ class CrudPages(PageOptions[M]):
         except StorageError as error:
             form.refuse(str(error), status=error.status)
         except FieldErrors as refusal:
-            form.show(refusal)
+            form.add_errors(refusal)
         return None
 
     def _values(self, form: Form[Any]) -> dict[str, Any]:

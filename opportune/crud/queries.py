@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from opportune.crud.crud import Crud
 from opportune.pagination import Paging
 from opportune.web.forms.forms import WITHOUT_ZONE, Form
-from opportune.web.time_zone import moment_in
+from opportune.web.time_zone import to_utc
 
 
 class FilterForm(Form[Any]):
@@ -45,7 +45,7 @@ def _in_zone(text: str) -> str:
     if not WITHOUT_ZONE.fullmatch(text):
         return text
     try:
-        return moment_in(datetime.fromisoformat(text)).isoformat()
+        return to_utc(datetime.fromisoformat(text)).isoformat()
     except ValueError:  # the schema reports the error
         return text
 

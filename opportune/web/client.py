@@ -36,7 +36,7 @@ def _normalize(address: IPv4Address | IPv6Address) -> str:
 
 
 def _forwarded_address(request: HTTPConnection) -> str:
-    """Return the address from the host's proxy: the last value, because visitors can send the header themselves."""
+    """Return the address that the host's proxy adds as the last value. Visitors can forge the values before it."""
     header = request.app.state.settings.client_address_header
     values = request.headers.getlist(header) if header else []
     return values[-1].rpartition(",")[2].strip() if values else ""

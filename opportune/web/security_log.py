@@ -18,7 +18,7 @@ EVENTS_BY_STATUS = {401: "token_refused", 403: "permission_refused", 429: "limit
 def log_security_event(
     event: str, address: str, account: int | None, level: int = logging.WARNING, **values: object
 ) -> None:
-    """Write one line. The values must not contain secrets or text of visitors."""
+    """Log one line. The values must not contain secrets or text from visitors."""
     fields = {"event": event, "address": address or None, "account": account, **values}
     text = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event" and value is not None)
     logger.log(level, "%s %s", event, text, extra=fields)
@@ -28,9 +28,8 @@ def log_refused_request(scope: Scope, status: int) -> None:
     """Log a request without a valid token or permission, or over a rate limit."""
     if status not in EVENTS_BY_STATUS or "app" not in scope:
         return
-    if status == 401 and not any(
-        name == b"authorization" for name, _ in scope["headers"]
-    ):  # a visitor who is not signed in
+    has_token = any(name == b"authorization" for name, _ in scope["headers"])
+    if status == 401 and not has_token:  # a visitor who is not signed in
         return
     state = scope.get("state", {})
     user, superuser = state.get("user"), state.get("impersonator")

@@ -71,7 +71,7 @@ def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
     Args:
         target: Id of the element.
         html: The new content.
-        swap: htmx's way to insert it, such as `beforeend`.
+        swap: Value of `hx-swap`, such as `beforeend`.
     """
     return Markup('<hx-partial hx-target="#{}" hx-swap="{}">{}</hx-partial>').format(target, swap, html)
 
@@ -79,7 +79,7 @@ def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
 class _ClosingResponse(StreamingResponse):
     """Streaming response that always closes its generator.
 
-    One task waits for the disconnect while the task of the request sends. Starlette's task group takes 4 kB more.
+    A second task waits for the disconnect. Starlette uses a task group, which takes 4 kB more per stream.
     """
 
     body_iterator: AsyncGenerator[str, None] | AsyncGenerator[bytes, None]
@@ -89,27 +89,27 @@ class _ClosingResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(None) as limit:
-                disconnect = asyncio.create_task(self._end_at_disconnect(receive, limit))
+            async with asyncio.timeout(None) as timeout:
+                disconnect = asyncio.create_task(self._end_at_disconnect(receive, timeout))
                 try:
                     await self.stream_response(send)
                 finally:
                     disconnect.cancel()
         except TimeoutError:
-            if not limit.expired():
+            if not timeout.expired():
                 raise
             await disconnect
         if self.background is not None:
             await self.background()
 
-    async def _end_at_disconnect(self, receive: Receive, limit: asyncio.Timeout) -> None:
+    async def _end_at_disconnect(self, receive: Receive, timeout: asyncio.Timeout) -> None:
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
         except Exception:
-            limit.reschedule(0)
+            timeout.reschedule(0)
             raise
-        limit.reschedule(0)
+        timeout.reschedule(0)
 
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -136,7 +136,7 @@ class EventStream(_ClosingResponse):
 
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:
-    """Send finished blocks once, the open block on each update, and the whole text at the end."""
+    """Send finished blocks once, the open block on each update, and the complete text at the end."""
     name, sent = f"answer-{secrets.token_hex(4)}", 0
     skeleton = Markup('<div id="{0}"><div id="{0}-blocks"></div><div id="{0}-open"></div></div>').format(name)
     yield format_sse_event(data_str=skeleton)
@@ -145,7 +145,7 @@ async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerat
             new, sent = Markup("").join(blocks.frozen[sent:]), blocks.frozen_count
             html = hx_partial(f"{name}-blocks", new, "beforeend") if new else Markup("")
             yield format_sse_event(data_str=html + hx_partial(f"{name}-open", blocks.open))
-    yield format_sse_event(data_str=hx_partial(name, blocks.whole))
+    yield format_sse_event(data_str=hx_partial(name, blocks.html))
     yield format_sse_event(data_str="done", event="done")
 
 
@@ -184,7 +184,7 @@ async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> Async
 
 
 async def _render(blocks: MarkdownBlocks) -> None:
-    if blocks.waiting > MAX_INLINE_RENDER_LENGTH:
+    if blocks.unrendered_chars > MAX_INLINE_RENDER_LENGTH:
         await markdown.in_thread(blocks.render)
 
 

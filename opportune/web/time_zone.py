@@ -11,15 +11,15 @@ from starlette.types import Scope
 
 from opportune.config.settings import Settings
 
-COOKIE = b"time_zone="
+COOKIE_PREFIX = b"time_zone="
 MAX_CACHED_ZONES = 600
 """About the number of existing zones."""
-SECOND_TIME = " again"
-"""Suffix of a zone name for the second of two equal local times, when clocks are set back."""
+SECOND_TIME_SUFFIX = " again"
+"""Suffix of a zone name for the second of two equal local times, which exist when clocks are set back."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SKIPPED = "This time does not exist because clocks are set forward. Please choose another."
-BEYOND = "Please give a year from 2 to 9998."
+SKIPPED_TIME = "This time does not exist because clocks are set forward. Please choose another."
+YEAR_OUT_OF_RANGE = "Please give a year from 2 to 9998."
 
 current_zone: ContextVar[tzinfo] = ContextVar("current_zone", default=UTC)
 """Zone of the visitor, or else of the site. UTC outside of requests and e-mails."""
@@ -32,7 +32,7 @@ def find_zone(name: str) -> "ZoneInfo | None":
         return None
     try:
         return ZoneInfo(name)
-    except (LookupError, OSError, ValueError):  # a folder, or another file
+    except (LookupError, OSError, ValueError):  # not a zone file
         return None
 
 
@@ -41,9 +41,9 @@ def site_zone(settings: Settings) -> tzinfo:
 
 
 def zone_name(moment: datetime) -> str:
-    """Return the zone name of a local time for a form, marked if it is the second of two equal times."""
+    """Return the zone name of a local time for a form, with a suffix for the second of two equal times."""
     is_second = moment.fold and moment.utcoffset() != moment.replace(fold=0).utcoffset()
-    return str(moment.tzinfo) + (SECOND_TIME if is_second else "")
+    return str(moment.tzinfo) + (SECOND_TIME_SUFFIX if is_second else "")
 
 
 def local(moment: datetime) -> datetime:
@@ -55,26 +55,25 @@ def parse_zone_name(text: object) -> str:
     """Return the text of `zone_name` from a form, or an empty string if it is not a zone."""
     if not isinstance(text, str):
         return ""
-    name, _again, rest = text.partition(SECOND_TIME)
-    return text if not rest and find_zone(name) else ""
+    name = text.removesuffix(SECOND_TIME_SUFFIX)
+    return text if find_zone(name) else ""
 
 
-def moment_in(moment: datetime, zone: str = "") -> datetime:
+def to_utc(moment: datetime, zone: str = "") -> datetime:
     """Convert a local time to UTC.
 
     Args:
         moment: Local time without a zone.
-        zone: Zone from `zone_name`, or empty for the visitor's. It selects the first or second of two equal times.
+        zone: Zone name from `zone_name`, which also selects one of two equal times. Empty: the visitor's zone.
 
     Raises:
         ValueError: Clocks skip this time, or it is out of range. The message is for users.
     """
-    name, again, _ = zone.partition(SECOND_TIME)
-    local_zone = find_zone(name) or current_zone.get()
-    local_moment = moment.replace(tzinfo=local_zone, fold=int(bool(again)))
+    local_zone = find_zone(zone.removesuffix(SECOND_TIME_SUFFIX)) or current_zone.get()
+    local_moment = moment.replace(tzinfo=local_zone, fold=int(zone.endswith(SECOND_TIME_SUFFIX)))
     result = _in_utc(local_moment)
     if result.astimezone(local_zone).replace(tzinfo=None, fold=0) != local_moment.replace(tzinfo=None, fold=0):
-        raise ValueError(SKIPPED)
+        raise ValueError(SKIPPED_TIME)
     return result
 
 
@@ -91,7 +90,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError(BEYOND) from None
+        raise ValueError(YEAR_OUT_OF_RANGE) from None
 
 
 def format_date(day: date | None) -> str:
@@ -119,21 +118,21 @@ def format_time(moment: datetime | None) -> str:
 
 
 def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
-    """Return the scope without the time zone cookie, and the zone.
+    """Return the scope without the time zone cookie, and the zone in it.
 
-    A request without other cookies can be served from the cache.
+    Without this cookie, requests that have no other one can be served from the cache.
     """
     headers, zone, is_changed = [], None, False
     for name, value in scope["headers"]:
-        if name != b"cookie" or COOKIE not in value:
+        if name != b"cookie" or COOKIE_PREFIX not in value:
             headers.append((name, value))
             continue
         is_changed = True
         parts = [part.strip() for part in value.split(b";")]
-        other_cookies = [part for part in parts if not part.startswith(COOKIE)]
+        other_cookies = [part for part in parts if not part.startswith(COOKIE_PREFIX)]
         for part in parts:
-            if part.startswith(COOKIE):
-                zone = find_zone(part.removeprefix(COOKIE).decode("latin-1"))
+            if part.startswith(COOKIE_PREFIX):
+                zone = find_zone(part.removeprefix(COOKIE_PREFIX).decode("latin-1"))
         if other_cookies:
             headers.append((name, b"; ".join(other_cookies)))
     return {**scope, "headers": headers} if is_changed else scope, zone

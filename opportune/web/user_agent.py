@@ -2,7 +2,7 @@
 
 import re
 
-# In this order, because most browsers also name those below.
+# The first match wins, because most browsers also send the names of others that follow here.
 BROWSERS = (
     ("Edg", "Edge"),
     ("EdgA", "Edge"),
@@ -31,10 +31,10 @@ UNKNOWN_DEVICE = "Unknown device"
 
 
 def describe_user_agent(agent: str) -> str:
-    """Return a description such as `Firefox on Windows`; for other programs, the name they send."""
-    browser = next((name for mark, name in BROWSERS if f"{mark}/" in agent), "")
-    system = next((name for mark, name in SYSTEMS if mark in agent), "")
+    """Return a description such as `Firefox on Windows`. Other programs are described by the name they send."""
+    browser = next((name for token, name in BROWSERS if f"{token}/" in agent), "")
+    system = next((name for token, name in SYSTEMS if token in agent), "")
     if browser and system:
         return f"{browser} on {system}"
-    own_name = PRODUCT_PATTERN.match(agent)
-    return browser or (own_name[1] if own_name and own_name[1] != "Mozilla" else system) or UNKNOWN_DEVICE
+    product = PRODUCT_PATTERN.match(agent)
+    return browser or (product[1] if product and product[1] != "Mozilla" else system) or UNKNOWN_DEVICE

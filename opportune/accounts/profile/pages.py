@@ -60,7 +60,7 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
         except StorageError as error:
             form.refuse(str(error), status=error.status)
         except FieldErrors as refusal:
-            form.show(refusal)
+            form.add_errors(refusal)
         else:
             return redirect_with_message(request, "profile", "Your profile is saved.")
     return await show_profile(request, user, form, Form(EmailUpdate))

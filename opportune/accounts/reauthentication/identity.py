@@ -29,7 +29,7 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     try:
         is_complete = await check_identity(context, user, form.data)
     except FieldErrors as errors:
-        form.show(errors)
+        form.add_errors(errors)
         return None
     if is_complete:
         await _store_confirmation(context)

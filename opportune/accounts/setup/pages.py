@@ -67,7 +67,7 @@ async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> Us
     try:
         user = await create_first_superuser(session, form.data.email, form.data.password)
     except FieldErrors as errors:
-        form.show(errors)
+        form.add_errors(errors)
     except EmailTakenError:
         form.refuse("This e-mail was registered at the same moment. Please send the form again.", "email")
     else:

@@ -100,7 +100,7 @@ async def _try_change(form: Form[Any], change: Awaitable[T]) -> T | None:
     try:
         return await change
     except WrongCredential as refusal:
-        form.show(refusal)
+        form.add_errors(refusal)
     except InvalidState:
         pass  # another request has changed the second factor, and the page shows its current state
     return None

@@ -18,10 +18,20 @@ from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of, type_of
 from opportune.schemas.annotations import options_of
-from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_TIME, INVALID_JSON, message_for
-from opportune.web.forms.fields import JSON_TEXT, LINES, TEXT_LISTS, Control, as_text, as_text_list, controls_of
-from opportune.web.forms.forms import MOMENT, ZONE_SUFFIX, html_attributes, read_moment
-from opportune.web.forms.forms import Field as PageField
+from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
+from opportune.web.forms.fields import (
+    JSON_TEXT,
+    LINES,
+    MOMENT,
+    TEXT_LISTS,
+    Control,
+    as_text,
+    as_text_list,
+    controls_of,
+    html_attributes,
+)
+from opportune.web.forms.fields import Field as PageField
+from opportune.web.forms.forms import ZONE_SUFFIX, read_moment
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -34,7 +44,7 @@ STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
 CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
 """An element that SQLAdmin's script fills in."""
-TIMES = {"date": A_DATE, "time": A_TIME, MOMENT: A_MOMENT}
+TIMES = {"date": INVALID_DATE, "time": INVALID_TIME, MOMENT: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
 

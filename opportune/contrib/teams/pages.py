@@ -228,7 +228,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
         try:
             owner = await service.hand_over(context.session, team_id, user, data.email)
         except FieldErrors as refusal:
-            form.show(refusal)
+            form.add_errors(refusal)
         else:
             send_handed_over_email(context.session, context.settings, owner, access.team, user)
             return _redirect_with_message(

@@ -67,7 +67,7 @@ class LiveAnswer:
         if new_text := self.text[self._rendered_length :]:
             self._rendered_length += len(new_text)
             self._blocks.feed(new_text)
-            if self._blocks.waiting > MAX_INLINE_RENDER_LENGTH:
+            if self._blocks.unrendered_chars > MAX_INLINE_RENDER_LENGTH:
                 self._rendering = markdown.in_thread(self._blocks.render)
             await self._wait_for_rendering()
         return self._blocks, self._rendered_length

@@ -80,7 +80,7 @@ def imported_names() -> Iterator[str]:
 
 
 def delete_unused_icons(used: frozenset[str]) -> None:
-    for path in icons.drawings().rglob("*.svg"):
+    for path in icons.svg_folder().rglob("*.svg"):
         name = path.stem + (icons.FILLED if path.parent.name == "filled" else "")
         if name not in used:
             path.unlink()

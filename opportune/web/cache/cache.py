@@ -20,7 +20,7 @@ from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.forms.submissions import is_shared_page
-from opportune.web.rendering.flash import are_waiting
+from opportune.web.rendering.flash import may_have_messages
 from opportune.web.time_zone import current_zone
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 MAX_BACKGROUND_REFRESHES = 8
-"""Responses built in the background at the same time. Others stay stale until a later request."""
+"""Maximum parallel builds in the background. Other responses stay stale until a later request."""
 BUILD_WAIT_SECONDS = 10.0
 """Seconds to wait for another process to build a response before this one builds it."""
 POLL_INTERVAL_SECONDS = 0.03
@@ -40,8 +40,8 @@ RETRY_AFTER_SECONDS = 1.0
 UserLoader = Callable[[Request], Awaitable[Any]]
 
 
-async def nobody(_request: Request) -> None:
-    """Load no user, for processes without visitors."""
+async def load_no_user(_request: Request) -> None:
+    """Return None as the user, for processes without visitors."""
 
 
 class NotShared(Enum):
@@ -56,7 +56,7 @@ Outcome = CachedResponse | Exception | NotShared
 
 @dataclass(frozen=True, slots=True)
 class CachedRequest:
-    """Request to a cached route, reduced to the parts that its response may depend on."""
+    """Request to a cached route, with only the headers and query parameters that the response may depend on."""
 
     route: "CachedRoute"
     scope: Scope
@@ -71,17 +71,17 @@ class CachedRequest:
         return time.time() - response.built_at < rule.seconds + rule.stale
 
     def build_key(self, lookup: CacheLookup) -> str:
-        """Key of a build. It changes when a tag is cleared, so later requests do not join an outdated build."""
-        return f"{self.key}:{':'.join(lookup.marks)}"
+        """Return the key of a build. Clearing a tag changes it, so later requests do not wait for an outdated build."""
+        return f"{self.key}:{':'.join(lookup.tag_versions)}"
 
 
 class Cache:
     """The response cache of a site.
 
     Args:
-        store: Where responses are saved.
+        store: Store of the responses.
         load_user: Returns the user of a request, for responses cached per user.
-        is_enabled: False builds every response anew.
+        is_enabled: False builds every response again.
         zone: Time zone of cached pages, which visitors of all zones share.
     """
 
@@ -110,9 +110,9 @@ class Cache:
             return
         outcome: Outcome | None = NotShared.CANCELLED
         while outcome is NotShared.CANCELLED:
-            found = await self._look_up(request)
+            result = await self._look_up(request)
             outcome = (
-                await self._join_or_build(request, found, receive, send) if isinstance(found, CacheLookup) else found
+                await self._join_or_build(request, result, receive, send) if isinstance(result, CacheLookup) else result
             )
         if isinstance(outcome, CachedResponse):
             await outcome.send(scope, send)
@@ -128,18 +128,18 @@ class Cache:
         is_personal = not names.isdisjoint(PERSONAL_HEADERS)
         if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
             return None
-        if is_personal and (not rule.per_user or are_waiting(scope)):  # flash messages are rendered once
+        if is_personal and (not rule.per_user or may_have_messages(scope)):  # flash messages are rendered once
             return None
         request = Request(scope)
         user = await self._load_user(request) if is_personal else None
         if getattr(request.state, "impersonator", None):  # the page has a banner
             return None
-        reduced = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
-        key = key_of(reduced, str(user.id) if user else "")
-        return CachedRequest(route, reduced, key, rule.tags_of(scope["path_params"]))
+        visible_scope = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
+        key = key_of(visible_scope, str(user.id) if user else "")
+        return CachedRequest(route, visible_scope, key, rule.tags_of(scope["path_params"]))
 
     async def _look_up(self, request: CachedRequest) -> CachedResponse | CacheLookup:
-        """Return the stored response if it is usable, otherwise the state of its tags."""
+        """Return the stored response if it is usable, otherwise the lookup with the versions of its tags."""
         lookup = await self.store.find(request.key, request.tags)
         if lookup.response is None or not request.is_usable(lookup.response):
             return lookup
@@ -153,7 +153,7 @@ class Cache:
     async def _join_or_build(
         self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
     ) -> Outcome | None:
-        """Wait for a running build of this response, or build it. None means that it was streamed."""
+        """Wait for a running build of this response, or build it. Return None if the response was streamed."""
         build = self._builds.get(request.build_key(lookup))
         if build is None:
             return await self._build_shared(request, lookup, receive, send)

@@ -14,7 +14,7 @@ MAX_BODY_BYTES = 1024 * 1024
 """Size of the largest body that is cached."""
 PRIVATE_DIRECTIVES = ("private", "no-store")
 ALLOWED_VARY = {b"accept-encoding", b"authorization", b"cookie", b"host", b"hx-request-type"}
-"""Headers allowed in `Vary`: hidden from cached routes, or part of the cache key."""
+"""Headers allowed in `Vary`. Each one is hidden from cached routes or is part of the cache key."""
 REPLACED_HEADERS = {b"age", b"etag", b"vary"}
 BODY_HEADERS = {b"content-length", b"content-type"}
 
@@ -27,31 +27,35 @@ class CachedResponse:
     built_at: float = 0
     etag: bytes = b""
 
-    def words(self, name: bytes) -> list[str]:
+    def header_values(self, name: bytes) -> list[str]:
         """Return the comma-separated values of a header in lower case."""
         text = b",".join(value for key, value in self.headers if key == name).decode("latin-1")
-        return [word.strip().lower() for word in text.split(",") if word.strip()]
+        return [value.strip().lower() for value in text.split(",") if value.strip()]
 
     @property
     def is_private(self) -> bool:
         """Whether the response sets a cookie, or its `Cache-Control` forbids sharing it."""
         if any(name == b"set-cookie" for name, _ in self.headers):
             return True
-        return any(word.partition("=")[0] in PRIVATE_DIRECTIVES for word in self.words(b"cache-control"))
+        return any(
+            directive.partition("=")[0] in PRIVATE_DIRECTIVES for directive in self.header_values(b"cache-control")
+        )
 
     def is_cacheable(self, rule: CacheRule) -> bool:
         if self.status != 200 or self.is_private or len(self.body) > MAX_BODY_BYTES:
             return False
-        if "no-cache" in self.words(b"cache-control"):
+        if "no-cache" in self.header_values(b"cache-control"):
             return False
-        return {word.encode() for word in self.words(b"vary")} <= ALLOWED_VARY | rule.vary
+        return {name.encode() for name in self.header_values(b"vary")} <= ALLOWED_VARY | rule.vary
 
     def with_cache_headers(self, rule: CacheRule) -> "CachedResponse":
-        """Add the time, an ETag, `Vary`, and a `Cache-Control` with which browsers revalidate each time."""
+        """Add the time, an ETag, `Vary` and, unless it is set, a `Cache-Control` that makes browsers revalidate."""
         headers = [header for header in self.headers if header[0] not in REPLACED_HEADERS]
-        if not rule.per_user and not self.words(b"cache-control"):  # the middleware marks responses per user as private
+        if not rule.per_user and not self.header_values(
+            b"cache-control"
+        ):  # the middleware marks responses per user as private
             headers.append((b"cache-control", b"no-cache"))
-        vary = {word.encode() for word in self.words(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
+        vary = {name.encode() for name in self.header_values(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
         etag = dict(self.headers).get(b"etag") or b'"%s"' % blake2b(self.body, digest_size=12).hexdigest().encode()
         headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
         return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)
@@ -81,11 +85,11 @@ def unpack(text: bytes) -> CachedResponse:
         ValueError: The bytes have another format.
     """
     head, _, body = text.partition(b"\n")
-    return replace(_read(head), body=body)
+    return replace(_parse_head(head), body=body)
 
 
 @lru_cache(1000)
-def _read(head: bytes) -> CachedResponse:
+def _parse_head(head: bytes) -> CachedResponse:
     try:
         built_at, etag, headers = json.loads(head)
         pairs = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)

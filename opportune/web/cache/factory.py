@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit
 from opportune.errors import OperatorError
-from opportune.web.cache.cache import Cache, UserLoader, nobody
+from opportune.web.cache.cache import Cache, UserLoader, load_no_user
 from opportune.web.cache.redis_store import RedisStore
 from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.time_zone import site_zone
@@ -17,8 +17,8 @@ CACHE_URL_FORMAT = "CACHE_URL must be memory: or redis://[:password@]host[:6379]
 INFO_KEY = "cache"
 
 
-def open_cache(settings: Settings, database: Database, load_user: UserLoader = nobody) -> Cache:
-    """Create the cache, without connecting it. `clear` finds it in sessions of this database.
+def open_cache(settings: Settings, database: Database, load_user: UserLoader = load_no_user) -> Cache:
+    """Create the cache and register it in the database, so that `clear` finds it in sessions.
 
     It is disabled in development, so that changed templates are visible immediately.
 

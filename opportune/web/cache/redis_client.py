@@ -1,4 +1,4 @@
-"""Redis client of the cache, on cashews. Imported with the first command because the import is slow."""
+"""Redis client of the cache, based on cashews. It is imported by the first command, because the import is slow."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class RedisClient(Redis):
     def __init__(self, url: str) -> None:
         super().__init__(url, suppress=False, max_connections=MAX_CONNECTIONS, retry=Retry(NoBackoff(), 1))
         self._next_keys: dict[str, None] | None = None
-        """Keys of the next MGET, while one is waiting."""
+        """Keys to read with the next MGET, or None if no call waits for one."""
         self._read: asyncio.Task[Values] | None = None
 
     async def open(self) -> None:
@@ -64,6 +64,6 @@ class RedisClient(Redis):
 
 
 def _retrieve_exception(task: "asyncio.Task[Values]") -> None:
-    """Prevent asyncio's warning about an error that no request waits for any more."""
+    """Prevent asyncio's warning about an error if all waiting requests were cancelled."""
     if not task.cancelled():
         task.exception()

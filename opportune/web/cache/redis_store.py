@@ -1,6 +1,6 @@
-"""Cached responses in Redis, shared by all processes. If Redis is unavailable, pages are built without it.
+"""Cached responses in Redis, shared by all processes. If Redis is unavailable, nothing is cached.
 
-cashews provides commands, connections and locks.
+The library cashews provides commands, connections and locks.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from opportune.web.cache.cached_response import CachedResponse, unpack
 from opportune.web.cache.rule import MAX_AGE_SECONDS
-from opportune.web.cache.store import ALL_TAGS, CacheLookup, CacheSize, Marks, Store
+from opportune.web.cache.store import ALL_TAGS, CacheLookup, CacheSize, Store, TagVersions
 
 if TYPE_CHECKING:
     from opportune.web.cache.redis_client import RedisClient
@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 KEY_PREFIX = "opportune:pages:"
 REDIS_TIMEOUT_SECONDS = 0.5
-"""Timeout of a command. Most pages are built in less time."""
+"""Timeout of a command. Building most pages takes less time."""
 RETRY_AFTER_SECONDS = 5.0
-"""Seconds to do without Redis after a failure."""
+"""Seconds without Redis after a failure, before it is tried again."""
 LEASE_SECONDS = 10
 """Seconds after which another process may take over the build of a process that has died."""
 MAX_COUNTED_ENTRIES = 10_000
@@ -50,16 +50,16 @@ class RedisStore(Store):
             await self._redis.close()
 
     async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
-        names = (KEY_PREFIX + key, *(_mark(tag) for tag in (ALL_TAGS, *tags)))
-        nothing: list[bytes | None] = [None] * len(names)
-        value, *states = await self._run(lambda redis: redis.get_values(names, REDIS_TIMEOUT_SECONDS), nothing)
-        marks = tuple([state.decode() if state else "" for state in states])
-        return CacheLookup(_parse(value, marks), marks)
+        names = (KEY_PREFIX + key, *(_tag_key(tag) for tag in (ALL_TAGS, *tags)))
+        missing: list[bytes | None] = [None] * len(names)
+        value, *versions = await self._run(lambda redis: redis.get_values(names, REDIS_TIMEOUT_SECONDS), missing)
+        tag_versions = tuple([version.decode() if version else "" for version in versions])
+        return CacheLookup(_parse(value, tag_versions), tag_versions)
 
     async def save(
         self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        value = ":".join(lookup.marks).encode() + b"\n" + response.pack()
+        value = ":".join(lookup.tag_versions).encode() + b"\n" + response.pack()
         await self._run(lambda redis: redis.put(KEY_PREFIX + key, value, seconds), None)
 
     async def drop(self, key: str) -> None:
@@ -89,7 +89,7 @@ class RedisStore(Store):
                 await self._clear_pending(redis)
                 result = await command(redis)
         except self._errors as error:
-            self._note_failure(error)
+            self._record_failure(error)
             return default
         if _cancellations() > cancellations:  # redis-py 8.1 swallows the cancellation
             raise asyncio.CancelledError
@@ -109,13 +109,13 @@ class RedisStore(Store):
         return self._redis
 
     async def _clear_pending(self, redis: "RedisClient") -> None:
-        """Clear the pending tags, including those of the time without Redis."""
+        """Clear the pending tags, including tags that were cleared while Redis was unavailable."""
         while self._pending_tags:
             tag = next(iter(self._pending_tags))
-            await redis.put(_mark(tag), secrets.token_hex(8).encode(), 2 * MAX_AGE_SECONDS)
+            await redis.put(_tag_key(tag), secrets.token_hex(8).encode(), 2 * MAX_AGE_SECONDS)
             self._pending_tags.discard(tag)
 
-    def _note_failure(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
         if not self._is_unavailable:
             self._is_unavailable = True
@@ -128,17 +128,17 @@ def _cancellations() -> int:
     return task.cancelling() if task else 0
 
 
-def _mark(tag: str) -> str:
+def _tag_key(tag: str) -> str:
     return f"{KEY_PREFIX}tag:{tag}"
 
 
-def _parse(value: bytes | None, marks: Marks) -> CachedResponse | None:
-    """Return the response, unless one of its tags was cleared."""
+def _parse(value: bytes | None, tag_versions: TagVersions) -> CachedResponse | None:
+    """Return the stored response, or None if there is none or one of its tags was cleared."""
     if value is None:
         return None
-    saved_marks, _, packed = value.partition(b"\n")
+    saved_versions, _, packed = value.partition(b"\n")
     try:
-        return unpack(packed) if saved_marks == ":".join(marks).encode() else None
+        return unpack(packed) if saved_versions == ":".join(tag_versions).encode() else None
     except ValueError:  # written by another version
         return None
 

@@ -1,4 +1,4 @@
-"""Cache rules of routes: how long a response is fresh, and what it depends on."""
+"""Cache rules of routes: the lifetime of responses, and the parts of the request they depend on."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ Header = tuple[bytes, bytes]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 MAX_AGE_SECONDS = 24 * 60 * 60
-"""Longest time to keep a response, fresh and stale."""
+"""Maximum of `seconds` and `stale` together."""
 CACHED_ATTRIBUTE = "__cached__"
 PERSONAL_HEADERS = {b"cookie", b"authorization"}
-JSON, PART = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
-first = itemgetter(0)
+ACCEPT_JSON, HTMX_PARTIAL = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
+first_item = itemgetter(0)
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class CacheRule:
     per_user: bool
 
     def visible_headers(self, scope: Scope) -> list[Header]:
-        """Return the request headers that a cached route may depend on.
+        """Return the request headers that the route sees, which are part of the cache key.
 
-        `Accept` is reduced to JSON or not, and htmx's header to partial or not.
+        `Accept` only stays if it asks for JSON, and htmx's header if it asks for a partial page.
         """
         visible = []
         for name, value in scope["headers"]:
             if name in self.vary or name == b"host":
                 visible.append((name, value))
             elif name == b"accept" and b"json" in value and b"text/html" not in value:
-                visible.append(JSON)
+                visible.append(ACCEPT_JSON)
             elif name == b"hx-request-type" and value == b"partial":
-                visible.append(PART)
-        visible.sort(key=first)
+                visible.append(HTMX_PARTIAL)
+        visible.sort(key=first_item)
         return visible
 
     def visible_query(self, scope: Scope) -> bytes:
@@ -51,16 +51,18 @@ class CacheRule:
         if not query or self.query == frozenset():
             return b""
         pairs = [(pair.partition(b"=")[0], pair) for pair in query.split(b"&")]
-        return b"&".join(pair for name, pair in sorted(pairs, key=first) if self.query is None or name in self.query)
+        return b"&".join(
+            pair for name, pair in sorted(pairs, key=first_item) if self.query is None or name in self.query
+        )
 
     def tags_of(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the tags of one URL, with its path parameters filled in."""
+        """Return the tags with these path parameters filled in."""
         return tuple(tag.format_map(values) for tag in self.tags) if values else self.tags
 
 
-def key_of(scope: Scope, owner: str) -> str:
-    """Return the cache key: a hash of the reduced request and the owner's id."""
-    parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], owner)
+def key_of(scope: Scope, user_id: str) -> str:
+    """Return the cache key, a hash of the visible parts of the request and of the user's id."""
+    parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], user_id)
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -83,10 +85,10 @@ def cached(
 
     Args:
         seconds: Time for which a response is fresh.
-        stale: Seconds after that in which the old response is still sent while a new one is built in the background.
+        stale: Further seconds in which the old response is sent while a new one is built in the background.
         vary: Request headers that the response depends on. The route does not see other headers.
         query: Query parameters that the response depends on. The route does not see others. None allows all.
-        tags: Names to `clear` the response by. `book:{book_id}` is filled with the path parameter.
+        tags: Names with which `clear` removes the response. `book:{book_id}` contains a path parameter.
         per_user: Cache a response for each user.
     """
     if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:
@@ -97,11 +99,11 @@ def cached(
     parameters = None if query is None else frozenset(name.encode() for name in query)
     rule = CacheRule(seconds, stale, names, tuple(tags), parameters, per_user)
 
-    def mark(endpoint: Endpoint) -> Endpoint:
+    def set_rule(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, CACHED_ATTRIBUTE, rule)
         return endpoint
 
-    return mark
+    return set_rule
 
 
 def rule_of(endpoint: Callable[..., Any]) -> CacheRule | None:

@@ -1,4 +1,4 @@
-"""Store of cached responses, with an implementation in memory. `redis_store` shares them among processes."""
+"""Store of cached responses, with an implementation in memory. `redis_store` shares them between processes."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,14 +10,14 @@ from opportune.web.cache.cached_response import CachedResponse
 ALL_TAGS = "*"
 """Tag of every response."""
 
-Marks = tuple[str, ...]
-"""State of each tag. `clear` changes it, which invalidates responses that were built before."""
+TagVersions = tuple[str, ...]
+"""Version of each tag of a response. `clear` changes it, which invalidates responses that were built before."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
     response: CachedResponse | None
-    marks: Marks
+    tag_versions: TagVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class CacheSize:
 
 
 class Store(ABC):
-    """Store of cached responses. No method raises if the store is unavailable; nothing is cached then."""
+    """Store of cached responses. Methods do not raise if the store is unavailable; nothing is cached then."""
 
     name: str
     is_shared: bool
@@ -44,7 +44,7 @@ class Store(ABC):
     async def save(
         self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        """Save a response. `lookup` is the state of the store before the build."""
+        """Save a response. `lookup` is the result of `find` before the build."""
 
     @abstractmethod
     async def drop(self, key: str) -> None: ...
@@ -60,15 +60,15 @@ class Store(ABC):
         return True
 
     async def release(self, _build: str) -> None:
-        """End a build that `claim` has allowed."""
+        """Let other processes build the response again."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
     response: CachedResponse
-    marks: Marks
+    tag_versions: TagVersions
     tags: tuple[str, ...]
-    until: float
+    expires_at: float
     size: int
 
 
@@ -77,34 +77,35 @@ class MemoryStore(Store):
 
     name = "memory"
     is_shared = False
-    max_marks = 10_000
+    max_tags = 10_000
+    """Tags whose versions are stored. If there are more, all responses are cleared."""
 
     def __init__(self, entries: int = 2000, size: int = 32 * 1024 * 1024) -> None:
         self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
-        self._marks: dict[str, str] = {}
-        self._cleared = 0
+        self._tag_versions: dict[str, str] = {}
+        self._last_version = 0
         self._max_entries, self._max_bytes = entries, size
         self._bytes = 0
 
     async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
-        marks = self._marks_of(tags)
+        tag_versions = self._versions_of(tags)
         entry = self._entries.get(key)
         if entry is None:
-            return CacheLookup(None, marks)
-        if entry.until < time.monotonic():
+            return CacheLookup(None, tag_versions)
+        if entry.expires_at < time.monotonic():
             self._drop(key)
-            return CacheLookup(None, marks)
+            return CacheLookup(None, tag_versions)
         self._entries.move_to_end(key)
-        return CacheLookup(entry.response, marks)
+        return CacheLookup(entry.response, tag_versions)
 
     async def save(
         self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        if lookup.marks != self._marks_of(tags):
+        if lookup.tag_versions != self._versions_of(tags):
             return  # cleared during the build
         self._drop(key)
         size = len(response.body) + sum(len(name) + len(value) for name, value in response.headers)
-        self._entries[key] = CacheEntry(response, lookup.marks, tags, time.monotonic() + seconds, size)
+        self._entries[key] = CacheEntry(response, lookup.tag_versions, tags, time.monotonic() + seconds, size)
         self._bytes += size
         while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._drop(next(iter(self._entries)))
@@ -113,18 +114,18 @@ class MemoryStore(Store):
         self._drop(key)
 
     async def clear(self, *tags: str) -> None:
-        self._cleared += 1
-        if len(self._marks) + len(tags) > self.max_marks:
-            self._marks, tags = {}, (ALL_TAGS,)
-        self._marks |= dict.fromkeys(tags, str(self._cleared))
+        self._last_version += 1
+        if len(self._tag_versions) + len(tags) > self.max_tags:
+            self._tag_versions, tags = {}, (ALL_TAGS,)
+        self._tag_versions |= dict.fromkeys(tags, str(self._last_version))
         for key in [key for key, entry in self._entries.items() if not {ALL_TAGS, *entry.tags}.isdisjoint(tags)]:
             self._drop(key)
 
     async def size(self) -> CacheSize:
         return CacheSize(len(self._entries), self._bytes)
 
-    def _marks_of(self, tags: tuple[str, ...]) -> Marks:
-        return tuple([self._marks.get(tag, "") for tag in (ALL_TAGS, *tags)])
+    def _versions_of(self, tags: tuple[str, ...]) -> TagVersions:
+        return tuple([self._tag_versions.get(tag, "") for tag in (ALL_TAGS, *tags)])
 
     def _drop(self, key: str) -> None:
         if entry := self._entries.pop(key, None):

@@ -15,7 +15,7 @@ from opportune.runtime.timeouts import run_with_timeout
 
 logger = logging.getLogger(__name__)
 
-# Polled by Leapcell. The second spelling is in its older examples.
+# Leapcell polls these paths. The second spelling is in its older examples.
 LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
 HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
 METRICS_PATH = "/metrics"
@@ -32,26 +32,26 @@ router = APIRouter(include_in_schema=False)
 @router.api_route(LEAPCELL[0], methods=METHODS)
 @router.api_route(LEAPCELL[1], methods=METHODS)
 async def live() -> dict[str, bool]:
-    """Check the process, without the database: the host must not restart it when the database is down."""
+    """Check the process without the database, because the host should not restart it when the database is down."""
     return {"healthy": True}
 
 
 @router.api_route("/health", methods=METHODS)
 async def health(request: Request) -> JSONResponse:
-    """Check the connections for reading and writing."""
+    """Return 200 if the database responds for reading and writing."""
     return _response(not await health_check_of(request.app).failures())
 
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
-    """Ready if the writer answers, all migrations are applied and the process is not stopping."""
-    if is_ending(request.app):
+    """Return 200 if the writer responds, all migrations are applied and the process is not stopping."""
+    if is_stopping(request.app):
         return _response(healthy=False)
     failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))
     return _response("writer" not in failures and migrated)
 
 
-def is_ending(app: FastAPI) -> bool:
+def is_stopping(app: FastAPI) -> bool:
     """Return whether the process is stopping and should get no new visitors."""
     return getattr(app.state, "is_draining", False) or app.state.shutting_down.is_set()
 
@@ -68,7 +68,7 @@ class HealthCheck:
         self._checked_at = 0.0
 
     async def failures(self) -> Collection[Role]:
-        """Return the roles whose server does not respond in two seconds."""
+        """Return the roles (reader, writer) whose server does not respond in two seconds."""
         task = self._task
         if task is None or (task.done() and time.monotonic() - self._checked_at > self.cache_seconds):
             task = self._task = asyncio.create_task(self._check())

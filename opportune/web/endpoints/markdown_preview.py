@@ -8,12 +8,12 @@ from fastapi.responses import HTMLResponse
 from opportune.web.rendering import markdown
 
 MAX_PREVIEW_LENGTH = 20_000
-"""Characters to render. The rest is left out."""
+"""Characters to render. Longer texts are cut."""
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.post("/markdown-preview")
 async def preview(text: Annotated[str, Form()] = "") -> HTMLResponse:
-    """Render in a thread, because a text may take long."""
+    """Render in a thread, because long texts take time."""
     return HTMLResponse(await markdown.in_thread(lambda: markdown.render(text[:MAX_PREVIEW_LENGTH])))

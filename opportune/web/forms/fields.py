@@ -1,7 +1,7 @@
 """Form controls for the fields of Pydantic models."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from enum import Enum
@@ -16,6 +16,7 @@ from opportune.schemas.annotations import Attribute, options_of
 from opportune.text import ONE_LINE
 from opportune.web.time_zone import local
 
+MOMENT = "datetime-local"
 PICKER = "picker"
 """Type of a foreign key field: a select that searches more rows while the user types."""
 
@@ -33,8 +34,8 @@ TYPES_BY_FORMAT = {
     "time": "time",
     "uri": "url",
 }
-LATEST = {"date": "9999-12-31", "datetime-local": "9999-12-31T23:59"}
-"""Largest value by type of input. Without it browsers expect years of six digits, and typing a date goes wrong."""
+MAX_VALUES = {"date": "9999-12-31", "datetime-local": "9999-12-31T23:59"}
+"""Attribute `max` by input type. Without it, browsers expect years of six digits while the user types."""
 ATTRIBUTES = {
     "contentMediaType": "accept",
     "maxLength": "maxlength",
@@ -51,7 +52,7 @@ class RowChoices:
     """Choices of a foreign key field, such as `Annotated[int, Reference(Author)]`."""
 
     names: Mapping[int, str]
-    """Labels by id: of all rows, or of some rows and the selected ones."""
+    """Labels by id, of all rows; with `lookup_url`, of the first rows and the selected ones."""
     lookup_url: str = ""
     """URL of the search for more rows, or empty if `names` has all rows."""
     add_url: str = ""
@@ -71,9 +72,9 @@ class Control:
     multiple: bool
     help: str
     choices: Mapping[str, str]
-    """Labels by value, if only these values are allowed."""
+    """Labels by value, if only these values are allowed. Empty for other fields."""
     values_by_text: Mapping[str, object]
-    """Python values by their text, such as numbers of choices."""
+    """Python values by their HTML text, such as the numbers of a Literal."""
     attributes: Mapping[str, Attribute]
     suffix: str = ""
     """Unit after the control."""
@@ -88,6 +89,32 @@ class Control:
         return bool(self.choices) and self.type != "checkbox"
 
 
+@dataclass(frozen=True)
+class Field:
+    """A form control with its current values and error, as templates render it."""
+
+    label: str
+    type: str
+    required: bool
+    help: str
+    error: str
+    values: Sequence[str]
+    """Values to show; only fields for several values have more than one."""
+    choices: Mapping[str, str]
+    attributes: Mapping[str, Attribute]
+    suffix: str = ""
+    zone: str = ""
+    """Time zone of a time."""
+    rows: RowChoices | None = None
+    can_clear: bool = False
+    """Whether the user can remove a stored file."""
+    is_cleared: bool = False
+
+    @property
+    def value(self) -> str:
+        return self.values[-1] if self.values else ""
+
+
 @cache
 def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
     """Return the controls of a model's fields, by name.
@@ -99,10 +126,10 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
     properties, definitions = schema["properties"], schema.get("$defs", {})
     controls = {}
     for name, info in model.model_fields.items():
-        shape = _shape(properties[name], definitions)
-        if shape.get("type") == "object" and options_of(info).type not in TEXT_LISTS:
+        field_schema = _resolved_schema(properties[name], definitions)
+        if field_schema.get("type") == "object" and options_of(info).type not in TEXT_LISTS:
             raise TypeError(f"{model.__name__}.{name} is a nested object, which a form cannot edit")
-        controls[name] = _control(name, info, shape)
+        controls[name] = _control(name, info, field_schema)
     return controls
 
 
@@ -124,81 +151,86 @@ def as_text(value: object) -> str:
 
 
 def as_text_list(value: object, type_: str) -> str:
-    """Return several values as text of one box: a line each, or JSON."""
+    """Return a list of values as the text of one box: one value per line, or JSON."""
     if value is None or isinstance(value, str):
         return value or ""
     return "\n".join(map(as_text, value)) if type_ == LINES else json.dumps(value, ensure_ascii=False, indent=2)  # type: ignore[call-overload]  # a list
 
 
-def _shape(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
-    """Return the JSON schema of a value, with references resolved, or the first of several types."""
+def _resolved_schema(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
+    """Return the JSON schema with resolved references. Unions are reduced to their first type."""
     if "$ref" in schema:
-        return _shape(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return _resolved_schema(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "items" in schema:
-        return {**_shape(schema["items"], definitions), "multiple": True}
+        return {**_resolved_schema(schema["items"], definitions), "multiple": True}
     if "anyOf" not in schema:
         return schema
     types = [type_ for type_ in schema["anyOf"] if type_.get("type") != "null"]
-    return {**_shape(types[0], definitions), "nullable": len(types) < len(schema["anyOf"])}
+    return {**_resolved_schema(types[0], definitions), "nullable": len(types) < len(schema["anyOf"])}
 
 
-def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
-    html = options_of(info)
-    choices = {**_choices(shape), **html.choices}
+def _control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
+    options = options_of(info)
+    choices = {**_choices(schema), **options.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
-    type_ = html.type or (PICKER if reference_of(info) else _type(name, shape))
+    type_ = options.type or (PICKER if reference_of(info) else _type(name, schema))
     example = str(info.examples[0]) if info.examples else None
     return Control(
         name=name,
         label=info.title or name.replace("_", " ").capitalize(),
         type=type_,
         # An empty checkbox is a valid value, unless the model only accepts True.
-        required=shape.get("const") is True if type_ == "checkbox" else info.is_required(),
-        multiple="multiple" in shape and type_ not in TEXT_LISTS,
+        required=schema.get("const") is True if type_ == "checkbox" else info.is_required(),
+        multiple="multiple" in schema and type_ not in TEXT_LISTS,
         help=info.description or "",
         choices=choices,
-        values_by_text={as_text(value): value for value in _enum_values(shape)},
-        attributes={"placeholder": example, **_attributes(shape, type_), **html.attributes},
-        suffix=html.suffix,
+        values_by_text={as_text(value): value for value in _enum_values(schema)},
+        attributes={"placeholder": example, **_attributes(schema, type_), **options.attributes},
+        suffix=options.suffix,
     )
 
 
-def _choices(shape: JsonSchemaValue) -> dict[str, str]:
-    if shape.get("type") == "boolean":
-        return {"true": "Yes", "false": "No"} if shape.get("nullable") else {}
-    texts = map(as_text, _enum_values(shape))
+def _choices(schema: JsonSchemaValue) -> dict[str, str]:
+    if schema.get("type") == "boolean":
+        return {"true": "Yes", "false": "No"} if schema.get("nullable") else {}
+    texts = map(as_text, _enum_values(schema))
     return {text: text.replace("_", " ").capitalize() for text in texts}
 
 
-def _enum_values(shape: JsonSchemaValue) -> list[object]:
-    return shape.get("enum") or ([shape["const"]] if "const" in shape else [])
+def _enum_values(schema: JsonSchemaValue) -> list[object]:
+    return schema.get("enum") or ([schema["const"]] if "const" in schema else [])
 
 
-def _type(name: str, shape: JsonSchemaValue) -> str:
-    if shape.get("multiple"):
-        return "file" if shape.get("format") == "binary" else "checkboxes"
-    if shape.get("type") == "boolean":
-        return "select" if shape.get("nullable") else "checkbox"
-    if "enum" in shape or "const" in shape:
+def _type(name: str, schema: JsonSchemaValue) -> str:
+    if schema.get("multiple"):
+        return "file" if schema.get("format") == "binary" else "checkboxes"
+    if schema.get("type") == "boolean":
+        return "select" if schema.get("nullable") else "checkbox"
+    if "enum" in schema or "const" in schema:
         return "select"
-    if shape.get("type") in ("integer", "number"):
+    if schema.get("type") in ("integer", "number"):
         return "number"
-    return "password" if "password" in name else TYPES_BY_FORMAT.get(shape.get("format", ""), "text")
+    return "password" if "password" in name else TYPES_BY_FORMAT.get(schema.get("format", ""), "text")
 
 
-def _attributes(shape: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
+def _attributes(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
     if type_ in (PICKER, *TEXT_LISTS, "select", "checkboxes", "checkbox", "radio"):
         return {}
-    attributes: dict[str, Attribute] = {"max": LATEST[type_]} if type_ in LATEST else {}
-    attributes |= {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
+    attributes: dict[str, Attribute] = {"max": MAX_VALUES[type_]} if type_ in MAX_VALUES else {}
+    attributes |= {attribute: schema[name] for name, attribute in ATTRIBUTES.items() if name in schema}
     if attributes.get("pattern") == ONE_LINE or type_ in ("textarea", "markdown"):
         attributes.pop("pattern", None)
     if attributes.get("minlength") == 1:  # same as `required`
         del attributes["minlength"]
-    if shape.get("type") == "number":
+    if schema.get("type") == "number":
         return {"step": "any", **attributes}
     for name, bound, step in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
-        if name in shape:
-            attributes[bound] = shape[name] + step
+        if name in schema:
+            attributes[bound] = schema[name] + step
     return attributes
+
+
+def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
+    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -1,22 +1,31 @@
 """HTML forms for Pydantic models, with errors beside the fields."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
-from opportune.db.models.references import reference_of
 from opportune.errors import FieldErrors
 from opportune.schemas.annotations import Attribute
-from opportune.web.forms.error_messages import NOT_A_CHOICE, messages_by_field
-from opportune.web.forms.fields import PICKER, TEXT_LISTS, Control, RowChoices, as_text, as_text_list, controls_of
+from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
+from opportune.web.forms.fields import (
+    MOMENT,
+    PICKER,
+    Control,
+    Field,
+    RowChoices,
+    as_text,
+    controls_of,
+    html_attributes,
+)
+from opportune.web.forms.initial_values import initial_value, initial_values, time_zones
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
-from opportune.web.time_zone import current_zone, local, moment_in, parse_zone_name, zone_name
+from opportune.web.time_zone import parse_zone_name, to_utc
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -25,8 +34,7 @@ Choices = Mapping[str, Mapping[Any, str] | RowChoices]
 """Labels by value, or rows, for each field whose choices depend on the request."""
 
 MAX_CHECKBOXES = 10
-"""Rows up to which a field for several rows is a list of checkboxes."""
-MOMENT = "datetime-local"
+"""Maximum number of rows that a field for several rows shows as checkboxes."""
 SEARCH_SUFFIX = ".search"
 """Suffix of the search field beside a picker, for browsers without JavaScript."""
 
@@ -43,111 +51,71 @@ EMPTY_MESSAGES = {
 CHOOSE_AGAIN = "Please choose the file again."
 ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
-"""Suffix of the hidden field with the time zone in which a time was shown."""
+"""Suffix of the hidden field that contains the time zone of a displayed time."""
 CLEAR = "clear"
-"""Value of a file's checkbox that removes the stored file."""
+"""Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
-# Texts of `datetime-local` inputs, and those with a space in files.
+# Local time from a `datetime-local` input, or from a file, with a space instead of the T.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field of a form, for templates."""
-
-    label: str
-    type: str
-    required: bool
-    help: str
-    error: str
-    values: Sequence[str]
-    """Values to show; only fields for several values have more than one."""
-    choices: Mapping[str, str]
-    attributes: Mapping[str, Attribute]
-    suffix: str = ""
-    zone: str = ""
-    """Time zone of a time."""
-    rows: RowChoices | None = None
-    can_clear: bool = False
-    """Whether the user can remove a stored file."""
-    is_cleared: bool = False
-
-    @property
-    def value(self) -> str:
-        return self.values[-1] if self.values else ""
-
-
 class Form(Generic[M]):
-    """A form for a Pydantic model, empty or with the values of a row (or mapping), and with errors beside its fields.
+    """A form for a Pydantic model, empty or with the values of a row (or mapping).
 
-    `read_form` fills it from a request, with `data` if that is valid, else `errors` by field (`""` for the whole form).
-    The values to show are in `values`, except passwords, which never appear in a page.
+    `read_form` fills it from a request. If the input is valid, `data` is an instance of the model. Otherwise `errors`
+    has a message for each invalid field; the key `""` is for the form as a whole. Templates show `values`, which never
+    contain passwords.
     """
 
     none_label = "None"
-    """Label of the empty choice: "Any" in the filters of a list."""
+    """Label of the empty choice. Filters of a list use "Any"."""
 
     def __init__(self, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = "") -> None:
         self.model = model
         self.prefix = prefix
         """Prefix of the ids, for pages with two forms that have fields of the same name."""
         self.controls = {**controls_of(model), **_controls_with_choices(model, choices or {})}
-        self.values: dict[str, str | list[str]] = self._initial_values(row)
-        self.zones: dict[str, str] = self._zones(row)
-        """Time zones of the shown times, by field."""
+        self.values: dict[str, str | list[str]] = initial_values(model, self.controls, row, is_in_utc=self.is_in_utc)
+        self.zones: dict[str, str] = time_zones(model, self.controls, row, is_in_utc=self.is_in_utc)
+        """Time zone names by field, for fields with a time."""
         self.data: M | None = None
         self.errors: dict[str, str] = {}
-        self.refusal = 422
-        """Status of a response that shows errors."""
+        self.error_status = 422
+        """Status of the response if the form has errors."""
         self.headers: dict[str, str] = {}
-        """Headers of a response that shows errors, such as `Retry-After`."""
+        """Headers of that response, such as `Retry-After`."""
         self.files: dict[str, list[Upload]] = {}
-        """Uploads by field. A form that is shown again has lost them, because no page can fill in a file."""
+        """Uploads by field. After an error the user must select them again, because a page cannot fill in a file."""
         self.stored_files = {
             name: getattr(row, name)
             for name, control in self.controls.items()
             if control.type == "file" and not control.multiple and getattr(row, name, None)
         }
-        """Stored files of the row by field. They stay unless another file is sent."""
+        """Stored files of the row by field. A new upload replaces them."""
         self.cleared: set[str] = set()
-        """Fields whose file is to be removed."""
+        """Fields whose stored file the user removes."""
         self.texts: Mapping[str, tuple[str, str]] = {}
-        """Label and text of fields that the user sees and may not write."""
+        """Label and text of read-only fields."""
         self.left_out: Collection[str] = ()
-        """Fields that are neither shown nor read, also where a template names them."""
+        """Fields that are neither shown nor read, even if a template contains them."""
 
     @property
     def is_in_utc(self) -> bool:
-        """Whether times are shown in UTC, as the query of a route needs them."""
+        """Whether times are in UTC. Filters use UTC, because they become query parameters."""
         return self.prefix == FILTER_PREFIX
-
-    def _initial_values(self, row: object) -> dict[str, str | list[str]]:
-        zone = current_zone.set(UTC if self.is_in_utc else current_zone.get())
-        try:
-            return {
-                name: _initial_value(self.model, name, row)
-                for name, control in self.controls.items()
-                if control.type not in ("password", "file")
-            }
-        finally:
-            current_zone.reset(zone)
-
-    def _zones(self, row: object) -> dict[str, str]:
-        here = "UTC" if self.is_in_utc else str(current_zone.get())
-        zones = {name: here for name, control in self.controls.items() if control.type == MOMENT}
-        if here != "UTC":
-            for name in zones:
-                if isinstance(moment := _value_of(self.model, name, row), datetime) and moment.tzinfo:
-                    zones[name] = zone_name(local(moment))
-        return zones
 
     def offer(self, choices: Choices) -> None:
         """Set the choices that depend on the request."""
         self.controls = {**self.controls, **_controls_with_choices(self.model, choices)}
 
     def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
-        """Do not read these fields. Show those that have a label and a text as text."""
+        """Remove fields from the form.
+
+        Args:
+            names: Fields to remove.
+            texts: Label and text by field, for fields that are shown as read-only text.
+        """
         self.texts = texts or {}
         self.left_out = {*names} - self.texts.keys()
         for name in names:
@@ -155,8 +123,8 @@ class Form(Generic[M]):
             self.values.pop(name, None)
             self.stored_files.pop(name, None)
 
-    def chosen_ids(self, name: str) -> list[int]:
-        """Return the ids of the rows that a field points at."""
+    def selected_ids(self, name: str) -> list[int]:
+        """Return the ids of the rows that are selected in a foreign key field."""
         values = self.values.get(name, "")
         return [int(text) for text in ([values] if isinstance(values, str) else values) if ID.fullmatch(text)]
 
@@ -169,11 +137,11 @@ class Form(Generic[M]):
     @property
     def status(self) -> int:
         """Status of the response that shows the form."""
-        return self.refusal if self.errors else 200
+        return self.error_status if self.errors else 200
 
     @property
     def kept_files(self) -> set[str]:
-        """Fields whose stored file is neither replaced nor removed."""
+        """Names of file fields whose stored file stays unchanged."""
         files = (name for name, control in self.controls.items() if control.type == "file")
         return {name for name in files if not self.files.get(name) and name not in self.cleared}
 
@@ -187,34 +155,38 @@ class Form(Generic[M]):
 
     @property
     def faults(self) -> list[str]:
-        """Errors that belong to no visible field."""
+        """Errors to show above the form, because their field is not visible."""
         visible = {name for name, control in self.controls.items() if control.type != "hidden"}
         return [message for name, message in self.errors.items() if name not in visible]
 
     @property
     def marks_required(self) -> bool:
-        """Whether to mark required fields, because others may be left empty."""
+        """Whether required fields are marked. False if all fields are required."""
         return not all(
             control.required for control in self.controls.values() if control.type not in ("hidden", "checkbox")
         )
 
     def refuse(self, message: str, name: str = "", status: int = 422) -> None:
         """Add an error to a field, or to the whole form."""
-        self.errors[name], self.refusal = message, status
+        self.errors[name], self.error_status = message, status
 
-    def show(self, refusal: FieldErrors) -> None:
+    def add_errors(self, error: FieldErrors) -> None:
         """Add errors to their fields, or to the form if it does not have the field."""
-        for name, message in refusal.errors.items():
+        for name, message in error.errors.items():
             self.refuse(message, name if name in self.controls else "")
 
     async def save(self, save: Callable[[M], Awaitable[R]]) -> R | None:
-        """Return the result of `save`, or None if the data are not valid or refused. The form then has the errors."""
+        """Call `save` with valid data.
+
+        Returns:
+            The result of `save`, or None if the input is invalid or `save` raises FieldErrors. `errors` are set then.
+        """
         if self.data is None:
             return None
         try:
             return await save(self.data)
-        except FieldErrors as refusal:
-            self.show(refusal)
+        except FieldErrors as error:
+            self.add_errors(error)
             return None
 
     def value(self, name: str, default: str = "") -> str:
@@ -222,7 +194,7 @@ class Form(Generic[M]):
         return value if isinstance(value, str) else ", ".join(value)
 
     def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:
-        """Return a field with its attributes, and with the changes of the template."""
+        """Return a field for a template. `changes` override HTML attributes."""
         control, value = self.controls[name], self.values.get(name, "")
         return Field(
             label=label or control.label,
@@ -249,14 +221,14 @@ class Form(Generic[M]):
         return control.rows
 
     def _help(self, name: str) -> str:
-        is_lost = self.files.get(name) and self.errors and name not in self.errors
-        return CHOOSE_AGAIN if is_lost else self.controls[name].help
+        needs_file_again = self.files.get(name) and self.errors and name not in self.errors
+        return CHOOSE_AGAIN if needs_file_again else self.controls[name].help
 
     def _choices(self, control: Control, value: str | list[str]) -> Mapping[str, str]:
-        """Return the choices, with an empty one if nothing is selected yet or nothing has to be."""
+        """Return the choices. Add an empty one if the field is optional or has no selected value."""
         if control.type not in ("select", PICKER) or control.multiple or "" in control.choices:
             return control.choices
-        selected = value if control.required else _initial_value(self.model, control.name, None)
+        selected = value if control.required else initial_value(self.model, control.name, None)
         if selected in control.choices:
             return control.choices
         return {"": "Choose" if control.required else self.none_label, **control.choices}
@@ -272,7 +244,7 @@ class Form(Generic[M]):
         }
 
     def _state(self, name: str, changes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-        """Return attributes that name the error for screen readers and focus the first field with an error."""
+        """Return attributes that announce the error to screen readers and focus the first field with an error."""
         id_, error = self.prefix + name, self.errors.get(name)
         notes = [f"{id_}-{note}" for note, text in (("error", error), ("help", self._help(name))) if text]
         first = next((name for name in self.controls if name in self.errors), None)
@@ -282,8 +254,8 @@ class Form(Generic[M]):
             "autofocus": name == first if first else changes.get("autofocus"),
         }
 
-    async def take(self, sent: FormData) -> None:
-        """Fill in a submitted form and validate it. Empty fields, which browsers always send, count as left out."""
+    async def fill(self, sent: FormData) -> None:
+        """Read and validate submitted fields. Empty fields count as missing, because browsers always send them."""
         await self._read_values(sent)
         data: dict[str, Any] = {}
         self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, sent)}
@@ -311,18 +283,18 @@ class Form(Generic[M]):
             control = self.controls.get(name)
             if control and control.type == "file":
                 files = [file for file in sent.getlist(name) if isinstance(file, UploadFile)]
-                # Checking an image is expensive, so check no more than the field takes.
+                # Checking images is expensive, so a field for one file only checks the last one.
                 uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
                 self.files[name] = [upload for upload in uploads if upload]
             elif "password" not in name and not (control and control.type == "password"):
-                # Characters that no page can show become question marks.
+                # Surrogates, which cannot be encoded, become question marks.
                 texts = [text.encode(errors="replace").decode() for text in _texts(sent, name)]
                 self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
 
     def _parse_texts(self, control: Control, texts: list[str]) -> list[Any]:
-        """Return the values of the model for these texts."""
+        """Convert submitted texts to values for the model."""
         if control.is_closed and not control.choices.keys() >= set(texts):
-            self.errors[control.name] = NOT_A_CHOICE
+            self.errors[control.name] = INVALID_CHOICE
         if control.type == MOMENT:
             return [self._moment(control.name, text) for text in texts]
         return [control.values_by_text.get(text, text) for text in texts]
@@ -350,35 +322,35 @@ class Form(Generic[M]):
 async def read_form(
     request: Request, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = ""
 ) -> Form[M]:
-    """Read and validate the body. Stored files of a row stay unless another file is sent.
+    """Read and validate the body of a request.
 
     Args:
         request: The current request.
         model: The Pydantic model of the form.
-        row: Row or mapping that the form edits.
+        row: Row or mapping to edit. Its stored files stay unless the user uploads others.
         choices: Choices by field that depend on the request.
         prefix: Prefix of the ids of the inputs.
 
     Returns:
-        The form: `data` if the input is valid, else `errors`.
+        The form, with `data` if the input is valid, else with `errors`.
     """
     return await fill_form(request, Form(model, row, choices=choices, prefix=prefix))
 
 
 async def fill_form(request: Request, form: Form[M]) -> Form[M]:
-    """Read and validate the body with an existing form."""
+    """Read and validate the body of a request into an existing form."""
     if form.takes_files:
         allow_files(request)
     try:
         async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as sent:
-            await form.take(sent)
+            await form.fill(sent)
     except UnicodeError as error:  # the encoding in Content-Type is wrong
         raise HTTPException(400, "The encoding of this form is invalid.") from error
     return form
 
 
 def read_moment(text: str, zone: str) -> str | datetime:
-    """Parse a local time in a zone. Other texts are returned for the model to validate.
+    """Parse a local time in a zone. Return other texts unchanged, for the model to validate.
 
     Raises:
         ValueError: Clocks skip this time.
@@ -389,51 +361,24 @@ def read_moment(text: str, zone: str) -> str | datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return moment_in(moment, zone)
+    return to_utc(moment, zone)
 
 
 def _controls_with_choices(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
     """Return the controls whose choices depend on the request."""
     controls = controls_of(model)
-    return {name: _with_choices(controls[name], offer) for name, offer in choices.items()}
+    return {name: _with_choices(controls[name], choices[name]) for name in choices}
 
 
-def _with_choices(control: Control, offer: Mapping[Any, str] | RowChoices) -> Control:
-    rows = offer if isinstance(offer, RowChoices) else None
-    labels = offer.names if isinstance(offer, RowChoices) else offer
+def _with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> Control:
+    rows = choices if isinstance(choices, RowChoices) else None
+    labels = choices.names if isinstance(choices, RowChoices) else choices
     type_ = control.type if control.type in ("radio", "checkboxes") else "select"
     if rows and control.type == PICKER and (rows.lookup_url or control.multiple):
         type_ = "checkboxes" if not rows.lookup_url and 0 < len(labels) <= MAX_CHECKBOXES else PICKER
     return replace(control, type=type_, rows=rows, choices={as_text(value): label for value, label in labels.items()})
 
 
-def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
-    """Return the value of a row, else the default of the model."""
-    info = model.model_fields[name]
-    value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
-    if row is not None:
-        value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
-    return value
-
-
-def _initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
-    info, value = model.model_fields[name], _value_of(model, name, row)
-    if reference_of(info):  # relationships hold rows instead of ids
-        value = (
-            [getattr(item, "id", item) for item in value]
-            if isinstance(value, list | set | tuple)
-            else getattr(value, "id", value)
-        )
-    if (type_ := controls_of(model)[name].type) in TEXT_LISTS:
-        return as_text_list(value, type_)
-    return [as_text(item) for item in value] if isinstance(value, list | set | tuple) else as_text(value)
-
-
 def _texts(sent: FormData, name: str) -> list[str]:
     # Browsers send CRLF, but count one character for maxlength.
     return [value.replace("\r\n", "\n") for value in sent.getlist(name) if isinstance(value, str)]
-
-
-def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
-    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

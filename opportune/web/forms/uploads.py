@@ -19,9 +19,9 @@ max_upload_bytes: ContextVar[int] = ContextVar("max_upload_bytes", default=DEFAU
 """MAX_UPLOAD_BYTES of the site that handles the request."""
 
 MORE_BODY_KEY = "opportune.more_body"
-"""Key in the scope for the extra bytes that a body may have, in a list that copies of the scope share."""
+"""Key in the ASGI scope for the extra bytes a body may have. The value is a list, so copies of the scope share it."""
 
-# Folders in a path of any system, and characters that a line of text cannot show.
+# The folders of a path on Unix or Windows, and characters that a line of text cannot show.
 PATH_PREFIX = re.compile(r".*[/\\]", re.DOTALL)
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MAX_FILENAME_LENGTH = 100
@@ -32,14 +32,14 @@ class Upload:
     """An uploaded file of any type. Use `ImageUpload` for images."""
 
     filename: str
-    """For display only."""
+    """Sanitized name, for display only."""
     content: bytes = field(repr=False)
     content_type: str = "application/octet-stream"
-    """Detected from the content: the type of an image, or this one."""
+    """Type of an image, detected from the content. Other files have this default."""
     fault: str = ""
-    """Error for all fields, in a sentence for the user."""
+    """Reason to refuse the file in every field, as a sentence for the user. Empty if there is none."""
     image_fault: str = ""
-    """Error for image fields."""
+    """Reason to refuse the file in image fields."""
 
     @property
     def suffix(self) -> str:
@@ -88,7 +88,7 @@ def too_large() -> str:
 
 
 def file_attributes() -> dict[str, Attribute]:
-    """Return attributes with which the browser refuses large files before sending them."""
+    """Return attributes for the script that refuses large files before they are sent."""
     return {"data-largest": max_upload_bytes.get(), "data-too-large": too_large()}
 
 
@@ -98,7 +98,7 @@ def has_parts(content_type: bytes) -> bool:
 
 
 async def read_upload(file: UploadFile) -> Upload | None:
-    """Return the upload of a file field, checked in a thread; None if no file was selected."""
+    """Read a file field and check images in a thread. Return None if no file was selected."""
     if not file.filename and not file.size:
         return None
     name = display_name(file.filename or "")
@@ -107,10 +107,10 @@ async def read_upload(file: UploadFile) -> Upload | None:
     content = await file.read()
     try:
         return Upload(name, content, await check_image(content))
-    except ImageRefusedError as refusal:
-        return Upload(name, content, image_fault=str(refusal))
+    except ImageRefusedError as error:
+        return Upload(name, content, image_fault=str(error))
 
 
 def display_name(filename: str) -> str:
-    """Return the name of a file as one harmless line."""
+    """Return the name of a file without folders and control characters."""
     return UNPRINTABLE.sub("", PATH_PREFIX.sub("", filename)).strip()[:MAX_FILENAME_LENGTH] or "file"

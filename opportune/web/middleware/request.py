@@ -60,7 +60,7 @@ class RequestMiddleware:
                 headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
                 headers.append((b"x-request-id", new_id.encode()))
                 headers += cookie_headers(scope, headers)
-                headers += flash.cookie(scope, status, self.settings)
+                headers += flash.cookie_headers(scope, status, self.settings)
                 self.security_headers.add_missing(headers, scope)
                 message["headers"] = headers
             await send(message)

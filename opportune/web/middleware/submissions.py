@@ -127,18 +127,18 @@ class FormBody:
         self._receive = receive
         self._messages: list[Message] = []
         self.start = b""
-        self.is_whole = False
+        self.is_complete = False
 
     async def read(self, limit: int) -> None:
         parts, size = [], 0
-        while not self.is_whole and size < limit:
+        while not self.is_complete and size < limit:
             message = await self._receive()
             self._messages.append(message)
             if message["type"] != "http.request":
                 break
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            self.is_whole = not message.get("more_body", False)
+            self.is_complete = not message.get("more_body", False)
         self.start = b"".join(parts)
 
     async def receive(self) -> Message:
@@ -155,7 +155,7 @@ class SentResponse:
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.body = b""
-        self.is_whole = False
+        self.is_complete = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -165,7 +165,7 @@ class SentResponse:
             ]
         elif message["type"] == "http.response.body" and self.status == 201:
             self.body += message.get("body", b"")[: MAX_STORED_BYTES + 1]
-            self.is_whole = not message.get("more_body", False) and len(self.body) <= MAX_STORED_BYTES
+            self.is_complete = not message.get("more_body", False) and len(self.body) <= MAX_STORED_BYTES
         await self._send(message)
 
 
@@ -182,7 +182,7 @@ def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str
     visitor = CHANGING_COOKIES.sub(b"", headers.get(b"cookie", b"")).rstrip(b"; ")
     boundary = BOUNDARY.search(content_type)
     values = body.start.replace(boundary[1], b"") if boundary else body.start
-    length = b"" if body.is_whole else headers.get(b"content-length", b"")
+    length = b"" if body.is_complete else headers.get(b"content-length", b"")
     parts = (scope["path"].encode(), scope["query_string"], token, visitor, headers.get(b"authorization", b""))
     return hashlib.sha256(b"\0".join((*parts, length, values))).hexdigest()
 
@@ -200,7 +200,7 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
         return SubmissionResult(response.status, headers, messages=messages)
     if any(name == b"hx-request" for name, _ in scope["headers"]):
         return SubmissionResult(200, {"hx-refresh": "true"}, messages=messages)
-    if response.is_whole and headers.get("content-type", "").startswith("text/html"):
+    if response.is_complete and headers.get("content-type", "").startswith("text/html"):
         return SubmissionResult(201, headers, response.body.decode(), messages)
     return None
 

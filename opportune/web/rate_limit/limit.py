@@ -15,8 +15,8 @@ class TooManyRequests(HTTPException):
     """A rate limit is exceeded: status 429 with `Retry-After`. `detail` is a sentence for users."""
 
     def __init__(self, seconds: int) -> None:
-        sentence = f"That was too often. Try again in {_format_seconds(seconds)}."
-        super().__init__(429, sentence, {"Retry-After": str(seconds)})
+        detail = f"That was too often. Try again in {_format_seconds(seconds)}."
+        super().__init__(429, detail, {"Retry-After": str(seconds)})
 
 
 @dataclass(eq=False)
@@ -28,7 +28,7 @@ class RateLimit:
     limit: int
     seconds: int = 300
     storage: Literal["database", "cache"] = "database"
-    """database: shared by all processes and kept over restarts. cache: the Redis of CACHE_URL, or this process."""
+    """Storage of the counters: `database` survives restarts; `cache` is the Redis of CACHE_URL or this process."""
 
     def by(self, subject: object) -> "Hit":
         """Return a hit of a user id, an address or another subject."""

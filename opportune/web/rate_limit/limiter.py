@@ -17,7 +17,7 @@ class RateLimitStorage(Protocol):
     """Storage of counters."""
 
     async def hit(self, *hits: Hit) -> None:
-        """Count all of these or none. Raises TooManyRequests."""
+        """Count all hits, or raise TooManyRequests and count none."""
 
     async def check(self, *hits: Hit) -> None:
         """Raise TooManyRequests if one of these limits is used up. Count nothing."""
@@ -38,8 +38,8 @@ class RateLimiter:
     async def hit(self, *hits: Hit) -> None:
         """Count hits before the limited work, so that parallel attempts cannot exceed the limit.
 
-        In the database the count has a separate transaction, which stays committed if the request fails. A session
-        that has written must have committed before, because SQLite allows one writer.
+        Counters in the database have a separate transaction, which stays committed if the request fails. Commit a
+        session with changes before this call, because SQLite allows one writer.
 
         Raises:
             TooManyRequests: A limit is exceeded. No hit of the same storage was counted.
@@ -50,16 +50,15 @@ class RateLimiter:
     async def check(self, *hits: Hit) -> None:
         """Raise TooManyRequests if one of these limits is used up. Count nothing.
 
-        For attempts that count only if they fail: inside `one_at_a_time`, check before the work and `hit` after a
-        failure. Any number may then succeed at the same time. Check again after a success: another process may have
-        counted failures.
+        Use this for attempts that count only if they fail, such as sign-ins. Inside `one_at_a_time`, check before the
+        work, and `hit` after a failure. Also check after a success, because another process may have counted failures.
         """
         for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
             await self._storages[storage].check(*group)
 
     @asynccontextmanager
     async def one_at_a_time(self, *hits: Hit) -> AsyncIterator[None]:
-        """Wait until no other request of this process works with the same hits."""
+        """Hold a lock for each hit, so that requests of this process with the same hits run one after the other."""
         async with AsyncExitStack() as stack:
             for hit in sorted(hits, key=lambda hit: (hit.rate_limit.action, hit.subject)):
                 await stack.enter_async_context(self._locks.setdefault(hit, asyncio.Lock()))

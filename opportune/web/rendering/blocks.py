@@ -19,8 +19,8 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
     """
     template = environment.get_template(name)
     state = template.new_context(dict(context))
-    for base in _bases(environment, template):
-        for key, render in base.blocks.items():
+    for parent in _parent_templates(environment, template):
+        for key, render in parent.blocks.items():
             state.blocks.setdefault(key, []).append(render)
     try:
         return environment.concat(state.blocks[block][0](state))
@@ -31,12 +31,13 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
 def is_replaced(environment: Environment, name: str, block: str) -> bool:
     """Return whether a project template overrides a block of a framework page."""
     template = environment.get_template(name)
-    owner = next((base for base in (template, *_bases(environment, template)) if block in base.blocks), None)
+    templates = (template, *_parent_templates(environment, template))
+    owner = next((candidate for candidate in templates if block in candidate.blocks), None)
     return owner is not None and not str(owner.filename).startswith(str(FRAMEWORK))
 
 
-def _bases(environment: Environment, template: Template) -> Iterator[Template]:
-    """Yield the parents of a template, as far as their names are constants."""
+def _parent_templates(environment: Environment, template: Template) -> Iterator[Template]:
+    """Yield the parents of a template, up to one whose name is an expression."""
     while parent := _parent_name(environment, template):
         template = environment.get_template(parent)
         yield template
@@ -44,7 +45,7 @@ def _bases(environment: Environment, template: Template) -> Iterator[Template]:
 
 @lru_cache(maxsize=512)
 def _parent_name(environment: Environment, template: Template) -> str:
-    # A changed file becomes a new Template object, so the cached name cannot be outdated.
+    # Jinja creates a new Template for a changed file, so the cached name is never outdated.
     assert environment.loader
     assert template.name
     source, _, _ = environment.loader.get_source(environment, template.name)

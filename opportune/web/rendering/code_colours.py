@@ -1,4 +1,4 @@
-"""Syntax highlighting of code blocks in rendered Markdown, with classes of Pygments for static/site.css."""
+"""Syntax highlighting of code blocks in rendered Markdown. static/site.css has the colours of the CSS classes."""
 
 import re
 import time
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
 MAX_CODE_LENGTH = 10_000
-"""Length of the longest block that is highlighted."""
+"""Length in characters of the longest block that is highlighted."""
 MAX_LEXER_SECONDS = 0.1
 """CPU time per block, because lexers can take quadratic time. Usual code takes 1 ms per 1,000 characters."""
 
@@ -90,14 +90,14 @@ LEXERS = {
     "yml": "yaml",
     "zsh": "bash",
 }
-"""Lexers by language name. Other lexers are not used, because they may be slow."""
+"""Pygments lexers by language name. Other languages are not highlighted, because their lexers may be slow."""
 
 _CODE = re.compile(r'(<pre><code class="language-([^"]+)">)([^<]+)(?=</code></pre>)')
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def highlight_code(html: str) -> str:
-    """Highlight the code blocks of safe HTML. Text stays text, in added spans."""
+    """Highlight the code blocks of safe HTML. Only `<span>` elements are added."""
     return _CODE.sub(_highlight_block, html) if '<pre><code class="' in html else html
 
 
@@ -105,29 +105,29 @@ def _highlight_block(block: re.Match[str]) -> str:
     name, code = LEXERS.get(block[2].lower()), unescape(block[3])
     if not name or len(code) > MAX_CODE_LENGTH:
         return block[0]
-    runs = _runs(_lexer(name), code)
-    if "".join(text for _, text in runs) != code:
+    segments = _split_by_class(_lexer(name), code)
+    if "".join(text for _, text in segments) != code:
         return block[0]
-    escaped = ((css, text.translate(_ESCAPES)) for css, text in runs)
+    escaped = ((css, text.translate(_ESCAPES)) for css, text in segments)
     return block[1] + "".join(f'<span class="{css}">{text}</span>' if css else text for css, text in escaped)
 
 
-def _runs(lexer: "Lexer", code: str) -> list[tuple[str, str]]:
-    """Return runs of code with their class. The result is incomplete if the time limit is exceeded."""
-    runs, end = list[tuple[str, str]](), time.thread_time() + MAX_LEXER_SECONDS
+def _split_by_class(lexer: "Lexer", code: str) -> list[tuple[str, str]]:
+    """Split code into pairs of CSS class and text. The result is incomplete if the time limit is exceeded."""
+    segments, deadline = list[tuple[str, str]](), time.thread_time() + MAX_LEXER_SECONDS
     for _, token, text in lexer.get_tokens_unprocessed(code):
-        css = _class_of(token)
-        if runs and (runs[-1][0] == css or not text.strip()):
-            runs[-1] = runs[-1][0], runs[-1][1] + text
+        css = _css_class(token)
+        if segments and (segments[-1][0] == css or not text.strip()):
+            segments[-1] = segments[-1][0], segments[-1][1] + text
         else:
-            runs.append((css, text))
-        if time.thread_time() > end:
+            segments.append((css, text))
+        if time.thread_time() > deadline:
             break
-    return runs
+    return segments
 
 
 @cache
-def _class_of(token: Any) -> str:
+def _css_class(token: Any) -> str:
     """Return the CSS class of a token type or of its nearest parent."""
     name = str(token).removeprefix("Token.")
     while name and name not in CLASSES:

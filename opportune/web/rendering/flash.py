@@ -1,6 +1,6 @@
 """Flash messages for the next page, such as "Your name is saved." after a form.
 
-They are in a signed cookie until a page renders them, so the server stores nothing.
+A signed cookie keeps them until a page renders them, so the server stores nothing.
 """
 
 from dataclasses import dataclass, field
@@ -16,26 +16,29 @@ from opportune.config.signing import signer
 
 Level = Literal["success", "info", "warning", "danger"]
 
-SIGNING_PURPOSE = "messages"
+COOKIE_NAME = "messages"
+"""Name of the cookie, of its signing purpose and of the key in the request's state."""
 LIFETIME_SECONDS = 300
 MAX_MESSAGE_CHARS = 500
 MAX_COOKIE_BYTES = 3500
-"""Browsers allow 4,096 with name and attributes. The oldest messages are dropped first."""
+"""Above this size the oldest messages are dropped. Browsers allow 4,096 bytes with name and attributes."""
 
 
 class Message(NamedTuple):
     text: str
     level: Level = "success"
     address: str = ""
-    """Link to the object of the message."""
+    """URL of the page that the message links to, such as the changed object; empty for no link."""
 
 
 @dataclass
 class Messages:
-    """Flash messages of a request: those to render, and those added for the next page."""
+    """Flash messages of a request."""
 
-    waiting: list[Message]
+    received: list[Message]
+    """Messages of earlier requests, to render on this page."""
     added: list[Message] = field(default_factory=list)
+    """Messages for the next page."""
     are_rendered: bool = False
 
 
@@ -46,43 +49,43 @@ def flash(request: Request, text: str, level: Level = "success", address: str = 
         request: The current request.
         text: One sentence, at most 500 characters.
         level: Colour of the message.
-        address: Link to the object of the message.
+        address: URL of the page that the message links to, such as the changed object.
     """
-    _of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address))
+    _messages_of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address))
 
 
-def flashed(request: Request) -> list[Message]:
-    """Return the messages for this page, and remove them from the cookie."""
-    messages = _of(request)
+def take_messages(request: Request) -> list[Message]:
+    """Return the messages to render on this page, and remove them from the cookie."""
+    messages = _messages_of(request)
     messages.are_rendered = True
-    return messages.waiting
+    return messages.received
 
 
 def added_messages(scope: Scope) -> list[Message]:
     """Return the messages that a request has added for the next page."""
-    messages: Messages | None = scope.get("state", {}).get(SIGNING_PURPOSE)
+    messages: Messages | None = scope.get("state", {}).get(COOKIE_NAME)
     return messages.added if messages else []
 
 
-def are_waiting(scope: Scope) -> bool:
-    """Return whether a request may have messages to render."""
+def may_have_messages(scope: Scope) -> bool:
+    """Return whether the request may have a cookie with messages to render."""
     # Not parsed, because a false match only bypasses the cache.
     return any(name == b"cookie" and b"messages=" in value for name, value in scope["headers"])
 
 
-def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:
-    """Return the `Set-Cookie` header with the remaining messages, if they have changed."""
-    messages: Messages | None = scope["state"].get(SIGNING_PURPOSE)
+def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Return the `Set-Cookie` header for the remaining messages. Empty if they have not changed."""
+    messages: Messages | None = scope["state"].get(COOKIE_NAME)
     if messages is None:
         return []
-    remaining = [] if messages.are_rendered else [*messages.waiting]
+    remaining = [] if messages.are_rendered else [*messages.received]
     if status < 400:
         remaining += messages.added
-    if remaining == messages.waiting:
+    if remaining == messages.received:
         return []
     response = Response()
     response.set_cookie(
-        _cookie_name(settings),
+        _full_cookie_name(settings),
         _serialize(settings, remaining),
         max_age=LIFETIME_SECONDS if remaining else 0,
         secure=settings.has_secure_cookies,
@@ -92,34 +95,34 @@ def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, b
     return [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
-def _of(request: Request) -> Messages:
+def _messages_of(request: Request) -> Messages:
     state = request.scope.setdefault("state", {})
-    if SIGNING_PURPOSE not in state:
-        state[SIGNING_PURPOSE] = Messages(_read(request))
-    messages: Messages = state[SIGNING_PURPOSE]
+    if COOKIE_NAME not in state:
+        state[COOKIE_NAME] = Messages(_read_cookie(request))
+    messages: Messages = state[COOKIE_NAME]
     return messages
 
 
-def _read(request: Request) -> list[Message]:
+def _read_cookie(request: Request) -> list[Message]:
     settings: Settings = request.app.state.settings
-    value = request.cookies.get(_cookie_name(settings))
+    value = request.cookies.get(_full_cookie_name(settings))
     if not value:
         return []
     try:
-        return [Message(*parts) for parts in signer(settings, SIGNING_PURPOSE).loads(value, max_age=LIFETIME_SECONDS)]
+        return [Message(*parts) for parts in signer(settings, COOKIE_NAME).loads(value, max_age=LIFETIME_SECONDS)]
     except BadData:
         return []
 
 
 def _serialize(settings: Settings, messages: list[Message]) -> str:
     while messages:
-        value = signer(settings, SIGNING_PURPOSE).dumps(messages)
+        value = signer(settings, COOKIE_NAME).dumps(messages)
         if len(value) <= MAX_COOKIE_BYTES:
             return str(value)
         messages = messages[1:]
     return ""
 
 
-def _cookie_name(settings: Settings) -> str:
+def _full_cookie_name(settings: Settings) -> str:
     # Browsers accept this prefix only over TLS and without a Domain attribute.
-    return f"__Host-{SIGNING_PURPOSE}" if settings.has_secure_cookies else SIGNING_PURPOSE
+    return f"__Host-{COOKIE_NAME}" if settings.has_secure_cookies else COOKIE_NAME

@@ -19,15 +19,16 @@ _WORDS = re.compile(r"(?:[^\W_]|[.,:?! ])*")
 class MarkdownBlocks:
     """Rendered blocks of a growing text.
 
-    The frozen blocks depend only on the text, so another process gets the same blocks from the stored text. A viewer
-    with the text up to an offset has received the first `MarkdownBlocks.of(text[:offset]).frozen_count` blocks.
+    The frozen (finished) blocks depend only on the text, so another process gets the same blocks from the stored text.
+    A viewer who has received the text up to an offset has the first `MarkdownBlocks.of(text[:offset]).frozen_count`
+    blocks.
     """
 
     def __init__(self) -> None:
         self._splitter = markdown_blocks.Splitter()
         self._frozen: list[Markup] = []
         self._rendered = markdown_blocks.MarkdownPiece(""), Markup()
-        """The open block and its last HTML."""
+        """The open block that was rendered last, and its HTML."""
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -56,7 +57,7 @@ class MarkdownBlocks:
 
     @property
     def open(self) -> Markup:
-        """HTML of the unfinished block, which is rendered again unless only words were added."""
+        """HTML of the unfinished block. Added plain words are appended without rendering it again."""
         piece = self._splitter.open
         if piece != self._rendered[0]:
             is_long = len(piece.source) > MAX_OPEN_BLOCK_LENGTH
@@ -68,38 +69,38 @@ class MarkdownBlocks:
 
     def _append_words(self, piece: markdown_blocks.MarkdownPiece) -> Markup | None:
         """Return the last HTML with the added words, or None if the block must be rendered again."""
-        before, html = self._rendered
-        added = piece.source[len(before.source) :]
+        rendered, html = self._rendered
+        added = piece.source[len(rendered.source) :]
         if not (
             html.endswith(PARAGRAPH_END)
-            and before.continued == piece.continued
-            and piece.source.startswith(before.source)
+            and rendered.continued == piece.continued
+            and piece.source.startswith(rendered.source)
             and _WORDS.fullmatch(added)
-            and _ends_in_a_word(before.source)
+            and _ends_with_word(rendered.source)
         ):
             return None
-        spaces = before.source[len(before.source.rstrip(" ")) :]
+        spaces = rendered.source[len(rendered.source.rstrip(" ")) :]
         appended = f"{spaces}{added}".rstrip(" ")
-        return Markup(str(html)[: -len(PARAGRAPH_END)] + appended + PARAGRAPH_END)  # noqa: S704 - letters, digits and stops
+        return Markup(str(html)[: -len(PARAGRAPH_END)] + appended + PARAGRAPH_END)  # noqa: S704 - letters, digits and punctuation
 
     @property
-    def waiting(self) -> int:
+    def unrendered_chars(self) -> int:
         """Number of characters that `render` has to process."""
-        new = self._splitter.pieces[len(self._frozen) :]
-        return sum(len(piece.source) for piece in (*new, self._splitter.open))
+        pieces = self._splitter.pieces[len(self._frozen) :]
+        return sum(len(piece.source) for piece in (*pieces, self._splitter.open))
 
     def render(self) -> None:
         """Render the finished and open blocks."""
         _ = self.frozen, self.open
 
     @property
-    def whole(self) -> Markup:
-        """HTML of the whole text. After `finish`, it equals `markdown.render(text)`."""
+    def html(self) -> Markup:
+        """HTML of the complete text. After `finish`, it equals `markdown.render(text)`."""
         return markdown.join([*self.frozen, self.open])
 
 
-def _ends_in_a_word(source: str) -> bool:
-    """Return whether the text ends in a short plain word, optionally followed by spaces."""
+def _ends_with_word(source: str) -> bool:
+    """Return whether the text ends with a short plain word, optionally followed by spaces."""
     tail = source[-MAX_PLAIN_WORD_LENGTH:].rstrip(" ")
     words = [] if tail[-1:].isspace() else tail.rsplit(None, 1)
     return (len(words) == 2 or len(source) <= MAX_PLAIN_WORD_LENGTH) and bool(words and _WORD.fullmatch(words[-1]))

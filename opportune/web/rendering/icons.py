@@ -29,13 +29,13 @@ SOURCE_FILES = [
     for pattern in ("*/admin.py", "*/admin/*.py")
     for path in sorted((FRAMEWORK / group).glob(pattern))
 ]
-"""Admin views of parts. They are imported with the admin, but the sheet has to contain their icons before that."""
+"""Admin views of optional features. Their icons are read from the files, because the admin imports them later."""
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # The lookbehind follows the prefix, because patterns that begin with plain letters match much faster.
 ICON_CLASS = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
 COMPOSED_CLASS = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])")
 ADDED_EXPRESSION = b"ti-{{ link.icon }}"
-"""Expression in templates with names that are added, those of the navigation."""
+"""Expression of the navigation template, whose icons are added with `add`."""
 ELEMENT = re.compile(r"<(?!svg|/)[^>]*>")
 FILLED = "-filled"
 BASE = """\
@@ -60,18 +60,18 @@ _added: set[str] = set()
 
 
 def add(*names: str) -> None:
-    """Include icons that no file names, by name (`icons.add("mood-happy")`) or by class."""
+    """Include icons that do not occur in any file, by name (`icons.add("mood-happy")`) or by class."""
     for name in filter(None, names):
         _added.update(_names_in(name.encode()) or {name})
 
 
 def sheet() -> bytes:
-    """Return the style sheet of the used icons. `faults` reports those that Tabler does not have."""
+    """Return the style sheet of the used icons, without names that Tabler does not have."""
     return _sheet(used())
 
 
 def used() -> frozenset[str]:
-    """Return the names of all icons in files, and of those added with `add`."""
+    """Return the names of all icons that occur in files or were added with `add`."""
     return frozenset(_added).union(*(_names(path, modified) for path, modified in _sources()))
 
 
@@ -79,13 +79,13 @@ def faults() -> Iterator[str]:
     """Yield one line for each icon that would be invisible."""
     for path, modified in _sources():
         short_path = os.path.relpath(path, PROJECT)
-        yield from (f"{short_path}: {fault}" for fault in _unknown(_names(path, modified)))
+        yield from (f"{short_path}: {fault}" for fault in _unknown_icon_faults(_names(path, modified)))
         if COMPOSED_CLASS.search(Path(path).read_bytes().replace(ADDED_EXPRESSION, b"")):
             yield f"{short_path}: the class of an icon is composed, so it cannot be found. Write the full class."
-    yield from _unknown(_added)
+    yield from _unknown_icon_faults(_added)
 
 
-def _unknown(names: Iterable[str]) -> Iterator[str]:
+def _unknown_icon_faults(names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names):
         if _paths(name) is None:
             yield f"Tabler has no icon named {name}: see https://tabler.io/icons."
@@ -100,7 +100,7 @@ def _sources() -> Iterator[tuple[str, int]]:
 
 
 def _files(folder: str) -> Iterator[tuple[str, int]]:
-    # Path.rglob takes ten times as long, and this runs every second under load.
+    # Path.rglob takes ten times as long, and under load this runs once a second.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
@@ -121,7 +121,7 @@ def _names_in(text: bytes) -> frozenset[str]:
 
 @lru_cache(maxsize=4)
 def _sheet(names: frozenset[str]) -> bytes:
-    for fault in _unknown(names):
+    for fault in _unknown_icon_faults(names):
         logger.warning(fault)
     return "".join([BASE, *(_rule(name, paths) for name in sorted(names) if (paths := _paths(name)))]).encode()
 
@@ -136,10 +136,10 @@ def _paths(name: str) -> str | None:
     """Return the SVG elements of an icon, or None if it does not exist."""
     style = "filled" if name.endswith(FILLED) else "outline"
     try:
-        text = _read(f"{drawings()}/{style}/{name.removesuffix(FILLED)}.svg").decode()
+        text = _read(f"{svg_folder()}/{style}/{name.removesuffix(FILLED)}.svg").decode()
     except FileNotFoundError:
         return None
-    # The first element is an invisible frame.
+    # Tabler draws an invisible frame as the first element.
     return "".join(ELEMENT.findall(text)[1:]).replace('"', "'").replace(" />", "/>")
 
 
@@ -153,9 +153,9 @@ def _read(path: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def drawings() -> Path:
+def svg_folder() -> Path:
     """Return the folder of Tabler's SVG files, with the subfolders `outline` and `filled`."""
-    wheel = find_spec("tablerpy")  # only its files are used
+    wheel = find_spec("tablerpy")  # only its SVG files are used
     if wheel is None or wheel.origin is None:
         raise OperatorError("The icons are missing: run pip install -r requirements.lock")
     return Path(wheel.origin).with_name("icons")

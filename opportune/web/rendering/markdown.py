@@ -51,7 +51,7 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
 
 
 def shown(text: str) -> Markup:
-    """Render a short text, or one that `rendered` has cached. The template filter `markdown`."""
+    """Return the HTML that `rendered` has cached, or render the text. The template filter `markdown` calls this."""
     return Markup('<div class="markdown">{}</div>').format(_cache.get(text) or render(text))
 
 
@@ -65,7 +65,7 @@ def render_piece(piece: MarkdownPiece) -> Markup:
         return plain(piece.source)
     if piece.continued:
         html = html.replace(">", f"{_CONTINUED}>", 1)
-    return Markup(highlight_code(html) if piece.is_whole else html)  # noqa: S704 - cleaned by to_html
+    return Markup(highlight_code(html) if piece.is_complete else html)  # noqa: S704 - cleaned by to_html
 
 
 def join(pieces: Iterable[Markup]) -> Markup:

@@ -17,18 +17,19 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 _FENCE = re.compile(r"`{3,}[^`\n]*\n|~{3,}[^\n]*\n")
 _HEADING = re.compile(r"#{1,6}[ \t\n]")
 _ITEM = re.compile(r"(?:[-+*]|\d{1,9}[.)])[ \t\n]")
-# These match the beginning of a line only if no continuation of the line can change the result.
+# The rest of the line may not have arrived yet, so these only match if it cannot change the result.
 _NOT_INDENTED = re.compile(r"[^ \t\n]")
 _NOT_INDENTED_NOR_ITEM = re.compile(r"(?![-+*](?:[ \t\n]|\Z)|\d{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))[^ \t\n]")
 
 
 @dataclass(frozen=True)
 class MarkdownPiece:
-    """Markdown blocks. `continued` means that the first block belongs to the last one of the previous piece."""
+    """One or more Markdown blocks."""
 
     source: str
     continued: bool = False
-    is_whole: bool = True
+    """Whether the first block continues the last block of the previous piece."""
+    is_complete: bool = True
     """False if the last block may continue in the next piece."""
 
 
@@ -37,42 +38,43 @@ class Splitter:
 
     A piece ends where CommonMark must start a new top-level block: at an unindented line after an empty one (unless it
     may continue a list), at a heading, and at both ends of a code fence. Long fences, tables and lists are split, and
-    can be joined again, except that loose and tight lists are decided per piece. Other pieces end at
-    `MAX_PIECE_CHARS`. A piece is parsed only in doubt, and again only after it has doubled, so the work is linear.
+    can be joined again, but whether a list is loose or tight is decided per piece. Other pieces end at
+    `MAX_PIECE_CHARS`. The parser only runs at a possible end of a piece, and after a piece has doubled its size, so the
+    work is linear.
     """
 
     def __init__(self) -> None:
         self.pieces: list[MarkdownPiece] = []
-        self._return = ""  # a trailing "\r", before a possible "\n"
-        self._partial = ""  # the current line
+        self._trailing_return = ""  # "\r" at the end of the last chunk: "\n" may follow in the next chunk
+        self._unfinished_line = ""
         self._start()
 
     def feed(self, text: str) -> None:
-        text = self._return + text
-        self._return = "\r" if text.endswith("\r") else ""
-        text = _RETURN.sub("\n", text[:-1] if self._return else text)
-        text = self._partial + _UNSTORABLE.sub("\ufffd", text)
+        text = self._trailing_return + text
+        self._trailing_return = "\r" if text.endswith("\r") else ""
+        text = _RETURN.sub("\n", text[:-1] if self._trailing_return else text)
+        text = self._unfinished_line + _UNSTORABLE.sub("\ufffd", text)
         end = 0
         while line := _LINE.match(text, end):
             self._add_line(line[0])
             end = line.end()
-        self._partial = text[end:]
-        if self._partial:
-            self._end_before(self._partial)
+        self._unfinished_line = text[end:]
+        if self._unfinished_line:
+            self._end_before(self._unfinished_line)
 
     def finish(self) -> None:
-        """End the text: the open block becomes the last piece."""
-        if self._return:
+        """End the text. The open block becomes the last piece."""
+        if self._trailing_return:
             self.feed("\n")
-        if self._partial:
-            self._add_line(self._partial)
-            self._partial = ""
-        self._cut()
+        if self._unfinished_line:
+            self._add_line(self._unfinished_line)
+            self._unfinished_line = ""
+        self._end_piece()
 
     @property
     def open(self) -> MarkdownPiece:
         """The unfinished piece."""
-        return MarkdownPiece(self._source + self._partial, self._continued, is_whole=False)
+        return MarkdownPiece(self._source + self._unfinished_line, self._continued, is_complete=False)
 
     @property
     def _source(self) -> str:
@@ -85,7 +87,7 @@ class Splitter:
         self._size = sum(map(len, self._lines))
         self._check_size = MAX_BLOCK_CHARS  # size at which the piece is parsed
         self._split_size = MAX_LIST_CHARS  # size at which a list is split
-        self._listed = False  # a list may be open
+        self._may_have_list = False
         self._fence_end: re.Pattern[str] | None = None
 
     def _add_line(self, line: str) -> None:
@@ -95,43 +97,43 @@ class Splitter:
             return
         self._lines.append(line)
         self._size += len(line)
-        self._listed = self._listed or bool(_ITEM.match(line.lstrip(" \t")))
+        self._may_have_list = self._may_have_list or bool(_ITEM.match(line.lstrip(" \t")))
         if self._fence_end is not None:
             self._add_code_line(self._fence_end, line)
         elif self._size >= MAX_PIECE_CHARS:
-            self._cut()
+            self._end_piece()
         elif self._size >= self._check_size:
             self._check_size *= 2
             self._check_open_block()
 
     def _add_code_line(self, fence_end: re.Pattern[str], line: str) -> None:
         if fence_end.match(line):
-            self._cut()
+            self._end_piece()
         elif self._size >= MAX_FENCE_CHARS:
-            self._continue(self._opening)
+            self._split_before_last_line(self._opening)
             self._fence_end = fence_end
 
     def _end_before(self, line: str) -> None:
         """End the piece if this line, or beginning of a line, certainly starts another block."""
         if not self._lines or self._fence_end is not None:
             return
-        if self._is_start(line):
+        if self._starts_block(line):
             self._check_open_block()
             if self._fence_end is None:
-                self._cut()
+                self._end_piece()
         elif self._size >= self._split_size and (item := _ITEM.match(line)):
             self._end_before_item(item[0].rstrip()[-1])
 
     def _end_before_item(self, marker: str) -> None:
         block, _, _ = last_block(self._source)
         if block.type in {"bullet_list_open", "ordered_list_open"}:
-            self._cut(continued=block.markup == marker)
+            self._end_piece(continued=block.markup == marker)
         else:
             self._split_size = 2 * self._size
 
-    def _is_start(self, line: str) -> bool:
+    def _starts_block(self, line: str) -> bool:
         after_empty = not self._lines[-1].strip(" \t\n")
-        certain_start = _NOT_INDENTED_NOR_ITEM if self._listed else _NOT_INDENTED
+        certain_start = _NOT_INDENTED_NOR_ITEM if self._may_have_list else _NOT_INDENTED
         return bool((after_empty and certain_start.match(line)) or _HEADING.match(line) or _FENCE.match(line))
 
     def _check_open_block(self) -> None:
@@ -147,15 +149,15 @@ class Splitter:
                 self._fence_end = fence_end
                 self._opening = lines[first] + "\n"
         elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and self._size >= MAX_BLOCK_CHARS:
-            self._continue("\n".join(lines[first : first + 2]) + "\n")
+            self._split_before_last_line("\n".join(lines[first : first + 2]) + "\n")
 
-    def _cut(self, *, continued: bool = False, is_whole: bool = True) -> None:
+    def _end_piece(self, *, continued: bool = False, is_complete: bool = True) -> None:
         if self._lines:
-            self.pieces.append(MarkdownPiece(self._source, self._continued, is_whole))
+            self.pieces.append(MarkdownPiece(self._source, self._continued, is_complete))
         self._start(continued=continued)
 
-    def _continue(self, prefix: str) -> None:
-        """End the piece before its last line, with which the next piece begins."""
+    def _split_before_last_line(self, prefix: str) -> None:
+        """End the piece, and start the next one with its last line."""
         last = self._lines.pop()
-        self._cut(is_whole=False)
+        self._end_piece(is_complete=False)
         self._start(prefix, [last], continued=True)

@@ -31,7 +31,7 @@ def to_html(source: str) -> str | None:
 
 
 def last_block(source: str) -> tuple[Token, int, int]:
-    """Return the first token, the first line and the end line of the last block."""
+    """Return the opening token of the last block, its first line, and the line after it."""
     tokens: list[Token] = []
     _PARSER.block.parse(source, _PARSER, {}, tokens)
     return next((token, token.map[0], token.map[1]) for token in reversed(tokens) if token.level == 0 and token.map)
@@ -42,7 +42,7 @@ def _block_parser() -> MarkdownIt:
     # A definition at the end of a text would change blocks that were already sent.
     rules = ["reference", "html_block", "html_inline"]
     parser = MarkdownIt("js-default", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).disable(rules)
-    # As on GitHub. Otherwise the first line of a code block could become the head of a table.
+    # As on GitHub, fences come before tables. Otherwise the first line of a code block could become a table head.
     parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
     return parser

@@ -11,15 +11,15 @@ from opportune.web.rendering.templates import templates
 
 
 async def render_panels(request: Request, panels: Iterable[Panel | None], user: Any) -> list[Markup]:
-    """Render panels in the order of the features, with one session for their queries.
+    """Render panels in the order given, with one session for all queries.
 
     Args:
         request: The current request.
         panels: Panels of the features. None is skipped.
-        user: The user that their context functions receive.
+        user: The user to pass to the context functions of the panels.
 
     Returns:
-        The HTML of each panel that is not blank.
+        The HTML of the panels, without blank ones.
     """
     if not (existing := [panel for panel in panels if panel]):
         return []

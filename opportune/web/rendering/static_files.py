@@ -55,7 +55,7 @@ class Assets(StaticFiles):
         """
         cached = self._urls.get(name)
         if cached is None or cached[0] < monotonic():
-            # Pages link many files, and looking for them takes longer than rendering.
+            # Pages link many files, and searching the folders takes longer than rendering the page.
             cached = self._urls[name] = (
                 monotonic() + CHECK_INTERVAL_SECONDS,
                 f"{STATIC_URL}/{name}?v={self._digest(name)}",

@@ -22,14 +22,14 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
     """Yield one line, with the file, for each error in the project's templates.
 
     Args:
-        only_overrides: Only check templates that replace those of the framework, because all pages depend on them.
-        mails: Environment of e-mails, `<feature>/mail/…`, which has fewer filters.
+        only_overrides: Only check templates that replace framework templates, on which all pages depend.
+        mails: Jinja environment for e-mail templates (`<feature>/mail/…`), which has fewer filters.
     """
     _, framework = TEMPLATE_FOLDERS
-    for path, name in _templates_of_project():
+    for path, name in _project_templates():
         if (framework / name).is_file() or not only_overrides:
             is_mail = "mail" in name.split("/")[1:-1]
-            yield from _errors_in(mails if mails and is_mail else templates.environment, path, name)
+            yield from _find_errors(mails if mails and is_mail else templates.environment, path, name)
 
 
 def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:
@@ -42,8 +42,8 @@ def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:
 
 
 def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield file and arguments of each call of a function in a project template with constant arguments."""
-    for path, _ in _templates_of_project():
+    """Yield file and arguments of each call of a template function whose arguments are all constants."""
+    for path, _ in _project_templates():
         with suppress(UnicodeDecodeError, TemplateSyntaxError):  # reported by template_errors
             source = path.read_text(encoding="utf-8")
             if function not in source:
@@ -55,14 +55,14 @@ def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
                         yield f"{display_path(path)}:{call.lineno}", texts
 
 
-def _templates_of_project() -> Iterator[tuple[Path, str]]:
+def _project_templates() -> Iterator[tuple[Path, str]]:
     project, _ = TEMPLATE_FOLDERS
     for path in sorted(project.rglob("*")) if project.is_dir() else ():
         if path.is_file():
             yield path, path.relative_to(project).as_posix()
 
 
-def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]:
+def _find_errors(environment: Environment, path: Path, name: str) -> Iterator[str]:
     try:
         source = path.read_text(encoding="utf-8")
         tree = environment.parse(source, name, str(path))
@@ -73,15 +73,15 @@ def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]
     except TemplateSyntaxError as error:
         yield f"{display_path(path)}:{error.lineno}: {error.message}"
     else:
-        yield from (f"{display_path(path)}:{line}: the {what} does not exist." for line, what in missing)
+        yield from (f"{display_path(path)}:{line}: the {item} does not exist." for line, item in missing)
 
 
 def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
     references: Iterator[Any] = tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport))
     for node in references:
         with suppress(nodes.Impossible):  # the name is an expression
-            choice = node.template.as_const()
-            names = [choice] if isinstance(choice, str) else choice  # Jinja takes the first that exists
+            value = node.template.as_const()
+            names = [value] if isinstance(value, str) else value  # Jinja uses the first that exists
             if not getattr(node, "ignore_missing", False) and not any(_exists(environment, name) for name in names):
                 yield node.lineno, f"template {' or '.join(names)}"
 

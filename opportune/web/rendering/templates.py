@@ -13,7 +13,7 @@ from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
-from opportune.web.rendering.flash import flashed
+from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
@@ -34,7 +34,7 @@ class Templates:
         self.environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self.environment.globals |= {"asset": assets.url, "flashed": flashed, "form_token": form_token}
+        self.environment.globals |= {"asset": assets.url, "flashed": take_messages, "form_token": form_token}
         self.environment.filters |= {
             "date": format_date,
             "datetime": format_datetime,
@@ -105,7 +105,7 @@ class Templates:
             "request": request,
             "user": getattr(request.state, "user", None),
             "uploads_notice": uploads_notice(request, context or {}),
-            # Without a route, no dependency has loaded the user.
+            # False on error pages without a route, because no dependency has loaded the user.
             "user_is_known": hasattr(request.state, "user"),
             "navigation": [link for feature in state.features for link in feature.navigation],
             "navigation_templates": [name for feature in state.features if (name := feature.navigation_template)],
@@ -123,7 +123,7 @@ def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
 
 
 def is_htmx(request: Request) -> bool:
-    """Return whether htmx requests a part of a page. Links and the back button request whole pages."""
+    """Return whether htmx requests a part of a page. Links and the back button request full pages."""
     return request.headers.get("HX-Request-Type") == "partial"
 
 

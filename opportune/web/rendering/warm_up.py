@@ -1,4 +1,4 @@
-"""Slow work of the first requests, done in threads when the site starts."""
+"""Work at startup that would otherwise slow down the first requests."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 async def warm_up(app: FastAPI) -> None:
-    """Read what the first page needs, and start a thread for what need not delay the first response."""
+    """Read the files of the first page, and start a thread for slower work that the page does not need."""
     await asyncio.to_thread(_read_files)
     # Unlike `asyncio.to_thread`, a daemon thread does not delay a reload.
     threading.Thread(target=_work_in_background, args=(app,), name="warm-up", daemon=True).start()
@@ -26,9 +26,9 @@ def _read_files() -> None:
 
 def _work_in_background(app: FastAPI) -> None:
     assets.hash_files()
-    if app.state.settings.is_production:  # which does not publish the OpenAPI document
+    if app.state.settings.is_production:  # production does not publish the OpenAPI document
         return
     try:
         app.openapi()
-    except Exception:  # the request for the document reports it
+    except Exception:  # a request for the document reports the error
         logger.debug("The OpenAPI document cannot be built.", exc_info=True)

@@ -12,15 +12,15 @@ from opportune.web.cache.rule import CacheRule, unknown_names
 
 @dataclass
 class Counts:
-    """Requests of this process, by the source of their response."""
+    """Number of requests of this process, by the source of their response."""
 
     fresh: int = 0
     stale: int = 0
     shared: int = 0
-    """Waited for the build of another request."""
+    """Requests that waited for the build of another request."""
     built: int = 0
     bypassed: int = 0
-    """Not cached, such as requests with a cookie."""
+    """Requests that bypass the cache, such as those with a cookie."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -31,7 +31,7 @@ class Counts:
 
     @property
     def rate(self) -> float | None:
-        """Share of requests served without a build."""
+        """Share of requests served without a build, from 0 to 1. None before the first request."""
         return self.hits / (self.hits + self.built) if self.hits + self.built else None
 
 

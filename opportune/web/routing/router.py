@@ -60,7 +60,7 @@ class Router(APIRouter):
         self.include_lifespan(router, prefix)
 
     def include_lifespan(self, router: APIRouter, prefix: str) -> None:
-        """Include everything of a router but its routes: lifespan handlers and fallback files."""
+        """Include the lifespan handlers and fallback files of a router, without its routes."""
         without_routes = copy(router)
         without_routes.routes = []
         self.include_router(without_routes, prefix=prefix)
@@ -85,7 +85,7 @@ def router_of(app: FastAPI) -> Router:
 def flatten(router: APIRouter) -> APIRouter:
     """Replace included routers by their routes, and return the router.
 
-    FastAPI keeps one object for an included router, which has no permissions, scopes or paths.
+    FastAPI represents an included router as one route object, which has no permissions, scopes or paths.
     """
     if any(not isinstance(route, APIRoute) for route in router.routes):
         router.routes = [inner for route in router.routes for inner in routes_within(route)]
@@ -102,7 +102,7 @@ def routes_within(route: BaseRoute) -> Sequence[BaseRoute]:
 
 
 def copy_included(context: RouteContext) -> BaseRoute:
-    """Return a route of an included router as a route of the outer router."""
+    """Copy a route of an included router as a route of the outer router."""
     original = context.original_route
     if isinstance(original, APIRoute):
         return type(original)(**_options(context))

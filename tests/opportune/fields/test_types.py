@@ -48,11 +48,11 @@ async def test_form_accepts_and_refuses_values(
     name: str, text: str, stored: object, invalid: str | None, message: str
 ) -> None:
     form = Form(Sample)
-    await form.take(FormData([("title", "One"), (name, text)]))
+    await form.fill(FormData([("title", "One"), (name, text)]))
     assert not form.errors
     assert getattr(form.data, name) == stored
     if invalid is not None:
-        await form.take(FormData([("title", "One"), (name, invalid)]))
+        await form.fill(FormData([("title", "One"), (name, invalid)]))
         assert form.errors == {name: message}
 
 

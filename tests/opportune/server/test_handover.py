@@ -161,9 +161,9 @@ async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
     previous_handler = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(handled.set))
     try:
         async with watch_signals(app):
-            assert not health.is_ending(app)
+            assert not health.is_stopping(app)
             signal.raise_signal(signal.SIGTERM)
-            assert health.is_ending(app)
+            assert health.is_stopping(app)
             assert not shutting_down(app).is_set()
             await asyncio.wait_for(handled.wait(), WAIT_SECONDS)
             assert shutting_down(app).is_set()

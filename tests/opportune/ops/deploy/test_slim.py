@@ -13,7 +13,7 @@ def test_unused_icons_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("outline/home.svg", "outline/star.svg", "filled/star.svg", "filled/home.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    monkeypatch.setattr(icons, "drawings", lambda: tmp_path)
+    monkeypatch.setattr(icons, "svg_folder", lambda: tmp_path)
     slim.delete_unused_icons(frozenset({"home", "star-filled"}))
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")} == {
         "outline/home.svg",

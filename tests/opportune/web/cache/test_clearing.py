@@ -120,13 +120,13 @@ async def test_memory_evicts_least_recently_used() -> None:
     assert (await store.size()).bytes == 0
 
 
-async def test_marks_of_cleared_tags_are_limited() -> None:
+async def test_versions_of_cleared_tags_are_limited() -> None:
     store = MemoryStore()
-    store.max_marks = 5
+    store.max_tags = 5
     before = await store.find("a", ("tag:0",))
     for number in range(20):
         await store.clear(f"tag:{number}")
-        assert len(store._marks) <= 5
+        assert len(store._tag_versions) <= 5
     await store.save("a", CachedResponse(200, (), b""), before, ("tag:0",), 60)
     assert (await store.find("a", ("tag:0",))).response is None
 

@@ -87,7 +87,7 @@ async def test_too_many_fields_or_files_are_refused(app: FastAPI, client: AsyncC
 
 async def test_invalid_email_has_short_message() -> None:
     form = Form(create_model("Reader", email=(EmailStr, ...)))
-    await form.take(FormData([("email", "ada")]))
+    await form.fill(FormData([("email", "ada")]))
     assert form.errors == {"email": "Please give an e-mail address, such as ada@example.com."}
 
 
@@ -128,7 +128,7 @@ class Chosen(BaseModel):
 
 async def taken(*fields: tuple[str, str | UploadFile], model: type[BaseModel] = Seat) -> Form[Any]:
     form = Form(model, choices=GROUPS if model is Seat else None)
-    await form.take(FormData(list(fields)))
+    await form.fill(FormData(list(fields)))
     return form
 
 
@@ -255,7 +255,7 @@ def test_empty_choice_only_for_optional_fields() -> None:
 async def test_first_invalid_field_has_focus() -> None:
     form = Form(Letter)
     assert form.field("body", autofocus=True).attributes["autofocus"] == ""
-    await form.take(FormData([("subject", "x" * 21), ("body", "\0")]))
+    await form.fill(FormData([("subject", "x" * 21), ("body", "\0")]))
     assert form.field("subject").attributes["autofocus"] == ""
     assert "autofocus" not in form.field("body", autofocus=True).attributes
 

@@ -42,7 +42,7 @@ def test_frozen_blocks_do_not_depend_on_chunks(text: str, size: int) -> None:
         assert blocks.frozen[: len(before)] == before
         assert (again.frozen, again.frozen_count, again.open) == (blocks.frozen, len(blocks.frozen), blocks.open)
     blocks.finish()
-    assert blocks.whole == render(text)
+    assert blocks.html == render(text)
     assert blocks.open == ""
 
 
@@ -133,7 +133,7 @@ def test_cost_per_character_is_constant(text: str, times: int, parsed: list[int]
     assert blocks.frozen
     assert len(text) <= sum(parsed) < times * len(text)
     blocks.finish()
-    assert blocks.whole == render(text)
+    assert blocks.html == render(text)
 
 
 def test_frozen_block_is_rendered_once(parsed: list[int]) -> None:

@@ -95,7 +95,7 @@ def test_piece_ends_before_certain_block_start(first: str, second: str) -> None:
     splitter = Splitter()
     splitter.feed(first + second)
     assert splitter.pieces == [MarkdownPiece(first)]
-    assert splitter.open == MarkdownPiece(second, is_whole=False)
+    assert splitter.open == MarkdownPiece(second, is_complete=False)
 
 
 def test_piece_ends_with_first_certain_characters() -> None:

@@ -1,0 +1,61 @@
+"""Initial values of forms, from a row or from the defaults of the model."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from opportune.db.models.references import reference_of
+from opportune.web.forms.fields import MOMENT, TEXT_LISTS, Control, as_text, as_text_list, controls_of
+from opportune.web.time_zone import current_zone, local, zone_name
+
+
+def initial_values(
+    model: type[BaseModel], controls: Mapping[str, Control], row: object, *, is_in_utc: bool
+) -> dict[str, str | list[str]]:
+    """Return the HTML text of each field, except passwords and files."""
+    zone = current_zone.set(UTC if is_in_utc else current_zone.get())
+    try:
+        return {
+            name: initial_value(model, name, row)
+            for name, control in controls.items()
+            if control.type not in ("password", "file")
+        }
+    finally:
+        current_zone.reset(zone)
+
+
+def time_zones(
+    model: type[BaseModel], controls: Mapping[str, Control], row: object, *, is_in_utc: bool
+) -> dict[str, str]:
+    """Return the zone name in which each datetime field is shown."""
+    visitor_zone = "UTC" if is_in_utc else str(current_zone.get())
+    zones = {name: visitor_zone for name, control in controls.items() if control.type == MOMENT}
+    if visitor_zone != "UTC":
+        for name in zones:
+            if isinstance(moment := _value_of(model, name, row), datetime) and moment.tzinfo:
+                zones[name] = zone_name(local(moment))
+    return zones
+
+
+def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
+    """Return the value of a row, else the default of the model."""
+    info = model.model_fields[name]
+    value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
+    if row is not None:
+        value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
+    return value
+
+
+def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
+    info, value = model.model_fields[name], _value_of(model, name, row)
+    if reference_of(info):  # relationships hold rows instead of ids
+        value = (
+            [getattr(item, "id", item) for item in value]
+            if isinstance(value, list | set | tuple)
+            else getattr(value, "id", value)
+        )
+    if (type_ := controls_of(model)[name].type) in TEXT_LISTS:
+        return as_text_list(value, type_)
+    return [as_text(item) for item in value] if isinstance(value, list | set | tuple) else as_text(value)
