@@ -1,4 +1,4 @@
-"""Base class of all settings, and their reading from environment, secrets and `.env`."""
+"""Base class of all settings, which reads them from environment, secrets and `.env`."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,14 +46,14 @@ class BaseSettings(pydantic_settings.BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources: arguments, environment, the secrets that SECRETS_FROM names, `.env`. The first wins."""
         del file_secret_settings
-        usual = init_settings, env_settings, dotenv_settings
+        sources = init_settings, env_settings, dotenv_settings
         # Only this field is read here, because reading all of them takes as long as the settings themselves.
         field = settings_cls.model_fields["secrets_from"]
         values = [init_settings().get("secrets_from")]
-        values += [source.get_field_value(field, "secrets_from")[0] for source in usual]
+        values += [source.get_field_value(field, "secrets_from")[0] for source in sources]
         secrets_from = next((value for value in values if value is not None), "")
         if not secrets_from:
-            return usual
+            return sources
         from opportune.config.secrets.source import secrets_source  # noqa: PLC0415 - most sites have none
 
         return init_settings, env_settings, secrets_source(settings_cls, secrets_from, setting_names), dotenv_settings
@@ -65,7 +65,7 @@ def settings_classes() -> "list[type[BaseSettings]]":
 
 
 def setting_names() -> list[str]:
-    """Return the name of every variable that is read, in the order of `.env.example`."""
+    """Return the name of every environment variable that is read, in the order of `.env.example`."""
     return list(dict.fromkeys(name.upper() for class_ in settings_classes() for name in class_.model_fields))
 
 

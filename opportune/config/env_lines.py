@@ -12,9 +12,9 @@ QUOTE_HINT = (
 
 
 def unreadable_line(text: str) -> str:
-    """Return what is wrong with the first unreadable line and its number, without its content; empty if all are fine.
+    """Return an error message for the first unreadable line, without its content. Empty if there is none.
 
-    A skipped line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
+    Skipping a line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
     """
     return next((_fault(line) for line in parse_stream(StringIO(text)) if line.error or _is_bare_word(line)), "")
 

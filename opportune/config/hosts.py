@@ -42,16 +42,16 @@ class Host:
     """Seconds after which the host closes any response."""
     max_request_bytes: int | None = None
     memory_bytes: int | None = None
-    """The memory of the smallest machine."""
+    """Memory of the smallest machine."""
     cpu_cores: float | None = None
-    """The cores of that machine."""
+    """CPU cores of the smallest machine."""
     stop_signal: str = "SIGTERM"
     stop_seconds: float = DOCKER_STOP_SECONDS
-    """Seconds between that signal and the end of the process."""
+    """Seconds between the stop signal and the end of the process."""
     sleeps_after_seconds: float | None = None
     """Seconds without a request after which the host stops the process."""
     wake_seconds: float = 0.0
-    """Seconds until the host starts the process again, without the start of the site itself."""
+    """Seconds until the host has restarted the process, without the startup time of the site."""
     runs_between_requests: bool = True
     """False if the host freezes the process between requests."""
     blocked_ports: tuple[int, ...] = ()
@@ -63,7 +63,7 @@ class Host:
     health_path: str = "/health/live"
     """Path of the health check."""
     release_hook: bool = False
-    """Whether it runs a command, such as `migrate`, before it replaces the old version."""
+    """Whether the host runs a command, such as `migrate`, before it replaces the old version."""
 
 
 FLY = Host(
@@ -235,7 +235,7 @@ def current_host() -> Host | None:
 
 
 def is_on_host() -> bool:
-    """Return whether this process runs on a known host, also on one without an entry in `HOSTS`."""
+    """Return whether this process runs on a known host, including hosts without an entry in `HOSTS`."""
     return any(os.environ.get(name) for name in HOST_VARIABLES)
 
 

@@ -17,7 +17,7 @@ MICRO_PER_UNIT = 1_000_000
 MAX_MODEL_NAME_LENGTH = 100
 
 
-def _require_http(value: str) -> str:
+def _check_http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -28,27 +28,27 @@ def _require_http(value: str) -> str:
     return value
 
 
-EndpointUrl = Annotated[str, AfterValidator(_require_http)]
+EndpointUrl = Annotated[str, AfterValidator(_check_http_url)]
 """URL of an OpenAI-compatible endpoint; may be empty."""
 
-OWN_PARAMETERS = frozenset({"messages", "model", "stream", "tools"})
+RESERVED_PARAMETERS = frozenset({"messages", "model", "stream", "tools"})
 """Parameters of a request that the framework sets, so `extra_body` may not contain them."""
-OWN_HEADERS = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding"})
+RESERVED_HEADERS = {"accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding"}
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[ -~]*")
 
 
-def _require_free_parameters(value: dict[str, Any]) -> dict[str, Any]:
-    if names := sorted(OWN_PARAMETERS & value.keys()):
+def _check_extra_body(value: dict[str, Any]) -> dict[str, Any]:
+    if names := sorted(RESERVED_PARAMETERS & value.keys()):
         raise ValueError(f"extra_body may not contain {' or '.join(names)}")
     return value
 
 
-def _require_headers(value: dict[str, str]) -> dict[str, str]:
+def _check_headers(value: dict[str, str]) -> dict[str, str]:
     for name, text in value.items():
         if not (HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(text)):
             raise ValueError(f"headers: {name!r} is not a valid header, or its value is not plain ASCII")
-        if name.lower() in OWN_HEADERS:
+        if name.lower() in RESERVED_HEADERS:
             raise ValueError(f"headers may not contain {name}")
     return value
 
@@ -86,19 +86,19 @@ class LlmModel(BaseModel):
     fallback: str = ""
     """Name of the model that is used if this one does not respond."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Nucleus sampling: the share of probability the next token is chosen from. None leaves it to the endpoint."""
+    """Nucleus sampling: cumulative probability of the tokens to choose from. None means the endpoint's default."""
     reasoning_effort: str = Field(default="", max_length=20)
     """How much a reasoning model thinks: `minimal`, `low`, `medium`, `high`, or another word of its endpoint."""
-    extra_body: Annotated[dict[str, Any], AfterValidator(_require_free_parameters)] = {}
+    extra_body: Annotated[dict[str, Any], AfterValidator(_check_extra_body)] = {}
     """More parameters of each request, as the endpoint names them: `{"safe_prompt": true}`."""
-    headers: Annotated[dict[str, str], AfterValidator(_require_headers)] = Field(default={}, repr=False)
+    headers: Annotated[dict[str, str], AfterValidator(_check_headers)] = Field(default={}, repr=False)
     """More headers of each request. They may hold a key, so they are never shown."""
 
     def __str__(self) -> str:
         return self.name
 
     @model_validator(mode="after")
-    def _leaves_room_for_questions(self) -> "LlmModel":
+    def _check_token_limits(self) -> "LlmModel":
         if self.max_answer_tokens >= self.context_tokens:
             raise ValueError("max_answer_tokens leaves no room in context_tokens for a question")
         return self
@@ -152,7 +152,7 @@ class EmbeddingModel(LlmModel):
     max_answer_tokens: int = 1
     """Unused."""
     dimensions: int | None = Field(default=None, ge=8)
-    """Shortens vectors, if the model supports it as OpenAI's do, for a smaller index."""
+    """Length of the vectors, if the model can shorten them as OpenAI's can. Shorter vectors make the index smaller."""
     query_prefix: str = ""
     """Prefix of queries: `search_query: ` for nomic-embed-text, `query: ` for E5."""
     document_prefix: str = ""
@@ -178,7 +178,7 @@ class EmbeddingModel(LlmModel):
 
 
 def problem_of(models: "list[LlmModel]") -> str:
-    """Return a mistake in the list as a whole; empty if it is valid."""
+    """Return an error in the list of models, such as a repeated name. Empty if the list is valid."""
     names = [model.name for model in models]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         return f"{repeated} is listed twice"

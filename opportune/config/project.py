@@ -31,17 +31,17 @@ def _folder() -> Path:
 
 USERS = "users"
 """The project's feature with its user model."""
-NEEDED = ("accounts", "admin", "jobs")
+REQUIRED = ("accounts", "admin", "jobs")
 """Features of the framework that every site needs."""
 USER_TABLE = "accounts_user"
-"""Table of the user model. Its name is older than the feature, and foreign keys point to it."""
+"""Table of the user model. It keeps the prefix of its former feature, because foreign keys point to it."""
 
 PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
 
 
 def env_file_value(name: str) -> str:
-    """Return the value of one setting in `.env`, for code that runs before the settings; empty if it is missing."""
+    """Return a value from `.env` for code that runs before the settings are loaded. Empty if it is missing."""
     try:
         text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -72,7 +72,7 @@ def require_needed(names: "Sequence[str]") -> None:
     Raises:
         OperatorError: One is missing. The message is one line with the file to change.
     """
-    modules = dict.fromkeys(NEEDED, "opportune.features")
+    modules = dict.fromkeys(REQUIRED, "opportune.features")
     if has_own_users():
         modules[USERS] = f"{PACKAGE}.{USERS}.feature"
     if missing := next((name for name in modules if name not in names), None):
@@ -82,8 +82,8 @@ def require_needed(names: "Sequence[str]") -> None:
         )
 
 
-_adopted: dict[str, str] = {}
-"""Features of existing tables, whose names may begin with anything, by table."""
+_adopted_tables: dict[str, str] = {}
+"""Feature names by table, for features that adopt existing tables with any name."""
 
 
 def require_distinct(features: "Sequence[Feature]") -> None:
@@ -92,9 +92,9 @@ def require_distinct(features: "Sequence[Feature]") -> None:
     Raises:
         OperatorError: The message is one line with the file to change.
     """
-    if wrong := next((repr(entry) for entry in features if not hasattr(entry, "models")), ""):
+    if invalid := next((repr(entry) for entry in features if not hasattr(entry, "models")), ""):
         raise OperatorError(
-            f"{PACKAGE}/installed.py: {wrong} is not a Feature. List the `Feature` object that feature.py defines."
+            f"{PACKAGE}/installed.py: {invalid} is not a Feature. List the `Feature` object that feature.py defines."
         )
     names = [feature.name for feature in features]
     if repeated := next((feature for feature in features if names.count(feature.name) > 1), None):
@@ -105,7 +105,7 @@ def require_distinct(features: "Sequence[Feature]") -> None:
             f"set name=… in one feature.py to the name of its folder."
         )
     adopting = [feature for feature in features if feature.adopts_tables]
-    _adopted.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
+    _adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
@@ -125,13 +125,13 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
     """Return the feature of a table: the longest name that the table begins with. Users belong to the project."""
     if table == USER_TABLE and USERS in features:
         return USERS
-    if _adopted.get(table) in features:
-        return _adopted[table]
+    if _adopted_tables.get(table) in features:
+        return _adopted_tables[table]
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
 GROUPS = ("contrib", "llm", "ops")
-"""Packages of the framework with several parts."""
+"""Packages of the framework that contain several features."""
 
 
 def origin(endpoint: object) -> str:
@@ -148,7 +148,7 @@ def installed_names() -> list[str]:
 
 
 def features_on_postgresql(names: "Collection[str] | None" = None) -> list[str]:
-    """Return the names of features whose tables need PostgreSQL; of all installed ones, or of those in `names`."""
+    """Return the names of installed features whose tables need PostgreSQL, limited to `names` if given."""
     on_postgresql = [feature.name for feature in installed_features() if feature.database == "postgresql"]
     return [name for name in on_postgresql if names is None or name in names]
 
@@ -159,7 +159,7 @@ def settings_class() -> "type[Settings]":
     Raises:
         OperatorError: `settings.py` has no such class.
     """
-    settings: type[Settings] | None = getattr(_module("settings", "opportune.config.settings"), "Settings", None)
+    settings: type[Settings] | None = getattr(_import_module("settings", "opportune.config.settings"), "Settings", None)
     if settings is None:
         raise OperatorError(
             f"{PACKAGE}/settings.py has no class Settings. Begin it with `class Settings(opportune.config.Settings):`."
@@ -169,12 +169,12 @@ def settings_class() -> "type[Settings]":
 
 def application(*arguments: Any) -> Any:
     """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`."""
-    return _module("main", "opportune.application").create_app(*arguments)
+    return _import_module("main", "opportune.application").create_app(*arguments)
 
 
 def has_own_users() -> bool:
     """Return whether the project has its user model. Old projects use the framework's."""
-    return _has(f"{USERS}.models")
+    return _has_module(f"{USERS}.models")
 
 
 def users_module(name: str) -> ModuleType:
@@ -182,14 +182,14 @@ def users_module(name: str) -> ModuleType:
     fallbacks = {"manager": "users.manager"} | (
         {} if has_own_users() else dict.fromkeys(("models", "schemas"), "users.default_user")
     )
-    return _module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
+    return _import_module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
 
 
-def _module(name: str, fallback: str) -> ModuleType:
-    return import_module(f"{PACKAGE}.{name}" if _has(name) else fallback)
+def _import_module(name: str, fallback: str) -> ModuleType:
+    return import_module(f"{PACKAGE}.{name}" if _has_module(name) else fallback)
 
 
-def _has(name: str) -> bool:
+def _has_module(name: str) -> bool:
     return (PROJECT / PACKAGE / f"{name.replace('.', '/')}.py").is_file()
 
 

@@ -1,7 +1,7 @@
 """Table of the status of every address of the site for each role.
 
-`python -m opportune.testing.access` writes the tables: those of features beside their tests, that of the framework
-beside its own.
+`python -m opportune.testing.access` writes the tables. Each feature of the project has one beside its tests. The table
+of the framework is beside the tests of the framework.
 """
 
 import asyncio
@@ -34,24 +34,25 @@ from opportune.errors import OperatorError
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import migrate, settings_for
-from opportune.testing.sample_rows import A_WORD, ROW_ID, fill
+from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD, fill
 
 TABLE = PROJECT / "tests/opportune/security/access.txt"
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
-"""Roles. A user owns no rows, an owner one row of each table. Staff have no grants."""
-TO_SIGN_IN = "sign-in"
-"""Redirects of routes that end at another page."""
-UNCHANGED = (TO_SIGN_IN, "401", "403", "404", "405")
-IN_A_LINE = {"accept": "application/json"}
-"""Requests JSON errors, which take less time than pages."""
+"""Roles of the client. An owner has one row of each table, a user has none. Staff have no grants."""
+SIGN_IN_REDIRECT = "sign-in"
+"""Word in the tables for a redirect to the sign-in page."""
+REFUSALS = (SIGN_IN_REDIRECT, "401", "403", "404", "405")
+"""Responses to requests that change no rows."""
+JSON_ERRORS = {"accept": "application/json"}
+"""Header that requests JSON errors, which take less time than pages."""
 REFUSED_IN_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
-NAMED = {"identity": A_WORD, "export_type": "csv"}
+PATH_VALUES = {"identity": SAMPLE_WORD, "export_type": "csv"}
 
 Table = dict[tuple[str, str], "Line"]
 Headers = Mapping[str, str]
-Asked = tuple[str, str, str]
-"""A method, a path, and the role of the client."""
+RoleRequest = tuple[str, str, str]
+"""Method, path, and role of the client."""
 
 
 class Line(NamedTuple):
@@ -63,9 +64,8 @@ class Line(NamedTuple):
     """A status for each role, or `sign-in`."""
 
     def __str__(self) -> str:
-        return (
-            f"{self.source:9} {self.method:6} {self.path:62} {' '.join(f'{each:9}' for each in self.results)}".rstrip()
-        )
+        results = " ".join(f"{result:9}" for result in self.results)
+        return f"{self.source:9} {self.method:6} {self.path:62} {results}".rstrip()
 
 
 HEADING = Line("from", "method", "address", ROLES)
@@ -73,10 +73,10 @@ HEADING = Line("from", "method", "address", ROLES)
 
 def table_of(source: str) -> Path:
     """Return the file with the lines of a feature, beside its tests if it belongs to the project."""
-    return PROJECT / "tests" / source / TABLE.name if is_of_project(source) else TABLE
+    return PROJECT / "tests" / source / TABLE.name if is_project_feature(source) else TABLE
 
 
-def is_of_project(source: str) -> bool:
+def is_project_feature(source: str) -> bool:
     return (PROJECT / PACKAGE / source).is_dir()
 
 
@@ -90,92 +90,92 @@ def read() -> Table:
 
 
 async def differences(template: Path, folder: Path) -> list[str]:
-    """Return the lines of the project's features that differ from their tables, also of removed addresses."""
+    """Return the lines of the project's features that differ from the committed tables, including removed ones."""
     file = folder / "site.db"
-    copy(template, file)
-    app = site_on(file)
+    copy_sqlite_file(template, file)
+    app = sqlite_site(file)
     async with app.router.lifespan_context(app):
         try:
-            rows = await walk(app, file, is_of_project)
+            rows = await request_all_routes(app, file, is_project_feature)
         except OperatorError as error:
             pytest.fail(str(error), pytrace=False)
-    committed = {key: line for key, line in read().items() if is_of_project(line.source)}
+    committed = {key: line for key, line in read().items() if is_project_feature(line.source)}
     changed = [str(line) for key, line in rows.items() if committed.get(key) != line]
     return changed + [f"{line} (gone)" for key, line in committed.items() if key not in rows]
 
 
-async def walk(
+async def request_all_routes(
     app: FastAPI,
     file: Path,
     is_included: Callable[[str], bool] = lambda _source: True,
-    result_of: Callable[[Asked], str | None] = lambda _asked: None,
+    result_of: Callable[[RoleRequest], str | None] = lambda _request: None,
 ) -> Table:
-    """Request all addresses of a started app with an SQLite file that has all tables and no rows.
+    """Request all addresses of a started site, for each role.
 
     Args:
         app: The site.
-        file: Its database.
-        is_included: Return whether the addresses of this feature are requested.
-        result_of: Return a result that needs no request, or None.
+        file: The SQLite file of the site, with all tables and no rows.
+        is_included: Returns whether to request the addresses of a feature.
+        result_of: Returns the known result of a request, or None to send it.
     """
-    people = await everyone(app)
-    in_admin = people | {role: {**people[role], **IN_A_LINE} for role in REFUSED_IN_ADMIN}
-    filled = file.with_suffix(".filled")
-    copy(file, filled)
+    headers = await headers_by_role(app)
+    admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in REFUSED_IN_ADMIN}
+    backup = file.with_suffix(".filled")
+    copy_sqlite_file(file, backup)
     table: Table = {}
-    with closing(sqlite3.connect(file)) as watching:
-        as_filled = _version(watching)
+    with closing(sqlite3.connect(file)) as connection:
+        version = _data_version(connection)
         for source, method, path in addresses(app):
             if not is_included(source):
                 continue
             results = []
-            asking = in_admin if path.startswith(ADMIN_PATH) else people
+            role_headers = admin_headers if path.startswith(ADMIN_PATH) else headers
             for role in ROLES:
-                if existing := result_of((method, path, role)):
-                    results.append(existing)
+                if known_result := result_of((method, path, role)):
+                    results.append(known_result)
                     continue
-                results.append(status_word(await send_request(app, method, example(path), asking[role])))
-                if method != "GET" and results[-1] not in UNCHANGED and _version(watching) != as_filled:
-                    copy(filled, file)
-                    as_filled = _version(watching)
+                results.append(status_word(await send_request(app, method, example(path), role_headers[role])))
+                if method != "GET" and results[-1] not in REFUSALS and _data_version(connection) != version:
+                    copy_sqlite_file(backup, file)
+                    version = _data_version(connection)
             table[method, path] = Line(source, method, path, tuple(results))
     return table
 
 
-def _version(watching: sqlite3.Connection) -> object:
-    """Return a number that changes when another connection has written."""
-    return watching.execute("PRAGMA data_version").fetchone()
+def _data_version(connection: sqlite3.Connection) -> object:
+    """Return a number that changes when another connection writes."""
+    return connection.execute("PRAGMA data_version").fetchone()
 
 
-async def everyone(app: FastAPI) -> dict[str, Headers]:
-    """Return the headers of the browser of each role."""
+async def headers_by_role(app: FastAPI) -> dict[str, Headers]:
+    """Create sample rows and a user for each role, and return the request headers by role."""
     database = app.state.database
     owner = await fill(database, app.state.features)
-    people = {"owner": owner, "user": await make_user(database), "staff": await make_user(database, is_staff=True)}
-    people["superuser"] = await make_user(database, is_superuser=True)
-    return {"anonymous": {}} | {role: await signed_in(app, user) for role, user in people.items()}
+    users = {"owner": owner, "user": await make_user(database), "staff": await make_user(database, is_staff=True)}
+    users["superuser"] = await make_user(database, is_superuser=True)
+    return {"anonymous": {}} | {role: await session_headers(app, user) for role, user in users.items()}
 
 
-async def signed_in(app: FastAPI, user: User) -> Headers:
+async def session_headers(app: FastAPI, user: User) -> Headers:
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
     return {"cookie": f"{cookie_name(app.state.settings)}={token}"}
 
 
 def status_word(result: Response) -> str:
-    return TO_SIGN_IN if result.headers.get("location", "").startswith(f"{LOGIN_PATH}?") else str(result.status)
+    return SIGN_IN_REDIRECT if result.headers.get("location", "").startswith(f"{LOGIN_PATH}?") else str(result.status)
 
 
 def addresses(app: FastAPI) -> list[tuple[str, str, str]]:
-    """Return source, method and path of each route. Those of the admin are expanded for every model."""
+    """Return source, method and path of each route. Routes of the admin are listed for every model."""
     rows: set[tuple[str, str, str]] = set()
     for row in find_rows(app.routes):
         for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY", WEBSOCKET}:
-            rows.update((source, method, path) for source, path in _each_model(app, row.origin, row.path))
-    return sorted(rows, key=lambda each: (each[2], each[1]))
+            rows.update((source, method, path) for source, path in _paths_by_model(app, row.origin, row.path))
+    return sorted(rows, key=lambda row: (row[2], row[1]))
 
 
-def _each_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str]]:
+def _paths_by_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str]]:
     if "{identity}" not in path:
         yield source, path
         return
@@ -185,64 +185,64 @@ def _each_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str
 
 
 def site_of(app: FastAPI) -> AdminSite:
-    """Return the feature of an admin endpoint."""
+    """Return the admin of an app."""
     mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == ADMIN_PATH)
     owners = (getattr(context.endpoint, "__self__", None) for context in iter_route_contexts(mount.routes))
     return next(owner for owner in owners if isinstance(owner, AdminSite))
 
 
 def example(path: str) -> str:
-    """Return an address with ids of the rows of `rows`."""
+    """Fill the parameters of a path with values of the sample rows."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
-        return NAMED.get(name) or (str(ROW_ID) if name == "pk" or name.endswith("_id") else A_WORD)
+        return PATH_VALUES.get(name) or (str(ROW_ID) if name == "pk" or name.endswith("_id") else SAMPLE_WORD)
 
     return PARAMETER.sub(value, path)
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy an SQLite file over another one, which a site may have open."""
-    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as copied:
-        read.backup(copied)
+def copy_sqlite_file(source: Path, target: Path) -> None:
+    """Copy an SQLite file over another one, even if a site has it open."""
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as destination:
+        original.backup(destination)
 
 
-def site_on(file: Path, **settings: object) -> FastAPI:
-    return site_at(f"sqlite:///{file}", **settings)
+def sqlite_site(file: Path, **settings: object) -> FastAPI:
+    return site_with_database(f"sqlite:///{file}", **settings)
 
 
-def of_features() -> Iterator[BaseSettings]:
-    """Return settings of features without databases."""
+def feature_settings_without_database() -> Iterator[BaseSettings]:
+    """Yield the settings of features, with databases that do not exist."""
     for feature in installed_features():
         if model := feature.settings:
             names = [name for name in model.model_fields if name.endswith("_database_url")]
-            nowhere: dict[str, Any] = dict.fromkeys(names, "sqlite:///./nowhere.db")
-            yield model(**nowhere)
+            missing: dict[str, Any] = dict.fromkeys(names, "sqlite:///./nowhere.db")
+            yield model(**missing)
 
 
-def site_at(url: str, **settings: object) -> FastAPI:
-    """Return the site without jobs, models and settings of this machine."""
-    nowhere = {"llm_base_url": "http://127.0.0.1:9"}
-    return create_app(settings_for(url, *of_features()).model_copy(update={"jobs": "off", **nowhere, **settings}))
+def site_with_database(url: str, **settings: object) -> FastAPI:
+    """Return the site without jobs, language models and the settings of this machine."""
+    changes = {"jobs": "off", "llm_base_url": "http://127.0.0.1:9", **settings}
+    return create_app(settings_for(url, *feature_settings_without_database()).model_copy(update=changes))
 
 
-async def write(say: Callable[[Path, str], object]) -> None:
+async def write_tables(write: Callable[[Path, str], object]) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "site.db"
         migrate(f"sqlite:///{file}")
-        app = site_on(file)
+        app = sqlite_site(file)
         async with app.router.lifespan_context(app):
-            table = await walk(app, file)
+            table = await request_all_routes(app, file)
     for file in dict.fromkeys([TABLE, *(table_of(line.source) for line in table.values())]):
         if not file.parent.is_dir():
             continue  # a project has no tests of the framework
         lines = [str(line) for line in table.values() if table_of(line.source) == file]
-        say(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
+        write(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 
 
 def main() -> None:
     try:
-        asyncio.run(write(lambda file, text: file.write_text(text, encoding="utf-8")))
+        asyncio.run(write_tables(lambda file, text: file.write_text(text, encoding="utf-8")))
     except OperatorError as error:
         sys.exit(str(error))
 

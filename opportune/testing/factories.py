@@ -69,8 +69,9 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
     name = cookie_name(app.state.settings)
-    for stored in [each for each in client.cookies.jar if each.name == name]:  # cookies of the site have its domain
-        client.cookies.jar.clear(stored.domain, stored.path, stored.name)
+    # Cookies that the site has set have its domain, so `set` would not replace them.
+    for old_cookie in [cookie for cookie in client.cookies.jar if cookie.name == name]:
+        client.cookies.jar.clear(old_cookie.domain, old_cookie.path, old_cookie.name)
     client.cookies.set(name, token)
 
 

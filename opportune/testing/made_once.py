@@ -26,12 +26,12 @@ RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Folder that all processes of this run share, also those that tests start."""
-    of_this_run = tmp_path_factory.getbasetemp()
+    """Folder that all processes of this run share, including those that tests start."""
+    base_folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        of_this_run = of_this_run.parent
+        base_folder = base_folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        folder = Path(os.environ.get(RUN_FOLDER) or of_this_run / "made-once")
+        folder = Path(os.environ.get(RUN_FOLDER) or base_folder / "made-once")
         folder.mkdir(exist_ok=True)
         patch.setenv(RUN_FOLDER, str(folder))
         yield folder
@@ -43,13 +43,13 @@ class CompiledStatements(dict[Any, Any]):
     def __setitem__(self, key: Any, compiled: Any) -> None:
         if len(self) > MAX_COMPILED_STATEMENTS:
             self.clear()
-        super().__setitem__(_Shared(key), compiled)
+        super().__setitem__(_key_without_engine(key), compiled)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_Shared(key), default)
+        return super().get(_key_without_engine(key), default)
 
 
-def _Shared(key: tuple[Any, ...]) -> tuple[Any, ...]:
+def _key_without_engine(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(type(part) if isinstance(part, Dialect) else part for part in key)
 
 
@@ -85,7 +85,7 @@ def share_server_results() -> Iterator[None]:
 
 
 def _once_per_server(query_server: Callable[[Any, Connection], None]) -> Callable[[Any, Connection], None]:
-    """Call `ask` for the first dialect of a server, and copy its results to later ones."""
+    """Call `query_server` for the first dialect of a server, and copy its results to later ones."""
     results: dict[Any, dict[str, Any]] = {}
 
     def initialize(dialect: Any, connection: Connection) -> None:
@@ -96,10 +96,10 @@ def _once_per_server(query_server: Callable[[Any, Connection], None]) -> Callabl
             return
         before = dict(vars(dialect))
         query_server(dialect, connection)
-        now = {
+        attributes = {
             name: value for name, value in vars(dialect).items() if isinstance(value, bool | int | str | tuple | None)
         }
-        results[server] = {name: value for name, value in now.items() if before.get(name, results) is not value}
+        results[server] = {name: value for name, value in attributes.items() if before.get(name, results) is not value}
 
     return initialize
 

@@ -21,8 +21,8 @@ def migrate_file(path: Path, states: Path) -> None:
 
     Args:
         path: The file.
-        states: A folder of this run for intermediate files. Other processes, such as those of a project with other
-            features, continue from the last state that they have in common.
+        states: Folder of this run for intermediate databases. Runs with other features continue from the last common
+            one.
     """
     graph = MigrationGraph(installed_names())
     after = _states(graph.ordered, states)
@@ -33,7 +33,7 @@ def migrate_file(path: Path, states: Path) -> None:
     def announce(step: Step) -> Iterator[None]:
         before = graph.ordered[graph.ordered.index(step.migration) - 1]
         if before in after and before.feature != step.migration.feature:
-            _keep(path, after[before])
+            _store_state(path, after[before])
         yield
 
     with connect(settings_for(f"sqlite:///{path}")) as connection:
@@ -42,7 +42,7 @@ def migrate_file(path: Path, states: Path) -> None:
 
 
 def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
-    """Return the file for the state after each revision, named by all revisions before it."""
+    """Return the file for the database after each migration. Its name is a hash of all migrations up to it."""
     digest, states = sha256(), {}
     for migration in migrations[:-1]:  # the last state also contains objects that follow from the code
         digest.update(f"{migration}\n".encode() + migration.path.read_bytes())
@@ -50,7 +50,7 @@ def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
     return states
 
 
-def _keep(path: Path, state: Path) -> None:
+def _store_state(path: Path, state: Path) -> None:
     if state.exists():
         return
     stored = state.with_name(uuid4().hex)

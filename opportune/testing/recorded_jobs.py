@@ -59,7 +59,7 @@ class RecordedJobs(JobQueue):
 
 
 class ForgottenJobs(JobQueue):
-    """Record the jobs of a database whose test does not use them."""
+    """Ignores the jobs of a database whose test does not use them."""
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         return ""
@@ -68,7 +68,7 @@ class ForgottenJobs(JobQueue):
 
 
 class DirectJobContext(ServicesContext):
-    """A job context that records no steps: each one runs again."""
+    """A job context without stored steps, so a repeated job runs all steps again."""
 
     id = "1"
     attempt = 1

@@ -36,16 +36,16 @@ class Make:
     `author=author` is the same as `author_id=author.id`.
     """
 
-    def __init__(self, place: Database | AsyncSession) -> None:
-        """A database commits each call; a session flushes the rows."""
-        self._place = place
+    def __init__(self, target: Database | AsyncSession) -> None:
+        """With a database, each call commits. With a session, rows are only flushed."""
+        self._target = target
 
     async def __call__(self, model: type[M], /, **values: Any) -> M:
         """Create a row.
 
         Raises:
-            ValidationError: the model refuses a value.
-            ValueError: no valid value was found for a field.
+            ValidationError: The model refuses a value.
+            ValueError: No valid value was found for a field.
         """
         async with self._session() as session:
             return await _add(session, model, values)
@@ -57,17 +57,17 @@ class Make:
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[AsyncSession]:
-        if isinstance(self._place, AsyncSession):
-            yield self._place
+        if isinstance(self._target, AsyncSession):
+            yield self._target
         else:
-            async with self._place.writer() as session:
+            async with self._target.writer() as session:
                 yield session
 
 
-async def _add(session: AsyncSession, model: type[M], given: Mapping[str, Any]) -> M:
+async def _add(session: AsyncSession, model: type[M], arguments: Mapping[str, Any]) -> M:
     mapper: Mapper[M] = inspect(model)
-    related = {name: value for name, value in given.items() if name in mapper.relationships}
-    values = {name: value for name, value in given.items() if name not in related}
+    related = {name: value for name, value in arguments.items() if name in mapper.relationships}
+    values = {name: value for name, value in arguments.items() if name not in related}
     targets = foreign_keys_of(mapper)
     for name, relation in mapper.relationships.items():
         if relation.direction is not RelationshipDirection.MANYTOONE:
@@ -82,7 +82,7 @@ async def _add(session: AsyncSession, model: type[M], given: Mapping[str, Any]) 
         if name not in values and model.model_fields[name].is_required():
             values[name] = (await _add(session, target, {})).id
     # Not a dict, whose `items` SQLModel would use for a relationship of that name.
-    sent = SimpleNamespace(**{**_defaults(model), **_filled(model, values), **values})
+    sent = SimpleNamespace(**{**_defaults(model), **_generated(model, values), **values})
     row = model.model_validate(sent, from_attributes=True)
     for name, value in related.items():
         setattr(row, name, value)
@@ -95,39 +95,40 @@ def _defaults(model: type[SQLModel]) -> dict[str, Any]:
     return {"hashed_password": hashed(PASSWORD)} if issubclass(model, User) else {}
 
 
-def _filled(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+def _generated(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
     missing = {name: info for name, info in model.model_fields.items() if info.is_required() and name not in values}
     return {name: value_for(model, name, info) for name, info in missing.items()}
 
 
 def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | None = None) -> Any:
-    """Return a value that the field accepts. Times, dates and durations increase from column to column.
+    """Return a value that the field accepts. Dates, times and durations increase with the position of the column.
 
     Raises:
-        ValueError: the field accepts none of the values for its type.
+        ValueError: The field refuses all generated values.
     """
-    reason = "its type is none that is known here"
-    place, number = position_of(model, name), next(_numbers) if number is None else number
-    for value in _candidates(name, info.annotation, _bounds(info), number, place):
+    reason = "its type is not supported"
+    position, number = position_of(model, name), next(_numbers) if number is None else number
+    for value in _candidates(name, info.annotation, _bounds(info), number, position):
         try:
             return _adapter(model, name).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-    raise ValueError(f"No value for {model.__name__}.{name} comes to mind ({reason}): give one.")
+    raise ValueError(f"No value could be generated for {model.__name__}.{name} ({reason}). Pass one.")
 
 
 def position_of(model: type[SQLModel], name: str) -> int:
     """Return the number of required fields of the same type before this one."""
     annotation = model.model_fields[name].annotation
-    alike = [key for key, info in model.model_fields.items() if info.is_required() and info.annotation == annotation]
-    return alike.index(name) if name in alike else 0
+    fields = model.model_fields.items()
+    same_type = [key for key, info in fields if info.is_required() and info.annotation == annotation]
+    return same_type.index(name) if name in same_type else 0
 
 
 @cache
 def _adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
     info = model.model_fields[name]
-    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    return TypeAdapter(kind)
+    type_: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return TypeAdapter(type_)
 
 
 def _bounds(info: FieldInfo) -> dict[str, Any]:
@@ -136,25 +137,25 @@ def _bounds(info: FieldInfo) -> dict[str, Any]:
     return {name: value for name, value in rows.items() if value is not None}
 
 
-def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int, place: int) -> Iterator[Any]:
+def _candidates(name: str, type_: Any, bounds: Mapping[str, Any], number: int, position: int) -> Iterator[Any]:
     """Return values of a type, most likely first."""
-    while get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    origin = get_origin(kind)
+    while get_origin(type_) is Annotated:
+        type_ = get_args(type_)[0]
+    origin = get_origin(type_)
     if origin is Literal:
-        yield from get_args(kind)
+        yield from get_args(type_)
     elif origin in (Union, UnionType):
-        for part in sorted(get_args(kind), key=lambda part: part is not NoneType):
-            yield from _candidates(name, part, bounds, number, place)
-    elif isinstance(kind, type) and issubclass(kind, Enum):
-        yield from kind
-    elif kind in (str, EmailStr):
+        for part in sorted(get_args(type_), key=lambda part: part is not NoneType):
+            yield from _candidates(name, part, bounds, number, position)
+    elif isinstance(type_, type) and issubclass(type_, Enum):
+        yield from type_
+    elif type_ in (str, EmailStr):
         yield from _texts(name, bounds.get("max_length"), number)
-    elif kind in (int, float, Decimal):
-        yield from map(kind, _amounts(bounds, number))
+    elif type_ in (int, float, Decimal):
+        yield from map(type_, _amounts(bounds, number))
     else:
-        yield from (make() for row, make in _OTHERS.items() if (origin or kind) is row)
-        yield from (make(place) for row, make in _INCREASING.items() if kind is row)
+        yield from (make() for row, make in _GENERATORS.items() if (origin or type_) is row)
+        yield from (make(position) for row, make in _INCREASING_GENERATORS.items() if type_ is row)
 
 
 def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
@@ -174,7 +175,7 @@ def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
 
 def _isbn(number: int) -> str:
     digits = f"978{number:09}"
-    return f"{digits}{-sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10}"
+    return f"{digits}{-sum(int(digit) * (3 if position % 2 else 1) for position, digit in enumerate(digits)) % 10}"
 
 
 def _amounts(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
@@ -184,7 +185,7 @@ def _amounts(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
     yield 1
 
 
-_OTHERS: dict[type, Any] = {
+_GENERATORS: dict[type, Any] = {
     bool: bool,
     bytes: lambda: b"content",
     dict: dict,
@@ -192,10 +193,10 @@ _OTHERS: dict[type, Any] = {
     UUID: uuid4,
 }
 
-_INCREASING: dict[type, Callable[[int], Any]] = {
-    datetime.date: lambda place: utc_now().date() + datetime.timedelta(days=place),
-    datetime.datetime: lambda place: utc_now() + datetime.timedelta(hours=place),
-    datetime.time: lambda place: datetime.time(9 + place % 15),
-    datetime.timedelta: lambda place: datetime.timedelta(hours=1 + place),
+_INCREASING_GENERATORS: dict[type, Callable[[int], Any]] = {
+    datetime.date: lambda position: utc_now().date() + datetime.timedelta(days=position),
+    datetime.datetime: lambda position: utc_now() + datetime.timedelta(hours=position),
+    datetime.time: lambda position: datetime.time(9 + position % 15),
+    datetime.timedelta: lambda position: datetime.timedelta(hours=1 + position),
 }
-"""Return a value by the position of the column, so that an end is after its start."""
+"""Functions of the position of the column, so that an end is after its start."""

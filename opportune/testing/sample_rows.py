@@ -18,14 +18,14 @@ from opportune.testing.factories import make_user
 from opportune.testing.rows import position_of, value_for
 
 ROW_ID = 1
-A_WORD = "x"
-WORDS = "javascript:'\"><script>alert(1)</script>"
-"""Text of each field. A page that does not escape it runs it."""
-LATER = datetime(2999, 1, 1, tzinfo=UTC)
+SAMPLE_WORD = "x"
+UNSAFE_TEXT = "javascript:'\"><script>alert(1)</script>"
+"""Value of each text field. A page that does not escape it would run the script."""
+FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 async def fill(database: Database, features: Iterable[Feature]) -> User:
-    """Store a sample row of each model, and return the user who owns them. The database has no rows before.
+    """Store a sample row of each model in a database without rows, and return the user who owns them.
 
     Raises:
         OperatorError: a model or the database refuses its sample row.
@@ -33,7 +33,7 @@ async def fill(database: Database, features: Iterable[Feature]) -> User:
     features = list(features)
     samples = {model: values for feature in features for model, values in feature.sample_rows.items()}
     async with database.writer() as session:
-        await session.execute(delete(Group))  # features ship these, with rights for their members
+        await session.execute(delete(Group))  # groups of migrations, whose grants would depend on the features
     owner = await make_user(database, "owner@example.com")
     models = {
         str(model.__tablename__): model for feature in features if _has_pages(feature) for model in feature.models
@@ -63,11 +63,10 @@ def _has_pages(feature: Feature) -> bool:
 
 def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -> SQLModel:
     required = {name: field for name, field in model.model_fields.items() if field.is_required() and name not in values}
-    given = {name: _value(model, table, name, field) for name, field in required.items()}
-    texts = {
-        name: WORDS[: _length(model, name)] for name, field in model.model_fields.items() if field.annotation is str
-    }
-    return model(**given | texts | ({"slug": A_WORD} if "slug" in texts else {}) | dict(values))
+    generated = {name: _value(model, table, name, field) for name, field in required.items()}
+    text_fields = (name for name, field in model.model_fields.items() if field.annotation is str)
+    texts = {name: UNSAFE_TEXT[: _length(model, name)] for name in text_fields}
+    return model(**generated | texts | ({"slug": SAMPLE_WORD} if "slug" in texts else {}) | dict(values))
 
 
 def _length(model: type[SQLModel], name: str) -> int | None:
@@ -75,9 +74,9 @@ def _length(model: type[SQLModel], name: str) -> int | None:
 
 
 def _value(model: type[SQLModel], table: Table, name: str, field: FieldInfo) -> Any:
-    place = position_of(model, name)
+    position = position_of(model, name)
     if field.annotation is datetime:
-        return LATER + timedelta(days=place)
+        return FUTURE + timedelta(days=position)
     if field.annotation is int and (name.endswith("_id") or table.columns[name].foreign_keys):
         return ROW_ID
-    return value_for(model, name, field, place + 1)
+    return value_for(model, name, field, position + 1)

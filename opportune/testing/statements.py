@@ -9,15 +9,19 @@ from sqlalchemy.engine import Engine
 
 @contextmanager
 def counted_statements(*about: str) -> Iterator[list[str]]:
-    """Record the SQL statements in the block, optionally those that contain one of these words, such as table names."""
-    seen: list[str] = []
+    """Record the SQL statements in the block.
 
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+    Args:
+        about: Only record statements that contain one of these words, such as table names. By default all.
+    """
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
         if not about or any(word in statement for word in about):
-            seen.append(statement)
+            statements.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", record)
     try:
-        yield seen
+        yield statements
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", record)

@@ -1,4 +1,4 @@
-"""One line for models without a migration, instead of an error in each test."""
+"""Fails once for models without a migration, instead of in each test."""
 
 from collections.abc import Collection, Iterator
 
@@ -11,12 +11,12 @@ from opportune.feature import Feature
 
 def require_migrations(connection: Connection, names: Collection[str]) -> None:
     """Fail if the applied migrations of these features lack a table or a column of their models."""
-    found = inspect(connection).get_multi_columns()
-    columns = {table: {column["name"] for column in of_table} for (_, table), of_table in found.items()}
-    for feature in (each for each in installed_features() if each.name in names):
-        if missing := ", ".join(_missing(feature, columns)):
+    tables = inspect(connection).get_multi_columns()
+    columns = {name: {column["name"] for column in table} for (_, name), table in tables.items()}
+    for feature in installed_features():
+        if feature.name in names and (missing := ", ".join(_missing(feature, columns))):
             pytest.fail(
-                f"No migration makes {missing}: run python3 oppman.py makemigrations {feature.name}.", pytrace=False
+                f"No migration creates {missing}. Run python3 oppman.py makemigrations {feature.name}.", pytrace=False
             )
 
 

@@ -19,19 +19,9 @@ from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of, type_of
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
-from opportune.web.forms.fields import (
-    JSON_TEXT,
-    LINES,
-    MOMENT,
-    TEXT_LISTS,
-    Control,
-    as_text,
-    as_text_list,
-    controls_of,
-    html_attributes,
-)
+from opportune.web.forms.fields import JSON_TEXT, LINES, MOMENT, TEXT_LISTS, Control, as_text, as_text_list, controls_of
 from opportune.web.forms.fields import Field as PageField
-from opportune.web.forms.forms import ZONE_SUFFIX, read_moment
+from opportune.web.forms.forms import ZONE_SUFFIX, html_attributes, read_moment
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 

@@ -1,7 +1,7 @@
 """AWS Secrets Manager: `SECRETS_FROM=aws:NAME`, or ARNs, or several with commas.
 
-A secret is a JSON object. Its keys are names of settings, or those of the JSON that RDS stores. Several secrets are
-merged, so one can hold what RDS rotates (user and password) and another one the rest.
+A secret is a JSON object. Its keys are names of settings, or the keys that RDS uses for a database. Several secrets are
+merged, so one can contain the password that RDS rotates, and another one the other settings.
 """
 
 import json
@@ -17,7 +17,7 @@ from opportune.errors import SettingsError
 
 ENGINES = ("postgres", "postgresql", "aurora-postgresql")
 RDS = {"engine", "host", "port", "username", "password", "dbname"}
-# RDS has no name for the reader. Common ones are reader_host, hostRo and READ-HOST.
+# RDS has no key for a read replica. Projects use names such as reader_host, hostRo and READ-HOST.
 READERS = {"readerhost", "hostreader", "readhost", "rohost", "hostro", "readonlyhost", "replicahost", "readerendpoint"}
 WRONG_CREDENTIALS = "AWS does not accept these credentials. They are wrong or have expired."
 REFUSALS = {
@@ -57,7 +57,7 @@ def read_settings(
 
 @cache
 def read_secret(name: str) -> dict[str, Any]:
-    """The object in a secret, fetched once for the site and all its features."""
+    """Return the JSON object of a secret. It is fetched once for the site and all its features."""
     return _parse(name, _fetch(name))
 
 
@@ -122,14 +122,14 @@ def _has_database(content: Mapping[str, Any]) -> bool:
 
 
 def _by_setting(content: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
-    """Names of settings may have any case. Next to a database of RDS, `host` is its host and HOST the setting."""
+    """Return the values by setting, in any case. Beside an RDS database, `host` is its host and HOST the setting."""
     ignored = RDS if _has_database(content) else set()
     names = {key: key.lower() for key in content if key not in ignored}
     return {name: content[key] for key, name in names.items() if name in settings}
 
 
 def _database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
-    """DATABASE_URL and DATABASE_READER_URL from the JSON of RDS."""
+    """Return DATABASE_URL and DATABASE_READER_URL from the keys of RDS."""
     if not _has_database(content):
         return {}
     if content.get("engine", ENGINES[0]) not in ENGINES:
@@ -146,7 +146,7 @@ def _database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
 def _url(content: Mapping[str, Any], host: object) -> str:
     parts = {"port": 5432, "dbname": "postgres", **content}
     user, password, port, name = (quote(str(parts[key]), safe="") for key in ("username", "password", "port", "dbname"))
-    # Encrypted, except on this machine or if the secret says otherwise.
+    # Require TLS, except on this machine or if the secret has another sslmode.
     mode = content.get("sslmode") or ("" if host in ("localhost", "127.0.0.1", "::1") else "require")
     query = f"?sslmode={mode}" if mode else ""
     return f"postgresql://{user}:{password}@{f'[{host}]' if ':' in str(host) else host}:{port}/{name}{query}"

@@ -34,7 +34,7 @@ def secrets_source(
     if scheme == "aws":
         values = aws.read_settings(names, settings_class.model_fields, other_settings)
         return InitSettingsSource(settings_class, values)
-    # Secrets of these are texts, as environment variables are, so lists in them are JSON.
+    # These stores contain texts, like environment variables, so lists are parsed as JSON.
     source = EnvSettingsSource(settings_class)
     source.env_vars = _read_vaults(scheme, names, settings_class.model_fields)
     return source
@@ -52,8 +52,8 @@ def names_in_secrets(secrets_from: str, settings: Collection[str]) -> set[str]:
 
 def parse_secrets_from(value: str) -> tuple[str, list[str]]:
     """Split `aws:a, b` into its scheme and the names."""
-    scheme, _, rest = value.partition(":")
-    names = [name.strip() for name in rest.split(",")]
+    scheme, _, secrets = value.partition(":")
+    names = [name.strip() for name in secrets.split(",")]
     if scheme not in {"aws", *VAULTS} or not all(names):
         raise SettingsError("SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT.")
     return scheme, names

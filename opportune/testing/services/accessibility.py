@@ -13,23 +13,23 @@ STANDARDS = {
 }
 COLOUR_RULES = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
-SEEN: dict[str, str] = {}
-"""Colours with sufficient contrast as JSON, by theme. Most pages repeat them."""
+READABLE_STYLES: dict[str, str] = {}
+"""Hashes of styles with sufficient contrast as JSON, by theme. Most pages repeat them."""
 
-LOOKED_AT: WeakSet[Page] = WeakSet()
-"""Number of pages with a prepared script."""
+CHECKED_PAGES: WeakSet[Page] = WeakSet()
+"""Pages that were checked before."""
 
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
-LOOK = """async ({ theme, seen, ...wanted }) => {
+CHECK = """async ({ theme, readableStyles, ...options }) => {
   const deadline = performance.now() + 10_000;
   while (document.documentElement.dataset.bsTheme !== theme) {
     if (performance.now() > deadline) throw new Error(`the page does not become ${theme}`);
     await new Promise(requestAnimationFrame);
   }
-  // Most of the work are contrasts. Texts of one look are on what looks alike up to the root of the page, and what has
-  // left the flow, and so may lie above or below others, is at the same place.
-  const readable = new Set(JSON.parse(seen)), looks = new Map();
+  // Contrast checks take most of the time, so each style is checked once. A style includes those of all ancestors, and
+  // the position of elements outside the flow, which may cover others.
+  const readable = new Set(JSON.parse(readableStyles)), styles = new Map();
   const hash = (text) => {
     let [a, b] = [0xdeadbeef, 0x41c6ce57];
     for (let at = 0; at < text.length; at++) {
@@ -39,44 +39,44 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
     }
     return 4294967296 * (2097151 & (b ^ (a >>> 15))) + ((a ^ (b >>> 13)) >>> 0);
   };
-  const lookOf = (element) => {
+  const styleHash = (element) => {
     if (!element) return 0;
-    if (!looks.has(element)) {
+    if (!styles.has(element)) {
       const style = getComputedStyle(element), isInFlow = ["static", "relative"].includes(style.position);
       const { x, y, width, height } = isInFlow ? {} : element.getBoundingClientRect();
-      const own = [style.color, style.backgroundColor, style.backgroundImage, style.backgroundClip, style.opacity,
-        style.filter, style.mixBlendMode, style.textShadow, style.fontSize, style.fontWeight,
+      const properties = [style.color, style.backgroundColor, style.backgroundImage, style.backgroundClip,
+        style.opacity, style.filter, style.mixBlendMode, style.textShadow, style.fontSize, style.fontWeight,
         style.webkitTextStrokeWidth, style.webkitTextStrokeColor, x, y, width, height];
-      looks.set(element, hash([lookOf(element.parentElement), ...own].join(";")));
+      styles.set(element, hash([styleHash(element.parentElement), ...properties].join(";")));
     }
-    return looks.get(element);
+    return styles.get(element);
   };
   const rule = axe._audit.rules.find(({ id }) => id === "color-contrast"), { matches } = rule;
   const check = axe._audit.checks["color-contrast"], { evaluate } = check;
-  const saysSomething = (node) => node.matches("input, select, textarea")
+  const hasText = (node) => node.matches("input, select, textarea")
     || [...node.childNodes].some(({ nodeType, data }) => nodeType === Node.TEXT_NODE && data.trim());
   rule.matches = function (node, ...rest) {
-    return saysSomething(node) && !readable.has(lookOf(node)) && matches.call(this, node, ...rest);
+    return hasText(node) && !readable.has(styleHash(node)) && matches.call(this, node, ...rest);
   };
-  check.evaluate = function (node, ...rest) {  // all nodes of a page are matched before the first is looked at
-    if (readable.has(lookOf(node))) return true;
+  check.evaluate = function (node, ...rest) {  // axe matches all nodes before it evaluates the first
+    if (readable.has(styleHash(node))) return true;
     const isReadable = evaluate.call(this, node, ...rest);
-    if (isReadable === true && axe.commons.dom.isVisibleOnScreen(node)) readable.add(lookOf(node));
+    if (isReadable === true && axe.commons.dom.isVisibleOnScreen(node)) readable.add(styleHash(node));
     return isReadable;
   };
-  const { violations } = await axe.run({ ...wanted, resultTypes: ["violations"], preload: false, selectors: false });
+  const { violations } = await axe.run({ ...options, resultTypes: ["violations"], preload: false, selectors: false });
   Object.assign(rule, { matches });
   Object.assign(check, { evaluate });
-  const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any, all, none }) =>
+  const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any, all, none }) =>
     `${id}: ${html.slice(0, 200)} (${[...any, ...all, ...none][0]?.message ?? ""})`));
-  // Axe does not look at placeholders.
+  // axe does not check placeholders.
   const { Color, getContrast } = axe.commons.color;
-  const colour = (text) => { const made = new Color(); made.parseString(text); return made; };
+  const colour = (text) => { const parsed = new Color(); parsed.parseString(text); return parsed; };
   const isDim = (field) => getContrast(
     colour(getComputedStyle(field).backgroundColor), colour(getComputedStyle(field, "::placeholder").color)) < 4.5;
   const shown = [...document.querySelectorAll(":placeholder-shown")].filter((field) => field.checkVisibility());
   const dim = shown.filter((field) => field.placeholder && isDim(field));
-  return [[...found, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)], JSON.stringify([...readable])];
+  return [[...messages, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)], JSON.stringify([...readable])];
 }"""
 
 
@@ -86,17 +86,18 @@ async def find_violations(page: Page, *, of_colours_alone: bool = False) -> list
     is_dark, has_axe = await page.evaluate(STATE)
     if not has_axe:
         await page.evaluate(_script())
-        if page in LOOKED_AT:  # later documents load axe at their start, which is faster
+        if page in CHECKED_PAGES:  # later documents load axe at their start, which is faster
             await page.add_init_script(_script())
-    LOOKED_AT.add(page)
-    first, second = ("dark", "light") if is_dark else ("light", "dark")
-    violations = await _look(page, first, COLOUR_RULES if of_colours_alone else STANDARDS)
+    CHECKED_PAGES.add(page)
+    current_theme, other_theme = ("dark", "light") if is_dark else ("light", "dark")
+    violations = await _check_theme(page, current_theme, COLOUR_RULES if of_colours_alone else STANDARDS)
     await page.emulate_media(color_scheme="light" if is_dark else "dark", reduced_motion="reduce")
-    return [*violations, *await _look(page, second, COLOUR_RULES)]
+    return [*violations, *await _check_theme(page, other_theme, COLOUR_RULES)]
 
 
-async def _look(page: Page, theme: str, checks: dict[str, Any]) -> list[str]:
-    violations, SEEN[theme] = await page.evaluate(LOOK, {**checks, "theme": theme, "seen": SEEN.get(theme, "[]")})
+async def _check_theme(page: Page, theme: str, checks: dict[str, Any]) -> list[str]:
+    options = {**checks, "theme": theme, "readableStyles": READABLE_STYLES.get(theme, "[]")}
+    violations, READABLE_STYLES[theme] = await page.evaluate(CHECK, options)
     return [f"{theme}: {text}" for text in violations]
 
 

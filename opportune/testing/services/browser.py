@@ -55,16 +55,16 @@ ARGUMENTS = [
     "--renderer-process-limit=1",
 ]
 
-# htmx closes a finished stream by aborting it. Browsers log that with different texts.
-HTMX_AT_A_STREAMS_END = ("signal is aborted without reason", "BodyStreamBuffer was aborted")
+# htmx aborts a finished stream. Browsers log that with different texts.
+STREAM_END_MESSAGES = ("signal is aborted without reason", "BodyStreamBuffer was aborted")
 # Chromium also logs the 4xx response of a refused form.
-NO_COMPLAINTS = (*HTMX_AT_A_STREAMS_END, "status of 4")
+IGNORED_MESSAGES = (*STREAM_END_MESSAGES, "status of 4")
 
 
 @asynccontextmanager
 async def serve(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """Return the address of a started application on a local port. The caller runs its lifespan."""
-    import uvicorn  # noqa: PLC0415 - as above
+    import uvicorn  # noqa: PLC0415 - only browser tests need it
 
     with listener.dup() if listener else _listening() as local_site:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
@@ -125,13 +125,13 @@ async def browser_contexts(chromium: "Browser") -> AsyncIterator[dict[bool, "Bro
 @pytest.fixture
 async def page(chromium: "Browser", browser_contexts: dict[bool, "BrowserContext"], site: str) -> AsyncIterator["Page"]:
     """A page of a visitor. The test fails if the console shows an error or a violation of the security policy."""
-    complaints: list[str] = []
+    console_errors: list[str] = []
     async with _visit(chromium, browser_contexts, site, runs_javascript=True) as page:
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: console_errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: console_errors.append(str(error)))
         yield page
-    is_local = [text for text in complaints if not any(words in text for words in NO_COMPLAINTS)]
-    assert not is_local, is_local
+    errors = [text for text in console_errors if not any(ignored in text for ignored in IGNORED_MESSAGES)]
+    assert not errors, errors
 
 
 @pytest.fixture
@@ -164,14 +164,14 @@ async def _visit(
     await context.clear_cookies()
     await context.clear_permissions()
     yield page
-    has_own_clock = not await _has_the_machines_clock(page)
+    has_fake_clock = not await _has_real_clock(page)
     for opened in context.pages[1:]:
         await opened.close()
-    if has_own_clock:  # a fake clock applies to all later pages
+    if has_fake_clock:  # a fake clock applies to all later pages
         await contexts.pop(runs_javascript).close()
 
 
-async def _has_the_machines_clock(page: "Page") -> bool:
+async def _has_real_clock(page: "Page") -> bool:
     from playwright.async_api import Error
 
     try:

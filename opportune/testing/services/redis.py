@@ -22,7 +22,7 @@ def free_port() -> int:
 
 @contextmanager
 def redis(port: int | None = None) -> Iterator[str]:
-    """URL of an empty Redis."""
+    """Run an empty Redis in the block, and return its URL."""
     if PROGRAM is None:
         skip_for_missing("Redis", "apt install redis-server")
     port = port or free_port()

@@ -12,7 +12,7 @@ BUCKET = "opportune"
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """Its host and port, with one bucket."""
+    """Start moto with one bucket, and return its host and port."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Folder for test databases: in memory if the machine has enough, because tests mostly wait for the disk."""
+"""Folder for test databases, in memory if there is enough, because tests spend most of their time on the disk."""
 
 import shutil
 from contextlib import suppress
@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - folders of random names are made there
 MIN_FREE_BYTES = 1_000_000_000
-"""Minimum size in bytes."""
+"""Free bytes below which the shared memory is not used."""
 
 
 def scratch() -> str | None:

@@ -36,7 +36,7 @@ class FakeMailServer:
         assert isinstance(server.transport, asyncio.Transport)
         if self.cut:
             server.transport.abort()
-            return "250 nobody hears this"
+            return "250 OK"  # the connection is closed already
         if self.reply_to_message.startswith("250"):
             message = message_from_string(envelope.content.decode(), _class=EmailMessage, policy=default)
             self.received.append(message)
@@ -46,8 +46,8 @@ class FakeMailServer:
 
 def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, credentials: Any) -> AuthResult:
     assert isinstance(credentials, LoginPassword)
-    right = (credentials.login, credentials.password) == (USER.encode(), PASSWORD.encode())
-    return AuthResult(success=right, handled=False)
+    is_valid = (credentials.login, credentials.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=is_valid, handled=False)
 
 
 @asynccontextmanager
@@ -62,12 +62,12 @@ async def smtp_server(
         options |= {"authenticator": is_known, "auth_required": True, "auth_require_tls": False}
     loop = asyncio.get_running_loop()
 
-    def reply() -> asyncio.Protocol:
+    def create_protocol() -> asyncio.Protocol:
         with warnings.catch_warnings(action="ignore"):  # passwords without TLS are harmless here
             protocol: asyncio.Protocol = SMTP(mail_server, hostname="localhost", loop=loop, **options)
         return protocol
 
-    server = await loop.create_server(reply, "127.0.0.1", 0, ssl=context if implicit else None)
+    server = await loop.create_server(create_protocol, "127.0.0.1", 0, ssl=context if implicit else None)
     mail_server.port = server.sockets[0].getsockname()[1]
     async with server:
         yield mail_server

@@ -15,28 +15,28 @@ MAX_TABLE_BYTES = 200_000
 """Deleted rows still take space, so larger tables would slow down later tests."""
 
 MAX_BUSY = 5
-"""Databases with open connections of a test."""
+"""Maximum number of databases that wait for the connections of their test to close."""
 
-# Objects of a database by the transactions that made them. A new table, column, function or setting changes it.
+# Catalogues whose rows and transaction ids show whether a test has changed tables, columns, functions or settings.
 CATALOGS = (
     *("pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_index", "pg_type", "pg_enum", "pg_proc"),
     *("pg_trigger", "pg_namespace", "pg_extension", "pg_ts_config", "pg_ts_dict", "pg_ts_config_map"),
     *("pg_default_acl", "pg_event_trigger", "pg_policy", "pg_publication", "pg_statistic_ext", "pg_largeobject"),
 )
 ESTIMATES = "SELECT count(*), sum(greatest(reltuples, 0)::bigint) FROM pg_class WHERE relkind = 'r'"
-OUTSIDE = """
+SERVER_STATE = """
     SELECT count(*), sum(xmin::text::bigint) FROM pg_database WHERE datname = current_database()
     UNION ALL SELECT count(*), 0 FROM pg_db_role_setting, pg_database
         WHERE setdatabase = pg_database.oid AND datname = current_database()
     UNION ALL SELECT count(*), 0 FROM pg_prepared_xacts WHERE database = current_database()
 """
-OTHERS = """
+OTHER_CONNECTIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
     AND pid <> ALL(%s)
 """
 TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-MORE = (
+DROP_STATEMENTS = (
     "SELECT 'SCHEMA ' || string_agg(quote_ident(nspname), ', ') FROM pg_namespace WHERE nspname !~ '^pg_' AND oid > %s",
     "SELECT 'EXTENSION ' || string_agg(quote_ident(extname), ', ') FROM pg_extension WHERE oid > %s",
     "SELECT 'TABLE ' || string_agg(quote_ident(relname), ', ') FROM pg_class"
@@ -44,16 +44,17 @@ MORE = (
     "SELECT 'FUNCTION ' || string_agg(oid::regprocedure::text, ', ') FROM pg_proc"
     " WHERE pronamespace = 'public'::regnamespace AND oid > %s",
 )
-"""Drops objects that a test has made. Objects that depend on others are dropped with them."""
-NEWEST = "SELECT greatest((SELECT max(oid) FROM pg_class), (SELECT max(oid) FROM pg_proc))::bigint"
-"""Later objects have higher numbers in all databases of the server."""
-START_AGAIN = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
+"""Queries for objects that a test has created, newer than an oid. Each returns the end of a DROP statement."""
+NEWEST_OID = "SELECT greatest((SELECT max(oid) FROM pg_class), (SELECT max(oid) FROM pg_proc))::bigint"
+"""Highest oid. New objects get higher ones in all databases of the server."""
+RESET_SEQUENCES = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
 SEQUENCES = """
     SELECT seqrelid::regclass::text, pg_sequence_last_value(seqrelid) FROM pg_sequence
     WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
 """
 """Sequences used by migrations for shipped rows."""
-BEGINNING = "SET session_replication_role = replica; SET lock_timeout = '1s'"  # deletes rows without foreign key checks
+# In this role, rows are deleted without foreign key checks.
+SESSION_SETTINGS = "SET session_replication_role = replica; SET lock_timeout = '1s'"
 
 
 class Spare(NamedTuple):
@@ -70,27 +71,29 @@ class SpareDatabases:
 
     def __init__(self, server: Postgres, template: str, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.server, self.template = server, template
-        self.connections = KeptConnections(server.port, lambda name: name in self.taken, loop)
+        self.connections = KeptConnections(server.port, lambda name: name in self.in_use, loop)
         self.spares: list[Spare] = []
-        self.taken: dict[str, Spare] = {}
+        self.in_use: dict[str, Spare] = {}
         with psycopg.connect(server.url(template)) as connection:
             tables = [str(name) for (name,) in connection.execute(TABLES)]
-            full = _with_rows(connection, tables)
+            filled = _with_rows(connection, tables)
             self.sequences = connection.execute(SEQUENCES).fetchall()
-            self.newest = connection.execute(NEWEST).fetchone()
-        self.empty = [name for name in tables if name not in full]
-        self.state = _counting(*CATALOGS, *full) + sql.SQL(" UNION ALL ") + sql.SQL(ESTIMATES + " UNION ALL " + OUTSIDE)
+            self.newest_oid = connection.execute(NEWEST_OID).fetchone()
+        self.empty = [name for name in tables if name not in filled]
+        self.state = (
+            _counting(*CATALOGS, *filled) + sql.SQL(" UNION ALL ") + sql.SQL(ESTIMATES + " UNION ALL " + SERVER_STATE)
+        )
 
     def take(self) -> str:
         """Return the name of a database without rows."""
-        spare = next(filter(self._is_emptied, self._free()), None) or self._new()
-        self.taken[spare.name] = spare
+        spare = next(filter(self._is_emptied, self._pop_idle()), None) or self._new()
+        self.in_use[spare.name] = spare
         return spare.name
 
-    def _free(self) -> Iterator[Spare]:
+    def _pop_idle(self) -> Iterator[Spare]:
         """Remove and return the databases without connections. A closed connection takes a moment to disappear."""
         for spare in self.spares[:]:
-            if self._is_free(spare):
+            if self._is_idle(spare):
                 self.spares.remove(spare)
                 yield spare
         for spare in self.spares[:-MAX_BUSY]:
@@ -98,18 +101,18 @@ class SpareDatabases:
         del self.spares[:-MAX_BUSY]
 
     def give_back(self, name: str) -> None:
-        self.spares.append(self.taken.pop(name))
+        self.spares.append(self.in_use.pop(name))
 
     def close(self) -> None:
         """The databases are removed with their server."""
         self.connections.close()
-        for spare in (*self.spares, *self.taken.values()):
+        for spare in (*self.spares, *self.in_use.values()):
             spare.connection.close()
 
     def _new(self) -> Spare:
         name = f"test_{uuid4().hex}"
         connection = psycopg.connect(self.server.create_database(name, self.template), autocommit=True)
-        connection.execute(BEGINNING)
+        connection.execute(SESSION_SETTINGS)
         return Spare(name, connection, self._state_of(connection))
 
     def _drop(self, spare: Spare) -> None:
@@ -117,9 +120,9 @@ class SpareDatabases:
         spare.connection.close()
         self.server.drop_database(spare.name)
 
-    def _is_free(self, spare: Spare) -> bool:
+    def _is_idle(self, spare: Spare) -> bool:
         try:
-            return spare.connection.execute(OTHERS, [self.connections.pids(spare.name)]).fetchone() == (0,)
+            return spare.connection.execute(OTHER_CONNECTIONS, [self.connections.pids(spare.name)]).fetchone() == (0,)
         except psycopg.Error:
             return True  # the check below discards it
 
@@ -132,24 +135,24 @@ class SpareDatabases:
         connection = spare.connection
         try:
             if self._state_of(connection) != spare.state:
-                self._drop_more(connection)
+                self._drop_new_objects(connection)
                 if self._state_of(connection) != spare.state:
                     return False
             with_rows = _with_rows(connection, self.empty)
             for table in with_rows:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-            connection.execute(START_AGAIN)
+            connection.execute(RESET_SEQUENCES)
             for sequence in self.sequences:
                 connection.execute("SELECT setval(%s::regclass, %s)", sequence)
             return not any(_size(connection, table) > MAX_TABLE_BYTES for table in with_rows)
         except psycopg.Error:  # whatever the test changed
             return False
 
-    def _drop_more(self, connection: Connection[tuple[object, ...]]) -> None:
-        for question in MORE:
-            (what,) = connection.execute(question, self.newest).fetchone() or (None,)
-            if what:
-                connection.execute(f"DROP {what} CASCADE".encode())
+    def _drop_new_objects(self, connection: Connection[tuple[object, ...]]) -> None:
+        for query in DROP_STATEMENTS:
+            (objects,) = connection.execute(query, self.newest_oid).fetchone() or (None,)
+            if objects:
+                connection.execute(f"DROP {objects} CASCADE".encode())
 
     def _state_of(self, connection: Connection[tuple[object, ...]]) -> object:
         return connection.execute(self.state).fetchall()

@@ -27,7 +27,7 @@ class CachedResponse:
     built_at: float = 0
     etag: bytes = b""
 
-    def header_values(self, name: bytes) -> list[str]:
+    def values(self, name: bytes) -> list[str]:
         """Return the comma-separated values of a header in lower case."""
         text = b",".join(value for key, value in self.headers if key == name).decode("latin-1")
         return [value.strip().lower() for value in text.split(",") if value.strip()]
@@ -37,25 +37,21 @@ class CachedResponse:
         """Whether the response sets a cookie, or its `Cache-Control` forbids sharing it."""
         if any(name == b"set-cookie" for name, _ in self.headers):
             return True
-        return any(
-            directive.partition("=")[0] in PRIVATE_DIRECTIVES for directive in self.header_values(b"cache-control")
-        )
+        return any(value.partition("=")[0] in PRIVATE_DIRECTIVES for value in self.values(b"cache-control"))
 
     def is_cacheable(self, rule: CacheRule) -> bool:
         if self.status != 200 or self.is_private or len(self.body) > MAX_BODY_BYTES:
             return False
-        if "no-cache" in self.header_values(b"cache-control"):
+        if "no-cache" in self.values(b"cache-control"):
             return False
-        return {name.encode() for name in self.header_values(b"vary")} <= ALLOWED_VARY | rule.vary
+        return {name.encode() for name in self.values(b"vary")} <= ALLOWED_VARY | rule.vary
 
     def with_cache_headers(self, rule: CacheRule) -> "CachedResponse":
         """Add the time, an ETag, `Vary` and, unless it is set, a `Cache-Control` that makes browsers revalidate."""
         headers = [header for header in self.headers if header[0] not in REPLACED_HEADERS]
-        if not rule.per_user and not self.header_values(
-            b"cache-control"
-        ):  # the middleware marks responses per user as private
+        if not rule.per_user and not self.values(b"cache-control"):  # the middleware marks responses per user private
             headers.append((b"cache-control", b"no-cache"))
-        vary = {name.encode() for name in self.header_values(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
+        vary = {name.encode() for name in self.values(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
         etag = dict(self.headers).get(b"etag") or b'"%s"' % blake2b(self.body, digest_size=12).hexdigest().encode()
         headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
         return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)

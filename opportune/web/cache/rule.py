@@ -17,7 +17,7 @@ MAX_AGE_SECONDS = 24 * 60 * 60
 CACHED_ATTRIBUTE = "__cached__"
 PERSONAL_HEADERS = {b"cookie", b"authorization"}
 ACCEPT_JSON, HTMX_PARTIAL = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
-first_item = itemgetter(0)
+by_name = itemgetter(0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CacheRule:
                 visible.append(ACCEPT_JSON)
             elif name == b"hx-request-type" and value == b"partial":
                 visible.append(HTMX_PARTIAL)
-        visible.sort(key=first_item)
+        visible.sort(key=by_name)
         return visible
 
     def visible_query(self, scope: Scope) -> bytes:
@@ -51,9 +51,7 @@ class CacheRule:
         if not query or self.query == frozenset():
             return b""
         pairs = [(pair.partition(b"=")[0], pair) for pair in query.split(b"&")]
-        return b"&".join(
-            pair for name, pair in sorted(pairs, key=first_item) if self.query is None or name in self.query
-        )
+        return b"&".join(pair for name, pair in sorted(pairs, key=by_name) if self.query is None or name in self.query)
 
     def tags_of(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the tags with these path parameters filled in."""

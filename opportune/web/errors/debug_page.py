@@ -22,7 +22,7 @@ MAX_VARIABLES = 40
 SECRET_NAME = re.compile(
     r"pass|secret|token|key|auth|cookie|session|credential|signature|hash|csrf|otp|recovery", re.IGNORECASE
 )
-# name='value', "name": 'value' and name=value inside the text of something else
+# name='value', "name": 'value' and name=value inside other text
 SECRET_PAIR = re.compile(
     rf"""(["']?\b\w*(?:{SECRET_NAME.pattern})\w*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}}\]]+)""", re.IGNORECASE
 )
@@ -66,7 +66,7 @@ def report_of(error: BaseException, settings: Settings, request: Request | None 
 
 
 def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
-    """The template context of `debug.html`."""
+    """Return the template context of `debug.html`."""
     return {"report": report_of(error, settings, request), "saved": code_version(), "saved_url": SAVED}
 
 

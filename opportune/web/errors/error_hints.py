@@ -35,7 +35,7 @@ class SourceLine:
     file: str
     number: int
     lines: tuple[tuple[int, str], ...]
-    """The line and those around it, with their numbers."""
+    """The line and the lines around it, with their numbers."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,26 @@ class ErrorHint:
     title: str
     cause: str
     change: str
-    """Fix, in a sentence."""
+    """Instruction for the developer, in a sentence."""
     code: str = ""
-    """Fix, as code to copy."""
+    """Code or command to copy."""
     location: SourceLine | None = None
 
 
 def hint_for(error: BaseException) -> ErrorHint | None:
     """Return the hint for an error or one of its causes, or None."""
-    for link in _chain(error):
+    for cause in _error_and_causes(error):
         for find_hint in (_lazy_load, _missing_in_database, _locked, _missing_template, _cycle):
-            if hint := find_hint(link):
-                return replace(hint, location=hint.location or source_line_of(link) or source_line_of(error))
+            if hint := find_hint(cause):
+                return replace(hint, location=hint.location or source_line_of(cause) or source_line_of(error))
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
+def _error_and_causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def source_line_of(error: BaseException) -> SourceLine | None:
@@ -72,10 +72,11 @@ def source_line_of(error: BaseException) -> SourceLine | None:
 
 
 def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
-    """Return the frame and line number of the last executed line of the project."""
-    steps = list(traceback.walk_tb(error.__traceback__))
-    rank, at = max(((_rank(Path(frame.f_code.co_filename)), at) for at, (frame, _) in enumerate(steps)), default=(0, 0))
-    return steps[at] if rank else None
+    """Return the frame and line number of the last executed line of the project, or else of the framework."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    ranks = ((_rank(Path(frame.f_code.co_filename)), index) for index, (frame, _) in enumerate(frames))
+    rank, index = max(ranks, default=(0, 0))
+    return frames[index] if rank else None
 
 
 def _rank(path: Path) -> int:
@@ -90,8 +91,8 @@ def _source_line(path: Path, number: int) -> SourceLine | None:
         text = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):  # generated or deleted code
         return None
-    begin = max(0, number - 1 - CONTEXT_LINES)
-    lines = tuple(enumerate(text[begin : number + CONTEXT_LINES], begin + 1))
+    start = max(0, number - 1 - CONTEXT_LINES)
+    lines = tuple(enumerate(text[start : number + CONTEXT_LINES], start + 1))
     short_path = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
     return SourceLine(short_path.as_posix(), number, lines)
 

@@ -82,9 +82,9 @@ def problem(
         status: The HTTP status.
         detail: A sentence for the user.
         errors: The invalid fields, each with `field` and `message`.
-        code: A name of the error for programs.
+        code: Stable name of the error, for API clients.
         headers: Headers to add.
-        hint: Advice for the developer.
+        hint: Advice for the developer, replaces `detail`.
     """
     title = HTTPStatus(status).phrase
     detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
@@ -112,7 +112,7 @@ def problem(
 
 
 def show_errors_with(request: Request, render: ErrorRenderer) -> None:
-    """Render error pages of this request with `render`, for parts of the site with another layout."""
+    """Render error pages of this request with `render`, for pages with another layout, such as the admin."""
     request.scope.setdefault("state", {})[ERROR_RENDERER] = render
 
 
@@ -154,7 +154,7 @@ async def on_field_errors(request: Request, error: Exception) -> Response:
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # Without the input, which may be a password.
+    # The input is left out, because it may be a password.
     errors = [{"field": _field(item), "message": message_for(item)} for item in error.errors()]
     # An invalid path parameter means that the page does not exist.
     if any(item["loc"][0] == "path" for item in error.errors()):

@@ -53,7 +53,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return a short reason. Messages of other errors are not for users."""
+    """Return a reason for the close frame. Other errors get a general one, because their messages are not for users."""
     reason = {NotFound: "Not found.", Forbidden: "You may not do this."}.get(type(error), "Try again in a moment.")
     if isinstance(error, HTTPException):
         reason = str(error.detail)

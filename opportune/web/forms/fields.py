@@ -229,8 +229,3 @@ def _attributes(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
         if name in schema:
             attributes[bound] = schema[name] + step
     return attributes
-
-
-def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
-    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -13,16 +13,7 @@ from starlette.datastructures import FormData, QueryParams, UploadFile
 from opportune.errors import FieldErrors
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
-from opportune.web.forms.fields import (
-    MOMENT,
-    PICKER,
-    Control,
-    Field,
-    RowChoices,
-    as_text,
-    controls_of,
-    html_attributes,
-)
+from opportune.web.forms.fields import MOMENT, PICKER, Control, Field, RowChoices, as_text, controls_of
 from opportune.web.forms.initial_values import initial_value, initial_values, time_zones
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 from opportune.web.time_zone import parse_zone_name, to_utc
@@ -382,3 +373,8 @@ def _with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> 
 def _texts(sent: FormData, name: str) -> list[str]:
     # Browsers send CRLF, but count one character for maxlength.
     return [value.replace("\r\n", "\n") for value in sent.getlist(name) if isinstance(value, str)]
+
+
+def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
+    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -10,25 +10,21 @@ from opportune.db.models.references import reference_of
 from opportune.web.forms.fields import MOMENT, TEXT_LISTS, Control, as_text, as_text_list, controls_of
 from opportune.web.time_zone import current_zone, local, zone_name
 
+Controls = Mapping[str, Control]
+Values = dict[str, str | list[str]]
 
-def initial_values(
-    model: type[BaseModel], controls: Mapping[str, Control], row: object, *, is_in_utc: bool
-) -> dict[str, str | list[str]]:
+
+def initial_values(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> Values:
     """Return the HTML text of each field, except passwords and files."""
     zone = current_zone.set(UTC if is_in_utc else current_zone.get())
     try:
-        return {
-            name: initial_value(model, name, row)
-            for name, control in controls.items()
-            if control.type not in ("password", "file")
-        }
+        names = [name for name, control in controls.items() if control.type not in ("password", "file")]
+        return {name: initial_value(model, name, row) for name in names}
     finally:
         current_zone.reset(zone)
 
 
-def time_zones(
-    model: type[BaseModel], controls: Mapping[str, Control], row: object, *, is_in_utc: bool
-) -> dict[str, str]:
+def time_zones(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> dict[str, str]:
     """Return the zone name in which each datetime field is shown."""
     visitor_zone = "UTC" if is_in_utc else str(current_zone.get())
     zones = {name: visitor_zone for name, control in controls.items() if control.type == MOMENT}
@@ -51,11 +47,8 @@ def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
 def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
     info, value = model.model_fields[name], _value_of(model, name, row)
     if reference_of(info):  # relationships hold rows instead of ids
-        value = (
-            [getattr(item, "id", item) for item in value]
-            if isinstance(value, list | set | tuple)
-            else getattr(value, "id", value)
-        )
+        is_list = isinstance(value, list | set | tuple)
+        value = [getattr(item, "id", item) for item in value] if is_list else getattr(value, "id", value)
     if (type_ := controls_of(model)[name].type) in TEXT_LISTS:
         return as_text_list(value, type_)
     return [as_text(item) for item in value] if isinstance(value, list | set | tuple) else as_text(value)

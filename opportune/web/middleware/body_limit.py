@@ -16,9 +16,9 @@ HTTP_1_VERSIONS = ("1.0", "1.1")
 
 
 class BodyLimitMiddleware:
-    """Responds 413 to bodies over the limit. Bytes are counted as they arrive, since `Content-Length` may be wrong.
+    """Responds 413 to bodies over the limit. It counts received bytes, because `Content-Length` may be wrong.
 
-    A multipart body may be larger by MAX_UPLOAD_BYTES. The route decides how much of it is read (`allow_files`).
+    A multipart body may have MAX_UPLOAD_BYTES more, if the route calls `allow_files`.
     """
 
     def __init__(
@@ -33,24 +33,24 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         if self.max_file_bytes == DEFAULT_MAX_UPLOAD_BYTES:
-            await self._check_announced(scope, receive, send)
+            await self._check_content_length(scope, receive, send)
             return
         token = max_upload_bytes.set(self.max_file_bytes)
         try:
-            await self._check_announced(scope, receive, send)
+            await self._check_content_length(scope, receive, send)
         finally:
             max_upload_bytes.reset(token)
 
-    async def _check_announced(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced, has_body, max_bytes = b"0", False, self.max_bytes
+    async def _check_content_length(self, scope: Scope, receive: Receive, send: Send) -> None:
+        content_length, has_body, max_bytes = b"0", False, self.max_bytes
         for name, value in scope["headers"]:
             if name == b"content-length":
-                announced, has_body = value, True
+                content_length, has_body = value, True
             elif name == b"transfer-encoding":
                 has_body = True
             elif name == b"content-type" and has_parts(value):
                 max_bytes = self.max_bytes + self.max_file_bytes
-        if not announced.isdigit() or len(announced) > 18 or int(announced) > max_bytes:
+        if not content_length.isdigit() or len(content_length) > 18 or int(content_length) > max_bytes:
             await problem(Request(scope), 413)(scope, receive, send)
             return
         if has_body or scope["http_version"] not in HTTP_1_VERSIONS:

@@ -14,7 +14,7 @@ RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID")
 class ApiCorsMiddleware(CORSMiddleware):
     """Responds to preflight requests below /api and adds CORS headers for the origins of CORS_ORIGINS.
 
-    Cookies are not allowed. A page of another origin signs in for a bearer token.
+    Cookies are not allowed. Pages of other origins use bearer tokens.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

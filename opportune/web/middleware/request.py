@@ -23,10 +23,10 @@ logger = logging.getLogger("opportune.request")
 
 
 class RequestMiddleware:
-    """Request id, time zone, response headers, log line, and a response for crashes.
+    """Sets request id, time zone and response headers, logs the request, and responds to crashes.
 
-    Only middleware of features runs outside it. It is one pure ASGI middleware, because each layer that wraps `send`
-    costs every request. It never buffers a stream.
+    Only middleware of features runs outside it. It is a single pure ASGI middleware, because each layer around `send`
+    slows down every request. It never buffers a stream.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -38,7 +38,7 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await _websocket(self.app, scope, receive, send)
+            await _run_websocket(self.app, scope, receive, send)
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -80,30 +80,30 @@ class RequestMiddleware:
             current_zone.reset(zone_token)
 
 
-async def _websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Log how a WebSocket ended, and close it if its route crashed."""
+async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run a WebSocket route, log its close code, and close the connection if the route crashed."""
     token, started, is_accepted, code = request_id.set(request_id_of(scope)), time.perf_counter(), False, 0
 
-    async def send_and_note(message: Message) -> None:
+    async def send_and_record_code(message: Message) -> None:
         nonlocal is_accepted, code
         is_accepted = is_accepted or message["type"] == "websocket.accept"
         code = message.get("code", 1000) if message["type"] == "websocket.close" else code
         await send(message)
 
-    async def receive_and_note() -> Message:
+    async def receive_and_record_code() -> Message:
         nonlocal code
         message = await receive()
         code = message.get("code", 1005) if message["type"] == "websocket.disconnect" else code
         return message
 
     try:
-        await app(scope, receive_and_note, send_and_note)
+        await app(scope, receive_and_record_code, send_and_record_code)
     except Exception:
         if not is_accepted:
             raise  # the server logs it and responds 500
         logger.exception("unhandled error")
         with suppress(Exception):  # the client may be gone
-            await send_and_note({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
+            await send_and_record_code({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
     finally:
         connection = {**scope, "method": "WEBSOCKET"}
         log_request(connection, code, time.perf_counter() - started)
@@ -121,5 +121,5 @@ async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive
 
 
 def _channel(path: str) -> str:
-    first = path.split("/", 2)[1]
-    return first if first in ("admin", "api") else "page"
+    first_segment = path.split("/", 2)[1]
+    return first_segment if first_segment in ("admin", "api") else "page"

@@ -14,7 +14,7 @@ logger = logging.getLogger("opportune.request")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# Distinguishes processes. It is not a secret.
+# Prefix of request ids, different in each process. It is not a secret.
 PROCESS_ID = secrets.token_hex(4)
 requests = itertools.count(1)
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -22,7 +22,7 @@ ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def request_id_of(scope: Scope) -> str:
-    """Return the request id of the client if it is harmless, else a new one."""
+    """Return the request id of the client if it has only safe characters, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and ACCEPTABLE_ID.fullmatch(id_ := value.decode("latin-1")):
             return str(id_)
@@ -30,7 +30,7 @@ def request_id_of(scope: Scope) -> str:
 
 
 def client_traceparent(scope: Scope) -> str:
-    """Return the client's trace if it is valid, else an empty text."""
+    """Return the client's `traceparent` header if it is valid, else an empty string."""
     for name, value in scope["headers"]:
         if name == b"traceparent" and TRACEPARENT.fullmatch(trace := value.decode("latin-1")):
             return str(trace)
@@ -38,10 +38,10 @@ def client_traceparent(scope: Scope) -> str:
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
-    """Write the log line of a request, without its query: that may hold a token."""
+    """Log a request, without its query, which may contain a token."""
     method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 1)
-    is_guess = path in MACHINE_PATHS and status == 401  # a guess of the metrics token
-    is_quiet = not is_guess and (path in MACHINE_PATHS or path.startswith(("/health", "/static")))
+    is_wrong_token = path in MACHINE_PATHS and status == 401  # an attacker may be guessing it
+    is_quiet = not is_wrong_token and (path in MACHINE_PATHS or path.startswith(("/health", "/static")))
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}

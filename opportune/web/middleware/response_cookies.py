@@ -1,4 +1,4 @@
-"""Cookies to send with the response of a request, whatever that will be: a page, a redirect or an error."""
+"""Cookies for the final response of a request, which may be a page, a redirect or an error."""
 
 from collections.abc import Iterable
 

@@ -15,7 +15,7 @@ CONTENT_SECURITY_POLICY = {
     "form-action": "'self'",
     "frame-ancestors": "'none'",
 }
-# Pages of libraries that set styles in attributes. Scripts are as strict as on other pages.
+# Libraries set style attributes on these pages. Inline scripts are refused as on other pages.
 INLINE_STYLE_PATHS = ("/admin", "/api/docs")
 
 SECURITY_HEADERS = {
@@ -30,7 +30,13 @@ Header = tuple[bytes, bytes]
 
 
 def security_headers(style: str = "", images: str = "", *, in_own_frames: bool = False) -> tuple[Header, ...]:
-    """Return the headers of a page, with more sources of styles and images; `in_own_frames` lets this site frame it."""
+    """Return the security headers of a page.
+
+    Args:
+        style: Additional sources of styles, with a leading space.
+        images: Additional sources of images, with a leading space.
+        in_own_frames: Allow pages of this site to show the page in a frame.
+    """
     policy = CONTENT_SECURITY_POLICY | {
         "style-src": CONTENT_SECURITY_POLICY["style-src"] + style,
         "img-src": CONTENT_SECURITY_POLICY["img-src"] + images,
@@ -47,7 +53,7 @@ HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeaders:
-    """The headers of this site, built once from its settings."""
+    """Security headers of a site, built once from its settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.is_production, self.base_url = settings.is_production, settings.base_url
@@ -56,7 +62,7 @@ class SecurityHeaders:
         self.strict, self.inline_styles = security_headers("", images), security_headers(" 'unsafe-inline'", images)
 
     def add_missing(self, headers: list[Header], scope: Scope) -> None:
-        """Complete the headers of a response to this request."""
+        """Add the headers that the response to this request does not set."""
         present = {name for name, _ in headers}
         path = scope["path"]
         required = self.inline_styles if path.startswith(INLINE_STYLE_PATHS) else self.strict
@@ -75,7 +81,7 @@ class SecurityHeaders:
 
 
 def _cache_control(scope: Scope) -> bytes:
-    """Keep one user's pages from shared caches, and from the back button after sign-out."""
+    """Keep pages of a user out of shared caches, and out of the browser's history after signing out."""
     for name, _ in scope["headers"]:
         if name in (b"cookie", b"authorization"):
             return b"no-store"

@@ -1,4 +1,4 @@
-"""Protection from double submission: a form sent twice gets the result of the first time."""
+"""Protection from double submission. A form that is sent twice is processed once."""
 
 import asyncio
 import hashlib
@@ -25,9 +25,9 @@ from opportune.web.rendering.flash import added_messages, flash
 logger = logging.getLogger(__name__)
 
 MAX_COMPARED_BYTES = 262_144
-"""Size of the part of a form with files that is compared. The length of longer forms is also compared."""
+"""Bytes of a form with files that are compared. For longer forms, the total length is compared as well."""
 MAX_STORED_BYTES = 16_384
-"""Largest page that is stored as a result."""
+"""Maximum size of a page that is stored as a result."""
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 STILL_PROCESSED = "This form is still being processed. Wait a moment, then load the page again."
@@ -36,7 +36,7 @@ URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-d
 TOKEN = re.compile(rf'(?:(?:^|&){FIELD_NAME}=|name="{FIELD_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
-"""Cookies that the first response may change."""
+"""Cookies that the first response may change, so they do not identify the visitor."""
 STORED_HEADERS = ("location", "hx-redirect", "hx-location", "content-type")
 
 
@@ -58,8 +58,8 @@ class SubmissionResult:
 class SubmissionMiddleware:
     """Pure ASGI middleware that processes a form with a `form_token` once, and repeats the result.
 
-    A result is stored if the form was accepted and redirects to another page. Refused forms, responses with cookies and
-    pages are not stored, so the form is processed again.
+    A result is stored if the form was accepted and redirects to another page or creates something (201). Refused forms
+    and responses with cookies are not stored, so the form is processed again.
     """
 
     def __init__(self, app: ASGIApp, store: SubmissionStore) -> None:
@@ -148,7 +148,7 @@ class FormBody:
 
 
 class SentResponse:
-    """The parts of a response that a stored result needs."""
+    """ASGI `send` that records the parts of a response that a stored result needs."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

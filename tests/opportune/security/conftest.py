@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.testing.access import copy, site_on
+from opportune.testing.access import copy_sqlite_file, sqlite_site
 from tests.opportune.security.visit import Visit, read_all
 
 
@@ -12,14 +12,14 @@ from tests.opportune.security.visit import Visit, read_all
 def file(sqlite_template: Path, tmp_path: Path) -> Path:
     """Migrated database without rows."""
     file = tmp_path / "site.db"
-    copy(sqlite_template, file)
+    copy_sqlite_file(sqlite_template, file)
     return file
 
 
 @pytest.fixture
 async def quiet(file: Path) -> AsyncIterator[FastAPI]:
     """Site with that database, without background jobs."""
-    app = site_on(file)
+    app = sqlite_site(file)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -28,5 +28,5 @@ async def quiet(file: Path) -> AsyncIterator[FastAPI]:
 async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
     """All pages that were visited."""
     file = tmp_path_factory.mktemp("visit") / "site.db"
-    copy(sqlite_template, file)
+    copy_sqlite_file(sqlite_template, file)
     return await read_all(file)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from fastapi import FastAPI
 
-from opportune.testing.access import everyone, site_at
+from opportune.testing.access import headers_by_role, site_with_database
 from opportune.testing.plugin import migrate
 from opportune.testing.services.postgres import postgres
 from tests.opportune.security.api_faults import People, faults
@@ -19,15 +19,15 @@ from tests.opportune.security.api_faults import People, faults
 async def people_of(app: FastAPI) -> People:
     """An owner of rows of each table, and an anonymous user. Starts and stops the app."""
     async with app.router.lifespan_context(app):
-        everybody = await everyone(app)
+        everybody = await headers_by_role(app)
     return everybody["owner"], everybody["anonymous"]
 
 
 def run(url: str, examples: int, say: Callable[[str], object]) -> int:
     """Fill an empty database, send requests, and return the number of crashes."""
     migrate(url)
-    people = asyncio.run(people_of(site_at(url)))
-    found = list(faults(site_at(url), people, examples))
+    people = asyncio.run(people_of(site_with_database(url)))
+    found = list(faults(site_with_database(url), people, examples))
     say("\n".join([*found, f"{len(found)} faults on {url.partition(':')[0]}"]))
     return len(found)
 

@@ -15,8 +15,8 @@ from opportune.testing.access import (
     addresses,
     example,
     read,
+    request_all_routes,
     status_word,
-    walk,
 )
 from opportune.testing.asgi_requests import send_request
 from tests.opportune.security.visit import Visit
@@ -48,7 +48,7 @@ async def test_responses_match_access_table(quiet: FastAPI, file: Path, visit: V
                 return answers[role]
         return None
 
-    found = await walk(quiet, file, result_of=result_of)
+    found = await request_all_routes(quiet, file, result_of=result_of)
     lines = [str(line) for key, line in found.items() if committed.get(key) != line]
     assert not lines, f"{TABLE.name} says otherwise, or nothing:\n{HEADING}\n" + "\n".join(lines)
     assert [str(line) for key, line in committed.items() if key not in found and line.source in PARTS] == [], "gone"

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from opportune.testing.access import Headers, addresses, example, signed_in
+from opportune.testing.access import Headers, addresses, example, session_headers
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.sample_rows import ROW_ID, fill
@@ -50,7 +50,7 @@ async def test_requests_cannot_set_id_owner_time_or_rights(quiet: FastAPI, file:
     for _, method, path in addresses(quiet):
         if method in ("POST", "PATCH", "PUT") and not path.startswith("/admin"):
             if not sessions or asked(file, SESSIONS) != sessions:  # some requests sign the user out
-                headers = await signed_in(quiet, sender)
+                headers = await session_headers(quiet, sender)
                 sessions = asked(file, SESSIONS)
             is_json = path.startswith(TAKE_JSON)
             kind = "application/json" if is_json else "application/x-www-form-urlencoded"

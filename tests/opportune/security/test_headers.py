@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from opportune.testing.access import site_on
+from opportune.testing.access import sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from opportune.web.middleware.security_headers import SECURITY_HEADERS
@@ -39,7 +39,7 @@ ANSWERS = [
 @pytest.fixture
 async def site(file: Path) -> AsyncIterator[FastAPI]:
     """Site with BASE_URL, and with routes that crash and stream."""
-    app = site_on(file, base_url="http://testserver")
+    app = sqlite_site(file, base_url="http://testserver")
 
     @app.get("/crash")
     async def crash() -> None:

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from opportune.accounts.models import User
 from opportune.admin.mount import ADMIN_PATH
-from opportune.testing.access import TO_SIGN_IN, Headers, example, signed_in, status_word
+from opportune.testing.access import SIGN_IN_REDIRECT, Headers, example, session_headers, status_word
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.sample_rows import fill
@@ -60,8 +60,8 @@ class _Person:
 
     async def send(self, sent: Sent) -> Response:
         response = await self._ask(sent)
-        if status_word(response) in (TO_SIGN_IN, "401"):
-            self._headers = await signed_in(self._app, self._user)
+        if status_word(response) in (SIGN_IN_REDIRECT, "401"):
+            self._headers = await session_headers(self._app, self._user)
             response = await self._ask(sent)
         return response
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
-from opportune.testing.access import everyone, site_on
+from opportune.testing.access import headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.security.hostile import in_a_form
@@ -43,7 +43,7 @@ ODD_PATHS = [
 @pytest.fixture
 async def site(file: Path) -> AsyncIterator[FastAPI]:
     """Site with production settings."""
-    app = site_on(file, environment="production", base_url="https://testserver")
+    app = sqlite_site(file, environment="production", base_url="https://testserver")
     async with app.router.lifespan_context(app):
         yield app
 
@@ -57,7 +57,7 @@ async def test_odd_and_development_urls_are_not_found(site: FastAPI) -> None:
 
 
 async def test_cookies_are_secure_http_only_and_host_bound(site: FastAPI) -> None:
-    people = await everyone(site)
+    people = await headers_by_role(site)
     user = await make_user(site.state.database)
     form = in_a_form({"email": user.email, "password": PASSWORD.replace(" ", "+")}).encode()
     signed_in = await send_request(site, "POST", LOGIN_PATH, FORM, form)

@@ -15,7 +15,7 @@ from opportune.accounts.sessions import trusted_devices
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, seal, signer, unseal
 from opportune.server.logging import logging_config
-from opportune.testing.access import site_on
+from opportune.testing.access import sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
@@ -34,7 +34,7 @@ async def crashing(file: Path) -> AsyncIterator[FastAPI]:
         for name, field in Settings.model_fields.items()
         if field.annotation is SecretStr and not name.endswith(("_url", "_dsn"))
     }
-    app = site_on(file, **secrets)
+    app = sqlite_site(file, **secrets)
 
     @app.post("/crash")
     async def crash() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.admin.mount import ADMIN_PATH
-from opportune.testing.access import addresses, everyone, example, site_on
+from opportune.testing.access import addresses, example, headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import Response, send_request
 
 NOTES = {"admin_audit_entry", "accounts_event"}
@@ -22,9 +22,9 @@ class Visit(NamedTuple):
 
 async def read_all(file: Path) -> Visit:
     """Read all pages: the admin as superuser, other pages as owner."""
-    app = site_on(file)
+    app = sqlite_site(file)
     async with app.router.lifespan_context(app):
-        people, before = await everyone(app), rows(file)
+        people, before = await headers_by_role(app), rows(file)
         responses = {
             path: await send_request(
                 app, "GET", example(path), people["superuser" if path.startswith(ADMIN_PATH) else "owner"]

@@ -94,5 +94,5 @@ async def test_broken_connection_is_not_kept(spares: SpareDatabases) -> None:
     await within.execute("SELECT 1")
     await within.close()
     await killed.close()
-    spares.taken[name].connection.execute("SELECT pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])
+    spares.in_use[name].connection.execute("SELECT pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])
     assert await connect(spares, name) not in (within, killed)

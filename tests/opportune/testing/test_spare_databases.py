@@ -24,7 +24,7 @@ def left_by(spares: SpareDatabases, *statements: str) -> str:
     pid = connection.info.backend_pid
     connection.close()
     removed = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = %s"
-    spares.taken[name].connection.execute(removed, [pid])
+    spares.in_use[name].connection.execute(removed, [pid])
     spares.give_back(name)
     return name
 
