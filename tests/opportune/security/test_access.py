@@ -7,11 +7,11 @@ from opportune.admin.mount import ADMIN_PATH
 from opportune.config.project import installed_names
 from opportune.testing.access import (
     HEADING,
-    IN_A_LINE,
+    JSON_ERRORS,
+    REFUSALS,
     ROLES,
     TABLE,
-    UNCHANGED,
-    Asked,
+    RoleRequest,
     addresses,
     example,
     read,
@@ -35,7 +35,7 @@ async def test_responses_match_access_table(quiet: FastAPI, file: Path, visit: V
     committed = read()
     of_one_model = {OF_A_MODEL.sub(rf"{ADMIN_PATH}/x\1", path): path for _, _, path in addresses(quiet)}.values()
 
-    def result_of(asked: Asked) -> str | None:
+    def result_of(asked: RoleRequest) -> str | None:
         method, path, role = asked
         is_in_admin = path.startswith(ADMIN_PATH)
         if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.responses:
@@ -64,6 +64,6 @@ async def test_undeclared_methods_are_refused(quiet: FastAPI) -> None:
         (method, address)
         for address in alike.values()
         for method in METHODS - named[address]
-        if status_word(await send_request(quiet, method, address, IN_A_LINE)) not in UNCHANGED
+        if status_word(await send_request(quiet, method, address, JSON_ERRORS)) not in REFUSALS
     ]
     assert taken == []

@@ -111,7 +111,7 @@ async def test_invalid_value_is_refused(make: Make) -> None:
 
 
 async def test_unknown_value_is_named_in_the_error(make: Make) -> None:
-    with pytest.raises(ValueError, match=r"Binding\.mark comes to mind \(.*4 digits\): give one"):
+    with pytest.raises(ValueError, match=r"Binding\.mark \(.*4 digits\)\. Pass one"):
         await make(Binding)
     assert (await make(Binding, mark="PR-4034")).mark == "PR-4034"
 

@@ -13,7 +13,7 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.testing import Make
-from opportune.testing.sample_rows import LATER, fill, sample_row
+from opportune.testing.sample_rows import FUTURE, fill, sample_row
 from tests.opportune.tables import make_tables
 
 pytestmark = pytest.mark.database("sqlite")
@@ -57,7 +57,7 @@ async def test_sample_values_increase_by_column(database: Database) -> None:
 
     async with database.reader() as session:
         booking = (await session.scalars(select(Booking))).one()
-    assert booking.starts_at == LATER
+    assert booking.starts_at == FUTURE
 
 
 def test_sample_row_takes_given_values() -> None:
@@ -65,7 +65,7 @@ def test_sample_row_takes_given_values() -> None:
 
     row: Any = sample_row(Booking, TABLE, {"ends_at": moment, "most": 7})
 
-    assert (row.starts_at, row.ends_at, row.most) == (LATER, moment, 7)
+    assert (row.starts_at, row.ends_at, row.most) == (FUTURE, moment, 7)
 
 
 def features_with(values: dict[str, object]) -> list[Feature]:

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("DROP TABLE jobs_job", "No migration makes the table jobs_job: run python3 oppman.py makemigrations jobs."),
-        ("ALTER TABLE jobs_job RENAME COLUMN attempt TO tries", r"No migration makes the column jobs_job\.attempt:"),
+        ("DROP TABLE jobs_job", "No migration creates the table jobs_job. Run python3 oppman.py makemigrations jobs."),
+        ("ALTER TABLE jobs_job RENAME COLUMN attempt TO tries", r"No migration creates the column jobs_job\.attempt\."),
     ],
 )
 def test_missing_migration_is_reported_with_the_next_step(database_url: str, change: str, words: str) -> None:
