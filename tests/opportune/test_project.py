@@ -24,13 +24,7 @@ from opportune.cli.registry import MODULES, help_line
 from opportune.cli.scaffold.feature_removal import FOLDERS, Removal
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.config.project import PROJECT, USERS, installed_features
-from opportune.testing.access import (
-    addresses,
-    example,
-    feature_settings_without_database,
-    headers_by_role,
-    is_project_feature,
-)
+from opportune.testing import access
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
@@ -167,14 +161,16 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
         installed = [feature for feature in installed_features() if feature.name not in excluded]
-        settings = settings_for(f"sqlite:///{file}", *feature_settings_without_database())
+        settings = settings_for(f"sqlite:///{file}", *access.feature_settings_without_database())
         site = create_app(settings.model_copy(update={"jobs": "off"}), installed)
         async with site.router.lifespan_context(site):
-            users = await headers_by_role(site)
+            users = await access.headers_by_role(site)
             responses = {
-                path: await send_request(site, "GET", example(path), users["owner"])
-                for source, method, path in addresses(site)
-                if method == "GET" and (is_project_feature(source) or not FEATURES) and not path.startswith(ADMIN_PATH)
+                path: await send_request(site, "GET", access.example(path), users["owner"])
+                for source, method, path in access.addresses(site)
+                if method == "GET"
+                and (access.is_project_feature(source) or not FEATURES)
+                and not path.startswith(ADMIN_PATH)
             }
             responses[USER] = await send_request(site, "GET", USER, users["superuser"])  # has lines of features
         assert {path: response.status for path, response in responses.items() if response.is_crash} == {}

@@ -145,7 +145,7 @@ async def test_nested_routes_have_permissions_and_openapi(
 
 
 def test_dependencies_of_nested_routes_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permissions, "needs", set())
+    monkeypatch.setattr(permissions, "required_permissions", set())
     inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
     inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
     outer.include_router(inner)
