@@ -116,7 +116,7 @@ def _to_decimal(value: Any, type_: Any) -> Decimal:
     number = Decimal(int(value)) if isinstance(value, bool) else Decimal(str(value).strip())
     if not number.is_finite():
         raise ValueError(value)
-    _, digits, exponent = number.normalize().tuple_code()
+    _, digits, exponent = number.normalize().as_tuple()
     scale = type_.scale
     if scale is not None and -int(exponent) > scale:
         raise ValueError(value)
