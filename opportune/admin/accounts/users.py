@@ -298,8 +298,9 @@ async def _check_may_change(session: AsyncSession, user: User, request: Request)
         ValidationRefused: Only a superuser may change this user. Members of groups with more permissions than the
             current user are protected, also if they are not staff.
     """
-    has_enough_grants = is_superuser(request) or not await has_more_grants(session, request, user)
-    if not (may_change_user(request, user) and has_enough_grants):
+    if is_superuser(request):
+        return
+    if not may_change_user(request, user) or await has_more_grants(session, request, user):
         raise ValidationRefused(SUPERUSER_REQUIRED)
 
 

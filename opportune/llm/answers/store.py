@@ -198,7 +198,7 @@ def _waiting_values(result: AnswerResult) -> dict[str, Any]:
 
 
 async def stop_answer(session: AsyncSession, answer_id: int) -> None:
-    """Request the worker of an answer to stop. An answer that waits for an approval results immediately."""
+    """Request the worker of an answer to stop. An answer that waits for an approval ends immediately."""
     progress = await read_progress_for_update(session, answer_id)
     if progress and progress.answer.is_waiting:
         await _end_answers(session, [AnswerResult(answer_id, progress.text, STOPPED, reasoning=progress.reasoning)])
