@@ -15,12 +15,12 @@ from opportune.jobs import JobContext, job
 async def delete_expired(database: Database, settings: Settings) -> dict[str, int]:
     """Delete expired rows, and return the number of deleted rows by table."""
     now = utc_now()
-    oldest_kept = now - timedelta(days=settings.account_event_days)
+    event_cutoff = now - timedelta(days=settings.account_event_days)
     return {
         "sessions": await delete_in_batches(database, Session, col(Session.expires_at) <= now),
         "tokens": await delete_in_batches(database, ApiToken, col(ApiToken.expires_at) <= now),
         "attempts": await delete_in_batches(database, Attempt, col(Attempt.ends_at) <= now),
-        "events": await delete_in_batches(database, AccountEvent, col(AccountEvent.created_at) <= oldest_kept),
+        "events": await delete_in_batches(database, AccountEvent, col(AccountEvent.created_at) <= event_cutoff),
     }
 
 

@@ -37,7 +37,7 @@ IMPERSONATOR_PATHS = {
     *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
 }
 """Personal pages that a superuser may open while signed in as a user."""
-PERSONAL = "Only the user can do this. You are signed in as another user. Go back to your own account first."
+OWNER_ONLY = "Only the user can do this. You are signed in as another user. Go back to your own account first."
 IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 READ_ONLY = (
@@ -62,7 +62,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     The user does not belong to a database session: call `session.add(user)` in a `WriteSession` before changing it.
 
     The call sets these attributes of `request.state`: `user`, `session` (of the browser), `token` (the API token) and
-    `impersonator` (the superuser who is signed in as this user) may be None; `grants` are those of the user.
+    `impersonator` (the superuser who is signed in as this user) may be None. `grants` has the grants of the user.
     """
     if not hasattr(request.state, "user"):
         request.state.user = await _read_user(request)
@@ -81,7 +81,7 @@ def _guard_impersonation(request: HTTPConnection) -> None:
         return
     scope = request.scope  # a WebSocket has no method
     if scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
-        raise HTTPException(403, PERSONAL if _is_personal(request) else READ_ONLY)
+        raise HTTPException(403, OWNER_ONLY if _is_personal(request) else READ_ONLY)
 
 
 async def _read_user(request: HTTPConnection) -> User | None:
@@ -110,8 +110,8 @@ async def _read_user(request: HTTPConnection) -> User | None:
     return user
 
 
-async def read_program(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
-    """Return the token of a program with its user. For addresses outside /api, which must check the scopes.
+async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
+    """Return the token of a program with its user, for addresses outside /api. The caller must check the scopes.
 
     `strategies` read other types of tokens. They are tried before the site's own strategy.
     """
@@ -147,7 +147,7 @@ class CurrentUserScheme(SecurityBase):
         if needed.scopes and request.state.token:
             require_scopes(request.state.token.scopes, needed.scopes)
         if request.state.impersonator is not None and _is_personal(request):
-            raise HTTPException(403, PERSONAL)
+            raise HTTPException(403, OWNER_ONLY)
         await _require_second_factor(request, user)
         return user
 
@@ -178,7 +178,7 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 
 async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
     if request.state.impersonator is not None:
-        raise HTTPException(403, PERSONAL)
+        raise HTTPException(403, OWNER_ONLY)
     return user
 
 

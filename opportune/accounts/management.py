@@ -40,8 +40,8 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     """
     user = await find_user(session, email)
     with as_operator_error(email):
-        valid = UserCreate(email=user.email, password=password)
-        user = await user_manager(session).change(user, password=valid.password)
+        credentials = UserCreate(email=user.email, password=password)
+        user = await user_manager(session).change(user, password=credentials.password)
     record_event(session, user, "changed_by_staff", fields="Password")
     return user
 
@@ -53,11 +53,11 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
         OperatorError: the e-mail is invalid or has an account, or the password is too weak.
     """
     with as_operator_error(email):
-        new = UserCreate(email=email, password=password)
-        return await user_manager(session).register(new.email, new.password, **flags)
+        credentials = UserCreate(email=email, password=password)
+        return await user_manager(session).register(credentials.email, credentials.password, **flags)
 
 
-def valid_email(email: str) -> str:
+def normalise_email(email: str) -> str:
     """Return a normalised e-mail.
 
     Raises:
@@ -75,7 +75,7 @@ async def check_new_email(session: AsyncSession, email: str) -> None:
     Raises:
         OperatorError: the e-mail is invalid or has an account.
     """
-    valid_email(email)
+    normalise_email(email)
     with as_operator_error(email):
         if await find_by_email(session, email):
             raise EmailTakenError
@@ -87,9 +87,9 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     Raises:
         OperatorError: the e-mail is invalid or belongs to another account.
     """
-    valid = valid_email(email)
+    normalised = normalise_email(email)
     with as_operator_error(email):
-        user = await user_manager(session).change(user, email=valid)
+        user = await user_manager(session).change(user, email=normalised)
     record_event(session, user, "changed_by_staff", fields="E-mail")
     return user
 

@@ -130,7 +130,7 @@ def email_sent(request: Request) -> Response:
 
 def invalid_link(request: Request, request_path: str) -> Response:
     """Render the page of an invalid link. It links to `request_path`, where visitors can request another one."""
-    page = templates.render(request, "accounts/invalid_link.html", {"again": request_path}, 410)
+    page = templates.render(request, "accounts/invalid_link.html", {"request_path": request_path}, 410)
     page.headers.update(PRIVATE_HEADERS)
     return page
 

@@ -248,7 +248,7 @@ class LinkedAccountRead(Schema):
 
     id: int
     issuer: str
-    """Issuer of the account."""
+    """Address of the issuer, such as `https://accounts.google.com`."""
     email: str
     created_at: datetime
 

@@ -54,14 +54,14 @@ async def read_rows(
 
     A row is exported once, even if several of its columns refer to the user. Ids of users and secrets are left out.
     """
-    columns: dict[Any, list[Any]] = {}
-    for owner in data.owners:
-        columns.setdefault(owner.class_, []).append(owner)
+    owner_columns: dict[Any, list[Any]] = {}
+    for column in data.owners:
+        owner_columns.setdefault(column.class_, []).append(column)
     rows: dict[str, Sequence[Mapping[str, Any]]] = {}
-    for model, owners in columns.items():
-        is_owned = or_(*(owner == person.id for owner in owners))
+    for model, columns in owner_columns.items():
+        is_owned = or_(*(column == person.id for column in columns))
         instances = await session.scalars(select(model).where(is_owned).order_by(*inspect(model).primary_key))
-        hidden = {*(owner.key for owner in owners), *filter(is_secret, model.model_fields)}
+        hidden = {*(column.key for column in columns), *filter(is_secret, model.model_fields)}
         rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in instances]
     return rows | dict(await data.read(session, person) if data.read else {})
 

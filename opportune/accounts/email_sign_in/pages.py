@@ -96,7 +96,9 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     is_same_browser = pending is not None and pending.number == details["number"]
     form = Form(EmailSignInLink, {"token": token, "remember": is_same_browser and pending and pending.remember})
     context = {"email": user.email, "details": details, "at": datetime.fromisoformat(details["at"])}
-    return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, is_here=is_same_browser, **context)
+    return show(
+        request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, is_same_browser=is_same_browser, **context
+    )
 
 
 @router.post("/link")

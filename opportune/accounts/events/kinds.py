@@ -73,7 +73,7 @@ KINDS = {
         EventKind(
             "passkey_added",
             "New passkey: {name}",
-            "From now on it signs you in, and your password alone no longer does.",
+            "From now on you can sign in with it, and no longer with your password alone.",
             icon="ti-fingerprint",
         ),
         EventKind(
@@ -94,8 +94,8 @@ KINDS = {
         EventKind(
             "refresh_token_reused",
             "A program was signed out",
-            "Its refresh token was used twice: the program has an error, or another person has a copy of the token. The"
-            " sign-in has ended for both, so sign in again there.",
+            "Its refresh token was used twice: the program has an error, or another person has a copy of the token."
+            " Both are signed out. Sign in again in the program.",
             icon="ti-key",
         ),
         EventKind(

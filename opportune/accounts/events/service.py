@@ -126,7 +126,7 @@ def event_text(event: AccountEvent) -> str:
 def _create_event(
     context: EventContext, user: User, kind: str, by: User | None, details: dict[str, Any]
 ) -> AccountEvent:
-    KINDS[kind].words.format(**details)
+    KINDS[kind].words.format(**details)  # raises KeyError for an unknown kind or a missing detail
     by = by or _find_impersonator(context)
     actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
     # The user must not see the IP address of a staff member.

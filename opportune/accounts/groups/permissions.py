@@ -1,4 +1,4 @@
-"""Permissions. Superusers may do everything, other users what their groups are granted.
+"""Permissions. Superusers may do everything. Other users have the grants of their groups.
 
 The grants are loaded for each request.
 """

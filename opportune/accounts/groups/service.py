@@ -22,8 +22,8 @@ async def list_users(
 ) -> list[tuple[User, Sequence[str]]]:
     """Return users with the names of their groups, newest first."""
     users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)))
-    groups = await _groups_of(session, [user.id for user in users])
-    return [(user, groups.get(user.id, ())) for user in users]
+    group_names = await _group_names_by_user(session, [user.id for user in users])
+    return [(user, group_names.get(user.id, ())) for user in users]
 
 
 async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]) -> None:
@@ -51,8 +51,8 @@ async def join_group(session: AsyncSession, user: User, name: str) -> None:
 async def leave_group(session: AsyncSession, user: User, name: str) -> None:
     """Remove a user from a group. Raises OperatorError if the group does not exist."""
     group = await find_group(session, name)
-    is_match = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
-    await session.execute(delete(Membership).where(*is_match))
+    conditions = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
+    await session.execute(delete(Membership).where(*conditions))
 
 
 async def find_group(session: AsyncSession, name: str) -> Group:
@@ -78,7 +78,7 @@ async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]
 MEMBER_COUNTS = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))
 
 
-async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
+async def _group_names_by_user(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
     """Return the names of the groups of each user, by user id."""
     query = (
         select(col(Membership.user_id), col(Group.name))

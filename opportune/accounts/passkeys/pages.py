@@ -133,7 +133,7 @@ async def _show_list(
         passkey_ceremonies(request, context, user)
     except PasskeyRefused as refusal:
         problem = str(refusal)
-    return show(request, "passkeys", passkeys=rows, left=codes_left, obstacle=problem, form=form)
+    return show(request, "passkeys", passkeys=rows, codes_left=codes_left, problem=problem, form=form)
 
 
 async def _options_response(get_ceremonies: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:

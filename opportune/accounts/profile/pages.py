@@ -80,8 +80,8 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
     if data := await reauthenticated(context, user, form):
         try:
             await check_email_change(context, user, data.email)
-            requested = await request_email_change(context, user, data.email)
-            return redirect_with_message(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
+            is_pending = await request_email_change(context, user, data.email)
+            return redirect_with_message(request, "profile", EMAIL_REQUESTED if is_pending else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
     return await show_profile(request, user, Form(UserUpdate, user), form)
@@ -156,8 +156,8 @@ async def show_profile(
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
     providers = configured_providers(request.app.state.settings)
     context: dict[str, Any] = {
-        "own": profile_form,
-        "own_fields": project_fields(profile_form),
+        "profile_form": profile_form,
+        "project_fields": project_fields(profile_form),
         "email": email_form,
         "panels": panels,
         "providers": providers,

@@ -21,7 +21,7 @@ CLEANUP_EVERY_HITS = 50
 """On average, one of this many hits also deletes expired counts, so that the table does not grow."""
 
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
-COUNT = (
+INCREASE_COUNT = (
     text("""
     INSERT INTO accounts_attempt (key, count, ends_at) VALUES (:key, 1, :ends_at)
     ON CONFLICT (key) DO UPDATE SET
@@ -58,8 +58,8 @@ class DatabaseStorage:
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         for hit in hits:  # in the same order as in `hit()`, to avoid deadlocks
-            is_match = col(Attempt.key) == self.key(hit), col(Attempt.count) > 0
-            await session.execute(update(Attempt).where(*is_match).values(count=col(Attempt.count) - 1))
+            conditions = col(Attempt.key) == self.key(hit), col(Attempt.count) > 0
+            await session.execute(update(Attempt).where(*conditions).values(count=col(Attempt.count) - 1))
 
     async def close(self) -> None:
         """Do nothing, because the caller closes the database."""
@@ -86,5 +86,5 @@ async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tupl
     """Increase a count, or start a new one. Return the count and the end of its time window."""
     now = utc_now()
     values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=seconds)}
-    row = (await session.execute(COUNT, values)).one()
+    row = (await session.execute(INCREASE_COUNT, values)).one()
     return row[0], row[1]

@@ -20,7 +20,7 @@ CLAIM = text("""
     ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now
     RETURNING id
 """).bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
-FIND = select(col(Attempt.result)).where(
+FIND_RESULT = select(col(Attempt.result)).where(
     col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
 )
 
@@ -38,7 +38,7 @@ class DatabaseSubmissions:
             return (await session.execute(CLAIM, values)).first() is not None
 
     async def find(self, key: str) -> str | None:
-        row = await self._database.lookup(FIND, {"key": key, "now": utc_now()})
+        row = await self._database.lookup(FIND_RESULT, {"key": key, "now": utc_now()})
         return row[0] if row else None
 
     async def complete(self, key: str, result: str) -> None:

@@ -23,11 +23,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/register", status_code=201, response_model=UserRead, responses=RESPONSES)
-async def register(new: UserCreate, context: AccountCtx) -> Any:
+async def register(body: UserCreate, context: AccountCtx) -> Any:
     """Create an account.
 
     If the site sends e-mails, the status is always 202, and only the e-mail reveals whether the address has an account.
     Otherwise the account is created immediately (201), or the address already has an account (409).
     """
-    user = await service.register(context, new.email, new.password)
+    user = await service.register(context, body.email, body.password)
     return user or JSONResponse({"detail": EMAIL_REQUESTED}, 202)

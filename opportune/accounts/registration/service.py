@@ -81,7 +81,7 @@ async def _register_now(context: AccountContext, email: str, password: str) -> U
 
 @job("accounts.send_registration_email")
 async def send_registration_email(run: JobContext, email: str, token: str) -> None:
-    """Send the link that creates the account, or say that the address has one. Skip addresses that may not register."""
+    """Send the link that creates the account, or a reminder to its owner. Skip addresses that may not register."""
     await run.write(_send_email, run.settings, email, token)
 
 

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/accounts/sessions")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
         rows = await UserSessions(session, user.id).list_valid()
-    return show(request, "sessions", sessions=rows, device=session_device, here=current_session_id(request))
+    return show(request, "sessions", sessions=rows, device=session_device, current_id=current_session_id(request))
 
 
 @router.post("/{session_id}/end")

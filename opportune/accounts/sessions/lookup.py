@@ -31,12 +31,12 @@ async def find_by_token(database: Database, model: type[T], token: str) -> tuple
 
     The instances do not belong to an ORM session.
     """
-    return await _find_by_key(database, model, _query(model, "token_hash"), hash_token(token))
+    return await _find_by_key(database, model, _credential_query(model, "token_hash"), hash_token(token))
 
 
 async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
     """Return what `find_by_token` returns, for the id of an API token."""
-    return await _find_by_key(database, ApiToken, _query(ApiToken, "id"), token_id)
+    return await _find_by_key(database, ApiToken, _credential_query(ApiToken, "id"), token_id)
 
 
 async def find_impersonator(database: Database, row: Session, user: User) -> User | None:
@@ -68,7 +68,7 @@ _COLON, _NEWLINE = (cast("Any", literal_column(f"'{character}'", String)) for ch
 
 
 @cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses
-def _query(model: type[Session | ApiToken], key_column: str) -> Select[Any]:
+def _credential_query(model: type[Session | ApiToken], key_column: str) -> Select[Any]:
     grants = (
         select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _NEWLINE))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))

@@ -51,7 +51,7 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         InvalidPasswordError: the password is too weak.
         EmailTakenError: a concurrent request registered this e-mail.
     """
-    hashed_password = await user_manager(session).hashed(password, email)
+    hashed_password = await user_manager(session).hash_new_password(password, email)
     await acquire_advisory_lock(session, "setup")
     if await has_superuser(session):
         return None

@@ -106,8 +106,8 @@ class PasskeyCeremonies:
         # During the verification, the passkey may have been removed or used again, or its owner deactivated.
         if not await self.context.manager.is_unchanged(owner):
             raise PasskeyRefused(DEACTIVATED)
-        is_unchanged = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
-        statement = update(Passkey).where(*is_unchanged).values(sign_count=verified.new_sign_count, used_at=utc_now())
+        conditions = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
+        statement = update(Passkey).where(*conditions).values(sign_count=verified.new_sign_count, used_at=utc_now())
         if await session.scalar(statement.returning(col(Passkey.id))) is None:
             raise PasskeyRefused(NOT_VERIFIED)
         await self.context.limiter.refund(session, failure)

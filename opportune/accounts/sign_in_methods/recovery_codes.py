@@ -41,8 +41,8 @@ async def count_recovery_codes(session: AsyncSession, user: User) -> int:
 
 async def use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
     """Delete the code, and return whether the user had it."""
-    is_match = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
-    return await session.scalar(delete(RecoveryCode).where(*is_match).returning(col(RecoveryCode.id))) is not None
+    conditions = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
+    return await session.scalar(delete(RecoveryCode).where(*conditions).returning(col(RecoveryCode.id))) is not None
 
 
 def _hash(code: str) -> str:

@@ -79,9 +79,13 @@ async def enable(session: AsyncSession, settings: Settings, user: User, key: str
     if period is None:
         return None
     # The owner may have changed the password to lock out another person, who started this setup.
-    matches = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password, col(User.totp_secret) == "")
+    conditions = (
+        col(User.id) == user.id,
+        col(User.hashed_password) == user.hashed_password,
+        col(User.totp_secret) == "",
+    )
     values = {"totp_secret": _seal_key(settings, user, key), "totp_step": period}
-    user_id = await session.scalar(update(User).where(*matches).values(values).returning(col(User.id)))
+    user_id = await session.scalar(update(User).where(*conditions).values(values).returning(col(User.id)))
     return await renew_recovery_codes(session, user) if user_id else None
 
 
@@ -121,6 +125,6 @@ async def _use_period(session: AsyncSession, settings: Settings, user: User, key
 
     The key is encrypted again, in case SECRET_KEY has changed.
     """
-    is_unused = (col(User.id) == user.id, col(User.totp_secret) == user.totp_secret, col(User.totp_step) < period)
-    statement = update(User).where(*is_unused).values(totp_step=period, totp_secret=_seal_key(settings, user, key))
+    conditions = (col(User.id) == user.id, col(User.totp_secret) == user.totp_secret, col(User.totp_step) < period)
+    statement = update(User).where(*conditions).values(totp_step=period, totp_secret=_seal_key(settings, user, key))
     return await session.scalar(statement.returning(col(User.id))) is not None

@@ -105,7 +105,7 @@ async def create_registration_options(
 ) -> CeremonyOptions:
     """Return the options to create a discoverable passkey. Devices that already have a passkey of this user refuse."""
 
-    def options() -> dict[str, Any]:
+    def generate_options() -> dict[str, Any]:
         import webauthn.helpers.structs
 
         required = webauthn.helpers.structs.ResidentKeyRequirement.REQUIRED
@@ -121,7 +121,7 @@ async def create_registration_options(
         )
         return webauthn.helpers.options_to_json_dict(generated)
 
-    data = await asyncio.to_thread(options)
+    data = await asyncio.to_thread(generate_options)
     data["user"]["id"], data["excludeCredentials"] = ceremony.handle, _descriptors(existing)
     return CeremonyOptions(data, _seal_ceremony(settings, ceremony))
 
@@ -131,7 +131,7 @@ async def create_authentication_options(
 ) -> CeremonyOptions:
     """Return the options to authenticate with one of the `allowed` passkeys; if there are none, with any passkey."""
 
-    def options() -> dict[str, Any]:
+    def generate_options() -> dict[str, Any]:
         import webauthn.helpers.structs
 
         verification = webauthn.helpers.structs.UserVerificationRequirement
@@ -143,7 +143,7 @@ async def create_authentication_options(
         )
         return webauthn.helpers.options_to_json_dict(generated)
 
-    data = await asyncio.to_thread(options)
+    data = await asyncio.to_thread(generate_options)
     return CeremonyOptions({**data, "allowCredentials": _descriptors(allowed)}, _seal_ceremony(settings, ceremony))
 
 

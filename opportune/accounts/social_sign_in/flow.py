@@ -90,7 +90,7 @@ async def read_identity(
 
 
 def _load_client(provider: Provider) -> "ProviderClient":
-    from opportune.accounts.social_sign_in.identity import get_client  # noqa: PLC0415 - see there
+    from opportune.accounts.social_sign_in.identity import get_client  # noqa: PLC0415 - slow to import
 
     return get_client(provider)
 

@@ -138,8 +138,8 @@ class OpenIDClient(ProviderClient):
             claims = {**claims, **{name: response.get(name) for name in ("email", "email_verified")}}
         email = _normalise_email(claims.get("email"))
         # Microsoft has its own claim for addresses in a verified domain.
-        verified = any(str(claims.get(name)).lower() in ("true", "1") for name in ("email_verified", "xms_edov"))
-        return Identity(issuer, subject, email, bool(email) and verified)
+        is_verified = any(str(claims.get(name)).lower() in ("true", "1") for name in ("email_verified", "xms_edov"))
+        return Identity(issuer, subject, email, bool(email) and is_verified)
 
     async def _read_claims(self, http: httpx.AsyncClient, id_token: str, nonce: str) -> Mapping[str, Any]:
         """Return the claims of a token with valid signature, issuer, audience, times and nonce."""
@@ -153,8 +153,8 @@ class OpenIDClient(ProviderClient):
         )
         if claims["iss"] != self._metadata["issuer"].replace(TENANT, str(claims.get("tid"))):
             raise InvalidProviderResponse("the id_token is from another issuer")
-        has_audiences = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
-        if claims.get("azp", None if has_audiences else self.provider.client_id) != self.provider.client_id:
+        has_several_audiences = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", None if has_several_audiences else self.provider.client_id) != self.provider.client_id:
             raise InvalidProviderResponse("the id_token is for another site")
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
             raise InvalidProviderResponse("the id_token is of another sign-in")

@@ -79,8 +79,8 @@ def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
     labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
     labels[ACCOUNTS] = "Your account"
     verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
-    for needed in _named_scopes:
-        name, _, verb = needed.partition(":")
+    for scope in _named_scopes:
+        name, _, verb = scope.partition(":")
         verbs_by_name.setdefault(name, {})[verb] = None
     verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
     rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in verbs_by_name.items() if verbs)

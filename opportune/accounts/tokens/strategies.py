@@ -36,9 +36,11 @@ class TokenStrategy:
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
         match = await self.find(token) if token else None
-        if match:
-            require_scopes(match[0].scopes, self.needed_scopes)
-        return match[1] if match else None
+        if match is None:
+            return None
+        row, user, _grants = match
+        require_scopes(row.scopes, self.needed_scopes)
+        return user
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         """Create the access token of a sign-in."""

@@ -32,7 +32,7 @@ async def show_two_factor(request: Request, user: CurrentUser, session: ReadSess
     codes_left = await count_recovery_codes(session, user)
     state = request.app.state
     required = await setup_is_required(state.database, state.settings, user)
-    context = {"left": codes_left, "is_required": required, "has_passkey": await has_passkey(session, user)}
+    context = {"codes_left": codes_left, "is_required": required, "has_passkey": await has_passkey(session, user)}
     return _render(request, "two_factor", Form(TwoFactorStart), **context)
 
 
@@ -41,7 +41,7 @@ async def start(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorStart)
     pending = await _try_change(form, setup.start(form.data.password)) if form.data else None
     if not pending:
-        context = {"left": 0, "is_required": False, "has_passkey": False}
+        context = {"codes_left": 0, "is_required": False, "has_passkey": False}
         return _render(request, "two_factor", form, **context) if form.errors else _redirect_back()
     return _render(request, "two_factor_setup", Form(TwoFactorEnable, pending), setup=pending)
 
@@ -61,8 +61,8 @@ async def enable(request: Request, setup: TwoFactorDependency) -> Response:
 
 @router.get("/codes")
 async def show_renew_form(request: Request, user: CurrentUser, session: ReadSession) -> Response:
-    form, has_any = Form(TwoFactorCredentials), await has_second_factor(session, user)
-    return _render(request, "two_factor_confirm", form, to="codes") if has_any else _redirect_back()
+    form, has_factor = Form(TwoFactorCredentials), await has_second_factor(session, user)
+    return _render(request, "two_factor_confirm", form, action="codes") if has_factor else _redirect_back()
 
 
 @router.post("/codes")
@@ -73,13 +73,13 @@ async def renew_recovery_codes(request: Request, setup: TwoFactorDependency) -> 
     )
     if codes:
         return _render(request, "two_factor_codes", form, codes=codes, is_new=False)
-    return _render(request, "two_factor_confirm", form, to="codes") if form.errors else _redirect_back()
+    return _render(request, "two_factor_confirm", form, action="codes") if form.errors else _redirect_back()
 
 
 @router.get("/off")
 async def show_disable_form(request: Request, user: CurrentUser) -> Response:
     form = Form(TwoFactorCredentials)
-    return _render(request, "two_factor_confirm", form, to="off") if user.has_two_factor else _redirect_back()
+    return _render(request, "two_factor_confirm", form, action="off") if user.has_two_factor else _redirect_back()
 
 
 @router.post("/off")
@@ -87,7 +87,7 @@ async def disable(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorCredentials)
     if form.data:
         await _try_change(form, _disable(request, setup, form.data))
-    return _render(request, "two_factor_confirm", form, to="off") if form.errors else _redirect_back()
+    return _render(request, "two_factor_confirm", form, action="off") if form.errors else _redirect_back()
 
 
 async def _disable(request: Request, setup: TwoFactorSetup, proof: TwoFactorCredentials) -> None:

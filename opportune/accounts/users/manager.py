@@ -1,34 +1,26 @@
-"""The user manager and user database of FastAPI Users, in the session of the request.
+"""The user manager of FastAPI Users, in the session of the request.
 
 Passwords are hashed before rows are locked, because hashing is slow.
 """
 
-from collections.abc import Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from fastapi import Request
 from fastapi_users import BaseUserManager, InvalidID, InvalidPasswordException, exceptions
-from fastapi_users.db import BaseUserDatabase
 from pydantic import BaseModel
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.emails import signed_links
 from opportune.accounts.emails.delivery import send_account_email
-from opportune.accounts.models import LinkedAccount, User, UserBase
+from opportune.accounts.models import User, UserBase
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.rules import find_password_problem
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
-from opportune.accounts.users.errors import (
-    CHANGED_MEANWHILE,
-    AccountLinkedError,
-    EmailTakenError,
-    InvalidLinkError,
-    InvalidPasswordError,
-)
+from opportune.accounts.users.database import LinkRefused, PasswordRefused, UserDatabase, UserTaken
+from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedError, EmailTakenError
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, get_settings
@@ -47,77 +39,6 @@ class Credentials(Protocol):
     def username(self) -> str: ...
     @property
     def password(self) -> str: ...
-
-
-class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
-    """The e-mail has an account. It is an exception of FastAPI Users and of the framework."""
-
-
-class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
-    """The password is invalid. It is an exception of FastAPI Users and of the framework."""
-
-
-class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):
-    """The link is invalid. It is an exception of FastAPI Users and of the framework."""
-
-
-class UserDatabase(BaseUserDatabase[Any, int]):
-    """Users in a database session. Changes are flushed, and committed with the session's other changes."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
-
-    async def get(self, id: int) -> User | None:
-        return await self.session.get(User, id)
-
-    async def get_by_email(self, email: str) -> User | None:
-        return await find_by_email(self.session, email)
-
-    async def create(self, create_dict: Mapping[str, Any]) -> User:
-        """Raises UserTaken, also if two requests register the same address at the same time."""
-        self.session.add(user := User(**{**create_dict, "email": create_dict["email"].lower()}))
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            raise UserTaken from None
-        return user
-
-    async def update(self, user: User, update_dict: Mapping[str, Any]) -> User:
-        """Raises UserTaken."""
-        self.session.add(user)
-        user.sqlmodel_update(dict(update_dict))
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            await self.session.refresh(user)  # the error page shows the user
-            raise UserTaken from None
-        return user
-
-    async def delete(self, user: User) -> None:
-        self.session.add(user)
-        await self.session.delete(user)
-        await self.session.flush()
-
-    async def get_by_oauth_account(self, oauth: str, account_id: str) -> User | None:
-        """Return the user to whom this account of the issuer `oauth` is linked."""
-        is_match = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
-        user: User | None = await self.session.scalar(
-            select(User).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*is_match)
-        )
-        return user
-
-    async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
-        """Raises AccountLinkedError. Tokens of the provider are not stored."""
-        issuer, subject, email = (create_dict[name] for name in ("oauth_name", "account_id", "account_email"))
-        self.session.add(LinkedAccount(user_id=user.id, issuer=issuer, subject=subject, email=email))
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            raise AccountLinkedError from None
-        return user
 
 
 class UserManager(BaseUserManager[U, int], Generic[U]):
@@ -182,7 +103,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             InvalidPasswordError: the password is too weak.
             EmailTakenError: another account has this e-mail.
         """
-        return await self.add(email, await self.hashed(password, email), **fields)
+        return await self.add(email, await self.hash_new_password(password, email), **fields)
 
     async def add(self, email: str, hashed_password: str, **fields: Any) -> U:
         """Create a user with a password that is already checked and hashed."""
@@ -248,13 +169,14 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     ) -> U:
         """Change e-mail, password or both. The caller must notify the user.
 
-        A new password ends every session and token of the user. A new e-mail is unverified unless `is_verified` is set.
+        A new password ends every session and token of the user. A new e-mail is unverified. `is_verified` overrides
+        this; None keeps the state.
 
         Raises:
             InvalidPasswordError: the password is too weak, or another request has just changed password or e-mail.
             EmailTakenError: another account has this e-mail.
         """
-        hashed_password = None if password is None else await self.hashed(password, user.email, user)
+        hashed_password = None if password is None else await self.hash_new_password(password, user.email, user)
         if await self._lock_unchanged(user) is None:
             raise PasswordRefused(CHANGED_MEANWHILE)
         changes: dict[str, Any] = {}
@@ -357,7 +279,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         except InvalidPasswordException as refusal:
             raise PasswordRefused(str(refusal.reason)) from None
 
-    async def hashed(self, password: str, email: str, user: U | None = None) -> str:
+    async def hash_new_password(self, password: str, email: str, user: U | None = None) -> str:
         """Check a new password and return its hash. Raises InvalidPasswordError."""
         await self.check_new_password(password, email, user)
         return await hashing.hash_password(password)
@@ -397,14 +319,14 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
 
         A concurrent request may have changed them, for example during a slow hash.
         """
-        is_unchanged = (
+        conditions = (
             col(User.id) == user.id,
             col(User.email) == user.email,
             col(User.hashed_password) == user.hashed_password,
             (col(User.totp_secret) != "") == user.has_two_factor,
         )
         active: bool | None = await self.session.scalar(
-            select(col(User.is_active)).where(*is_unchanged).with_for_update()
+            select(col(User.is_active)).where(*conditions).with_for_update()
         )
         return active
 

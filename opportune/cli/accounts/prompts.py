@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.management import valid_email
+from opportune.accounts.management import normalise_email
 from opportune.accounts.passwords.rules import password_problem
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
@@ -20,7 +20,7 @@ def ask_email(no_input: bool, option: str) -> str:
     _require_terminal(no_input, f"Enter the e-mail address: {option}.")
     while True:
         try:
-            return valid_email(typer.prompt("E-mail"))
+            return normalise_email(typer.prompt("E-mail"))
         except OperatorError as error:
             print(error)
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from opportune.accounts.dependencies import read_program
+from opportune.accounts.dependencies import read_program_token
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
 from opportune.accounts.tokens.bearer import read_bearer_token
@@ -56,7 +56,7 @@ async def _read_token(request: Request) -> tuple[ApiToken, User, Grants] | None:
     from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415 - PyJWT, which few sites need
 
     state = request.app.state
-    return await read_program(request, McpTokenStrategy(state.settings, state.database))
+    return await read_program_token(request, McpTokenStrategy(state.settings, state.database))
 
 
 def _challenge(request: Request) -> str:

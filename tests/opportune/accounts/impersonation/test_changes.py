@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from opportune.accounts import AccountOwner, CurrentUser
-from opportune.accounts.dependencies import PERSONAL, READ_ONLY
+from opportune.accounts.dependencies import OWNER_ONLY, READ_ONLY
 from opportune.accounts.events.service import event_text
 from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
@@ -154,7 +154,7 @@ async def test_lasting_access_to_teams_is_refused(
         await boss.post("/teams/invitations/1/accept"),
         await boss.post("/api/v1/teams/invitations/1/accept"),
     ):
-        assert (response.status_code, PERSONAL in response.text) == (403, True), response.url
+        assert (response.status_code, OWNER_ONLY in response.text) == (403, True), response.url
 
     async with database.reader(fresh=True) as session:
         assert await session.scalar(select(func.count()).select_from(TeamInvitation)) == 0
@@ -171,7 +171,7 @@ async def test_account_owner_refuses_superusers_only(app: FastAPI, boss: AsyncCl
     async with signed_in_client(app, ada) as her_browser:
         assert (await her_browser.post("/give")).json() == ADA
     await impersonate(boss, ada, may_write=True)
-    assert PERSONAL in (await boss.post("/give")).text
+    assert OWNER_ONLY in (await boss.post("/give")).text
 
 
 @pytest.mark.database("postgresql")

@@ -172,7 +172,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
     assert len(personal) > 30
     for method, path in personal:
         response = await boss.request(method, example(path))
-        assert (response.status_code, dependencies.PERSONAL in response.text) == (403, True), (method, path)
+        assert (response.status_code, dependencies.OWNER_ONLY in response.text) == (403, True), (method, path)
     admin = await boss.get("/admin/")
     assert (admin.status_code, BANNER in admin.text) == (403, True)
     assert "Return to your own account first" in admin.text
@@ -288,4 +288,4 @@ async def test_impersonation_confirms_nothing_for_the_user(app: FastAPI, boss: A
         assert (await their_browser.post("/pay")).status_code == 200
     await impersonate(boss, user, may_write=True)
     assert (await boss.post("/pay")).headers["location"].startswith("/accounts/confirm")
-    assert dependencies.PERSONAL in (await boss.get("/accounts/confirm")).text
+    assert dependencies.OWNER_ONLY in (await boss.get("/accounts/confirm")).text

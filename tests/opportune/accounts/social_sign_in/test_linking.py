@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import LinkedAccount, Session, User
-from opportune.accounts.users.manager import UserDatabase
+from opportune.accounts.users.database import UserDatabase
 from opportune.config.settings import load_settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now

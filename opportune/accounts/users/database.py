@@ -1,0 +1,91 @@
+"""The user database of FastAPI Users, in the session of the caller."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi_users import InvalidPasswordException, exceptions
+from fastapi_users.db import BaseUserDatabase
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import LinkedAccount, User
+from opportune.accounts.users.errors import (
+    AccountLinkedError,
+    EmailTakenError,
+    InvalidLinkError,
+    InvalidPasswordError,
+)
+from opportune.accounts.users.lookup import find_by_email
+
+
+class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
+    """The e-mail has an account. It is an exception of FastAPI Users and of the framework."""
+
+
+class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
+    """The password is invalid. It is an exception of FastAPI Users and of the framework."""
+
+
+class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):
+    """The link is invalid. It is an exception of FastAPI Users and of the framework."""
+
+
+class UserDatabase(BaseUserDatabase[Any, int]):
+    """Users in a database session. Changes are flushed, and committed with the session's other changes."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def get(self, id: int) -> User | None:
+        return await self.session.get(User, id)
+
+    async def get_by_email(self, email: str) -> User | None:
+        return await find_by_email(self.session, email)
+
+    async def create(self, create_dict: Mapping[str, Any]) -> User:
+        """Create a user. Raises UserTaken, also if two requests register the same address at the same time."""
+        self.session.add(user := User(**{**create_dict, "email": create_dict["email"].lower()}))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            raise UserTaken from None
+        return user
+
+    async def update(self, user: User, update_dict: Mapping[str, Any]) -> User:
+        """Change a user. Raises UserTaken."""
+        self.session.add(user)
+        user.sqlmodel_update(dict(update_dict))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            await self.session.refresh(user)  # the error page shows the user
+            raise UserTaken from None
+        return user
+
+    async def delete(self, user: User) -> None:
+        self.session.add(user)
+        await self.session.delete(user)
+        await self.session.flush()
+
+    async def get_by_oauth_account(self, oauth: str, account_id: str) -> User | None:
+        """Return the user to whom this account of the issuer `oauth` is linked."""
+        conditions = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
+        user: User | None = await self.session.scalar(
+            select(User).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*conditions)
+        )
+        return user
+
+    async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
+        """Link an account. Tokens of the provider are not stored. Raises AccountLinkedError."""
+        issuer, subject, email = (create_dict[name] for name in ("oauth_name", "account_id", "account_email"))
+        self.session.add(LinkedAccount(user_id=user.id, issuer=issuer, subject=subject, email=email))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            raise AccountLinkedError from None
+        return user
