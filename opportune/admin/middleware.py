@@ -15,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.web.errors.handlers import problem, wants_json
 
-TWO_FACTOR = "/accounts/two-factor"
+TWO_FACTOR_PATH = "/accounts/two-factor"
 
 
 NOT_STAFF = "The admin is for staff."
@@ -39,11 +39,11 @@ class StaffOnlyMiddleware:
         user = await get_optional_user(request)
         if user is None:
             raise sign_in_required(request)
-        response = await _refusal(request, user) or self.app
+        response = await _find_refusal(request, user) or self.app
         await response(scope, receive, send)
 
 
-async def _refusal(request: Request, user: User) -> Response | None:
+async def _find_refusal(request: Request, user: User) -> Response | None:
     if request.state.impersonator is not None:
         return problem(request, 403, NOT_AS_ANOTHER_USER)
     if not (user.is_staff or user.is_superuser):
@@ -51,7 +51,7 @@ async def _refusal(request: Request, user: User) -> Response | None:
     state = request.app.state
     if await setup_is_required(state.database, state.settings, user):
         if request.method == "GET" and not wants_json(request):
-            return RedirectResponse(TWO_FACTOR, 303)
+            return RedirectResponse(TWO_FACTOR_PATH, 303)
         return problem(request, 403, NO_SECOND_FACTOR)
     return None if await get_grants(request) else problem(request, 403, NO_GRANTS)
 

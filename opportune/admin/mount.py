@@ -24,7 +24,7 @@ ADMIN_PATH = "/admin"
 def add_admin(app: FastAPI) -> None:
     """Add the admin with the views of every feature to the site."""
     admin = LazyAdmin(app)
-    app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
+    app.router.routes.append(Route(ADMIN_PATH, _redirect_to_index, methods=["GET"], include_in_schema=False))
     middleware = [
         Middleware(StaffOnlyMiddleware),
         Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
@@ -75,5 +75,5 @@ def add_icons(features: Sequence[Feature]) -> None:
         icons.add(*(view.icon for view in listed))
 
 
-async def _to_index(request: Request) -> Response:
+async def _redirect_to_index(request: Request) -> Response:
     return RedirectResponse(f"{ADMIN_PATH}/")

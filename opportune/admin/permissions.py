@@ -45,10 +45,10 @@ class Permissions:
 
     def require(self, identity: str, action: str) -> None:
         """Raise OperatorError for an unknown permission, with a suggestion."""
-        if fault := self.fault(identity, action):
+        if fault := self.find_fault(identity, action):
             raise OperatorError(fault)
 
-    def fault(self, identity: str, action: str) -> str:
+    def find_fault(self, identity: str, action: str) -> str:
         """Return why this permission does not exist, in one line; empty if it exists."""
         if (identity in self._models and action in ACTIONS) or action in self.actions.get(identity, ()):
             return ""
@@ -57,7 +57,7 @@ class Permissions:
     def require_existing(self) -> None:
         """Raise OperatorError for the first unknown permission of a group or a route."""
         # Finding the paths of routes is slow, so it only happens if a route requires an unknown permission.
-        routes = self._route_faults() if any(starmap(self.fault, required_permissions)) else ()
+        routes = self._route_faults() if any(starmap(self.find_fault, required_permissions)) else ()
         if fault := next(chain(self._group_faults(), routes), ""):
             raise OperatorError(fault)
 
@@ -87,7 +87,7 @@ class Permissions:
     def _route_faults(self) -> Iterator[str]:
         for feature in self.features:
             for path, identity, action in _route_permissions(feature):
-                if fault := self.fault(identity, action):
+                if fault := self.find_fault(identity, action):
                     yield f"{path}: {fault}"
 
     def _declared_grants(self) -> Iterator[tuple[str, str, Sequence[str]]]:

@@ -33,11 +33,11 @@ def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[s
             yield insert(Group).from_select(["name"], select(literal(name)).where(~has_name))
         for identity, action in sorted(grants):
             if (name, identity, action) not in shipped_before:
-                yield _grant(name, identity, action)
+                yield _grant_statement(name, identity, action)
                 yield insert(ShippedGrant).values(group_name=name, identity=identity, action=action)
 
 
-def _grant(name: str, identity: str, action: str) -> Executable:
+def _grant_statement(name: str, identity: str, action: str) -> Executable:
     has_grant = exists().where(
         col(Grant.group_id) == col(Group.id), col(Grant.identity) == identity, col(Grant.action).in_((action, "*"))
     )

@@ -80,7 +80,7 @@ class AdminSite(AdapterSite):
         self.templates.env.bytecode_cache = self.bytecode_cache
         self.templates.env.globals |= {
             "asset": assets.url,
-            "flashed": take_messages,
+            "take_messages": take_messages,
             "form_token": form_token,
             "title_of": title_of,
             "when": format_datetime,

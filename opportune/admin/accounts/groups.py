@@ -99,23 +99,23 @@ class GroupAdmin(AdminView, model=Group):
 
     async def _read_grants(self, group: Group) -> list[str]:
         async with self.site.database.reader(fresh=True) as session:
-            return sorted(await _grants(session, group))
+            return sorted(await _grants_of_group(session, group))
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Changes:
-        old_grants = await _grants(session, row)
+        old_grants = await _grants_of_group(session, row)
         editable = set(editable_table(self.site, request, old_grants).editable)
         new_grants = (old_grants - editable) | (set(related["permissions"] or ()) & editable)
         for removed in old_grants - new_grants:
             identity, _, action = removed.partition(":")
-            is_removed = (col(Grant.group_id) == row.id, col(Grant.identity) == identity, col(Grant.action) == action)
-            await session.execute(delete(Grant).where(*is_removed))
+            conditions = (col(Grant.group_id) == row.id, col(Grant.identity) == identity, col(Grant.action) == action)
+            await session.execute(delete(Grant).where(*conditions))
         for added in new_grants - old_grants:
             identity, _, action = added.partition(":")
             session.add(Grant(group_id=row.id, identity=identity, action=action))
         return {"permissions": [sorted(old_grants), sorted(new_grants)]} if old_grants != new_grants else {}
 
     async def before_delete(self, session: AsyncSession, row: Group, request: Request) -> None:
-        if not all(has_grant(request, *grant.split(":", 1)) for grant in await _grants(session, row)):
+        if not all(has_grant(request, *grant.split(":", 1)) for grant in await _grants_of_group(session, row)):
             raise ValidationRefused(EXCEEDS_OWN_PERMISSIONS)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
@@ -156,6 +156,6 @@ async def set_groups(session: AsyncSession, request: Request, user: User, group_
     return {"groups": [list(before.values()), list(after.values())]} if before != after else {}
 
 
-async def _grants(session: AsyncSession, group: Group) -> set[str]:
+async def _grants_of_group(session: AsyncSession, group: Group) -> set[str]:
     statement = select(col(Grant.identity), col(Grant.action)).where(col(Grant.group_id) == group.id)
     return {f"{identity}:{action}" for identity, action in await session.execute(statement)}

@@ -70,9 +70,9 @@ class ImpersonationMixin(AdminView):
         if current is None or not is_confirmed(current, request.state.user):
             raise confirmation_required(request)
         form = Form(Impersonation)
-        if request.method == "POST" and (sent := (await fill_form(request, form)).data):
+        if request.method == "POST" and (data := (await fill_form(request, form)).data):
             try:
-                return await self._impersonate(request, current, user, sent)
+                return await self._impersonate(request, current, user, data)
             except ImpersonationRefused as refusal:
                 form.refuse(str(refusal), "reason")
         context = {"form": form, "obj": user, "model_view": self}
@@ -80,14 +80,14 @@ class ImpersonationMixin(AdminView):
         page = await self.templates.TemplateResponse(request, "admin/impersonate.html", context, status)
         return cast("Response", page)
 
-    async def _impersonate(self, request: Request, current: Session, user: User, sent: Impersonation) -> Response:
+    async def _impersonate(self, request: Request, current: Session, user: User, data: Impersonation) -> Response:
         """Start the session. Raises ImpersonationRefused if a rule has forbidden it since the page was rendered."""
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:
             context = account_context(request, session)
             new_session, token = await start_impersonation(
-                context, request.state.user, current, user.id, sent.reason, may_write=sent.may_write
+                context, request.state.user, current, user.id, data.reason, may_write=data.may_write
             )
-            audit.record_row(session, request, "sign in as", self.identity, user, {"reason": ["", sent.reason]})
+            audit.record_row(session, request, "sign in as", self.identity, user, {"reason": ["", data.reason]})
         set_session_cookie(request, response, new_session, token)
         return response

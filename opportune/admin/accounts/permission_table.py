@@ -80,7 +80,7 @@ class PermissionTable:
     def render(self, **options: Any) -> Markup:
         """Render HTML. With the `name` of a form field, it has checkboxes, with the grants in `checked` selected."""
         page = templates.environment.get_template("admin/permission_table.html")
-        return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - a template's
+        return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - escaped
 
 
 def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -> PermissionTable:
@@ -92,23 +92,23 @@ def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -
             return has_grant(request, identity, action)
         return bool(views[identity].has_permission(request, action))
 
-    def cell(identity: str, action: str, label: str) -> PermissionCell:
+    def make_cell(identity: str, action: str, label: str) -> PermissionCell:
         grant = f"{identity}:{action}"
         return PermissionCell(grant, label, may_grant(identity, action), [1] if grant in grants else [])
 
-    return _table(site, cell, grants)
+    return _build_table(site, make_cell, grants)
 
 
 def readable_table(site: Site, groups: Groups) -> PermissionTable:
     """Return the rows of models for which a group has a grant."""
     grants_by_group = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
 
-    def cell(identity: str, action: str, label: str) -> PermissionCell:
-        numbered = enumerate(grants_by_group, 1)
-        origins = [number for number, grants in numbered if matches_grant(grants, identity, action)]
+    def make_cell(identity: str, action: str, label: str) -> PermissionCell:
+        positions = enumerate(grants_by_group, 1)
+        origins = [position for position, grants in positions if matches_grant(grants, identity, action)]
         return PermissionCell(f"{identity}:{action}", label, False, origins)
 
-    return _table(site, cell, {grant for grants in groups.values() for grant in grants}, list(groups))
+    return _build_table(site, make_cell, {grant for grants in groups.values() for grant in grants}, list(groups))
 
 
 class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
@@ -125,14 +125,16 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
         return table.render(name=self.name, checked=set(self.data or ()))
 
 
-def _table(site: Site, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
-    lines = [_line(row, make_cell) for row in _rows(site, grants)]
+def _build_table(
+    site: Site, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()
+) -> PermissionTable:
+    lines = [_build_row(row, make_cell) for row in _model_actions(site, grants)]
     unknown = sorted(set(grants) - {cell.grant for line in lines for cell in line.all_cells})
     visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all_cells)]
     return PermissionTable(visible, unknown, groups)
 
 
-def _rows(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
+def _model_actions(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
     """Return identity, label and actions of each model. The wildcard is the first row if it is granted."""
     views, rows = {view.identity: view for view in site.views}, []
     if any(_split_grant(grant)[0] == WILDCARD for grant in grants):
@@ -144,7 +146,7 @@ def _rows(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mappi
     return rows
 
 
-def _line(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> PermissionRow:
+def _build_row(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> PermissionRow:
     identity, label, labels = row
     cells = {action: make_cell(identity, action, text) for action, text in labels.items()}
     other_cells = [cell for action, cell in cells.items() if action not in COLUMNS]

@@ -59,7 +59,7 @@ SUPERUSER_REQUIRED = "Only a superuser may change the account of a user with per
 
 class PasswordChange(Schema):
     password: NewPassword = Field(title="New password")
-    again: NewPassword = Field(title="Repeat the password")
+    password_again: NewPassword = Field(title="Repeat the password")
 
 
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
@@ -261,10 +261,10 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return cast("Response", await self.templates.TemplateResponse(request, "admin/password.html", context, status))
 
     async def _change_password(self, request: Request, form: Form[PasswordChange], user: User) -> bool:
-        async def save(sent: PasswordChange) -> bool:
-            if sent.password != sent.again:
-                raise ValidationRefused("The passwords differ.", "again")
-            hashed = await self._hash(sent.password, user.email, user)  # before the transaction, as in `insert_model`
+        async def save(data: PasswordChange) -> bool:
+            if data.password != data.password_again:
+                raise ValidationRefused("The passwords differ.", "password_again")
+            hashed = await self._hash(data.password, user.email, user)  # before the transaction, as in `insert_model`
             await self._store_password(request, hashed)
             return True
 

@@ -38,16 +38,19 @@ class Chart:
 
 async def read_chart(session: AsyncSession, metric: Metric) -> Chart:
     today = utc_now().date()
-    first = today - timedelta(days=2 * CHART_DAYS - 1)
+    first_day = today - timedelta(days=2 * CHART_DAYS - 1)
     column: ColumnElement[datetime] = metric.at
-    day = _day(column, session.get_bind().dialect.name).label("day_of_metric")
-    since = datetime.combine(first, datetime.min.time(), UTC)
+    day = _day_column(column, session.get_bind().dialect.name).label("day_of_metric")
+    since = datetime.combine(first_day, datetime.min.time(), UTC)
     rows = await session.execute(select(day, func.count()).where(column >= since).group_by("day_of_metric"))
-    counts = {str(date_): number for date_, number in rows}
-    days = [(date_, counts.get(str(date_), 0)) for date_ in (first + timedelta(days=n) for n in range(2 * CHART_DAYS))]
+    counts = {str(day_): number for day_, number in rows}
+    days = [
+        (day_, counts.get(str(day_), 0))
+        for day_ in (first_day + timedelta(days=offset) for offset in range(2 * CHART_DAYS))
+    ]
     return Chart(metric.label, days[CHART_DAYS:], sum(number for _, number in days[:CHART_DAYS]))
 
 
-def _day(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:
+def _day_column(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:
     # PostgreSQL would use the connection's time zone. SQLite stores UTC as text that begins with the day.
     return func.date(func.timezone("UTC", column)) if dialect == "postgresql" else func.substr(column, 1, 10)

@@ -41,9 +41,9 @@ class Dashboard:
         listed = models_with_permission(request, self._site, Action.LIST)
         async with self._site.database.reader(fresh=True) as session:
             context: dict[str, Any] = {
-                "groups": await self._groups(session, request),
+                "groups": await self._menu_groups(session, request),
                 "charts": await self._visible_charts(session, request),
-                "recent": self._with_labels(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
+                "recent": self._with_labels(await audit.read_recent(session, listed, MAX_RECENT_ENTRIES)),
             }
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None
@@ -57,7 +57,7 @@ class Dashboard:
         views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
         return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
 
-    async def _groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
+    async def _menu_groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
         """Return the groups of the menu with their models and row counts, which one query reads."""
         views = [view for view in self._site.views if view.is_model and self._is_listed(view, request)]
         queries = [view.count_query(request).scalar_subquery() for view in views]

@@ -24,7 +24,7 @@ from opportune.web.endpoints.health import health_check_of
 STORAGE_TIMEOUT_SECONDS = 4
 """Maximum wait for a storage on another machine."""
 
-JOBS: dict[str, str] = {
+JOB_MODES: dict[str, str] = {
     "worker": "run by a worker",
     "request": "run after requests",
     "off": "JOBS is off, so no job runs",
@@ -41,10 +41,10 @@ class Health:
 
     async def lights(self) -> list[HealthLight]:
         files_check = self._files.get("files", self._check_files)
-        database_lights, files_light = await asyncio.gather(self._database(), files_check)
-        return [*database_lights, files_light, self._mail()]
+        database_lights, files_light = await asyncio.gather(self._check_database(), files_check)
+        return [*database_lights, files_light, self._check_mail()]
 
-    async def _database(self) -> list[HealthLight]:
+    async def _check_database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
         lights = [
             HealthLight("Database", "is available", "ok")
@@ -55,7 +55,7 @@ class Health:
             fault = HealthLight("Replica", "is not available, so the primary database is read", "fault")
             lights.append(fault if "reader" in failures else HealthLight("Replica", "is available"))
         try:
-            return [*lights, *await self._database_contents()]
+            return [*lights, *await self._check_database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
             return [*lights, HealthLight("Migrations", str(error), "fault")]
         except (DBAPIError, PoolTimeoutError) as error:
@@ -63,7 +63,7 @@ class Health:
                 raise
             return [*lights, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]
 
-    async def _database_contents(self) -> list[HealthLight]:
+    async def _check_database_contents(self) -> list[HealthLight]:
         """Return the lights for migrations, jobs and waiting e-mails, which are read from the database."""
         graph = await self._graph.get("graph", self._read_graph)
         async with self.app.state.database.reader(fresh=True) as session:
@@ -87,7 +87,7 @@ class Health:
             fault = "The file storage does not respond."
         return HealthLight("Files", fault or "can be saved", "fault" if fault else "ok")
 
-    def _mail(self) -> HealthLight:
+    def _check_mail(self) -> HealthLight:
         try:
             transport = transport_for(self.app.state.settings)
         except OperatorError as error:
@@ -107,7 +107,7 @@ def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
 
 def _jobs_light(counts: Mapping[JobState, int], mode: str) -> HealthLight:
     waiting, failed = counts[JobState.WAITING], counts[JobState.FAILED]
-    text = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOBS.get(mode))))
+    text = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOB_MODES.get(mode))))
     is_stuck = bool(waiting) and mode == "off"
     address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
     return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", address)

@@ -30,14 +30,14 @@ from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
-IN_DIALOG = "_dialog"
+DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
 
 
 async def form_page(request: Request, view: View, row: Any) -> Response:
     """Show the form, or save it and redirect. `row` is None for a new row."""
     response = await _respond(request, view, row)
-    if IN_DIALOG in request.query_params:
+    if DIALOG_PARAMETER in request.query_params:
         for name, value in security_headers(" 'unsafe-inline'", in_own_frames=True):
             response.headers[name.decode()] = value.decode()
     return response
@@ -45,33 +45,33 @@ async def form_page(request: Request, view: View, row: Any) -> Response:
 
 async def _respond(request: Request, view: View, row: Any) -> Response:
     if request.method == "GET":
-        form = await _form(request, view, row)
+        form = await _build_form(request, view, row)
         if row is None:
             prefill(form, request.query_params)
-        return await _page(request, view, row, form, await inline_tables(request, view, row))
-    sent = await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
-    target = None if await _is_copied(request, view, sent) else row
-    form = await _form(request, view, target, sent)
-    tables = await inline_tables(request, view, target, sent)
+        return await _render_page(request, view, row, form, await inline_tables(request, view, row))
+    form_data = await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
+    target = None if await _is_saved_as_new(request, view, form_data) else row
+    form = await _build_form(request, view, target, form_data)
+    tables = await inline_tables(request, view, target, form_data)
     try:
         saved = await _save(request, view, target, form, tables)
     except FieldErrors as refusal:
-        return await _page(request, view, row, form, tables, add_refusal(form, refusal))
-    if IN_DIALOG in request.query_params:
+        return await _render_page(request, view, row, form, tables, add_refusal(form, refusal))
+    if DIALOG_PARAMETER in request.query_params:
         context = {"model_view": view, "row": saved, "saved": await view.title_for(request, saved)}
         return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
     _flash_saved(request, view, saved)
-    return RedirectResponse(view.site.get_save_redirect_url(request, sent, view, saved), 303)
+    return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, saved), 303)
 
 
-async def _form(request: Request, view: View, row: Any, sent: FormData | None = None) -> AdminForm:
+async def _build_form(request: Request, view: View, row: Any, form_data: FormData | None = None) -> AdminForm:
     unwritable = view.unwritable_columns(request, row)
     form_class = without_fields(await view.form_class(request, creating=row is None), unwritable)
-    return form_class(sent, data={} if row is None else await view.get_form_data_for_edit(row))
+    return form_class(form_data, data={} if row is None else await view.get_form_data_for_edit(row))
 
 
-async def _is_copied(request: Request, view: View, sent: FormData) -> bool:
-    if not view.save_as or sent.get("save") != SAVE_AS_NEW:
+async def _is_saved_as_new(request: Request, view: View, form_data: FormData) -> bool:
+    if not view.save_as or form_data.get("save") != SAVE_AS_NEW:
         return False
     if not (view.can_create and await view.check_can_create(request)):
         raise HTTPException(403)
@@ -86,7 +86,7 @@ async def _save(request: Request, view: View, row: Any, form: AdminForm, tables:
     values[INLINES_KEY] = tables
     async with AsyncExitStack() as uploads:
         await uploads.enter_async_context(stored_uploads(request.app.state.storage, form, values))
-        for line in (line for table in tables for line in table.lines if line.is_sent and not line.is_deleted):
+        for line in (line for table in tables for line in table.lines if line.is_submitted and not line.is_deleted):
             await uploads.enter_async_context(stored_uploads(request.app.state.storage, line.form, line.values))
         if row is None:
             return await view.insert_model(request, values)
@@ -101,7 +101,7 @@ def _flash_saved(request: Request, view: View, row: Any) -> None:
     flash(request, f"{view.name} “{truncate(title_of(row))}” was saved.", address=address)
 
 
-async def _page(
+async def _render_page(
     request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
 ) -> Response:
     fields = {field.name: field for field in form}

@@ -51,7 +51,7 @@ class InlineRow:
     form: AdminForm
     stored: Mapping[str, Any] = field(default_factory=dict)
     """Initial values of the fields."""
-    is_sent: bool = False
+    is_submitted: bool = False
     """Whether the submitted page had this row."""
     is_deleted: bool = False
     values: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class InlineRow:
     def is_blank(self) -> bool:
         """Whether this is a line for a new row that the user has not filled in."""
         has_upload = any(isinstance(field, FileField) and field.upload for field in self.form)
-        return self.row is None and not has_upload and _texts(self.form) == _texts(type(self.form)())
+        return self.row is None and not has_upload and _form_texts(self.form) == _form_texts(type(self.form)())
 
     def refuse(self, refusal: FieldErrors) -> None:
         self.error = add_refusal(self.form, refusal)
@@ -95,7 +95,7 @@ class InlineTable:
         """Validate all lines and set their values. Return whether all are valid."""
         for line in self.lines:
             try:
-                is_filled_in = line.is_sent and not line.is_deleted and not line.is_blank
+                is_filled_in = line.is_submitted and not line.is_deleted and not line.is_blank
                 line.values = self._changed_values(line) if is_filled_in else {}
             except FieldErrors as refusal:
                 line.refuse(refusal)
@@ -124,12 +124,12 @@ def inline_file_fields(parent: View) -> dict[str, int]:
 
 
 async def inline_tables(
-    request: Request, parent: View, row: Any, sent: FormData | None = None
+    request: Request, parent: View, row: Any, form_data: FormData | None = None
 ) -> Sequence[InlineTable]:
     """Return the tables that the user may edit, filled from the database or the form. `row` is None for a new row."""
     views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
     editable = [(inline, view) for inline, view in views if _may_edit(request, inline, view)]
-    tables = [await _table(request, inline, view, row, sent) for inline, view in editable]
+    tables = [await _build_table(request, inline, view, row, form_data) for inline, view in editable]
     return [table for table in tables if table]
 
 
@@ -139,24 +139,28 @@ def _may_edit(request: Request, inline: Inline, view: Any) -> bool:
     return bool(view.is_accessible(request) and view.can_edit and view.has_permission(request, Action.EDIT))
 
 
-async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent: FormData | None) -> InlineTable | None:
-    rows = await _rows(request, inline, view, parent) if parent is not None else []
+async def _build_table(
+    request: Request, inline: Inline, view: Any, parent: Any, form_data: FormData | None
+) -> InlineTable | None:
+    rows = await _load_rows(request, inline, view, parent) if parent is not None else []
     if len(rows) > MAX_INLINE_ROWS:
         return None
     may_delete = view.can_delete and view.has_permission(request, Action.DELETE)
     form_class = await view.form_class(request, creating=False)
     await _load_references(request, inline, view, rows)
-    lines = [await _line(request, inline, view, form_class, row, get_object_identifier(row), sent) for row in rows]
+    lines = [
+        await _build_line(request, inline, view, form_class, row, get_object_identifier(row), form_data) for row in rows
+    ]
     if await view.check_can_create(request):
         form_class = await view.form_class(request, creating=True)
         new_keys = [f"new{number}" for number in range(inline.extra)]
-        lines += [await _line(request, inline, view, form_class, None, key, sent) for key in new_keys]
+        lines += [await _build_line(request, inline, view, form_class, None, key, form_data) for key in new_keys]
     for line in lines:
         line.is_deleted = line.is_deleted and may_delete and await view.check_can_delete(request, line.row)
     return InlineTable(inline, view, lines, may_delete)
 
 
-async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
+async def _load_rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
     children = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
     linked = view.many_to_many.keys() & set(view.form_names)
     children = children.options(*loading(view.mapper, list(linked)))
@@ -176,18 +180,24 @@ async def _load_references(request: Request, inline: Inline, view: Any, rows: Se
             )
 
 
-async def _line(
-    request: Request, inline: Inline, view: Any, form_class: type[AdminForm], row: Any, key: Any, sent: FormData | None
+async def _build_line(
+    request: Request,
+    inline: Inline,
+    view: Any,
+    form_class: type[AdminForm],
+    row: Any,
+    key: Any,
+    form_data: FormData | None,
 ) -> InlineRow:
     other_names = {name for name in view.form_names if name not in inline_columns(inline, view)}
     form_class = without_fields(form_class, {*other_names, *view.unwritable_columns(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     # If the submitted page did not have the row, its checkboxes must not count as unchecked.
-    is_sent = sent is not None and any(name.startswith(prefix) for name in sent)
-    form = form_class(sent if is_sent else None, data=initial, prefix=prefix)
-    is_deleted = row is not None and sent is not None and f"{prefix}delete" in sent
-    return InlineRow(row, form, initial, is_sent, is_deleted)
+    is_submitted = form_data is not None and any(name.startswith(prefix) for name in form_data)
+    form = form_class(form_data if is_submitted else None, data=initial, prefix=prefix)
+    is_deleted = row is not None and form_data is not None and f"{prefix}delete" in form_data
+    return InlineRow(row, form, initial, is_submitted, is_deleted)
 
 
 def differs(before: Any, after: Any) -> bool:
@@ -197,7 +207,7 @@ def differs(before: Any, after: Any) -> bool:
     return bool(before != after)
 
 
-def _texts(form: AdminForm) -> dict[str, Any]:
+def _form_texts(form: AdminForm) -> dict[str, Any]:
     return {name: "" if value is None else value for name, value in form.data.items()}
 
 

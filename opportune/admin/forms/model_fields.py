@@ -34,7 +34,7 @@ STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
 CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
 """An element that SQLAdmin's script fills in."""
-TIMES = {"date": INVALID_DATE, "time": INVALID_TIME, MOMENT: INVALID_DATETIME}
+TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, MOMENT: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
 
@@ -57,7 +57,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
     ) -> None:
         super().__init__(*args, **options)
         self.schema = schema
-        self.control = _control(schema, column, lines)
+        self.control = _build_control(schema, column, lines)
         self.formats = [format] if isinstance(format, str) else format
         """Further formats of dates and times, such as `%d.%m.%Y`."""
         self.is_nullable = bool(column.nullable)
@@ -79,51 +79,51 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if self.control.type == "checkbox":
             self.data: Any = bool(valuelist) and valuelist[0] not in ("", "false", "False")
         elif valuelist:
-            text, stored = _normalized(valuelist[0]), self.object_data
+            text, stored = _normalize_line_breaks(valuelist[0]), self.object_data
             is_same_zone = self.sent_zone in ("", self.zone)
             self.zone = self.sent_zone or self.zone
-            is_unchanged = stored is not None and is_same_zone and text == _normalized(self._text_of(stored))
-            self.data = stored if is_unchanged else self._read(text)
+            is_unchanged = stored is not None and is_same_zone and text == _normalize_line_breaks(self._format(stored))
+            self.data = stored if is_unchanged else self._parse(text)
 
-    def _read(self, text: str) -> Any:
+    def _parse(self, text: str) -> Any:
         """Return the value of a text. Raises ValueError with a message for the user."""
         self.data = None
         if text == NO_CHOICE or not (text if self.is_text else text.strip()):
             return "" if self.is_text and text != NO_CHOICE else None
         try:
-            return self.schema(value=self._parsed(text)).value  # type: ignore[attr-defined]  # made for the column
+            return self.schema(value=self._parse_control(text)).value  # type: ignore[attr-defined]  # made for the column
         except ValidationError as error:
             raise ValueError(message_for(error.errors()[0])) from None
 
-    def _parsed(self, text: str) -> Any:
+    def _parse_control(self, text: str) -> Any:
         control = self.control
         if control.type == JSON_TEXT or (control.type == LINES and text.startswith("[")):
-            return _json(text, text if control.type == LINES else None)
+            return _parse_json(text, text if control.type == LINES else None)
         if control.choices:
             if (choice := text if text in control.choices else text.lower()) not in control.choices:
                 examples = [*control.choices][:MAX_LISTED_CHOICES]
                 more = ", …" if len(control.choices) > len(examples) else ""
                 raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
             return control.values_by_text.get(choice, choice)
-        if control.type in TIMES:
-            return self._time(text)
+        if control.type in TIME_ERRORS:
+            return self._parse_time(text)
         return text
 
-    def _time(self, text: str) -> str | datetime:
+    def _parse_time(self, text: str) -> str | datetime:
         for pattern in self.formats:
             with suppress(ValueError):
                 text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
         if not re.search(r"\d[-:]\d", text):
-            raise ValueError(TIMES[self.control.type])
+            raise ValueError(TIME_ERRORS[self.control.type])
         return read_moment(text, self.zone) if self.is_zoned else text
 
-    def _text_of(self, value: Any) -> str:
+    def _format(self, value: Any) -> str:
         return as_text_list(value, self.control.type) if self.control.type in TEXT_LISTS else as_text(value)
 
     @property
     def text(self) -> str:
         """The text in the input element."""
-        return str(self.raw_data[0]) if self.raw_data else self._text_of(self.data)
+        return str(self.raw_data[0]) if self.raw_data else self._format(self.data)
 
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
@@ -135,7 +135,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if is_long:
             classes.add("autoresize-textarea")
             extra.setdefault("rows", 1)
-        if control.type in TIMES and text.count(":") > 1:
+        if control.type in TIME_ERRORS and text.count(":") > 1:
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
         page_field = PageField(
@@ -152,7 +152,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             ),
         )
         macros: Any = templates.environment.get_template("macros/forms.html").module
-        html = Markup(macros.box(page_field, " ".join(sorted(classes))))  # noqa: S704 - a template's
+        html = Markup(macros.box(page_field, " ".join(sorted(classes))))  # noqa: S704 - escaped
         return html + CHARACTER_COUNT if is_long else html
 
 
@@ -172,7 +172,7 @@ class AdminConverter(ModelConverter):
         return await super().convert(model, prop, *args, **options)
 
 
-def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
+def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
     control = controls_of(schema)["value"]
     if control.type in TEXT_LISTS or not control.choices:
         multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
@@ -182,12 +182,12 @@ def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -
     return replace(control, type="select", choices={"": "", **control.choices} if is_empty else control.choices)
 
 
-def _normalized(text: str) -> str:
+def _normalize_line_breaks(text: str) -> str:
     """Return the text with `\\n` as line break. Browsers send `\\r\\n`."""
     return LINE_BREAK.sub("\n", text)
 
 
-def _json(text: str, fallback: str | None) -> Any:
+def _parse_json(text: str, fallback: str | None) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

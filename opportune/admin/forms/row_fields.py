@@ -16,7 +16,7 @@ from opportune.web.rendering.templates import templates
 
 MAX_SELECTED_ROWS = 500
 """Maximum rows in one field. Each adds a query parameter and an option to the page."""
-TOO_MANY = f"At most {MAX_SELECTED_ROWS} can be chosen."
+TOO_MANY = f"Choose at most {MAX_SELECTED_ROWS} rows."
 
 
 class RowField(Field):  # type: ignore[misc]  # its base has no types
@@ -51,7 +51,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         view = self.loader.view
         add_url = str(request.url_for("admin:create", identity=view.identity)) if view else ""
         rows = RowChoices(
-            await self._names(request),
+            await self._row_names(request),
             lookup_url=address if await may_list(request, view) else "",
             add_url=add_url if view and await _may_add(request, view) else "",
             add_label=f"Add {view.name}" if view else "",
@@ -63,11 +63,11 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         else:
             attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")
         context = {"field": self, "rows": rows, "attributes": html_params(**attributes), "hint": LISTING_REQUIRED}
-        return Markup(templates.environment.get_template("admin/picker.html").render(context))  # noqa: S704 - a template's
+        return Markup(templates.environment.get_template("admin/picker.html").render(context))  # noqa: S704 - escaped
 
-    async def _names(self, request: Request) -> dict[int, str]:
+    async def _row_names(self, request: Request) -> dict[int, str]:
         """Return names by id. Rows that are neither stored nor visible to the user have their id as name."""
-        selected, stored = self._ids(self.data), self._ids(self.object_data)
+        selected, stored = self._to_ids(self.data), self._to_ids(self.object_data)
         stored_ids, new_ids = ([key for key in selected if (key in stored) is is_stored] for is_stored in (True, False))
         rows = [
             *(await self.loader.referenced_rows(request, stored_ids)),
@@ -76,7 +76,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         names = {row.id: self.loader.format(row)["text"] for row in rows}
         return {key: names.get(key, str(key)) for key in selected}
 
-    def _ids(self, data: Any) -> list[int]:
+    def _to_ids(self, data: Any) -> list[int]:
         return list(data or ()) if self.loader.is_many else [data] if data else []
 
 

@@ -40,41 +40,41 @@ async def export_page(request: Request, view: View) -> StreamingResponse:
     """Export the rows of the list, in the order that the user has chosen, by default by primary key."""
     format_, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
-    columns = await _columns(request, view)
+    columns = await _file_columns(request, view)
     load = partial(_load_batch, view, columns)
     batches = (
-        _by_query_order(view, view.sort_query(statement, request), load)
+        _batches_by_query_order(view, view.sort_query(statement, request), load)
         if is_sorted
-        else _by_primary_key(view, statement, load)
+        else _batches_by_primary_key(view, statement, load)
     )
     async with view.site.database.writer() as session:
         audit.record(session, request, "export", view.identity, title=f"{format_} {request.url.query}".strip())
-    return _response(view, columns, batches, format_)
+    return _build_response(view, columns, batches, format_)
 
 
-def _response(view: View, columns: Columns, batches: Batches, format_: str) -> StreamingResponse:
-    rows, name = _rows(view, columns, batches), secure_filename(view.get_export_name(format_))
+def _build_response(view: View, columns: Columns, batches: Batches, format_: str) -> StreamingResponse:
+    rows, name = _read_rows(view, columns, batches), secure_filename(view.get_export_name(format_))
     headers = {"Content-Disposition": f"attachment; filename={name}"}
     if format_ == "csv":
-        return StreamingResponse(_csv(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
-    return StreamingResponse(_json(rows), media_type="application/json", headers=headers)
+        return StreamingResponse(_write_csv(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(_write_json(rows), media_type="application/json", headers=headers)
 
 
-async def _rows(view: View, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
+async def _read_rows(view: View, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
     """Yield the values of each row. Each batch has its own session, so that slow clients hold no connection."""
     async for rows in batches:
         for row in rows:
             yield {name: await file_value(view, row, name, named) for name, named in columns.items()}
 
 
-async def _columns(request: Request, view: View) -> Columns:
+async def _file_columns(request: Request, view: View) -> Columns:
     """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
     columns = named_columns(view).values()
     named = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
     return {named[name].name if name in named else name: named.get(name) for name in view.export_names}
 
 
-async def _by_primary_key(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
+async def _batches_by_primary_key(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
     key, last_key = view.pk_columns[0], None
     while True:
         batch = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
@@ -85,7 +85,7 @@ async def _by_primary_key(view: View, statement: Select[Any], load: LoadBatch) -
         last_key = getattr(rows[-1], key.name)
 
 
-async def _by_query_order(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
+async def _batches_by_query_order(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
     """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
     key = view.pk_columns[0]
     ids = [row_id for (row_id,) in await view.fetch_tuples(statement.with_only_columns(key))]
@@ -119,22 +119,22 @@ def _title_or_value(value: Any) -> Any:
     return value if inspect(value, raiseerr=False) is None else title_of(value)
 
 
-async def _csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
-    yield _line(list(columns))
+async def _write_csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    yield _csv_line(list(columns))
     async for row in rows:
-        yield _line([_cell(value) for value in row.values()])
+        yield _csv_line([_csv_cell(value) for value in row.values()])
 
 
-def _line(cells: Sequence[Any]) -> str:
+def _csv_line(cells: Sequence[Any]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
     return buffer.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _csv_cell(value: Any) -> Any:
     """Return a cell of CSV, with a leading quote if a spreadsheet would run its text as a formula."""
     cell = cell_of(value)
-    return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _would_run(cell) else cell
+    return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _is_formula(cell) else cell
 
 
 def cell_of(value: Any) -> Any:
@@ -146,7 +146,7 @@ def cell_of(value: Any) -> Any:
     return _encode(value) if value is not None else ""
 
 
-def _would_run(text: str) -> bool:
+def _is_formula(text: str) -> bool:
     # Leading quotes are ignored, so that `unescape_formula` removes only the one that was added.
     inner = text.lstrip("'")
     return inner.startswith(CONTROL_PREFIXES) or inner.lstrip().lstrip("'").startswith(FORMULA_PREFIXES)
@@ -154,10 +154,10 @@ def _would_run(text: str) -> bool:
 
 def unescape_formula(text: str) -> str:
     """Return the text of a cell before the export escaped it."""
-    return text[1:] if text.startswith("'") and _would_run(text[1:]) else text
+    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
 
 
-async def _json(rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+async def _write_json(rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
     separator = "["
     async for row in rows:
         yield separator + json.dumps(row, default=_encode, ensure_ascii=False)

@@ -142,15 +142,15 @@ class FormFiller:
         self, form_class: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
     ) -> tuple[AdminForm, list[str]]:
         """Return the form of a new or stored row, and messages about cells that cannot be put into a form."""
-        sent: dict[str, str] = {}
+        texts: dict[str, str] = {}
         faults = []
         for name, field in self.columns.items():
             try:
-                sent |= {field: self._form_text(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
+                texts |= {field: self._form_text(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
             except ValueError as error:
                 faults.append(f"{self.view.labels.get(field, name)}: {error}")
-        form = form_class(FormData(sent), data=stored or {})
-        keep_unsent(form, sent, is_stored=stored is not None)
+        form = form_class(FormData(texts), data=stored or {})
+        keep_unsent(form, texts, is_stored=stored is not None)
         return form, faults
 
     def _form_text(self, name: str, value: Any) -> str:

@@ -76,7 +76,7 @@ class ImportPlan:
     @property
     def new_related_rows(self) -> Iterator[tuple[View, Sequence[str]]]:
         """Rows of other models that the import creates: view and names."""
-        yield from ((new.view, list(new.placeholders)) for new in self.names.new_rows.values() if new.placeholders)
+        yield from ((rows.view, list(rows.placeholders)) for rows in self.names.new_rows.values() if rows.placeholders)
 
     def add_fault(self, line: ImportRow, message: str) -> None:
         """Add an error message. Raises TooManyFaultsError when there are enough to report."""
@@ -94,17 +94,17 @@ class ImportPlan:
             valid_names = _valid_names(column, [line.cells.get(name) for line in lines])
             await self.names.read(column, list(dict.fromkeys(valid_names)))
         filler = FormFiller(self.view, self.columns, named, self.names)
-        stored = await self._stored(lines) if self.key else {}
+        stored = await self._load_stored_rows(lines) if self.key else {}
         line_numbers: dict[str, int] = {}
         for line in lines:
             await asyncio.sleep(0)  # let other requests run
             try:
-                target = self._stored_row(line, stored, line_numbers) if self.key else None
+                target = self._find_stored_row(line, stored, line_numbers) if self.key else None
                 self.rows.append(await self._plan_row(filler, type(form), line, target))
             except FieldErrors as refusal:
                 self.add_fault(line, str(refusal))
 
-    async def _stored(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
+    async def _load_stored_rows(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
         """Return the stored rows by their natural keys in the file."""
         rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
@@ -115,7 +115,7 @@ class ImportPlan:
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
         return rows_by_name
 
-    def _stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
+    def _find_stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
         name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
         if numbers.setdefault(name, line.number) != line.number:
             raise ValidationRefused(f"{label}: “{name}” is already in row {numbers[name]}.")
@@ -165,7 +165,7 @@ class ImportPlan:
         """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
         ids = await self._create_related(session)
         for planned in self.rows:
-            planned.values = {name: _real_id(value, ids) for name, value in planned.values.items()}
+            planned.values = {name: _replace_placeholders(value, ids) for name, value in planned.values.items()}
         await self._preload(session)
         pending = [*self.new_rows, *self.changed_rows]
         written: list[tuple[PlannedRow, Any]] = []
@@ -183,17 +183,18 @@ class ImportPlan:
     async def _create_related(self, session: AsyncSession) -> dict[int, int]:
         """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
         ids: dict[int, int] = {}
-        for new in self.names.new_rows.values():
-            names = list(new.placeholders)
+        for new_rows in self.names.new_rows.values():
+            names = list(new_rows.placeholders)
             try:
-                with translate_database_errors(new.view.table):
-                    rows = [(None, new.values[name]) for name in names]
-                    new.created = dict(zip(names, await new.view.save_rows(session, self.request, rows), strict=True))
+                with translate_database_errors(new_rows.view.table):
+                    rows = [(None, new_rows.values[name]) for name in names]
+                    created = await new_rows.view.save_rows(session, self.request, rows)
+                    new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
                 raise ValidationRefused(
-                    f"New {new.view.name_plural} cannot be created from their names: {refusal}"
+                    f"New {new_rows.view.name_plural} cannot be created from their names: {refusal}"
                 ) from None
-            ids |= {new.placeholders[name]: row.id for name, row in new.created.items()}
+            ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
         return ids
 
     async def _preload(self, session: AsyncSession) -> None:
@@ -240,9 +241,9 @@ def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:
             continue  # reported with the row
 
 
-def _real_id(value: Any, ids: Mapping[int, int]) -> Any:
+def _replace_placeholders(value: Any, ids: Mapping[int, int]) -> Any:
     if isinstance(value, list):
-        return [_real_id(item, ids) for item in value]
+        return [_replace_placeholders(item, ids) for item in value]
     return ids.get(value, value) if type(value) is int else value
 
 

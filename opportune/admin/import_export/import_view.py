@@ -66,7 +66,7 @@ class ImportResult:
 async def import_page(request: Request, view: View) -> Response:
     """Show the upload form or a preview of the file, or import the file after confirmation."""
     if request.method != "POST":
-        return await _show(request, view, None)
+        return await _render_page(request, view, None)
     outcome, is_confirmed = ImportResult(""), False
     try:
         name, content, updates, is_confirmed = await _read_submission(request, view)
@@ -77,7 +77,7 @@ async def import_page(request: Request, view: View) -> Response:
     except FieldErrors as refusal:
         outcome.error = str(refusal)
     if not (is_confirmed and outcome.is_valid):
-        return await _show(request, view, outcome)
+        return await _render_page(request, view, outcome)
     if outcome.plan:
         flash(request, _summary(outcome.plan))
     return RedirectResponse(list_url(request, view), 303)
@@ -86,16 +86,16 @@ async def import_page(request: Request, view: View) -> Response:
 def _summary(plan: ImportPlan) -> str:
     new, changed = len(plan.new_rows), len(plan.changed_rows)
     if not plan.updates:
-        return f"Imported {_amount(plan.view, new)}."
+        return f"Imported {_count_label(plan.view, new)}."
     unchanged = len(plan.rows) - new - changed
-    return f"Imported {_amount(plan.view, new)}, changed {changed:,}; {unchanged:,} unchanged."
+    return f"Imported {_count_label(plan.view, new)}, changed {changed:,}; {unchanged:,} unchanged."
 
 
-def _amount(view: View, count: int) -> str:
+def _count_label(view: View, count: int) -> str:
     return pluralize(count, view.name, view.name_plural)
 
 
-async def _show(request: Request, view: View, outcome: ImportResult | None) -> Response:
+async def _render_page(request: Request, view: View, outcome: ImportResult | None) -> Response:
     form = await empty_form(request, view)
     context = {
         "model_view": view,
@@ -104,9 +104,9 @@ async def _show(request: Request, view: View, outcome: ImportResult | None) -> R
         "fields": fields_to_import(view, form),
         "names": names_to_import(view, form),
         "update_key": natural_key_of(view.model) if _may_update(request, view) else "",
-        "amount": _amount,
+        "amount": _count_label,
         "list": list_url(request, view),
-        "first": outcome.lines[:MAX_PREVIEW_ROWS] if outcome else (),
+        "preview_rows": outcome.lines[:MAX_PREVIEW_ROWS] if outcome else (),
     }
     status = 200 if outcome is None or outcome.is_valid else 400
     page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context, status)
@@ -177,8 +177,8 @@ async def _store(request: Request, view: View, outcome: ImportResult, plan: Impo
             await session.rollback()
             return
         audit.record(session, request, "import", view.identity, title=f"{len(written):,} rows of {outcome.name}")
-    for new in plan.names.new_rows.values():
-        for name, row in new.created.items():
-            await new.view.after_model_change(new.values[name], row, True, request)
+    for new_rows in plan.names.new_rows.values():
+        for name, row in new_rows.created.items():
+            await new_rows.view.after_model_change(new_rows.values[name], row, True, request)
     for planned, row in written:
         await view.after_model_change(planned.values, row, planned.stored is None, request)

@@ -125,9 +125,9 @@ class NameResolver:
 
     def ids(self, column: NamedColumn, names: Sequence[str]) -> list[int]:
         """Return the ids or placeholders of these rows. Raises ValueError with a message for the user."""
-        return [self._id(column, name) for name in names]
+        return [self._find_id(column, name) for name in names]
 
-    def _id(self, column: NamedColumn, name: str) -> int:
+    def _find_id(self, column: NamedColumn, name: str) -> int:
         model, ids = column.lookup.model, self._ids[column.name].get(name, [])
         if fault := self._faults.get((model, name)):
             raise ValueError(fault)

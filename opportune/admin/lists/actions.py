@@ -47,21 +47,21 @@ async def read_selection(request: Request, view: View) -> Selection:
     Raises:
         ValidationRefused: No row is selected, or too many.
     """
-    sent = await read_form_texts(request)
-    if sent.get("all"):
+    form_data = await read_form_texts(request)
+    if form_data.get("all"):
         if not await may_list(request, view):
             raise HTTPException(403)  # the number of results of a search reveals values of rows
         pks = await _all_listed_keys(request, view)
     else:
-        listed = f"{request.query_params.get('pks', '')},{sent.get('pks', '')}".split(",")
-        pks = list(dict.fromkeys(pk for pk in [*listed, *map(str, sent.getlist("pk"))] if pk))
+        requested_pks = f"{request.query_params.get('pks', '')},{form_data.get('pks', '')}".split(",")
+        pks = list(dict.fromkeys(pk for pk in [*requested_pks, *map(str, form_data.getlist("pk"))] if pk))
     if not pks:
         raise ValidationRefused("Select at least one row.")
     if len(pks) > MAX_ROWS_PER_ACTION:
         raise ValidationRefused(
             f"Select at most {MAX_ROWS_PER_ACTION:,} {view.name_plural}. Search or filter for fewer."
         )
-    return Selection(pks, is_confirmed=bool(sent.get("confirmed")))
+    return Selection(pks, is_confirmed=bool(form_data.get("confirmed")))
 
 
 async def _all_listed_keys(request: Request, view: View) -> list[str]:
@@ -78,7 +78,7 @@ def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
         HTTPException: One of the keys is not valid.
     """
     try:
-        values = [_key(view, pk) for pk in pks]
+        values = [_parse_key(view, pk) for pk in pks]
     except ValueError:
         raise HTTPException(404) from None
     keys: Sequence[Column[Any]] = view.pk_columns
@@ -89,7 +89,7 @@ def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
     return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
 
 
-def _key(view: Pages, pk: str) -> tuple[Any, ...]:
+def _parse_key(view: Pages, pk: str) -> tuple[Any, ...]:
     if len(view.pk_columns) == 1 and view.pk_columns[0].type.python_type is int:
         return (parse_id(pk),)
     return tuple(object_identifier_values(pk, view.model))
@@ -147,23 +147,23 @@ def with_confirmation(action: Any, view: View) -> ActionEndpoint:
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
-            await _record(request, view, custom_action(slug), selection.pks)
+            await _record_rows(request, view, custom_action(slug), selection.pks)
         return response
 
     return confirm_or_run
 
 
 async def confirmation_page(
-    request: Request, view: View, selection: Selection, rows: Sequence[Any], *, title: str, **more: object
+    request: Request, view: View, selection: Selection, rows: Sequence[Any], *, title: str, **extra_context: object
 ) -> Response:
-    """Render the confirmation page. `more` is added to the context of the template."""
+    """Render the confirmation page. `extra_context` is added to the context of the template."""
     context = {
         "model_view": view,
         "title": title,
         "pks": selection.pks,
         "rows": rows[:MAX_NAMED_ROWS],
         "list": list_url(request, view),
-        **more,
+        **extra_context,
     }
     page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context)
     return page
@@ -174,7 +174,7 @@ def _with_selection(request: Request, pks: Sequence[str]) -> Request:
     return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
 
 
-async def _record(request: Request, view: View, name: str, pks: Sequence[str]) -> None:
+async def _record_rows(request: Request, view: View, name: str, pks: Sequence[str]) -> None:
     async with view.site.database.writer() as session:
         for pk in pks[:MAX_NAMED_ROWS]:
             audit.record(session, request, name, view.identity, row_id=pk)

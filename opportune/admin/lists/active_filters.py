@@ -27,7 +27,7 @@ class FilterControl:
 
 
 async def list_context(request: Request, view: View) -> dict[str, Any]:
-    controls = [await _control(request, view, filter_) for filter_ in view.get_filters()]
+    controls = [await _build_control(request, view, filter_) for filter_ in view.get_filters()]
     search = request.query_params.get("search", "").strip()
     active = [ActiveFilter(f"“{search}”", _url_without(request, {"search"}))] if search else []
     active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
@@ -39,7 +39,7 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     }
 
 
-async def _control(request: Request, view: View, filter_: Any) -> FilterControl:
+async def _build_control(request: Request, view: View, filter_: Any) -> FilterControl:
     if has_operator(filter_):
         return FilterControl(filter_, filter_.operations())
     options = await filter_.lookups(request, view.model, view.fetch_tuples)

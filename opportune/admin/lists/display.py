@@ -71,7 +71,7 @@ class DisplayMixin(AdapterView):
         if self.has_formatter(prop, in_list=True):
             value, text = await super().get_list_value(obj, prop, request)
         else:
-            value, text = await self._formatted(obj, prop, request, self.column_type_formatters)
+            value, text = await self._format_cell(obj, prop, request, self.column_type_formatters)
         return value, truncate(text)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
@@ -79,9 +79,9 @@ class DisplayMixin(AdapterView):
             return await super().get_detail_value(obj, prop, request)
         if request and prop in self.references:
             await self.name_references(request, prop, [obj])
-        return await self._formatted(obj, prop, request, self.column_type_formatters_detail)
+        return await self._format_cell(obj, prop, request, self.column_type_formatters_detail)
 
-    async def _formatted(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
+    async def _format_cell(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
         if "." in prop:
             texts = (truncate(self._link_or_value(value, request, formats)) for value in values_at(obj, prop))
             return None, Markup(", ").join(texts) or EMPTY_CELL

@@ -170,22 +170,22 @@ class ComparisonFilter(ListFilter):
             return IS_EMPTY.compare(column, operation == "empty")
         try:
             if self.input_type == "date":
-                return self._on_days(operation, *_days(operation, text))
-            value = text.replace("\0", " ").strip() if self.input_type == "text" else _number(self.type, text)
+                return self._day_condition(operation, *_parse_days(operation, text))
+            value = text.replace("\0", " ").strip() if self.input_type == "text" else _parse_number(self.type, text)
         except (ValueError, OverflowError, InvalidOperation):
             return None
         default = CONTAINS if self.input_type == "text" else EQUAL
         operator = OPERATORS[operation] if operation in OPERATIONS[self.input_type] else default
         return None if value == "" else operator.compare(column, value)
 
-    def _on_days(self, operation: str, first: date, last: date) -> ColumnElement[bool]:
+    def _day_condition(self, operation: str, first: date, last: date) -> ColumnElement[bool]:
         column, is_moment = self.path.attribute, self.type is datetime
         since: ColumnElement[bool] = column >= (start_of_day(first) if is_moment else first)
         until: ColumnElement[bool] = column < start_of_day(last + DAY) if is_moment else column <= last
         return {"less_than": ~since, "greater_than": ~until}.get(operation, since & until)
 
 
-def _days(operation: str, text: str) -> tuple[date, date]:
+def _parse_days(operation: str, text: str) -> tuple[date, date]:
     """Return the first and last day of a range. Both are the typed day for other operations. Raises ValueError."""
     today = local(utc_now()).date()
     if operation == "today":
@@ -200,7 +200,7 @@ def _days(operation: str, text: str) -> tuple[date, date]:
     return (date.fromisoformat(text),) * 2
 
 
-def _number(type_: type[Any], text: str) -> Any:
+def _parse_number(type_: type[Any], text: str) -> Any:
     number = type_(text)
     if not abs(number) < 2**63:  # also rejects NaN, whose comparisons are always false
         raise ValueError

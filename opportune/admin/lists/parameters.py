@@ -15,10 +15,14 @@ ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
 
 def narrowing_parameters(view: Pages) -> set[str]:
     """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
-    return {"search", *view.list_parameters, *(name for filter_ in view.get_filters() for name in _names(filter_))}
+    return {
+        "search",
+        *view.list_parameters,
+        *(name for filter_ in view.get_filters() for name in _filter_parameters(filter_)),
+    }
 
 
-def _names(filter_: Any) -> Iterator[str]:
+def _filter_parameters(filter_: Any) -> Iterator[str]:
     yield filter_.parameter_name
     if has_operator(filter_):
         yield f"{filter_.parameter_name}_op"
@@ -36,9 +40,9 @@ def refuse_unknown_parameters(request: Request, view: Pages) -> None:
     """
     allowed = allowed_parameters(view)
     unknown = [name for name in request.query_params if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
-    if faults := [_fault(name) for name in unknown]:
+    if faults := [_unknown_parameter_error(name) for name in unknown]:
         raise RequestValidationError(faults)
 
 
-def _fault(name: str) -> dict[str, Any]:
+def _unknown_parameter_error(name: str) -> dict[str, Any]:
     return {"type": "extra_forbidden", "loc": ("query", name), "msg": "Extra inputs are not permitted", "input": None}

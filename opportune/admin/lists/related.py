@@ -47,7 +47,7 @@ async def related_rows(
     columns_by_view = Counter(view.identity for view, _ in related)
     for view, column in related:
         if await may_list(request, view):
-            yield await _related_rows(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
+            yield await _load_related_rows(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
 
 
 def referring_views(parent: View) -> list[tuple[View, str]]:
@@ -61,7 +61,7 @@ def referring_views(parent: View) -> list[tuple[View, str]]:
     ]
 
 
-async def _related_rows(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
+async def _load_related_rows(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
     children = view.list_query(request).where(getattr(view.model, column) == row.id)
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
     rows = await view.fetch_rows(newest.options(*view.loading(())))
@@ -74,8 +74,8 @@ async def _related_rows(request: Request, view: View, column: str, row: Any, *, 
         columns=columns,
         rows=rows,
         count=len(rows) if len(rows) < MAX_ROWS else await _count(view, children),
-        list_url=_list_address(request, view, column, row),
-        add_url=await _form_address(request, view, column, row),
+        list_url=_list_url(request, view, column, row),
+        add_url=await _add_url(request, view, column, row),
     )
 
 
@@ -84,13 +84,13 @@ async def _count(view: View, children: Any) -> int:
     return int(count)
 
 
-def _list_address(request: Request, view: View, column: str, row: Any) -> str:
+def _list_url(request: Request, view: View, column: str, row: Any) -> str:
     if not any(filter_.parameter_name == column for filter_ in view.get_filters()):
         return ""
     return _with_reference(request.url_for("admin:list", identity=view.identity), column, row)
 
 
-async def _form_address(request: Request, view: View, column: str, row: Any) -> str:
+async def _add_url(request: Request, view: View, column: str, row: Any) -> str:
     may = view.can_create and column in view.form_names and await view.check_can_create(request)
     return _with_reference(request.url_for("admin:create", identity=view.identity), column, row) if may else ""
 

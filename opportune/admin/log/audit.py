@@ -58,12 +58,12 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
     record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
 
 
-def is_about_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
+def entries_of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
     """Return the condition for entries of these models. None means all models, as in `models_with_permission`."""
     return true() if models is None else col(AuditEntry.identity).in_(models)
 
 
-async def recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:
+async def read_recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:
     """Return the newest entries of these models."""
-    listed = select(AuditEntry).where(is_about_models(models))
+    listed = select(AuditEntry).where(entries_of_models(models))
     return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from opportune.admin.authorization import models_with_permission
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.log.audit import is_about_models
+from opportune.admin.log.audit import entries_of_models
 from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
@@ -77,7 +77,7 @@ class LogAdmin(AdminView, model=AuditEntry):
 
     def list_query(self, request: Request) -> Select[Any]:
         models = models_with_permission(request, self.site, Action.DETAILS)
-        return super().list_query(request).where(is_about_models(models))
+        return super().list_query(request).where(entries_of_models(models))
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
@@ -90,7 +90,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         if prop == "changes":
             template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
             names = await reference_names(request, [obj], view) if request else {}
-            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view, names)))  # noqa: S704 - the template escapes
+            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view, names)))  # noqa: S704 - escaped
         return await super().get_detail_value(obj, prop, request)
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
@@ -124,7 +124,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(404)  # the row exists, but the query of the view does not contain it
     if row is not None and not await view.check_can_view_details(request, row):
         raise HTTPException(403)
-    entries = await _entries(view, pk, row, request.query_params.get("before", ""))
+    entries = await _read_entries(view, pk, row, request.query_params.get("before", ""))
     if row is None and not entries:
         raise HTTPException(404)
     page = entries[:ENTRIES_PER_PAGE]
@@ -139,7 +139,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
 
 
-async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
+async def _read_entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
     """Return the newest entries of a row, one more than a page shows."""
     entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
     if created_at := getattr(row, "created_at", None):

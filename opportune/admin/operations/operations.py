@@ -32,19 +32,19 @@ Task = Callable[[Request, FormData], Awaitable[str]]
 """Runs outside a transaction, and returns a sentence about the result. Raises OperatorError if it fails."""
 
 
-async def run_operation(request: Request, name: str, sent: FormData) -> str:
+async def run_operation(request: Request, name: str, form_data: FormData) -> str:
     """Run an operation and log it, also when it fails.
 
     Raises:
         OperatorError: The operation failed.
     """
-    if change := _changes(request.app).get(name) or _queue_operation(request, name):
+    if change := _all_changes(request.app).get(name) or _queue_operation(request, name):
         async with request.app.state.database.writer() as session:
             message = await change(session, request)
             audit.record(session, request, name, IDENTITY, title=message)
         return message
     try:
-        message = await TASKS[name](request, sent)
+        message = await TASKS[name](request, form_data)
     except OperatorError as error:
         await record_operation(request, name, f"Failed: {error}")
         raise
@@ -53,10 +53,10 @@ async def run_operation(request: Request, name: str, sent: FormData) -> str:
 
 
 def has_operation(app: FastAPI, name: str) -> bool:
-    return name in {*_changes(app), *TASKS, *queueable_jobs(app)}
+    return name in {*_all_changes(app), *TASKS, *queueable_jobs(app)}
 
 
-def _changes(app: FastAPI) -> dict[str, Change]:
+def _all_changes(app: FastAPI) -> dict[str, Change]:
     groups = (feature.admin_operations for feature in app.state.features)
     return {**CHANGES, **{name: change for operations in groups for name, change in operations.items()}}
 
@@ -89,17 +89,17 @@ async def retry_failed(session: AsyncSession, request: Request) -> str:
     return f"{pluralize(await jobs.retry_failed(session), 'failed job')} queued again."
 
 
-async def clear_jobs(request: Request, _sent: FormData) -> str:
+async def clear_jobs(request: Request, _form_data: FormData) -> str:
     return f"{pluralize(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
 
 
-async def clear_sessions(request: Request, _sent: FormData) -> str:
+async def clear_sessions(request: Request, _form_data: FormData) -> str:
     deleted = await delete_expired(request.app.state.database, request.app.state.settings)
     number = deleted["sessions"] + deleted["tokens"]
     return f"{pluralize(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
-async def sign_out_all(request: Request, _sent: FormData) -> str:
+async def sign_out_all(request: Request, _form_data: FormData) -> str:
     """End all sessions and API tokens except the session of this superuser."""
     database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
@@ -107,16 +107,16 @@ async def sign_out_all(request: Request, _sent: FormData) -> str:
     return f"{pluralize(browsers, 'session')} and {pluralize(tokens, 'token')} ended. Only this browser is signed in."
 
 
-async def clear_cache(request: Request, _sent: FormData) -> str:
+async def clear_cache(request: Request, _form_data: FormData) -> str:
     cache: Cache = request.app.state.cache
     await cache.clear(ALL_TAGS)
     return "The cache was cleared."
 
 
-async def send_test_email(request: Request, sent: FormData) -> str:
+async def send_test_email(request: Request, form_data: FormData) -> str:
     settings = request.app.state.settings
     try:
-        email = render_email(settings, str(sent.get("to", "")).strip(), "mail/test", {})
+        email = render_email(settings, str(form_data.get("to", "")).strip(), "mail/test", {})
     except InvalidEmailError as error:
         raise OperatorError(str(error)) from None
     await send_email(settings, email)

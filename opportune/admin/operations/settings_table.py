@@ -50,7 +50,7 @@ def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> 
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for feature_settings in (settings.of(feature.settings) for feature in features if feature.settings):
         owners |= dict.fromkeys(type(feature_settings).model_fields.keys() - owners.keys(), feature_settings)
-    stored_names = _secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
+    stored_names = _read_secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_set = getattr(owner, name), name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
@@ -73,12 +73,12 @@ def _is_secret(name: str, value: object) -> bool:
 
 def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
     if isinstance(value, SecretStr) or _is_secret(name, value):
-        return _redacted(settings, name) if setting_text(value) else ""
+        return _redact(settings, name) if setting_text(value) else ""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
-    return _without_user(str(value))
+    return _remove_credentials(str(value))
 
 
 def _address_reader(name: str) -> Callable[[Any], object] | None:
@@ -87,7 +87,7 @@ def _address_reader(name: str) -> Callable[[Any], object] | None:
     return ADDRESSES.get(name)
 
 
-def _redacted(settings: BaseSettings, name: str) -> str:
+def _redact(settings: BaseSettings, name: str) -> str:
     """Return an address without its password. Other secrets are shown as "set"."""
     read = _address_reader(name)
     try:
@@ -96,7 +96,7 @@ def _redacted(settings: BaseSettings, name: str) -> str:
         return "set, but not valid"
 
 
-def _without_user(text: str) -> str:
+def _remove_credentials(text: str) -> str:
     """Remove user name, password, query and fragment from an address."""
     if "://" not in text:
         return text
@@ -104,7 +104,7 @@ def _without_user(text: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
+def _read_secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
     """Return the names of settings in `SECRETS_FROM`; empty if it cannot be read now."""
     with suppress(SettingsError):
         return names_in_secrets(secrets_from, names)

@@ -155,12 +155,12 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         """Add a row. `preset` holds values that do not come from the form."""
         row = self.model()
         await self._check_references(session, request, row, data)
-        await self._store(session, request, row, {**data, **(preset or {})}, is_created=True)
+        await self._save_row(session, request, row, {**data, **(preset or {})}, is_created=True)
         return row
 
     async def change_row(self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any]) -> None:
         await self._check_references(session, request, row, data)
-        await self._store(session, request, row, data, is_created=False)
+        await self._save_row(session, request, row, data, is_created=False)
 
     async def _check_references(
         self, session: AsyncSession, request: Request, row: Any, data: Mapping[str, Any]
@@ -184,7 +184,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
             for row, data in rows:
                 target = self.model() if row is None else row
                 await self._check_references(session, request, target, data)
-                pending.append(await self._prepare(session, request, target, dict(data), is_created=row is None))
+                pending.append(await self._prepare_change(session, request, target, dict(data), is_created=row is None))
         await number_new_rows(session, self.model)
         await session.flush()
         for change in pending:
@@ -201,14 +201,14 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         await self.change_row(session, request, row, data)
         return row
 
-    async def _store(
+    async def _save_row(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> None:
-        change = await self._prepare(session, request, row, data, is_created=is_created)
+        change = await self._prepare_change(session, request, row, data, is_created=is_created)
         await session.flush()
         await self._finish_change(session, request, change)
 
-    async def _prepare(
+    async def _prepare_change(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> "_Change":
         """Set the values and run the hooks before a row is written."""

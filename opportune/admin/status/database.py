@@ -30,31 +30,31 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
         dialect = session.get_bind().dialect.name
         version = str(await session.scalar(text(VERSION[dialect]))).split()[0]
         size = int(await session.scalar(text(SIZE[dialect])) or 0)
-        latency_light = await _latency(session)
+        latency_light = await _measure_latency(session)
     lights = [
         HealthLight(
             "Server", f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}, {format_size(size)}"
         ),
         latency_light,
     ]
-    return [*lights, await _replica(database)] if database.replica else lights
+    return [*lights, await _measure_replica_lag(database)] if database.replica else lights
 
 
-async def _latency(session: AsyncSession) -> HealthLight:
-    milliseconds = min([await _round_trip(session) for _ in range(ROUND_TRIPS)]) * 1000
+async def _measure_latency(session: AsyncSession) -> HealthLight:
+    milliseconds = min([await _measure_round_trip(session) for _ in range(ROUND_TRIPS)]) * 1000
     if milliseconds < SLOW_MILLISECONDS:
         return HealthLight("Round trip", f"{milliseconds:.1f} ms")
     hint = "Run site and database in the same region. Each page takes several round trips."
     return HealthLight("Round trip", f"{milliseconds:.0f} ms", "notice", hint=hint)
 
 
-async def _round_trip(session: AsyncSession) -> float:
+async def _measure_round_trip(session: AsyncSession) -> float:
     start = perf_counter()
     await session.execute(text("SELECT 1"))
     return perf_counter() - start
 
 
-async def _replica(database: Database) -> HealthLight:
+async def _measure_replica_lag(database: Database) -> HealthLight:
     async with database.reader() as session:
         seconds = await session.scalar(REPLICA_LAG_QUERY)
     if seconds is None:

@@ -26,7 +26,7 @@ HINTS = {
 """Advice about late jobs, by the setting JOBS."""
 SLOW_HINT = "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
 MAIL_HINT = "Check MAIL_URL. Operations can send a test e-mail and shows the server's response."
-STATE = "/admin/job/list?state={}"
+JOB_LIST_PATH = "/admin/job/list?state={}"
 
 
 class LateLight(NamedTuple):
@@ -52,7 +52,7 @@ def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> Healt
     if oldest is None:
         return HealthLight("Due jobs", "none")
     text = f"the oldest has waited for {format_duration((now - oldest).total_seconds())}"
-    address = STATE.format(JobState.WAITING)
+    address = JOB_LIST_PATH.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:
         return HealthLight("Due jobs", text, late.state, address, late.hint)
     return HealthLight("Due jobs", text, address=address)
@@ -63,7 +63,7 @@ def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> Healt
     text = f"succeeded at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "has not run yet"
     if schedule.is_late(now):
         text = f"{text}; late since {format_datetime(schedule.due_at)}"
-        return HealthLight(name, text, late.state, STATE.format(JobState.WAITING), late.hint)
+        return HealthLight(name, text, late.state, JOB_LIST_PATH.format(JobState.WAITING), late.hint)
     if schedule.is_running or schedule.due_at:
         text += "; is running" if schedule.is_running else f"; next at {format_datetime(schedule.due_at)}"
     else:
@@ -77,23 +77,23 @@ async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
     """Return lights for the last e-mail that was sent or failed, and for e-mails that wait for the mail server."""
     is_mail = col(Job.name) == send_email_job.name
 
-    async def last_ended(state: JobState) -> tuple[datetime | None, str]:
+    async def find_last_ended(state: JobState) -> tuple[datetime | None, str]:
         newest = select(col(Job.ended_at), col(Job.error)).where(is_mail, col(Job.state) == state)
         row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
         return (row[0], row[1]) if row else (None, "")
 
-    (sent, _), (failed, error) = await last_ended(JobState.DONE), await last_ended(JobState.FAILED)
+    (sent, _), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
     lights = [*_email_lights(sent, failed, error)]
     if outage := await read_outage(session):
         text = f"{outage} The first is from {format_datetime(outage.since)}."
-        lights.append(HealthLight("E-mails waiting", text, "fault", STATE.format(JobState.WAITING), MAIL_HINT))
+        lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
     return lights
 
 
 def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
     yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else "none in the last days")
     if failed:
-        text, address = f"{format_datetime(failed)}: {error}", STATE.format(JobState.FAILED)
+        text, address = f"{format_datetime(failed)}: {error}", JOB_LIST_PATH.format(JobState.FAILED)
         if sent is None or failed > sent:
             yield HealthLight("Last e-mail failed", text, "fault", address, MAIL_HINT)
         else:

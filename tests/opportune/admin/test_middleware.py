@@ -114,7 +114,7 @@ async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClie
         assert (await admin.post("/admin/user/create", data=new, headers=headers)).status_code == 403
         assert (await admin.post(path, data={"email": "x@example.com"}, headers=headers)).status_code == 403
         assert (await admin.delete(f"/admin/user/delete?pks={victim.id}", headers=headers)).status_code == 403
-        password = {"password": "a new password", "again": "a new password"}
+        password = {"password": "a new password", "password_again": "a new password"}
         assert (
             await admin.post(f"/admin/user/password/{victim.id}", data=password, headers=headers)
         ).status_code == 403

@@ -101,7 +101,7 @@ async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: As
 
     member = await make_user(database, "member@example.com")
     await grant(database, member, "team", "export")
-    sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+    sent = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     response = await helper.post(f"/admin/user/password/{member.id}", data=sent)
     assert response.status_code == 400
     assert "Only a superuser may change the account" in response.text
@@ -137,7 +137,12 @@ async def test_staff_cannot_change_staff_or_superusers(
     for user in (superuser, colleague, staff):
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
             assert (await helper.get(f"/admin/user/{page}")).status_code == 403, page
-        sent = {"email": "mine@example.com", "password": NEW_PASSWORD, "again": NEW_PASSWORD, "confirmed": "yes"}
+        sent = {
+            "email": "mine@example.com",
+            "password": NEW_PASSWORD,
+            "password_again": NEW_PASSWORD,
+            "confirmed": "yes",
+        }
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
             assert (await helper.post(f"/admin/user/{page}", data=sent)).status_code == 403, page
         details = (await helper.get(f"/admin/user/details/{user.id}")).text

@@ -232,7 +232,7 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
-        sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+        sent = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
         response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
         assert response.headers["location"] == f"/admin/user/details/{user.id}"
         assert (await browser.get("/accounts/profile")).status_code == 303
@@ -245,8 +245,8 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
 async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     cases: list[tuple[dict[str, str], str]] = [
-        ({"password": NEW_PASSWORD, "again": PASSWORD}, "The passwords differ."),
-        ({"password": "short", "again": "short"}, "at least 8 characters"),
+        ({"password": NEW_PASSWORD, "password_again": PASSWORD}, "The passwords differ."),
+        ({"password": "short", "password_again": "short"}, "at least 8 characters"),
         ({}, "invalid-feedback"),
     ]
     for sent, message in cases:

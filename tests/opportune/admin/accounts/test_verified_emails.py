@@ -79,7 +79,7 @@ async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncC
 async def test_password_set_by_staff_unverifies_the_account(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
     assert await exported_seats(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
-    sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+    sent = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     assert (await staff.post(f"/admin/user/password/{owner.id}", data=sent)).status_code == 303
     assert await exported_seats(site, NEW_PASSWORD) == []
     assert "Verified" in (await staff.get(f"/admin/user/history/{owner.id}")).text

@@ -142,7 +142,7 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         ("9" * 30, "Choose one from the list, or enter its number."),
         ("999", "The selected entry no longer exists."),
         ("3", "The selected entry no longer exists."),
-        (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"At most {MAX_SELECTED_ROWS} can be chosen."),
+        (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"Choose at most {MAX_SELECTED_ROWS} rows."),
     ):
         response = await admin.post(CREATE, data=SAGA | {"genres": sent})
         assert (response.status_code, error_of(response.text)) == (400, words), sent

@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, User
-from opportune.admin.import_export.export import _cell, unescape_formula
+from opportune.admin.import_export.export import _csv_cell, unescape_formula
 from opportune.admin.models import AuditEntry
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import grant, make_user, signed_in_client
@@ -195,13 +195,13 @@ FORMULAS = ["=1+1", " =1", "\t=1", "\r=1", "\n+1", "-1", "@sum", "\uff1d1", "\u0
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_formulas_are_escaped_in_exports(text: str) -> None:
-    assert _cell(text) == f"'{text}"
-    assert unescape_formula(_cell(text)) == text
+    assert _csv_cell(text) == f"'{text}"
+    assert unescape_formula(_csv_cell(text)) == text
 
 
 @pytest.mark.parametrize("text", ["a=1", "'quoted'", "it's", "", "1-1", "'"])
 def test_harmless_cell_is_not_escaped(text: str) -> None:
-    assert _cell(text) == text == unescape_formula(text)
+    assert _csv_cell(text) == text == unescape_formula(text)
 
 
 async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -> None:

@@ -98,7 +98,7 @@ async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None
             "/admin/maker/delete?pks=2,1", data={"confirmed": "yes"}
         )  # the database refuses the second one
         await admin.post(f"/admin/user/action/deactivate?pks={root.id}", data={"confirmed": "yes"})
-        await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "again": "short"})
+        await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "password_again": "short"})
     assert await entries(app) == []
 
 
@@ -136,7 +136,7 @@ async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
     await admin.post("/admin/user/create", data=new)
     created = (await entries(app))[-1]
     assert created.changes["hashed_password"] == [None, "(not shown)"]
-    await admin.post(f"/admin/user/password/{created.row_id}", data={"password": PASSWORD, "again": PASSWORD})
+    await admin.post(f"/admin/user/password/{created.row_id}", data={"password": PASSWORD, "password_again": PASSWORD})
     entry = (await entries(app))[-1]
     assert (entry.action, entry.title, entry.changes) == ("set password", "new@example.com", {})
     page = (await admin.get(f"/admin/user/history/{created.row_id}")).text
@@ -185,7 +185,7 @@ async def test_staff_see_entries_of_models_they_may_open(app: FastAPI, admin: As
     ]
     async with database.reader() as session:
         for models, titles in cases:
-            assert [entry.title for entry in await audit.recent(session, models, 5)] == titles
+            assert [entry.title for entry in await audit.read_recent(session, models, 5)] == titles
 
 
 async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: User) -> None:
