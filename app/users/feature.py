@@ -2,5 +2,5 @@ from app.users.models import User
 from opportune.feature import Feature
 
 users = Feature(
-    name="users", summary="Who uses this site, with fields of your own.", models=[User], admin="app.users.admin"
+    name="users", summary="Users of this site, with your own fields.", models=[User], admin="app.users.admin"
 )

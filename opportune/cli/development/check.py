@@ -177,7 +177,7 @@ def check_permissions(_settings: Settings) -> Iterator[Finding]:
         notes = getattr(error, "__notes__", [])
         yield Finding(" ".join([str(error).partition("\n")[0], *notes]))
     for location, names in calls_in_templates("may"):
-        if len(names) == 2 and (problem := permissions.fault(*names)):
+        if len(names) == 2 and (problem := permissions.find_fault(*names)):
             yield Finding(f"{location}: {problem}")
 
 

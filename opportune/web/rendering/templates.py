@@ -34,7 +34,7 @@ class Templates:
         self.environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self.environment.globals |= {"asset": assets.url, "flashed": take_messages, "form_token": form_token}
+        self.environment.globals |= {"asset": assets.url, "take_messages": take_messages, "form_token": form_token}
         self.environment.filters |= {
             "date": format_date,
             "datetime": format_datetime,

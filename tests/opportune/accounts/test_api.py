@@ -39,12 +39,12 @@ async def authorize(client: AsyncClient, password: str = PASSWORD) -> None:
     client.headers["Authorization"] = f"Bearer {(await login(client, password)).json()['access_token']}"
 
 
-async def stored(database: Database) -> User:
+async def read_user(database: Database) -> User:
     async with database.reader() as session:
         return (await session.scalars(select(User))).one()
 
 
-def fields(response: Response) -> list[list[str]]:
+def invalid_fields(response: Response) -> list[list[str]]:
     assert response.status_code == 422
     return [error["field"] for error in response.json()["errors"]]
 
@@ -59,7 +59,7 @@ async def test_registration_returns_the_user_without_secrets(client: AsyncClient
 
     await client.post(REGISTER, json={**PRIVILEGES, "email": EMAIL, "password": PASSWORD})
 
-    user = await stored(database)
+    user = await read_user(database)
     assert (user.is_superuser, user.is_staff, user.is_verified, user.is_active) == (False, False, False, True)
     assert user.id != 77
     assert user.created_at.year > 2001
@@ -80,7 +80,7 @@ async def test_concurrent_registrations_make_one_user(client: AsyncClient, datab
     responses = await asyncio.gather(*(client.post(REGISTER, json=body) for _ in range(5)))
 
     assert sorted(response.status_code for response in responses) == [201] + [409] * 4
-    assert (await stored(database)).email == EMAIL
+    assert (await read_user(database)).email == EMAIL
 
 
 INVALID: list[tuple[dict[str, Any], str]] = [
@@ -98,7 +98,7 @@ async def test_invalid_input_names_the_field_without_the_password(client: AsyncC
     for body, field in INVALID:
         response = await client.post(REGISTER, json=body)
 
-        assert fields(response) == [[field]], body
+        assert invalid_fields(response) == [[field]], body
         assert "Sh0rt!!" not in response.text
 
     content = b'{"email": "ada@example.com", "password": "\\ud800 and more"}'
@@ -109,7 +109,7 @@ async def test_invalid_input_names_the_field_without_the_password(client: AsyncC
 
     response = await client.post(LOGIN, data={"password": "Sh0rt!!"})
 
-    assert fields(response) == [["username"]]
+    assert invalid_fields(response) == [["username"]]
     assert "Sh0rt!!" not in response.text
 
     assert (await client.get(ME)).status_code == 401
@@ -143,24 +143,24 @@ async def test_sign_in_hashes_once_for_known_and_unknown_users(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(database, EMAIL)
-    hashed: list[str] = []
-    inner = hashing.password_helper
+    calls: list[str] = []
+    original = hashing.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
-            hashed.append("hash")
-            return inner.hash(password)
+            calls.append("hash")
+            return original.hash(password)
 
         def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
-            hashed.append("verify")
-            return inner.verify_and_update(plain_password, hashed_password)
+            calls.append("verify")
+            return original.verify_and_update(plain_password, hashed_password)
 
     monkeypatch.setattr(hashing, "password_helper", Spy())
 
     for email in (EMAIL, "eve@example.com"):
         await login(client, "not the password", email)
 
-    assert hashed == ["verify", "hash"]
+    assert calls == ["verify", "hash"]
 
 
 @pytest.mark.database("postgresql")
@@ -168,7 +168,7 @@ async def test_impossible_credentials_are_invalid(client: AsyncClient) -> None:
     for location in ("username", "password"):
         response = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, location: "nul\0"})
 
-        assert fields(response) == [[location]]
+        assert invalid_fields(response) == [[location]]
 
     assert (await login(client, email="ada\0")).status_code in (401, 422)
 
@@ -182,24 +182,24 @@ async def ada(client: AsyncClient, database: Database) -> AsyncClient:
 
 
 async def test_user_cannot_set_guarded_fields(ada: AsyncClient, database: Database) -> None:
-    unchanged_user = await stored(database)
+    unchanged_user = await read_user(database)
 
     forged = {**PRIVILEGES, "is_verified": False, "current_password": PASSWORD}
     response = await ada.patch(ME, json=forged)
 
     assert response.status_code == 200
-    assert await stored(database) == unchanged_user
+    assert await read_user(database) == unchanged_user
 
-    unchanged_user = await stored(database)
+    unchanged_user = await read_user(database)
 
-    for current in ({}, {"current_password": ""}, {"current_password": "not the password"}):
-        assert fields(await ada.patch(ME, json={"password": NEW, **current})) == [["current_password"]]
+    for proof in ({}, {"current_password": ""}, {"current_password": "not the password"}):
+        assert invalid_fields(await ada.patch(ME, json={"password": NEW, **proof})) == [["current_password"]]
 
-    assert await stored(database) == unchanged_user
+    assert await read_user(database) == unchanged_user
 
 
 async def test_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app, await stored(database)) as browser:
+    async with signed_in_client(app, await read_user(database)) as browser:
         response = await ada.patch(ME, json={"password": NEW, "current_password": PASSWORD})
 
         assert response.status_code == 200
@@ -211,7 +211,9 @@ async def test_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: Fast
 
 
 async def test_weak_password_is_refused_and_case_of_email_ignored(ada: AsyncClient) -> None:
-    assert fields(await ada.patch(ME, json={"password": "password", "current_password": PASSWORD})) == [["password"]]
+    assert invalid_fields(await ada.patch(ME, json={"password": "password", "current_password": PASSWORD})) == [
+        ["password"]
+    ]
     assert (await ada.get(ME)).status_code == 200
 
     response = await ada.patch(ME, json={"email": "ADA@example.com"})
@@ -221,12 +223,12 @@ async def test_weak_password_is_refused_and_case_of_email_ignored(ada: AsyncClie
 
 
 async def test_new_email_needs_password_and_link(ada: AsyncClient, database: Database) -> None:
-    assert fields(await ada.patch(ME, json={"email": "new@example.com"})) == [["current_password"]]
+    assert invalid_fields(await ada.patch(ME, json={"email": "new@example.com"})) == [["current_password"]]
 
     response = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
 
     assert (response.status_code, response.json()["email"]) == (202, EMAIL)
-    user = await stored(database)
+    user = await read_user(database)
     assert (user.email, user.is_verified) == (EMAIL, True)
 
 
@@ -241,16 +243,16 @@ async def test_new_email_is_used_immediately_without_mail(ada: AsyncClient, data
     response = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
 
     assert response.status_code == 200
-    user = await stored(database)
+    user = await read_user(database)
     assert (user.email, user.is_verified) == ("new@example.com", False)
 
 
 @pytest.mark.usefixtures("email_off")
 async def test_email_of_another_user_is_a_conflict(ada: AsyncClient, database: Database) -> None:
     await make_user(database, "bob@example.com")
-    expected = {"email": "BOB@example.com", "password": NEW, "current_password": PASSWORD}
+    changes = {"email": "BOB@example.com", "password": NEW, "current_password": PASSWORD}
 
-    assert (await ada.patch(ME, json=expected)).status_code == 409
+    assert (await ada.patch(ME, json=changes)).status_code == 409
     assert (await login(ada)).status_code == 200
 
 
@@ -270,10 +272,10 @@ async def test_password_keeps_its_white_space(client: AsyncClient) -> None:
 async def test_new_password_keeps_its_white_space(ada: AsyncClient) -> None:
     await ada.patch(ME, json={"password": SPACED, "current_password": PASSWORD})
     await authorize(ada, SPACED)
-    expected = {"email": "new@example.com", "current_password": SPACED}
+    changes = {"email": "new@example.com", "current_password": SPACED}
 
-    assert (await ada.patch(ME, json={**expected, "current_password": SPACED.strip()})).status_code == 422
-    assert (await ada.patch(ME, json=expected)).status_code == 202
+    assert (await ada.patch(ME, json={**changes, "current_password": SPACED.strip()})).status_code == 422
+    assert (await ada.patch(ME, json=changes)).status_code == 202
 
 
 async def test_full_hash_queue_is_503_in_the_api(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ class BreachService:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/range/"
 
-    async def response(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.request_headers.append((await reader.readuntil(b"\r\n\r\n")).decode())
         header = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n\r\n"
         if self.never_responds:
@@ -62,7 +62,7 @@ class BreachService:
 @pytest.fixture
 async def service() -> AsyncIterator[BreachService]:
     service = BreachService()
-    async with await asyncio.start_server(service.response, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(service.respond, "127.0.0.1", 0) as server:
         service.port = server.sockets[0].getsockname()[1]
         yield service
 

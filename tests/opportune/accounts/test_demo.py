@@ -8,10 +8,7 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 
-# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def emails(database: Database) -> list[str]:
@@ -39,9 +36,9 @@ async def test_loading_again_adds_missing_users_only(database: Database) -> None
     async with database.writer() as session:
         await load(session)
     async with database.writer() as session:
-        changed, removed = await session.scalars(select(User).order_by(col(User.id)).limit(2))
-        changed.email = "renamed@example.com"
-        await session.delete(removed)
+        renamed_user, deleted_user = await session.scalars(select(User).order_by(col(User.id)).limit(2))
+        renamed_user.email = "renamed@example.com"
+        await session.delete(deleted_user)
     async with database.writer() as session:
         assert await load(session) == 1
     async with database.writer() as session:

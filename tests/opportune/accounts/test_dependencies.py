@@ -12,10 +12,7 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.testing import counted_statements
 from opportune.testing.factories import make_user, signed_in_client
 
-# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ async def test_password_and_its_email_are_one_transaction(
 ) -> None:
     old_hash = (await make_user(database, EMAIL)).hashed_password
 
-    def fail(*_given: object, **_context: object) -> None:
+    def fail(*_args: object, **_context: object) -> None:
         raise InvalidEmailError("The disk is full.")
 
     async def change() -> None:

@@ -34,8 +34,8 @@ async def curl(client: AsyncClient, line: str) -> Response:
     command = iter(shlex.split(line)[1:])
     headers, fields, arguments = dict[str, str](), dict[str, str](), dict[str, Any]()
     method = url = ""
-    for word in command:
-        match word:
+    for argument in command:
+        match argument:
             case "-X":
                 method = next(command)
             case "-H":
@@ -47,7 +47,7 @@ async def curl(client: AsyncClient, line: str) -> Response:
             case "--json":
                 headers["Content-Type"], arguments["content"] = "application/json", next(command)
             case _:
-                url = word.removeprefix(SITE)
+                url = argument.removeprefix(SITE)
     if fields:
         arguments["data"] = fields
     return await client.request(method or ("POST" if arguments else "GET"), url, headers=headers, **arguments)
@@ -71,16 +71,16 @@ class Menu(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)
 
 
-def run_example(with_word: str) -> dict[str, Any]:
+def run_example(containing: str) -> dict[str, Any]:
     """Return the names that an example defines."""
-    (code,) = (text for language, text in BLOCKS if language == "python" and with_word in text)
+    (code,) = (text for language, text in BLOCKS if language == "python" and containing in text)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - an example of the guide
     return names
 
 
-def add_router(app: FastAPI, with_word: str) -> dict[str, Any]:
-    names = run_example(with_word)
+def add_router(app: FastAPI, containing: str) -> dict[str, Any]:
+    names = run_example(containing)
     router = names["router"]
     assert isinstance(router, APIRouter)
     app.include_router(router)

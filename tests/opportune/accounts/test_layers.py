@@ -1,4 +1,4 @@
-"""Services know no HTTP, and only routes end transactions."""
+"""Services do not use HTTP objects, and only the manager commits."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from opportune.config.project import PROJECT
 
 ACCOUNTS = PROJECT / "opportune/accounts"
 
-KNOW_HTTP = {
+HTTP_MODULES = {
     *("pages", "api", "dependencies", "responses", "passkey_requests"),
     *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
     *("manager", "backends"),
@@ -41,16 +41,16 @@ def commits(tree: ast.Module) -> Iterator[str]:
 
 
 def test_services_and_models_do_not_import_http() -> None:
-    knowing = {
+    importing = {
         path.relative_to(ACCOUNTS).as_posix()
         for word in ("fastapi", "starlette")
         for path, tree in modules(ACCOUNTS, word=word)
-        if path.stem not in KNOW_HTTP and word in imports(tree)
+        if path.stem not in HTTP_MODULES and word in imports(tree)
     }
-    assert knowing == set()
+    assert importing == set()
 
 
 def test_only_release_commits() -> None:
-    everything = modules(ACCOUNTS, PROJECT / "app", word="commit")
-    committing = [(path.stem, name) for path, tree in everything for name in commits(tree)]
+    parsed_modules = modules(ACCOUNTS, PROJECT / "app", word="commit")
+    committing = [(path.stem, name) for path, tree in parsed_modules for name in commits(tree)]
     assert committing == [("manager", "release")]

@@ -9,10 +9,8 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
 
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 EMAIL = "ada@example.com"
 

@@ -30,12 +30,12 @@ NEW, THIEF_PASSWORD = "another good password", "a password of the thief"
 class PausedHash:
     """Wraps a hash function and pauses its first call until `resume` is set."""
 
-    def __init__(self, work: Callable[..., Awaitable[Any]]) -> None:
-        self.work = work
+    def __init__(self, hash_function: Callable[..., Awaitable[Any]]) -> None:
+        self.hash_function = hash_function
         self.hashed, self.resume = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, *args: str) -> Any:
-        result = await self.work(*args)
+        result = await self.hash_function(*args)
         if not self.hashed.is_set():
             self.hashed.set()
             await self.resume.wait()
@@ -68,7 +68,7 @@ async def deactivate(database: Database) -> None:
         await session.execute(update(User).values(is_active=False))
 
 
-async def stored(database: Database) -> tuple[str, int]:
+async def read_hash_and_session_count(database: Database) -> tuple[str, int]:
     """Return the password hash of the user and the number of sessions."""
     async with database.reader() as session:
         user = (await session.scalars(select(User))).one()
@@ -99,19 +99,19 @@ async def test_concurrent_password_change_refuses_sign_in(
 
     assert response.status_code == status
     assert "access_token" not in response.text
-    assert (await stored(database))[1] == 0
+    assert (await read_hash_and_session_count(database))[1] == 0
 
 
 @pytest.mark.database("sqlite")
 async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Database, pause: PausedHash) -> None:
-    old = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
-    await make_user(database, EMAIL, hashed_password=old)
+    old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await make_user(database, EMAIL, hashed_password=old_hash)
 
     request = client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
     response = await pause.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 422
-    assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
+    assert (await hashing.verify_password(NEW, (await read_hash_and_session_count(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
@@ -130,8 +130,8 @@ async def test_old_password_cannot_set_another(
 
     assert response.status_code == 422
     assert "changed at the same moment" in response.text
-    hashed, count = await stored(database)
-    assert (await hashing.verify_password(NEW, hashed))[0]
+    password_hash, count = await read_hash_and_session_count(database)
+    assert (await hashing.verify_password(NEW, password_hash))[0]
     assert count == 0
 
 
@@ -142,7 +142,7 @@ async def test_old_password_cannot_delete_the_account(app: FastAPI, database: Da
         response = await pause.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 409
-    assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
+    assert (await hashing.verify_password(NEW, (await read_hash_and_session_count(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
@@ -180,20 +180,20 @@ async def test_new_password_ends_a_concurrent_session(database: Database, settin
         user = await user_manager(session).authenticate(Credentials(username=EMAIL, password=PASSWORD))
         assert user is not None
         change = asyncio.create_task(set_new_password(database))
-        while not await wait_for_lock(database):
+        while not await has_waiting_lock(database):
             await asyncio.sleep(0.01)
         await create_session(session, settings, user)
     await change
 
-    assert (await stored(database))[1] == 0
+    assert (await read_hash_and_session_count(database))[1] == 0
 
 
-async def wait_for_lock(database: Database) -> bool:
-    waiting = text(
+async def has_waiting_lock(database: Database) -> bool:
+    query = text(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     )
     async with database.reader() as session:
-        return bool(await session.scalar(waiting))
+        return bool(await session.scalar(query))
 
 
 @pytest.mark.database("sqlite")
@@ -234,4 +234,4 @@ async def test_sign_in_without_a_new_second_factor_is_refused(
     response = await pause.send_and_change(request, enable_totp())
 
     assert "access_token" not in response.text
-    assert (await stored(database))[1] == 0
+    assert (await read_hash_and_session_count(database))[1] == 0

@@ -72,11 +72,11 @@ async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: 
 async def test_signed_in_user_is_redirected(app: FastAPI) -> None:
     for page in ["login", "register"]:
         async with signed_in_client(app) as client:
-            inside = await client.get(f"/accounts/{page}?next=/accounts/tokens")
-            outside = await client.get(f"/accounts/{page}?next=//evil.example")
+            local = await client.get(f"/accounts/{page}?next=/accounts/tokens")
+            foreign = await client.get(f"/accounts/{page}?next=//evil.example")
 
-        assert (inside.status_code, inside.headers["location"]) == (303, "/accounts/tokens")
-        assert (outside.status_code, outside.headers["location"]) == (303, "/")
+        assert (local.status_code, local.headers["location"]) == (303, "/accounts/tokens")
+        assert (foreign.status_code, foreign.headers["location"]) == (303, "/")
 
 
 async def test_sign_in_ignores_the_case_of_the_email(client: AsyncClient, database: Database) -> None:
@@ -95,37 +95,40 @@ async def test_wrong_password_and_unknown_email_look_the_same(client: AsyncClien
     await make_user(database, EMAIL)
     await make_user(database, "bob@example.com", is_active=False)
 
-    tries = [(EMAIL, "not the password"), ("eve@example.com", PASSWORD), ("bob@example.com", PASSWORD)]
-    responses = [await client.post("/accounts/login", data={"email": e, "password": p}) for e, p in tries]
+    attempts = [(EMAIL, "not the password"), ("eve@example.com", PASSWORD), ("bob@example.com", PASSWORD)]
+    responses = [
+        await client.post("/accounts/login", data={"email": email, "password": password})
+        for email, password in attempts
+    ]
 
     assert [response.status_code for response in responses] == [422] * 3
     assert all(WRONG in response.text and "set-cookie" not in response.headers for response in responses)
     pages = [without_tokens(response.text) for response in responses]
-    assert len({page.replace(email, "") for page, (email, _) in zip(pages, tries, strict=True)}) == 1
+    assert len({page.replace(email, "") for page, (email, _) in zip(pages, attempts, strict=True)}) == 1
 
 
 async def test_old_hash_is_replaced_at_sign_in(client: AsyncClient, database: Database) -> None:
-    old = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
-    await make_user(database, EMAIL, hashed_password=old)
+    old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await make_user(database, EMAIL, hashed_password=old_hash)
 
     response = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
 
     assert response.status_code == 303
     async with database.reader() as session:
         stored = await session.scalar(select(col(User.hashed_password)))
-    assert stored != old
+    assert stored != old_hash
     assert (await client.get("/accounts/profile")).status_code == 200
 
 
 async def test_sign_in_redirects_to_this_site_only(client: AsyncClient) -> None:
     for page in ("register", "login"):
-        for place in ("field", "query"):
-            data, query = {"email": f"{place}@example.com", "password": PASSWORD}, dict[str, str]()
-            (data if place == "field" else query)["next"] = "/\t/evil.example"
+        for location in ("field", "query"):
+            data, query = {"email": f"{location}@example.com", "password": PASSWORD}, dict[str, str]()
+            (data if location == "field" else query)["next"] = "/\t/evil.example"
 
             response = await client.post(f"/accounts/{page}", data=data, params=query)
 
-            assert (response.status_code, response.headers["location"]) == (303, "/"), (page, place)
+            assert (response.status_code, response.headers["location"]) == (303, "/"), (page, location)
             client.cookies.clear()
 
 
@@ -176,23 +179,23 @@ async def test_concurrent_form_registrations_make_one_user(client: AsyncClient, 
     assert await emails(database) == [EMAIL]
 
 
-async def test_a_new_password_ends_every_other_session_and_token(
+async def test_new_password_ends_other_sessions_and_tokens(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     user = await make_user(database, EMAIL)
     async with database.writer() as session:
         token = {"Authorization": f"Bearer {await create_token(session, user, 'a', timedelta(hours=1))}"}
-    async with signed_in_client(app, user) as here, signed_in_client(app, user) as existing:
-        stolen = f"session={here.cookies['session']}"
+    async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
+        old_cookie = f"session={browser.cookies['session']}"
 
         form = {"current_password": PASSWORD, "new_password": NEW}
-        response = await here.post("/accounts/password", data=form)
+        response = await browser.post("/accounts/password", data=form)
 
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/password")
-        fresh = response.headers["set-cookie"].partition(";")[0]
-        assert (await client.get("/accounts/profile", headers={"Cookie": fresh})).status_code == 200
-        assert (await client.get("/accounts/profile", headers={"Cookie": stolen})).status_code == 303
-        assert (await existing.get("/accounts/profile")).status_code == 303
+        new_cookie = response.headers["set-cookie"].partition(";")[0]
+        assert (await client.get("/accounts/profile", headers={"Cookie": new_cookie})).status_code == 200
+        assert (await client.get("/accounts/profile", headers={"Cookie": old_cookie})).status_code == 303
+        assert (await other_browser.get("/accounts/profile")).status_code == 303
     assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
     for password, status in ((PASSWORD, 422), (NEW, 303)):
         response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
@@ -223,8 +226,8 @@ async def test_refused_password_change_changes_nothing(app: FastAPI, database: D
 
 
 async def test_password_form_keeps_white_space(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    async with signed_in_client(app, await make_user(database, EMAIL)) as here:
-        await here.post("/accounts/password", data={"current_password": PASSWORD, "new_password": f" {NEW} "})
+    async with signed_in_client(app, await make_user(database, EMAIL)) as browser:
+        await browser.post("/accounts/password", data={"current_password": PASSWORD, "new_password": f" {NEW} "})
 
     for password, status in ((NEW, 422), (f" {NEW} ", 303)):
         response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})

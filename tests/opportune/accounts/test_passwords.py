@@ -15,17 +15,17 @@ from opportune.errors import Busy
 async def test_hashing_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     priorities: set[int] = set()
-    inner = hashing.password_helper
+    original = hashing.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
             threads.append(threading.get_ident())
             priorities.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-            return inner.hash(password)
+            return original.hash(password)
 
         def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
             threads.append(threading.get_ident())
-            return inner.verify_and_update(plain_password, hashed_password)
+            return original.verify_and_update(plain_password, hashed_password)
 
     monkeypatch.setattr(hashing, "password_helper", Spy())
 

@@ -51,7 +51,7 @@ async def guess(client: AsyncClient, email: str = EMAIL, password: str = WRONG) 
     return await client.post(PAGE, data={"email": email, "password": password})
 
 
-async def guess_by_program(client: AsyncClient, email: str = EMAIL, password: str = WRONG) -> Response:
+async def guess_in_api(client: AsyncClient, email: str = EMAIL, password: str = WRONG) -> Response:
     return await client.post(API, data={"username": email, "password": password})
 
 
@@ -64,12 +64,12 @@ async def lock(client: AsyncClient) -> None:
 async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
-    by_page = [(await guess(client)).status_code for _ in range(5)]
-    by_program = [(await guess_by_program(client, "  ADA@Example.com")).status_code for _ in range(5)]
-    form, problem = await guess(client, password=PASSWORD), await guess_by_program(client, password=PASSWORD)
+    page_statuses = [(await guess(client)).status_code for _ in range(5)]
+    api_statuses = [(await guess_in_api(client, "  ADA@Example.com")).status_code for _ in range(5)]
+    page, problem = await guess(client, password=PASSWORD), await guess_in_api(client, password=PASSWORD)
 
-    assert (by_page, by_program) == ([422] * 5, [401] * 5)
-    for response in (form, problem):
+    assert (page_statuses, api_statuses) == ([422] * 5, [401] * 5)
+    for response in (page, problem):
         assert response.status_code == 429
         assert 0 < int(response.headers["retry-after"]) <= 300
         assert "That was too often. Try again in" in response.text
@@ -120,7 +120,7 @@ async def test_correct_sign_in_is_not_counted(client: AsyncClient, database: Dat
 
     responses = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(3)))
     for _ in range(2):
-        responses.append(await guess_by_program(client, password=PASSWORD))
+        responses.append(await guess_in_api(client, password=PASSWORD))
 
     assert {response.status_code for response in responses} == {303, 200}
     async with database.reader() as session:

@@ -1,4 +1,4 @@
-"""A browser session remembers a confirmed identity for 15 minutes."""
+"""A browser session stores a confirmed identity for 15 minutes."""
 
 from typing import Annotated
 
@@ -88,8 +88,8 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
 
         # Confirming replaces the token, so copies of the old cookie are invalid.
         client.cookies.clear()
-        stolen = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
-        assert stolen.status_code == 303
+        copied = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
+        assert copied.status_code == 303
         async with database.reader(fresh=True) as session:
             assert len((await session.scalars(select(Session))).all()) == 1
 
@@ -101,8 +101,10 @@ async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: 
         form = {"email": "nonsense", "current_password": PASSWORD}
         assert (await client.post("/accounts/data/delete", data=form)).status_code == 422
         assert (await client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
-        fresh = [path.value for path in client.cookies.jar if path.name == "session" and path.value != old_token]
-        assert (await client.get("/accounts/tokens", headers={"Cookie": f"session={fresh[-1]}"})).status_code == 200
+        new_tokens = [item.value for item in client.cookies.jar if item.name == "session" and item.value != old_token]
+        assert (
+            await client.get("/accounts/tokens", headers={"Cookie": f"session={new_tokens[-1]}"})
+        ).status_code == 200
 
 
 async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
@@ -118,13 +120,13 @@ async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
 
 
 async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Settings) -> None:
-    import pyotp  # noqa: PLC0415 - one test asks for it
+    import pyotp  # noqa: PLC0415 - only this test needs it
 
     database, user, key = site.state.database, await make_user(site.state.database), pyotp.random_base32()
     await with_two_factor(database, settings, user, key)
     async with signed_in_client(site, user) as client:
-        done = await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})
-        assert "Your new token" in done.text
+        created = await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})
+        assert "Your new token" in created.text
         assert (await client.get(DANGER)).status_code == 303
         for code in ("", "000000"):
             refused = await client.post(CONFIRM, data={"current_password": PASSWORD, "code": code})

@@ -12,13 +12,16 @@ pytestmark = pytest.mark.database("sqlite")
 async def test_password_is_shown_and_token_is_copied(app: FastAPI, page: Page, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database), site)
     await page.goto("/accounts/tokens")
-    password, show = page.get_by_label("Current password"), page.get_by_role("button", name="Show Current password")
+    password, show_button = (
+        page.get_by_label("Current password"),
+        page.get_by_role("button", name="Show Current password"),
+    )
     await password.fill(PASSWORD)
     await expect(password).to_have_attribute("type", "password")
-    await expect(show).to_have_attribute("aria-pressed", "false")
-    await show.click()
+    await expect(show_button).to_have_attribute("aria-pressed", "false")
+    await show_button.click()
     await expect(password).to_have_attribute("type", "text")
-    await expect(show).to_have_attribute("aria-pressed", "true")
+    await expect(show_button).to_have_attribute("aria-pressed", "true")
     await expect(password).to_have_attribute("autocomplete", "current-password")
     await page.get_by_label("Name").fill("Script")
     await page.evaluate("addEventListener('submit', (event) => event.preventDefault(), { once: true })")

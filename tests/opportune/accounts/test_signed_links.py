@@ -18,7 +18,7 @@ async def user(database: Database) -> User:
     return await make_user(database)
 
 
-async def read(database: Database, settings: Settings, token: str, purpose: str = "reset") -> str | None:
+async def read_email(database: Database, settings: Settings, token: str, purpose: str = "reset") -> str | None:
     async with database.reader() as session:
         result = await signed_links.read_link_token(session, settings, purpose, token)
     return result and result[0].email
@@ -38,21 +38,21 @@ async def test_link_contains_user_and_data(database: Database, settings: Setting
 async def test_link_is_valid_for_one_purpose(database: Database, settings: Settings, user: User) -> None:
     token = signed_links.make_link_token(settings, "verify", user)
 
-    assert await read(database, settings, token, "verify") == user.email
-    assert await read(database, settings, token, "reset") is None
+    assert await read_email(database, settings, token, "verify") == user.email
+    assert await read_email(database, settings, token, "reset") is None
 
 
 async def test_link_ends_with_its_change(database: Database, settings: Settings, user: User) -> None:
     changes: list[dict[str, object]] = [{"hashed_password": "x"}, {"email": "new@example.com"}, {"is_active": False}]
     for change in changes:
         token = signed_links.make_link_token(settings, "reset", user)
-        assert await read(database, settings, token) == user.email
+        assert await read_email(database, settings, token) == user.email
         async with database.writer() as session:
             session.add(user)
             for name, value in change.items():
                 setattr(user, name, value)
 
-        assert await read(database, settings, token) is None, change
+        assert await read_email(database, settings, token) is None, change
 
 
 async def test_link_expires(
@@ -62,19 +62,19 @@ async def test_link_expires(
     assert signed_links.LIFETIMES["reset"] <= timedelta(hours=1)
     monkeypatch.setitem(signed_links.LIFETIMES, "reset", timedelta(seconds=-1))
 
-    assert await read(database, settings, token) is None
+    assert await read_email(database, settings, token) is None
 
 
 async def test_invalid_text_is_no_link(database: Database, settings: Settings) -> None:
     for token in ("", "x", "a.b.c", "\0", "ü", "x" * 5000):
-        assert await read(database, settings, token) is None, token
+        assert await read_email(database, settings, token) is None, token
 
 
 async def test_link_of_a_missing_user_is_invalid(database: Database, settings: Settings) -> None:
     for number in (0, 77, 2**64):
         token = signer(settings, "accounts: reset").dumps([number, "", {}])
 
-        assert await read(database, settings, token) is None
+        assert await read_email(database, settings, token) is None
 
 
 @pytest.mark.parametrize(

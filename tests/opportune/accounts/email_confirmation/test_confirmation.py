@@ -45,8 +45,8 @@ async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: 
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         assert "E-mail me a code" in (await client.get("/accounts/confirm")).text
-        sent = await client.post(PATH, data={"next": BACK})
-        assert "Type the code" in (await client.get(sent.headers["location"])).text
+        redirect = await client.post(PATH, data={"next": BACK})
+        assert "Type the code" in (await client.get(redirect.headers["location"])).text
         code = await newest_code(app)
         assert (await client.post(f"{PATH}/code", data={"code": wrong_code(code)})).status_code == 422
         assert not await is_confirmed(client)
@@ -72,8 +72,8 @@ async def test_code_is_valid_for_its_session_only(
         await client.post(PATH)
         code = await newest_code(app)
         assert (await other_browser.post(f"{PATH}/code", data={"code": code})).status_code == 422
-        late = utc_now() + timedelta(seconds=2 * LIFETIME_SECONDS)
-        monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: late)
+        expired_at = utc_now() + timedelta(seconds=2 * LIFETIME_SECONDS)
+        monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: expired_at)
         assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
         monkeypatch.undo()
         assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 303
@@ -86,8 +86,8 @@ async def test_code_lives_at_most_ten_minutes(
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         await client.post(PATH)
-        later = utc_now() + timedelta(minutes=minutes)
-        monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: later)
+        checked_at = utc_now() + timedelta(minutes=minutes)
+        monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: checked_at)
         assert (await client.post(f"{PATH}/code", data={"code": await newest_code(app)})).status_code == status
 
 
@@ -98,7 +98,7 @@ async def test_wrong_code_is_in_the_security_log(
         await backdate_sessions(database)
         await client.post(PATH)
         await client.post(f"{PATH}/code", data={"code": wrong_code(await newest_code(app))})
-    (line,) = (reply.getMessage() for reply in caplog.records if reply.name == "opportune.security")
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "opportune.security")
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
 
@@ -111,9 +111,9 @@ async def test_wrong_codes_are_limited_per_day(
         await backdate_sessions(database)
         await client.post(PATH)
         code = await newest_code(app)
-        tried = [await client.post(f"{PATH}/code", data={"code": wrong_code(code)}) for _ in range(2)]
+        wrong_attempts = [await client.post(f"{PATH}/code", data={"code": wrong_code(code)}) for _ in range(2)]
         refused = await client.post(f"{PATH}/code", data={"code": code})
-        assert ({reply.status_code for reply in tried}, refused.status_code) == ({422}, 429)
+        assert ({attempt.status_code for attempt in wrong_attempts}, refused.status_code) == ({422}, 429)
         assert int(refused.headers["retry-after"]) > 80_000
         assert not await is_confirmed(client)
 

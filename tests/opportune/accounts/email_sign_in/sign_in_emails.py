@@ -17,8 +17,8 @@ def new_browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
     return AsyncClient(transport=transport, base_url="http://testserver", headers={"User-Agent": "Other/1.0"})
 
 
-async def request_email(client: AsyncClient, email: str = EMAIL, **more: str) -> Response:
-    return await client.post(PATH, data={"email": email, **more})
+async def request_email(client: AsyncClient, email: str = EMAIL, **fields: str) -> Response:
+    return await client.post(PATH, data={"email": email, **fields})
 
 
 async def newest_code(app: FastAPI) -> str:
@@ -37,9 +37,9 @@ async def send_code(client: AsyncClient, code: str) -> Response:
     return await client.post(f"{PATH}/code", data={"code": code})
 
 
-async def open_link(client: AsyncClient, token: str, **more: str) -> Response:
+async def submit_link(client: AsyncClient, token: str, **fields: str) -> Response:
     """Submit the form of the page that the link opens."""
-    return await client.post(f"{PATH}/link", data={"token": token, **more})
+    return await client.post(f"{PATH}/link", data={"token": token, **fields})
 
 
 async def is_signed_in(client: AsyncClient) -> bool:

@@ -24,9 +24,9 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     new_browser,
     newest_code,
     newest_token,
-    open_link,
     request_email,
     send_code,
+    submit_link,
     wrong_code,
 )
 from tests.opportune.accounts.sent_emails import EMAIL, NEW, sent_subjects, settings
@@ -37,7 +37,7 @@ __all__ = ["settings"]  # a fixture
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def sessions(database: Database) -> int:
+async def count_sessions(database: Database) -> int:
     async with database.reader() as session:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
@@ -50,8 +50,8 @@ async def test_opening_the_link_changes_nothing(app: FastAPI, client: AsyncClien
         for method in ("GET", "HEAD", "GET"):
             await scanner.request(method, f"{PATH}/link", params={"token": token})
         assert not await is_signed_in(scanner)
-    assert await sessions(database) == 0
-    assert (await open_link(client, token)).status_code == 303
+    assert await count_sessions(database) == 0
+    assert (await submit_link(client, token)).status_code == 303
     assert await is_signed_in(client)
 
 
@@ -60,8 +60,8 @@ async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncCl
     await request_email(client)
     cookies, token, code = dict(client.cookies), await newest_token(app), await newest_code(app)
     async with new_browser(app) as other_browser:
-        assert (await open_link(other_browser, token)).status_code == 303
-        assert (await open_link(other_browser, token)).status_code == 410
+        assert (await submit_link(other_browser, token)).status_code == 303
+        assert (await submit_link(other_browser, token)).status_code == 410
     client.cookies.update(cookies)
     assert (await send_code(client, code)).status_code == 410
     assert not await is_signed_in(client)
@@ -75,9 +75,9 @@ async def test_refused_links_and_codes_are_in_the_security_log(
     token, code = await newest_token(app), await newest_code(app)
     await send_code(client, wrong_code(code))
     async with new_browser(app) as other_browser:
-        await open_link(other_browser, "guessed")
-        await open_link(other_browser, token)
-        await open_link(other_browser, token)
+        await submit_link(other_browser, "guessed")
+        await submit_link(other_browser, token)
+        await submit_link(other_browser, token)
     lines = [record.getMessage() for record in caplog.records if record.name == "opportune.security"]
     assert [line.partition(" account=")[2] or line.partition(" reason=")[2] for line in lines] == [
         f"{user.id} reason=email_code",
@@ -94,10 +94,10 @@ async def test_concurrent_uses_of_an_email_sign_in_once(app: FastAPI, client: As
     token, code = await newest_token(app), await newest_code(app)
     async with new_browser(app) as other_browser:
         responses = await asyncio.gather(
-            send_code(client, code), open_link(other_browser, token), open_link(other_browser, token)
+            send_code(client, code), submit_link(other_browser, token), submit_link(other_browser, token)
         )
     assert sorted(response.status_code for response in responses) == [303, 410, 410]
-    assert await sessions(database) == 1
+    assert await count_sessions(database) == 1
 
 
 async def test_email_expires_after_ten_minutes(
@@ -112,10 +112,10 @@ async def test_email_expires_after_ten_minutes(
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: late)
     monkeypatch.setattr("time.time", lambda: late)
     assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
-    assert (await open_link(client, token)).status_code == 410
+    assert (await submit_link(client, token)).status_code == 410
     client.cookies.update(cookies)  # the client has dropped the expired cookies
     assert (await send_code(client, code)).headers["location"] == PATH
-    assert await sessions(database) == 0
+    assert await count_sessions(database) == 0
 
 
 async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -131,18 +131,18 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
         await request_email(eve_browser)  # for Ada's address, in Eve's browser
         assert "This is not the code" in (await send_code(eve_browser, code)).text
         assert "This is not the code" in (await send_code(eve_browser, eve_code)).text
-    assert await sessions(database) == 0
+    assert await count_sessions(database) == 0
 
     await request_email(client)
     code = await newest_code(app)
     cookies = dict(client.cookies)
-    wrong = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
-    final = await send_code(client, code)
-    assert (wrong, final.headers["location"]) == ([422] * 5, PATH)
+    wrong_statuses = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
+    right_code = await send_code(client, code)
+    assert (wrong_statuses, right_code.headers["location"]) == ([422] * 5, PATH)
     assert "too many wrong codes" in (await client.get(PATH)).text
     client.cookies.update(cookies)  # an attacker keeps the cookie
     assert (await send_code(client, code)).headers["location"] == PATH
-    assert await sessions(database) == 0
+    assert await count_sessions(database) == 0
 
 
 async def test_wrong_codes_of_an_account_are_limited_per_day(
@@ -162,7 +162,7 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
         refused = await send_code(eve_browser, await newest_code(app))
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 80_000
-        assert (await open_link(eve_browser, await newest_token(app))).status_code == 303
+        assert (await submit_link(eve_browser, await newest_token(app))).status_code == 303
     await request_email(client)
     await send_code(client, await newest_code(app))
     assert await is_signed_in(client)
@@ -212,29 +212,36 @@ async def test_email_is_invalid_after_account_changes(app: FastAPI, client: Asyn
         token, code = await newest_token(app), await newest_code(app)
         async with database.writer() as session:
             await change(session, await session.get_one(User, user.id))
-        assert (await open_link(client, token)).status_code == 410, change
+        assert (await submit_link(client, token)).status_code == 410, change
         assert (await client.post(f"{API}/code", json=data)).status_code in (401, 410), change
         assert (await send_code(client, code)).status_code in (410, 422), change
     assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
-    assert await sessions(database) == 0
+    assert await count_sessions(database) == 0
 
 
 async def test_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "off@example.com", is_active=False)
-    pages, programs = set(), set()
+    page_responses, api_responses = set(), set()
     for email in (EMAIL, "off@example.com", "nobody@example.com"):
         requested = await request_email(client, email)
         page_text = without_tokens((await client.get(requested.headers["location"])).text.replace(email, ""))
         guessed = await send_code(client, "12345x")
-        pages.add(
+        page_responses.add(
             (requested.status_code, page_text, guessed.status_code, without_tokens(guessed.text.replace(email, "")))
         )
-        by_program = await client.post(API, json={"email": email})
-        request = by_program.json()["request"]
-        wrong = await client.post(f"{API}/code", json={"request": request, "code": "12345x"})
-        programs.add((by_program.status_code, by_program.json()["detail"], wrong.status_code, wrong.json()["detail"]))
-    assert (len(pages), len(programs)) == (1, 1)
+        api_response = await client.post(API, json={"email": email})
+        request = api_response.json()["request"]
+        wrong_code_response = await client.post(f"{API}/code", json={"request": request, "code": "12345x"})
+        api_responses.add(
+            (
+                api_response.status_code,
+                api_response.json()["detail"],
+                wrong_code_response.status_code,
+                wrong_code_response.json()["detail"],
+            )
+        )
+    assert (len(page_responses), len(api_responses)) == (1, 1)
     assert {to for to, _ in await sent_subjects(app)} == {EMAIL}
 
 
@@ -244,13 +251,13 @@ async def test_foreign_redirects_and_requests_are_refused(
     await make_user(database, EMAIL)
     for outside in ("https://evil.example/", "/\\evil.example"):
         await request_email(client, next=outside)
-        assert (await open_link(client, await newest_token(app))).headers["location"] == "/"
+        assert (await submit_link(client, await newest_token(app))).headers["location"] == "/"
         client.cookies.clear()
 
     for request in ("", "gAAAAA\u00e9", "a" * 3000):
         response = await client.post(f"{API}/code", json={"request": request, "code": "123456"})
         assert response.status_code in (410, 422)
-    client.cookies.set("email_sign_in", "none of ours", path="/accounts/login")
+    client.cookies.set("email_sign_in", "forged", path="/accounts/login")
     assert (await send_code(client, "123456")).headers["location"] == PATH
     for token in ("", "a.b.c"):
-        assert (await open_link(client, token)).status_code == 410
+        assert (await submit_link(client, token)).status_code == 410

@@ -18,9 +18,9 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     new_browser,
     newest_code,
     newest_token,
-    open_link,
     request_email,
     send_code,
+    submit_link,
 )
 from tests.opportune.accounts.sent_emails import EMAIL, ME, api_sign_in, sent_emails, settings, users
 
@@ -52,7 +52,7 @@ async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, da
     assert "another browser" not in page.text
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
-    redirect = await open_link(client, token)
+    redirect = await submit_link(client, token)
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
 
@@ -67,7 +67,7 @@ async def test_link_in_another_browser_names_the_requester(
         page = (await client.get(f"{PATH}/link", params={"token": token})).text
         assert "requested in another browser: <strong>Other</strong> at 198.51.100.7" in page
         assert EMAIL in page
-        assert (await open_link(client, token)).headers["location"] == "/accounts/tokens"
+        assert (await submit_link(client, token)).headers["location"] == "/accounts/tokens"
         assert await is_signed_in(client)
         assert not await is_signed_in(other_browser)
     async with database.reader() as session:
@@ -124,7 +124,7 @@ async def test_unverified_authenticator_app_is_removed(app: FastAPI, client: Asy
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=user.id, code_hash="0" * 64))
     await request_email(client)
-    await open_link(client, await newest_token(app))
+    await submit_link(client, await newest_token(app))
     assert await is_signed_in(client)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
@@ -136,7 +136,7 @@ async def test_verified_account_keeps_password_and_sessions(
     user = await make_user(database, EMAIL, is_verified=True)
     async with signed_in_client(app, user) as other_browser:
         await request_email(client)
-        await open_link(client, await newest_token(app))
+        await submit_link(client, await newest_token(app))
         assert await is_signed_in(other_browser)
     assert await api_sign_in(client) == 200
 
@@ -147,8 +147,8 @@ async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncCli
     requested = await client.post(API, json={"email": EMAIL})
     assert requested.status_code == 202
     data = {"request": requested.json()["request"], "code": await newest_code(app)}
-    without = await client.post(f"{API}/code", json=data)
-    assert (without.status_code, without.json()["detail"][:12]) == (401, "Also send a ")
+    refused = await client.post(f"{API}/code", json=data)
+    assert (refused.status_code, refused.json()["detail"][:12]) == (401, "Also send a ")
     data["second_factor"] = authenticator.code
     granted = await client.post(f"{API}/code", json=data)
     bearer = {"Authorization": f"Bearer {granted.json()['access_token']}"}
@@ -157,20 +157,20 @@ async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncCli
 
 
 async def test_sign_in_by_email_depends_on_settings(app: FastAPI, client: AsyncClient) -> None:
-    user, plain = User(email=EMAIL, hashed_password="", is_verified=True), app.state.settings
-    for changed, offered in (
+    user, original = User(email=EMAIL, hashed_password="", is_verified=True), app.state.settings
+    for changes, is_offered in (
         ({}, True),
         ({"email_sign_in": False}, False),
         ({"mail_url": SecretStr("console:")}, True),  # the mailbox of development
         ({"mail_url": SecretStr("console:"), "environment": "production"}, False),
     ):
-        app.state.settings = plain.model_copy(update=changed)
-        assert ("E-mail me a link" in (await client.get("/accounts/login")).text) is offered
+        app.state.settings = original.model_copy(update=changes)
+        assert ("E-mail me a link" in (await client.get("/accounts/login")).text) is is_offered
         responses = {await status(client, path) for path in (PATH, f"{PATH}/code", f"{PATH}/link")}
-        assert (404 in responses) is not offered
-        assert ((await client.post(API, json={"email": EMAIL})).status_code == 404) is not offered
-        assert signs_in_by_email(app.state.settings, user) is offered
-    assert not signs_in_by_email(plain, User(email=EMAIL, hashed_password=""))
+        assert (404 in responses) is not is_offered
+        assert ((await client.post(API, json={"email": EMAIL})).status_code == 404) is not is_offered
+        assert signs_in_by_email(app.state.settings, user) is is_offered
+    assert not signs_in_by_email(original, User(email=EMAIL, hashed_password=""))
 
 
 async def status(client: AsyncClient, path: str) -> int:

@@ -24,7 +24,7 @@ async def test_guide_routes_record_events(
     monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # restored after the test
     for block in BLOCKS:
         names: dict[str, APIRouter] = {}
-        exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - ours
+        exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - from our documentation
         app.include_router(names["router"])
 
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]

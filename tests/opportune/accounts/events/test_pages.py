@@ -40,7 +40,7 @@ async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASS
     return response.status_code
 
 
-async def recorded(app: FastAPI) -> list[str]:
+async def event_kinds(app: FastAPI) -> list[str]:
     """Kinds of all events, oldest first."""
     async with app.state.database.reader(fresh=True) as session:
         return list(await session.scalars(select(col(AccountEvent.kind)).order_by(col(AccountEvent.id))))
@@ -48,20 +48,20 @@ async def recorded(app: FastAPI) -> list[str]:
 
 async def record_events(app: FastAPI, user: User, number: int) -> None:
     async with app.state.database.writer() as session:
-        for item in range(number):
-            record_event(session, user, "token_revoked", name=f"number {item} <b>")
+        for index in range(number):
+            record_event(session, user, "token_revoked", name=f"number {index} <b>")
 
 
 async def test_events_are_paginated_and_private(app: FastAPI, database: Database, client: AsyncClient) -> None:
     ada, bob = await make_user(database, EMAIL), await make_user(database, "bob@example.com")
     await record_events(app, ada, 25)
     async with signed_in_client(app, ada) as browser, signed_in_client(app, bob) as bob_browser:
-        newest, oldest = await browser.get(EVENTS), await browser.get(EVENTS, params={"page": 2})
+        newest_page, oldest_page = await browser.get(EVENTS), await browser.get(EVENTS, params={"page": 2})
         api = (await browser.get(f"{ME}/events", params={"size": 2})).json()
         empty = await bob_browser.get(EVENTS)
         invalid_page = await browser.get(EVENTS, params={"page": 0})
 
-    numbers = [re.findall(r"number (\d+) &lt;b&gt;", page.text) for page in (newest, oldest)]
+    numbers = [re.findall(r"number (\d+) &lt;b&gt;", page.text) for page in (newest_page, oldest_page)]
     assert numbers == [[*map(str, range(24, 4, -1))], [*map(str, range(4, -1, -1))]]
     assert (api["total"], api["pages"]) == (25, 13)
     newest = api["items"][0]
@@ -83,7 +83,7 @@ async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, dat
         assert await sign_in(phone, "bob@example.com") == 303
         assert await sign_in(phone) == 303
 
-    assert await recorded(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in", "signed_in", "signed_in"]
+    assert await event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in", "signed_in", "signed_in"]
     assert await sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
 
 
@@ -93,7 +93,7 @@ async def test_first_sign_in_of_an_old_account_sends_an_email(
     await make_user(database, EMAIL, created_at=utc_now() - timedelta(days=91))
     async with new_browser(app) as browser:
         await sign_in(browser)
-    assert await recorded(app) == ["new_sign_in"]
+    assert await event_kinds(app) == ["new_sign_in"]
 
 
 async def test_program_is_recognised_by_agent_and_address(app: FastAPI, database: Database) -> None:
@@ -101,7 +101,7 @@ async def test_program_is_recognised_by_agent_and_address(app: FastAPI, database
     async with new_browser(app, "backup/1.0") as backup, new_browser(app, "curl/8.0") as curl:
         for client in (backup, backup, curl, curl):
             assert await api_sign_in(client) == 200
-    assert await recorded(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
+    assert await event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
 
 
 async def test_wrong_passwords_are_one_event_with_a_count(app: FastAPI, database: Database) -> None:
@@ -136,7 +136,7 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
 
     kinds = ["session_ended", "sessions_ended", "token_created", "token_revoked", "tokens_revoked", "data_exported"]
     assert [item["kind"] for item in exported] == kinds
-    assert await recorded(app) == [*kinds, "data_exported", "password_changed"]
+    assert await event_kinds(app) == [*kinds, "data_exported", "password_changed"]
     assert await sent_subjects(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
     for secret in (token["token"], PASSWORD, NEW, user.hashed_password):
         assert secret not in page
@@ -148,7 +148,7 @@ async def test_changes_by_staff_are_recorded_as_such(
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     edited = {"email": "new@example.com", "is_active": "y", "is_verified": "y", "is_staff": "y", "save": "Save"}
-    password = {"password": NEW, "again": NEW}
+    password = {"password": NEW, "password_again": NEW}
     for path, data in (
         (f"edit/{user.id}", edited),
         (f"password/{user.id}", password),
@@ -185,7 +185,7 @@ async def test_events_are_deleted_after_the_configured_days(app: FastAPI, databa
         await session.execute(update(AccountEvent).where(col(AccountEvent.id) == first).values(created_at=old))
 
     assert (await delete_expired(database, app.state.settings))["events"] == 1
-    assert await recorded(app) == ["token_revoked"]
+    assert await event_kinds(app) == ["token_revoked"]
     async with database.writer() as session:
         await session.delete(await session.get(User, user.id))
-    assert await recorded(app) == []
+    assert await event_kinds(app) == []

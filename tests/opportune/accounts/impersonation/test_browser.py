@@ -20,7 +20,7 @@ async def test_banner_is_visible_on_a_phone(app: FastAPI, page: Page, site: str)
     await page.set_viewport_size({"width": 390, "height": 300})
     await page.goto("/accounts/events")
 
-    banner = page.get_by_role("region", name="You are signed in as somebody else")
+    banner = page.get_by_role("region", name="You are signed in as another user")
     await expect(banner).to_contain_text("You are signed in as ada@example.com")
     await page.get_by_role("link").last.scroll_into_view_if_needed()
     assert await page.evaluate("scrollY"), "the page is longer than the screen"

@@ -45,7 +45,7 @@ async def test_impersonation_is_read_only_by_default(
     await impersonate(boss, ada)
 
     page = await boss.get(f"/teams/{team.id}")
-    assert (page.status_code, "You can look, but change nothing." in page.text) == (200, True)
+    assert (page.status_code, "You can read, but not change anything." in page.text) == (200, True)
     renamed = await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (renamed.status_code, READ_ONLY in renamed.text) == (403, True)
     assert (await boss.patch(f"/api/v1/teams/{team.id}", json={"name": "Changed"})).status_code == 403
@@ -59,7 +59,7 @@ async def test_changes_are_listed_on_the_users_events(
     app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     await impersonate(boss, ada, may_write=True)
-    assert "What you do is done in their name, and they see it." in (await boss.get(f"/teams/{team.id}")).text
+    assert "Your changes are made in their name, and they see them." in (await boss.get(f"/teams/{team.id}")).text
     assert (await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})).status_code == 303
     await boss.post("/teams/new", data={"name": "Second"})
     await boss.post(END)

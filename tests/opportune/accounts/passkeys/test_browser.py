@@ -29,10 +29,10 @@ async def test_passkey_is_added_signs_in_and_confirms(chromium: Browser, app: Fa
         await sign_in_browser(page, app, user, address)
         async with app.state.database.writer() as session:  # the password was typed a moment ago
             await session.execute(update(Session).values(confirmed_at=utc_now()))
-        await add(page)
-        await sign_in_by_the_browsers_own_list(page)
-        await device.responses(by_itself=False)
-        await sign_in_by_the_button(page, device)
+        await add_passkey(page)
+        await sign_in_by_autofill(page)
+        await device.confirm_automatically(enabled=False)
+        await sign_in_by_button(page, device)
         await confirm_in_a_form(page)
         await confirm_without_a_password(page, app.state.database)
 
@@ -40,8 +40,8 @@ async def test_passkey_is_added_signs_in_and_confirms(chromium: Browser, app: Fa
 class Device:
     """Chromium's virtual authenticator with user verification."""
 
-    def __init__(self, session: Any, number: str) -> None:
-        self.session, self.number = session, number
+    def __init__(self, session: Any, authenticator_id: str) -> None:
+        self.session, self.authenticator_id = session, authenticator_id
 
     @classmethod
     async def plug_into(cls, page: Page) -> "Device":
@@ -52,20 +52,20 @@ class Device:
         created = await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
         return cls(session, created["authenticatorId"])
 
-    async def responses(self, *, by_itself: bool) -> None:
-        """Whether the user confirms immediately, also for the list that browsers offer in a form."""
-        data = {"authenticatorId": self.number, "enabled": by_itself}
+    async def confirm_automatically(self, *, enabled: bool) -> None:
+        """Set whether the user confirms immediately, also for the list that browsers offer in a form."""
+        data = {"authenticatorId": self.authenticator_id, "enabled": enabled}
         await self.session.send("WebAuthn.setAutomaticPresenceSimulation", data)
 
 
-async def add(page: Page) -> None:
+async def add_passkey(page: Page) -> None:
     await page.goto("/accounts/passkeys/add")
     await page.get_by_label("Name").fill("My phone")
     await page.get_by_role("button", name="Add passkey").click()
     await expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
 
 
-async def wait_for_path(page: Page) -> None:
+async def wait_for_passkey_list(page: Page) -> None:
     await expect(page.get_by_role("button", name="Remove My phone")).to_be_visible()
 
 
@@ -73,21 +73,20 @@ async def sign_out(page: Page) -> None:
     await page.context.clear_cookies()
 
 
-async def sign_in_by_the_browsers_own_list(page: Page) -> None:
-    """The page waits for a passkey without a click."""
+async def sign_in_by_autofill(page: Page) -> None:
+    """Sign in without a click, because the page waits for a passkey."""
     await sign_out(page)
     await page.goto("/accounts/login?next=/accounts/passkeys")
-    await wait_for_path(page)
+    await wait_for_passkey_list(page)
     assert not await find_violations(page)  # the list is not empty
 
 
-async def sign_in_by_the_button(page: Page, device: Device) -> None:
-    """The page of the second step does the same."""
+async def sign_in_by_button(page: Page, device: Device) -> None:
     await sign_out(page)
     await page.goto("/accounts/login?next=/accounts/profile")
     button = page.get_by_role("button", name="Sign in with a passkey")
     await expect(button).to_be_visible()
-    await device.responses(by_itself=True)
+    await device.confirm_automatically(enabled=True)
     await button.click()
     await page.wait_for_url("**/accounts/profile")
 
@@ -99,7 +98,7 @@ async def confirm_in_a_form(page: Page) -> None:
 
 
 async def confirm_without_a_password(page: Page, database: Database) -> None:
-    """On a page without another submit button."""
+    """Confirm on a page without another submit button."""
     long_ago = utc_now() - timedelta(hours=1)
     async with database.writer() as session:
         await session.execute(update(User).values(hashed_password=""))

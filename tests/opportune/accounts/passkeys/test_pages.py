@@ -304,22 +304,22 @@ async def test_passkeys_are_exported_and_deleted(
 
 
 async def test_passkey_belongs_to_the_domain(settings: Settings, ada: AsyncClient) -> None:
-    def of(visited: str = "http://localhost:8000", **changed: object) -> tuple[str, str] | None:
-        site = relying_party(settings.model_copy(update={"base_url": "", **changed}), visited)
+    def site_of(visited: str = "http://localhost:8000", **changes: object) -> tuple[str, str] | None:
+        site = relying_party(settings.model_copy(update={"base_url": "", **changes}), visited)
         return (site.id, site.origin) if site else None
 
-    assert of() == ("localhost", "http://localhost:8000")
-    assert of("http://127.0.0.1:8000") is of("http://[::1]:8000") is None
+    assert site_of() == ("localhost", "http://localhost:8000")
+    assert site_of("http://127.0.0.1:8000") is site_of("http://[::1]:8000") is None
     public = {"base_url": "https://example.org"}
-    assert of("https://evil.example", **public) == ("example.org", "https://example.org")
-    assert of(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
-    assert of(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
+    assert site_of("https://evil.example", **public) == ("example.org", "https://example.org")
+    assert site_of(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
+    assert site_of(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
     hosts = {"environment": "production", "allowed_hosts": ["example.org"]}
-    assert of("https://evil.example", **hosts) == ("example.org", "https://example.org")
+    assert site_of("https://evil.example", **hosts) == ("example.org", "https://example.org")
     page = await ada.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
     assert 'href="http://localhost:8000/accounts/passkeys"' in page.text
-    nowhere = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})
-    assert nowhere.status_code == 204
+    refused = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})
+    assert refused.status_code == 204
     for host in ("[", "localhost:99999", "a b"):
-        odd = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
-        assert odd.status_code < 500, host
+        response = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
+        assert response.status_code < 500, host

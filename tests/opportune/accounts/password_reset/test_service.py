@@ -54,7 +54,7 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
 
 @on_sqlite
 async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    for email, is_verified, lands_at in (
+    for email, is_verified, location in (
         ("new@example.com", False, "/"),
         ("proved@example.com", True, "/accounts/login/code"),
     ):
@@ -62,8 +62,8 @@ async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: Async
         await add_authenticator_app(database, app.state.settings, user)
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
         await reset(client, "page", (await newest_link(app))[1], NEW)
-        link = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW})
-        assert link.headers["location"] == lands_at
+        response = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW})
+        assert response.headers["location"] == location
         client.cookies.clear()
 
 
@@ -73,15 +73,15 @@ async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: Asyn
     await make_user(database, "off@example.com", is_active=False)
     await make_user(database, "done@example.com", is_verified=True)
 
-    for page, program, subject in (
+    for page, endpoint, subject in (
         ("forgot-password", "forgot-password", "Choose a new password"),
         ("verify/again", "verify-request", "Verify your address"),
     ):
         for email in (EMAIL, "off@example.com", "nobody@example.com"):
-            by_page = await client.post(f"{ACCOUNTS}/{page}", data={"email": email})
-            by_program = await client.post(f"{AUTH}/{program}", json={"email": email})
-            assert (by_page.status_code, "Check your mail" in by_page.text) == (200, True)
-            assert (by_program.status_code, by_program.json()["detail"][:23]) == (202, "If this address is righ")
+            page_response = await client.post(f"{ACCOUNTS}/{page}", data={"email": email})
+            api_response = await client.post(f"{AUTH}/{endpoint}", json={"email": email})
+            assert (page_response.status_code, "Check your mail" in page_response.text) == (200, True)
+            assert (api_response.status_code, api_response.json()["detail"][:23]) == (202, "If this address is righ")
         assert (await sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
     assert len(await sent_subjects(app)) == 4

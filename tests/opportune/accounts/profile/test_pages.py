@@ -22,12 +22,12 @@ EMAIL, NEW, TAKEN = "ada@example.com", "new@example.com", "bob@example.com"
 PAGES = ("profile", "password", "sessions", "tokens", "data")
 
 
-async def stored(database: Database, user: User) -> User:
+async def reload_user(database: Database, user: User) -> User:
     async with database.reader(fresh=True) as session:
         return await session.get_one(User, user.id)
 
 
-def link_of(recorded: RecordedJobs) -> str:
+def newest_link(recorded: RecordedJobs) -> str:
     match = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.outbox[-1].text)
     assert match
     return match[1]
@@ -37,7 +37,7 @@ async def request_email_change(client: AsyncClient, email: str = NEW, password: 
     return await client.post("/accounts/profile/email", data={"email": email, "current_password": password})
 
 
-async def open_link(client: AsyncClient, link: str) -> Any:
+async def submit_link(client: AsyncClient, link: str) -> Any:
     return await client.post("/accounts/change-email", data={"token": link.partition("token=")[2]})
 
 
@@ -63,7 +63,7 @@ async def test_menu_links_to_all_account_pages(ada: AsyncClient, database: Datab
 
     await ada.post("/accounts/profile", data=rights)
 
-    assert await stored(database, user) == user
+    assert await reload_user(database, user) == user
 
 
 async def test_unverified_address_can_be_verified_again(ada: AsyncClient, recorded: RecordedJobs) -> None:
@@ -83,16 +83,16 @@ async def test_new_email_is_used_after_its_link(
 
     assert response.headers["location"] == "/accounts/profile"
     assert [to for to, _ in sent_subjects(recorded)] == [NEW]
-    page = await ada.get(link_of(recorded))
+    page = await ada.get(newest_link(recorded))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
-    assert (await stored(database, user)).email == EMAIL  # mail programs open links in advance
+    assert (await reload_user(database, user)).email == EMAIL  # mail programs open links in advance
 
-    response = await open_link(ada, link_of(recorded))
+    response = await submit_link(ada, newest_link(recorded))
 
     assert response.headers["location"] == "/accounts/profile"
-    changed = await stored(database, user)
+    changed = await reload_user(database, user)
     assert (changed.email, changed.is_verified) == (NEW, True)
     assert sent_subjects(recorded)[-1][0] == EMAIL  # the old address is notified
     assert (await ada.get("/accounts/profile")).status_code == 200
@@ -102,26 +102,26 @@ async def test_email_link_is_valid_once_for_its_user(
     app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await request_email_change(ada)
-    link = link_of(recorded)
+    link = newest_link(recorded)
     async with signed_in_client(app) as eve:
-        for response in (await eve.get(link), await open_link(eve, link), await open_link(ada, f"{link}x")):
+        for response in (await eve.get(link), await submit_link(eve, link), await submit_link(ada, f"{link}x")):
             assert response.status_code == 410
-    assert (await open_link(client, link)).status_code == 303  # redirects to the sign-in page
-    assert (await stored(database, user)).email == EMAIL
+    assert (await submit_link(client, link)).status_code == 303  # redirects to the sign-in page
+    assert (await reload_user(database, user)).email == EMAIL
 
-    assert (await open_link(ada, link)).status_code == 303
-    assert (await open_link(ada, link)).status_code == 410
+    assert (await submit_link(ada, link)).status_code == 303
+    assert (await submit_link(ada, link)).status_code == 410
 
 
 async def test_new_password_ends_older_links(
     app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await request_email_change(ada)
-    link = link_of(recorded)
+    link = newest_link(recorded)
     await ada.post("/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"})
 
-    async with signed_in_client(app, user) as repeated:
-        assert (await open_link(repeated, link)).status_code == 410
+    async with signed_in_client(app, user) as new_browser:
+        assert (await submit_link(new_browser, link)).status_code == 410
 
 
 async def test_only_the_owner_learns_that_an_email_is_taken(
@@ -145,8 +145,8 @@ async def test_email_taken_later_is_refused(
     await request_email_change(ada)
     await make_user(database, NEW)
 
-    assert (await open_link(ada, link_of(recorded))).status_code == 410
-    assert (await stored(database, user)).email == EMAIL
+    assert (await submit_link(ada, newest_link(recorded))).status_code == 410
+    assert (await reload_user(database, user)).email == EMAIL
 
 
 async def test_email_change_needs_password_and_valid_email(
@@ -167,9 +167,8 @@ async def test_email_change_needs_password_and_valid_email(
         assert not password or password not in response.text
     assert recorded.names == []
 
-    responses = [
-        await request_email_change(ada, password=f"guess {number}") for number in range(2)
-    ]  # one was sent above
+    # The form above with a wrong password was the first failed attempt.
+    responses = [await request_email_change(ada, password=f"guess {number}") for number in range(2)]
     locked = [
         await request_email_change(ada),
         await ada.post(
@@ -209,9 +208,9 @@ async def test_new_password_is_emailed_and_keeps_the_session(ada: AsyncClient, r
 
 async def test_api_does_not_reveal_taken_emails(ada: AsyncClient, database: Database, recorded: RecordedJobs) -> None:
     await make_user(database, TAKEN)
-    expected = {"current_password": PASSWORD, "password": "another good password"}
+    changes = {"current_password": PASSWORD, "password": "another good password"}
 
-    response = await ada.patch("/api/v1/users/me", json={**expected, "email": TAKEN})
+    response = await ada.patch("/api/v1/users/me", json={**changes, "email": TAKEN})
 
     assert (response.status_code, response.json()["email"]) == (202, EMAIL)
     assert {to for to, _ in sent_subjects(recorded)} == {EMAIL, TAKEN}

@@ -42,8 +42,8 @@ async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, da
     page = await client.get(path, params={"token": token})
     assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin")
     assert await users(database) == []  # opening the link changes nothing
-    done = await client.post(path, data={"token": token, "password": PASSWORD})
-    assert (done.status_code, done.headers["location"]) == (303, "/accounts/login")
+    redirect = await client.post(path, data={"token": token, "password": PASSWORD})
+    assert (redirect.status_code, redirect.headers["location"]) == (303, "/accounts/login")
     assert "Thank you, your address is verified." in (await client.get("/accounts/login")).text
     assert (await users(database), await api_sign_in(client)) == ([(EMAIL, True)], 200)
 
@@ -61,9 +61,9 @@ async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient
     proof = {"token": token, "password": PASSWORD}
     await client.post(path, data=proof)
 
-    for repeated in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
-        assert repeated.status_code == 410
-        assert "is no longer valid" in repeated.text
+    for response in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
+        assert response.status_code == 410
+        assert "is no longer valid" in response.text
     assert len(await users(database)) == 1
 
 
@@ -122,8 +122,8 @@ async def test_guesses_at_a_registration_are_limited(
     monkeypatch.setattr(VERIFICATIONS_PER_ACCOUNT, "limit", 3)
     await register(client)
     path, token = await newest_link(app)
-    codes = [(await client.post(path, data={"token": token, "password": "guess"})).status_code for _ in range(4)]
-    assert codes == [422, 422, 422, 429]
+    statuses = [(await client.post(path, data={"token": token, "password": "guess"})).status_code for _ in range(4)]
+    assert statuses == [422, 422, 422, 429]
 
 
 @on_sqlite
@@ -131,28 +131,30 @@ async def test_taken_and_free_addresses_take_the_same_work(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(database, EMAIL)
-    done: list[str] = []
-    hashed = hashing.hash_password
+    steps: list[str] = []
+    hash_password = hashing.hash_password
 
     async def record_call(password: str) -> str:
-        done.append("hash")
-        return await hashed(password)
+        steps.append("hash")
+        return await hash_password(password)
 
     monkeypatch.setattr(hashing, "hash_password", record_call)
     for module in (service, context):
-        monkeypatch.setattr(module, "defer", lambda _session, call: done.append(call.job.name))
+        monkeypatch.setattr(module, "defer", lambda _session, call: steps.append(call.job.name))
 
     for email in (EMAIL, "bob@example.com"):
         await register(client, email)
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
 
-    assert done == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
+    assert steps == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
 
 
 @on_sqlite
 async def test_site_without_mail_registers_immediately(settings: Settings, client: AsyncClient, app: FastAPI) -> None:
-    silent = settings.model_copy(update={"mail_url": settings_for("sqlite://").mail_url, "environment": "production"})
-    app.state.settings = silent
+    without_mail = settings.model_copy(
+        update={"mail_url": settings_for("sqlite://").mail_url, "environment": "production"}
+    )
+    app.state.settings = without_mail
 
     assert "This site sends no e-mails" in (await client.get(f"{ACCOUNTS}/forgot-password")).text
     assert (await register(client)).status_code == 303

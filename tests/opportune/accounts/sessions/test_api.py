@@ -32,7 +32,7 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return bool((await client.get(ME)).status_code == 200)
 
 
-async def make(client: AsyncClient, **changes: Any) -> Any:
+async def create_token(client: AsyncClient, **changes: Any) -> Any:
     return await client.post(TOKENS, json={**NEW_TOKEN, "days": 30, **changes})
 
 
@@ -46,7 +46,7 @@ async def test_sessions_need_a_user(client: AsyncClient) -> None:
         assert (await client.get(path)).status_code == 401
     for path in (ME, SESSIONS, f"{SESSIONS}/1", TOKENS, f"{TOKENS}/1"):
         assert (await client.request("DELETE", path, json={"current_password": PASSWORD})).status_code == 401
-    assert (await make(client)).status_code == 401
+    assert (await create_token(client)).status_code == 401
 
 
 async def test_user_lists_and_ends_sessions(
@@ -57,16 +57,16 @@ async def test_user_lists_and_ends_sessions(
         assert row
         row.agent, row.address, row.seen_at = "Mozilla/5.0 (X11; Linux) Firefox/145.0", "192.0.2.7", utc_now()
 
-    first, second = (await ada.get(SESSIONS)).json()
+    current_session, other_session = (await ada.get(SESSIONS)).json()
 
     assert {
         "id": row.id,
         "device": "Firefox on Linux",
         "address": "192.0.2.7",
         "is_current": True,
-    }.items() <= first.items()
-    assert not second["is_current"]
-    assert "hash" not in str(first)
+    }.items() <= current_session.items()
+    assert not other_session["is_current"]
+    assert "hash" not in str(current_session)
 
     ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
 
@@ -81,15 +81,15 @@ async def test_user_lists_and_ends_sessions(
 
 
 async def test_token_is_shown_once_and_works(ada: AsyncClient, client: AsyncClient, database: Database) -> None:
-    response = await make(ada)
+    response = await create_token(ada)
 
     assert response.status_code == 201
     assert response.headers["cache-control"] == "no-store, no-transform"
     token = response.json()["token"]
-    (token_text,) = (await ada.get(TOKENS)).json()
-    assert token_text.keys() == response.json().keys() - {"token"}
-    assert token_text["name"] == NEW_TOKEN["name"]
-    assert token.startswith(token_text["hint"])
+    (token_row,) = (await ada.get(TOKENS)).json()
+    assert token_row.keys() == response.json().keys() - {"token"}
+    assert token_row["name"] == NEW_TOKEN["name"]
+    assert token.startswith(token_row["hint"])
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
     assert token not in stored.model_dump_json()
@@ -97,12 +97,12 @@ async def test_token_is_shown_once_and_works(ada: AsyncClient, client: AsyncClie
 
     client.headers["Authorization"] = f"Bearer {token}"
     assert await is_signed_in(client)
-    assert (await ada.delete(f"{TOKENS}/{token_text['id']}")).status_code == 204
+    assert (await ada.delete(f"{TOKENS}/{token_row['id']}")).status_code == 204
     assert not await is_signed_in(client)
 
 
 async def test_token_needs_password_name_and_lifetime(ada: AsyncClient) -> None:
-    for wrong in (
+    for invalid_field in (
         {"current_password": "not the password"},
         {"name": ""},
         {"name": "x" * 101},
@@ -110,16 +110,16 @@ async def test_token_needs_password_name_and_lifetime(ada: AsyncClient) -> None:
         {"days": 3650},
         {"days": None},
     ):
-        response = await make(ada, **wrong)
+        response = await create_token(ada, **invalid_field)
 
-        assert [error["field"] for error in response.json()["errors"]] == [list(wrong)], response.text
+        assert [error["field"] for error in response.json()["errors"]] == [list(invalid_field)], response.text
     assert (await ada.get(TOKENS)).json() == []
 
-    assert [(await make(ada)).status_code for _ in range(11)] == [201] * 11
+    assert [(await create_token(ada)).status_code for _ in range(11)] == [201] * 11
 
 
 async def test_token_of_another_user_is_not_found(ada: AsyncClient, eve: AsyncClient) -> None:
-    token_id = (await make(ada)).json()["id"]
+    token_id = (await create_token(ada)).json()["id"]
 
     for path in (f"{TOKENS}/{token_id}", f"{TOKENS}/{2**63}", f"{TOKENS}/{token_id + 1}"):
         assert (await eve.delete(path)).status_code == 404
@@ -130,7 +130,7 @@ async def test_token_of_another_user_is_not_found(ada: AsyncClient, eve: AsyncCl
 
 
 async def test_expired_rows_are_not_listed(ada: AsyncClient, other_browser: AsyncClient, database: Database) -> None:
-    await make(ada)
+    await create_token(ada)
     await backdate(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
     assert (await ada.get(TOKENS)).json() == []
 

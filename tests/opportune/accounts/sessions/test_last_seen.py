@@ -22,14 +22,14 @@ PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 on_sqlite = pytest.mark.database("sqlite")
 
 
-async def backdate(database: Database, minutes: float, **more: object) -> None:
+async def backdate(database: Database, minutes: float, **values: object) -> None:
     """Change the last use of the only session."""
     seen_at = utc_now() - timedelta(minutes=minutes)
     async with database.writer() as session:
-        await session.execute(update(Session).values(seen_at=seen_at, expires_at=seen_at + timedelta(days=1), **more))
+        await session.execute(update(Session).values(seen_at=seen_at, expires_at=seen_at + timedelta(days=1), **values))
 
 
-async def stored(app: FastAPI) -> Session:
+async def read_session(app: FastAPI) -> Session:
     await app.state.last_seen.close()
     database: Database = app.state.database
     async with database.reader() as session:
@@ -46,7 +46,7 @@ async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database
         await backdate(database, 6)
         assert (await client.get(PROFILE)).status_code == 200
 
-    row = await stored(app)
+    row = await read_session(app)
     assert is_now(row.seen_at)
     assert is_now(row.expires_at - timedelta(days=1))
     assert row.address == "127.0.0.1"
@@ -60,7 +60,7 @@ async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> No
         event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: writes.append(args[2]))
         await client.get(PROFILE)
 
-    assert not is_now((await stored(app)).seen_at)
+    assert not is_now((await read_session(app)).seen_at)
     assert writes == []
 
 
@@ -71,7 +71,7 @@ async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> N
         await backdate(database, 6, created_at=started)
         await client.get(PROFILE)
 
-    assert (await stored(app)).expires_at == started + MONTH
+    assert (await read_session(app)).expires_at == started + MONTH
 
 
 @on_sqlite
@@ -79,22 +79,22 @@ async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: D
     user = await make_user(database)
     async with database.writer() as session:
         token = await create_session(session, app.state.settings, user, remember=True)
-    started = await stored(app)
-    assert is_now(started.expires_at - timedelta(days=30))
+    original = await read_session(app)
+    assert is_now(original.expires_at - timedelta(days=30))
     seen_at = utc_now() - timedelta(minutes=6)
     async with database.writer() as session:
         await session.execute(update(Session).values(seen_at=seen_at))
     async with signed_in_client(app, user) as client:
         async with database.writer() as session:
-            await session.execute(update(Session).where(col(Session.id) != started.id).values(expires_at=utc_now()))
+            await session.execute(update(Session).where(col(Session.id) != original.id).values(expires_at=utc_now()))
         client.cookies.set("session", token)
         assert (await client.get(PROFILE)).status_code == 200
     await app.state.last_seen.close()
 
     async with database.reader() as session:
-        row = await session.get_one(Session, started.id)
+        row = await session.get_one(Session, original.id)
     assert is_now(row.seen_at)
-    assert row.expires_at == started.expires_at
+    assert row.expires_at == original.expires_at
 
 
 @on_sqlite
@@ -122,11 +122,11 @@ async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, dat
 async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         await backdate(database, 6)
-        async with app.state.database.writer() as busy:
-            await busy.execute(update(Session).values(agent="busy"))  # blocks other writers
+        async with app.state.database.writer() as session:
+            await session.execute(update(Session).values(agent="busy"))  # blocks other writers
             assert (await client.get(PROFILE)).status_code == 200
 
-    assert is_now((await stored(app)).seen_at)
+    assert is_now((await read_session(app)).seen_at)
 
 
 @on_sqlite
@@ -143,7 +143,7 @@ async def test_page_works_with_a_read_only_database(
             assert (await client.get(PROFILE)).status_code == 200
             await app.state.last_seen.close()
 
-    assert not is_now((await stored(app)).seen_at)
+    assert not is_now((await read_session(app)).seen_at)
 
 
 @on_sqlite

@@ -35,7 +35,7 @@ async def test_button_ends_another_session(ada: AsyncClient, other_browser: Asyn
 
     response = await ada.post(end)
 
-    assert response.headers["location"] == f"{SESSIONS}"
+    assert response.headers["location"] == SESSIONS
     assert "That device is signed out." in (await ada.get(SESSIONS)).text
     assert not await is_signed_in(other_browser)
     assert await is_signed_in(ada)
@@ -44,7 +44,7 @@ async def test_button_ends_another_session(ada: AsyncClient, other_browser: Asyn
 async def test_ending_other_sessions_keeps_this_one(ada: AsyncClient, other_browser: AsyncClient) -> None:
     response = await ada.post(f"{SESSIONS}/end-others")
 
-    assert response.headers["location"] == f"{SESSIONS}"
+    assert response.headers["location"] == SESSIONS
     assert "Every other device is signed out." in (await ada.get(SESSIONS)).text
     assert (await is_signed_in(ada), await is_signed_in(other_browser)) == (True, False)
     assert "end-others" not in (await ada.get(SESSIONS)).text
@@ -76,15 +76,15 @@ async def test_token_is_shown_on_one_page_only(ada: AsyncClient, client: AsyncCl
     assert "Backup &lt;script&gt;" in page.text
     bearer = {"Authorization": f"Bearer {token}"}
     assert (await client.get("/api/v1/users/me", headers=bearer)).status_code == 200
-    again = await ada.get(TOKENS)
-    assert token not in again.text
+    next_page = await ada.get(TOKENS)
+    assert token not in next_page.text
 
-    await ada.post(end_paths(again)[0])
+    await ada.post(end_paths(next_page)[0])
     assert (await client.get("/api/v1/users/me", headers=bearer)).status_code == 401
 
 
 async def test_refused_token_is_not_created(ada: AsyncClient, database: Database) -> None:
-    for changes, words in (
+    for changes, message in (
         ({"current_password": "not the password"}, "This is not your current password."),
         ({"name": ""}, "Please fill this in."),
         ({"days": "3650"}, "Please choose one of the options."),
@@ -92,6 +92,6 @@ async def test_refused_token_is_not_created(ada: AsyncClient, database: Database
         response = await ada.post(TOKENS, data={**NEW_TOKEN, **changes})
 
         assert response.status_code == 422
-        assert words in response.text
+        assert message in response.text
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0

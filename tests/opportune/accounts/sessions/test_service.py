@@ -20,10 +20,8 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
-# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
 
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 PROFILE = "/accounts/profile"
 
@@ -72,11 +70,11 @@ async def test_cookie_needs_tls_in_production_and_runserver_https(settings: Sett
             AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
         ):
             cookie = await post_sign_in(client)
-            inside = await client.get(PROFILE)
+            profile = await client.get(PROFILE)
 
         assert cookie.startswith("__Host-session=")
         assert "Secure" in cookie.split("; ")
-        assert inside.status_code == 200
+        assert profile.status_code == 200
 
 
 @pytest.mark.usefixtures("user")
@@ -93,25 +91,27 @@ async def test_signing_in_again_ends_the_browsers_old_session(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
     await sign_in(client, app, user)
-    old = client.cookies["session"]
+    old_token = client.cookies["session"]
     client.cookies.clear()
-    client.cookies.set("session", old, domain="testserver.local", path="/")
+    client.cookies.set("session", old_token, domain="testserver.local", path="/")
 
     await post_sign_in(client)
 
-    assert client.cookies["session"] != old
+    assert client.cookies["session"] != old_token
     assert await count_sessions(database) == 1
 
 
 async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, database: Database) -> None:
     async with signed_in_client(app, user) as client:
-        copy = dict(client.cookies)
+        copied_cookies = dict(client.cookies)
         response = await client.post("/accounts/logout")
         assert response.status_code == 303
         assert "Max-Age=0" in response.headers["set-cookie"]
 
         client.cookies.clear()
-        assert (await client.get(PROFILE, headers={"Cookie": f"session={copy['session']}"})).status_code == 303
+        assert (
+            await client.get(PROFILE, headers={"Cookie": f"session={copied_cookies['session']}"})
+        ).status_code == 303
     assert await count_sessions(database) == 0
 
     async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
@@ -188,13 +188,13 @@ async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, da
         await confirm_session(session, request.state.session, request)
 
     async with signed_in_client(app, user) as client:
-        old = client.cookies["session"]
+        old_token = client.cookies["session"]
         response = await client.post("/confirm")
-        new = response.headers["set-cookie"].partition(";")[0]
+        new_cookie = response.headers["set-cookie"].partition(";")[0]
         client.cookies.clear()
 
-        assert (await client.get(PROFILE, headers={"Cookie": f"session={old}"})).status_code == 303
-        assert (await client.get(PROFILE, headers={"Cookie": new})).status_code == 200
+        assert (await client.get(PROFILE, headers={"Cookie": f"session={old_token}"})).status_code == 303
+        assert (await client.get(PROFILE, headers={"Cookie": new_cookie})).status_code == 200
     async with database.reader() as session:
         assert (await session.scalars(select(Session))).one().confirmed_at
 

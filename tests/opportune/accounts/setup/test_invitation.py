@@ -126,15 +126,15 @@ async def test_invalid_setups_are_refused(
     foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
     invalid_tokens = [
         "",
-        "nothing of ours",
+        "forged",
         token[:-1],
         signing.signer(settings, "reset-password").dumps("x"),
         token_in(service.make_setup_link(foreign)),
     ]
-    for other_browser in invalid_tokens:
-        assert (await client.get(PAGE, params={"token": other_browser})).status_code == 403, other_browser
-        response = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": other_browser})
-        assert response.status_code == 403, other_browser
+    for invalid_token in invalid_tokens:
+        assert (await client.get(PAGE, params={"token": invalid_token})).status_code == 403, invalid_token
+        response = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": invalid_token})
+        assert response.status_code == 403, invalid_token
     monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
     assert (await client.get(PAGE, params={"token": token})).status_code == 403
     assert await superusers(database) == []
@@ -145,10 +145,10 @@ async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Mo
     token = token_in(service.make_setup_link(settings))
     signer = type(signing.signer(settings, "any").make_signer("any"))
 
-    for hours, counts in ((23.9, True), (24.1, False)):
-        later = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
-        monkeypatch.setattr(signer, "get_timestamp", lambda _self, later=later: later)
-        assert service.is_valid_token(settings, token) is counts
+    for hours, is_valid in ((23.9, True), (24.1, False)):
+        checked_at = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
+        monkeypatch.setattr(signer, "get_timestamp", lambda _self, checked_at=checked_at: checked_at)
+        assert service.is_valid_token(settings, token) is is_valid
 
 
 @on_sqlite
@@ -178,9 +178,11 @@ async def test_setup_is_404_with_a_superuser(
 async def test_invitation_is_emailed_once_an_hour(
     settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    their_browser = settings.model_copy(update={"admin_email": ADA, "jobs": "off", "base_url": "https://example.org"})
+    with_admin_email = settings.model_copy(
+        update={"admin_email": ADA, "jobs": "off", "base_url": "https://example.org"}
+    )
     for _ in range(3):  # several workers and restarts
-        app = create_app(their_browser)
+        app = create_app(with_admin_email)
         async with app.router.lifespan_context(app):
             await invitation._invite_if_needed(app)
 

@@ -27,8 +27,8 @@ async def authenticator(database: Database, settings: Settings) -> Authenticator
     return await add_authenticator_app(database, settings, await make_user(database, EMAIL))
 
 
-async def send_password(client: AsyncClient, **more: str) -> Response:
-    return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **more})
+async def send_password(client: AsyncClient, **fields: str) -> Response:
+    return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **fields})
 
 
 async def send_code(client: AsyncClient, code: str) -> Response:
@@ -39,7 +39,7 @@ async def sign_in_program(client: AsyncClient, code: str = "") -> Response:
     return await client.post(API, data={"username": EMAIL, "password": PASSWORD, "code": code})
 
 
-async def sessions(database: Database) -> int:
+async def count_sessions(database: Database) -> int:
     async with database.reader() as session:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
@@ -48,16 +48,16 @@ async def sessions(database: Database) -> int:
 async def test_password_then_code_signs_in(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp
 ) -> None:
-    first = await send_password(client, next="/accounts/tokens", remember="true")
+    password_response = await send_password(client, next="/accounts/tokens", remember="true")
 
-    assert (first.status_code, first.headers["location"]) == (303, CODE)
-    assert "session=" not in first.headers["set-cookie"]
-    assert {"HttpOnly", "SameSite=lax"} <= set(first.headers["set-cookie"].split("; "))
-    assert (await sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
+    assert (password_response.status_code, password_response.headers["location"]) == (303, CODE)
+    assert "session=" not in password_response.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=lax"} <= set(password_response.headers["set-cookie"].split("; "))
+    assert (await count_sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
     assert 'autocomplete="one-time-code"' in (await client.get(CODE)).text
-    second = await send_code(client, authenticator.code)
-    assert (second.status_code, second.headers["location"]) == (303, "/accounts/tokens")
-    assert "Max-Age=2592000" in second.headers["set-cookie"]
+    code_response = await send_code(client, authenticator.code)
+    assert (code_response.status_code, code_response.headers["location"]) == (303, "/accounts/tokens")
+    assert "Max-Age=2592000" in code_response.headers["set-cookie"]
     assert (await client.get("/accounts/profile")).status_code == 200
     assert (await client.get(CODE)).headers["location"] == LOGIN  # the first step is no longer valid
 
@@ -74,7 +74,7 @@ async def test_recovery_code_signs_in_once(client: AsyncClient, authenticator: A
 async def test_code_page_needs_the_password(
     client: AsyncClient, database: Database, settings: Settings, authenticator: AuthenticatorApp
 ) -> None:
-    for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await stored(database))):
+    for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await read_user(database))):
         client.cookies.set("pending", cookie)
         for response in (await client.get(CODE), await send_code(client, authenticator.code)):
             assert (response.status_code, response.headers["location"]) == (303, LOGIN)
@@ -84,10 +84,10 @@ async def test_code_page_needs_the_password(
     for code in ("000000", "", "x" * 200, "\0"):
         response = await send_code(client, code)
         assert response.status_code == 422, code
-    assert await sessions(database) == 0
+    assert await count_sessions(database) == 0
 
 
-async def stored(database: Database) -> User:
+async def read_user(database: Database) -> User:
     async with database.reader() as session:
         return (await session.scalars(select(User))).one()
 
@@ -102,29 +102,29 @@ async def test_new_password_ends_the_second_step(
         await session.execute(update(User).values(change))
 
     assert (await send_code(client, authenticator.code)).headers["location"] == LOGIN
-    assert await sessions(database) == 0
+    assert await count_sessions(database) == 0
 
 
 @pytest.mark.database("sqlite")
 async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
-    paths: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [send_code, sign_in_program]
+    channels: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [send_code, sign_in_program]
     await send_password(client)
-    responses = [await paths[number % 2](client, "000000") for number in range(5)]
+    responses = [await channels[number % 2](client, "000000") for number in range(5)]
 
     assert [response.status_code for response in responses] == [422, 401] * 2 + [422]
-    for path in paths:
-        response = await path(client, authenticator.code)
+    for send in channels:
+        response = await send(client, authenticator.code)
         assert (response.status_code, "retry-after" in response.headers) == (429, True)
 
 
 @on_sqlite
 async def test_api_takes_the_code_with_the_password(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
-    without, wrong = await sign_in_program(client), await sign_in_program(client, "000000")
+    without_code, wrong_code = await sign_in_program(client), await sign_in_program(client, "000000")
 
-    assert (without.status_code, without.json()["detail"][:13]) == (401, "Also send a `")
-    assert (wrong.status_code, wrong.json()["detail"][:18]) == (401, "This code is wrong")
-    right = await sign_in_program(client, authenticator.code)
-    token = right.json()["access_token"]
+    assert (without_code.status_code, without_code.json()["detail"][:13]) == (401, "Also send a `")
+    assert (wrong_code.status_code, wrong_code.json()["detail"][:18]) == (401, "This code is wrong")
+    accepted = await sign_in_program(client, authenticator.code)
+    token = accepted.json()["access_token"]
     assert (await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})).status_code == 200
 
 

@@ -50,8 +50,8 @@ def settings(database_url: str, provider: FakeProvider) -> Settings:
     }
     github = {"github_client_id": CLIENT_ID, "github_client_secret": secret}
     # Without sign-in by e-mail, a linked account is the only method of users without a password.
-    more = {"base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
-    return settings_for(database_url).model_copy(update={**changes, **github, **more})
+    site = {"base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
+    return settings_for(database_url).model_copy(update={**changes, **github, **site})
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from opportune.testing.services.browser import serve
 
-CLIENT_ID, CLIENT_SECRET = "the-site", "a secret of both"
+CLIENT_ID, CLIENT_SECRET = "the-site", "a client secret"
 KEY, FOREIGN_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 KEY_ID = "key-1"
 

@@ -27,20 +27,20 @@ async def test_visitor_registers_and_signs_in_by_a_provider(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     with warnings.catch_warnings(record=True):  # raised by its libraries
-        from oidc_provider_mock import User, run_server_in_thread  # noqa: PLC0415 - half a second
+        from oidc_provider_mock import User, run_server_in_thread  # noqa: PLC0415 - import takes half a second
 
     ada = User(sub="ada", claims={"email": "ada@example.com", "email_verified": True})
     with run_server_in_thread(user_claims=[ada]) as provider:
         changes = {"oidc_url": f"http://localhost:{provider.server_port}", "oidc_label": "Keycloak"}
         secret = {"oidc_client_id": "the-site", "oidc_client_secret": SecretStr("secret")}
-        more = {"base_url": "http://testserver"}
-        app.state.settings = app.state.settings.model_copy(update={**changes, **secret, **more})
+        base_url = {"base_url": "http://testserver"}
+        app.state.settings = app.state.settings.model_copy(update={**changes, **secret, **base_url})
         form = (await client.get("/accounts/login?next=/accounts/profile")).text
         assert 'formaction="/accounts/social/oidc"' in form
         address = await start_sign_in(client, next="/accounts/profile")
         async with AsyncClient() as other_browser:
-            agreed = await other_browser.post(address, data={"sub": "ada"})
-        arrived = await client.get(agreed.headers["location"])
-    assert arrived.headers["location"] == "/accounts/profile"
+            consent = await other_browser.post(address, data={"sub": "ada"})
+        response = await client.get(consent.headers["location"])
+    assert response.headers["location"] == "/accounts/profile"
     assert await user_states(database) == [("ada@example.com", True, False)]
     assert "ada@example.com" in (await client.get("/accounts/profile")).text

@@ -45,11 +45,11 @@ async def bob(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
 
 
 async def request_link(client: AsyncClient, password: str = PASSWORD, provider: str = "oidc") -> Response:
-    expected = {"provider": provider, "current_password": password}
-    return await client.post("/accounts/profile/linked-accounts", data=expected)
+    form = {"provider": provider, "current_password": password}
+    return await client.post("/accounts/profile/linked-accounts", data=form)
 
 
-async def add(client: AsyncClient, provider: FakeProvider) -> Response:
+async def link_account(client: AsyncClient, provider: FakeProvider) -> Response:
     return await client.get(provider.approve(refresh_url(await request_link(client))))
 
 
@@ -57,22 +57,24 @@ async def linked_ids(client: AsyncClient) -> list[int]:
     return [row["id"] for row in (await client.get("/api/v1/users/me/linked-accounts")).json()]
 
 
-async def remove(client: AsyncClient, row_id: int) -> Response:
+async def unlink_account(client: AsyncClient, row_id: int) -> Response:
     return await client.post(f"/accounts/profile/linked-accounts/{row_id}/unlink")
 
 
 async def test_linked_account_is_added_and_removed(
     bob: AsyncClient, database: Database, provider: FakeProvider, recorded: RecordedJobs
 ) -> None:
-    assert "You can now sign in with your account at Keycloak" in await flash_message(bob, await add(bob, provider))
+    assert "You can now sign in with your account at Keycloak" in await flash_message(
+        bob, await link_account(bob, provider)
+    )
     assert await links(database) == [(provider.url, "1")]
     assert await user_states(database) == [("bob@example.com", False, True)]
     page = (await bob.get("/accounts/profile")).text
     assert "Remove Keycloak ada@example.com" in page
     assert "ada@example.com" in (await bob.get("/accounts/data/export")).text
     (number,) = await linked_ids(bob)
-    assert "no longer linked" in await flash_message(bob, await remove(bob, number))
-    assert (await remove(bob, number)).status_code == 404
+    assert "no longer linked" in await flash_message(bob, await unlink_account(bob, number))
+    assert (await unlink_account(bob, number)).status_code == 404
     assert await links(database) == []
     assert sent_subjects(recorded) == [
         ("bob@example.com", "Keycloak signs you in now"),
@@ -98,10 +100,10 @@ async def test_linking_needs_the_password(
 async def test_account_is_linked_to_one_user_only(
     app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    await add(bob, provider)
-    assert "is already linked to your account" in await flash_message(bob, await add(bob, provider))
+    await link_account(bob, provider)
+    assert "is already linked to your account" in await flash_message(bob, await link_account(bob, provider))
     async with signed_in_client(app) as eve:
-        assert "is already linked to another account" in await flash_message(eve, await add(eve, provider))
+        assert "is already linked to another account" in await flash_message(eve, await link_account(eve, provider))
     assert len(await links(database)) == 1
 
 
@@ -116,16 +118,16 @@ async def test_last_linked_account_cannot_be_removed(
 
     await return_from_provider(client, provider)
     (number,) = await linked_ids(client)
-    assert "This is your only sign-in method." in await flash_message(client, await remove(client, number))
+    assert "This is your only sign-in method." in await flash_message(client, await unlink_account(client, number))
     assert (await client.delete(f"/api/v1/users/me/linked-accounts/{number}")).status_code == 409
     assert len(await links(database)) == 1
     changed = await client.post("/accounts/password", data={"new_password": NEW})
     assert changed.status_code == 303
-    await remove(client, number)
+    await unlink_account(client, number)
     assert await links(database) == []
     await client.post("/accounts/logout")
-    back = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW})
-    assert back.status_code == 303
+    signed_in = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW})
+    assert signed_in.status_code == 303
 
 
 async def test_sign_in_by_email_allows_removal(
@@ -135,7 +137,7 @@ async def test_sign_in_by_email_allows_removal(
     await return_from_provider(client, provider)
     (number,) = await linked_ids(client)
     assert "A link by e-mail, or one of these accounts." in (await client.get("/accounts/profile")).text
-    await remove(client, number)
+    await unlink_account(client, number)
     assert await links(database) == []
 
 
@@ -148,30 +150,30 @@ async def test_concurrent_removals_keep_one_sign_in_method(
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
     first_id, second_id = await linked_ids(client)
-    async with database.writer() as window:
-        await window.execute(select(User).where(col(User.id) == user_id).with_for_update())
-        await window.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second_id))
-        concurrent_request = asyncio.create_task(remove(client, first_id))
+    async with database.writer() as session:
+        await session.execute(select(User).where(col(User.id) == user_id).with_for_update())
+        await session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second_id))
+        concurrent_request = asyncio.create_task(unlink_account(client, first_id))
         async with asyncio.timeout(10):
-            while not concurrent_request.done() and not await wait_for_lock(database):
+            while not concurrent_request.done() and not await has_waiting_lock(database):
                 await asyncio.sleep(0.01)
     await concurrent_request
     assert await linked_ids(client) == [first_id]
 
 
-async def wait_for_lock(database: Database) -> bool:
-    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+async def has_waiting_lock(database: Database) -> bool:
+    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
     async with database.reader(fresh=True) as session:
-        return bool(await session.scalar(text(waiting)))
+        return bool(await session.scalar(text(query)))
 
 
 async def test_concurrent_links_of_an_account_keep_the_first(
     app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await add(bob, provider)
+    await link_account(bob, provider)
     monkeypatch.setattr(UserDatabase, "get_by_oauth_account", no_user)
     async with signed_in_client(app) as eve:
-        assert "Please try again." in await flash_message(eve, await add(eve, provider))
+        assert "Please try again." in await flash_message(eve, await link_account(eve, provider))
     assert await links(database) == [(provider.url, "1")]
 
 
@@ -187,9 +189,9 @@ async def test_removed_provider_is_no_sign_in_method(
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
     first_id, second_id = await linked_ids(client)
-    assert "This is your only sign-in method." in await flash_message(client, await remove(client, first_id))
+    assert "This is your only sign-in method." in await flash_message(client, await unlink_account(client, first_id))
     assert "gone.example" in (await client.get("/accounts/profile")).text
-    assert (await remove(client, second_id)).status_code == 303
+    assert (await unlink_account(client, second_id)).status_code == 303
     assert await links(database) == [(provider.url, "1")]
 
 
@@ -200,10 +202,10 @@ async def test_recent_sign_in_replaces_the_password(
     page = await client.get("/accounts/password")
     assert "Choose a password" in page.text
     assert "current_password" not in page.text
-    requests = await client.post(
+    refused = await client.post(
         "/accounts/tokens", data={"name": "Script", "days": "30", "scopes": "read", "current_password": "x"}
     )
-    assert "You have no password yet." in requests.text
+    assert "You have no password yet." in refused.text
     assert refresh_url(await request_link(client, ""))
     async with database.writer() as session:
         await session.execute(update(Session).values(created_at=utc_now() - timedelta(minutes=11)))
@@ -231,7 +233,7 @@ async def test_password_reset_of_unverified_address_unlinks_accounts(
 async def test_superuser_reads_linked_accounts(
     app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    await add(bob, provider)
+    await link_account(bob, provider)
     async with signed_in_client(app, await make_user(database, is_superuser=True, is_staff=True)) as admin:
         assert provider.url in (await admin.get("/admin/linked-account/list")).text
         for action in ("create", "edit/1", "delete"):
@@ -245,14 +247,14 @@ async def test_superuser_reads_linked_accounts(
 
 
 async def test_site_without_providers_offers_none(app: FastAPI, client: AsyncClient, bob: AsyncClient) -> None:
-    none = {"oidc_client_id": "", "github_client_id": ""}
-    app.state.settings = app.state.settings.model_copy(update=none)
+    without_providers = {"oidc_client_id": "", "github_client_id": ""}
+    app.state.settings = app.state.settings.model_copy(update=without_providers)
     assert "Continue with" not in (await client.get("/accounts/login")).text
     assert "Sign-in methods" not in (await bob.get("/accounts/profile")).text
 
 
 @pytest.mark.parametrize(
-    ("form", "message"),
+    ("changes", "message"),
     [
         ({"github_client_id": "x"}, "GITHUB_CLIENT_SECRET is missing"),
         ({"google_client_secret": SecretStr("x")}, "GOOGLE_CLIENT_ID is missing"),
@@ -261,6 +263,6 @@ async def test_site_without_providers_offers_none(app: FastAPI, client: AsyncCli
     ],
     ids=str,
 )
-def test_incomplete_provider_is_refused_at_start(form: dict[str, str | SecretStr], message: str) -> None:
+def test_incomplete_provider_is_refused_at_start(changes: dict[str, str | SecretStr], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load_settings(environment="test", **form)
+        load_settings(environment="test", **changes)

@@ -50,10 +50,10 @@ async def test_token_identifies_its_user_in_the_api_only(
 
     assert (await client.get("/accounts/profile", headers=headers)).status_code == 303
 
-    for nonsense in ("", "x", "a.b.c", "ü", "Bearer"):
-        response = await client.get(ME, headers={b"Authorization": f"Bearer {nonsense}".encode()})
+    for invalid_token in ("", "x", "a.b.c", "ü", "Bearer"):
+        response = await client.get(ME, headers={b"Authorization": f"Bearer {invalid_token}".encode()})
 
-        assert response.status_code == 401, nonsense
+        assert response.status_code == 401, invalid_token
 
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
@@ -78,12 +78,12 @@ async def test_expired_token_is_refused_and_deleted(
         await session.execute(update(ApiToken).values(expires_at=utc_now() - timedelta(seconds=1)))
 
     assert await status_of(client, token) == 401
-    newer = await make_token(database, user)
+    new_token = await make_token(database, user)
     async with database.reader() as session:
-        assert [row.hint for row in await session.scalars(select(ApiToken))] == [newer[:HINT_LENGTH]]
+        assert [row.hint for row in await session.scalars(select(ApiToken))] == [new_token[:HINT_LENGTH]]
 
 
-async def test_bad_token_is_not_saved_by_a_cookie(
+async def test_invalid_token_is_refused_despite_a_cookie(
     app: FastAPI, user: User, client: AsyncClient, database: Database, token: str
 ) -> None:
     async with signed_in_client(app, user) as browser:

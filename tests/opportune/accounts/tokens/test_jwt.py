@@ -36,8 +36,8 @@ async def user(database: Database) -> User:
     return await make_user(database, "ada@example.com", is_verified=True)
 
 
-async def login(client: AsyncClient, user: User, **more: str) -> dict[str, Any]:
-    response = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD, **more})
+async def login(client: AsyncClient, user: User, **fields: str) -> dict[str, Any]:
+    response = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD, **fields})
     assert response.status_code == 200, response.text
     granted: dict[str, Any] = response.json()
     return granted
@@ -61,23 +61,32 @@ async def test_sign_in_returns_a_short_lived_jwt(
     assert await status(client, granted["access_token"]) == 200
     assert await status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
 
-    granted = await login(client, user, scope="accounts:read")
-    for each in (granted, (await refresh(client, granted["refresh_token"])).json()):
-        claims = jwt.decode(each["access_token"], options={"verify_signature": False})
-        assert (claims["scope"], each["scope"]) == ("accounts:read", "accounts:read")
-        assert await status(client, each["access_token"]) == 200
-        headers = {"authorization": f"Bearer {each['access_token']}"}
-        assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
-
-    old = (await login(client, user))["access_token"]
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
-    new = (await login(client, user))["access_token"]
-    assert await status(client, old) == 401
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
-    assert await status(client, new) == 200
-
     assert await status(client, await make_token(database, user)) == 200
 
+
+@pytest.mark.database("sqlite")
+async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) -> None:
+    granted = await login(client, user, scope="accounts:read")
+    for tokens in (granted, (await refresh(client, granted["refresh_token"])).json()):
+        claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+        assert (claims["scope"], tokens["scope"]) == ("accounts:read", "accounts:read")
+        assert await status(client, tokens["access_token"]) == 200
+        headers = {"authorization": f"Bearer {tokens['access_token']}"}
+        assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
+
+
+@pytest.mark.database("sqlite")
+async def test_signing_out_ends_one_jwt(client: AsyncClient, user: User) -> None:
+    ended_token = (await login(client, user))["access_token"]
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
+    new_token = (await login(client, user))["access_token"]
+    assert await status(client, ended_token) == 401
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
+    assert await status(client, new_token) == 200
+
+
+@pytest.mark.database("sqlite")
+async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: User) -> None:
     first = await login(client, user)
     second = (await refresh(client, first["refresh_token"])).json()
     third = (await refresh(client, second["refresh_token"])).json()
@@ -93,8 +102,8 @@ async def test_foreign_tokens_are_refused(
     claims = jwt.decode(real, options={"verify_signature": False})
     key = derived_key(settings, "accounts: jwt")
 
-    def make_jwt(key: str = key, algorithm: str = "HS256", **changed: Any) -> str:
-        payload = {name: value for name, value in {**claims, **changed}.items() if value is not None}
+    def make_jwt(key: str = key, algorithm: str = "HS256", **changes: Any) -> str:
+        payload = {name: value for name, value in {**claims, **changes}.items() if value is not None}
         return jwt.encode(payload, key, algorithm)
 
     assert await status(client, make_jwt()) == 200
@@ -123,8 +132,8 @@ async def test_foreign_tokens_are_refused(
     granted = await login(client, user)  # SQLite reuses the id of the deleted row
     real = granted["refresh_token"]
     forged = real[:-4] + ("AAAA" if real[-4:] != "AAAA" else "BBBB")
-    for nonsense in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
-        assert (await refresh(client, nonsense)).status_code == 401
+    for invalid_token in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
+        assert (await refresh(client, invalid_token)).status_code == 401
     assert (await refresh(client, real)).status_code == 200
 
 
@@ -133,8 +142,8 @@ async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, da
     for change in ({"hashed_password": "x"}, {"is_staff": True}, {"is_active": False}):
         granted = await login(client, user)
         async with database.writer() as session:
-            known = await session.get_one(User, user.id)
-            known.sqlmodel_update(change)
+            row = await session.get_one(User, user.id)
+            row.sqlmodel_update(change)
         assert await status(client, granted["access_token"]) == 401
         assert (await refresh(client, granted["refresh_token"])).status_code == 401
         async with database.writer() as session:  # by a statement, which ends no session
@@ -147,8 +156,8 @@ async def test_jwt_ends_with_its_sign_in(
 ) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
-    over = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
-    response = await client.post(LOGOUT, headers={"authorization": f"Bearer {over}"})
+    expired_jwt = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
+    response = await client.post(LOGOUT, headers={"authorization": f"Bearer {expired_jwt}"})
     assert response.status_code == 204
     assert await status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
@@ -166,11 +175,11 @@ async def test_retried_refresh_gets_the_same_token(client: AsyncClient, user: Us
     first = await login(client, user)
     responses = await asyncio.gather(*(refresh(client, first["refresh_token"]) for _ in range(2)))
     assert [response.status_code for response in responses] == [200, 200]
-    (following,) = {response.json()["refresh_token"] for response in responses}
-    assert following != first["refresh_token"]
+    (next_token,) = {response.json()["refresh_token"] for response in responses}
+    assert next_token != first["refresh_token"]
     for response in responses:
         assert await status(client, response.json()["access_token"]) == 200
-    assert (await refresh(client, following)).status_code == 200
+    assert (await refresh(client, next_token)).status_code == 200
 
 
 @pytest.mark.database("sqlite")
@@ -188,37 +197,37 @@ async def test_reused_refresh_token_ends_the_sign_in(
     assert (await refresh(client, thief["refresh_token"])).status_code == 401
     assert await status(client, other_tokens["access_token"]) == 200, "other sign-ins stay valid"
     assert (await refresh(client, other_tokens["refresh_token"])).status_code == 200
-    (subjects,) = recorded_jobs.outbox
-    assert (subjects.to, subjects.subject) == (user.email, "A program was signed out")
+    (email,) = recorded_jobs.outbox
+    assert (email.to, email.subject) == (user.email, "A program was signed out")
 
 
 @pytest.mark.database("sqlite")
 async def test_refresh_token_of_an_earlier_release_works_once(
     client: AsyncClient, user: User, database: Database, settings: Settings
 ) -> None:
-    old = "opp_" + "x" * 43
+    old_token = "opp_" + "x" * 43
     await login(client, user)
     async with database.writer() as session:
         key = derived_key(settings, "accounts: jwt")
-        hashed = hmac.digest(key.encode(), old.encode(), "sha256").hex()
+        hashed = hmac.digest(key.encode(), old_token.encode(), "sha256").hex()
         await session.execute(update(ApiToken).values(token_hash=hashed))
-    following = (await refresh(client, old)).json()["refresh_token"]
-    assert (await refresh(client, old)).status_code == 401
-    assert (await refresh(client, following)).status_code == 200
+    next_token = (await refresh(client, old_token)).json()["refresh_token"]
+    assert (await refresh(client, old_token)).status_code == 401
+    assert (await refresh(client, next_token)).status_code == 200
 
 
 @pytest.mark.database("sqlite")
 async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient, user: User) -> None:
     granted = await login(client, user)
     settings: Settings = app.state.settings
-    older = SecretStr(settings.secret_keys[0])
-    rotated = {"secret_key": SecretStr("a new secret key of many letters"), "secret_key_fallbacks": older}
+    old_key = SecretStr(settings.secret_keys[0])
+    rotated = {"secret_key": SecretStr("a new secret key of many letters"), "secret_key_fallbacks": old_key}
     app.state.settings = settings.model_copy(update=rotated)
     assert await status(client, granted["access_token"]) == 200
-    newer = (await refresh(client, granted["refresh_token"])).json()
+    refreshed = (await refresh(client, granted["refresh_token"])).json()
     app.state.settings = settings.model_copy(update={**rotated, "secret_key_fallbacks": SecretStr("")})
     assert await status(client, granted["access_token"]) == 401
-    assert await status(client, newer["access_token"]) == 200
+    assert await status(client, refreshed["access_token"]) == 200
 
     app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
     granted = await login(client, user)
@@ -239,9 +248,9 @@ async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user
 
 @pytest.mark.database("sqlite")
 async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: User, database: Database) -> None:
-    old, number = (await login(client, user))["access_token"], user.id
+    old_token, user_id = (await login(client, user))["access_token"], user.id
     async with database.writer() as session:
-        await session.delete(await session.get_one(User, number))
-    heir = await make_user(database, "eve@example.com", is_verified=True)
-    new = (await login(client, heir))["access_token"]
-    assert (heir.id, await status(client, new), await status(client, old)) == (number, 200, 401)
+        await session.delete(await session.get_one(User, user_id))
+    new_user = await make_user(database, "eve@example.com", is_verified=True)
+    new_token = (await login(client, new_user))["access_token"]
+    assert (new_user.id, await status(client, new_token), await status(client, old_token)) == (user_id, 200, 401)

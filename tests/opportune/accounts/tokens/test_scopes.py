@@ -39,7 +39,7 @@ books = APIRouter(prefix="/books")
 
 @books.get("")
 @books.put("")
-async def owner_of(user: CurrentUser) -> int:
+async def current_user_id(user: CurrentUser) -> int:
     return user.id
 
 
@@ -80,16 +80,16 @@ BOOKS_FEATURE = Feature(name="books", summary="Books.", api=books, navigation=[L
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A site with a feature `books`, and with routes of no feature."""
-    few = [each for each in installed_features() if each.name in ("accounts", "users", "jobs")]
-    app = quiet_app(settings, [*few, BOOKS_FEATURE])
+    """A site with a feature `books`, and with a route without a feature."""
+    features = [feature for feature in installed_features() if feature.name in ("accounts", "users", "jobs")]
+    app = quiet_app(settings, [*features, BOOKS_FEATURE])
 
-    @app.get("/api/nobodys")
+    @app.get("/api/without-feature")
     async def open_route(user: OptionalUser) -> bool:
         return user is not None
 
     @app.get("/api/by-fastapi-users")
-    async def of_library(user: Annotated[User, Depends(by_fastapi_users)]) -> int:
+    async def library_user(user: Annotated[User, Depends(by_fastapi_users)]) -> int:
         return user.id
 
     app.include_router(books, prefix="/api/included", dependencies=[needs_scope("books:loan")])
@@ -101,15 +101,15 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 def request_with(client: AsyncClient, database: Database, user: User) -> Any:
     """Send a request with a token of these scopes."""
 
-    async def send(scopes: str, method: str, path: str, **more: Any) -> Response:
+    async def send(scopes: str, method: str, path: str, **arguments: Any) -> Response:
         headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
-        return await client.request(method, path, headers=headers, **more)
+        return await client.request(method, path, headers=headers, **arguments)
 
     return send
 
 
 @pytest.mark.parametrize(
-    ("held", "needed", "opens"),
+    ("token_scopes", "needed", "is_included"),
     [
         ("books:read", "books:read", True),
         ("books:write", "books:read", False),
@@ -121,8 +121,8 @@ def request_with(client: AsyncClient, database: Database, user: User) -> Any:
         ("", "read", False),
     ],
 )
-def test_scope_includes_others(held: str, needed: str, opens: bool) -> None:
-    assert has_scope(held.split(), needed) is opens
+def test_scope_includes_others(token_scopes: str, needed: str, *, is_included: bool) -> None:
+    assert has_scope(token_scopes.split(), needed) is is_included
 
 
 async def test_route_requires_the_scope_of_its_feature(request_with: Any) -> None:
@@ -143,7 +143,7 @@ async def test_route_requires_the_scope_of_its_feature(request_with: Any) -> Non
     assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
     assert response.json()["detail"] == "This token may not do this: it lacks the scope books:write."
 
-    for path in ("/api/nobodys", "/api/by-fastapi-users"):
+    for path in ("/api/without-feature", "/api/by-fastapi-users"):
         assert (await request_with("read", "GET", path)).status_code == 200, path
         assert (await request_with("books:read write", "GET", path)).status_code == 403, path
 
@@ -156,14 +156,16 @@ async def test_route_requires_the_scope_of_its_feature(request_with: Any) -> Non
 
 async def test_token_cannot_create_a_stronger_one(request_with: Any) -> None:
     form = {"name": "Backup", "current_password": PASSWORD}
-    usual = await request_with("*", "POST", TOKENS, json=form)
-    assert (usual.status_code, usual.json()["scopes"]) == (201, ["read", "write"])
+    with_defaults = await request_with("*", "POST", TOKENS, json=form)
+    assert (with_defaults.status_code, with_defaults.json()["scopes"]) == (201, ["read", "write"])
     selected = await request_with("accounts:manage books:read", "POST", TOKENS, json={**form, "scopes": ["books:read"]})
     assert (selected.status_code, selected.json()["scopes"]) == (201, ["books:read"])
     assert (await request_with("accounts:manage books:read", "POST", TOKENS, json=form)).status_code == 403
     assert (await request_with("read write", "POST", TOKENS, json=form)).status_code == 403
-    for wrong in ([], ["nonsense"], ["*"]):
-        assert (await request_with("*", "POST", TOKENS, json={**form, "scopes": wrong})).status_code == 422, wrong
+    for invalid_scopes in ([], ["nonsense"], ["*"]):
+        assert (await request_with("*", "POST", TOKENS, json={**form, "scopes": invalid_scopes})).status_code == 422, (
+            invalid_scopes
+        )
 
 
 async def test_declared_scopes_replace_the_default(request_with: Any, app: FastAPI, user: User) -> None:
@@ -178,11 +180,11 @@ async def test_declared_scopes_replace_the_default(request_with: Any, app: FastA
 
 
 async def test_account_needs_its_own_scope(request_with: Any) -> None:
-    managing = [
+    managing_requests = [
         ("GET", TOKENS), ("DELETE", TOKENS), ("DELETE", f"{TOKENS}/9"), ("DELETE", ME), ("GET", f"{ME}/sessions"),
         ("POST", f"{ME}/two-factor"), ("GET", f"{ME}/export"), ("GET", f"{ME}/linked-accounts"),
     ]  # fmt: skip
-    for method, path in managing:
+    for method, path in managing_requests:
         assert (await request_with("read write", method, path, json={})).status_code == 403, path
         assert (await request_with("accounts:manage", method, path, json={})).status_code != 403, path
     assert (await request_with("read", "GET", ME)).status_code == 200
@@ -232,7 +234,7 @@ async def test_openapi_names_the_scopes(app: FastAPI, request_with: Any, client:
     guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - the guide's own
+    exec(code, names)  # noqa: S102 - from our documentation
     app.include_router(names["router"], prefix="/api")
     assert (await request_with("stock:read", "POST", "/api/stock/search")).json() == []
     refused = await request_with("read write", "GET", "/api/stock/export")
@@ -245,26 +247,26 @@ async def test_openapi_names_the_scopes(app: FastAPI, request_with: Any, client:
     document = (await client.get("/api/openapi.json")).json()
     scheme = "OAuth2PasswordBearer"
     offered = document["components"]["securitySchemes"][scheme]["flows"]["password"]["scopes"]
-    match = {
+    security = {
         (method, path): operation["security"]
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if "security" in operation
     }
-    assert match["put", BOOKS] == [{scheme: ["books:write"]}]
-    assert match["get", f"{BOOKS}/stream"] == [{scheme: ["books:read"]}]
-    assert match["get", f"{BOOKS}/export"] == [{scheme: ["books:export"]}]
-    assert match["get", "/api/v1/users/me"] == [{scheme: ["accounts:read"]}]
-    assert match["post", "/api/v1/users/me/tokens"] == [{scheme: ["accounts:manage"]}]
-    assert match["post", "/api/v1/auth/logout"] == [{scheme: []}]
-    assert match["get", "/api/included/books"] == [{scheme: ["books:loan", "books:read"]}]
-    assert match["get", "/api/by-fastapi-users"] == [{scheme: ["read"]}, {"APIKeyCookie": []}]
-    assert {needed for first, *_ in match.values() for needed in first[scheme]} <= offered.keys()
+    assert security["put", BOOKS] == [{scheme: ["books:write"]}]
+    assert security["get", f"{BOOKS}/stream"] == [{scheme: ["books:read"]}]
+    assert security["get", f"{BOOKS}/export"] == [{scheme: ["books:export"]}]
+    assert security["get", "/api/v1/users/me"] == [{scheme: ["accounts:read"]}]
+    assert security["post", "/api/v1/users/me/tokens"] == [{scheme: ["accounts:manage"]}]
+    assert security["post", "/api/v1/auth/logout"] == [{scheme: []}]
+    assert security["get", "/api/included/books"] == [{scheme: ["books:loan", "books:read"]}]
+    assert security["get", "/api/by-fastapi-users"] == [{scheme: ["read"]}, {"APIKeyCookie": []}]
+    assert {scope for requirement, *_ in security.values() for scope in requirement[scheme]} <= offered.keys()
     assert offered["books:read"] == "Our books: read"
     assert "403" in document["paths"][BOOKS]["put"]["responses"]
 
 
 def test_scope_without_a_subject_is_refused() -> None:
-    for change in ("export", "books:", "books export", 'a:"b'):
+    for scope in ("export", "books:", "books export", 'a:"b'):
         with pytest.raises(OperatorError, match="such as needs_scope"):
-            needs_scope(change)
+            needs_scope(scope)

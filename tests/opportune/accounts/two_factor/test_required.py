@@ -50,14 +50,14 @@ async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Da
         session.add(
             Passkey(user_id=user.id, name="Key", credential_id="a", public_key="b", user_handle="c", verifies_user=True)
         )
-    for safe in (user, await make_user(database, totp_secret="sealed")):
-        async with signed_in_client(app, safe) as client:
+    for protected_user in (user, await make_user(database, totp_secret="sealed")):
+        async with signed_in_client(app, protected_user) as client:
             assert (await client.get("/accounts/profile")).status_code == 200
 
 
-@pytest.mark.parametrize("needed", ["staff", "none"])
-async def test_other_values_leave_users_alone(app: FastAPI, user: User, needed: str) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": needed})
+@pytest.mark.parametrize("policy", ["staff", "none"])
+async def test_other_values_leave_users_alone(app: FastAPI, user: User, policy: str) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": policy})
     async with signed_in_client(app, user) as client:
         assert (await client.get("/accounts/profile", headers=HTML)).status_code == 200
 

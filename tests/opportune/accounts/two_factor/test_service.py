@@ -71,7 +71,7 @@ async def turn_on(client: AsyncClient) -> tuple[str, list[str]]:
     return key, codes_in(response.text)
 
 
-async def stored(database: Database, user: User) -> User:
+async def reload_user(database: Database, user: User) -> User:
     async with database.reader() as session:
         return await session.get_one(User, user.id)
 
@@ -100,21 +100,21 @@ async def test_two_factor_pages_need_a_user(client: AsyncClient) -> None:
 
 async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
-    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
+    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other_browser:
         started = await client.post(PAGE, data={"password": PASSWORD})
         assert started.status_code == 200
         assert 'src="data:image/svg+xml' in started.text
-        assert not (await stored(database, user)).has_two_factor
+        assert not (await reload_user(database, user)).has_two_factor
 
         key, codes = await turn_on(client)
         assert len(codes) == RECOVERY_CODE_COUNT
-        assert (await stored(database, user)).has_two_factor
+        assert (await reload_user(database, user)).has_two_factor
 
         page = (await client.get(PAGE)).text
         assert "You have 10 recovery codes left" in page
         assert not any(secret in page for secret in (key, *codes))
         # Only the session of the request stays.
-        assert (await other.get(PAGE)).status_code == 303
+        assert (await other_browser.get(PAGE)).status_code == 303
     assert await emails_to(database, user) == ["Two-factor authentication is on"]
 
 
@@ -130,7 +130,7 @@ async def test_invalid_setups_turn_nothing_on(
             assert response.status_code == 422
             assert html.escape(message) in response.text
             assert key_in(response.text) == key_in(started)
-    assert not (await stored(database, user)).has_two_factor
+    assert not (await reload_user(database, user)).has_two_factor
 
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
@@ -140,27 +140,27 @@ async def test_invalid_setups_turn_nothing_on(
         monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
         assert (await owner.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
         assert (await owner.put(API, json=form)).status_code == 409
-    assert not (await stored(database, thief)).has_two_factor
+    assert not (await reload_user(database, thief)).has_two_factor
 
 
 @on_sqlite
 async def test_changes_need_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
-        key, old = await turn_on(client)
+        key, old_codes = await turn_on(client)
 
-        renewed = await client.post(f"{PAGE}/codes", data={"password": PASSWORD, "code": old[0]})
-        new = codes_in(renewed.text)
-        assert len(new) == RECOVERY_CODE_COUNT
-        assert set(old).isdisjoint(new)
+        renewed = await client.post(f"{PAGE}/codes", data={"password": PASSWORD, "code": old_codes[0]})
+        new_codes = codes_in(renewed.text)
+        assert len(new_codes) == RECOVERY_CODE_COUNT
+        assert set(old_codes).isdisjoint(new_codes)
 
-        refused = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": old[1]})
+        refused = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": old_codes[1]})
         assert (refused.status_code, INVALID_CODE in refused.text) == (422, True)
 
-        done = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": code_of(key, 1)})
-        assert (done.status_code, done.headers["location"]) == (303, PAGE)
+        disabled = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": code_of(key, 1)})
+        assert (disabled.status_code, disabled.headers["location"]) == (303, PAGE)
         assert "Two-factor authentication is off." in (await client.get(PAGE)).text
-    assert not (await stored(database, user)).has_two_factor
+    assert not (await reload_user(database, user)).has_two_factor
     assert await emails_to(database, user) == ["Two-factor authentication is on", "Two-factor authentication is off"]
 
 
@@ -206,8 +206,8 @@ async def test_wrong_state_redirects_and_errors_name_fields(
         assert ("password" in refused.text, "not it" in refused.text) == (True, False)
         assert (await client.request("DELETE", API, json={"password": PASSWORD, "code": "1"})).status_code == 409
         started = (await client.post(API, json={"password": PASSWORD})).json()
-        wrong = await client.put(API, json={"sealed": started["sealed"], "code": "1"})
-        assert (wrong.status_code, "code" in wrong.text) == (422, True)
+        refused = await client.put(API, json={"sealed": started["sealed"], "code": "1"})
+        assert (refused.status_code, "code" in refused.text) == (422, True)
         await turn_on(client)
         assert (await client.post(API, json={"password": PASSWORD})).status_code == 409
 
@@ -231,11 +231,11 @@ async def test_required_setup_is_explained_and_limited(
         guess = {"password": PASSWORD, "code": "000000"}
         statuses = [(await client.post(f"{PAGE}/off", data=guess)).status_code for _ in range(4)]
         right = {"password": PASSWORD, "code": code_of(key, 1)}
-        too_late = await client.request("DELETE", API, json=right)
+        locked = await client.request("DELETE", API, json=right)
 
     assert statuses == [422, 422, 422, 429]
-    assert too_late.status_code == 429
-    assert int(too_late.headers["retry-after"]) > 0
+    assert locked.status_code == 429
+    assert int(locked.headers["retry-after"]) > 0
 
 
 @on_sqlite
@@ -264,11 +264,11 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
         assert (await client.request("DELETE", API, json=proof)).status_code == 204
         assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
 
-    thiefs = await make_token(database, user)
+    stolen_token = await make_token(database, user)
     async with signed_in_client(app, user) as client:
-        client.headers["Authorization"] = f"Bearer {thiefs}"
+        client.headers["Authorization"] = f"Bearer {stolen_token}"
         await turn_on(client)
-    assert not await is_valid(app, thiefs)
+    assert not await is_valid(app, stolen_token)
 
 
 @on_sqlite

@@ -37,13 +37,13 @@ async def enable_totp(database: Database, settings: Settings, user: User) -> tup
     return totp_app, codes
 
 
-async def reload(database: Database, user: User) -> User:
+async def reload_user(database: Database, user: User) -> User:
     async with database.reader(fresh=True) as session:
         return await session.get_one(User, user.id)
 
 
 async def verify(database: Database, settings: Settings, user: User, code: str) -> bool:
-    user = await reload(database, user)
+    user = await reload_user(database, user)
     async with database.writer() as session:
         return await totp.verify_code(session, settings, user, code)
 
@@ -77,9 +77,9 @@ async def test_concurrent_uses_of_a_code_succeed_once(database: Database, settin
 async def test_code_format_and_time_are_checked(database: Database, settings: Settings) -> None:
     user, user_without_app = await make_user(database), await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
-    other = pyotp.TOTP(pyotp.random_base32())
+    other_app = pyotp.TOTP(pyotp.random_base32())
 
-    invalid_codes = (code_after(totp_app, 3), code_after(totp_app, -3), code_after(other, 1))
+    invalid_codes = (code_after(totp_app, 3), code_after(totp_app, -3), code_after(other_app, 1))
     for code in (*invalid_codes, "", "000", "\ud800", "1" * 5000):
         assert not await verify(database, settings, user, code)
     for code in ("", "000000", "2345-6789-abcd-efgh"):
@@ -104,9 +104,9 @@ async def test_recovery_code_is_valid_once_for_its_owner(database: Database, set
         assert await count_recovery_codes(session, user) == RECOVERY_CODE_COUNT - 1
 
     async with database.writer() as session:
-        new = await renew_recovery_codes(session, user)
+        new_codes = await renew_recovery_codes(session, user)
     assert not await verify(database, settings, user, codes[1]), "new codes replace the old ones"
-    assert await verify(database, settings, user, new[0])
+    assert await verify(database, settings, user, new_codes[0])
 
 
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
@@ -135,7 +135,7 @@ async def test_disabling_deletes_key_and_codes(database: Database, settings: Set
     async with database.writer() as session:
         await totp.disable(session, user)
 
-    user = await reload(database, user)
+    user = await reload_user(database, user)
     assert not user.has_two_factor
     assert not await verify(database, settings, user, code_after(totp_app, 1))
     assert not await verify(database, settings, user, codes[0])
@@ -161,7 +161,7 @@ async def test_keys_and_codes_are_stored_encrypted(database: Database, settings:
     user, thief = await make_user(database), await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
 
-    stored = (await reload(database, user)).totp_secret
+    stored = (await reload_user(database, user)).totp_secret
     async with database.reader() as session:
         hashes = " ".join(await session.scalars(select(col(RecoveryCode.code_hash))))
 
@@ -200,7 +200,7 @@ async def test_setup_is_bound_to_user_and_time(
     assert resumed
     assert resumed.key == setup.key
     assert totp.resume_setup(settings, other, setup.sealed) is None
-    assert totp.resume_setup(settings, user, "nothing of ours") is None
+    assert totp.resume_setup(settings, user, "forged") is None
     monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
     assert totp.resume_setup(settings, user, setup.sealed) is None
 
@@ -216,4 +216,4 @@ async def test_staff_without_second_factor_are_listed(database: Database, settin
     assert required == [True, True, False]
     assert not await setup_is_required(database, settings, root)
     await enable_totp(database, settings, staff)
-    assert not await setup_is_required(database, strict, await reload(database, staff))
+    assert not await setup_is_required(database, strict, await reload_user(database, staff))

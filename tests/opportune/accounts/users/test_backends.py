@@ -48,7 +48,7 @@ async def test_unverified_user_is_refused(app: FastAPI, database: Database) -> N
 
 
 async def test_backends_sign_in_and_out(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """As FastAPI Users' own routes, which the site does not use."""
+    """Sign in and out by the routes of FastAPI Users, which the site does not use."""
     user = await make_user(database, is_verified=True)
     users = FastAPIUsers[Any, int](get_user_manager, auth_backends)
     for backend in auth_backends:

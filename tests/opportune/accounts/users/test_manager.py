@@ -22,7 +22,7 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import sent_emails, settings
 
 __all__ = ["settings"]  # a fixture
-# Hooks run on form databases.
+# Hooks behave the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL, NEW = "new@example.com", "a much better password"
@@ -35,8 +35,8 @@ class RecordingManager(UserManager[User]):
     hook_calls: list[tuple[Any, ...]] = []
     with_request: set[str] = set()
 
-    def record_call(self, event: str, user: User, request: Request | None, *more: Any) -> None:
-        self.hook_calls.append((event, user.email, *more))
+    def record_call(self, event: str, user: User, request: Request | None, *details: Any) -> None:
+        self.hook_calls.append((event, user.email, *details))
         self.with_request |= {event} if request else set()
 
     async def validate_password(self, password: str, user: Any) -> None:
@@ -131,7 +131,7 @@ async def test_admin_changes_call_the_hooks(app: FastAPI, admin: AsyncClient, ho
     await admin.post(f"/admin/user/edit/{new_user.id}", data={"email": EMAIL, "is_verified": "y", "save": "Save"})
     assert hook_calls == [("update", EMAIL, {"is_active": False})]
     hook_calls.clear()
-    form = {"password": "another good one", "again": "another good one"}
+    form = {"password": "another good one", "password_again": "another good one"}
     assert (await admin.post(f"/admin/user/password/{new_user.id}", data=form)).status_code == 303
     assert hook_calls == [("update", EMAIL, {"hashed_password": None})], "secret values are left out"
     hook_calls.clear()
@@ -184,7 +184,7 @@ async def test_validate_password_is_used_everywhere(
     form = {"new_password": "this is ada", "current_password": PASSWORD}
     assert message in (await ada.post("/accounts/password", data=form)).text
     assert message in (await admin.post("/admin/user/create", data={"email": EMAIL, "password": "my new one"})).text
-    form = {"password": "this is ada", "again": "this is ada"}
+    form = {"password": "this is ada", "password_again": "this is ada"}
     assert message in (await admin.post(f"/admin/user/password/{user.id}", data=form)).text
     async with database.writer() as session:
         with pytest.raises(InvalidPasswordError, match="leave your name out"):

@@ -68,8 +68,8 @@ async def test_verification_needs_the_password_of_the_account(
 async def test_link_does_not_verify_another_address(app: FastAPI, database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
     token = signed_links.make_link_token(settings, "verify", user)
-    async with database.writer() as session, database.reader() as earlier:
-        match = await signed_links.read_link_token(earlier, settings, "verify", token)
+    async with database.writer() as session, database.reader() as other_session:
+        match = await signed_links.read_link_token(other_session, settings, "verify", token)
         assert match
         await session.execute(update(User).values(email="bob@example.com"))
         context = AccountContext(session, settings, app.state.rate_limiter, Client())

@@ -37,8 +37,8 @@ async def test_own_link_needs_no_password(app: FastAPI, database: Database, user
     async with signed_in_client(app, user) as client:
         page = (await client.get(PATH, params={"token": token})).text
         assert ("Yes, this is my address" in page, 'type="password"' in page) == (True, False)
-        done = await client.post(PATH, data={"token": token})
-        assert (done.status_code, done.headers["location"]) == (303, "/")
+        redirect = await client.post(PATH, data={"token": token})
+        assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
         assert f"Thank you, {EMAIL} is verified." in (await client.get("/")).text
     assert await is_verified(database, user)
 
