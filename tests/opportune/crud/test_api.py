@@ -17,7 +17,7 @@ from opportune.testing import make_token, make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.crud.api_feature import API, EMMA, NestedVolumes, library_feature, library_site, volumes
 from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Volumes, VolumeTopic
-from tests.opportune.security.api_faults import People, faults
+from tests.opportune.security.api_faults import UserHeaders, find_crashes
 from tests.opportune.site_with import site_with
 
 
@@ -233,7 +233,7 @@ async def test_openapi_describes_requests_and_responses(app: FastAPI) -> None:
 
 
 @pytest.fixture
-async def people(settings: Settings) -> People:
+async def users(settings: Settings) -> UserHeaders:
     """A superuser and an anonymous visitor. Their site is stopped, because a synchronous test cannot stop it."""
     async with library_site(settings) as app:
         root = await make_user(app.state.database, is_superuser=True)
@@ -241,7 +241,7 @@ async def people(settings: Settings) -> People:
 
 
 @pytest.mark.database("sqlite")
-def test_random_requests_cause_no_server_error(settings: Settings, people: People) -> None:
+def test_random_requests_cause_no_server_error(settings: Settings, users: UserHeaders) -> None:
     """Volumes have fields and filters of every type, and notes are private."""
     feature = Feature(
         name="library",
@@ -249,7 +249,7 @@ def test_random_requests_cause_no_server_error(settings: Settings, people: Peopl
         models=library_feature.models,
         api=[volumes.router, CrudApi(Notes, "/notes").router],
     )
-    assert list(faults(quiet_app(settings, [feature]), people, examples=2, with_constants=False)) == []
+    assert list(find_crashes(quiet_app(settings, [feature]), users, examples=2, with_constants=False)) == []
 
 
 @pytest.mark.database("sqlite")

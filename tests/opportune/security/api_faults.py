@@ -1,4 +1,4 @@
-"""Fuzzing of the API with schemathesis: valid and invalid requests, and those that crash the site."""
+"""Fuzzing of the API with schemathesis, which sends valid and invalid requests and reports crashes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
     from schemathesis import Case
 
-People = Sequence[Mapping[str, str]]
-"""Request headers of each user."""
+UserHeaders = Sequence[Mapping[str, str]]
+"""Request headers of each user that sends the requests."""
 
 
-def faults(
+def find_crashes(
     app: FastAPI,
-    people: People,
+    users: UserHeaders,
     examples: int,
     *,
-    right_alone: bool = False,
+    valid_only: bool = False,
     with_constants: bool = True,
-    begin_anew: Callable[[], None] = lambda: None,
+    before_operation: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
     """Yield each request that crashed the site, as a curl command.
 
     Args:
         app: The site, before its start.
-        people: Headers of the users that send each request.
+        users: Headers of the users that send each request.
         examples: Number of valid requests per operation, and of invalid ones.
-        right_alone: Whether to send only valid requests.
+        valid_only: Whether to send only valid requests.
         with_constants: Whether to send constants from the code of the site, which are slow to read.
-        begin_anew: Called before each operation, because some operations sign the user out.
+        before_operation: Called before each operation, because some operations sign the user out.
     """
-    import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
+    import schemathesis  # noqa: PLC0415 - slow, and only fuzzing needs it
     from schemathesis.core.result import Err  # noqa: PLC0415 - as above
     from schemathesis.generation import GenerationMode  # noqa: PLC0415 - as above
     from schemathesis.python.asgi import shutdown_lifespans  # noqa: PLC0415 - as above
@@ -48,25 +48,25 @@ def faults(
         for result in schema.get_all_operations():
             if isinstance(result, Err):
                 raise result.err()
-            for mode in (GenerationMode.POSITIVE,) if right_alone else GenerationMode:
-                begin_anew()
-                yield from _faults_of(result.ok().as_strategy(mode), people, examples)
+            for mode in (GenerationMode.POSITIVE,) if valid_only else GenerationMode:
+                before_operation()
+                yield from _find_crashes_of(result.ok().as_strategy(mode), users, examples)
 
 
-def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int) -> list[str]:
+def _find_crashes_of(cases: "SearchStrategy[Case[Any]]", users: UserHeaders, examples: int) -> list[str]:
     from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - as above
     from hypothesis.errors import FailedHealthCheck, Unsatisfiable  # noqa: PLC0415 - as above
 
-    found = []
+    crashes = []
 
     def send(case: "Case[Any]") -> None:
-        for headers in people:
+        for headers in users:
             response = case.call(headers=dict(headers))
             if crashed(response.status_code, response.text):
-                found.append(f"{response.status_code} {case.as_curl_command()}")
+                crashes.append(f"{response.status_code} {case.as_curl_command()}")
 
     # The same examples in each run, so that failures are reproducible.
-    some = settings(
+    run_examples = settings(
         max_examples=examples,
         derandomize=True,
         database=None,
@@ -74,7 +74,7 @@ def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int
         phases=[Phase.generate],
         suppress_health_check=set(HealthCheck) - {HealthCheck.filter_too_much},
     )
-    # An operation with one text parameter has no invalid requests, which fifty attempts show.
+    # Hypothesis raises these for an operation without invalid requests, such as one with a single text parameter.
     with suppress(Unsatisfiable, FailedHealthCheck):
-        some(given(case=cases)(send))()
-    return found
+        run_examples(given(case=cases)(send))()
+    return crashes

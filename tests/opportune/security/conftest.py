@@ -9,7 +9,7 @@ from tests.opportune.security.visit import Visit, read_all
 
 
 @pytest.fixture
-def file(sqlite_template: Path, tmp_path: Path) -> Path:
+def database_file(sqlite_template: Path, tmp_path: Path) -> Path:
     """Migrated database without rows."""
     file = tmp_path / "site.db"
     copy_sqlite_file(sqlite_template, file)
@@ -17,16 +17,16 @@ def file(sqlite_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def quiet(file: Path) -> AsyncIterator[FastAPI]:
-    """Site with that database, without background jobs."""
-    app = sqlite_site(file)
+async def quiet_site(database_file: Path) -> AsyncIterator[FastAPI]:
+    """Site with a migrated database, without background jobs."""
+    app = sqlite_site(database_file)
     async with app.router.lifespan_context(app):
         yield app
 
 
 @pytest.fixture(scope="session")
 async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
-    """All pages that were visited."""
+    """Responses of all pages."""
     file = tmp_path_factory.mktemp("visit") / "site.db"
     copy_sqlite_file(sqlite_template, file)
     return await read_all(file)

@@ -13,23 +13,23 @@ from fastapi import FastAPI
 from opportune.testing.access import headers_by_role, site_with_database
 from opportune.testing.plugin import migrate
 from opportune.testing.services.postgres import postgres
-from tests.opportune.security.api_faults import People, faults
+from tests.opportune.security.api_faults import UserHeaders, find_crashes
 
 
-async def people_of(app: FastAPI) -> People:
-    """An owner of rows of each table, and an anonymous user. Starts and stops the app."""
+async def owner_and_visitor_headers(app: FastAPI) -> UserHeaders:
+    """Return the headers of an owner of rows and of an anonymous user. Starts and stops the app."""
     async with app.router.lifespan_context(app):
-        everybody = await headers_by_role(app)
-    return everybody["owner"], everybody["anonymous"]
+        headers = await headers_by_role(app)
+    return headers["owner"], headers["anonymous"]
 
 
-def run(url: str, examples: int, say: Callable[[str], object]) -> int:
+def fuzz_database(url: str, examples: int, write_line: Callable[[str], object]) -> int:
     """Fill an empty database, send requests, and return the number of crashes."""
     migrate(url)
-    people = asyncio.run(people_of(site_with_database(url)))
-    found = list(faults(site_with_database(url), people, examples))
-    say("\n".join([*found, f"{len(found)} faults on {url.partition(':')[0]}"]))
-    return len(found)
+    users = asyncio.run(owner_and_visitor_headers(site_with_database(url)))
+    crashes = list(find_crashes(site_with_database(url), users, examples))
+    write_line("\n".join([*crashes, f"{len(crashes)} crashes on {url.partition(':')[0]}"]))
+    return len(crashes)
 
 
 def main() -> None:
@@ -39,8 +39,8 @@ def main() -> None:
     logging.disable()
     with TemporaryDirectory() as folder, postgres() as server:
         urls = f"sqlite:///{Path(folder) / 'site.db'}", server.create_database("fuzzed")
-        found = sum(run(url, examples, lambda text: os.write(1, f"{text}\n".encode())) for url in urls)
-    raise SystemExit(min(found, 1))
+        crash_count = sum(fuzz_database(url, examples, lambda text: os.write(1, f"{text}\n".encode())) for url in urls)
+    raise SystemExit(min(crash_count, 1))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ VALUES = (
     "true",
     f'"{"x" * 100_000}"',
 )
-"""Valid and invalid JSON texts."""
+"""Valid and invalid JSON texts for each field."""
 BODIES = (
     b"",
     b"null",
@@ -59,57 +59,64 @@ BODIES = (
     b"\x00",
     b'{"\\ud800": 1}',
 )
-ON_SQLITE, ON_POSTGRESQL = (str(2**63), "%ED%A0%80"), ("%00",)
+UNSTORABLE_ON_SQLITE, UNSTORABLE_ON_POSTGRESQL = (str(2**63), "%ED%A0%80"), ("%00",)
 """Values that the database cannot store, for paths, queries and forms."""
-VALUES_ON_SQLITE = (str(2**63), '"\\ud800"')
-VALUES_ON_POSTGRESQL = ('"\\u0000"', f'"{"x" * 100_000}"')
+JSON_FOR_SQLITE = (str(2**63), '"\\ud800"')
+JSON_FOR_POSTGRESQL = ('"\\u0000"', f'"{"x" * 100_000}"')
 """Values for JSON. Only PostgreSQL limits the length of text."""
-WORST = (*ON_POSTGRESQL, str(2**63))
-TEXTS = (*ON_POSTGRESQL, *ON_SQLITE, DIGITS, CANARY)
+UNSTORABLE_VALUES = (*UNSTORABLE_ON_POSTGRESQL, str(2**63))
+TEXTS = (*UNSTORABLE_ON_POSTGRESQL, *UNSTORABLE_ON_SQLITE, DIGITS, CANARY)
 """URL-encoded values of forms and queries."""
 
 
-class Sent(NamedTuple):
+class HostileRequest(NamedTuple):
     method: str
     address: str
     body: bytes = b""
-    kind: str = "application/json"
+    content_type: str = "application/json"
 
 
-def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
+def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iterator[HostileRequest]:
     """Yield hostile requests for each operation: in the path, the query and the body.
 
-    All operations get values that the database cannot store. Values that never reach a database are sent with SQLite
-    only, each to one operation, because all operations share the parsers.
+    All operations get values that the database cannot store. Values that a parser refuses are sent with SQLite only,
+    each to one operation, because all operations share the parsers.
 
     Args:
         document: The OpenAPI document.
-        kind: Database of the site.
+        database_kind: Database of the site, `sqlite` or `postgresql`.
     """
-    on_sqlite = kind == "sqlite"
-    texts, values = (ON_SQLITE, VALUES_ON_SQLITE) if on_sqlite else (ON_POSTGRESQL, VALUES_ON_POSTGRESQL)
-    more_numbers, more_texts, more_values, more_bodies = cycle(NUMBERS), cycle(TEXTS), cycle(VALUES), cycle(BODIES[:3])
+    on_sqlite = database_kind == "sqlite"
+    texts, values = (
+        (UNSTORABLE_ON_SQLITE, JSON_FOR_SQLITE) if on_sqlite else (UNSTORABLE_ON_POSTGRESQL, JSON_FOR_POSTGRESQL)
+    )
+    further_numbers, further_texts = cycle(NUMBERS), cycle(TEXTS)
+    further_values, further_bodies = cycle(VALUES), cycle(BODIES[:3])
     all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # all operations share the JSON parser
     for path, operations in document["paths"].items():
         for verb, operation in operations.items():
             method = verb.upper()
             if PARAMETER.search(path):
-                more = islice(more_numbers, int(on_sqlite))
-                yield from (Sent(method, PARAMETER.sub(number, path)) for number in (*texts, *more))
+                numbers = islice(further_numbers, int(on_sqlite))
+                yield from (HostileRequest(method, PARAMETER.sub(number, path)) for number in (*texts, *numbers))
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "query":
-                    for text in (*texts[:1], *islice(more_texts, int(on_sqlite))):
-                        yield Sent(method, f"{example(path)}?{in_a_form({parameter['name']: text})}")
+                    for text in (*texts[:1], *islice(further_texts, int(on_sqlite))):
+                        yield HostileRequest(method, f"{example(path)}?{encode_form({parameter['name']: text})}")
             for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 names = _schema(document, content["schema"]).get("properties", ())
-                sent = Sent(method, example(path), kind=content_type)
+                request = HostileRequest(method, example(path), content_type=content_type)
                 if content_type != "application/json":
-                    yield from (sent._replace(body=in_a_form(dict.fromkeys(names, text)).encode()) for text in TEXTS)
+                    yield from (
+                        request._replace(body=encode_form(dict.fromkeys(names, text)).encode()) for text in TEXTS
+                    )
                     continue
-                yield from (sent._replace(body=body) for body in (*all_bodies, *islice(more_bodies, int(on_sqlite))))
+                yield from (
+                    request._replace(body=body) for body in (*all_bodies, *islice(further_bodies, int(on_sqlite)))
+                )
                 all_bodies = ()
-                for value in (*values, *islice(more_values, int(on_sqlite))):
-                    yield sent._replace(
+                for value in (*values, *islice(further_values, int(on_sqlite))):
+                    yield request._replace(
                         body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
                     )
 
@@ -117,28 +124,28 @@ def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
 def _schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in schema:
         return schema
-    referred: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return referred
+    resolved: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return resolved
 
 
-def in_a_form(fields: Mapping[str, str]) -> str:
+def encode_form(fields: Mapping[str, str]) -> str:
     return "&".join(f"{quote(name)}={text}" for name, text in fields.items())
 
 
 class Forms(HTMLParser):
-    """Return action and field names of the POST forms of a page."""
+    """Parser that collects action and field names of the POST forms of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, list[str]]] = []
+        self.forms: list[tuple[str, list[str]]] = []
         self._fields: list[str] | None = None
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+        attributes = dict(attrs)
         if tag == "form":
             self._fields = []
-            if (given.get("method") or "").lower() == "post":
-                self.found.append((given.get("action") or "", self._fields))
-        elif tag in ("input", "select", "textarea", "button") and self._fields is not None and given.get("name"):
-            self._fields.append(given["name"] or "")
+            if (attributes.get("method") or "").lower() == "post":
+                self.forms.append((attributes.get("action") or "", self._fields))
+        elif tag in ("input", "select", "textarea", "button") and self._fields is not None and attributes.get("name"):
+            self._fields.append(attributes["name"] or "")

@@ -11,11 +11,11 @@ from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.sample_rows import ROW_ID, fill
 
-ELSEWHERE = 4711
-TAKE_JSON = ("/api/", "/mcp", "/accounts/oauth/register")
+FORGED_ID = 4711
+JSON_PREFIXES = ("/api/", "/mcp", "/accounts/oauth/register")
 """Prefixes of URLs that accept JSON. Other URLs accept forms."""
-PROTECTED: dict[str, Any] = {
-    "id": ELSEWHERE,
+PROTECTED_FIELDS: dict[str, Any] = {
+    "id": FORGED_ID,
     "owner_id": ROW_ID,
     "user_id": ROW_ID,
     "is_superuser": True,
@@ -27,7 +27,7 @@ PROTECTED: dict[str, Any] = {
     "created_at": "1999-01-01T00:00:00Z",
 }
 """Fields that requests may not set."""
-FIT: dict[str, Any] = {
+VALID_FIELDS: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
     "content": "Words",
@@ -39,43 +39,48 @@ FIT: dict[str, Any] = {
 SESSIONS = "select id, token_hash from accounts_session"
 
 
-async def test_requests_cannot_set_id_owner_time_or_rights(quiet: FastAPI, file: Path) -> None:
-    await fill(quiet.state.database, quiet.state.features)
-    sender = await make_user(quiet.state.database)
-    before, taken = owned(file), 0
-    body = FIT | PROTECTED
+async def test_requests_cannot_set_id_owner_time_or_rights(quiet_site: FastAPI, database_file: Path) -> None:
+    await fill(quiet_site.state.database, quiet_site.state.features)
+    sender = await make_user(quiet_site.state.database)
+    before, accepted_count = forged_rows(database_file), 0
+    body = VALID_FIELDS | PROTECTED_FIELDS
     form = "&".join(f"{name}={value}" for name, value in body.items()).encode()
     headers: Headers = {}
     sessions: list[Any] = []
-    for _, method, path in addresses(quiet):
+    for _, method, path in addresses(quiet_site):
         if method in ("POST", "PATCH", "PUT") and not path.startswith("/admin"):
-            if not sessions or asked(file, SESSIONS) != sessions:  # some requests sign the user out
-                headers = await session_headers(quiet, sender)
-                sessions = asked(file, SESSIONS)
-            is_json = path.startswith(TAKE_JSON)
-            kind = "application/json" if is_json else "application/x-www-form-urlencoded"
-            sent = json.dumps(body).encode() if is_json else form
-            response = await send_request(quiet, method, example(path), {**headers, "content-type": kind}, sent)
-            taken += response.status < 400
-    assert taken > 2, "and some of them were stored"
-    assert owned(file) == before
+            if not sessions or run_query(database_file, SESSIONS) != sessions:  # some requests sign the user out
+                headers = await session_headers(quiet_site, sender)
+                sessions = run_query(database_file, SESSIONS)
+            is_json = path.startswith(JSON_PREFIXES)
+            content_type = "application/json" if is_json else "application/x-www-form-urlencoded"
+            content = json.dumps(body).encode() if is_json else form
+            response = await send_request(
+                quiet_site, method, example(path), {**headers, "content-type": content_type}, content
+            )
+            accepted_count += response.status < 400
+    assert accepted_count > 2, "some requests are valid"
+    assert forged_rows(database_file) == before
     assert (
-        asked(file, "select 1 from accounts_user where is_superuser or is_staff or is_verified or not is_active") == []
+        run_query(
+            database_file, "select 1 from accounts_user where is_superuser or is_staff or is_verified or not is_active"
+        )
+        == []
     )
 
 
-def owned(file: Path) -> dict[str, list[Any]]:
-    """Return rows with a changed owner, place or time, by table."""
-    conditions = {"id": f"id = {ELSEWHERE}", "created_at": "created_at < '2000-01-01'", "owner_id": "owner_id = 1"}
-    tables = [name for (name,) in asked(file, "select name from sqlite_master where type = 'table'")]
-    found = {}
+def forged_rows(database_file: Path) -> dict[str, list[Any]]:
+    """Return the number of rows with a forged id, creation time or owner, by table."""
+    conditions = {"id": f"id = {FORGED_ID}", "created_at": "created_at < '2000-01-01'", "owner_id": "owner_id = 1"}
+    tables = [name for (name,) in run_query(database_file, "select name from sqlite_master where type = 'table'")]
+    counts = {}
     for table in tables:
-        columns = {name for _, name, *_ in asked(file, f"pragma table_info({table})")}
-        wrong = [condition for name, condition in conditions.items() if name in columns]
-        found[table] = asked(file, f"select count(*) from {table} where {' or '.join(wrong) or 'false'}")  # noqa: S608 - of ours
-    return found
+        columns = {name for _, name, *_ in run_query(database_file, f"pragma table_info({table})")}
+        forged = [condition for name, condition in conditions.items() if name in columns]
+        counts[table] = run_query(database_file, f"select count(*) from {table} where {' or '.join(forged) or 'false'}")  # noqa: S608 - our constants
+    return counts
 
 
-def asked(file: Path, statement: str) -> list[Any]:
-    with closing(sqlite3.connect(file)) as connection:
+def run_query(database_file: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(database_file)) as connection:
         return connection.execute(statement).fetchall()

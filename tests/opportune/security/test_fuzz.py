@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 
 from opportune.testing.access import copy_sqlite_file, sqlite_site
-from tests.opportune.security.api_faults import People, faults
-from tests.opportune.security.fuzz import people_of
+from tests.opportune.security.api_faults import UserHeaders, find_crashes
+from tests.opportune.security.fuzz import owner_and_visitor_headers
 
 
 @pytest.fixture
-async def people(file: Path) -> People:
-    return await people_of(sqlite_site(file))
+async def users(database_file: Path) -> UserHeaders:
+    return await owner_and_visitor_headers(sqlite_site(database_file))
 
 
-def test_valid_api_requests_do_not_crash(people: People, file: Path) -> None:
+def test_valid_api_requests_do_not_crash(users: UserHeaders, database_file: Path) -> None:
     """`test_hostile.py` covers invalid requests."""
-    copy_sqlite_file(file, filled := file.with_suffix(".filled"))
-    site, restore = sqlite_site(file), partial(copy_sqlite_file, filled, file)
-    assert list(faults(site, people, examples=1, right_alone=True, begin_anew=restore)) == []
+    copy_sqlite_file(database_file, filled := database_file.with_suffix(".filled"))
+    site, restore = sqlite_site(database_file), partial(copy_sqlite_file, filled, database_file)
+    assert list(find_crashes(site, users, examples=1, valid_only=True, before_operation=restore)) == []

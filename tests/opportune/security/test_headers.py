@@ -12,7 +12,7 @@ from opportune.web.middleware.security_headers import SECURITY_HEADERS
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}
-ANSWERS = [
+REQUESTS = [
     ("GET", "/accounts/login", {}, b"", 200),
     ("GET", "/accounts/profile", {}, b"", 303),
     ("GET", "/admin", {}, b"", 307),
@@ -37,9 +37,9 @@ ANSWERS = [
 
 
 @pytest.fixture
-async def site(file: Path) -> AsyncIterator[FastAPI]:
+async def site(database_file: Path) -> AsyncIterator[FastAPI]:
     """Site with BASE_URL, and with routes that crash and stream."""
-    app = sqlite_site(file, base_url="http://testserver")
+    app = sqlite_site(database_file, base_url="http://testserver")
 
     @app.get("/crash")
     async def crash() -> None:
@@ -54,14 +54,14 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
 
 
 async def test_all_responses_have_security_headers(site: FastAPI) -> None:
-    for method, address, headers, body, status in ANSWERS:
+    for method, address, headers, body, status in REQUESTS:
         response = await send_request(site, method, address, headers, body)
-        kind = f"{method} {address} {headers}"
-        assert response.status == status, kind
+        request = f"{method} {address} {headers}"
+        assert response.status == status, request
         for name, value in SECURITY_HEADERS.items():
-            assert response.headers.getlist(name) == [value], kind
+            assert response.headers.getlist(name) == [value], request
         (policy,) = response.headers.getlist("content-security-policy")
         rules = dict(rule.split(" ", 1) for rule in policy.split("; ") if " " in rule)
         assert rules["script-src"] == "'self'"
         assert [rules[name] for name in ("object-src", "base-uri", "frame-ancestors")] == ["'none'"] * 3
-        assert not {"server", "access-control-allow-origin"} & set(response.headers.keys()), kind
+        assert not {"server", "access-control-allow-origin"} & set(response.headers.keys()), request

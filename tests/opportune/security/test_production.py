@@ -10,10 +10,10 @@ from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.testing.access import headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.security.hostile import in_a_form
+from tests.opportune.security.hostile import encode_form
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
-ODD_PATHS = [
+SUSPICIOUS_PATHS = [
     "/.env",
     "/.git/config",
     "/static/../.env",
@@ -41,15 +41,15 @@ ODD_PATHS = [
 
 
 @pytest.fixture
-async def site(file: Path) -> AsyncIterator[FastAPI]:
+async def site(database_file: Path) -> AsyncIterator[FastAPI]:
     """Site with production settings."""
-    app = sqlite_site(file, environment="production", base_url="https://testserver")
+    app = sqlite_site(database_file, environment="production", base_url="https://testserver")
     async with app.router.lifespan_context(app):
         yield app
 
 
-async def test_odd_and_development_urls_are_not_found(site: FastAPI) -> None:
-    for path in ODD_PATHS:
+async def test_suspicious_and_development_urls_are_not_found(site: FastAPI) -> None:
+    for path in SUSPICIOUS_PATHS:
         response = await send_request(site, "GET", path)
         assert response.status in (303, 307, 403, 404), path
         assert not re.search(r"(?i)secret_key|\[tool|\[core\]|root:x|openapi", response.text), path
@@ -57,12 +57,12 @@ async def test_odd_and_development_urls_are_not_found(site: FastAPI) -> None:
 
 
 async def test_cookies_are_secure_http_only_and_host_bound(site: FastAPI) -> None:
-    people = await headers_by_role(site)
+    headers = await headers_by_role(site)
     user = await make_user(site.state.database)
-    form = in_a_form({"email": user.email, "password": PASSWORD.replace(" ", "+")}).encode()
+    form = encode_form({"email": user.email, "password": PASSWORD.replace(" ", "+")}).encode()
     signed_in = await send_request(site, "POST", LOGIN_PATH, FORM, form)
-    told = await send_request(site, "POST", "/admin/cache", {**people["superuser"], **FORM}, b"tag=")
-    cookies = [*signed_in.headers.getlist("set-cookie"), *told.headers.getlist("set-cookie")]
+    cache_response = await send_request(site, "POST", "/admin/cache", {**headers["superuser"], **FORM}, b"tag=")
+    cookies = [*signed_in.headers.getlist("set-cookie"), *cache_response.headers.getlist("set-cookie")]
     assert len(cookies) > 1
     for cookie in cookies:
         flags = {flag.strip().lower() for flag in cookie.split(";")[1:]}
@@ -82,16 +82,16 @@ async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
 
 def test_only_configured_services_are_requested() -> None:
     """Visitors cannot choose a URL that the server requests. Commands belong to the operator."""
-    client = re.compile(
+    client_import = re.compile(
         r"^\s*(?:import|from) (httpx|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE
     )
     files = [path for folder in (PROJECT / PACKAGE, FRAMEWORK) for path in folder.rglob("*.py")]
-    asking = [
+    requesting_files = [
         path
         for path in files
-        if client.search(path.read_text()) and not {"testing", "cli", "rehearsal"} & {*path.parts}
+        if client_import.search(path.read_text()) and not {"testing", "cli", "rehearsal"} & {*path.parts}
     ]
-    assert sorted(str(path.relative_to(PROJECT)) for path in asking) == [
+    assert sorted(str(path.relative_to(PROJECT)) for path in requesting_files) == [
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/config/secrets/gcp.py",  # SECRETS_FROM

@@ -9,31 +9,31 @@ import pytest
 from opportune.testing.asgi_requests import Response
 from tests.opportune.security.visit import Visit
 
-STYLED_BY_OTHERS = ("/admin", "/api/docs")
-LEADS = {"href", "src", "action", "formaction", "data"}
+THIRD_PARTY_PAGES = ("/admin", "/api/docs")
+URL_ATTRIBUTES = {"href", "src", "action", "formaction", "data"}
 
 
 class Page(HTMLParser):
-    """Elements that run or load something."""
+    """Parser that collects scripts, styles and foreign addresses of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.scripts: list[str] = []
         self.styles: list[str] = []
-        self.elsewhere: list[str] = []
+        self.foreign_urls: list[str] = []
         self._tag = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._tag = tag
         for name, value in attrs:
-            address = urlsplit(value or "") if name in LEADS else urlsplit("")
+            address = urlsplit(value or "") if name in URL_ATTRIBUTES else urlsplit("")
             if name.startswith(("on", "hx-on")) or address.scheme == "javascript":
                 self.scripts.append(f"{tag} {name}={value}")
             elif name == "style":
                 self.styles.append(f"{tag} {name}={value}")
             elif tag != "a" and address.netloc:
-                self.elsewhere.append(f"{tag} {name}={value}")
+                self.foreign_urls.append(f"{tag} {name}={value}")
 
     def handle_data(self, data: str) -> None:
         if data.strip() and self._tag in ("script", "style"):
@@ -45,9 +45,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(visit: Visit) -> dict[str, Page]:
-    found = {path: Page(response.text) for path, response in visit.responses.items() if is_page(response)}
-    assert len(found) > 20
-    return found
+    html_pages = {path: Page(response.text) for path, response in visit.responses.items() if is_page(response)}
+    assert len(html_pages) > 20
+    return html_pages
 
 
 def is_page(response: Response) -> bool:
@@ -64,34 +64,34 @@ def test_pages_have_no_inline_scripts(pages: dict[str, Page]) -> None:
 
 
 def test_pages_have_no_inline_styles(pages: dict[str, Page]) -> None:
-    ours = {path: page for path, page in pages.items() if not path.startswith(STYLED_BY_OTHERS)}
-    assert {path: page.styles for path, page in ours.items() if page.styles} == {}
+    framework_pages = {path: page for path, page in pages.items() if not path.startswith(THIRD_PARTY_PAGES)}
+    assert {path: page.styles for path, page in framework_pages.items() if page.styles} == {}
 
 
 def test_pages_load_nothing_from_other_hosts(pages: dict[str, Page]) -> None:
-    assert {path: page.elsewhere for path, page in pages.items() if page.elsewhere} == {}
+    assert {path: page.foreign_urls for path, page in pages.items() if page.foreign_urls} == {}
 
 
 def test_csp_forbids_inline_and_foreign_scripts(visit: Visit) -> None:
     policies = {path: response.headers["content-security-policy"] for path, response in visit.responses.items()}
-    loose = {
+    weak_policies = {
         path: policy
         for path, policy in policies.items()
         if not re.search(r"script-src 'self'(;|$)", policy) and "default-src 'none'" not in policy
     }
-    assert loose == {}
+    assert weak_policies == {}
 
 
 def test_pages_of_users_are_not_stored(visit: Visit) -> None:
     stored = {path for path, response in visit.responses.items() if "public" in response.headers["cache-control"]}
-    assert stored == {"/favicon.ico", "/robots.txt"} & visit.responses.keys(), "which are the same for everybody"
+    assert stored == {"/favicon.ico", "/robots.txt"} & visit.responses.keys(), "all visitors get the same content"
 
 
 def test_table_pages_show_no_secrets(visit: Visit) -> None:
     """`rows` and `factories` fill secret columns with a hash."""
-    told = [
+    revealing_paths = [
         path
         for path, response in visit.responses.items()
         if "$argon2" in response.text or "token_hash" in response.text
     ]
-    assert told == []
+    assert revealing_paths == []

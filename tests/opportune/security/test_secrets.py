@@ -22,19 +22,19 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.security.hostile import CANARY
 
 SITE = settings_for("sqlite:///never-opened.db")
-NEWER = SITE.model_copy(update={"secret_key": SecretStr("a newer key, as long as they have to be")})
-ROTATED = NEWER.model_copy(update={"secret_key_fallbacks": SITE.secret_key})
+WITH_NEW_KEY = SITE.model_copy(update={"secret_key": SecretStr("a newer key, as long as they have to be")})
+WITH_FALLBACK_KEY = WITH_NEW_KEY.model_copy(update={"secret_key_fallbacks": SITE.secret_key})
 
 
 @pytest.fixture
-async def crashing(file: Path) -> AsyncIterator[FastAPI]:
+async def crashing_site(database_file: Path) -> AsyncIterator[FastAPI]:
     """Site with canary values as secrets, and a page that fails."""
     secrets = {
         name: SecretStr(CANARY)
         for name, field in Settings.model_fields.items()
         if field.annotation is SecretStr and not name.endswith(("_url", "_dsn"))
     }
-    app = sqlite_site(file, **secrets)
+    app = sqlite_site(database_file, **secrets)
 
     @app.post("/crash")
     async def crash() -> None:
@@ -44,31 +44,31 @@ async def crashing(file: Path) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_secrets_are_not_logged_or_returned(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_not_logged_or_returned(crashing_site: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     """Send a password, a token and a cookie to URLs that accept, refuse and crash."""
     caplog.set_level(logging.DEBUG)
-    user = await make_user(crashing.state.database)
+    user = await make_user(crashing_site.state.database)
     body = {"email": user.email, "username": user.email, "password": CANARY, "current_password": CANARY}
     headers = {"Authorization": f"Bearer {CANARY}", "Cookie": f"session={CANARY}", "X-Request-ID": f"{CANARY}\n"}
-    async with AsyncClient(transport=ASGITransport(crashing), base_url="http://testserver") as client:
+    async with AsyncClient(transport=ASGITransport(crashing_site), base_url="http://testserver") as client:
         for path in ("/accounts/login", "/accounts/register", "/crash", "/nothing", "/health"):
-            for sent in ({"data": body}, {"json": body}, {"content": json.dumps(body)[:-1]}):
-                answer = await client.post(f"{path}?token={CANARY}", headers=headers, **sent)
-                assert CANARY not in answer.text + str(answer.headers), path
+            for content in ({"data": body}, {"json": body}, {"content": json.dumps(body)[:-1]}):
+                response = await client.post(f"{path}?token={CANARY}", headers=headers, **content)
+                assert CANARY not in response.text + str(response.headers), path
         for path in ("/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/users/me"):
             for method in ("POST", "PATCH"):
-                answer = await client.request(
+                response = await client.request(
                     method, f"{path}?token={CANARY}", headers=headers, json={"password": body}
                 )
-                assert CANARY not in answer.text + str(answer.headers), path
-    written = [str(vars(record)) for record in caplog.records if record.name != "httpx"]
-    assert any("on purpose" in line for line in written)
-    assert [line for line in written if CANARY in line] == []
+                assert CANARY not in response.text + str(response.headers), path
+    log_lines = [str(vars(record)) for record in caplog.records if record.name != "httpx"]
+    assert any("on purpose" in line for line in log_lines)
+    assert [line for line in log_lines if CANARY in line] == []
 
 
-async def test_visitors_cannot_forge_log_lines(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+async def test_visitors_cannot_forge_log_lines(crashing_site: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
-    await send_request(crashing, "GET", "/x%0d%0a2026-11-20 INFO forged%1b[2J")
+    await send_request(crashing_site, "GET", "/x%0d%0a2026-11-20 INFO forged%1b[2J")
     assert caplog.records
     config = logging_config(SITE)["formatters"]["text"]
     formatter = config["()"](config["format"])
@@ -79,31 +79,31 @@ async def test_visitors_cannot_forge_log_lines(crashing: FastAPI, caplog: pytest
 
 def test_fallback_keys_still_verify_and_decrypt() -> None:
     signed, sealed = signer(SITE, "a purpose").dumps(1), seal(SITE, "a purpose", "text")
-    assert signer(ROTATED, "a purpose").loads(signed, max_age=9) == 1
-    assert unseal(ROTATED, "a purpose", sealed) == "text"
-    assert signer(NEWER, "a purpose").loads(signer(ROTATED, "a purpose").dumps(2), max_age=9) == 2
-    assert unseal(NEWER, "a purpose", seal(ROTATED, "a purpose", "new")) == "new"
+    assert signer(WITH_FALLBACK_KEY, "a purpose").loads(signed, max_age=9) == 1
+    assert unseal(WITH_FALLBACK_KEY, "a purpose", sealed) == "text"
+    assert signer(WITH_NEW_KEY, "a purpose").loads(signer(WITH_FALLBACK_KEY, "a purpose").dumps(2), max_age=9) == 2
+    assert unseal(WITH_NEW_KEY, "a purpose", seal(WITH_FALLBACK_KEY, "a purpose", "new")) == "new"
 
 
 def test_trusted_browser_survives_key_rotation() -> None:
     user, response = User(email="ada@example.com", hashed_password=""), Response()
-    trusted_devices.trust_device(_asking(SITE), response, user)
+    trusted_devices.trust_device(_build_request(SITE), response, user)
     name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
     cookie = {"cookie": f"{name}={value}"}
 
-    assert trusted_devices.trusted_device(_asking(ROTATED, cookie), user.email)
-    assert not trusted_devices.trusted_device(_asking(ROTATED, cookie), "bob@example.com")
-    assert not trusted_devices.trusted_device(_asking(NEWER, cookie), user.email)
+    assert trusted_devices.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), user.email)
+    assert not trusted_devices.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), "bob@example.com")
+    assert not trusted_devices.trusted_device(_build_request(WITH_NEW_KEY, cookie), user.email)
 
 
-def _asking(settings: Settings, headers: Mapping[str, str] = MappingProxyType({})) -> Request:
+def _build_request(settings: Settings, headers: Mapping[str, str] = MappingProxyType({})) -> Request:
     app = SimpleNamespace(state=SimpleNamespace(settings=settings))
     return Request({"type": "http", "app": app, "headers": Headers(headers).raw})
 
 
 def test_signature_of_other_key_or_purpose_is_refused() -> None:
     signed, sealed = signer(SITE, "a purpose").dumps(1), seal(SITE, "a purpose", "text")
-    for settings, purpose in ((NEWER, "a purpose"), (SITE, "another")):
+    for settings, purpose in ((WITH_NEW_KEY, "a purpose"), (SITE, "another")):
         assert signer(settings, purpose).loads_unsafe(signed)[0] is False
         assert unseal(settings, purpose, sealed) is None
         assert derived_key(settings, purpose) != derived_key(SITE, "a purpose")

@@ -9,14 +9,15 @@ from opportune.admin.mount import ADMIN_PATH
 from opportune.testing.access import addresses, example, headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import Response, send_request
 
-NOTES = {"admin_audit_entry", "accounts_event"}
-"""Tables that reading may change."""
+LOG_TABLES = {"admin_audit_entry", "accounts_event"}
+"""Tables in which GET requests may add rows."""
 
 
 class Visit(NamedTuple):
     responses: dict[str, Response]
     """Responses by path."""
     before: list[str]
+    """Rows of the database before the requests, as SQL."""
     after: list[str]
 
 
@@ -24,17 +25,17 @@ async def read_all(file: Path) -> Visit:
     """Read all pages: the admin as superuser, other pages as owner."""
     app = sqlite_site(file)
     async with app.router.lifespan_context(app):
-        people, before = await headers_by_role(app), rows(file)
+        headers, before = await headers_by_role(app), dump_rows(file)
         responses = {
             path: await send_request(
-                app, "GET", example(path), people["superuser" if path.startswith(ADMIN_PATH) else "owner"]
+                app, "GET", example(path), headers["superuser" if path.startswith(ADMIN_PATH) else "owner"]
             )
             for _, method, path in addresses(app)
             if method == "GET"
         }
-        return Visit(responses, before, rows(file))
+        return Visit(responses, before, dump_rows(file))
 
 
-def rows(file: Path) -> list[str]:
+def dump_rows(file: Path) -> list[str]:
     with closing(sqlite3.connect(file)) as connection:
-        return [line for line in connection.iterdump() if not any(f'"{name}"' in line for name in NOTES)]
+        return [line for line in connection.iterdump() if not any(f'"{name}"' in line for name in LOG_TABLES)]
