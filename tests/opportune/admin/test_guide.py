@@ -53,7 +53,7 @@ class Book(Shelf, table=True):
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     names: dict[str, Any] = {"Book": Book, "__name__": __name__}
-    exec(CODE, names)  # noqa: S102 - the guide's own
+    exec(CODE, names)  # noqa: S102 - from our documentation
     async with site_with(names["library"], Shelf.metadata, settings) as app:
         async with app.state.database.writer() as session:
             session.add(Author(name="Ada"))
@@ -88,9 +88,9 @@ def test_operations_of_the_guide_exist() -> None:
 
 
 def test_options_of_the_guide_exist() -> None:
-    named = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
-    assert len(named) > 10
-    assert [name for name in named if not hasattr(AdminView, name)] == []
+    options = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
+    assert len(options) > 10
+    assert [name for name in options if not hasattr(AdminView, name)] == []
 
 
 def test_settings_and_limits_of_the_guide_exist() -> None:

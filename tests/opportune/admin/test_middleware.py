@@ -104,14 +104,14 @@ FOREIGN = {"origin": "https://evil.example"}
 async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClient) -> None:
     victim = await make_user(app.state.database, "victim@example.com")
     path = f"/admin/user/edit/{victim.id}"
-    new = {"email": "new@example.com", "password": "correct horse battery", "save": "Save"}
+    new_user = {"email": "new@example.com", "password": "correct horse battery", "save": "Save"}
     for headers in (
         FOREIGN,
         {"origin": "null"},
         {"sec-fetch-site": "cross-site"},
         {"referer": "https://evil.example/"},
     ):
-        assert (await admin.post("/admin/user/create", data=new, headers=headers)).status_code == 403
+        assert (await admin.post("/admin/user/create", data=new_user, headers=headers)).status_code == 403
         assert (await admin.post(path, data={"email": "x@example.com"}, headers=headers)).status_code == 403
         assert (await admin.delete(f"/admin/user/delete?pks={victim.id}", headers=headers)).status_code == 403
         password = {"password": "a new password", "password_again": "a new password"}

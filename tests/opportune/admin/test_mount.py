@@ -13,11 +13,13 @@ from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
 
 
-def production() -> Settings:
+def production_settings() -> Settings:
     return settings_for("sqlite:///unused.db").model_copy(update={"environment": "production", "debug": False})
 
 
-@pytest.mark.parametrize(("settings", "is_built"), [(production(), False), (settings_for("sqlite:///unused.db"), True)])
+@pytest.mark.parametrize(
+    ("settings", "is_built"), [(production_settings(), False), (settings_for("sqlite:///unused.db"), True)]
+)
 def test_production_builds_the_admin_on_first_use(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, is_built: bool
 ) -> None:
@@ -36,7 +38,7 @@ def test_production_builds_the_admin_on_first_use(
 
 
 def test_missing_admin_module_is_one_line() -> None:
-    lost = Feature(name="lost", summary="", admin="opportune.lost.admin")
+    feature = Feature(name="lost", summary="", admin="opportune.lost.admin")
     with pytest.raises(OperatorError) as error:
-        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), lost])
+        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), feature])
     assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): this module does not exist."

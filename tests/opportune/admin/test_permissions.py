@@ -20,7 +20,7 @@ from tests.opportune.admin.gadget_feature import Gadget
 # Runs on SQLite only: the statements are the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
-NEEDS = {
+REQUIRED_ACTIONS = {
     "GET gadget/list": "list",
     "GET gadget/details/1": "details",
     "GET gadget/history/1": "details",
@@ -84,20 +84,20 @@ async def find_allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]
 
 
 async def test_grant_opens_only_its_addresses(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
-    for action in dict.fromkeys(NEEDS.values()):
+    for action in dict.fromkeys(REQUIRED_ACTIONS.values()):
         await set_grants(app_with_gadgets, group, ("gadget", action))
-        assert await find_allowed(client, NEEDS) == {request for request, need in NEEDS.items() if need == action}, (
-            action
-        )
+        assert await find_allowed(client, REQUIRED_ACTIONS) == {
+            request for request, required_action in REQUIRED_ACTIONS.items() if required_action == action
+        }, action
 
 
 async def test_wildcard_grants_all_actions_or_models(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
     await set_grants(app_with_gadgets, group, ("*", "list"))
-    assert await find_allowed(client, NEEDS) == {"GET gadget/list"}
+    assert await find_allowed(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
     await set_grants(app_with_gadgets, group, ("gadget", "*"))
-    assert await find_allowed(client, NEEDS) == set(NEEDS)
+    assert await find_allowed(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
 
     await set_grants(app_with_gadgets, group, ("gadget", "*"))
     await client.get("/admin")  # the first request builds the routes

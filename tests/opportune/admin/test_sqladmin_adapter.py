@@ -25,7 +25,7 @@ class PlainView(ModelView, model=Group):
 def private_names() -> set[str]:
     site = Admin(Starlette(), session_maker=None, engine=None)
     site.add_view(PlainView)
-    names = {name for thing in (site, site.views[0], ModelConverter()) for name in dir(thing)}
+    names = {name for instance in (site, site.views[0], ModelConverter()) for name in dir(instance)}
     return {name for name in names if re.fullmatch(r"_[a-z]\w*", name)} | DECORATOR_ATTRIBUTES
 
 

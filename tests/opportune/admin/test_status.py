@@ -27,7 +27,7 @@ on_sqlite = pytest.mark.database("sqlite")
 def status_line(page: str, part: str) -> str:
     """Return the text about one part of the status, with its hint."""
     pairs = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
-    return {name: " ".join(re.sub(r"<[^>]+>", " ", words).split()) for name, words in pairs}[part]
+    return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
 
 
 @on_sqlite

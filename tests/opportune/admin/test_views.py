@@ -79,8 +79,8 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
 async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin, weight="1.5", nickname="nick", notes="kept")
     gadget = await read_gadget(app)
-    sent = {"name": "renamed", "maker_id": "2", "nickname": ""}
-    response = await admin.post(f"/admin/gadget/edit/{gadget.id}", data=sent)
+    form_data = {"name": "renamed", "maker_id": "2", "nickname": ""}
+    response = await admin.post(f"/admin/gadget/edit/{gadget.id}", data=form_data)
     assert response.status_code == 303
     changed = await read_gadget(app)
     assert (changed.name, changed.maker_id, changed.nickname) == ("renamed", 2, None)
@@ -118,7 +118,7 @@ INVALID_FOR_MODEL = [  # checked after all fields are valid
 
 
 def combine_fields(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """The fewest forms that send each of these values, each field once per form."""
+    """Return as few forms as possible that send all of these values. A form has each field once."""
     forms: list[dict[str, str]] = []
     for field, value in pairs:
         form = next((form for form in forms if field not in form), None)
@@ -207,9 +207,9 @@ async def test_reference_is_entered_without_javascript(app: FastAPI, admin: Asyn
     await create(admin, spare_id="1")
     page = (await admin.get("/admin/gadget/edit/1")).text
     assert page.count('<option value="1" selected>Acme</option>') == 2
-    for sent, stored_value in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
-        await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": sent})
-        assert (await read_gadget(app)).spare_id == stored_value, sent
+    for texts, stored_value in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
+        await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": texts})
+        assert (await read_gadget(app)).spare_id == stored_value, texts
 
 
 FILTERS = [
@@ -236,8 +236,8 @@ FILTERS = [
 @on_both
 async def test_default_filters_depend_on_column_types(admin: AsyncClient) -> None:
     await create(admin)
-    more = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
-    await create(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **more)
+    other_values = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
+    await create(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **other_values)
     for query, names in FILTERS:
         rows = (await admin.get(f"/admin/gadget/export/json?{query}")).json()
         assert [row["name"] for row in rows] == names, query

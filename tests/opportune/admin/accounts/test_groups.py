@@ -32,7 +32,7 @@ async def staff(app: FastAPI) -> User:
 
 
 @pytest.fixture
-async def helper(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
+async def staff_client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, staff) as client:
         yield client
 
@@ -43,18 +43,18 @@ async def read_grants(database: Database, group: str) -> set[str]:
         return {f"{grant.identity}:{grant.action}" for grant in await session.scalars(statement)}
 
 
-async def reload(database: Database, user: User) -> User:
+async def reload_user(database: Database, user: User) -> User:
     async with database.reader() as session:
         return await session.get_one(User, user.id)
 
 
 async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
-    sent = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
-    assert (await admin.post("/admin/group/create", data=sent)).status_code == 303
+    form_data = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
+    assert (await admin.post("/admin/group/create", data=form_data)).status_code == 303
     assert await read_grants(database, "Editors") == {"user:list", "user:details"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
-    assert "✓ Details yes" in texts(await admin.get("/admin/group/details/1"))
+    assert "✓ Details yes" in page_text(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
     membership = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
     assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
@@ -62,8 +62,8 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     assert re.search(r'<input checked [^>]*name="groups"[^>]*value="1"> <label[^>]*>Editors', page)
     async with signed_in_client(app, user) as client:
         assert (await client.get("/admin/user/list")).status_code == 200
-        sent = {"name": "Editors", "permissions": ["user:details"], "save": "Save"}
-        assert (await admin.post("/admin/group/edit/1", data=sent)).status_code == 303
+        form_data = {"name": "Editors", "permissions": ["user:details"], "save": "Save"}
+        assert (await admin.post("/admin/group/edit/1", data=form_data)).status_code == 303
         assert (await client.get("/admin/user/list")).status_code == 403
         membership.pop("groups")
         assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
@@ -73,18 +73,20 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
 async def test_members_are_added_and_removed(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database)
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": "user:list"})
-    sent = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
-    assert (await admin.post("/admin/membership/create", data=sent)).status_code == 303
-    response = await admin.post("/admin/membership/create", data=sent)
+    form_data = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
+    assert (await admin.post("/admin/membership/create", data=form_data)).status_code == 303
+    response = await admin.post("/admin/membership/create", data=form_data)
     assert response.status_code == 400
     await admin.post("/admin/membership/delete?pks=1", data={"confirmed": "yes"})
     async with app.state.database.reader() as session:
         assert await session.scalar(select(Membership)) is None
 
 
-async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: AsyncClient, staff: User) -> None:
+async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
     for forged in ("todo:list", "*:*", "session:delete", "nonsense"):
-        response = await helper.post("/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]})
+        response = await staff_client.post(
+            "/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]}
+        )
         assert response.status_code == 400, forged
         assert await read_grants(app.state.database, "Mine") == set()
     assert 'value="user:list"' in response.text
@@ -92,35 +94,37 @@ async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, helper: As
 
     database = app.state.database
     group = await grant(database, await make_user(database), "team", "delete")
-    sent = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
-    assert (await helper.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
+    form_data = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
+    assert (await staff_client.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
     assert await read_grants(database, "Renamed") == {"team:delete", "user:list"}
-    await helper.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
-    assert "This group has permissions that you do not have." in (await helper.get("/admin/group/list")).text
+    await staff_client.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
+    assert "This group has permissions that you do not have." in (await staff_client.get("/admin/group/list")).text
     assert await read_grants(database, "Renamed") == {"team:delete", "user:list"}
 
     member = await make_user(database, "member@example.com")
     await grant(database, member, "team", "export")
-    sent = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
-    response = await helper.post(f"/admin/user/password/{member.id}", data=sent)
+    form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+    response = await staff_client.post(f"/admin/user/password/{member.id}", data=form_data)
     assert response.status_code == 400
     assert "Only a superuser may change the account" in response.text
-    response = await helper.post(f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"})
+    response = await staff_client.post(
+        f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"}
+    )
     assert response.status_code == 400
-    assert (await reload(database, member)).hashed_password == member.hashed_password
+    assert (await reload_user(database, member)).hashed_password == member.hashed_password
 
 
-async def test_staff_cannot_set_privileges_of_users(app: FastAPI, helper: AsyncClient, staff: User) -> None:
+async def test_staff_cannot_set_privileges_of_users(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
     database = app.state.database
     user = await make_user(database, "user@example.com")
-    page = (await helper.get(f"/admin/user/edit/{user.id}")).text
+    page = (await staff_client.get(f"/admin/user/edit/{user.id}")).text
     for name in ("is_superuser", "is_staff"):
         assert f'name="{name}"' not in page
     forged = {"is_superuser": "y", "is_staff": "y", "is_active": "y", "save": "Save"}
-    sent = {"email": "user@example.com", **forged}
-    assert (await helper.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
+    form_data = {"email": "user@example.com", **forged}
+    assert (await staff_client.post(f"/admin/user/edit/{user.id}", data=form_data)).status_code == 303
     new_user = {"email": "new@example.com", "password": NEW_PASSWORD, **forged}
-    assert (await helper.post("/admin/user/create", data=new_user)).status_code == 303
+    assert (await staff_client.post("/admin/user/create", data=new_user)).status_code == 303
     async with database.reader() as session:
         users = (await session.scalars(select(User).where(col(User.email).in_([user.email, new_user["email"]])))).all()
         members = set(await session.scalars(select(col(Membership.user_id))))
@@ -130,57 +134,61 @@ async def test_staff_cannot_set_privileges_of_users(app: FastAPI, helper: AsyncC
 
 
 async def test_staff_cannot_change_staff_or_superusers(
-    app: FastAPI, helper: AsyncClient, superuser: User, staff: User
+    app: FastAPI, staff_client: AsyncClient, superuser: User, staff: User
 ) -> None:
     database = app.state.database
     colleague = await make_user(database, "colleague@example.com", is_staff=True)
     for user in (superuser, colleague, staff):
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
-            assert (await helper.get(f"/admin/user/{page}")).status_code == 403, page
-        sent = {
+            assert (await staff_client.get(f"/admin/user/{page}")).status_code == 403, page
+        form_data = {
             "email": "mine@example.com",
             "password": NEW_PASSWORD,
             "password_again": NEW_PASSWORD,
             "confirmed": "yes",
         }
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
-            assert (await helper.post(f"/admin/user/{page}", data=sent)).status_code == 403, page
-        details = (await helper.get(f"/admin/user/details/{user.id}")).text
+            assert (await staff_client.post(f"/admin/user/{page}", data=form_data)).status_code == 403, page
+        details = (await staff_client.get(f"/admin/user/details/{user.id}")).text
         for link in ("/action/", "/password/", "/user/edit/", "/user/delete"):
             assert link not in details, link
         for action in ACTIONS:
-            await helper.post(f"/admin/user/action/{action}?pks={user.id}", data={"confirmed": "yes"})
-        text = (await helper.get("/admin/user/list")).text
+            await staff_client.post(f"/admin/user/action/{action}?pks={user.id}", data={"confirmed": "yes"})
+        text = (await staff_client.get("/admin/user/list")).text
         assert text.count("Only a superuser may change the account") == len(ACTIONS)
-        read = await reload(database, user)
-        assert (read.email, read.is_active, read.hashed_password) == (user.email, True, user.hashed_password)
+        stored = await reload_user(database, user)
+        assert (stored.email, stored.is_active, stored.hashed_password) == (user.email, True, user.hashed_password)
     async with signed_in_client(app, superuser) as root:
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
 
 async def test_staff_assign_only_groups_within_their_permissions(
-    app: FastAPI, helper: AsyncClient, staff: User
+    app: FastAPI, staff_client: AsyncClient, staff: User
 ) -> None:
     database = app.state.database
-    beyond = await grant(database, await make_user(database), "team", "list")
+    stronger_group = await grant(database, await make_user(database), "team", "list")
     group = await grant(database, staff, "user", "list")
     user = await make_user(database, "user@example.com")
-    sent = {"email": user.email, "is_active": "y", "save": "Save"}
+    form_data = {"email": user.email, "is_active": "y", "save": "Save"}
     edit = f"/admin/user/edit/{user.id}"
 
-    page = (await helper.get(edit)).text
-    assert (f">{group.name}</label>" in page, f">{beyond.name}</label>" in page) == (True, False)
-    assert (await helper.post(edit, data={**sent, "groups": str(beyond.id)})).status_code == 400
-    assert (await helper.post(edit, data={**sent, "groups": str(group.id)})).status_code == 303
-    new = {**sent, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(group.id)}
-    assert (await helper.post("/admin/user/create", data={**new, "groups": str(beyond.id)})).status_code == 400
-    assert (await helper.post("/admin/user/create", data=new)).status_code == 303
+    page = (await staff_client.get(edit)).text
+    assert (f">{group.name}</label>" in page, f">{stronger_group.name}</label>" in page) == (True, False)
+    assert (await staff_client.post(edit, data={**form_data, "groups": str(stronger_group.id)})).status_code == 400
+    assert (await staff_client.post(edit, data={**form_data, "groups": str(group.id)})).status_code == 303
+    new_user = {**form_data, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(group.id)}
+    assert (
+        await staff_client.post("/admin/user/create", data={**new_user, "groups": str(stronger_group.id)})
+    ).status_code == 400
+    assert (await staff_client.post("/admin/user/create", data=new_user)).status_code == 303
     async with database.reader() as session:
         members = await session.scalars(
             select(col(User.email)).join(Membership).where(col(Membership.group_id) == group.id)
         )
         assert set(members) == {staff.email, user.email, "new@example.com"}
-    assert (await helper.post(edit, data=sent)).status_code == 303, "the editor has more permissions than this user"
+    assert (await staff_client.post(edit, data=form_data)).status_code == 303, (
+        "the editor has more permissions than this user"
+    )
     async with database.reader() as session:
         assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
 
@@ -192,8 +200,8 @@ async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) ->
     user = await make_user(database)
     async with signed_in_client(app, support) as client:
         assert 'name="groups"' not in (await client.get(f"/admin/user/edit/{user.id}")).text
-        sent = {"email": user.email, "is_active": "y", "groups": str(group.id), "save": "Save"}
-        assert (await client.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
+        form_data = {"email": user.email, "is_active": "y", "groups": str(group.id), "save": "Save"}
+        assert (await client.post(f"/admin/user/edit/{user.id}", data=form_data)).status_code == 303
         assert "Permissions" not in (await client.get(f"/admin/user/details/{support.id}")).text
     async with database.reader() as session:
         assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
@@ -206,14 +214,16 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
     page = (await admin.get(edit)).text
     assert 'value="user:*" id="permissions-user:*" checked aria-label="Users: All"' in page
     assert 'value="user:list" id="permissions-user:list" aria-label="Users: List"' in page
-    sent = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
-    assert (await admin.post(edit, data=sent)).status_code == 303
+    form_data = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
+    assert (await admin.post(edit, data=form_data)).status_code == 303
     assert await read_grants(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
-    text = texts(await admin.get(f"/admin/group/details/{group.id}"))
+    text = page_text(await admin.get(f"/admin/group/details/{group.id}"))
     assert "Users user ✓ All yes ✓ List yes" in text
     assert "✓ Activate" in text
-    assert "Linked" not in text.partition("Permissions")[2].partition("Memberships")[0], "only rights of the actor"
-    assert (await admin.post(edit, data={**sent, "permissions": ["user:list"]})).status_code == 303
+    assert "Linked" not in text.partition("Permissions")[2].partition("Memberships")[0], (
+        "only permissions of the current user"
+    )
+    assert (await admin.post(edit, data={**form_data, "permissions": ["user:list"]})).status_code == 303
     assert await read_grants(database, group.name) == {"user:list"}
 
     group = await grant(database, await make_user(database), "*", "list")
@@ -221,9 +231,9 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
         session.add(Grant(group_id=group.id, identity="gone", action="list"))
     response = await admin.get(f"/admin/group/edit/{group.id}")
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
-    assert "Not installed: gone:list" in texts(response)
-    sent = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
-    assert (await admin.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
+    assert "Not installed: gone:list" in page_text(response)
+    form_data = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
+    assert (await admin.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
     assert await read_grants(database, group.name) == {"user:list", "gone:list"}
 
 
@@ -231,38 +241,38 @@ async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncCl
     database = app.state.database
     user = await make_user(database)
     address = f"/admin/user/details/{user.id}"
-    assert "Permissions" not in texts(await admin.get(address))
+    assert "Permissions" not in page_text(await admin.get(address))
     lister = await grant(database, user, "user", "list")
-    assert f"From the group {lister.name}" in texts(await admin.get(address))
+    assert f"From the group {lister.name}" in page_text(await admin.get(address))
     manager = await grant(database, user, "user", "*")
-    text = texts(await admin.get(address))
+    text = page_text(await admin.get(address))
     assert f"1 {lister.name} 2 {manager.name}" in text
     assert f"1 2 List by {lister.name}, {manager.name} 2 Details by {manager.name}" in text
     assert "is not staff" in text
 
 
-def texts(page: Response) -> str:
+def page_text(page: Response) -> str:
     """Return the text of a page with single spaces."""
     return " ".join(re.sub(r"<[^>]+>", " ", page.text).split())
 
 
-async def test_staff_may_help_users_without_permissions(app: FastAPI, helper: AsyncClient) -> None:
+async def test_staff_may_help_users_without_permissions(app: FastAPI, staff_client: AsyncClient) -> None:
     database = app.state.database
     user = await make_user(database, "user@example.com", totp_secret="sealed", totp_step=7)
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
-        await helper.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
+        await staff_client.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
         assert (await browser.get("/accounts/profile")).status_code == 303
         await sign_in(browser, app, user)
-        await helper.post(f"/admin/user/action/deactivate?pks={user.id}", data={"confirmed": "yes"})
+        await staff_client.post(f"/admin/user/action/deactivate?pks={user.id}", data={"confirmed": "yes"})
         assert (await browser.get("/accounts/profile")).status_code == 303
-    assert not (await reload(database, user)).is_active
-    await helper.post(f"/admin/user/action/activate?pks={user.id}", data={"confirmed": "yes"})
-    await helper.post(f"/admin/user/action/reset-two-factor?pks={user.id}", data={"confirmed": "yes"})
-    user = await reload(database, user)
+    assert not (await reload_user(database, user)).is_active
+    await staff_client.post(f"/admin/user/action/activate?pks={user.id}", data={"confirmed": "yes"})
+    await staff_client.post(f"/admin/user/action/reset-two-factor?pks={user.id}", data={"confirmed": "yes"})
+    user = await reload_user(database, user)
     assert user.is_active
     assert not user.has_two_factor
-    assert "sealed" not in (await helper.get(f"/admin/user/details/{user.id}")).text
+    assert "sealed" not in (await staff_client.get(f"/admin/user/details/{user.id}")).text
 
 
 async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
@@ -270,18 +280,18 @@ async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: Asyn
     pks = f"{users[0].id},{users[1].id},{superuser.id}"
     await admin.post(f"/admin/user/action/deactivate?pks={pks}", data={"confirmed": "yes"})
     assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
-    assert [(await reload(app.state.database, user)).is_active for user in users] == [True, True]
+    assert [(await reload_user(app.state.database, user)).is_active for user in users] == [True, True]
     await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
-    assert [(await reload(app.state.database, user)).is_active for user in users] == [False, False]
+    assert [(await reload_user(app.state.database, user)).is_active for user in users] == [False, False]
 
-    for right in ("is_staff", "is_superuser"):
-        flags: dict[str, Any] = {right: True}
+    for flag in ("is_staff", "is_superuser"):
+        flags: dict[str, Any] = {flag: True}
         user = await make_user(app.state.database, **flags)
-        sent = {"email": user.email, "is_active": "y", "save": "Save"}
+        form_data = {"email": user.email, "is_active": "y", "save": "Save"}
         async with signed_in_client(app, user) as browser:
-            await admin.post(f"/admin/user/edit/{user.id}", data=sent)
-            assert (await browser.get("/accounts/profile")).status_code == 303, right
-        assert not getattr(await reload(app.state.database, user), right)
+            await admin.post(f"/admin/user/edit/{user.id}", data=form_data)
+            assert (await browser.get("/accounts/profile")).status_code == 303, flag
+        assert not getattr(await reload_user(app.state.database, user), flag)
 
 
 async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
@@ -302,11 +312,15 @@ async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin:
 
 @pytest.mark.database("postgresql")
 async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser: User) -> None:
-    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
-    async with signed_in_client(app, superuser) as first_client, signed_in_client(app, other) as second_client:
+    colleague = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    async with signed_in_client(app, superuser) as client, signed_in_client(app, colleague) as colleague_client:
         responses = await asyncio.gather(
-            first_client.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"}),
-            second_client.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}),
+            client.post(f"/admin/user/edit/{colleague.id}", data={"email": colleague.email, "is_active": "y"}),
+            colleague_client.post(
+                f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}
+            ),
         )
     assert 303 in {response.status_code for response in responses}
-    assert [(await reload(app.state.database, user)).is_superuser for user in (superuser, other)].count(True) == 1
+    assert [(await reload_user(app.state.database, user)).is_superuser for user in (superuser, colleague)].count(
+        True
+    ) == 1

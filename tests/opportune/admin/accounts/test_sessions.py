@@ -15,10 +15,12 @@ async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: Asy
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
         async with app.state.database.reader() as session:
-            number = await session.scalar(select(col(Session.id)).where(col(Session.user_id) == user.id))
+            session_id = await session.scalar(select(col(Session.id)).where(col(Session.user_id) == user.id))
         page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
         assert f'<a href="/admin/user/details/{user.id}">user@example.com</a>' in page
-        assert (await admin.post(f"/admin/session/delete?pks={number}", data={"confirmed": "yes"})).status_code == 303
+        assert (
+            await admin.post(f"/admin/session/delete?pks={session_id}", data={"confirmed": "yes"})
+        ).status_code == 303
         assert (await browser.get("/accounts/profile")).status_code == 303
 
 

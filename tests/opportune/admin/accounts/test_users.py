@@ -38,13 +38,13 @@ async def list_emails(admin: AsyncClient, **params: str) -> list[str]:
     return re.findall(r'<td><div class="words"><div>(?:<a [^>]*>)?([^<]*@[^<]*)<', response.text)
 
 
-async def create(admin: AsyncClient, **fields: str) -> Response:
+async def create_user(admin: AsyncClient, **fields: str) -> Response:
     values = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
     return await admin.post("/admin/user/create", data=values | fields)
 
 
 async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) -> None:
-    response = await create(admin, email="New@Example.com")
+    response = await create_user(admin, email="New@Example.com")
     assert (response.status_code, response.headers["location"]) == (303, "/admin/user/list")
     user = await read_user(app, "new@example.com")
     assert user is not None
@@ -73,7 +73,7 @@ INVALID = [
 
 async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
     for fields, message in INVALID:
-        response = await create(admin, **fields)
+        response = await create_user(admin, **fields)
         assert response.status_code == 400, fields
         name = next(iter(fields))
         assert message in response.text.split(f'id="error-{name}"')[1].split("</div>")[0], fields
@@ -91,8 +91,8 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
 async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "old@example.com")
     forged = {"created_at": "1999-01-01 00:00:00", "id": "77", "hashed_password": "forged", "password": "forged"}
-    sent = {"email": "newer@example.com", "is_active": "y", "is_verified": "y", "save": "Save"}
-    response = await admin.post(f"/admin/user/edit/{user.id}?search=a", data=sent | forged)
+    form_data = {"email": "newer@example.com", "is_active": "y", "is_verified": "y", "save": "Save"}
+    response = await admin.post(f"/admin/user/edit/{user.id}?search=a", data=form_data | forged)
     assert response.headers["location"] == "/admin/user/list?search=a"
     changed = await read_user(app, "newer@example.com")
     assert changed is not None
@@ -232,8 +232,8 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
-        sent = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
-        response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
+        form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+        response = await admin.post(f"/admin/user/password/{user.id}", data=form_data)
         assert response.headers["location"] == f"/admin/user/details/{user.id}"
         assert (await browser.get("/accounts/profile")).status_code == 303
     changed = await read_user(app, "user@example.com")
@@ -249,8 +249,8 @@ async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient
         ({"password": "short", "password_again": "short"}, "at least 8 characters"),
         ({}, "invalid-feedback"),
     ]
-    for sent, message in cases:
-        response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
+    for form_data, message in cases:
+        response = await admin.post(f"/admin/user/password/{user.id}", data=form_data)
         assert response.status_code == 400
         assert message in response.text
     unchanged = await read_user(app, "user@example.com")

@@ -60,8 +60,8 @@ async def exported_seats(site: FastAPI, password: str, email: str = STRANGER) ->
 
 async def test_account_created_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
     assert 'name="is_verified"' not in (await staff.get("/admin/user/create")).text
-    sent = {**FORGED, "email": STRANGER, "password": NEW_PASSWORD}
-    assert (await staff.post("/admin/user/create", data=sent)).status_code == 303
+    form_data = {**FORGED, "email": STRANGER, "password": NEW_PASSWORD}
+    assert (await staff.post("/admin/user/create", data=form_data)).status_code == 303
     assert not (await read_user(site)).is_verified
     assert await exported_seats(site, NEW_PASSWORD) == []
 
@@ -79,22 +79,22 @@ async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncC
 async def test_password_set_by_staff_unverifies_the_account(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
     assert await exported_seats(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
-    sent = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
-    assert (await staff.post(f"/admin/user/password/{owner.id}", data=sent)).status_code == 303
+    form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+    assert (await staff.post(f"/admin/user/password/{owner.id}", data=form_data)).status_code == 303
     assert await exported_seats(site, NEW_PASSWORD) == []
     assert "Verified" in (await staff.get(f"/admin/user/history/{owner.id}")).text
 
 
 async def test_other_changes_by_staff_keep_verification(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
-    sent = {"email": STRANGER.upper(), "save": "Save"}
-    assert (await staff.post(f"/admin/user/edit/{owner.id}", data=sent)).status_code == 303
+    form_data = {"email": STRANGER.upper(), "save": "Save"}
+    assert (await staff.post(f"/admin/user/edit/{owner.id}", data=form_data)).status_code == 303
     assert ((await read_user(site)).is_active, (await read_user(site)).is_verified) == (False, True)
 
 
 async def test_superuser_can_verify_an_address(site: FastAPI, admin: AsyncClient) -> None:
-    sent = {**FORGED, "email": "known@example.com", "password": NEW_PASSWORD}
-    assert (await admin.post("/admin/user/create", data=sent)).status_code == 303
+    form_data = {**FORGED, "email": "known@example.com", "password": NEW_PASSWORD}
+    assert (await admin.post("/admin/user/create", data=form_data)).status_code == 303
     user = await read_user(site, "known@example.com")
     assert user.is_verified
     assert (await admin.post(f"/admin/user/edit/{user.id}", data={**FORGED, "email": STRANGER})).status_code == 303

@@ -22,7 +22,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
 
 on_sqlite = pytest.mark.database("sqlite")
-"""Run on SQLite only, because the queries are the same on PostgreSQL."""
+"""Mark of tests whose queries are the same on PostgreSQL."""
 
 SIGN_UPS = Metric("Sign-ups", User.created_at)
 
@@ -106,7 +106,7 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) ->
     async with signed_in_client(app, staff) as client:
         page = (await client.get("/admin/")).text
     assert "/admin/group/list" in page
-    for hidden in (
+    for hidden_text in (
         "Sign-ups",
         "Recent actions",
         "/admin/job",
@@ -117,7 +117,7 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) ->
         "/create",
         "Python",
     ):
-        assert hidden not in page, hidden
+        assert hidden_text not in page, hidden_text
 
     async with app.state.database.writer() as session:
         await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))

@@ -55,21 +55,21 @@ async def test_unsaved_changes_and_keyboard_shortcuts(browser_page: Page) -> Non
     await page.get_by_label("Title").fill("Sonnets")
     dialogs: list[str] = []
 
-    async def stay(dialog: Dialog) -> None:
+    async def dismiss(dialog: Dialog) -> None:
         dialogs.append(dialog.type)
         await dialog.dismiss()
 
-    page.on("dialog", stay)
+    page.on("dialog", dismiss)
     async with page.expect_event("dialog"):
         await page.get_by_role("link", name="Cancel").click(no_wait_after=True)
     await expect(page.get_by_label("Title")).to_have_value("Sonnets")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("status")).to_contain_text("“Sonnets” was saved.")
     assert dialogs == ["beforeunload"], "saving shows no warning"
-    await press_keys_of_the_list(page)
+    await check_keyboard_shortcuts(page)
 
 
-async def press_keys_of_the_list(page: Page) -> None:
+async def check_keyboard_shortcuts(page: Page) -> None:
     await page.set_viewport_size({"width": 1200, "height": 240})
     await page.reload()
     menu = page.get_by_role("navigation", name="Admin")
@@ -77,10 +77,10 @@ async def press_keys_of_the_list(page: Page) -> None:
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
     await page.keyboard.press("?")
-    keys = page.get_by_role("dialog", name="Keys")
-    await expect(keys).to_be_visible()
+    shortcut_help = page.get_by_role("dialog", name="Keys")
+    await expect(shortcut_help).to_be_visible()
     await page.keyboard.press("Escape")
-    await expect(keys).to_be_hidden()
+    await expect(shortcut_help).to_be_hidden()
     await page.keyboard.press("/")
     await page.keyboard.type("n?")
     await expect(page.get_by_role("searchbox", name="Search")).to_have_value("n?")

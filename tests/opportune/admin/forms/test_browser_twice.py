@@ -23,7 +23,7 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 
 @pytest.fixture
-def may_finish(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+def save_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
     """Event that saving a new gadget waits for."""
     event, insert = asyncio.Event(), GadgetAdmin.insert_model
 
@@ -44,13 +44,15 @@ async def count_gadgets(app: FastAPI) -> int:
 async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto("/admin/gadget/create?name=clock&maker_id=1")
-    sent: list[str] = []
+    requests: list[str] = []
 
-    async def stay(route: Route) -> None:  # Playwright reports nothing about a page while another one is loading
-        sent.append(route.request.post_data or "")
+    async def respond_without_page(
+        route: Route,
+    ) -> None:  # Playwright reports nothing about a page while another one is loading
+        requests.append(route.request.post_data or "")
         await route.fulfill(status=204)
 
-    await page.route("**/admin/gadget/create*", stay)
+    await page.route("**/admin/gadget/create*", respond_without_page)
     button = page.get_by_role("button", name="Save", exact=True)
     await button.click(no_wait_after=True)
     await expect(button).to_be_disabled()
@@ -58,12 +60,12 @@ async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superus
     await expect(page.get_by_role("button", name="Save and continue")).to_be_disabled()
     await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
     await page.locator("#name").press("Enter", no_wait_after=True)
-    assert len(sent) == 1
-    assert "save=Save" in sent[0], "the pressed button's value is sent"
+    assert len(requests) == 1
+    assert "save=Save" in requests[0], "the pressed button's value is sent"
 
 
 async def test_second_submit_shows_the_first_result(
-    app: FastAPI, plain_page: Page, superuser: User, site: str, may_finish: asyncio.Event
+    app: FastAPI, plain_page: Page, superuser: User, site: str, save_allowed: asyncio.Event
 ) -> None:
     await sign_in_browser(plain_page, app, superuser, site)
     await plain_page.goto("/admin/gadget/create?name=clock&maker_id=1")
@@ -71,6 +73,6 @@ async def test_second_submit_shows_the_first_result(
     for _ in range(2):
         async with plain_page.expect_request(lambda request: request.method == "POST"):
             await plain_page.keyboard.press("Enter")
-    may_finish.set()
+    save_allowed.set()
     await expect(plain_page.get_by_role("status")).to_contain_text("“Gadget 1” was saved.")
     assert await count_gadgets(app) == 1

@@ -83,8 +83,8 @@ def test_unchanged_texts_keep_fractions_of_a_second(form_class: type[AdminForm])
 
 
 def test_another_zone_with_the_same_text_is_another_time(form_class: type[AdminForm]) -> None:
-    sent = FormData({"zoned_at": "2026-12-02T16:00:05", "zoned_at.zone": "Asia/Tokyo"})
-    form = form_class(sent, obj=SimpleNamespace(**STORED))
+    form_data = FormData({"zoned_at": "2026-12-02T16:00:05", "zoned_at.zone": "Asia/Tokyo"})
+    form = form_class(form_data, obj=SimpleNamespace(**STORED))
     assert form["zoned_at"].data == datetime(2026, 12, 2, 7, 0, 5, tzinfo=UTC)
 
 

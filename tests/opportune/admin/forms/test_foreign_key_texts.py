@@ -10,7 +10,7 @@ from httpx import AsyncClient
 
 pytestmark = pytest.mark.database("sqlite")
 
-NO_NUMBER = "Choose one from the list, or enter its number."
+INVALID_ID = "Choose one from the list, or enter its number."
 ENTRY_MISSING = "The selected entry no longer exists."
 
 
@@ -27,19 +27,19 @@ async def refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[
 
 
 async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
-    for sent, words in {"Emma": NO_NUMBER, "0": NO_NUMBER, "9" * 30: NO_NUMBER, "7": ENTRY_MISSING}.items():
-        for page in await refusals(admin, "copy", {"label": "Mine", "novel_id": sent}):
-            assert words in page, sent
+    for text, message in {"Emma": INVALID_ID, "0": INVALID_ID, "9" * 30: INVALID_ID, "7": ENTRY_MISSING}.items():
+        for page in await refusals(admin, "copy", {"label": "Mine", "novel_id": text}):
+            assert message in page, text
 
 
 @pytest.mark.database("postgresql")  # the stricter one: SQLite compares a number with a text
 async def test_other_keys_are_checked_by_the_database(admin: AsyncClient) -> None:
-    for column, sent, words in (
+    for column, text, message in (
         ("language", "xx", ENTRY_MISSING),
         ("shelf_id", "7", ENTRY_MISSING),
         ("shelf_id", "A", "Please give a whole number."),
     ):
-        for page in await refusals(admin, "novel", {"title": "Emma", column: sent}):
-            assert words in page, (column, sent)
+        for page in await refusals(admin, "novel", {"title": "Emma", column: text}):
+            assert message in page, (column, text)
             assert "must be between" not in page, "text is not compared as a number"
     assert (await admin.post("/admin/novel/create", data={"title": "Emma", "save": "Save"})).status_code == 303

@@ -77,13 +77,13 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
         assert SECRET_TITLE not in page.text
         assert '<option value="3" selected>3</option>' in page.text
 
-    for number in (3, 999):  # the same response for existing and missing rows
-        sent = ANVIL | {"maker_id": str(number), "name": "Other"}
+    for maker_id in (3, 999):  # the same response for existing and missing rows
+        form_data = ANVIL | {"maker_id": str(maker_id), "name": "Other"}
         for address in ("/admin/gadget/edit/1", "/admin/gadget/create"):
-            response = await staff.post(address, data=sent)
+            response = await staff.post(address, data=form_data)
             assert response.status_code == 400
             assert REFUSED in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
-        assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, number)
+        assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, maker_id)
     assert await makers(app) == [1]
 
     assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"size": "7"})).status_code == 303

@@ -32,9 +32,9 @@ def files(**contents: bytes) -> dict[str, Any]:
     return empty | {name: (f"../{name}.html", content) for name, content in contents.items()}
 
 
-async def save(admin: AsyncClient, address: str = CREATE, *, sent: Any = None, **fields: Any) -> Response:
+async def save(admin: AsyncClient, address: str = CREATE, *, uploads: Any = None, **fields: Any) -> Response:
     values = {"title": "Novels", "slug": "novels", "code": "N1", "price": "3", "save": "Save"}
-    return await admin.post(address, data=values | fields, files=files() if sent is None else sent)
+    return await admin.post(address, data=values | fields, files=files() if uploads is None else uploads)
 
 
 async def shelves(app: FastAPI) -> list[Shelf]:
@@ -50,7 +50,7 @@ async def stored_files(app: FastAPI, tmp_path: Path) -> set[str]:
 
 
 async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
-    assert (await save(admin, sent=files(photo=picture(), plan=b"<html>plan"))).status_code == 303
+    assert (await save(admin, uploads=files(photo=picture(), plan=b"<html>plan"))).status_code == 303
     (created,) = await shelves(app)
     assert created.photo.startswith("shelves/")
     assert created.photo.endswith(".webp"), "encoded again, without appended data"
@@ -61,7 +61,7 @@ async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncC
     (renamed,) = await shelves(app)
     assert (renamed.title, renamed.photo, renamed.plan) == ("Other", created.photo, created.plan)
 
-    await save(admin, EDIT, sent=files(photo=picture(colour="red")), plan="clear")
+    await save(admin, EDIT, uploads=files(photo=picture(colour="red")), plan="clear")
     (changed,) = await shelves(app)
     assert changed.photo != created.photo
     assert changed.plan is None
@@ -72,7 +72,7 @@ async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncC
 
 
 async def test_stored_files_have_signed_addresses(app: FastAPI, admin: AsyncClient) -> None:
-    await save(admin, sent=files(photo=picture(), plan=b"<html>plan"))
+    await save(admin, uploads=files(photo=picture(), plan=b"<html>plan"))
     for page in (EDIT, DETAILS):
         text = (await admin.get(page)).text
         addresses = [part.split('"')[0].replace("&amp;", "&") for part in text.split('<a href="/files/')[1:]]
@@ -105,10 +105,10 @@ REFUSED = [
 async def test_invalid_image_is_refused_beside_its_field(
     app: FastAPI, admin: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for content, words in REFUSED:
-        response = await save(admin, sent=files(photo=content, plan=b"plan"), title="Kept title")
+    for content, message in REFUSED:
+        response = await save(admin, uploads=files(photo=content, plan=b"plan"), title="Kept title")
         assert response.status_code == 400
-        assert words in response.text.split('id="error-photo">')[1].split("</div>")[0]
+        assert message in response.text.split('id="error-photo">')[1].split("</div>")[0]
         assert 'value="Kept title"' in response.text
         assert "Please choose the file again." in response.text
     assert await shelves(app) == []
@@ -118,7 +118,7 @@ async def test_invalid_image_is_refused_beside_its_field(
         raise StorageError
 
     monkeypatch.setattr(app.state.storage, "save", refuse)
-    response = await save(admin, sent=files(photo=picture()), title="Kept title")
+    response = await save(admin, uploads=files(photo=picture()), title="Kept title")
     assert response.status_code == 400
     assert str(StorageError()) in response.text.split('id="error-photo">')[1]
     assert 'value="Kept title"' in response.text
@@ -128,18 +128,20 @@ async def test_invalid_image_is_refused_beside_its_field(
 async def test_file_above_database_limit_is_refused(app: FastAPI, admin: AsyncClient) -> None:
     limits = SecretStr("database:?max_file_megabytes=1&max_total_megabytes=1")
     app.state.storage = open_storage(app.state.settings.model_copy(update={"storage_url": limits}), app.state.database)
-    for size, words in ((1_000_001, "at most 1 MB."), (900_000, ""), (200_000, "no room for more files")):
-        response = await save(admin, sent=files(photo=picture(), plan=bytes(size)), title=f"Of {size}", slug=f"s{size}")
-        assert response.status_code == (400 if words else 303)
-        assert words in response.text.partition('id="error-plan">')[2]
+    for size, message in ((1_000_001, "at most 1 MB."), (900_000, ""), (200_000, "no room for more files")):
+        response = await save(
+            admin, uploads=files(photo=picture(), plan=bytes(size)), title=f"Of {size}", slug=f"s{size}"
+        )
+        assert response.status_code == (400 if message else 303)
+        assert message in response.text.partition('id="error-plan">')[2]
     (shelf,) = await shelves(app)
     assert len(await app.state.storage.read(shelf.plan)) == 900_000
 
 
 async def test_refused_change_stores_no_file(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
-    await save(admin, sent=files(photo=picture()))
+    await save(admin, uploads=files(photo=picture()))
     before = await stored_files(app, tmp_path)
-    response = await save(admin, sent=files(photo=picture(colour="red"), plan=b"plan"))  # the title is taken
+    response = await save(admin, uploads=files(photo=picture(colour="red"), plan=b"plan"))  # the title is taken
     assert "This value is already in use." in response.text
     assert await stored_files(app, tmp_path) == before
 
@@ -153,7 +155,7 @@ async def test_refused_change_stores_no_file(app: FastAPI, admin: AsyncClient, t
 async def test_file_replaced_by_a_job_is_kept(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await save(admin, sent=files(photo=picture()))
+    await save(admin, uploads=files(photo=picture()))
 
     async def replace() -> None:
         async with app.state.database.writer() as session:
@@ -202,7 +204,7 @@ async def test_form_warns_if_the_host_loses_files(admin: AsyncClient, monkeypatc
 
 
 async def test_save_as_new_copies_a_row_without_files(app: FastAPI, admin: AsyncClient) -> None:
-    await save(admin, sent=files(photo=picture()))
+    await save(admin, uploads=files(photo=picture()))
     assert "Save as new" in (await admin.get(EDIT)).text
     copy = await save(admin, EDIT, title="Copy", code="C", save="Save as new")
     assert copy.headers["location"] == "/admin/shelf/edit/2"

@@ -77,10 +77,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 
 async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClient) -> None:
-    for changes, field, words in REFUSED:
+    for changes, field, message in REFUSED:
         response = await admin.post(EDIT, data=BOOK | review_data("1", REVIEW | changes))
         assert response.status_code == 400, changes
-        assert words in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
+        assert message in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
         assert await reviews(app) == BEFORE, changes
 
     page = (await admin.get(EDIT)).text
@@ -104,14 +104,14 @@ async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClie
 
 
 async def test_statement_count_is_independent_of_inline_rows(app: FastAPI, admin: AsyncClient) -> None:
-    with counted_statements("test_bookshelf") as few:
+    with counted_statements("test_bookshelf") as statements_for_one:
         await admin.get(EDIT)
     async with app.state.database.writer() as session:
         tags = (await session.scalars(select(Tag))).all()
         session.add_all([Review(book_id=1, critic_id=number % 2 + 1, tags=list(tags)) for number in range(20)])
-    with counted_statements("test_bookshelf") as many:
+    with counted_statements("test_bookshelf") as statements_for_many:
         await admin.get(EDIT)
-    assert len(many) == len(few)
+    assert len(statements_for_many) == len(statements_for_one)
 
 
 async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> None:

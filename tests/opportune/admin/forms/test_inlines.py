@@ -93,10 +93,10 @@ REFUSED = [
 
 @pytest.mark.database("sqlite")
 async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for changes, field, words in REFUSED:
+    for changes, field, message in REFUSED:
         response = await admin.post(EDIT, data={**LINES, "title": "Kept", "label-2-size": "7", **changes})
         assert response.status_code == 400
-        assert words in response.text.split(f'id="error-{field}">')[1].split("</div>")[0]
+        assert message in response.text.split(f'id="error-{field}">')[1].split("</div>")[0]
         assert "Please correct the rows below." in response.text
         assert 'value="Kept"' in response.text
         assert await labels(app) == BEFORE

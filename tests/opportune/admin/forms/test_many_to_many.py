@@ -135,7 +135,7 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         assert add_link not in (await reader.get(CREATE)).text
         assert (await reader.get("/admin/genre/create?_dialog=1")).status_code == 403
 
-    for sent, words in (
+    for text, message in (
         ("Crime", "Choose one from the list, or enter its number."),
         ("1,Crime", "Choose one from the list, or enter its number."),
         ("-1", "Choose one from the list, or enter its number."),
@@ -144,11 +144,11 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         ("3", "The selected entry no longer exists."),
         (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"Choose at most {MAX_SELECTED_ROWS} rows."),
     ):
-        response = await admin.post(CREATE, data=SAGA | {"genres": sent})
-        assert (response.status_code, error_of(response.text)) == (400, words), sent
-        assert BANNED not in response.text, sent
+        response = await admin.post(CREATE, data=SAGA | {"genres": text})
+        assert (response.status_code, error_of(response.text)) == (400, message), text
+        assert BANNED not in response.text, text
         async with app.state.database.reader() as session:
-            assert (await session.scalars(select(Novel))).all() == [], sent
+            assert (await session.scalars(select(Novel))).all() == [], text
 
     async with app.state.database.writer() as session:
         await session.execute(delete(Genre).where(col(Genre.id) == 1))

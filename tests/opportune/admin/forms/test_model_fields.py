@@ -45,7 +45,7 @@ async def form_class() -> type[AdminForm]:
     return form
 
 
-SENT: dict[str, tuple[str, Any]] = {
+TEXTS_AND_VALUES: dict[str, tuple[str, Any]] = {
     "tags": ('["a", "b"]', ["a", "b"]),
     "levels": ("[2]", [Level.HIGH]),
     "span": ("1 day, 0:00:05", timedelta(days=1, seconds=5)),
@@ -55,16 +55,16 @@ SENT: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SENT)
+@pytest.mark.parametrize("name", TEXTS_AND_VALUES)
 def test_text_becomes_a_value_of_the_column(form_class: type[AdminForm], name: str) -> None:
-    text, value = SENT[name]
+    text, value = TEXTS_AND_VALUES[name]
     form = form_class(FormData({name: text}))
     assert (form[name].errors, form[name].data) == ((), value)
 
 
-@pytest.mark.parametrize("name", SENT)
+@pytest.mark.parametrize("name", TEXTS_AND_VALUES)
 def test_value_is_shown_as_it_was_sent(form_class: type[AdminForm], name: str) -> None:
-    _, value = SENT[name]
+    _, value = TEXTS_AND_VALUES[name]
     text = form_class(data={name: value})[name].text
     assert form_class(FormData({name: text}))[name].data == value
 

@@ -58,7 +58,7 @@ async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: Asyn
 
 
 @pytest.mark.parametrize(
-    ("type_", "text", "words"),
+    ("type_", "text", "message_start"),
     [
         (Uuid(), "abc", "Please give a UUID"),
         (JSON(), "{", "Please write this as JSON"),
@@ -67,13 +67,15 @@ async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: Asyn
         (Interval(), "9" * 12 + " days", "Please give a span of time"),
     ],
 )
-async def test_invalid_value_has_a_readable_message(type_: Any, text: str, words: str) -> None:
-    class Odd(declarative_base()):  # type: ignore[misc]  # dynamic base class
+async def test_invalid_value_has_a_readable_message(type_: Any, text: str, message_start: str) -> None:
+    class SingleColumn(declarative_base()):  # type: ignore[misc]  # dynamic base class
         __tablename__ = "test_odd"
         id = Column(Integer, primary_key=True)
         value = Column(type_)
 
-    form = (await get_model_form(Odd, async_sessionmaker(), form_converter=AdminConverter))(FormData([("value", text)]))
+    form = (await get_model_form(SingleColumn, async_sessionmaker(), form_converter=AdminConverter))(
+        FormData([("value", text)])
+    )
     assert not form.validate()
     (message,) = form["value"].errors
-    assert message.startswith(words)
+    assert message.startswith(message_start)

@@ -28,11 +28,11 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def send(admin: AsyncClient, content: str | bytes, name: str = "rows.csv") -> Response:
+async def upload(admin: AsyncClient, content: str | bytes, name: str = "rows.csv") -> Response:
     return await admin.post(IMPORT, files={"file": (name, content)})
 
 
-async def confirm(admin: AsyncClient, preview: Response) -> Response:
+async def confirm_preview(admin: AsyncClient, preview: Response) -> Response:
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     return await admin.post(IMPORT, data={"sealed": sealed})
 
@@ -48,11 +48,11 @@ async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient)
     assert 'data-largest="1000000" data-too-large="Please choose a file of at most 1000 kB."' in form, (
         "same as in forms"
     )
-    preview = await send(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
+    preview = await upload(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
     assert preview.status_code == 200
     assert "rows.csv has 2 new Gadgets." in preview.text
     assert await read_gadgets(app) == []
-    assert (await confirm(admin, preview)).headers["location"] == "/admin/gadget/list"
+    assert (await confirm_preview(admin, preview)).headers["location"] == "/admin/gadget/list"
     assert "Imported 2 Gadgets." in (await admin.get("/admin/gadget/list")).text
     assert [(row.name, row.maker_id, row.state, row.notes) for row in await read_gadgets(app)] == [
         ("first", 1, "new", "two\nlines"),
@@ -73,9 +73,9 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
         exported = (await admin.get(f"/admin/gadget/export/{format_}")).content
         async with app.state.database.writer() as session:
             await session.execute(delete(Gadget))
-        preview = await send(admin, exported, f"gadgets.{format_}")
+        preview = await upload(admin, exported, f"gadgets.{format_}")
         assert "because the site sets these columns: id, created_at." in preview.text
-        await confirm(admin, preview)
+        await confirm_preview(admin, preview)
         (after,) = await read_gadgets(app)
         assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"}), (
             format_
@@ -85,18 +85,18 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
 async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     valid_line = "fine,1,red,new,2"
     lines = ["gizmo,1,red,new,2", "far,999,red,new,2", ",1,red,new,2", "c,1,green,new,2", "d,x,red,new,many"]
-    page = await send(admin, "\n".join([HEADER, valid_line, *lines]))
+    page = await upload(admin, "\n".join([HEADER, valid_line, *lines]))
     text = unescape(page.text)
     assert page.status_code == 400
     assert "sealed" not in text
-    for words in (
+    for message in (
         "Line 3: Name: A gizmo is no gadget.",
         "Line 5: Name: ",
         "Line 6: Colour: Choose one of: red, deep_blue.",
         "Line 7: Maker: Choose one from the list, or enter its number. Size: ",
     ):
-        assert words in text
-    text = unescape((await send(admin, "\n".join([HEADER, valid_line, valid_line, lines[1], "x,1,red,new,13"]))).text)
+        assert message in text
+    text = unescape((await upload(admin, "\n".join([HEADER, valid_line, valid_line, lines[1], "x,1,red,new,13"]))).text)
     assert "Line 3: Name: This value is already in use." in text
     assert "Line 4: " in text
     assert "The selected entry no longer exists" in text
@@ -116,23 +116,23 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
         ("made_on", "9999-99-99"),
         ("name", "x" * 21),
     ]
-    page = await send(admin, json.dumps([valid_row | {name: value} for name, value in invalid_values]), "rows.json")
+    page = await upload(admin, json.dumps([valid_row | {name: value} for name, value in invalid_values]), "rows.json")
     assert page.status_code == 400
     for number, (name, value) in enumerate(invalid_values, 1):
         assert f"Row {number}: {name.partition('_id')[0].replace('_', ' ').capitalize()}: " in page.text, (name, value)
     assert await read_gadgets(app) == []
 
     monkeypatch.setattr("tests.opportune.admin.gadget_feature.GadgetAdmin.max_import_file_size", 150)
-    for content, words in (
+    for content, message in (
         (f"{HEADER}\n{ROW}".encode("utf-16"), "This file is not UTF-8 text."),
         (f"{HEADER},created_by\n{ROW},1", "These columns cannot be imported: created_by."),
         (f"{HEADER},api_key\n{ROW},1", "These columns cannot be imported: api_key."),
         ("name\na", "These columns are missing: maker_id."),
         ("a" * 151, "Please choose a file of at most 150 bytes."),
     ):
-        page = await send(admin, content)
-        assert page.status_code == 400, words
-        assert words in unescape(page.text)
+        page = await upload(admin, content)
+        assert page.status_code == 400, message
+        assert message in unescape(page.text)
     assert "Please choose a file." in (await admin.post(IMPORT, data={})).text
     assert "choose the file again" in (await admin.post(IMPORT, data={"sealed": "forged"})).text
     assert await read_gadgets(app) == []
@@ -152,19 +152,19 @@ async def test_unreadable_values_have_readable_messages(app: FastAPI, admin: Asy
     for values in (*field_errors, *model_errors):
         form = await admin.post("/admin/gadget/create", data={**row, **values, "colour": "red", "state": "new"})
         assert form.status_code in (303, 400), values
-        assert not [words for words in PYTHON_MESSAGES if words in form.text], values
+        assert not [text for text in PYTHON_MESSAGES if text in form.text], values
     lines = [",".join((row | values).values()) for values in (*field_errors, *model_errors)]
-    file = await send(admin, "\n".join([",".join(row), *lines]))
+    file = await upload(admin, "\n".join([",".join(row), *lines]))
     assert file.status_code == 400
     assert f"Line {len(lines)}: " in file.text
-    assert not [words for words in PYTHON_MESSAGES if words in file.text]
+    assert not [text for text in PYTHON_MESSAGES if text in file.text]
 
 
 async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin: AsyncClient) -> None:
-    preview = await send(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
+    preview = await upload(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
     async with app.state.database.writer() as session:
         session.add(Gadget(name="taken", maker_id=1))
-    response = await confirm(admin, preview)
+    response = await confirm_preview(admin, preview)
     assert response.status_code == 400
     assert "Line 3: Name: This value is already in use." in response.text
     assert [row.name for row in await read_gadgets(app)] == ["taken"]
@@ -174,7 +174,7 @@ ROW = "a,1,red,new,2"
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "words"),
+    ("content", "name", "message"),
     [
         ("", "rows.csv", "This file has no rows."),
         (HEADER, "rows.csv", "This file has no rows."),
@@ -191,8 +191,8 @@ ROW = "a,1,red,new,2"
         (f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n{ROW}", "rows.csv", "This file has 4 rows. Import at most 3"),
     ],
 )
-def test_unreadable_file_is_refused(content: str, name: str, words: str) -> None:
-    with pytest.raises(ValidationRefused, match=re.escape(words)):
+def test_unreadable_file_is_refused(content: str, name: str, message: str) -> None:
+    with pytest.raises(ValidationRefused, match=re.escape(message)):
         read_rows(name, content, max_rows=3)
 
 
@@ -210,7 +210,7 @@ async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeyp
     assert "/admin/maker/import" not in (await admin.get("/admin/maker/list")).text
     assert (await admin.post(IMPORT, files=files, headers={"origin": "https://evil.example"})).status_code == 403
 
-    preview = await send(admin, f"{HEADER}\nfirst,1,red,new,2\n")
+    preview = await upload(admin, f"{HEADER}\nfirst,1,red,new,2\n")
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     monkeypatch.setattr(MakerAdmin, "can_import", True)
     colleague = await make_user(app.state.database, is_superuser=True)
@@ -221,7 +221,7 @@ async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeyp
 
 
 async def test_import_keeps_values_missing_in_the_file(app: FastAPI, admin: AsyncClient) -> None:
-    await confirm(admin, await send(admin, f"{HEADER},seen_at\nfirst,1,red,new,2,2026-02-28 23:59:59\n"))
+    await confirm_preview(admin, await upload(admin, f"{HEADER},seen_at\nfirst,1,red,new,2,2026-02-28 23:59:59\n"))
     (before,) = await read_gadgets(app)
     preview = await admin.post(IMPORT, files={"file": ("rows.csv", "name,size\nfirst,7\n")}, data={"update": "1"})
     assert preview.status_code == 200, unescape(re.sub(r"<[^>]+>|\s+", " ", preview.text))

@@ -42,13 +42,13 @@ async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def send(
+async def upload(
     admin: AsyncClient, content: str | bytes, name: str = "books.csv", model: str = "book", **fields: str
 ) -> Response:
     return await admin.post(f"/admin/{model}/import", files={"file": (name, content)}, data=fields)
 
 
-async def confirm(admin: AsyncClient, preview: Response, **fields: str) -> Response:
+async def confirm_preview(admin: AsyncClient, preview: Response, **fields: str) -> Response:
     assert preview.status_code == 200, text_of(preview)
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     return await admin.post(str(preview.url.path), data={"sealed": sealed, **fields})
@@ -83,12 +83,12 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
         {"title": "Salka", "slug": "s", "isbn": "2", "author": "Halldór", "tags": ["Saga", "Epic"], "price": 0},
     ]
     for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
-        preview = await send(admin, content, name)
+        preview = await upload(admin, content, name)
         assert "has 2 new Books. Existing rows are not changed." in text_of(preview)
         assert "It refers to 1 new Author, added by this import: Halldór." in text_of(preview)
         assert "It refers to 1 new Tag, added by this import: Saga." in text_of(preview)
     assert (await read_books(app), await names(app, Author)) == ([], ["Sigrid"])
-    assert (await confirm(admin, preview)).status_code == 303
+    assert (await confirm_preview(admin, preview)).status_code == 303
     assert await read_books(app) == [KRISTIN, SALKA]
     assert (await names(app, Author), (await names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
@@ -103,9 +103,9 @@ async def test_created_related_rows_run_the_hooks_of_their_view(
         calls.append((author.name, is_created))
 
     monkeypatch.setattr(AuthorAdmin, "after_model_change", after_change)
-    preview = await send(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
+    preview = await upload(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
     assert calls == [], "a preview stores nothing"
-    await confirm(admin, preview)
+    await confirm_preview(admin, preview)
     assert calls == [("Jane", True)]
 
 
@@ -127,7 +127,7 @@ async def test_round_trip_needs_few_statements(
         exported = (await admin.get("/admin/book/export/csv")).content
     await delete_books(app)
     with counted_statements("test_bookshelf", "admin_audit") as import_statements:
-        await confirm(admin, await send(admin, exported))
+        await confirm_preview(admin, await upload(admin, exported))
     assert await read_books(app) == before
     assert (len(before), len(await names(app, Author))) == (25, 12)
     assert len(statements) < MAX_STATEMENTS
@@ -137,15 +137,15 @@ async def test_round_trip_needs_few_statements(
 @pytest.mark.database("sqlite")
 async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient) -> None:
     lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
-    await confirm(admin, await send(admin, f"{HEADER}\n{lines}"))
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\n{lines}"))
     before = await read_books(app)
     assert before[0] == KRISTIN
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/book/export/{format_}")).content
         await delete_books(app)
-        preview = await send(admin, exported, f"books.{format_}")
+        preview = await upload(admin, exported, f"books.{format_}")
         assert "author.country.name" in text_of(preview), "ignored columns are reported"
-        await confirm(admin, preview)
+        await confirm_preview(admin, preview)
         assert await read_books(app) == before, format_
 
 
@@ -158,23 +158,23 @@ async def delete_books(app: FastAPI) -> None:
 @pytest.mark.database("sqlite")
 async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:
     rows = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
-    await confirm(admin, await send(admin, rows))
+    await confirm_preview(admin, await upload(admin, rows))
     file = "isbn,author,tags,title\n1,Halldór,Epic|Saga,Kristin\n2,Sigrid,Epic,Salka\n"
-    assert "These columns are missing: slug." in text_of(await send(admin, file))
-    preview = await send(admin, file, update="1")
+    assert "These columns are missing: slug." in text_of(await upload(admin, file))
+    preview = await upload(admin, file, update="1")
     text = text_of(preview)
     assert "has 0 new Books, changes 1 and keeps 1 unchanged." in text
     assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in text
     assert "Slug" not in text.split("Changes")[1]
     assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"
-    assert "choose the file again" in text_of(await confirm(admin, preview)), "the checkbox is required"
-    assert (await confirm(admin, preview, update="1")).status_code == 303
+    assert "choose the file again" in text_of(await confirm_preview(admin, preview)), "the checkbox is required"
+    assert (await confirm_preview(admin, preview, update="1")).status_code == 303
     assert "Imported 0 Books, changed 1; 1 unchanged." in text_of(await admin.get("/admin/book/list"))
     assert [row[:3] for row in await read_books(app)] == [
         ("Kristin", "Halldór", ["Epic", "Saga"]),
         ("Salka", "Sigrid", ["Epic"]),
     ]
-    response = await send(admin, rows.replace("Epic\n2", "\n2"))
+    response = await upload(admin, rows.replace("Epic\n2", "\n2"))
     assert "Line 2: Slug: This value is already in use." in text_of(response).replace("Isbn:", "Slug:")
 
 
@@ -190,12 +190,12 @@ UPDATES = [
 async def test_invalid_updates_are_reported_with_their_line(
     app: FastAPI, admin: AsyncClient, staff: AsyncClient
 ) -> None:
-    await confirm(admin, await send(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
-    for file, words in UPDATES:
-        page = await send(admin, file, update="1")
-        assert (page.status_code, words in text_of(page)) == (400, True), text_of(page)
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
+    for file, message in UPDATES:
+        page = await upload(admin, file, update="1")
+        assert (page.status_code, message in text_of(page)) == (400, True), text_of(page)
     assert 'name="update"' not in (await staff.get("/admin/book/import")).text
-    assert (await send(staff, UPDATES[0][0], update="1")).status_code == 403
+    assert (await upload(staff, UPDATES[0][0], update="1")).status_code == 403
     assert [row[0] for row in await read_books(app)] == ["Kristin"]
 
 
@@ -214,35 +214,35 @@ FAULTS = [
 
 @pytest.mark.database("sqlite")
 async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
-    for model, file, words in FAULTS:
-        page = await send(admin, file, model=model)
+    for model, file, message in FAULTS:
+        page = await upload(admin, file, model=model)
         assert page.status_code == 400, file
-        assert words in text_of(page)
+        assert message in text_of(page)
         assert (await read_books(app), await names(app, Author)) == ([], ["Sigrid"])
 
     row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
     faults: list[tuple[str, object]]
     faults = [(name, value) for value in ({"name": "Ann"}, [["Ann"]], True, 1.5) for name in ("author", "tags")]
     faults.append(("author", ["Ann", "Ben"]))
-    page = await send(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
+    page = await upload(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
     assert page.status_code == 400
     for number, (name, value) in enumerate(faults, 1):
         assert f"Row {number}: {name.capitalize()}: Enter" in text_of(page), value
 
-    refused = text_of(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
+    refused = text_of(await upload(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
     assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused
     assert "Tags: You may not list these rows, so you cannot choose another one." in refused
     assert await names(app, Author) == ["Sigrid"]
 
-    page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
+    page = await upload(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
     assert (page.status_code, "Line 3: Isbn: This value is already in use." in text_of(page)) == (400, True)
     assert (await names(app, Author), await read_books(app)) == (["Sigrid"], [])
 
 
 @pytest.mark.database("sqlite")
 async def test_new_row_has_defaults_for_missing_columns(app: FastAPI, admin: AsyncClient) -> None:
-    await confirm(admin, await send(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
-    await confirm(admin, await send(admin, "book,critic\n1,Sigrid\n", model="review"))
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
+    await confirm_preview(admin, await upload(admin, "book,critic\n1,Sigrid\n", model="review"))
     async with app.state.database.reader(fresh=True) as session:
         review = (await session.scalars(select(Review))).one()
     assert (review.stars, review.critic_id, review.mood) == (5, 1, None)

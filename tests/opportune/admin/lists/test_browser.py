@@ -40,12 +40,12 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
     await page.get_by_label("Seen at").fill("2026-11-20 16:05:00")
     await page.keyboard.press("Control+s")
     await expect(page.get_by_role("status")).to_contain_text("was saved")
-    await expect(page.locator("tbody tr"), "the list is as narrow as before").to_have_count(1)
+    await expect(page.locator("tbody tr"), "the list is still filtered").to_have_count(1)
     async with app.state.database.reader() as session:
         saved = (await session.scalars(select(Gadget).where(col(Gadget.name) == "blue"))).one()
     assert saved.seen_at
     assert saved.seen_at.isoformat() == "2026-11-20T16:05:00+00:00"
-    assert {name: getattr(saved, name) for name in TEXTS} == TEXTS, "the browser leaves untouched fields unchanged"
+    assert {name: getattr(saved, name) for name in TEXTS} == TEXTS, "untouched fields are unchanged"
 
     await page.goto("/admin/gadget/list?colour=red&maker_id=1&maker_id=2")
     await page.locator("#select2-filter-maker_id-container").click()
@@ -54,7 +54,7 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
     ).to_be_visible()
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Apply").click()
-    await expect(page.get_by_role("link", name="Maker: Acme"), "a second look loses no choice").to_be_visible()
+    await expect(page.get_by_role("link", name="Maker: Acme"), "the filters stay selected").to_be_visible()
     await expect(page.get_by_role("link", name="Maker: 100% Ltd")).to_be_visible()
     await page.get_by_label("Select all rows on this page").check()
     await expect(page.get_by_text("25 selected:")).to_be_visible()
@@ -73,14 +73,14 @@ async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User, site
         cell = page.get_by_role("cell", name=email)
         assert not await cell.evaluate(IS_CUT), width
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    large = "links => links.every(link => Math.min(link.offsetWidth, link.offsetHeight) >= 24)"
-    assert await page.locator("thead a, .page-sizes > a").evaluate_all(large), (
+    are_large = "links => links.every(link => Math.min(link.offsetWidth, link.offsetHeight) >= 24)"
+    assert await page.locator("thead a, .page-sizes > a").evaluate_all(are_large), (
         "the sort link is large enough for a finger"
     )
-    await see_long_words_push_no_action_away(app, page, superuser)
+    await check_actions_stay_visible_beside_long_texts(app, page, superuser)
 
 
-async def see_long_words_push_no_action_away(app: FastAPI, page: Page, superuser: User) -> None:
+async def check_actions_stay_visible_beside_long_texts(app: FastAPI, page: Page, superuser: User) -> None:
     async with app.state.database.writer() as session:
         agent = "Mozilla/5.0 (X11; Linux x86_64) " * 8
         session.add(Session(user_id=superuser.id, token_hash="0", agent=agent, address="::1", expires_at=utc_now()))

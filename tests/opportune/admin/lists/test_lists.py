@@ -54,12 +54,12 @@ def hidden_pks(page: str) -> str:
 async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
     page = await admin.post(f"{POLISH}?size=9&size_op=less_than&page=1", data={"pk": ["1", "2"]})
     assert page.status_code == 200
-    for words in ("Polish them?", "Gadget 1", "Gadget 2"):
-        assert words in page.text
+    for text in ("Polish them?", "Gadget 1", "Gadget 2"):
+        assert text in page.text
     assert "Gadget 3" not in page.text
     assert await polished_names(app) == []
-    back = "/admin/gadget/list?size=9&size_op=less_than&page=1"
-    assert f'href="{back}"' in unescape(page.text)
+    list_url = "/admin/gadget/list?size=9&size_op=less_than&page=1"
+    assert f'href="{list_url}"' in unescape(page.text)
     await admin.post(POLISH, data={"pks": hidden_pks(page.text), **YES})
     assert await polished_names(app) == ["gadget 1", "gadget 2"]
     async with app.state.database.reader() as session:
@@ -81,9 +81,9 @@ async def test_empty_and_too_large_selections_are_refused(
     app: FastAPI, admin: AsyncClient, gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.MAX_ROWS_PER_ACTION", 50)
-    for sent in ({"all": "1", **YES}, YES):
-        for act in (POLISH, "/admin/gadget/delete"):
-            response = await admin.post(f"{act}?search=gadget", data=sent)
+    for form_data in ({"all": "1", **YES}, YES):
+        for path in (POLISH, "/admin/gadget/delete"):
+            response = await admin.post(f"{path}?search=gadget", data=form_data)
             assert response.headers["location"] == "/admin/gadget/list?search=gadget"
     page = (await admin.get("/admin/gadget/list?search=nothing")).text
     assert (page.count("Select at most 50 Gadgets."), page.count("Select at least one row.")) == (2, 2)
@@ -179,15 +179,15 @@ async def test_export_keeps_the_order_and_is_logged(
     async with app.state.database.writer() as session:
         names = ("red door", "door, red", "100% red", "a_b", "axb")
         session.add_all([Gadget(name=name, maker_id=1) for name in names])
-    for words, results in (
+    for search, results in (
         ("DOOR red", ["red door", "door, red"]),
         ('"red door"', ["red door"]),
         ("0%", ["100% red"]),
         ("a_b", ["a_b"]),
         ("/", []),
     ):
-        rows = (await admin.get("/admin/gadget/export/json", params={"search": words})).json()
-        assert [row["name"] for row in rows] == results, words
+        rows = (await admin.get("/admin/gadget/export/json", params={"search": search})).json()
+        assert [row["name"] for row in rows] == results, search
 
 
 FORMULAS = ["=1+1", " =1", "\t=1", "\r=1", "\n+1", "-1", "@sum", "\uff1d1", "\u00a0=1", "'=1", "''-1", "\tx", "\rx"]
@@ -207,7 +207,7 @@ def test_harmless_cell_is_not_escaped(text: str) -> None:
 async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     await grant(app.state.database, staff, "gadget", "list")
-    needs = {
+    requests_by_action = {
         "export": ("GET", "/admin/gadget/export/csv"),
         "import": ("GET", "/admin/gadget/import"),
         "delete": ("GET", "/admin/gadget/delete?pks=1"),
@@ -215,9 +215,9 @@ async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -
     }
     async with signed_in_client(app, staff) as browser:
         page = (await browser.get("/admin/gadget/list")).text
-        for words in ("Export", "/admin/gadget/import", "/admin/gadget/delete", "Polish"):
-            assert words not in page
-        for action, (method, address) in needs.items():
+        for text in ("Export", "/admin/gadget/import", "/admin/gadget/delete", "Polish"):
+            assert text not in page
+        for action, (method, address) in requests_by_action.items():
             assert (await browser.request(method, address)).status_code == 403, action
             await grant(app.state.database, staff, "gadget", action)
             assert (await browser.request(method, address)).status_code == 200, action

@@ -23,7 +23,7 @@ NEW_PASSWORD = "an altogether new one"
 GADGET = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
-async def entries(app: FastAPI) -> list[AuditEntry]:
+async def read_entries(app: FastAPI) -> list[AuditEntry]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
 
@@ -38,7 +38,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
         await admin.post("/admin/gadget/action/polish?pks=1", data={"confirmed": "yes"})
         await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
-        created, edited, polished, deleted = await entries(app)
+        created, edited, polished, deleted = await read_entries(app)
         assert (created.action, created.row_id, created.actor) == ("create", "1", "root@example.com")
         assert created.changes["name"] == [None, "Anvil"]
         assert edited.changes == {
@@ -68,7 +68,7 @@ async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI)
     async with signed_in_client(app_with_gadgets, root) as admin:
         await admin.post("/admin/gadget/create", data=GADGET)
         assert (await admin.post("/admin/gadget/edit/1", data=GADGET | {"maker_id": "2"})).status_code == 303
-        entry = (await entries(app_with_gadgets))[1]
+        entry = (await read_entries(app_with_gadgets))[1]
         assert entry.changes == {"maker_id": [1, 2]}
         for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
             assert changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
@@ -96,10 +96,10 @@ async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None
         await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
         await admin.post(
             "/admin/maker/delete?pks=2,1", data={"confirmed": "yes"}
-        )  # the database refuses the second one
+        )  # the database refuses to delete maker 1
         await admin.post(f"/admin/user/action/deactivate?pks={root.id}", data={"confirmed": "yes"})
         await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "password_again": "short"})
-    assert await entries(app) == []
+    assert await read_entries(app) == []
 
 
 async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient) -> None:
@@ -107,7 +107,7 @@ async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: Asy
     await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:edit"]})
     user = await make_user(app.state.database)
     await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "groups": "1"})
-    created, changed, joined = await entries(app)
+    created, changed, joined = await read_entries(app)
     assert created.changes == {"name": [None, "Editors"], "permissions": [[], ["user:list"]]}
     assert changed.changes == {"permissions": [["user:list"], ["user:edit", "user:list"]]}
     assert joined.changes == {"groups": [[], ["Editors"]]}
@@ -132,12 +132,12 @@ async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
     assert "current user" in page
     assert "deleted user" not in page
 
-    new = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
-    await admin.post("/admin/user/create", data=new)
-    created = (await entries(app))[-1]
+    new_user = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
+    await admin.post("/admin/user/create", data=new_user)
+    created = (await read_entries(app))[-1]
     assert created.changes["hashed_password"] == [None, "(not shown)"]
     await admin.post(f"/admin/user/password/{created.row_id}", data={"password": PASSWORD, "password_again": PASSWORD})
-    entry = (await entries(app))[-1]
+    entry = (await read_entries(app))[-1]
     assert (entry.action, entry.title, entry.changes) == ("set password", "new@example.com", {})
     page = (await admin.get(f"/admin/user/history/{created.row_id}")).text
     assert "Set password" in page

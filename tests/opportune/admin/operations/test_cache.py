@@ -26,10 +26,10 @@ async def cached_page() -> str:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with a cached page. It has its own router, because sites share the routes of features and their counts."""
+    """Site with a cached page. Hit counts are reset, because all sites of a process share the routes of features."""
     router = APIRouter()
     router.get("/cached")(cached_page)
-    app = quiet_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
+    app = quiet_app(settings, (*installed_features(), Feature(name="caching", summary="For tests.", pages=router)))
     for route in app.router.routes:
         if isinstance(route, CachedRoute):
             route.counts = Counts()

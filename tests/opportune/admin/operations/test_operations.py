@@ -67,7 +67,7 @@ async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient,
 
 
 @on_sqlite
-async def test_test_email_is_sent_or_refused(
+async def test_email_for_testing_is_sent_or_refused(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
 ) -> None:
     changes = {"mail_url": SecretStr(f"file:{tmp_path}")}
@@ -106,9 +106,12 @@ async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -
     assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404
 
     assert "/jobs/run" not in (await operator.get(PAGE)).text
-    for base_url, words in (("https://site.example", "https://site.example/jobs/run?signature="), ("", "BASE_URL is")):
+    for base_url, message in (
+        ("https://site.example", "https://site.example/jobs/run?signature="),
+        ("", "BASE_URL is"),
+    ):
         app.state.settings = app.state.settings.model_copy(update={"jobs": "request", "base_url": base_url})
-        assert words in (await operator.get(PAGE)).text
+        assert message in (await operator.get(PAGE)).text
 
 
 @on_sqlite

@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.admin.operations.pages import CONFIRM, DONE, PAGE, READ, entries, on_sqlite
+from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, entries, on_sqlite
 
 
 def is_confirmation(location: str) -> bool:
@@ -30,20 +30,20 @@ async def test_operations_refuse_staff_with_all_grants(app: FastAPI, client: Asy
             [Grant(group_id=group.id, identity="*", action="*"), Membership(user_id=staff.id, group_id=group.id)]
         )
     async with signed_in_client(app, staff) as browser:
-        for path in READ:
+        for path in READ_PATHS:
             assert (await browser.get(path)).status_code == 403, path
             assert (await client.get(path)).status_code == 303, path
-        for path in (*DONE, "/admin/cache"):
+        for path in (*CHANGE_PATHS, "/admin/cache"):
             assert (await browser.post(path, data={"current_password": PASSWORD})).status_code == 403, path
     assert await entries(app) == []
 
 
 @on_sqlite
 async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncClient) -> None:
-    for path in READ:
+    for path in READ_PATHS:
         response = await admin.get(path)
         assert (response.status_code, response.headers["location"]) == (303, f"{CONFIRM}?next={path}")
-    for path in DONE:
+    for path in CHANGE_PATHS:
         response = await admin.post(path)
         assert is_confirmation(response.headers["location"]), path
     assert "Nothing was changed yet" in (await admin.get(CONFIRM)).text
@@ -52,7 +52,7 @@ async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncCl
 
 @on_sqlite
 async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: AsyncClient) -> None:
-    for next_url, location in ((READ[1], READ[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
+    for next_url, location in ((READ_PATHS[1], READ_PATHS[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
         response = await admin.post(f"{CONFIRM}?next={next_url}", data={"current_password": PASSWORD})
         assert (response.status_code, response.headers["location"]) == (303, location)
     assert (await admin.get(PAGE)).status_code == 200
@@ -80,7 +80,7 @@ async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: Asy
     async with signed_in_client(app, superuser) as new_session:
         assert (await new_session.get(PAGE)).status_code == 303
 
-    for path in DONE:
+    for path in CHANGE_PATHS:
         assert (await operator.post(path, headers={"origin": "https://evil.example"})).status_code == 403, path
     assert await entries(app) == []
 

@@ -14,7 +14,7 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
-from tests.opportune.admin.operations.pages import READ, on_sqlite
+from tests.opportune.admin.operations.pages import READ_PATHS, on_sqlite
 
 TAG = re.compile("<[^>]*>")
 CANARY = "c4n4ry-of-a-secret"
@@ -59,7 +59,7 @@ def test_all_settings_are_shown_without_secrets() -> None:
 async def test_settings_page_shows_no_secret(app: FastAPI, operator: AsyncClient, settings: Settings) -> None:
     values = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()}
     app.state.settings = settings.model_copy(update=values)
-    page = await operator.get(READ[1])
+    page = await operator.get(READ_PATHS[1])
     assert page.status_code == 200
     assert CANARY not in page.text
 
@@ -100,12 +100,12 @@ def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 @on_sqlite
 async def test_pages_of_settings_and_diagnosis(operator: AsyncClient, settings: Settings) -> None:
-    page = (await operator.get(READ[1])).text
+    page = (await operator.get(READ_PATHS[1])).text
     assert "<code>SECRET_KEY_FALLBACKS</code>" in page
     assert "The site accepts any Host header" in page
     assert settings.secret_key.get_secret_value() not in page
-    above = page.partition('<ol class="breadcrumb">')[2].partition("</ol>")[0]
-    assert TAG.sub("", above).split() == ["Overview", "Operations"], "only the link back, once"
-    page = (await operator.get(READ[2])).text
+    breadcrumb = page.partition('<ol class="breadcrumb">')[2].partition("</ol>")[0]
+    assert TAG.sub("", breadcrumb).split() == ["Overview", "Operations"], "only one link back"
+    page = (await operator.get(READ_PATHS[2])).text
     assert "SQLite file" in page
     assert "first connection" in page

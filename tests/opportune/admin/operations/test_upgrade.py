@@ -61,12 +61,12 @@ async def test_long_upgrade_runs_in_the_background(
 ) -> None:
     may_continue = threading.Event()
 
-    def apply(running: upgrade.Upgrade) -> None:
+    def apply_slowly(running: upgrade.Upgrade) -> None:
         running.current = "books.0099_slow"
         may_continue.wait(10)
         running.applied.append(running.current)
 
-    monkeypatch.setattr(upgrade.Upgrade, "_apply", apply)
+    monkeypatch.setattr(upgrade.Upgrade, "_apply", apply_slowly)
     monkeypatch.setattr(upgrade, "PAGE_TIMEOUT_SECONDS", 0)
     await operator.post(f"{PAGE}/upgrade")
     page = (await operator.get(PAGE)).text

@@ -123,8 +123,16 @@ async def test_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
 
 
 async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
-    sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1", "save": "Save"}
-    assert (await seller.post("/admin/ware/edit/1", data=sent)).status_code == 303
+    form_data = {
+        "name": "Lamp",
+        "price": "5",
+        "cost": "1",
+        "note": "x",
+        "status": "sold",
+        "buyer_id": "1",
+        "save": "Save",
+    }
+    assert (await seller.post("/admin/ware/edit/1", data=form_data)).status_code == 303
     ware = await read_ware(app, "Lamp")
     values = ware.price, ware.cost, ware.note, ware.status, ware.buyer_id
     assert values == (Decimal(5), Decimal(7), "Haggle", "new", 2)
@@ -132,8 +140,8 @@ async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: Async
 
 async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller: AsyncClient) -> None:
     address = "/admin/ware/create?status=sold&cost=66"
-    sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
-    assert (await seller.post(address, data=sent)).status_code == 303
+    form_data = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
+    assert (await seller.post(address, data=form_data)).status_code == 303
     assert ((ware := await read_ware(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
 
 
@@ -152,7 +160,7 @@ async def test_importing_changes_refuses_locked_fields(seller: AsyncClient) -> N
 
 
 async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: AsyncClient, seller: AsyncClient) -> None:
-    sent: dict[str, Any] = {
+    form_data: dict[str, Any] = {
         "name": "Lamp",
         "price": "5",
         "cost": "66.5",
@@ -160,7 +168,7 @@ async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: Asy
         "status": "new",
         "save": "Save",
     }
-    assert (await admin.post("/admin/ware/edit/1", data=sent)).status_code == 303
+    assert (await admin.post("/admin/ware/edit/1", data=form_data)).status_code == 303
     async with app.state.database.reader(fresh=True) as session:
         number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "edit"))).one()
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
@@ -193,6 +201,6 @@ async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, b
         (False, False, False),
         (True, True, True),
     ]
-    sent = {"name": "Acme", "ware-1-name": "Lantern", "ware-1-cost": "1", "ware-1-status": "sold", "save": "Save"}
-    assert (await seller.post("/admin/vendor/edit/1", data=sent)).status_code == 303
+    form_data = {"name": "Acme", "ware-1-name": "Lantern", "ware-1-cost": "1", "ware-1-status": "sold", "save": "Save"}
+    assert (await seller.post("/admin/vendor/edit/1", data=form_data)).status_code == 303
     assert ((ware := await read_ware(app, "Lantern")).cost, ware.status) == (Decimal(7), "new")

@@ -59,10 +59,10 @@ async def test_unreadable_rows_are_not_found(editor: AsyncClient) -> None:
 
 
 async def test_unwritable_rows_are_read_only(editor: AsyncClient) -> None:
-    new = {"title": "New", "save": "Save"}
+    changes = {"title": "New", "save": "Save"}
     assert (await editor.get(f"/admin/novel/details/{FOREIGN_ID}")).status_code == 200
     for number, status in ((FOREIGN_ID, 404), (OWNED_ID, 303)):
-        assert (await editor.post(f"/admin/novel/edit/{number}", data=new)).status_code == status
+        assert (await editor.post(f"/admin/novel/edit/{number}", data=changes)).status_code == status
         deleted = await editor.post(f"/admin/novel/delete?pks={number}", data={"confirmed": "yes"})
         assert deleted.status_code == status
     assert "Emma" in (await editor.get("/admin/novel/list")).text
@@ -70,8 +70,8 @@ async def test_unwritable_rows_are_read_only(editor: AsyncClient) -> None:
 
 async def test_superusers_see_and_change_all_rows(admin: AsyncClient) -> None:
     assert "Hidden" in (await admin.get("/admin/novel/list")).text
-    new = {"title": "New", "save": "Save"}
-    assert (await admin.post(f"/admin/novel/edit/{HIDDEN_ID}", data=new)).status_code == 303
+    changes = {"title": "New", "save": "Save"}
+    assert (await admin.post(f"/admin/novel/edit/{HIDDEN_ID}", data=changes)).status_code == 303
 
 
 def test_data_layer_of_another_model_is_reported() -> None:

@@ -1,4 +1,4 @@
-"""Rights and rows are checked again in the transaction that changes data."""
+"""Permissions and rows are checked again in the transaction that changes data."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def names(app: FastAPI) -> list[str]:
+async def gadget_names(app: FastAPI) -> list[str]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(col(Gadget.name)).order_by(col(Gadget.id))))
 
@@ -54,7 +54,7 @@ async def test_permission_is_checked_again_in_the_transaction(
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 403
     assert (await admin.get("/admin/gadget/delete?pks=1")).status_code == 200
     assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 403
-    assert await names(app) == ["Anvil"]
+    assert await gadget_names(app) == ["Anvil"]
     assert await logged_actions(app) == ["create"]
 
 
@@ -133,7 +133,7 @@ async def test_hook_of_a_new_row_can_query_the_database(
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 303
     response = await admin.post("/admin/gadget/create", data=ANVIL)
     assert (response.status_code, "One is enough." in response.text) == (400, True)
-    assert await names(app) == ["Hammer"]
+    assert await gadget_names(app) == ["Hammer"]
 
 
 def test_session_of_a_finished_transaction_is_refused() -> None:
