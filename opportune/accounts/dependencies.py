@@ -91,7 +91,7 @@ async def _read_user(request: HTTPConnection) -> User | None:
     bearer_token = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
     match: tuple[Session, User, Grants] | TokenMatch | None = None
     if bearer_token is not None:
-        match = await token_strategy(request.app.state.settings, database).find(bearer_token)
+        match = await token_strategy(request.app.state.settings, database).find_match(bearer_token)
     elif token := read_session_token(request):
         match = await find_by_token(database, Session, token)
     if match is None:
@@ -117,7 +117,7 @@ async def read_program_token(request: Request, *strategies: TokenStrategy) -> To
     """
     token, state = read_bearer_token(request), request.app.state
     for strategy in (*strategies, token_strategy(state.settings, state.database)) if token else ():
-        if match := await strategy.find(str(token)):
+        if match := await strategy.find_match(str(token)):
             _record_use(request, match[0])
             return match
     return None

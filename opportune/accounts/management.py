@@ -1,4 +1,4 @@
-"""Changes of accounts by commands. Errors are an `OperatorError` with one line for the terminal."""
+"""Changes to accounts, for commands. Each `OperatorError` is one line for the terminal."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Changes of users' flags and groups by commands. Errors are an `OperatorError` with one line for the terminal."""
+"""Changes to flags and groups of users, for commands. Each `OperatorError` is one line for the terminal."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -66,13 +66,13 @@ async def find_group(session: AsyncSession, name: str) -> Group:
 
 
 async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
-    """Return all groups with their number of members and grants, such as `todo:list`."""
+    """Return the name, the number of members and the grants, such as `todo:list`, of each group."""
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
-    members = dict((await session.execute(MEMBER_COUNTS)).tuples().all())
+    member_counts = dict((await session.execute(MEMBER_COUNTS)).tuples().all())
     grants: dict[int, list[str]] = {}
     for grant in await session.scalars(select(Grant).order_by(col(Grant.identity), col(Grant.action))):
         grants.setdefault(grant.group_id, []).append(f"{grant.identity}:{grant.action}")
-    return [(group.name, members.get(group.id, 0), grants.get(group.id, [])) for group in groups]
+    return [(group.name, member_counts.get(group.id, 0), grants.get(group.id, [])) for group in groups]
 
 
 MEMBER_COUNTS = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))

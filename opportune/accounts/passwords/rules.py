@@ -59,14 +59,14 @@ def _guessing_problem(password: str, words: list[str]) -> str | None:
     lower_password = password.lower()
     if {lower_password, *_split_words(lower_password)[:1]} & set(words):
         return TOO_PERSONAL
-    estimate = _estimate(password, words)
+    estimate = _estimate_guesses(password, words)
     if estimate["guesses"] >= MIN_GUESSES:
         return None
     is_personal = any(match.get("dictionary_name") == "user_inputs" for match in estimate["sequence"])
     return TOO_PERSONAL if is_personal else TOO_EASY
 
 
-def _estimate(password: str, words: list[str]) -> dict[str, Any]:
+def _estimate_guesses(password: str, words: list[str]) -> dict[str, Any]:
     """Estimate how many guesses an attacker needs who knows these words.
 
     zxcvbn recognises leaked passwords, words, names, dates, keyboard patterns and variations such as `P@ssw0rd1`.

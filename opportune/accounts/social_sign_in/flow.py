@@ -86,11 +86,11 @@ async def read_identity(
     callback = callback_url(settings, provider)
     with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)
-        return await client.identity(code, callback, pending.verifier, pending.nonce, issuer)
+        return await client.fetch_identity(code, callback, pending.verifier, pending.nonce, issuer)
 
 
 def _load_client(provider: Provider) -> "ProviderClient":
-    from opportune.accounts.social_sign_in.identity import get_client  # noqa: PLC0415 - slow to import
+    from opportune.accounts.social_sign_in.identity import get_client  # noqa: PLC0415 - identity.py is slow to import
 
     return get_client(provider)
 

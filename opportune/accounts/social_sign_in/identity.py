@@ -51,12 +51,12 @@ class ProviderClient(ABC):
         self.provider = provider
 
     async def authorization_url(self, callback: str, state: str, challenge: str, nonce: str) -> str:
-        """Return the address of the provider that the browser is redirected to. Raises as `identity`."""
+        """Return the address of the provider that the browser is redirected to. Raises as `fetch_identity`."""
         async with _open_http() as http:
             client = await self._get_oauth_client(http)
             return await client.get_authorization_url(callback, state, None, challenge, "S256", self._params(nonce))
 
-    async def identity(self, code: str, callback: str, verifier: str, nonce: str, issuer: str | None) -> Identity:
+    async def fetch_identity(self, code: str, callback: str, verifier: str, nonce: str, issuer: str | None) -> Identity:
         """Return the identity for an authorization code. `issuer` is the parameter `iss` of RFC 9207.
 
         Raises:

@@ -54,17 +54,17 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         self.keys = derived_keys(settings, self.purpose)
         JWTStrategy.__init__(self, self.keys[0], settings.jwt_minutes * 60, [audience])
 
-    async def find(self, token: str) -> TokenMatch | None:
+    async def find_match(self, token: str) -> TokenMatch | None:
         if token.count(".") != 2:
-            return await super().find(token)
+            return await super().find_match(token)
         claims = self._read_claims(token)
         match = await find_by_token_id(self.database, claims["sid"]) if claims else None
         return match if claims and match and matches_row(claims, match[0]) else None
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
-        return (await self.start(user, scopes, ACCESS_TOKEN_NAME))[1]
+        return (await self.start_sign_in(user, scopes, ACCESS_TOKEN_NAME))[1]
 
-    async def start(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
+    async def start_sign_in(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
         """Create the row of a sign-in and return it with its first tokens. Users see `name` in their list."""
         await prune(self.session, user, ApiToken)
         expires_at = utc_now() + timedelta(days=self.settings.session_days)
@@ -98,7 +98,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         record_event(self.session, user, "refresh_token_reused")
         return None
 
-    async def find_refreshed(self, refresh_token: str) -> tuple[ApiToken, User] | None:
+    async def find_by_refresh_token(self, refresh_token: str) -> tuple[ApiToken, User] | None:
         """Lock and return the row of a current or used refresh token, and its active user."""
         hashes = [_hash(key, refresh_token) for key in self.keys]
         return await self._lock_row(hashes, self._read_refresh_token(refresh_token))

@@ -26,16 +26,16 @@ class TokenStrategy:
         self.settings = settings
         self.database = database
         self.session = session
-        """A writing session. `find` and `read_token` do not use it."""
+        """A writing session. `find_match` and `read_token` do not use it."""
         self.needed_scopes: Sequence[str] = ()
         """Scopes that `read_token` requires."""
 
-    async def find(self, token: str) -> TokenMatch | None:
+    async def find_match(self, token: str) -> TokenMatch | None:
         """Return the match of a token; None if it is invalid or expired, or its user inactive."""
         return await find_by_token(self.database, ApiToken, token)
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
-        match = await self.find(token) if token else None
+        match = await self.find_match(token) if token else None
         if match is None:
             return None
         row, user, _grants = match

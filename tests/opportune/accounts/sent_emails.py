@@ -62,7 +62,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return with_mail(settings_for(database_url), tmp_path / "mail")
 
 
-async def users(database: Database) -> list[tuple[str, bool]]:
+async def read_users(database: Database) -> list[tuple[str, bool]]:
     async with database.reader() as session:
         return [(user.email, user.is_verified) for user in await session.scalars(select(User))]
 
@@ -71,7 +71,7 @@ async def sent_subjects(app: FastAPI) -> list[tuple[str, str]]:
     return [(email["To"], email["Subject"]) for email in await sent_emails(app)]
 
 
-async def api_sign_in(client: AsyncClient, password: str = PASSWORD) -> int:
+async def sign_in_to_api(client: AsyncClient, password: str = PASSWORD) -> int:
     data = {"username": EMAIL, "password": password}
     return (await client.post(f"{AUTH}/login", data=data)).status_code
 

@@ -11,7 +11,7 @@ from opportune.testing.factories import make_user
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def emails(database: Database) -> list[str]:
+async def read_emails(database: Database) -> list[str]:
     async with database.reader() as session:
         return list(await session.scalars(select(col(User.email)).order_by(col(User.id))))
 
@@ -19,7 +19,7 @@ async def emails(database: Database) -> list[str]:
 async def test_demo_users_have_example_addresses(database: Database) -> None:
     async with database.writer() as session:
         assert await load(session) == len(EMAILS)
-    assert sorted(await emails(database)) == sorted(EMAILS)
+    assert sorted(await read_emails(database)) == sorted(EMAILS)
     assert all(email.endswith("@made-up.example") for email in EMAILS)
 
 
@@ -51,4 +51,4 @@ async def test_clearing_keeps_real_users(database: Database) -> None:
         assert await load(session) == len(EMAILS) - 1
     async with database.writer() as session:
         assert await clear(session) == len(EMAILS) - 1
-    assert await emails(database) == [EMAILS[0]]
+    assert await read_emails(database) == [EMAILS[0]]

@@ -29,7 +29,7 @@ LINES = [line for language, text in BLOCKS if language == "sh" for line in text.
 SITE = "http://127.0.0.1:8000"
 
 
-async def curl(client: AsyncClient, line: str) -> Response:
+async def send_curl_request(client: AsyncClient, line: str) -> Response:
     """Send the request of a curl command."""
     command = iter(shlex.split(line)[1:])
     headers, fields, arguments = dict[str, str](), dict[str, str](), dict[str, Any]()
@@ -57,7 +57,7 @@ async def test_guide_requests_work(client: AsyncClient) -> None:
     lines, token = [line for line in LINES if line.startswith("curl ")], ""
     assert len(lines) == 7
     for line in lines:
-        response = await curl(client, line.replace("$TOKEN", token))
+        response = await send_curl_request(client, line.replace("$TOKEN", token))
         assert response.is_success, (line, response.text)
         if "/auth/login" in line:
             token = response.json()["access_token"]

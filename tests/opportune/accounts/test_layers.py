@@ -16,7 +16,7 @@ HTTP_MODULES = {
 """Modules that handle requests, and those with FastAPI Users' signatures."""
 
 
-def modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]]:
+def parse_modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]]:
     """Parse the files that contain the word, because parsing all of them is slow."""
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
@@ -24,14 +24,14 @@ def modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]]:
                 yield path, ast.parse(text)
 
 
-def imports(tree: ast.Module) -> set[str]:
+def list_imports(tree: ast.Module) -> set[str]:
     """Top-level packages of the imports."""
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     return {name.partition(".")[0] for name in names}
 
 
-def commits(tree: ast.Module) -> Iterator[str]:
+def find_committing_functions(tree: ast.Module) -> Iterator[str]:
     """Names of functions that commit."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -44,13 +44,13 @@ def test_services_and_models_do_not_import_http() -> None:
     importing = {
         path.relative_to(ACCOUNTS).as_posix()
         for word in ("fastapi", "starlette")
-        for path, tree in modules(ACCOUNTS, word=word)
-        if path.stem not in HTTP_MODULES and word in imports(tree)
+        for path, tree in parse_modules(ACCOUNTS, word=word)
+        if path.stem not in HTTP_MODULES and word in list_imports(tree)
     }
     assert importing == set()
 
 
 def test_only_release_commits() -> None:
-    parsed_modules = modules(ACCOUNTS, PROJECT / "app", word="commit")
-    committing = [(path.stem, name) for path, tree in parsed_modules for name in commits(tree)]
+    parsed_modules = parse_modules(ACCOUNTS, PROJECT / "app", word="commit")
+    committing = [(path.stem, name) for path, tree in parsed_modules for name in find_committing_functions(tree)]
     assert committing == [("manager", "release")]

@@ -27,7 +27,7 @@ TAKEN = "If you already have an account, sign in."
 on_both = pytest.mark.database("sqlite", "postgresql")
 
 
-async def emails(database: Database) -> list[str]:
+async def read_emails(database: Database) -> list[str]:
     async with database.reader() as session:
         return list(await session.scalars(select(col(User.email))))
 
@@ -66,7 +66,7 @@ async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: 
 
         assert response.status_code == 422
         assert "invalid-feedback" in response.text
-        assert await emails(database) == []
+        assert await read_emails(database) == []
 
 
 async def test_signed_in_user_is_redirected(app: FastAPI) -> None:
@@ -136,7 +136,7 @@ async def test_registration_signs_in_a_plain_user(client: AsyncClient, database:
     response = await client.post("/accounts/register", data={"email": "Ada@Example.com", "password": PASSWORD})
 
     assert (response.status_code, response.headers["location"]) == (303, "/")
-    assert await emails(database) == [EMAIL]
+    assert await read_emails(database) == [EMAIL]
     assert EMAIL in (await client.get("/accounts/profile")).text
 
     flags = {"is_superuser": "true", "is_verified": "true", "id": "77", "hashed_password": "x"}
@@ -158,7 +158,7 @@ async def test_email_registers_once_in_any_case(client: AsyncClient, database: D
 
         assert response.status_code == 422
         assert TAKEN in response.text
-        assert await emails(database) == [EMAIL]
+        assert await read_emails(database) == [EMAIL]
 
 
 @on_both
@@ -176,7 +176,7 @@ async def test_concurrent_form_registrations_make_one_user(client: AsyncClient, 
     responses = await asyncio.gather(*(client.post("/accounts/register", data=form) for form in forms))
 
     assert sorted(response.status_code for response in responses) == [303] + [422] * 4
-    assert await emails(database) == [EMAIL]
+    assert await read_emails(database) == [EMAIL]
 
 
 async def test_new_password_ends_other_sessions_and_tokens(

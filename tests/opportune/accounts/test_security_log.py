@@ -27,7 +27,7 @@ async def user(database: Database) -> User:
     return await make_user(database, EMAIL)
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+def read_log_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "opportune.security"]
 
 
@@ -39,7 +39,7 @@ async def post(app: FastAPI, path: str, **data: str) -> int:
 async def test_refused_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     await post(app, "/accounts/login", email=EMAIL, password=WRONG)
     await post(app, "/api/v1/auth/login", username="nobody@example.com", password=WRONG)
-    assert lines(caplog) == [
+    assert read_log_lines(caplog) == [
         f"sign_in_refused address={ADDRESS} account={user.id} reason=password",
         f"sign_in_refused address={ADDRESS} reason=password",
     ]
@@ -50,7 +50,7 @@ async def test_refused_sign_in_is_logged(app: FastAPI, user: User, caplog: pytes
 async def test_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await post(app, "/accounts/login", email=EMAIL, password=PASSWORD)
-    assert lines(caplog) == [f"signed_in address={ADDRESS} account={user.id}"]
+    assert read_log_lines(caplog) == [f"signed_in address={ADDRESS} account={user.id}"]
 
 
 async def test_reached_limit_is_logged(
@@ -59,13 +59,13 @@ async def test_reached_limit_is_logged(
     monkeypatch.setattr(service.PASSWORDS_PER_ACCOUNT, "limit", 1)
     await post(app, "/accounts/login", email=EMAIL, password=WRONG)
     assert await post(app, "/accounts/login", email=EMAIL, password=WRONG) == 429
-    assert lines(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
+    assert read_log_lines(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
 
 
 async def test_refused_permission_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     async with signed_in_client(app, user) as client:
         assert (await client.get("/admin/user/list")).status_code == 403
-    (line,) = lines(caplog)
+    (line,) = read_log_lines(caplog)
     assert f"account={user.id} method=GET path=/admin/user/list" in line
     assert line.startswith("permission_refused address=")
 
@@ -74,9 +74,9 @@ async def test_unknown_token_is_logged_and_visitors_are_not(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await client.get("/api/v1/users/me")).status_code == 401
-    assert lines(caplog) == []
+    assert read_log_lines(caplog) == []
     await client.get("/api/v1/users/me", headers={"Authorization": "Bearer guessed"})
-    (line,) = lines(caplog)
+    (line,) = read_log_lines(caplog)
     assert line.startswith("token_refused")
     assert "guessed" not in caplog.text
 
@@ -84,7 +84,7 @@ async def test_unknown_token_is_logged_and_visitors_are_not(
 async def test_wrong_confirmation_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     async with signed_in_client(app, user) as client:
         await client.post("/accounts/confirm", data={"current_password": WRONG})
-    (line,) = lines(caplog)
+    (line,) = read_log_lines(caplog)
     assert line.endswith(f"account={user.id} reason=confirmation")
 
 

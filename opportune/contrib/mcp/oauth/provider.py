@@ -101,13 +101,13 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         user = await self.session.get(User, grant.user_id) if grant else None
         if grant is None or user is None or not user.is_active:
             raise INVALID_CODE
-        row, token = await self.strategy.start(user, grant.scopes, client.client_name or client.client_id)
+        row, token = await self.strategy.start_sign_in(user, grant.scopes, client.client_name or client.client_id)
         grant.token_id, grant.session_id = row.id, None
         return _token_response(token)
 
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
         """Return the token of this program, even if it was already used."""
-        match = await self.strategy.find_refreshed(refresh_token)
+        match = await self.strategy.find_by_refresh_token(refresh_token)
         if match is None or not await self._belongs_to_client(match[0], client):
             return None
         return RefreshToken(token=refresh_token, client_id=client.client_id, scopes=match[0].scopes.split())

@@ -19,8 +19,8 @@ class McpTokenStrategy(JwtStrategy):
     def __init__(self, settings: Settings, database: Database, session: AsyncSession | None = None) -> None:
         super().__init__(settings, database, session, address_of(settings, MCP_PATH))  # type: ignore[arg-type]  # read-only without a session
 
-    async def find(self, token: str) -> TokenMatch | None:
-        match = await super().find(token) if token.count(".") == 2 else None
+    async def find_match(self, token: str) -> TokenMatch | None:
+        match = await super().find_match(token) if token.count(".") == 2 else None
         if match and (claims := self._read_claims(token)):
             match[0].scopes = common_scopes(match[0].scopes, str(claims["scope"]))  # a refresh may request fewer
         return match
@@ -30,5 +30,5 @@ class McpTokenStrategy(JwtStrategy):
         if claims := self._read_claims(token, allow_expired=True):
             row = await self.session.get(ApiToken, claims["sid"])
             return row if row and matches_row(claims, row) else None
-        match = await self.find_refreshed(token)
+        match = await self.find_by_refresh_token(token)
         return match[0] if match else None

@@ -52,7 +52,7 @@ async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator
         yield client
 
 
-def user_columns() -> Iterator[tuple[Table, Column[Any]]]:
+def find_user_columns() -> Iterator[tuple[Table, Column[Any]]]:
     """Yield the columns of all installed features that reference a user."""
     for feature in installed_features():
         for model in feature.models:
@@ -60,11 +60,11 @@ def user_columns() -> Iterator[tuple[Table, Column[Any]]]:
             yield from ((table, key.parent) for key in table.foreign_keys if key.references(User.__table__))  # type: ignore[attr-defined]  # SQLModel's classes have it
 
 
-async def rows_of(database: Database, user_id: int) -> dict[str, int]:
+async def count_rows(database: Database, user_id: int) -> dict[str, int]:
     """Return the number of rows of a user by table."""
     counts = {}
     async with database.reader(fresh=True) as session:
-        for table, column in user_columns():
+        for table, column in find_user_columns():
             count = await session.scalar(select(func.count()).select_from(table).where(column == user_id))
             counts[table.name] = count or 0
     return {name: count for name, count in counts.items() if count}
@@ -73,7 +73,7 @@ async def rows_of(database: Database, user_id: int) -> dict[str, int]:
 def test_rows_of_a_user_are_deleted_with_the_user() -> None:
     kept_columns = [
         f"{table.name}.{column.name}"
-        for table, column in user_columns()
+        for table, column in find_user_columns()
         for key in column.foreign_keys
         if key.ondelete != "CASCADE"
     ]
@@ -86,7 +86,7 @@ def test_features_with_rows_of_users_export_them() -> None:
         feature.name
         for feature in installed_features()
         for model in feature.models
-        if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in user_columns())
+        if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in find_user_columns())
     }
 
     assert features_without_export == set()
@@ -97,7 +97,7 @@ async def test_deleted_account_leaves_no_rows(
     ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
     other_user = await make_user(database)
-    assert set(await rows_of(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
+    assert set(await count_rows(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
 
     response = await ada.post("/accounts/data/delete", data=DELETION_FORM)
 
@@ -105,7 +105,7 @@ async def test_deleted_account_leaves_no_rows(
     assert "Max-Age=0" in response.headers["set-cookie"]
     assert "Your account is deleted" in (await ada.get("/accounts/left")).text
     assert (await ada.get("/accounts/profile")).status_code == 303
-    assert await rows_of(database, user.id) == {}
+    assert await count_rows(database, user.id) == {}
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(col(User.id)))).all() == [other_user.id]
     assert sent_subjects(recorded)[-1] == (EMAIL, "Your account is deleted")
@@ -132,7 +132,7 @@ async def test_features_forget_users_with_verified_emails_only(
 
     assert forgotten == [Person(user.id, EMAIL)]
     assert (await ada.get(ME)).status_code == 401
-    assert await rows_of(database, user.id) == {}
+    assert await count_rows(database, user.id) == {}
 
 
 async def test_export_contains_everything_but_secrets(ada: AsyncClient, user: User) -> None:
@@ -224,7 +224,7 @@ async def test_account_with_many_rows_is_deleted(
         assert (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 409
         assert (await client.get(ME)).status_code == 200
     assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
-    assert await rows_of(database, user.id) == {}
+    assert await count_rows(database, user.id) == {}
 
 
 async def test_api_deletion_needs_the_password_only(ada: AsyncClient) -> None:

@@ -13,7 +13,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.email_sign_in.sign_in_emails import newest_code, wrong_code
+from tests.opportune.accounts.email_sign_in.sign_in_emails import read_newest_code, wrong_code
 from tests.opportune.accounts.sent_emails import EMAIL, settings
 
 __all__ = ["settings"]  # a fixture
@@ -47,7 +47,7 @@ async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: 
         assert "E-mail me a code" in (await client.get("/accounts/confirm")).text
         redirect = await client.post(PATH, data={"next": BACK})
         assert "Type the code" in (await client.get(redirect.headers["location"])).text
-        code = await newest_code(app)
+        code = await read_newest_code(app)
         assert (await client.post(f"{PATH}/code", data={"code": wrong_code(code)})).status_code == 422
         assert not await is_confirmed(client)
         response = await client.post(f"{PATH}/code", data={"code": code, "next": BACK})
@@ -58,7 +58,7 @@ async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: 
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         assert (await client.post(API)).status_code == 202
-        code = await newest_code(app)
+        code = await read_newest_code(app)
         assert (await client.post(f"{API}/code", json={"code": wrong_code(code)})).status_code == 422
         assert (await client.post(f"{API}/code", json={"code": code})).status_code == 204
         assert await is_confirmed(client)
@@ -70,7 +70,7 @@ async def test_code_is_valid_for_its_session_only(
     async with signed_in_client(app, ada) as client, signed_in_client(app, ada) as other_browser:
         await backdate_sessions(database)
         await client.post(PATH)
-        code = await newest_code(app)
+        code = await read_newest_code(app)
         assert (await other_browser.post(f"{PATH}/code", data={"code": code})).status_code == 422
         expired_at = utc_now() + timedelta(seconds=2 * LIFETIME_SECONDS)
         monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: expired_at)
@@ -88,7 +88,7 @@ async def test_code_lives_at_most_ten_minutes(
         await client.post(PATH)
         checked_at = utc_now() + timedelta(minutes=minutes)
         monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: checked_at)
-        assert (await client.post(f"{PATH}/code", data={"code": await newest_code(app)})).status_code == status
+        assert (await client.post(f"{PATH}/code", data={"code": await read_newest_code(app)})).status_code == status
 
 
 async def test_wrong_code_is_in_the_security_log(
@@ -97,7 +97,7 @@ async def test_wrong_code_is_in_the_security_log(
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         await client.post(PATH)
-        await client.post(f"{PATH}/code", data={"code": wrong_code(await newest_code(app))})
+        await client.post(f"{PATH}/code", data={"code": wrong_code(await read_newest_code(app))})
     (line,) = (record.getMessage() for record in caplog.records if record.name == "opportune.security")
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
@@ -110,7 +110,7 @@ async def test_wrong_codes_are_limited_per_day(
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         await client.post(PATH)
-        code = await newest_code(app)
+        code = await read_newest_code(app)
         wrong_attempts = [await client.post(f"{PATH}/code", data={"code": wrong_code(code)}) for _ in range(2)]
         refused = await client.post(f"{PATH}/code", data={"code": code})
         assert ({attempt.status_code for attempt in wrong_attempts}, refused.status_code) == ({422}, 429)
@@ -123,7 +123,7 @@ async def test_second_factor_is_also_required(app: FastAPI, database: Database, 
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         await client.post(PATH)
-        codes = {"code": await newest_code(app)}
+        codes = {"code": await read_newest_code(app)}
         assert (await client.post(f"{PATH}/code", data=codes)).status_code == 422
         codes["second_factor"] = authenticator.code
         assert (await client.post(f"{PATH}/code", data=codes)).status_code == 303

@@ -21,13 +21,13 @@ async def request_email(client: AsyncClient, email: str = EMAIL, **fields: str) 
     return await client.post(PATH, data={"email": email, **fields})
 
 
-async def newest_code(app: FastAPI) -> str:
+async def read_newest_code(app: FastAPI) -> str:
     match = re.match(r"(\d{6}) is your code", str((await sent_emails(app))[-1]["Subject"]))
     assert match
     return match[1]
 
 
-async def newest_token(app: FastAPI) -> str:
+async def read_newest_token(app: FastAPI) -> str:
     path, token = await newest_link(app)
     assert path == f"{PATH}/link"
     return token

@@ -22,8 +22,8 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     PATH,
     is_signed_in,
     new_browser,
-    newest_code,
-    newest_token,
+    read_newest_code,
+    read_newest_token,
     request_email,
     send_code,
     submit_link,
@@ -45,7 +45,7 @@ async def count_sessions(database: Database) -> int:
 async def test_opening_the_link_changes_nothing(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await request_email(client)
-    token = await newest_token(app)
+    token = await read_newest_token(app)
     async with new_browser(app) as scanner:
         for method in ("GET", "HEAD", "GET"):
             await scanner.request(method, f"{PATH}/link", params={"token": token})
@@ -58,7 +58,7 @@ async def test_opening_the_link_changes_nothing(app: FastAPI, client: AsyncClien
 async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
-    cookies, token, code = dict(client.cookies), await newest_token(app), await newest_code(app)
+    cookies, token, code = dict(client.cookies), await read_newest_token(app), await read_newest_code(app)
     async with new_browser(app) as other_browser:
         assert (await submit_link(other_browser, token)).status_code == 303
         assert (await submit_link(other_browser, token)).status_code == 410
@@ -72,7 +72,7 @@ async def test_refused_links_and_codes_are_in_the_security_log(
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
-    token, code = await newest_token(app), await newest_code(app)
+    token, code = await read_newest_token(app), await read_newest_code(app)
     await send_code(client, wrong_code(code))
     async with new_browser(app) as other_browser:
         await submit_link(other_browser, "guessed")
@@ -91,7 +91,7 @@ async def test_refused_links_and_codes_are_in_the_security_log(
 async def test_concurrent_uses_of_an_email_sign_in_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
-    token, code = await newest_token(app), await newest_code(app)
+    token, code = await read_newest_token(app), await read_newest_code(app)
     async with new_browser(app) as other_browser:
         responses = await asyncio.gather(
             send_code(client, code), submit_link(other_browser, token), submit_link(other_browser, token)
@@ -105,7 +105,7 @@ async def test_email_expires_after_ten_minutes(
 ) -> None:
     await make_user(database, EMAIL)
     await request_email(client)
-    token, code = await newest_token(app), await newest_code(app)
+    token, code = await read_newest_token(app), await read_newest_code(app)
     cookies = dict(client.cookies)
     assert service.LIFETIME_SECONDS == 600
     late = int((utc_now() + timedelta(seconds=service.LIFETIME_SECONDS + 1)).timestamp())
@@ -122,11 +122,11 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
     await make_user(database, EMAIL)
     await make_user(database, "eve@example.com")
     await request_email(client)
-    code = await newest_code(app)
+    code = await read_newest_code(app)
     async with new_browser(app) as eve_browser:
         assert (await send_code(eve_browser, code)).headers["location"] == PATH
         await request_email(eve_browser, "eve@example.com")
-        eve_code = await newest_code(app)
+        eve_code = await read_newest_code(app)
         assert "This is not the code" in (await send_code(eve_browser, code)).text
         await request_email(eve_browser)  # for Ada's address, in Eve's browser
         assert "This is not the code" in (await send_code(eve_browser, code)).text
@@ -134,7 +134,7 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
     assert await count_sessions(database) == 0
 
     await request_email(client)
-    code = await newest_code(app)
+    code = await read_newest_code(app)
     cookies = dict(client.cookies)
     wrong_statuses = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
     right_code = await send_code(client, code)
@@ -152,19 +152,19 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
     monkeypatch.setattr(service.CODES_PER_ACCOUNT, "limit", 2)
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client)
-    await send_code(client, await newest_code(app))
+    await send_code(client, await read_newest_code(app))
     await client.post("/accounts/logout")
     async with new_browser(app) as eve_browser:
         for _ in range(2):
             await request_email(eve_browser)
-            await send_code(eve_browser, wrong_code(await newest_code(app)))
+            await send_code(eve_browser, wrong_code(await read_newest_code(app)))
         await request_email(eve_browser)
-        refused = await send_code(eve_browser, await newest_code(app))
+        refused = await send_code(eve_browser, await read_newest_code(app))
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 80_000
-        assert (await submit_link(eve_browser, await newest_token(app))).status_code == 303
+        assert (await submit_link(eve_browser, await read_newest_token(app))).status_code == 303
     await request_email(client)
-    await send_code(client, await newest_code(app))
+    await send_code(client, await read_newest_code(app))
     assert await is_signed_in(client)
 
 
@@ -178,7 +178,7 @@ async def test_wrong_codes_of_an_address_are_limited(
         await request_email(client, f"user{number}@example.com")
         await send_code(client, "000000")
     await request_email(client)
-    assert (await send_code(client, await newest_code(app))).status_code == 429
+    assert (await send_code(client, await read_newest_code(app))).status_code == 429
 
 
 async def test_emails_per_recipient_are_limited(client: AsyncClient) -> None:
@@ -207,9 +207,9 @@ async def test_email_is_invalid_after_account_changes(app: FastAPI, client: Asyn
     for change in (change_password, change_email, deactivate, delete):
         user = await make_user(database, f"{change.__name__}@example.com")
         requested = await client.post(API, json={"email": user.email})
-        data = {"request": requested.json()["request"], "code": await newest_code(app)}
+        data = {"request": requested.json()["request"], "code": await read_newest_code(app)}
         await request_email(client, user.email)
-        token, code = await newest_token(app), await newest_code(app)
+        token, code = await read_newest_token(app), await read_newest_code(app)
         async with database.writer() as session:
             await change(session, await session.get_one(User, user.id))
         assert (await submit_link(client, token)).status_code == 410, change
@@ -251,7 +251,7 @@ async def test_foreign_redirects_and_requests_are_refused(
     await make_user(database, EMAIL)
     for outside in ("https://evil.example/", "/\\evil.example"):
         await request_email(client, next=outside)
-        assert (await submit_link(client, await newest_token(app))).headers["location"] == "/"
+        assert (await submit_link(client, await read_newest_token(app))).headers["location"] == "/"
         client.cookies.clear()
 
     for request in ("", "gAAAAA\u00e9", "a" * 3000):

@@ -16,13 +16,13 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     PATH,
     is_signed_in,
     new_browser,
-    newest_code,
-    newest_token,
+    read_newest_code,
+    read_newest_token,
     request_email,
     send_code,
     submit_link,
 )
-from tests.opportune.accounts.sent_emails import EMAIL, ME, api_sign_in, sent_emails, settings, users
+from tests.opportune.accounts.sent_emails import EMAIL, ME, read_users, sent_emails, settings, sign_in_to_api
 
 __all__ = ["settings"]  # a fixture
 
@@ -34,7 +34,7 @@ async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncC
     requested = await request_email(client, "Ada@Example.com", next="/accounts/tokens", remember="true")
     assert requested.headers["location"] == f"{PATH}/code"
     assert EMAIL in (await client.get(f"{PATH}/code")).text
-    code = await newest_code(app)
+    code = await read_newest_code(app)
     redirect = await send_code(client, f" {code[:3]} {code[3:]} ")
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
@@ -47,7 +47,7 @@ async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncC
 async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, hashed_password="", is_verified=True)  # as after a registration by a provider
     await request_email(client, next="/accounts/tokens")
-    token = await newest_token(app)
+    token = await read_newest_token(app)
     page = await client.get(f"{PATH}/link", params={"token": token})
     assert "another browser" not in page.text
     assert page.headers["referrer-policy"] == "same-origin"
@@ -63,7 +63,7 @@ async def test_link_in_another_browser_names_the_requester(
     await make_user(database, EMAIL, is_verified=True)
     async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser, remember="true", next="/accounts/tokens")
-        token = await newest_token(app)
+        token = await read_newest_token(app)
         page = (await client.get(f"{PATH}/link", params={"token": token})).text
         assert "requested in another browser: <strong>Other</strong> at 198.51.100.7" in page
         assert EMAIL in page
@@ -78,7 +78,7 @@ async def test_email_names_device_and_address(app: FastAPI, client: AsyncClient,
     await make_user(database, EMAIL)
     async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser)
-    code, email = await newest_code(app), (await sent_emails(app))[-1]
+    code, email = await read_newest_code(app), (await sent_emails(app))[-1]
     for subtype in ("plain", "html"):
         body = email.get_body((subtype,))
         assert body
@@ -92,7 +92,7 @@ async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient
     user = await make_user(database, EMAIL, is_verified=True)
     authenticator = await add_authenticator_app(database, app.state.settings, user)
     await request_email(client, next="/accounts/tokens")
-    assert (await send_code(client, await newest_code(app))).headers["location"] == "/accounts/login/code"
+    assert (await send_code(client, await read_newest_code(app))).headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
     redirect = await client.post("/accounts/login/code", data={"code": authenticator.code})
     assert redirect.headers["location"] == "/accounts/tokens"
@@ -107,11 +107,11 @@ async def test_sign_in_ends_access_of_an_earlier_registrant(
         session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
     async with signed_in_client(app, user) as visitor:
         await request_email(client)
-        redirect = await send_code(client, await newest_code(app))
+        redirect = await send_code(client, await read_newest_code(app))
         assert "Please choose a new password" in (await client.get(redirect.headers["location"])).text
         assert not await is_signed_in(visitor)
-    assert await users(database) == [(EMAIL, True)]
-    assert await api_sign_in(client) == 401
+    assert await read_users(database) == [(EMAIL, True)]
+    assert await sign_in_to_api(client) == 401
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(LinkedAccount)) == 0
     changed = await client.post("/accounts/password", data={"new_password": "another good password"})
@@ -124,7 +124,7 @@ async def test_unverified_authenticator_app_is_removed(app: FastAPI, client: Asy
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=user.id, code_hash="0" * 64))
     await request_email(client)
-    await submit_link(client, await newest_token(app))
+    await submit_link(client, await read_newest_token(app))
     assert await is_signed_in(client)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
@@ -136,9 +136,9 @@ async def test_verified_account_keeps_password_and_sessions(
     user = await make_user(database, EMAIL, is_verified=True)
     async with signed_in_client(app, user) as other_browser:
         await request_email(client)
-        await submit_link(client, await newest_token(app))
+        await submit_link(client, await read_newest_token(app))
         assert await is_signed_in(other_browser)
-    assert await api_sign_in(client) == 200
+    assert await sign_in_to_api(client) == 200
 
 
 async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -146,7 +146,7 @@ async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncCli
     authenticator = await add_authenticator_app(database, app.state.settings, user)
     requested = await client.post(API, json={"email": EMAIL})
     assert requested.status_code == 202
-    data = {"request": requested.json()["request"], "code": await newest_code(app)}
+    data = {"request": requested.json()["request"], "code": await read_newest_code(app)}
     refused = await client.post(f"{API}/code", json=data)
     assert (refused.status_code, refused.json()["detail"][:12]) == (401, "Also send a ")
     data["second_factor"] = authenticator.code
@@ -166,12 +166,12 @@ async def test_sign_in_by_email_depends_on_settings(app: FastAPI, client: AsyncC
     ):
         app.state.settings = original.model_copy(update=changes)
         assert ("E-mail me a link" in (await client.get("/accounts/login")).text) is is_offered
-        responses = {await status(client, path) for path in (PATH, f"{PATH}/code", f"{PATH}/link")}
+        responses = {await get_status(client, path) for path in (PATH, f"{PATH}/code", f"{PATH}/link")}
         assert (404 in responses) is not is_offered
         assert ((await client.post(API, json={"email": EMAIL})).status_code == 404) is not is_offered
         assert signs_in_by_email(app.state.settings, user) is is_offered
     assert not signs_in_by_email(original, User(email=EMAIL, hashed_password=""))
 
 
-async def status(client: AsyncClient, path: str) -> int:
+async def get_status(client: AsyncClient, path: str) -> int:
     return (await client.get(path)).status_code

@@ -17,7 +17,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, ME, NEW, api_sign_in, sent_subjects, settings
+from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, ME, NEW, sent_subjects, settings, sign_in_to_api
 
 __all__ = ["settings"]  # a fixture
 
@@ -40,7 +40,7 @@ async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASS
     return response.status_code
 
 
-async def event_kinds(app: FastAPI) -> list[str]:
+async def read_event_kinds(app: FastAPI) -> list[str]:
     """Kinds of all events, oldest first."""
     async with app.state.database.reader(fresh=True) as session:
         return list(await session.scalars(select(col(AccountEvent.kind)).order_by(col(AccountEvent.id))))
@@ -83,7 +83,14 @@ async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, dat
         assert await sign_in(phone, "bob@example.com") == 303
         assert await sign_in(phone) == 303
 
-    assert await event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in", "signed_in", "signed_in"]
+    assert await read_event_kinds(app) == [
+        "signed_in",
+        "signed_in",
+        "new_sign_in",
+        "signed_in",
+        "signed_in",
+        "signed_in",
+    ]
     assert await sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
 
 
@@ -93,15 +100,15 @@ async def test_first_sign_in_of_an_old_account_sends_an_email(
     await make_user(database, EMAIL, created_at=utc_now() - timedelta(days=91))
     async with new_browser(app) as browser:
         await sign_in(browser)
-    assert await event_kinds(app) == ["new_sign_in"]
+    assert await read_event_kinds(app) == ["new_sign_in"]
 
 
 async def test_program_is_recognised_by_agent_and_address(app: FastAPI, database: Database) -> None:
     await make_user(database, EMAIL)
     async with new_browser(app, "backup/1.0") as backup, new_browser(app, "curl/8.0") as curl:
         for client in (backup, backup, curl, curl):
-            assert await api_sign_in(client) == 200
-    assert await event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
+            assert await sign_in_to_api(client) == 200
+    assert await read_event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
 
 
 async def test_wrong_passwords_are_one_event_with_a_count(app: FastAPI, database: Database) -> None:
@@ -136,7 +143,7 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
 
     kinds = ["session_ended", "sessions_ended", "token_created", "token_revoked", "tokens_revoked", "data_exported"]
     assert [item["kind"] for item in exported] == kinds
-    assert await event_kinds(app) == [*kinds, "data_exported", "password_changed"]
+    assert await read_event_kinds(app) == [*kinds, "data_exported", "password_changed"]
     assert await sent_subjects(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
     for secret in (token["token"], PASSWORD, NEW, user.hashed_password):
         assert secret not in page
@@ -185,7 +192,7 @@ async def test_events_are_deleted_after_the_configured_days(app: FastAPI, databa
         await session.execute(update(AccountEvent).where(col(AccountEvent.id) == first).values(created_at=old))
 
     assert (await delete_expired(database, app.state.settings))["events"] == 1
-    assert await event_kinds(app) == ["token_revoked"]
+    assert await read_event_kinds(app) == ["token_revoked"]
     async with database.writer() as session:
         await session.delete(await session.get(User, user.id))
-    assert await event_kinds(app) == []
+    assert await read_event_kinds(app) == []

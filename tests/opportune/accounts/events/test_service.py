@@ -20,14 +20,14 @@ pytestmark = pytest.mark.database("sqlite")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def context_of(app: FastAPI, session: object) -> AccountContext:
+def make_context(app: FastAPI, session: object) -> AccountContext:
     return AccountContext(session, app.state.settings, app.state.rate_limiter, Client("203.0.113.7", FIREFOX))  # type: ignore[arg-type]
 
 
 async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with app.state.database.writer() as session:
-        record_event(context_of(app, session), user, "token_created", name="Backup <b>")
+        record_event(make_context(app, session), user, "token_created", name="Backup <b>")
 
     async with database.reader() as session:
         event = (await session.scalars(select(AccountEvent))).one()
@@ -46,7 +46,7 @@ async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, dat
 async def test_event_by_staff_hides_their_client(app: FastAPI, database: Database) -> None:
     user, boss = await make_user(database, EMAIL), await make_user(database, "boss@example.com", is_superuser=True)
     async with app.state.database.writer() as session:
-        record_event(context_of(app, session), user, "password_changed", by=boss)
+        record_event(make_context(app, session), user, "password_changed", by=boss)
 
     async with database.reader() as session:
         event = (await session.scalars(select(AccountEvent))).one()

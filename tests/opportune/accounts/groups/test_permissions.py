@@ -45,16 +45,16 @@ class PieCrust(Table, table=True):
 
 
 pages, api = APIRouter(), APIRouter()
-May = Annotated[User, may("cake", "export")]
+ExportUser = Annotated[User, may("cake", "export")]
 
 
 @pages.get(PAGE)
-async def show(user: May) -> dict[str, str]:
+async def show(user: ExportUser) -> dict[str, str]:
     return {"email": user.email}
 
 
 @api.get("/cakes", responses=FORBIDDEN)
-async def export(user: May) -> dict[str, str]:
+async def export(user: ExportUser) -> dict[str, str]:
     return {"email": user.email}
 
 
@@ -72,13 +72,13 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield site
 
 
-async def statuses(app: FastAPI, user: User) -> tuple[int, int]:
+async def get_statuses(app: FastAPI, user: User) -> tuple[int, int]:
     async with signed_in_client(app, user) as client:
         return (await client.get(PAGE)).status_code, (await client.get(API)).status_code
 
 
 @asynccontextmanager
-async def program(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     async with app.state.database.writer() as session:
         token = await create_token(session, user, "a program", timedelta(hours=1))
     headers = {"Authorization": f"Bearer {token}"}
@@ -96,15 +96,15 @@ async def test_group_grant_permits_a_route(client: AsyncClient, app: FastAPI, da
     for identity, action in [("cake", "list"), ("pie-crust", "*"), ("*", "list")]:
         await grant(database, staff, identity, action)
 
-    assert await statuses(app, user) == (403, 403)
-    assert await statuses(app, staff) == (403, 403)
+    assert await get_statuses(app, user) == (403, 403)
+    assert await get_statuses(app, staff) == (403, 403)
 
     for identity, action in [("cake", "export"), ("cake", "*"), ("*", "export"), ("*", "*")]:
         user = await make_user(database)
         await grant(database, user, identity, action)
-        assert await statuses(app, user) == (200, 200), (identity, action)
+        assert await get_statuses(app, user) == (200, 200), (identity, action)
 
-    assert await statuses(app, await make_user(database, is_superuser=True)) == (200, 200)
+    assert await get_statuses(app, await make_user(database, is_superuser=True)) == (200, 200)
 
 
 @pytest.mark.parametrize("model", [Grant, Membership])
@@ -113,11 +113,11 @@ async def test_removed_grant_ends_at_the_next_request(
 ) -> None:
     user = await make_user(database)
     group = await grant(database, user, "cake", "export")
-    async with signed_in_client(app, user) as browser, program(app, user) as tool:
-        granted_statuses = [(await item.get(API)).status_code for item in (browser, tool)]
+    async with signed_in_client(app, user) as browser, program_client(app, user) as program:
+        granted_statuses = [(await client.get(API)).status_code for client in (browser, program)]
         async with database.writer() as session:
             await session.execute(delete(model).where(col(model.group_id) == group.id))
-        removed_statuses = [(await item.get(API)).status_code for item in (browser, tool)]
+        removed_statuses = [(await client.get(API)).status_code for client in (browser, program)]
 
     assert (granted_statuses, removed_statuses) == ([200, 200], [403, 403])
 
@@ -126,18 +126,18 @@ async def test_token_has_the_grants_of_its_user(app: FastAPI, database: Database
     baker, visitor = await make_user(database), await make_user(database)
     await grant(database, baker, "cake", "export")
 
-    async with program(app, baker) as tool:
-        assert (await tool.get(API)).json() == {"email": baker.email}
-    async with program(app, visitor) as tool:
-        assert (await tool.get(API)).status_code == 403
+    async with program_client(app, baker) as program:
+        assert (await program.get(API)).json() == {"email": baker.email}
+    async with program_client(app, visitor) as program:
+        assert (await program.get(API)).status_code == 403
 
 
 def test_openapi_documents_the_permission() -> None:
     site = FastAPI()
     site.include_router(api)
-    message = site.openapi()["paths"]["/cakes"]["get"]
-    assert "403" in message["responses"]
-    assert "security" in message
+    operation = site.openapi()["paths"]["/cakes"]["get"]
+    assert "403" in operation["responses"]
+    assert "security" in operation
 
 
 @pytest.fixture
@@ -169,23 +169,23 @@ async def test_user_and_grants_are_one_query(
     app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template["cakes/shown.html"] *= 3
-    requested: list[str] = []
+    queries: list[str] = []
     lookup = app.state.database.lookup
 
-    async def count(statement: Executable, parameters: Mapping[str, Any]) -> Any:
-        requested.append(str(statement))
+    async def record_query(statement: Executable, parameters: Mapping[str, Any]) -> Any:
+        queries.append(str(statement))
         return await lookup(statement, parameters)
 
     user = await make_user(app.state.database)
     async with signed_in_client(app, user) as client:
-        monkeypatch.setattr(app.state.database, "lookup", count)
+        monkeypatch.setattr(app.state.database, "lookup", record_query)
         monkeypatch.setattr(app.state.database, "reader", None)
         assert (await client.get("/cakes/shown")).text == "may not" * 3
-    assert len(requested) == 1
+    assert len(queries) == 1
 
 
 @pytest.mark.parametrize(
-    ("requested", "message"),
+    ("call", "message"),
     [
         ('may("pie_crust", "edit")', "there is no model 'pie_crust' in an installed feature. Did you mean pie-crust?"),
         (
@@ -195,12 +195,12 @@ async def test_user_and_grants_are_one_query(
     ],
 )
 async def test_unknown_permission_in_a_template_is_an_error(
-    client: AsyncClient, template: dict[str, str], caplog: pytest.LogCaptureFixture, requested: str, message: str
+    client: AsyncClient, template: dict[str, str], caplog: pytest.LogCaptureFixture, call: str, message: str
 ) -> None:
-    template["cakes/shown.html"] = f"{{{{ {requested} }}}}"
+    template["cakes/shown.html"] = f"{{{{ {call} }}}}"
     template["error.html"] = "An error."
     assert (await client.get("/cakes/shown")).status_code == 500
-    assert f"{requested.replace(chr(34), chr(39))}: {message}" in caplog.text
+    assert f"{call.replace(chr(34), chr(39))}: {message}" in caplog.text
 
 
 def test_unknown_permission_of_a_route_is_refused_at_start() -> None:

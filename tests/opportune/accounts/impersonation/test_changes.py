@@ -16,7 +16,15 @@ from opportune.db import WriteSession
 from opportune.db.database import Database
 from opportune.db.sessions.hooked_session import has_session_listeners
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings
+from tests.opportune.accounts.impersonation.test_impersonation import (
+    ADA,
+    END,
+    ada,
+    boss,
+    impersonate,
+    read_events,
+    settings,
+)
 from tests.opportune.accounts.sent_emails import sent_subjects
 
 __all__ = ["ada", "boss", "settings"]  # fixtures
@@ -29,11 +37,11 @@ async def team(database: Database, ada: User) -> Team:
     return await make_team(database, ada, name="Crew")
 
 
-async def event_texts(app: FastAPI, user: User) -> list[str]:
-    return [event_text(event) for event in await events(app, user)]
+async def read_event_texts(app: FastAPI, user: User) -> list[str]:
+    return [event_text(event) for event in await read_events(app, user)]
 
 
-async def team_name(database: Database) -> str:
+async def read_team_name(database: Database) -> str:
     async with database.reader(fresh=True) as session:
         return str(await session.scalar(select(col(Team.name))))
 
@@ -51,7 +59,7 @@ async def test_impersonation_is_read_only_by_default(
     assert (await boss.patch(f"/api/v1/teams/{team.id}", json={"name": "Changed"})).status_code == 403
     assert (await boss.delete(f"/api/v1/teams/{team.id}/members/1")).status_code == 403
 
-    assert await team_name(database) == "Crew"
+    assert await read_team_name(database) == "Crew"
     assert (await boss.post(END)).status_code == 303
 
 
@@ -64,14 +72,14 @@ async def test_changes_are_listed_on_the_users_events(
     await boss.post("/teams/new", data={"name": "Second"})
     await boss.post(END)
 
-    assert await event_texts(app, ada) == [
+    assert await read_event_texts(app, ada) == [
         "A superuser signed in as you, to change something",
         "A superuser, signed in as you, changed team “Changed”",
         "You created the team Second",
         "A superuser, signed in as you, created team “Second”; created team member 2",
         "The superuser left your account",
     ]
-    assert all(event.actor_id and not event.address for event in await events(app, ada))
+    assert all(event.actor_id and not event.address for event in await read_events(app, ada))
     assert await sent_subjects(app) == [(ADA, "A superuser signed in as you, to change something")]
     async with signed_in_client(app, ada) as her_browser:
         assert "changed team “Changed”" in (await her_browser.get("/accounts/events")).text
@@ -84,7 +92,7 @@ async def test_statements_are_listed_by_model(app: FastAPI, boss: AsyncClient, a
     app.add_api_route("/rename", rename, methods=["POST"])
     await impersonate(boss, ada, may_write=True)
     await boss.post("/rename")
-    assert (await event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
+    assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
 
 
 @on_sqlite
@@ -97,7 +105,7 @@ async def test_session_opened_before_the_user_is_read_is_recorded(
     app.add_api_route("/rename", rename, methods=["POST"])
     await impersonate(boss, ada, may_write=True)
     await boss.post("/rename")
-    assert (await event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
+    assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
 
 
 @on_sqlite
@@ -110,7 +118,7 @@ async def test_failed_change_is_not_listed(app: FastAPI, boss: AsyncClient, ada:
     app.add_api_route("/fail", fail, methods=["POST"])
     await impersonate(boss, ada, may_write=True)
     await boss.post("/fail")
-    assert len(await event_texts(app, ada)) == 1
+    assert len(await read_event_texts(app, ada)) == 1
 
 
 @on_sqlite
@@ -127,10 +135,10 @@ async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncCl
 async def test_changes_of_the_user_are_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
     await impersonate(boss, ada, may_write=True)
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
-    recorded_texts = await event_texts(app, ada)
+    recorded_texts = await read_event_texts(app, ada)
     async with signed_in_client(app, ada) as her_browser:
         await her_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
-    assert await event_texts(app, ada) == recorded_texts
+    assert await read_event_texts(app, ada) == recorded_texts
 
 
 @on_sqlite
@@ -189,6 +197,6 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
     async with database.reader(fresh=True) as session:
         count = select(func.count()).select_from(AccountEvent).where(col(AccountEvent.kind) == "changed_by_superuser")
         assert await session.scalar(count) == 0
-    assert await team_name(database) == "Crew"
+    assert await read_team_name(database) == "Crew"
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
-    assert (await event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"
+    assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"

@@ -56,13 +56,13 @@ async def impersonate(client: AsyncClient, user: User, reason: str = REASON, *, 
     return await client.post(f"/admin/user/impersonate/{user.id}", data=form)
 
 
-async def current_email(client: AsyncClient) -> str:
+async def get_current_email(client: AsyncClient) -> str:
     """E-mail of the signed-in user; empty for visitors."""
     response = await client.get(ME)
     return str(response.json().get("email", ""))
 
 
-async def events(app: FastAPI, user: User) -> list[AccountEvent]:
+async def read_events(app: FastAPI, user: User) -> list[AccountEvent]:
     async with app.state.database.reader(fresh=True) as session:
         query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id).order_by(col(AccountEvent.id))
         return list(await session.scalars(query))
@@ -74,13 +74,13 @@ async def test_superuser_impersonates_and_returns(app: FastAPI, boss: AsyncClien
 
     started = await impersonate(boss, ada)
 
-    assert (started.status_code, started.headers["location"], await current_email(boss)) == (303, "/", ADA)
+    assert (started.status_code, started.headers["location"], await get_current_email(boss)) == (303, "/", ADA)
     page = (await boss.get("/accounts/profile")).text
     assert BANNER in page
     assert "Back to my account" in page
     back = await boss.post(END)
     assert (back.status_code, back.headers["location"]) == (303, f"/admin/user/details/{ada.id}")
-    assert await current_email(boss) == BOSS
+    assert await get_current_email(boss) == BOSS
     assert (await boss.get(f"/admin/user/details/{ada.id}")).status_code == 200
     assert BANNER not in (await boss.get("/accounts/profile")).text
 
@@ -92,7 +92,7 @@ async def test_user_admin_and_log_get_the_reason(
     await impersonate(boss, ada, f"  {REASON}\r\n<b>again</b> ")
     await boss.post(END)
 
-    started, end = await events(app, ada)
+    started, end = await read_events(app, ada)
     assert [event_text(event) for event in (started, end)] == [
         "A superuser signed in as you",
         "The superuser left your account",
@@ -116,18 +116,18 @@ async def test_impersonation_needs_reason_and_confirmation(
     for browser in (boss, client):
         response = await browser.post(END)
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/login")
-    assert await current_email(boss) == BOSS
+    assert await get_current_email(boss) == BOSS
 
     for invalid_reason in ("   ", "x" * 201, "a \0 b"):
         response = await impersonate(boss, ada, invalid_reason)
         assert response.status_code == 400, invalid_reason
-    assert await current_email(boss) == BOSS
+    assert await get_current_email(boss) == BOSS
     async with app.state.database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=utc_now() - timedelta(hours=1)))
     for response in (await boss.get(f"/admin/user/impersonate/{ada.id}"), await impersonate(boss, ada)):
         assert response.status_code == 303
         assert response.headers["location"].startswith("/accounts/confirm?next=")
-    assert (await current_email(boss), await events(app, ada)) == (BOSS, [])
+    assert (await get_current_email(boss), await read_events(app, ada)) == (BOSS, [])
 
 
 async def test_only_superusers_impersonate_active_users(
@@ -140,7 +140,7 @@ async def test_only_superusers_impersonate_active_users(
         page = await staff.get(f"/admin/user/details/{ada.id}")
         assert (page.status_code, "Sign in as …" in page.text) == (200, False)
         assert (await impersonate(staff, ada)).status_code == 403
-    assert await events(app, ada) == []
+    assert await read_events(app, ada) == []
 
     other_superuser = await make_user(database, is_superuser=True)
     inactive = await make_user(database, is_active=False)
@@ -152,7 +152,7 @@ async def test_only_superusers_impersonate_active_users(
         assert "Sign in as …" not in (await boss.get(f"/admin/user/details/{user.id}")).text
     for pk in ("x", 2**63):
         assert (await boss.post(f"/admin/user/impersonate/{pk}", data={"reason": REASON})).status_code == 404
-    assert await current_email(boss) == BOSS
+    assert await get_current_email(boss) == BOSS
 
 
 async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncClient, database: Database) -> None:
@@ -178,7 +178,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
     assert "Return to your own account first" in admin.text
     for path in dependencies.IMPERSONATOR_PATHS:
         assert (await boss.get(path)).status_code == 200
-    assert await current_email(boss) == editor.email
+    assert await get_current_email(boss) == editor.email
 
 
 async def test_impersonation_ends_with_the_superuser(app: FastAPI, ada: User, database: Database) -> None:
@@ -192,9 +192,9 @@ async def test_impersonation_ends_with_the_superuser(app: FastAPI, ada: User, da
         async with signed_in_client(app, boss) as client:
             await client.post("/accounts/confirm", data={"current_password": PASSWORD})
             await impersonate(client, ada)
-            assert await current_email(client) == ADA
+            assert await get_current_email(client) == ADA
             await demote(boss.email, **values)
-            assert await current_email(client) == ""
+            assert await get_current_email(client) == ""
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(Session))).all() == []
 
@@ -207,10 +207,10 @@ async def test_changed_rights_end_impersonation_at_the_next_request(
         async with database.writer() as session:
             changed = update(User).where(col(User.email) == email)
             await session.execute(changed.values(is_superuser=is_superuser))
-        assert await current_email(boss) == ""
+        assert await get_current_email(boss) == ""
         async with database.writer() as session:
             await session.execute(changed.values(is_superuser=not is_superuser))
-        assert await current_email(boss) == ADA
+        assert await get_current_email(boss) == ADA
 
 
 @pytest.mark.parametrize(("path", "sessions_left"), [("/accounts/logout", 0), (END, 1)])
@@ -223,7 +223,7 @@ async def test_ended_impersonation_cookie_is_worthless(
         assert len((await session.scalars(select(Session))).all()) == sessions_left
     boss.cookies.clear()
     boss.cookies.set("session", started.cookies["session"])
-    assert await current_email(boss) == ""
+    assert await get_current_email(boss) == ""
     assert (await boss.post(END)).headers["location"] == "/accounts/login"
 
 
@@ -235,13 +235,13 @@ async def test_impersonation_ends_after_an_hour(app: FastAPI, boss: AsyncClient,
         assert timedelta() < remaining <= IMPERSONATION_LIFETIME
         row.seen_at -= timedelta(minutes=10)
         expires_at = row.expires_at
-    assert await current_email(boss) == ADA
+    assert await get_current_email(boss) == ADA
     await app.state.last_seen.close()
     async with database.writer() as session:
         row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
         assert row.expires_at == expires_at
         row.expires_at = utc_now()
-    assert await current_email(boss) == ""
+    assert await get_current_email(boss) == ""
     assert (await boss.post(END)).headers["location"] == "/accounts/login"
 
 
@@ -255,8 +255,8 @@ async def test_user_sees_and_ends_the_impersonation(app: FastAPI, boss: AsyncCli
         exported = (await her_browser.get(f"{ME}/export")).json()["accounts"]["sessions"]
         assert [item["id"] for item in exported] == [item["id"] for item in rows if not item["is_impersonation"]]
         assert (await her_browser.post(f"/accounts/sessions/{row['id']}/end")).status_code == 303
-        assert (await events(app, ada))[-1].details == {"device": "A superuser, signed in as you"}
-        assert (await current_email(her_browser), await current_email(boss)) == (ADA, "")
+        assert (await read_events(app, ada))[-1].details == {"device": "A superuser, signed in as you"}
+        assert (await get_current_email(her_browser), await get_current_email(boss)) == (ADA, "")
 
 
 async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncClient, ada: User) -> None:
@@ -274,7 +274,7 @@ async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncCl
     await boss.post("/cards")
 
     assert impersonators == ["", BOSS]
-    user_event, _start, staff_event = await events(app, ada)
+    user_event, _start, staff_event = await read_events(app, ada)
     assert user_event.actor_id is None
     assert (staff_event.actor_id is not None, staff_event.address) == (True, "")
 

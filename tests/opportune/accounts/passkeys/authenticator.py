@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 USER_PRESENT, USER_VERIFIED, HAS_CREDENTIAL = 0x01, 0x04, 0x40
 
 
-def as_text(value: bytes) -> str:
+def encode_base64url(value: bytes) -> str:
     """Encode bytes as base64url without padding, as browsers do."""
     return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
@@ -64,8 +64,10 @@ class Authenticator:
         return self._to_json(options, {**fields, "userHandle": self.user_handle}, false_data)
 
     def _to_json(self, options: dict[str, Any], fields: dict[str, Any], false_data: dict[str, Any]) -> str:
-        response = {name: as_text(value) if isinstance(value, bytes) else value for name, value in fields.items()}
-        id_ = as_text(self.credential_id)
+        response = {
+            name: encode_base64url(value) if isinstance(value, bytes) else value for name, value in fields.items()
+        }
+        id_ = encode_base64url(self.credential_id)
         credential = {"id": id_, "rawId": id_, "type": "public-key", "response": {**response, **false_data}}
         return json.dumps({"state": options["state"], "credential": credential})
 

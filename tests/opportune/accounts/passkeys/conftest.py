@@ -68,12 +68,12 @@ async def follow_redirect(client: AsyncClient, response: Response) -> str:
     return (await client.get(response.headers["location"])).text
 
 
-async def passkeys_of(database: Database, user: User) -> list[Passkey]:
+async def read_passkeys(database: Database, user: User) -> list[Passkey]:
     async with database.reader(fresh=True) as session:
         return list(await session.scalars(select(Passkey).where(col(Passkey.user_id) == user.id)))
 
 
-async def events_of(database: Database, user: User) -> list[str]:
+async def read_event_kinds(database: Database, user: User) -> list[str]:
     async with database.reader(fresh=True) as session:
         rows = await session.scalars(select(AccountEvent).where(col(AccountEvent.user_id) == user.id))
         return [row.kind for row in rows]

@@ -24,11 +24,11 @@ from tests.opportune.accounts.passkeys.conftest import (
     PASSKEYS,
     add_passkey,
     confirm_sessions,
-    events_of,
     follow_redirect,
     get_options,
     is_signed_in,
-    passkeys_of,
+    read_event_kinds,
+    read_passkeys,
     send_password,
     sign_in,
 )
@@ -58,15 +58,15 @@ async def remove_password(database: Database) -> None:
         await session.execute(update(User).values(hashed_password=""))
 
 
-async def passkey_id(database: Database, user: User, name: str) -> int:
-    return next(item.id for item in await passkeys_of(database, user) if item.name == name)
+async def find_passkey_id(database: Database, user: User, name: str) -> int:
+    return next(item.id for item in await read_passkeys(database, user) if item.name == name)
 
 
 async def test_passkeys_are_private(app: FastAPI, client: AsyncClient, ada: AsyncClient) -> None:
-    other = await make_user(app.state.database)
-    await add_passkey(app, other)
+    other_user = await make_user(app.state.database)
+    await add_passkey(app, other_user)
     await confirm_sessions(app.state.database)
-    row_id = await passkey_id(app.state.database, other, "Phone")
+    row_id = await find_passkey_id(app.state.database, other_user, "Phone")
     for path in (PASSKEYS, f"{PASSKEYS}/add"):
         assert (await client.get(path)).headers["location"].startswith("/accounts/login?")
     for path in (
@@ -81,12 +81,12 @@ async def test_passkeys_are_private(app: FastAPI, client: AsyncClient, ada: Asyn
     assert (await client.get(API)).status_code == 401
     assert (await ada.patch(f"{API}/{row_id}", json={"name": "x"})).status_code == 404
     assert (await ada.request("DELETE", f"{API}/{row_id}", json={})).status_code == 404
-    assert (await passkeys_of(app.state.database, other))[0].name == "Phone"
+    assert (await read_passkeys(app.state.database, other_user))[0].name == "Phone"
 
 
 async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User, database: Database) -> None:
     await add_passkey(app, user)
-    row_id = await passkey_id(app.state.database, user, "Phone")
+    row_id = await find_passkey_id(app.state.database, user, "Phone")
     async with signed_in_client(app, user) as client:
         for method, path in (("GET", "add"), ("POST", "add"), ("POST", f"{row_id}/remove")):
             redirect = await client.request(
@@ -94,7 +94,7 @@ async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User, da
             )
             assert redirect.headers["location"].startswith("/accounts/confirm?next="), path
         assert (await client.request("DELETE", f"{API}/{row_id}", json={})).status_code == 422
-        assert len(await passkeys_of(app.state.database, user)) == 1
+        assert len(await read_passkeys(app.state.database, user)) == 1
 
         assert 'name="code"' in (await client.get("/accounts/confirm")).text
         assert (await client.post("/accounts/confirm", data={"current_password": PASSWORD})).status_code == 422
@@ -108,11 +108,11 @@ async def test_first_passkey_ends_other_sessions(
     app: FastAPI, client: AsyncClient, ada: AsyncClient, user: User, database: Database
 ) -> None:
     token = {"Authorization": f"Bearer {await make_token(database, user)}"}
-    async with signed_in_client(app, user) as other:
+    async with signed_in_client(app, user) as other_browser:
         page = await submit_passkey(ada, Authenticator())
         codes = re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", page)
         assert len(codes) == 10
-        assert not await is_signed_in(other)
+        assert not await is_signed_in(other_browser)
     assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
     assert (await ada.get("/accounts/profile")).status_code == 200
     assert (await ada.get(f"{PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
@@ -123,12 +123,12 @@ async def test_first_passkey_ends_other_sessions(
     await confirm_sessions(database)
     assert await submit_passkey(ada, Authenticator(), "Key") == PASSKEYS, "later passkeys end no session"
     assert await is_signed_in(client)
-    assert [type_ for type_ in await events_of(database, user) if "passkey" in type_] == ["passkey_added"] * 2
+    assert [type_ for type_ in await read_event_kinds(database, user) if "passkey" in type_] == ["passkey_added"] * 2
 
 
 async def test_passkey_is_renamed_and_removed(ada: AsyncClient, user: User, database: Database) -> None:
     await submit_passkey(ada, Authenticator(), "<Phone>")
-    row_id = await passkey_id(database, user, "<Phone>")
+    row_id = await find_passkey_id(database, user, "<Phone>")
     page = (await ada.get(PASSKEYS)).text
     assert "&lt;Phone&gt;" in page
     assert "You have 10 recovery codes left" in page
@@ -142,10 +142,10 @@ async def test_passkey_is_renamed_and_removed(ada: AsyncClient, user: User, data
 
     await confirm_sessions(database)
     assert "That passkey is removed" in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{row_id}/remove"))
-    assert await passkeys_of(database, user) == []
+    assert await read_passkeys(database, user) == []
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
-    assert "passkey_removed" in await events_of(database, user)
+    assert "passkey_removed" in await read_event_kinds(database, user)
     assert (await send_password(ada)).headers["location"] == "/"
 
 
@@ -157,25 +157,25 @@ async def test_last_sign_in_method_cannot_be_removed(
     await submit_passkey(ada, Authenticator(verifies=False), "Key")
     await remove_password(database)
     await confirm_sessions(database)
-    phone, key = await passkey_id(database, user, "Phone"), await passkey_id(database, user, "Key")
+    phone, key = await find_passkey_id(database, user, "Phone"), await find_passkey_id(database, user, "Key")
     assert service.LAST_SIGN_IN_METHOD in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
     assert (await ada.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
-    # A passkey without user verification is no sign-in method.
+    # A passkey without user verification is not a sign-in method.
     assert "That passkey is removed" in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
-    async with database.writer() as session:  # A provider that is not configured is no sign-in method.
+    async with database.writer() as session:  # Without its provider, this account is not a sign-in method.
         session.add(LinkedAccount(user_id=user.id, issuer="https://gone.example", subject="1"))
     assert service.LAST_SIGN_IN_METHOD in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
-    assert len(await passkeys_of(database, user)) == 1
+    assert len(await read_passkeys(database, user)) == 1
 
 
 async def test_registration_is_bound_to_user_and_valid_once(
     app: FastAPI, ada: AsyncClient, user: User, database: Database
 ) -> None:
-    async with signed_in_client(app) as other, signed_in_client(app, user) as other_browser:
+    async with signed_in_client(app) as other_client, signed_in_client(app, user) as other_browser:
         await confirm_sessions(database)
         device = Authenticator()
         response = device.create(await get_options(ada, "add"))
-        for client in (other, other_browser):
+        for client in (other_client, other_browser):
             result = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert (result.status_code, webauthn.NOT_STARTED_HERE in result.text) == (422, True)
         foreign = Authenticator(origin="http://evil.example").create(await get_options(ada, "add"))
@@ -191,7 +191,7 @@ async def test_registration_is_bound_to_user_and_valid_once(
     async with signed_in_client(app) as thief:
         await confirm_sessions(database)
         assert passkeys.ALREADY_ADDED in await submit_passkey(thief, device)
-    assert len(await passkeys_of(database, user)) == 1
+    assert len(await read_passkeys(database, user)) == 1
 
 
 async def test_passkeys_per_user_are_limited(
@@ -210,7 +210,7 @@ async def test_passkeys_per_user_are_limited(
 async def test_passkey_confirms_the_identity_in_forms(app: FastAPI, user: User, database: Database) -> None:
     device = await add_passkey(app, user)
     form = {"name": "Script", "days": "30", "scopes": "read"}
-    async with signed_in_client(app, user) as client, signed_in_client(app) as other:
+    async with signed_in_client(app, user) as client, signed_in_client(app) as other_client:
         change = await client.post(
             "/accounts/tokens", data={**form, "passkey": device.sign(await get_options(client, "add"))}
         )
@@ -220,7 +220,7 @@ async def test_passkey_confirms_the_identity_in_forms(app: FastAPI, user: User, 
         confirmed = await client.post("/accounts/tokens", data={**form, "passkey": device.sign(options)})
         assert (confirmed.status_code, "opp_" in confirmed.text) == (200, True)
         assert (await client.get(f"{PASSKEYS}/add")).status_code == 200
-        assert (await other.post(f"{PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 204
+        assert (await other_client.post(f"{PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 204
     async with signed_in_client(app, user) as client:
         response = {"passkey": device.sign(await get_options(client, "confirm")), "next": PASSKEYS}
         assert (await client.post("/accounts/confirm", data=response)).headers["location"] == PASSKEYS
@@ -253,7 +253,7 @@ async def test_reset_command_keeps_the_last_sign_in_method(
     device = await add_passkey(app, user)
     async with database.writer() as session:
         await service.reset_two_factor(session, await session.get_one(User, user.id))
-    assert await passkeys_of(database, user) == []
+    assert await read_passkeys(database, user) == []
     assert (await send_password(client)).headers["location"] == "/"
     client.cookies.clear()
 
@@ -267,17 +267,17 @@ async def test_reset_command_keeps_the_last_sign_in_method(
 async def test_superuser_removes_a_passkey_in_the_admin(app: FastAPI, user: User, database: Database) -> None:
     await add_passkey(app, user)
     root = await make_user(database, is_superuser=True)
-    row_id = await passkey_id(database, user, "Phone")
+    row_id = await find_passkey_id(database, user, "Phone")
     async with signed_in_client(app, root) as admin:
         page = await admin.get(f"/admin/passkey/details/{row_id}")
         assert page.status_code == 200
-        (passkey,) = await passkeys_of(database, user)
+        (passkey,) = await read_passkeys(database, user)
         assert passkey.public_key not in page.text
         user_page = await admin.get(f"/admin/user/details/{user.id}")
         assert re.search(r">Passkeys</dt>\s*<dd[^>]*>1</dd>", user_page.text)
         await admin.post(f"/admin/passkey/delete?pks={row_id}", data={"confirmed": "yes"})
-    assert await passkeys_of(database, user) == []
-    assert "passkey_removed" in await events_of(database, user), "the user is notified"
+    assert await read_passkeys(database, user) == []
+    assert "passkey_removed" in await read_event_kinds(database, user), "the user is notified"
 
 
 async def test_password_reset_of_unverified_address_removes_passkeys(
@@ -288,7 +288,7 @@ async def test_password_reset_of_unverified_address_removes_passkeys(
     await add_passkey(app, user)
     async with database.writer() as session:
         await user_manager(session).reset_password(make_link_token(settings, "reset", user), "another good password")
-    assert await passkeys_of(database, user) == []
+    assert await read_passkeys(database, user) == []
 
 
 async def test_passkeys_are_exported_and_deleted(

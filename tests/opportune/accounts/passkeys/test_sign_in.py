@@ -15,7 +15,7 @@ from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.passkeys.authenticator import Authenticator, as_text
+from tests.opportune.accounts.passkeys.authenticator import Authenticator, encode_base64url
 from tests.opportune.accounts.passkeys.conftest import (
     CODE,
     EMAIL,
@@ -28,7 +28,7 @@ from tests.opportune.accounts.passkeys.conftest import (
     follow_redirect,
     get_options,
     is_signed_in,
-    passkeys_of,
+    read_passkeys,
     send_password,
     sign_in,
 )
@@ -54,7 +54,7 @@ async def test_passkey_signs_in_and_redirects(
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/sessions")
     assert "Max-Age=2592000" in response.headers["set-cookie"]
     assert await is_signed_in(client)
-    (passkey,) = await passkeys_of(database, user)
+    (passkey,) = await read_passkeys(database, user)
     assert (passkey.sign_count, passkey.used_at is not None) == (1, True)
     response = await sign_in(client, device, next="//evil.example")
     assert response.headers["location"] == "/"
@@ -156,7 +156,7 @@ async def test_passkey_needs_a_form_and_an_active_user(app: FastAPI, client: Asy
     await assert_refused(client, device.sign(await get_options(client, "sign-in")), passkeys.DEACTIVATED)
     async with database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
-    assert await passkeys_of(database, user) == []
+    assert await read_passkeys(database, user) == []
     await assert_refused(
         client, device.sign(await get_options(client, "sign-in")), "This site does not know this passkey."
     )
@@ -192,7 +192,7 @@ async def test_malformed_assertions_are_refused(
     monkeypatch.setattr(webauthn.CHALLENGES, "limit", 10_000)
     device = await add_passkey(app, user, Authenticator(has_sign_count=False))
     assertion = json.loads(device.sign(await get_options(client, "sign-in")))
-    for response in falsified_responses(assertion):
+    for response in falsify_responses(assertion):
         assert (await client.post(SIGN_IN, data={"passkey": response})).status_code in {303, 422}, response
         assert "session" not in client.cookies, response
     async with signed_in_client(app, user) as owner:
@@ -200,12 +200,12 @@ async def test_malformed_assertions_are_refused(
         options = await get_options(owner, "add")
         created = json.loads(Authenticator().create(options))
         del created["credential"]["response"]["transports"]
-        for response in [*falsified_responses(created), *invalid_attestations(options)]:
+        for response in [*falsify_responses(created), *make_invalid_attestations(options)]:
             result = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert result.status_code in {303, 422}, response  # bytes after a complete response are ignored
 
 
-def falsified_responses(valid: dict[str, Any]) -> list[str]:
+def falsify_responses(valid: dict[str, Any]) -> list[str]:
     texts = ["", "null", "[]", "7", "[" * 100_000, '{"state":' + "9" * 5000 + "}", "x" * 60_000]
     response = valid["credential"]["response"]
     values = cycle(HOSTILE)
@@ -221,7 +221,7 @@ def falsified_responses(valid: dict[str, Any]) -> list[str]:
     return texts
 
 
-def invalid_attestations(options: Any) -> Iterator[str]:
+def make_invalid_attestations(options: Any) -> Iterator[str]:
     """Invalid public keys and attestation statements."""
     device = Authenticator()
     yield from (device.create(options, key=cbor2.dumps(key)) for key in KEYS)
@@ -233,7 +233,7 @@ def invalid_attestations(options: Any) -> Iterator[str]:
 async def test_damaged_stored_key_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await add_passkey(app, user)
     off_the_curve = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})
-    for key in ("", "é", as_text(off_the_curve)):
+    for key in ("", "é", encode_base64url(off_the_curve)):
         async with app.state.database.writer() as session:
             await session.execute(update(Passkey).values(public_key=key))
         await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)

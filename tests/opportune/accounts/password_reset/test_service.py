@@ -13,12 +13,12 @@ from tests.opportune.accounts.sent_emails import (
     EMAIL,
     ME,
     NEW,
-    api_sign_in,
     newest_link,
+    read_users,
     reset,
     sent_subjects,
     settings,
-    users,
+    sign_in_to_api,
 )
 
 __all__ = ["settings"]  # a fixture
@@ -44,8 +44,8 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
         assert (await client.get(path, params={"token": token})).status_code == 410
         assert (await browser.get("/accounts/profile")).status_code == 303
     assert (await client.get(ME, headers=bearer)).status_code == 401
-    assert (await api_sign_in(client), await api_sign_in(client, NEW)) == (401, 200)
-    assert await users(database) == [(EMAIL, True)]  # the link proves the address
+    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW)) == (401, 200)
+    assert await read_users(database) == [(EMAIL, True)]  # the link proves the address
     assert (await sent_subjects(app))[-1] == (EMAIL, "You have a new password")
 
     await client.post(f"{AUTH}/forgot-password", json={"email": EMAIL})

@@ -27,7 +27,7 @@ async def reload_user(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-def newest_link(recorded: RecordedJobs) -> str:
+def find_newest_link(recorded: RecordedJobs) -> str:
     match = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.outbox[-1].text)
     assert match
     return match[1]
@@ -83,13 +83,13 @@ async def test_new_email_is_used_after_its_link(
 
     assert response.headers["location"] == "/accounts/profile"
     assert [to for to, _ in sent_subjects(recorded)] == [NEW]
-    page = await ada.get(newest_link(recorded))
+    page = await ada.get(find_newest_link(recorded))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
     assert (await reload_user(database, user)).email == EMAIL  # mail programs open links in advance
 
-    response = await submit_link(ada, newest_link(recorded))
+    response = await submit_link(ada, find_newest_link(recorded))
 
     assert response.headers["location"] == "/accounts/profile"
     changed = await reload_user(database, user)
@@ -102,7 +102,7 @@ async def test_email_link_is_valid_once_for_its_user(
     app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await request_email_change(ada)
-    link = newest_link(recorded)
+    link = find_newest_link(recorded)
     async with signed_in_client(app) as eve:
         for response in (await eve.get(link), await submit_link(eve, link), await submit_link(ada, f"{link}x")):
             assert response.status_code == 410
@@ -117,7 +117,7 @@ async def test_new_password_ends_older_links(
     app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await request_email_change(ada)
-    link = newest_link(recorded)
+    link = find_newest_link(recorded)
     await ada.post("/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"})
 
     async with signed_in_client(app, user) as new_browser:
@@ -145,7 +145,7 @@ async def test_email_taken_later_is_refused(
     await request_email_change(ada)
     await make_user(database, NEW)
 
-    assert (await submit_link(ada, newest_link(recorded))).status_code == 410
+    assert (await submit_link(ada, find_newest_link(recorded))).status_code == 410
     assert (await reload_user(database, user)).email == EMAIL
 
 

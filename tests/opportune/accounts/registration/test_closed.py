@@ -13,7 +13,7 @@ from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.sent_emails import AUTH, EMAIL, register, sent_subjects, users, with_mail
+from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_users, register, sent_subjects, with_mail
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -33,14 +33,14 @@ async def test_page_says_registration_is_closed(client: AsyncClient) -> None:
 async def test_form_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await register(client)
     assert (response.status_code, "Registration is closed" in response.text) == (403, True)
-    assert (await users(database), await sent_subjects(app)) == ([], [])
+    assert (await read_users(database), await sent_subjects(app)) == ([], [])
 
 
 async def test_api_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
     assert response.status_code == 403
     assert "accepts no new registrations" in response.json()["detail"]
-    assert (await users(database), await sent_subjects(app)) == ([], [])
+    assert (await read_users(database), await sent_subjects(app)) == ([], [])
 
 
 async def test_link_sent_before_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -48,7 +48,7 @@ async def test_link_sent_before_makes_no_account(app: FastAPI, client: AsyncClie
     assert (await client.get("/accounts/verify", params={"token": token})).status_code == 410
     form = {"token": token, "password": PASSWORD}
     assert (await client.post("/accounts/verify", data=form)).status_code == 410
-    assert await users(database) == []
+    assert await read_users(database) == []
 
 
 @pytest.mark.parametrize("path", ["/", "/accounts/login", "/accounts/verify", "/accounts/register", "/nothing"])

@@ -18,12 +18,12 @@ from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
     EMAIL,
-    api_sign_in,
     newest_link,
+    read_users,
     register,
     sent_subjects,
     settings,
-    users,
+    sign_in_to_api,
 )
 
 __all__ = ["settings"]  # a fixture
@@ -37,15 +37,15 @@ async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, da
 
     assert (response.status_code, "Check your mail" in response.text) == (200, True)
     assert "set-cookie" not in response.headers
-    assert (await users(database), await api_sign_in(client)) == ([], 401)
+    assert (await read_users(database), await sign_in_to_api(client)) == ([], 401)
     path, token = await newest_link(app)
     page = await client.get(path, params={"token": token})
     assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin")
-    assert await users(database) == []  # opening the link changes nothing
+    assert await read_users(database) == []  # opening the link changes nothing
     redirect = await client.post(path, data={"token": token, "password": PASSWORD})
     assert (redirect.status_code, redirect.headers["location"]) == (303, "/accounts/login")
     assert "Thank you, your address is verified." in (await client.get("/accounts/login")).text
-    assert (await users(database), await api_sign_in(client)) == ([(EMAIL, True)], 200)
+    assert (await read_users(database), await sign_in_to_api(client)) == ([(EMAIL, True)], 200)
 
 
 @on_sqlite
@@ -64,7 +64,7 @@ async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient
     for response in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
         assert response.status_code == 410
         assert "is no longer valid" in response.text
-    assert len(await users(database)) == 1
+    assert len(await read_users(database)) == 1
 
 
 @on_sqlite
@@ -111,7 +111,7 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
         assert "This is not the password of the registration." in page.text
         response = await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})
         assert (response.status_code, response.json()["errors"][0]["field"]) == (422, ["password"])
-    assert await users(database) == []
+    assert await read_users(database) == []
 
 
 @on_sqlite

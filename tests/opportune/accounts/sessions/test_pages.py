@@ -23,17 +23,17 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get(SESSIONS)).status_code == 200
 
 
-def end_paths(page: Response) -> list[str]:
-    """Paths of the buttons beside the rows."""
+def find_end_paths(page: Response) -> list[str]:
+    """Return the paths of the buttons beside the rows."""
     return re.findall(r'action="(/accounts/\w+/\d+/\w+)"', page.text)
 
 
 async def test_button_ends_another_session(ada: AsyncClient, other_browser: AsyncClient) -> None:
     page = await ada.get(SESSIONS)
     assert page.text.count("This device") == 1
-    (end,) = end_paths(page)
+    (end_path,) = find_end_paths(page)
 
-    response = await ada.post(end)
+    response = await ada.post(end_path)
 
     assert response.headers["location"] == SESSIONS
     assert "That device is signed out." in (await ada.get(SESSIONS)).text
@@ -60,11 +60,11 @@ async def test_ending_all_sessions_signs_out(ada: AsyncClient, other_browser: As
 
 async def test_rows_of_another_user_are_not_found(app: FastAPI, ada: AsyncClient) -> None:
     await ada.post(TOKENS, data=NEW_TOKEN)
-    (revoke,) = end_paths(await ada.get(TOKENS))
+    (revoke_path,) = find_end_paths(await ada.get(TOKENS))
     async with signed_in_client(app) as eve:
-        for path in (revoke, f"{SESSIONS}/1/end", f"{SESSIONS}/{2**63}/end"):
+        for path in (revoke_path, f"{SESSIONS}/1/end", f"{SESSIONS}/{2**63}/end"):
             assert (await eve.post(path)).status_code == 404
-    assert end_paths(await ada.get(TOKENS)) == [revoke]
+    assert find_end_paths(await ada.get(TOKENS)) == [revoke_path]
     assert await is_signed_in(ada)
 
 
@@ -79,7 +79,7 @@ async def test_token_is_shown_on_one_page_only(ada: AsyncClient, client: AsyncCl
     next_page = await ada.get(TOKENS)
     assert token not in next_page.text
 
-    await ada.post(end_paths(next_page)[0])
+    await ada.post(find_end_paths(next_page)[0])
     assert (await client.get("/api/v1/users/me", headers=bearer)).status_code == 401
 
 

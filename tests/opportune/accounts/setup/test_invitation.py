@@ -30,12 +30,12 @@ LINK = "To become the first one, open this link within 24 hours: "
 on_sqlite = pytest.mark.database("sqlite")
 
 
-def links(caplog: pytest.LogCaptureFixture) -> list[str]:
+def find_links(caplog: pytest.LogCaptureFixture) -> list[str]:
     lines = [record.getMessage() for record in caplog.records if LINK in record.getMessage()]
     return [line.rpartition(" ")[2] for line in lines]
 
 
-def token_in(link: str) -> str:
+def extract_token(link: str) -> str:
     return parse_qs(urlsplit(link).query)["token"][0]
 
 
@@ -43,15 +43,15 @@ def token_in(link: str) -> str:
 async def token(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
     """Token of the logged link."""
     await invitation.send_invitation(app)
-    return token_in(links(caplog)[-1])
+    return extract_token(find_links(caplog)[-1])
 
 
-async def superusers(database: Database) -> list[User]:
+async def read_superusers(database: Database) -> list[User]:
     async with database.reader() as session:
         return list(await session.scalars(select(User).where(col(User.is_superuser))))
 
 
-async def emails(database: Database) -> list[dict[str, str]]:
+async def read_emails(database: Database) -> list[dict[str, str]]:
     mails = select(Job).where(col(Job.name) == "mail.send")
     async with database.reader() as session:
         return [job.arguments[0] for job in await session.scalars(mails)]
@@ -64,13 +64,13 @@ async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, databa
     assert page.headers["cache-control"] == "no-store, no-transform"
     assert page.status_code == 200
     assert "autofocus" in page.text
-    assert await superusers(database) == []
+    assert await read_superusers(database) == []
 
     form = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
     response = await client.post(PAGE, data=form)
 
     assert (response.status_code, response.headers["location"]) == (303, "/admin")
-    [user] = await superusers(database)
+    [user] = await read_superusers(database)
     assert (user.email, user.is_staff, user.is_active, user.is_verified) == (ADA, True, True, True)
     assert ADA in (await client.get("/accounts/profile")).text
     # Page and link are no longer valid.
@@ -89,7 +89,7 @@ async def test_existing_account_becomes_superuser(
 
         assert (await other_browser.get("/accounts/profile")).status_code == 303
         assert ADA in (await client.get("/accounts/profile")).text
-    [user] = await superusers(database)
+    [user] = await read_superusers(database)
     assert (user.id, user.is_active, user.has_two_factor) == (visitor.id, True, False)
     assert user.hashed_password != visitor.hashed_password
     async with database.reader() as session:
@@ -103,7 +103,7 @@ async def test_concurrent_setups_create_one_superuser(client: AsyncClient, datab
     responses = await asyncio.gather(*(client.post(PAGE, data=form) for form in forms))
 
     assert sorted(response.status_code for response in responses) == [303, 404, 404, 404]
-    assert len(await superusers(database)) == 1
+    assert len(await read_superusers(database)) == 1
 
 
 @on_sqlite
@@ -116,7 +116,7 @@ async def test_invalid_setups_are_refused(
         assert response.status_code == 422, email
         assert "invalid-feedback" in response.text, email
         assert token in response.text, email
-        assert await superusers(database) == [], email
+        assert await read_superusers(database) == [], email
 
     response = await client.post(PAGE, data={"email": "ada@", "password": "short", "token": token})
 
@@ -129,7 +129,7 @@ async def test_invalid_setups_are_refused(
         "forged",
         token[:-1],
         signing.signer(settings, "reset-password").dumps("x"),
-        token_in(service.make_setup_link(foreign)),
+        extract_token(service.make_setup_link(foreign)),
     ]
     for invalid_token in invalid_tokens:
         assert (await client.get(PAGE, params={"token": invalid_token})).status_code == 403, invalid_token
@@ -137,12 +137,12 @@ async def test_invalid_setups_are_refused(
         assert response.status_code == 403, invalid_token
     monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
     assert (await client.get(PAGE, params={"token": token})).status_code == 403
-    assert await superusers(database) == []
+    assert await read_superusers(database) == []
 
 
 @on_sqlite
 async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = token_in(service.make_setup_link(settings))
+    token = extract_token(service.make_setup_link(settings))
     signer = type(signing.signer(settings, "any").make_signer("any"))
 
     for hours, is_valid in ((23.9, True), (24.1, False)):
@@ -156,8 +156,8 @@ async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, cap
     responses = [await client.get(PAGE) for _ in range(3)]
 
     assert all("the site's log" in unescape(response.text) for response in responses)
-    assert len(links(caplog)) == 1
-    assert not any(links(caplog)[0] in response.text for response in responses)
+    assert len(find_links(caplog)) == 1
+    assert not any(find_links(caplog)[0] in response.text for response in responses)
 
 
 @on_sqlite
@@ -171,7 +171,7 @@ async def test_setup_is_404_with_a_superuser(
 
     assert (await client.get(PAGE)).status_code == 404
     assert (await client.post(PAGE, data={})).status_code == 404
-    assert links(caplog) == []
+    assert find_links(caplog) == []
 
 
 @on_sqlite
@@ -186,11 +186,11 @@ async def test_invitation_is_emailed_once_an_hour(
         async with app.router.lifespan_context(app):
             await invitation._invite_if_needed(app)
 
-    [email] = await emails(database)
+    [email] = await read_emails(database)
     assert email["to"] == ADA
-    assert links(caplog)[0] in email["text"]
-    assert links(caplog)[0].startswith("https://example.org/accounts/setup?token=")
-    assert len(links(caplog)) == 3
+    assert find_links(caplog)[0] in email["text"]
+    assert find_links(caplog)[0].startswith("https://example.org/accounts/setup?token=")
+    assert len(find_links(caplog)) == 3
 
 
 @on_sqlite
@@ -206,7 +206,7 @@ async def test_invalid_admin_email_is_one_log_line(settings: Settings, caplog: p
     async with app.router.lifespan_context(app):
         await invitation._invite_if_needed(app)
 
-    assert len(links(caplog)) == 1
+    assert len(find_links(caplog)) == 1
     assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
 
 
@@ -222,17 +222,17 @@ async def test_start_without_tables_or_server_logs_one_line(
 
     assert "The search for a superuser failed" in caplog.text
     assert not any(text in caplog.text for text in ("Traceback", "s3cret"))
-    assert links(caplog) == []
+    assert find_links(caplog) == []
 
 
 @on_sqlite
 async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
     async with app.router.lifespan_context(app), asyncio.timeout(10):
-        while not links(caplog):
+        while not find_links(caplog):
             await asyncio.sleep(0.01)
 
-    assert len(links(caplog)) == 1
+    assert len(find_links(caplog)) == 1
 
 
 @on_sqlite

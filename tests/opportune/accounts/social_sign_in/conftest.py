@@ -20,13 +20,13 @@ from tests.opportune.accounts.social_sign_in.provider import (
     CLIENT_ID,
     CLIENT_SECRET,
     FakeProvider,
-    running_provider,
+    run_provider,
 )
 
 
 @pytest.fixture(scope="package")
 async def shared_provider() -> AsyncIterator[FakeProvider]:
-    async with running_provider() as provider:
+    async with run_provider() as provider:
         yield provider
 
 
@@ -85,12 +85,12 @@ async def flash_message(client: AsyncClient, response: Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
 
 
-async def user_states(database: Database) -> list[tuple[str, bool, bool]]:
+async def read_user_states(database: Database) -> list[tuple[str, bool, bool]]:
     """Return the e-mail, `is_verified` and `has_password` of each user."""
     async with database.reader(fresh=True) as session:
         return [(user.email, user.is_verified, user.has_password) for user in await session.scalars(select(User))]
 
 
-async def links(database: Database) -> list[tuple[str, str]]:
+async def read_links(database: Database) -> list[tuple[str, str]]:
     async with database.reader(fresh=True) as session:
         return [(row.issuer, row.subject) for row in await session.scalars(select(LinkedAccount))]

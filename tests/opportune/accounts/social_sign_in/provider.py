@@ -67,15 +67,15 @@ class FakeProvider:
             **self.false_claims,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
-        return self.forge(claims) if self.forge else signed(claims)
+        return self.forge(claims) if self.forge else sign_claims(claims)
 
 
-def signed(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, key_id: str | None = KEY_ID) -> str:
+def sign_claims(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, key_id: str | None = KEY_ID) -> str:
     return jwt.encode(claims, key, "ES256", {"kid": key_id} if key_id else None)
 
 
 @asynccontextmanager
-async def running_provider() -> AsyncIterator[FakeProvider]:
+async def run_provider() -> AsyncIterator[FakeProvider]:
     """Run a provider on a free port."""
     provider = FakeProvider()
     async with serve(_app(provider)) as provider.url:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.social_sign_in.conftest import start_sign_in, user_states
+from tests.opportune.accounts.social_sign_in.conftest import read_user_states, start_sign_in
 
 pytestmark = [
     pytest.mark.database("sqlite"),
@@ -42,5 +42,5 @@ async def test_visitor_registers_and_signs_in_by_a_provider(
             consent = await other_browser.post(address, data={"sub": "ada"})
         response = await client.get(consent.headers["location"])
     assert response.headers["location"] == "/accounts/profile"
-    assert await user_states(database) == [("ada@example.com", True, False)]
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
     assert "ada@example.com" in (await client.get("/accounts/profile")).text

@@ -23,7 +23,7 @@ from tests.opportune.accounts.social_sign_in.provider import (
     FOREIGN_KEY,
     Claims,
     FakeProvider,
-    signed,
+    sign_claims,
 )
 
 CALLBACK = "http://testserver/accounts/social/oidc/callback"
@@ -47,7 +47,7 @@ async def request_identity(
     client = make_client(provider, issuer)
     address = await client.authorization_url(CALLBACK, "state", CHALLENGE, "n")
     code = provider.approve(address).partition("code=")[2].partition("&")[0]
-    return await client.identity(code, CALLBACK, verifier, nonce, response_issuer)
+    return await client.fetch_identity(code, CALLBACK, verifier, nonce, response_issuer)
 
 
 def unsigned(claims: Claims) -> str:
@@ -60,15 +60,15 @@ def signed_with_client_secret(claims: Claims) -> str:
 
 
 def signed_with_foreign_key(claims: Claims) -> str:
-    return signed(claims, FOREIGN_KEY)
+    return sign_claims(claims, FOREIGN_KEY)
 
 
 def signed_with_unknown_key_id(claims: Claims) -> str:
-    return signed(claims, FOREIGN_KEY, "key-2")
+    return sign_claims(claims, FOREIGN_KEY, "key-2")
 
 
 def changed_after_signing(claims: Claims) -> str:
-    head, _, signature = signed(claims).split(".")
+    head, _, signature = sign_claims(claims).split(".")
     payload = base64.urlsafe_b64encode(json.dumps({**claims, "sub": "2"}).encode()).rstrip(b"=").decode()
     return f"{head}.{payload}.{signature}"
 
@@ -203,5 +203,5 @@ async def test_metadata_is_cached_until_a_key_is_missing(provider: FakeProvider)
     for _ in range(2):
         address = await client.authorization_url(CALLBACK, "state", CHALLENGE, "n")
         code = provider.approve(address).partition("code=")[2].partition("&")[0]
-        await client.identity(code, CALLBACK, VERIFIER, "n", None)
+        await client.fetch_identity(code, CALLBACK, VERIFIER, "n", None)
     assert provider.requests == ["metadata", "token", "keys", "token"]

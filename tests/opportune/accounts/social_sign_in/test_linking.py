@@ -21,10 +21,10 @@ from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import sent_subjects
 from tests.opportune.accounts.social_sign_in.conftest import (
     flash_message,
-    links,
+    read_links,
+    read_user_states,
     refresh_url,
     return_from_provider,
-    user_states,
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
@@ -53,7 +53,7 @@ async def link_account(client: AsyncClient, provider: FakeProvider) -> Response:
     return await client.get(provider.approve(refresh_url(await request_link(client))))
 
 
-async def linked_ids(client: AsyncClient) -> list[int]:
+async def list_linked_ids(client: AsyncClient) -> list[int]:
     return [row["id"] for row in (await client.get("/api/v1/users/me/linked-accounts")).json()]
 
 
@@ -67,15 +67,15 @@ async def test_linked_account_is_added_and_removed(
     assert "You can now sign in with your account at Keycloak" in await flash_message(
         bob, await link_account(bob, provider)
     )
-    assert await links(database) == [(provider.url, "1")]
-    assert await user_states(database) == [("bob@example.com", False, True)]
+    assert await read_links(database) == [(provider.url, "1")]
+    assert await read_user_states(database) == [("bob@example.com", False, True)]
     page = (await bob.get("/accounts/profile")).text
     assert "Remove Keycloak ada@example.com" in page
     assert "ada@example.com" in (await bob.get("/accounts/data/export")).text
-    (number,) = await linked_ids(bob)
+    (number,) = await list_linked_ids(bob)
     assert "no longer linked" in await flash_message(bob, await unlink_account(bob, number))
     assert (await unlink_account(bob, number)).status_code == 404
-    assert await links(database) == []
+    assert await read_links(database) == []
     assert sent_subjects(recorded) == [
         ("bob@example.com", "Keycloak signs you in now"),
         ("bob@example.com", "Keycloak no longer signs you in"),
@@ -94,7 +94,7 @@ async def test_linking_needs_the_password(
     address = provider.approve(refresh_url(await request_link(bob)))
     await sign_in(bob, app, await make_user(database, "eve@example.com"))
     assert "was not started in this browser" in await flash_message(bob, await bob.get(address))
-    assert await links(database) == []
+    assert await read_links(database) == []
 
 
 async def test_account_is_linked_to_one_user_only(
@@ -104,7 +104,7 @@ async def test_account_is_linked_to_one_user_only(
     assert "is already linked to your account" in await flash_message(bob, await link_account(bob, provider))
     async with signed_in_client(app) as eve:
         assert "is already linked to another account" in await flash_message(eve, await link_account(eve, provider))
-    assert len(await links(database)) == 1
+    assert len(await read_links(database)) == 1
 
 
 async def test_last_linked_account_cannot_be_removed(
@@ -117,14 +117,14 @@ async def test_last_linked_account_cannot_be_removed(
         assert refused.status_code == 422
 
     await return_from_provider(client, provider)
-    (number,) = await linked_ids(client)
+    (number,) = await list_linked_ids(client)
     assert "This is your only sign-in method." in await flash_message(client, await unlink_account(client, number))
     assert (await client.delete(f"/api/v1/users/me/linked-accounts/{number}")).status_code == 409
-    assert len(await links(database)) == 1
+    assert len(await read_links(database)) == 1
     changed = await client.post("/accounts/password", data={"new_password": NEW})
     assert changed.status_code == 303
     await unlink_account(client, number)
-    assert await links(database) == []
+    assert await read_links(database) == []
     await client.post("/accounts/logout")
     signed_in = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW})
     assert signed_in.status_code == 303
@@ -135,10 +135,10 @@ async def test_sign_in_by_email_allows_removal(
 ) -> None:
     app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
     await return_from_provider(client, provider)
-    (number,) = await linked_ids(client)
+    (number,) = await list_linked_ids(client)
     assert "A link by e-mail, or one of these accounts." in (await client.get("/accounts/profile")).text
     await unlink_account(client, number)
-    assert await links(database) == []
+    assert await read_links(database) == []
 
 
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
@@ -149,7 +149,7 @@ async def test_concurrent_removals_keep_one_sign_in_method(
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
-    first_id, second_id = await linked_ids(client)
+    first_id, second_id = await list_linked_ids(client)
     async with database.writer() as session:
         await session.execute(select(User).where(col(User.id) == user_id).with_for_update())
         await session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second_id))
@@ -158,7 +158,7 @@ async def test_concurrent_removals_keep_one_sign_in_method(
             while not concurrent_request.done() and not await has_waiting_lock(database):
                 await asyncio.sleep(0.01)
     await concurrent_request
-    assert await linked_ids(client) == [first_id]
+    assert await list_linked_ids(client) == [first_id]
 
 
 async def has_waiting_lock(database: Database) -> bool:
@@ -174,7 +174,7 @@ async def test_concurrent_links_of_an_account_keep_the_first(
     monkeypatch.setattr(UserDatabase, "get_by_oauth_account", no_user)
     async with signed_in_client(app) as eve:
         assert "Please try again." in await flash_message(eve, await link_account(eve, provider))
-    assert await links(database) == [(provider.url, "1")]
+    assert await read_links(database) == [(provider.url, "1")]
 
 
 async def no_user(_database: UserDatabase, _issuer: str, _subject: str) -> None:
@@ -188,11 +188,11 @@ async def test_removed_provider_is_no_sign_in_method(
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
-    first_id, second_id = await linked_ids(client)
+    first_id, second_id = await list_linked_ids(client)
     assert "This is your only sign-in method." in await flash_message(client, await unlink_account(client, first_id))
     assert "gone.example" in (await client.get("/accounts/profile")).text
     assert (await unlink_account(client, second_id)).status_code == 303
-    assert await links(database) == [(provider.url, "1")]
+    assert await read_links(database) == [(provider.url, "1")]
 
 
 async def test_recent_sign_in_replaces_the_password(
@@ -215,7 +215,7 @@ async def test_recent_sign_in_replaces_the_password(
     ):
         assert response.status_code == 422
         assert "Sign out, sign in again" in response.text
-    assert await user_states(database) == [("ada@example.com", True, False)]
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
 
 
 async def test_password_reset_of_unverified_address_unlinks_accounts(
@@ -227,7 +227,7 @@ async def test_password_reset_of_unverified_address_unlinks_accounts(
             session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
         token = signed_links.make_link_token(app.state.settings, "reset", user)
         await client.post("/accounts/reset-password", data={"token": token, "password": NEW})
-        assert len(await links(database)) == remaining
+        assert len(await read_links(database)) == remaining
 
 
 async def test_superuser_reads_linked_accounts(
@@ -242,8 +242,8 @@ async def test_superuser_reads_linked_accounts(
         assert (await eve.get("/admin/linked-account/list")).status_code == 403
 
     await bob.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
-    assert "bob@example.com" not in {email for email, *_ in await user_states(database)}
-    assert await links(database) == []
+    assert "bob@example.com" not in {email for email, *_ in await read_user_states(database)}
+    assert await read_links(database) == []
 
 
 async def test_site_without_providers_offers_none(app: FastAPI, client: AsyncClient, bob: AsyncClient) -> None:

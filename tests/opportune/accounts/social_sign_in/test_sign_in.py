@@ -13,11 +13,11 @@ from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.social_sign_in.conftest import (
     flash_message,
-    links,
+    read_links,
+    read_user_states,
     refresh_url,
     return_from_provider,
     start_sign_in,
-    user_states,
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
@@ -45,13 +45,13 @@ async def test_provider_registers_then_signs_in(
 ) -> None:
     response = await return_from_provider(client, provider, next="/accounts/tokens")
     assert response.headers["location"] == "/accounts/tokens"
-    assert await user_states(database) == [("ada@example.com", True, False)]
-    assert await links(database) == [(provider.url, "1")]
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
+    assert await read_links(database) == [(provider.url, "1")]
     await client.post("/accounts/logout")
     provider.user = {"sub": "1", "email": "changed@example.com", "email_verified": True}
     await return_from_provider(client, provider)
     assert await is_signed_in(client)
-    assert await user_states(database) == [("ada@example.com", True, False)]
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
 
 
 async def test_closed_registration_refuses_new_accounts_only(
@@ -63,7 +63,7 @@ async def test_closed_registration_refuses_new_accounts_only(
 
     message = await flash_message(client, await return_from_provider(client, provider))
     assert "This site accepts no new registrations." in message
-    assert await user_states(database) == [(user.email, False, True)]
+    assert await read_user_states(database) == [(user.email, False, True)]
 
     provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
     await return_from_provider(client, provider)
@@ -77,8 +77,8 @@ async def test_github_needs_a_verified_primary_address(
     address = await start_sign_in(client, "github")
     assert "nonce" not in parse_qs(urlsplit(address).query)
     await client.get(provider.approve(address))
-    assert await user_states(database) == [("octo@example.com", True, False)]
-    assert await links(database) == [("https://github.com", "583231")]
+    assert await read_user_states(database) == [("octo@example.com", True, False)]
+    assert await read_links(database) == [("https://github.com", "583231")]
 
 
 async def test_unverified_address_makes_no_account(
@@ -92,7 +92,7 @@ async def test_unverified_address_makes_no_account(
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
         message = await flash_message(client, await return_from_provider(client, provider))
         assert "Keycloak has not verified ada@example.com." in message
-    assert await user_states(database) == []
+    assert await read_user_states(database) == []
 
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
     message = await flash_message(client, await return_from_provider(client, provider))
@@ -105,7 +105,7 @@ async def test_address_may_come_from_the_userinfo_endpoint(
 ) -> None:
     provider.false_claims = {"email": None}
     await return_from_provider(client, provider)
-    assert await user_states(database) == [("ada@example.com", True, False)]
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
     provider.false_claims = {"email": None, "sub": "2"}
     assert "is invalid. Please try again." in await flash_message(client, await return_from_provider(client, provider))
 
@@ -117,7 +117,7 @@ async def test_existing_or_inactive_account_is_refused(
     message = await flash_message(client, await return_from_provider(client, provider))
     assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
-    assert await links(database) == []
+    assert await read_links(database) == []
 
     inactive = await make_user(database, is_active=False)
     await link(database, inactive.id, provider)
@@ -190,8 +190,8 @@ async def test_concurrent_first_sign_ins_make_one_account(
         assert [response.headers["location"] for response in await asyncio.gather(*requests)] == ["/", "/"]
         assert await is_signed_in(client)
         assert await is_signed_in(other_client)
-    assert await user_states(database) == [("ada@example.com", True, False)]
-    assert await links(database) == [(provider.url, "1")]
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
+    assert await read_links(database) == [(provider.url, "1")]
 
 
 async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: FakeProvider) -> None:

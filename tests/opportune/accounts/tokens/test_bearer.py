@@ -27,7 +27,7 @@ async def token(database: Database, user: User) -> str:
     return await make_token(database, user)
 
 
-async def status_of(client: AsyncClient, token: str) -> int:
+async def get_status(client: AsyncClient, token: str) -> int:
     return (await client.get(ME, headers={"Authorization": f"Bearer {token}"})).status_code
 
 
@@ -58,13 +58,13 @@ async def test_token_identifies_its_user_in_the_api_only(
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
 
-    assert await status_of(client, token) == 401
+    assert await get_status(client, token) == 401
 
 
 async def test_sign_in_token_lasts_an_hour(client: AsyncClient, database: Database, user: User) -> None:
     response = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})
 
-    assert await status_of(client, response.json()["access_token"]) == 200
+    assert await get_status(client, response.json()["access_token"]) == 200
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
     assert stored.name == ACCESS_TOKEN_NAME
@@ -77,7 +77,7 @@ async def test_expired_token_is_refused_and_deleted(
     async with database.writer() as session:
         await session.execute(update(ApiToken).values(expires_at=utc_now() - timedelta(seconds=1)))
 
-    assert await status_of(client, token) == 401
+    assert await get_status(client, token) == 401
     new_token = await make_token(database, user)
     async with database.reader() as session:
         assert [row.hint for row in await session.scalars(select(ApiToken))] == [new_token[:HINT_LENGTH]]
@@ -88,16 +88,16 @@ async def test_invalid_token_is_refused_despite_a_cookie(
 ) -> None:
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(ME)).status_code == 200
-        assert await status_of(browser, "x") == 401
-        assert await status_of(browser, "") == 401
+        assert await get_status(browser, "x") == 401
+        assert await get_status(browser, "") == 401
 
     other_token = await make_token(database, user)
 
     response = await client.post(LOGOUT, headers={"Authorization": f"Bearer {token}"})
 
     assert response.status_code == 204
-    assert (await status_of(client, token), await status_of(client, other_token)) == (401, 200)
+    assert (await get_status(client, token), await get_status(client, other_token)) == (401, 200)
     async with signed_in_client(app, user) as browser:
         assert (await browser.post(LOGOUT)).status_code == 204
         assert (await browser.get(ME)).status_code == 401
-    assert await status_of(client, other_token) == 200
+    assert await get_status(client, other_token) == 200

@@ -43,7 +43,7 @@ async def login(client: AsyncClient, user: User, **fields: str) -> dict[str, Any
     return granted
 
 
-async def status(client: AsyncClient, token: str) -> int:
+async def get_status(client: AsyncClient, token: str) -> int:
     return (await client.get(ME, headers={"authorization": f"Bearer {token}"})).status_code
 
 
@@ -58,10 +58,10 @@ async def test_sign_in_returns_a_short_lived_jwt(
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)
-    assert await status(client, granted["access_token"]) == 200
-    assert await status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
+    assert await get_status(client, granted["access_token"]) == 200
+    assert await get_status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
 
-    assert await status(client, await make_token(database, user)) == 200
+    assert await get_status(client, await make_token(database, user)) == 200
 
 
 @pytest.mark.database("sqlite")
@@ -70,7 +70,7 @@ async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) ->
     for tokens in (granted, (await refresh(client, granted["refresh_token"])).json()):
         claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
         assert (claims["scope"], tokens["scope"]) == ("accounts:read", "accounts:read")
-        assert await status(client, tokens["access_token"]) == 200
+        assert await get_status(client, tokens["access_token"]) == 200
         headers = {"authorization": f"Bearer {tokens['access_token']}"}
         assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
 
@@ -80,9 +80,9 @@ async def test_signing_out_ends_one_jwt(client: AsyncClient, user: User) -> None
     ended_token = (await login(client, user))["access_token"]
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
     new_token = (await login(client, user))["access_token"]
-    assert await status(client, ended_token) == 401
+    assert await get_status(client, ended_token) == 401
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
-    assert await status(client, new_token) == 200
+    assert await get_status(client, new_token) == 200
 
 
 @pytest.mark.database("sqlite")
@@ -106,7 +106,7 @@ async def test_foreign_tokens_are_refused(
         payload = {name: value for name, value in {**claims, **changes}.items() if value is not None}
         return jwt.encode(payload, key, algorithm)
 
-    assert await status(client, make_jwt()) == 200
+    assert await get_status(client, make_jwt()) == 200
     forged_tokens = [
         make_jwt("another key that is long enough for it"),
         make_jwt("", "none"),
@@ -125,7 +125,7 @@ async def test_foreign_tokens_are_refused(
         real.rpartition(".")[0] + ".",
         "a.b.c",
     ]
-    assert [await status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
+    assert [await get_status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
 
     ended, granted = await login(client, user), None
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
@@ -144,7 +144,7 @@ async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, da
         async with database.writer() as session:
             row = await session.get_one(User, user.id)
             row.sqlmodel_update(change)
-        assert await status(client, granted["access_token"]) == 401
+        assert await get_status(client, granted["access_token"]) == 401
         assert (await refresh(client, granted["refresh_token"])).status_code == 401
         async with database.writer() as session:  # by a statement, which ends no session
             await session.execute(update(User).values(hashed_password=user.hashed_password, is_active=True))
@@ -159,14 +159,14 @@ async def test_jwt_ends_with_its_sign_in(
     expired_jwt = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
     response = await client.post(LOGOUT, headers={"authorization": f"Bearer {expired_jwt}"})
     assert response.status_code == 204
-    assert await status(client, granted["access_token"]) == 401
+    assert await get_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
     assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
 
     granted = await login(client, user)
     async with database.writer() as session:
         await session.execute(update(ApiToken).values(expires_at=utc_now()))
-    assert await status(client, granted["access_token"]) == 401
+    assert await get_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
 
 
@@ -178,7 +178,7 @@ async def test_retried_refresh_gets_the_same_token(client: AsyncClient, user: Us
     (next_token,) = {response.json()["refresh_token"] for response in responses}
     assert next_token != first["refresh_token"]
     for response in responses:
-        assert await status(client, response.json()["access_token"]) == 200
+        assert await get_status(client, response.json()["access_token"]) == 200
     assert (await refresh(client, next_token)).status_code == 200
 
 
@@ -193,9 +193,9 @@ async def test_reused_refresh_token_ends_the_sign_in(
 
     assert (await refresh(client, stolen["refresh_token"])).status_code == 401
 
-    assert await status(client, thief["access_token"]) == 401
+    assert await get_status(client, thief["access_token"]) == 401
     assert (await refresh(client, thief["refresh_token"])).status_code == 401
-    assert await status(client, other_tokens["access_token"]) == 200, "other sign-ins stay valid"
+    assert await get_status(client, other_tokens["access_token"]) == 200, "other sign-ins stay valid"
     assert (await refresh(client, other_tokens["refresh_token"])).status_code == 200
     (email,) = recorded_jobs.outbox
     assert (email.to, email.subject) == (user.email, "A program was signed out")
@@ -223,11 +223,11 @@ async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient
     old_key = SecretStr(settings.secret_keys[0])
     rotated = {"secret_key": SecretStr("a new secret key of many letters"), "secret_key_fallbacks": old_key}
     app.state.settings = settings.model_copy(update=rotated)
-    assert await status(client, granted["access_token"]) == 200
+    assert await get_status(client, granted["access_token"]) == 200
     refreshed = (await refresh(client, granted["refresh_token"])).json()
     app.state.settings = settings.model_copy(update={**rotated, "secret_key_fallbacks": SecretStr("")})
-    assert await status(client, granted["access_token"]) == 401
-    assert await status(client, refreshed["access_token"]) == 200
+    assert await get_status(client, granted["access_token"]) == 401
+    assert await get_status(client, refreshed["access_token"]) == 200
 
     app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
     granted = await login(client, user)
@@ -242,8 +242,8 @@ async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user
     setup = (await client.post(f"{ME}/two-factor", json={"password": PASSWORD})).json()
     code = pyotp.TOTP(setup["key"]).now()
     assert (await client.put(f"{ME}/two-factor", json={"sealed": setup["sealed"], "code": code})).is_success
-    assert await status(client, tokens["access_token"]) == 200
-    assert await status(client, other_tokens["access_token"]) == 401
+    assert await get_status(client, tokens["access_token"]) == 200
+    assert await get_status(client, other_tokens["access_token"]) == 401
 
 
 @pytest.mark.database("sqlite")
@@ -253,4 +253,8 @@ async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: Us
         await session.delete(await session.get_one(User, user_id))
     new_user = await make_user(database, "eve@example.com", is_verified=True)
     new_token = (await login(client, new_user))["access_token"]
-    assert (new_user.id, await status(client, new_token), await status(client, old_token)) == (user_id, 200, 401)
+    assert (new_user.id, await get_status(client, new_token), await get_status(client, old_token)) == (
+        user_id,
+        200,
+        401,
+    )

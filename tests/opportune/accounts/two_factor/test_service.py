@@ -40,23 +40,23 @@ def settings(database_url: str) -> Settings:
     return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
-def code_of(key: str, periods: int = 0) -> str:
+def make_code(key: str, periods: int = 0) -> str:
     return pyotp.TOTP(key).at(time.time() + 30 * periods)
 
 
-def sealed_in(text: str) -> str:
+def extract_sealed_key(text: str) -> str:
     match = re.search(r'value="([^"]+)"[^>]*name="sealed"', text)
     assert match
     return html.unescape(match[1])
 
 
-def key_in(text: str) -> str:
+def extract_key(text: str) -> str:
     match = re.search(r"<code[^>]*>([A-Z2-7 ]{30,})</code>", text)
     assert match
     return match[1].replace(" ", "")
 
 
-def codes_in(text: str) -> list[str]:
+def extract_codes(text: str) -> list[str]:
     return re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", text)
 
 
@@ -65,10 +65,12 @@ async def turn_on(client: AsyncClient) -> tuple[str, list[str]]:
     page = await client.post(PAGE, data={"password": PASSWORD})
     assert page.headers["cache-control"] == "no-store, no-transform", "the page shows the key"
     started = page.text
-    key = key_in(started)
-    response = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(started), "code": code_of(key)})
+    key = extract_key(started)
+    response = await client.post(
+        f"{PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": make_code(key)}
+    )
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store, no-transform")
-    return key, codes_in(response.text)
+    return key, extract_codes(response.text)
 
 
 async def reload_user(database: Database, user: User) -> User:
@@ -76,7 +78,7 @@ async def reload_user(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-async def emails_to(database: Database, user: User) -> list[str]:
+async def read_subjects(database: Database, user: User) -> list[str]:
     async with database.reader() as session:
         jobs = await session.scalars(select(Job).where(col(Job.name) == "mail.send"))
         return [job.arguments[0]["subject"] for job in jobs if job.arguments[0]["to"] == user.email]
@@ -115,7 +117,7 @@ async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -
         assert not any(secret in page for secret in (key, *codes))
         # Only the session of the request stays.
         assert (await other_browser.get(PAGE)).status_code == 303
-    assert await emails_to(database, user) == ["Two-factor authentication is on"]
+    assert await read_subjects(database, user) == ["Two-factor authentication is on"]
 
 
 @on_sqlite
@@ -126,16 +128,16 @@ async def test_invalid_setups_turn_nothing_on(
     async with signed_in_client(app, user) as client:
         started = (await client.post(PAGE, data={"password": PASSWORD})).text
         for code, message in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
-            response = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(started), "code": code})
+            response = await client.post(f"{PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": code})
             assert response.status_code == 422
             assert html.escape(message) in response.text
-            assert key_in(response.text) == key_in(started)
+            assert extract_key(response.text) == extract_key(started)
     assert not (await reload_user(database, user)).has_two_factor
 
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
         started = (await owner.post(PAGE, data={"password": PASSWORD})).text
-        form = {"sealed": sealed_in(started), "code": code_of(key_in(started))}
+        form = {"sealed": extract_sealed_key(started), "code": make_code(extract_key(started))}
         assert (await client.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
         monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
         assert (await owner.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
@@ -150,18 +152,21 @@ async def test_changes_need_password_and_code(app: FastAPI, database: Database) 
         key, old_codes = await turn_on(client)
 
         renewed = await client.post(f"{PAGE}/codes", data={"password": PASSWORD, "code": old_codes[0]})
-        new_codes = codes_in(renewed.text)
+        new_codes = extract_codes(renewed.text)
         assert len(new_codes) == RECOVERY_CODE_COUNT
         assert set(old_codes).isdisjoint(new_codes)
 
         refused = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": old_codes[1]})
         assert (refused.status_code, INVALID_CODE in refused.text) == (422, True)
 
-        disabled = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": code_of(key, 1)})
+        disabled = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": make_code(key, 1)})
         assert (disabled.status_code, disabled.headers["location"]) == (303, PAGE)
         assert "Two-factor authentication is off." in (await client.get(PAGE)).text
     assert not (await reload_user(database, user)).has_two_factor
-    assert await emails_to(database, user) == ["Two-factor authentication is on", "Two-factor authentication is off"]
+    assert await read_subjects(database, user) == [
+        "Two-factor authentication is on",
+        "Two-factor authentication is off",
+    ]
 
 
 @on_sqlite
@@ -171,14 +176,14 @@ async def test_password_or_code_alone_is_refused(app: FastAPI, database: Databas
         async with signed_in_client(app, user) as client:
             key, codes = await turn_on(client)
             for form in (
-                {"password": "not it", "code": code_of(key, 1)},
-                {"password": PASSWORD, "code": code_of(key, -3)},
+                {"password": "not it", "code": make_code(key, 1)},
+                {"password": PASSWORD, "code": make_code(key, -3)},
                 {"password": PASSWORD},
                 {"code": codes[0]},
             ):
                 response = await client.post(f"{PAGE}/{path}", data=form)
                 assert response.status_code == 422
-                assert not codes_in(response.text)
+                assert not extract_codes(response.text)
                 assert "not it" not in response.text
             # A request with a wrong password does not use the code.
             assert (
@@ -230,7 +235,7 @@ async def test_required_setup_is_explained_and_limited(
         key, _ = await turn_on(client)
         guess = {"password": PASSWORD, "code": "000000"}
         statuses = [(await client.post(f"{PAGE}/off", data=guess)).status_code for _ in range(4)]
-        right = {"password": PASSWORD, "code": code_of(key, 1)}
+        right = {"password": PASSWORD, "code": make_code(key, 1)}
         locked = await client.request("DELETE", API, json=right)
 
     assert statuses == [422, 422, 422, 429]
@@ -252,7 +257,7 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
         started = (await client.post(API, json={"password": PASSWORD})).json()
         assert started["uri"].startswith("otpauth://totp/")
         assert f"issuer={quote(app.state.settings.site_name)}" in started["uri"], "the app shows the name of the site"
-        form = {"sealed": started["sealed"], "code": code_of(started["key"])}
+        form = {"sealed": started["sealed"], "code": make_code(started["key"])}
         codes = (await client.put(API, json=form)).json()["recovery_codes"]
         assert (await client.get(API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}
         assert (await browser.get(PAGE)).status_code == 303  # its session started without a second factor
@@ -284,7 +289,7 @@ async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Databa
                 client.cookies.clear()
                 client.headers["Authorization"] = f"Bearer {own_token}"
             started = (await client.post(API, json={"password": PASSWORD})).json()
-            form = {"sealed": started["sealed"], "code": code_of(started["key"])}
+            form = {"sealed": started["sealed"], "code": make_code(started["key"])}
             if channel == "page":
                 page = (await client.post(f"{PAGE}/confirm", data=form)).text
                 assert "Tokens that you\n      created stay" in page

@@ -48,7 +48,7 @@ async def verify(database: Database, settings: Settings, user: User, code: str) 
         return await totp.verify_code(session, settings, user, code)
 
 
-def code_after(totp_app: pyotp.TOTP, periods: int) -> str:
+def make_code(totp_app: pyotp.TOTP, periods: int) -> str:
     return totp_app.at(time.time() + periods * PERIOD_SECONDS)
 
 
@@ -58,8 +58,8 @@ async def test_app_code_is_valid_once(database: Database, settings: Settings) ->
     totp_app, _ = await enable_totp(database, settings, user)
 
     assert not await verify(database, settings, user, totp_app.now())
-    assert await verify(database, settings, user, code_after(totp_app, 1))
-    assert not await verify(database, settings, user, code_after(totp_app, 1))
+    assert await verify(database, settings, user, make_code(totp_app, 1))
+    assert not await verify(database, settings, user, make_code(totp_app, 1))
     assert not await verify(database, settings, user, totp_app.now())
 
 
@@ -68,7 +68,7 @@ async def test_concurrent_uses_of_a_code_succeed_once(database: Database, settin
     user = await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
 
-    for code in (code_after(totp_app, 1), codes[0]):
+    for code in (make_code(totp_app, 1), codes[0]):
         outcomes = await asyncio.gather(*(verify(database, settings, user, code) for _ in range(4)))
         assert sorted(outcomes) == [False, False, False, True]
 
@@ -79,13 +79,13 @@ async def test_code_format_and_time_are_checked(database: Database, settings: Se
     totp_app, codes = await enable_totp(database, settings, user)
     other_app = pyotp.TOTP(pyotp.random_base32())
 
-    invalid_codes = (code_after(totp_app, 3), code_after(totp_app, -3), code_after(other_app, 1))
+    invalid_codes = (make_code(totp_app, 3), make_code(totp_app, -3), make_code(other_app, 1))
     for code in (*invalid_codes, "", "000", "\ud800", "1" * 5000):
         assert not await verify(database, settings, user, code)
     for code in ("", "000000", "2345-6789-abcd-efgh"):
         assert not await verify(database, settings, user_without_app, code)
 
-    code = code_after(totp_app, 1)
+    code = make_code(totp_app, 1)
     assert await verify(database, settings, user, f" {code[:3]} {code[3:]} ")
     assert await verify(database, settings, user, codes[0].upper().replace("-", " "))
 
@@ -137,7 +137,7 @@ async def test_disabling_deletes_key_and_codes(database: Database, settings: Set
 
     user = await reload_user(database, user)
     assert not user.has_two_factor
-    assert not await verify(database, settings, user, code_after(totp_app, 1))
+    assert not await verify(database, settings, user, make_code(totp_app, 1))
     assert not await verify(database, settings, user, codes[0])
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
@@ -152,7 +152,7 @@ async def test_second_setup_keeps_the_first_key(database: Database, settings: Se
     async with database.writer() as session:
         assert await totp.enable(session, settings, user, second_key, pyotp.TOTP(second_key).now()) is None
 
-    assert await verify(database, settings, user, code_after(totp_app, 1))
+    assert await verify(database, settings, user, make_code(totp_app, 1))
     assert await verify(database, settings, user, codes[0])
 
 
@@ -171,7 +171,7 @@ async def test_keys_and_codes_are_stored_encrypted(database: Database, settings:
     async with database.writer() as session:
         (await session.get_one(User, thief.id)).totp_secret = stored
 
-    assert not await verify(database, settings, thief, code_after(totp_app, 1))
+    assert not await verify(database, settings, thief, make_code(totp_app, 1))
 
 
 @on_sqlite
@@ -185,7 +185,7 @@ async def test_key_survives_a_new_secret_key(database: Database, settings: Setti
     async with database.writer() as session:
         (await session.get_one(User, user.id)).totp_step = 0
     assert await verify(database, rotated, user, totp_app.now())
-    assert await verify(database, after_rotation, user, code_after(totp_app, 1))
+    assert await verify(database, after_rotation, user, make_code(totp_app, 1))
     assert await verify(database, after_rotation, user, codes[0])
 
 

@@ -19,11 +19,11 @@ from tests.opportune.accounts.sent_emails import (
     AUTH,
     EMAIL,
     NEW,
-    api_sign_in,
     newest_link,
+    read_users,
     reset,
     settings,
-    users,
+    sign_in_to_api,
 )
 
 __all__ = ["settings"]  # a fixture
@@ -38,9 +38,9 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
     path, token = await newest_link(app)
 
     assert (await client.get(path, params={"token": token})).status_code == 200
-    assert await users(database) == [(EMAIL, False)]
+    assert await read_users(database) == [(EMAIL, False)]
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 303
-    assert await users(database) == [(EMAIL, True)]
+    assert await read_users(database) == [(EMAIL, True)]
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
 
 
@@ -55,13 +55,15 @@ async def test_verification_needs_the_password_of_the_account(
     for password_fields in ({}, {"password": "a password of my own"}):
         assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
         assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
-    assert await users(database) == [(EMAIL, False)]
+    assert await read_users(database) == [(EMAIL, False)]
 
     await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
     _, token = await newest_link(app)
     assert await reset(client, "page", token, NEW) == 303
-    assert await users(database) == [(EMAIL, True)]
-    assert (await api_sign_in(client), await api_sign_in(client, NEW)) == (401, 200), "the other session has ended"
+    assert await read_users(database) == [(EMAIL, True)]
+    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW)) == (401, 200), (
+        "only the new password signs in"
+    )
 
 
 @on_sqlite
@@ -76,4 +78,4 @@ async def test_link_does_not_verify_another_address(app: FastAPI, database: Data
         with pytest.raises(InvalidLinkError):
             await verification._verify_user(context, match[0])
 
-    assert await users(database) == [("bob@example.com", False)]
+    assert await read_users(database) == [("bob@example.com", False)]
