@@ -54,14 +54,14 @@ async def _respond(request: Request, view: View, row: Any) -> Response:
     form = await _build_form(request, view, target, form_data)
     tables = await inline_tables(request, view, target, form_data)
     try:
-        saved = await _save(request, view, target, form, tables)
+        saved_row = await _save(request, view, target, form, tables)
     except FieldErrors as refusal:
         return await _render_page(request, view, row, form, tables, add_refusal(form, refusal))
     if DIALOG_PARAMETER in request.query_params:
-        context = {"model_view": view, "row": saved, "saved": await view.title_for(request, saved)}
+        context = {"model_view": view, "row": saved_row, "row_title": await view.title_for(request, saved_row)}
         return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
-    _flash_saved(request, view, saved)
-    return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, saved), 303)
+    _flash_saved(request, view, saved_row)
+    return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, saved_row), 303)
 
 
 async def _build_form(request: Request, view: View, row: Any, form_data: FormData | None = None) -> AdminForm:
@@ -115,7 +115,7 @@ async def _render_page(
         "groups": group_fields(view.fieldsets, [*fields, *readonly_fields]),
         "tables": tables,
         "has_files": bool(view.files or inline_file_fields(view)),
-        "edited": [(table.view, table.by) for table in tables],
+        "inline_columns": [(table.view, table.by) for table in tables],
         "error": error,
         "list": list_url(request, view),
         "may_create": view.can_create and await view.check_can_create(request),

@@ -22,7 +22,7 @@ from opportune.db.models.columns import title_of
 
 Batches = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]
-"""The columns of a file by name. A `NamedColumn` holds the natural keys of related rows; others are None."""
+"""Columns of a file by name. The value is None unless the column holds natural keys of related rows."""
 LoadBatch = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
 
@@ -37,7 +37,7 @@ CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
 async def export_page(request: Request, view: View) -> StreamingResponse:
-    """Export the rows of the list, in the order that the user has chosen, by default by primary key."""
+    """Export the rows of the list, in the order that the user has selected, or by primary key."""
     format_, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
     columns = await _file_columns(request, view)
@@ -64,14 +64,14 @@ async def _read_rows(view: View, columns: Columns, batches: Batches) -> AsyncIte
     """Yield the values of each row. Each batch has its own session, so that slow clients hold no connection."""
     async for rows in batches:
         for row in rows:
-            yield {name: await file_value(view, row, name, named) for name, named in columns.items()}
+            yield {name: await file_value(view, row, name, named_column) for name, named_column in columns.items()}
 
 
 async def _file_columns(request: Request, view: View) -> Columns:
     """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
     columns = named_columns(view).values()
-    named = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
-    return {named[name].name if name in named else name: named.get(name) for name in view.export_names}
+    visible = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
+    return {visible[name].name if name in visible else name: visible.get(name) for name in view.export_names}
 
 
 async def _batches_by_primary_key(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
@@ -102,11 +102,11 @@ async def _load_batch(view: View, columns: Columns, batch: Select[Any]) -> Seque
     return rows
 
 
-async def file_value(view: View, row: Any, name: str, named: NamedColumn | None) -> Any:
+async def file_value(view: View, row: Any, name: str, named_column: NamedColumn | None) -> Any:
     """Return the value of a row for a column of a file. Several names of related rows are a list."""
-    if named:
-        names = named.names_of(row)
-        return names if named.is_many else names[0] if names else None
+    if named_column:
+        names = named_column.names_of(row)
+        return names if named_column.is_many else names[0] if names else None
     if name in view.many_to_many:
         return ", ".join(sorted(map(title_of, getattr(row, name))))
     value = await view.get_prop_value(row, name)

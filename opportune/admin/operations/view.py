@@ -47,21 +47,21 @@ class OperationsAdmin(OperationsPage):
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
         context = {
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
-            "upgrade": _upgrade(request.app),
+            "upgrade": _get_upgrade(request.app),
             "jobs": jobs,
             "queueable": queueable_jobs(request.app),
             "browsers": browsers,
             "expired": expired,
             "tokens": tokens,
             "panels": await read_panels(request, "operations"),
-            "run_url": _run_url(state.settings),
+            "run_url": _jobs_url(state.settings),
             "database": state.database.url,
         }
         return await self.render(request, "admin/operations.html", context)
 
     @expose("/operations/do/{name}", methods=["POST"], identity="operations-do")
     @reauthentication_required
-    async def do(self, request: Request) -> Response:
+    async def run(self, request: Request) -> Response:
         name = request.path_params["name"]
         if not has_operation(request.app, name):
             raise HTTPException(404)
@@ -74,7 +74,7 @@ class OperationsAdmin(OperationsPage):
     @expose("/operations/upgrade", methods=["POST"], identity="operations-upgrade")
     @reauthentication_required
     async def upgrade(self, request: Request) -> Response:
-        upgrade = _upgrade(request.app)
+        upgrade = _get_upgrade(request.app)
         try:
             if await upgrade.run(partial(record_operation, request, "apply-migrations")) and upgrade.succeeded:
                 flash(request, upgrade.message)
@@ -97,7 +97,7 @@ def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[s
     return {"rows": list(displayed_settings(settings, features)), "findings": findings}
 
 
-def _run_url(settings: Settings) -> str:
+def _jobs_url(settings: Settings) -> str:
     """Return the address for a cron service, or an error message. Empty if jobs need no cron service."""
     if settings.jobs != "request":
         return ""
@@ -107,7 +107,7 @@ def _run_url(settings: Settings) -> str:
         return str(error)
 
 
-def _upgrade(app: FastAPI) -> Upgrade:
+def _get_upgrade(app: FastAPI) -> Upgrade:
     """Return the upgrade of this process, which may have been started by an earlier request."""
     if not hasattr(app.state, "upgrade"):
         app.state.upgrade = Upgrade(app)

@@ -61,7 +61,7 @@ class Gadget(Table, table=True):
 
     @field_validator("name")
     @classmethod
-    def _is_no_gizmo(cls, value: str) -> str:
+    def _refuse_gizmo(cls, value: str) -> str:
         if value == "gizmo":
             raise ValueError("a gizmo is no gadget")
         return value.strip()

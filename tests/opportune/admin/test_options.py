@@ -39,14 +39,14 @@ MAPPINGS = {
 """Options that map each name to a value, with an example value."""
 
 
-def view_of(model: type[Any], options: Mapping[str, Any]) -> type[AdminView]:
+def make_view(model: type[Any], options: Mapping[str, Any]) -> type[AdminView]:
     metaclass: Any = type(AdminView)
     view: type[AdminView] = metaclass("BookAdmin", (AdminView,), dict(options), model=model)
     return view
 
 
-def faults(model: type[Any] = Book, **options: Any) -> list[str]:
-    return list(view_of(model, options).option_faults())
+def find_faults(model: type[Any] = Book, **options: Any) -> list[str]:
+    return list(make_view(model, options).option_faults())
 
 
 def option_value(option: str, name: str) -> Any:
@@ -63,11 +63,11 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
     value = option_value(option, "pricce")
     is_computed = option.startswith("column_formatters")  # a formatter may compute a column
     line = f"BookAdmin.{option}: Book has no 'pricce'. Did you mean price?"
-    assert faults(**{option: value}) == ([] if is_computed else [line])
-    assert faults(**{option: option_value(option, "price")}) == []
+    assert find_faults(**{option: value}) == ([] if is_computed else [line])
+    assert find_faults(**{option: option_value(option, "price")}) == []
     if not is_computed:
         with pytest.raises(OperatorError, match="Did you mean"):
-            view_of(Book, {option: value})()
+            make_view(Book, {option: value})()
 
 
 @pytest.mark.parametrize(
@@ -88,26 +88,26 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
     ],
 )
 def test_unusable_name_is_reported(options: dict[str, Any], message: str) -> None:
-    (line,) = faults(**options)
+    (line,) = find_faults(**options)
     assert message in line
     assert line.startswith("BookAdmin")
 
 
 @pytest.mark.parametrize("option", [*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, "form_columns"])
 def test_secret_is_reported(option: str) -> None:
-    (line,) = faults(Maker, **{option: ("api_key",)})
+    (line,) = find_faults(Maker, **{option: ("api_key",)})
     assert line.startswith(f"BookAdmin.{option}: 'api_key' is a secret by its name")
 
 
 def test_relationships_paths_and_properties_are_accepted() -> None:
     paths = ("author", "author.name", "author.country", "tags")
-    assert faults(column_list=(*paths, "model_extra"), column_details_list=paths, column_export_list=paths) == []
-    assert faults(column_sortable_list=("author", "author.country.name"), column_filters=paths) == []
+    assert find_faults(column_list=(*paths, "model_extra"), column_details_list=paths, column_export_list=paths) == []
+    assert find_faults(column_sortable_list=("author", "author.country.name"), column_filters=paths) == []
     assert [line for view in views_of(bookshelf) for line in view.option_faults()] == []
 
 
 def test_property_has_a_label_like_a_column() -> None:
-    view = view_of(Book, {"column_list": ("price", "model_extra", "model_computed_fields")})
+    view = make_view(Book, {"column_list": ("price", "model_extra", "model_computed_fields")})
     view.column_labels = {"model_computed_fields": "Sums"}
     labels = view().labels
     assert [labels[name] for name in ("price", "model_extra", "model_computed_fields")] == [
@@ -118,7 +118,7 @@ def test_property_has_a_label_like_a_column() -> None:
 
 
 def test_check_reports_all_faults_and_inlines_without_view(monkeypatch: pytest.MonkeyPatch) -> None:
-    view = view_of(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
+    view = make_view(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
     monkeypatch.setattr(
         "opportune.cli.development.check.installed_features", lambda: [replace(bookshelf, admin=(view,))]
     )

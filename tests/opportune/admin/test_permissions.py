@@ -101,7 +101,7 @@ async def test_wildcard_grants_all_actions_or_models(
 
     await set_grants(app_with_gadgets, group, ("gadget", "*"))
     await client.get("/admin")  # the first request builds the routes
-    for path in other_addresses(app_with_gadgets):
+    for path in list_other_addresses(app_with_gadgets):
         assert (await client.get(path)).status_code == 403, path
 
     await set_grants(app_with_gadgets, group, ("*", "*"))
@@ -156,7 +156,7 @@ async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, clien
     assert response.headers["location"] == "/admin/"
 
 
-def other_addresses(app: FastAPI) -> list[str]:
+def list_other_addresses(app: FastAPI) -> list[str]:
     """Requests for all views except gadgets, from the site's routes: all of the first view, some of others."""
     mount: Any = next(route for route in app.router.routes if getattr(route, "name", "") == "admin")
     site = next(route for route in mount.routes if route.name == "list").endpoint.__self__

@@ -42,7 +42,7 @@ class BookLoan(Table, table=True):
     __tablename__ = "books_book_loan"
 
 
-def books(groups: Groups) -> Feature:
+def make_feature(groups: Groups) -> Feature:
     return Feature(name="books", summary="", models=[Book, BookLoan], groups=groups)
 
 
@@ -53,7 +53,7 @@ async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features
         assert await connection.run_sync(due_statements) == []
 
 
-async def groups(database: Database) -> dict[str, list[str]]:
+async def read_groups(database: Database) -> dict[str, list[str]]:
     async with database.reader() as session:
         return {name: grants for name, _, grants in await list_groups(session)}
 
@@ -64,34 +64,34 @@ async def test_migrate_merges_groups_of_features(database: Database, monkeypatch
     await migrate(
         database,
         monkeypatch,
-        books({"Librarians": {"book": "*", "book-loan": ["edit"]}, "Friends": {"book": "list"}}),
+        make_feature({"Librarians": {"book": "*", "book-loan": ["edit"]}, "Friends": {"book": "list"}}),
         films,
     )
-    assert await groups(database) == {
+    assert await read_groups(database) == {
         "Friends": ["book:list"],
         "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-loan:edit", "book-loan:list"],
     }
 
 
 async def test_migrate_keeps_changed_grants_and_adds_new(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    await migrate(database, monkeypatch, books({"Librarians": {"book": ["list", "edit"]}}))
+    await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "edit"]}}))
     async with database.writer() as session:
         await session.execute(delete(Grant).where(col(Grant.action) == "edit"))
         group = (await session.scalars(select(Group))).one()
         session.add(Grant(group_id=group.id, identity="user", action="list"))
-    await migrate(database, monkeypatch, books({"Librarians": {"book": ["list", "edit", "export"]}}))
-    assert await groups(database) == {"Librarians": ["book:export", "book:list", "user:list"]}
+    await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "edit", "export"]}}))
+    assert await read_groups(database) == {"Librarians": ["book:export", "book:list", "user:list"]}
 
 
 @pytest.mark.database("sqlite")
 async def test_migrate_does_not_recreate_a_deleted_group(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = {"Librarians": {"book": ["list"]}, "Friends": {"book": ["list"]}}
-    await migrate(database, monkeypatch, books(shipped))
+    await migrate(database, monkeypatch, make_feature(shipped))
     async with database.writer() as session:
         await session.execute(delete(Group).where(col(Group.name) == "Friends"))
         await session.execute(update(Group).values(name="Staff"))
-    await migrate(database, monkeypatch, books({name: {"book": ["list", "edit"]} for name in shipped}))
-    assert await groups(database) == {"Staff": ["book:list"]}
+    await migrate(database, monkeypatch, make_feature({name: {"book": ["list", "edit"]} for name in shipped}))
+    assert await read_groups(database) == {"Staff": ["book:list"]}
 
 
 @pytest.mark.database("sqlite")
@@ -100,8 +100,8 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
         session.add(group := Group(name="Librarian's"))
         await session.flush()
         session.add(Grant(group_id=group.id, identity="book", action="*"))
-    await migrate(database, monkeypatch, books({"Librarian's": {"book": "list", "book-loan": "list"}}))
-    assert await groups(database) == {"Librarian's": ["book:*", "book-loan:list"]}
+    await migrate(database, monkeypatch, make_feature({"Librarian's": {"book": "list", "book-loan": "list"}}))
+    assert await read_groups(database) == {"Librarian's": ["book:*", "book-loan:list"]}
 
 
 def test_actions_of_the_admin_can_be_granted() -> None:
@@ -123,7 +123,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 
 def test_unknown_names_of_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for values, line in FAULTS:
-        features = [*installed_features(), books(values)]
+        features = [*installed_features(), make_feature(values)]
         assert f"Feature('books', groups=…): Staff: {line}" in Permissions(features).faults()
     with pytest.raises(OperatorError) as refused:
         create_app(settings_for("sqlite:///unused.db"), features)

@@ -24,7 +24,7 @@ TOKEN = "a token of the tests, long enough"
 on_sqlite = pytest.mark.database("sqlite")
 
 
-def status_line(page: str, part: str) -> str:
+def extract_status(page: str, part: str) -> str:
     """Return the text about one part of the status, with its hint."""
     pairs = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
     return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
@@ -44,31 +44,31 @@ async def test_status_shows_all_parts_and_their_limits(
     page = (await admin.get("/admin/status")).text
     assert "Everything works." in page
     engine = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
-    assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", status_line(page, "Server"))
-    assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", status_line(page, "Worker 0"))
-    assert re.fullmatch(r"\d+ of \d+ in use", status_line(page, "Connections, reader"))
-    assert re.search(r"[\d.]+ ms", status_line(page, "Round trip"))
-    assert status_line(page, "Migrations") == "all applied"
-    assert status_line(page, "Due jobs") == "none"
-    assert "free at" in status_line(page, "Disk")
-    assert status_line(page, "Today").startswith("0 answers, 0 tokens")
-    assert "BACKUP_URL is empty" in status_line(page, "Backups")
-    assert status_line(page, "Last e-mail sent") == "none in the last days"
+    assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", extract_status(page, "Server"))
+    assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", extract_status(page, "Worker 0"))
+    assert re.fullmatch(r"\d+ of \d+ in use", extract_status(page, "Connections, reader"))
+    assert re.search(r"[\d.]+ ms", extract_status(page, "Round trip"))
+    assert extract_status(page, "Migrations") == "all applied"
+    assert extract_status(page, "Due jobs") == "none"
+    assert "free at" in extract_status(page, "Disk")
+    assert extract_status(page, "Today").startswith("0 answers, 0 tokens")
+    assert "BACKUP_URL is empty" in extract_status(page, "Backups")
+    assert extract_status(page, "Last e-mail sent") == "none in the last days"
 
     monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
     monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
     page = (await admin.get("/admin/status")).text
-    assert "the host stops the site at the limit" in status_line(page, "Memory")
-    assert "nothing can be saved on a full disk" in status_line(page, "Disk")
+    assert "the host stops the site at the limit" in extract_status(page, "Memory")
+    assert "nothing can be saved on a full disk" in extract_status(page, "Disk")
 
     model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
     page = (await admin.get("/admin/status")).text
-    assert status_line(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
+    assert extract_status(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
     app.state.llm.models = [model]
     page = (await admin.get("/admin/status")).text
-    assert "cannot be reached" in status_line(page, "127.0.0.1"), "includes the model chosen in the browser"
+    assert "cannot be reached" in extract_status(page, "127.0.0.1"), "includes the model chosen in the browser"
 
 
 @on_sqlite
@@ -88,15 +88,15 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
         )
     page = (await admin.get("/admin/status")).text
     assert "Something needs you" in page
-    assert re.search("succeeded at .*; late since", status_line(page, late_job))
-    assert re.search("fault: failed at .*; has not run yet; next at .* No room.", status_line(page, failed_job))
-    assert "or use workers with JOBS=worker" in status_line(page, late_job)
-    assert status_line(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
+    assert re.search("succeeded at .*; late since", extract_status(page, late_job))
+    assert re.search("fault: failed at .*; has not run yet; next at .* No room.", extract_status(page, failed_job))
+    assert "or use workers with JOBS=worker" in extract_status(page, late_job)
+    assert extract_status(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
     assert "550 &lt;no&gt; such user" in page
-    assert "send a test e-mail" in status_line(page, "Last e-mail failed")
+    assert "send a test e-mail" in extract_status(page, "Last e-mail failed")
     app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
     page = (await admin.get("/admin/status")).text
-    assert status_line(page, "Due jobs").startswith("notice: "), "no worker is expected here"
+    assert extract_status(page, "Due jobs").startswith("notice: "), "no worker is expected here"
 
 
 @on_sqlite
@@ -148,6 +148,6 @@ async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: 
         session.add(
             Job(name="mail.send", attempt=9, created_at=queued, due_at=utc_now() + timedelta(hours=1), error="No.")
         )
-    assert status_line((await admin.get(path)).text, "E-mails waiting").startswith(
+    assert extract_status((await admin.get(path)).text, "E-mails waiting").startswith(
         "fault: 1 e-mail could not be sent yet. No."
     )

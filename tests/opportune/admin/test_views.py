@@ -37,7 +37,7 @@ async def read_gadget(app: FastAPI) -> Gadget:
         return (await session.scalars(select(Gadget))).one()  # type: ignore[no-any-return]  # state is untyped
 
 
-def error_of(response: Response, field: str) -> str:
+def extract_error(response: Response, field: str) -> str:
     assert response.status_code == 400, (response.status_code, field)
     text = response.text
     return text.split(f'id="error-{field}">')[1].split("</div>")[0] if f'id="error-{field}">' in text else ""
@@ -132,7 +132,7 @@ async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) 
     for values in (*combine_fields(INVALID), *({field: value} for field, value in INVALID_FOR_MODEL)):
         response = await create(admin, **values)
         for field in values:
-            assert error_of(response, field), (field, values)
+            assert extract_error(response, field), (field, values)
         for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
             assert leak not in response.text, values
     async with app.state.database.reader() as session:
@@ -144,7 +144,7 @@ async def test_constraint_errors_have_messages(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(admin)
-    assert error_of(await create(admin), "name") == "This value is already in use."
+    assert extract_error(await create(admin), "name") == "This value is already in use."
     assert "The selected entry no longer exists" in (await create(admin, name="b", maker_id="999")).text
     assert "The database does not allow this value." in (await create(admin, name="c", size="13")).text
 
@@ -194,7 +194,7 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
         response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
         assert [row["text"] for row in response.json()["results"]] == results
 
-    assert error_of(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
+    assert extract_error(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
 
     async with app.state.database.writer() as session:
         session.add(Maker(name="not committed yet"))

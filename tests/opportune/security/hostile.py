@@ -104,7 +104,7 @@ def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iter
                     for text in (*texts[:1], *islice(further_texts, int(on_sqlite))):
                         yield HostileRequest(method, f"{example(path)}?{encode_form({parameter['name']: text})}")
             for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
-                names = _schema(document, content["schema"]).get("properties", ())
+                names = _resolve_schema(document, content["schema"]).get("properties", ())
                 request = HostileRequest(method, example(path), content_type=content_type)
                 if content_type != "application/json":
                     yield from (
@@ -121,7 +121,7 @@ def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iter
                     )
 
 
-def _schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolve_schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in schema:
         return schema
     resolved: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]

@@ -42,7 +42,7 @@ SESSIONS = "select id, token_hash from accounts_session"
 async def test_requests_cannot_set_id_owner_time_or_rights(quiet_site: FastAPI, database_file: Path) -> None:
     await fill(quiet_site.state.database, quiet_site.state.features)
     sender = await make_user(quiet_site.state.database)
-    before, accepted_count = forged_rows(database_file), 0
+    before, accepted_count = count_forged_rows(database_file), 0
     body = VALID_FIELDS | PROTECTED_FIELDS
     form = "&".join(f"{name}={value}" for name, value in body.items()).encode()
     headers: Headers = {}
@@ -60,7 +60,7 @@ async def test_requests_cannot_set_id_owner_time_or_rights(quiet_site: FastAPI, 
             )
             accepted_count += response.status < 400
     assert accepted_count > 2, "some requests are valid"
-    assert forged_rows(database_file) == before
+    assert count_forged_rows(database_file) == before
     assert (
         run_query(
             database_file, "select 1 from accounts_user where is_superuser or is_staff or is_verified or not is_active"
@@ -69,7 +69,7 @@ async def test_requests_cannot_set_id_owner_time_or_rights(quiet_site: FastAPI, 
     )
 
 
-def forged_rows(database_file: Path) -> dict[str, list[Any]]:
+def count_forged_rows(database_file: Path) -> dict[str, list[Any]]:
     """Return the number of rows with a forged id, creation time or owner, by table."""
     conditions = {"id": f"id = {FORGED_ID}", "created_at": "created_at < '2000-01-01'", "owner_id": "owner_id = 1"}
     tables = [name for (name,) in run_query(database_file, "select name from sqlite_master where type = 'table'")]

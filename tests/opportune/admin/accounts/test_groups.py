@@ -54,7 +54,7 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     assert (await admin.post("/admin/group/create", data=form_data)).status_code == 303
     assert await read_grants(database, "Editors") == {"user:list", "user:details"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
-    assert "✓ Details yes" in page_text(await admin.get("/admin/group/details/1"))
+    assert "✓ Details yes" in extract_text(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
     membership = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
     assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
@@ -217,7 +217,7 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
     form_data = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
     assert (await admin.post(edit, data=form_data)).status_code == 303
     assert await read_grants(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
-    text = page_text(await admin.get(f"/admin/group/details/{group.id}"))
+    text = extract_text(await admin.get(f"/admin/group/details/{group.id}"))
     assert "Users user ✓ All yes ✓ List yes" in text
     assert "✓ Activate" in text
     assert "Linked" not in text.partition("Permissions")[2].partition("Memberships")[0], (
@@ -231,7 +231,7 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
         session.add(Grant(group_id=group.id, identity="gone", action="list"))
     response = await admin.get(f"/admin/group/edit/{group.id}")
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
-    assert "Not installed: gone:list" in page_text(response)
+    assert "Not installed: gone:list" in extract_text(response)
     form_data = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
     assert (await admin.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
     assert await read_grants(database, group.name) == {"user:list", "gone:list"}
@@ -241,17 +241,17 @@ async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncCl
     database = app.state.database
     user = await make_user(database)
     address = f"/admin/user/details/{user.id}"
-    assert "Permissions" not in page_text(await admin.get(address))
+    assert "Permissions" not in extract_text(await admin.get(address))
     lister = await grant(database, user, "user", "list")
-    assert f"From the group {lister.name}" in page_text(await admin.get(address))
+    assert f"From the group {lister.name}" in extract_text(await admin.get(address))
     manager = await grant(database, user, "user", "*")
-    text = page_text(await admin.get(address))
+    text = extract_text(await admin.get(address))
     assert f"1 {lister.name} 2 {manager.name}" in text
     assert f"1 2 List by {lister.name}, {manager.name} 2 Details by {manager.name}" in text
     assert "is not staff" in text
 
 
-def page_text(page: Response) -> str:
+def extract_text(page: Response) -> str:
     """Return the text of a page with single spaces."""
     return " ".join(re.sub(r"<[^>]+>", " ", page.text).split())
 

@@ -49,7 +49,7 @@ async def read_user(site: FastAPI, email: str = STRANGER) -> User:
     return user
 
 
-async def exported_seats(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:
+async def export_seats(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:
     """Sign in with this password and return the data stored by e-mail from the export."""
     async with AsyncClient(transport=ASGITransport(site), base_url="http://testserver") as client:
         response = await client.post("/accounts/login", data={"email": email, "password": password})
@@ -63,7 +63,7 @@ async def test_account_created_by_staff_is_unverified(site: FastAPI, staff: Asyn
     form_data = {**FORGED, "email": STRANGER, "password": NEW_PASSWORD}
     assert (await staff.post("/admin/user/create", data=form_data)).status_code == 303
     assert not (await read_user(site)).is_verified
-    assert await exported_seats(site, NEW_PASSWORD) == []
+    assert await export_seats(site, NEW_PASSWORD) == []
 
 
 async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
@@ -71,17 +71,17 @@ async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncC
     address = f"/admin/user/edit/{user.id}"
     assert 'name="is_verified"' not in (await staff.get(address)).text
     assert (await staff.post(address, data={**FORGED, "email": STRANGER})).status_code == 303
-    assert await exported_seats(site, PASSWORD) == []
+    assert await export_seats(site, PASSWORD) == []
     assert (await staff.post(address, data={**FORGED, "email": STRANGER, "name": "Again"})).status_code == 303
     assert not (await read_user(site)).is_verified
 
 
 async def test_password_set_by_staff_unverifies_the_account(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
-    assert await exported_seats(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
+    assert await export_seats(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
     form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     assert (await staff.post(f"/admin/user/password/{owner.id}", data=form_data)).status_code == 303
-    assert await exported_seats(site, NEW_PASSWORD) == []
+    assert await export_seats(site, NEW_PASSWORD) == []
     assert "Verified" in (await staff.get(f"/admin/user/history/{owner.id}")).text
 
 
@@ -98,4 +98,4 @@ async def test_superuser_can_verify_an_address(site: FastAPI, admin: AsyncClient
     user = await read_user(site, "known@example.com")
     assert user.is_verified
     assert (await admin.post(f"/admin/user/edit/{user.id}", data={**FORGED, "email": STRANGER})).status_code == 303
-    assert await exported_seats(site, NEW_PASSWORD) == [{"what": BY_EMAIL[STRANGER]}]
+    assert await export_seats(site, NEW_PASSWORD) == [{"what": BY_EMAIL[STRANGER]}]

@@ -37,7 +37,7 @@ async def local_page(
     await context.close()
 
 
-async def gadgets(app: FastAPI) -> list[Gadget]:
+async def read_gadgets(app: FastAPI) -> list[Gadget]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(Gadget)))
 
@@ -51,7 +51,7 @@ async def test_dates_are_stored_as_the_form_shows_them(app: FastAPI, local_page:
     await local_page.get_by_label("Seen at").fill("2026-12-02T16:00")
     await save(local_page)
     await expect(local_page.get_by_role("status")).to_contain_text("was saved")
-    (gadget,) = await gadgets(app)
+    (gadget,) = await read_gadgets(app)
     assert (gadget.made_on, gadget.seen_at) == (date(2026, 12, 2), datetime(2026, 12, 2, 16, tzinfo=UTC))
 
 
@@ -63,11 +63,11 @@ async def test_typed_date_is_stored_as_shown(app: FastAPI, local_page: Page) -> 
     await save(local_page)
     if text:
         await expect(local_page.get_by_role("status")).to_contain_text("was saved")
-        (gadget,) = await gadgets(app)
+        (gadget,) = await read_gadgets(app)
         assert gadget.seen_at == datetime.fromisoformat(text).replace(tzinfo=UTC)
     else:
         await expect(seen_at).to_be_focused()
-        assert await gadgets(app) == []
+        assert await read_gadgets(app) == []
 
 
 async def test_incomplete_date_is_not_sent(app: FastAPI, local_page: Page) -> None:
@@ -76,7 +76,7 @@ async def test_incomplete_date_is_not_sent(app: FastAPI, local_page: Page) -> No
     await local_page.keyboard.type("12")
     await save(local_page)
     await expect(made_on).to_be_focused()
-    assert await gadgets(app) == []
+    assert await read_gadgets(app) == []
 
 
 async def test_unchanged_row_keeps_its_times(app: FastAPI, local_page: Page) -> None:
@@ -87,7 +87,7 @@ async def test_unchanged_row_keeps_its_times(app: FastAPI, local_page: Page) -> 
     await expect(local_page.get_by_label("Seen at")).to_have_value("2026-12-02T16:00:05")
     await save(local_page)
     await expect(local_page.get_by_role("status")).to_contain_text("was saved")
-    (gadget,) = await gadgets(app)
+    (gadget,) = await read_gadgets(app)
     assert (gadget.made_on, gadget.seen_at) == (date(2026, 12, 2), STORED_AT)
 
 
@@ -101,4 +101,4 @@ async def test_incomplete_date_is_not_sent_without_javascript(
     await plain_page.keyboard.type("12")
     await save(plain_page)
     await expect(made_on).to_be_focused()
-    assert await gadgets(app) == []
+    assert await read_gadgets(app) == []

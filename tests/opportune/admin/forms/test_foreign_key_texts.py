@@ -19,7 +19,7 @@ def app(app_with_novels: FastAPI) -> FastAPI:
     return app_with_novels
 
 
-async def refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
+async def collect_refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
     """Messages of the form and the import, or their status when they accept the value."""
     form = await admin.post(f"/admin/{model}/create", data=row)
     file = await admin.post(f"/admin/{model}/import", files={"file": ("rows.json", json.dumps([row]))})
@@ -28,7 +28,7 @@ async def refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[
 
 async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
     for text, message in {"Emma": INVALID_ID, "0": INVALID_ID, "9" * 30: INVALID_ID, "7": ENTRY_MISSING}.items():
-        for page in await refusals(admin, "copy", {"label": "Mine", "novel_id": text}):
+        for page in await collect_refusals(admin, "copy", {"label": "Mine", "novel_id": text}):
             assert message in page, text
 
 
@@ -39,7 +39,7 @@ async def test_other_keys_are_checked_by_the_database(admin: AsyncClient) -> Non
         ("shelf_id", "7", ENTRY_MISSING),
         ("shelf_id", "A", "Please give a whole number."),
     ):
-        for page in await refusals(admin, "novel", {"title": "Emma", column: text}):
+        for page in await collect_refusals(admin, "novel", {"title": "Emma", column: text}):
             assert message in page, (column, text)
             assert "must be between" not in page, "text is not compared as a number"
     assert (await admin.post("/admin/novel/create", data={"title": "Emma", "save": "Save"})).status_code == 303

@@ -50,7 +50,7 @@ async def set_grants(app: FastAPI, group: Group, *grants: tuple[str, str]) -> No
         session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
 
 
-async def makers(app: FastAPI) -> list[int]:
+async def read_maker_ids(app: FastAPI) -> list[int]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(col(Gadget.maker_id)).order_by(col(Gadget.id))))
 
@@ -84,10 +84,10 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
             assert response.status_code == 400
             assert REFUSED in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
         assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, maker_id)
-    assert await makers(app) == [1]
+    assert await read_maker_ids(app) == [1]
 
     assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"size": "7"})).status_code == 303
-    assert await makers(app) == [1]
+    assert await read_maker_ids(app) == [1]
 
 
 async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, group: Group, staff: AsyncClient) -> None:
@@ -96,7 +96,7 @@ async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, gro
     assert f'<option value="3" selected>{SECRET_TITLE}</option>' in page
     assert 'data-role="select2-ajax"' not in page
     assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3"})).status_code == 303
-    assert await makers(app) == [3]
+    assert await read_maker_ids(app) == [3]
     await set_grants(app, group, ("gadget", "*"), ("maker", "list"))
     assert 'data-role="select2-ajax"' in (await staff.get("/admin/gadget/edit/1")).text
     results = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
@@ -117,7 +117,7 @@ async def test_rows_outside_list_query_cannot_be_chosen(
         response = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
         assert (response.status_code, "The selected entry no longer exists" in response.text) == (400, True)
         assert "The selected entry no longer exists" in await send_file(staff, number)
-    assert await makers(app) == [1]
+    assert await read_maker_ids(app) == [1]
 
 
 async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group: Group, staff: AsyncClient) -> None:

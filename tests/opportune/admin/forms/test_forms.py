@@ -37,12 +37,12 @@ async def save(admin: AsyncClient, address: str = CREATE, *, uploads: Any = None
     return await admin.post(address, data=values | fields, files=files() if uploads is None else uploads)
 
 
-async def shelves(app: FastAPI) -> list[Shelf]:
+async def read_shelves(app: FastAPI) -> list[Shelf]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(Shelf).order_by(Shelf.id)))  # type: ignore[arg-type]  # a column
 
 
-async def stored_files(app: FastAPI, tmp_path: Path) -> set[str]:
+async def list_stored_files(app: FastAPI, tmp_path: Path) -> set[str]:
     """Run the jobs and return the names of the stored files."""
     await app.state.jobs.drain()
     folder = tmp_path / "uploads"
@@ -51,24 +51,24 @@ async def stored_files(app: FastAPI, tmp_path: Path) -> set[str]:
 
 async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     assert (await save(admin, uploads=files(photo=picture(), plan=b"<html>plan"))).status_code == 303
-    (created,) = await shelves(app)
+    (created,) = await read_shelves(app)
     assert created.photo.startswith("shelves/")
     assert created.photo.endswith(".webp"), "encoded again, without appended data"
     assert re.fullmatch(r"plans/\w+\.bin", created.plan or ""), "any type is accepted and stored without one"
-    assert await stored_files(app, tmp_path) == {created.photo, created.plan}
+    assert await list_stored_files(app, tmp_path) == {created.photo, created.plan}
 
     assert (await save(admin, EDIT, title="Other")).status_code == 303
-    (renamed,) = await shelves(app)
+    (renamed,) = await read_shelves(app)
     assert (renamed.title, renamed.photo, renamed.plan) == ("Other", created.photo, created.plan)
 
     await save(admin, EDIT, uploads=files(photo=picture(colour="red")), plan="clear")
-    (changed,) = await shelves(app)
+    (changed,) = await read_shelves(app)
     assert changed.photo != created.photo
     assert changed.plan is None
-    assert await stored_files(app, tmp_path) == {changed.photo}
+    assert await list_stored_files(app, tmp_path) == {changed.photo}
 
     assert (await admin.post("/admin/shelf/delete?pks=1", data={"confirmed": "1"})).status_code == 303
-    assert await stored_files(app, tmp_path) == set()
+    assert await list_stored_files(app, tmp_path) == set()
 
 
 async def test_stored_files_have_signed_addresses(app: FastAPI, admin: AsyncClient) -> None:
@@ -90,7 +90,7 @@ async def test_stored_files_have_signed_addresses(app: FastAPI, admin: AsyncClie
     assert 'name="code"' not in page
     assert "N1" in page
     await save(admin, EDIT, title="Forged", code="X")
-    (after,) = await shelves(app)
+    (after,) = await read_shelves(app)
     assert (after.title, after.code) == ("Forged", "N1")
 
 
@@ -111,8 +111,8 @@ async def test_invalid_image_is_refused_beside_its_field(
         assert message in response.text.split('id="error-photo">')[1].split("</div>")[0]
         assert 'value="Kept title"' in response.text
         assert "Please choose the file again." in response.text
-    assert await shelves(app) == []
-    assert await stored_files(app, tmp_path) == set()
+    assert await read_shelves(app) == []
+    assert await list_stored_files(app, tmp_path) == set()
 
     async def refuse(*_: object) -> str:
         raise StorageError
@@ -122,7 +122,7 @@ async def test_invalid_image_is_refused_beside_its_field(
     assert response.status_code == 400
     assert str(StorageError()) in response.text.split('id="error-photo">')[1]
     assert 'value="Kept title"' in response.text
-    assert await shelves(app) == []
+    assert await read_shelves(app) == []
 
 
 async def test_file_above_database_limit_is_refused(app: FastAPI, admin: AsyncClient) -> None:
@@ -134,21 +134,21 @@ async def test_file_above_database_limit_is_refused(app: FastAPI, admin: AsyncCl
         )
         assert response.status_code == (400 if message else 303)
         assert message in response.text.partition('id="error-plan">')[2]
-    (shelf,) = await shelves(app)
+    (shelf,) = await read_shelves(app)
     assert len(await app.state.storage.read(shelf.plan)) == 900_000
 
 
 async def test_refused_change_stores_no_file(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     await save(admin, uploads=files(photo=picture()))
-    before = await stored_files(app, tmp_path)
+    before = await list_stored_files(app, tmp_path)
     response = await save(admin, uploads=files(photo=picture(colour="red"), plan=b"plan"))  # the title is taken
     assert "This value is already in use." in response.text
-    assert await stored_files(app, tmp_path) == before
+    assert await list_stored_files(app, tmp_path) == before
 
-    photo = (await shelves(app))[0].photo
+    photo = (await read_shelves(app))[0].photo
     data = {"title": "Forged", "photo": "shelves/another.webp", "plan": "../../.env"}
     assert (await admin.post(EDIT, data=data)).status_code == 303
-    (after,) = await shelves(app)
+    (after,) = await read_shelves(app)
     assert (after.title, after.photo, after.plan) == ("Forged", photo, None)
 
 
@@ -163,7 +163,7 @@ async def test_file_replaced_by_a_job_is_kept(
 
     run_before_saving(monkeypatch, replace)
     await save(admin, EDIT, title="Other")
-    (after,) = await shelves(app)
+    (after,) = await read_shelves(app)
     assert (after.title, after.photo) == ("Other", "shelves/smaller.webp")
 
 
@@ -173,7 +173,7 @@ async def test_read_only_field_is_not_written(app: FastAPI, admin: AsyncClient) 
         assert 'name="price"' not in (await colleague.get(EDIT)).text
         assert (await save(colleague, EDIT, title="Forged", price="0")).status_code == 303
         assert (await save(colleague, title="Second", price="9")).status_code == 303
-    assert [shelf.price for shelf in await shelves(app)] == [3, 0]
+    assert [shelf.price for shelf in await read_shelves(app)] == [3, 0]
 
 
 async def test_form_has_legends_hints_and_prefilled_values(admin: AsyncClient) -> None:
@@ -208,7 +208,7 @@ async def test_save_as_new_copies_a_row_without_files(app: FastAPI, admin: Async
     assert "Save as new" in (await admin.get(EDIT)).text
     copy = await save(admin, EDIT, title="Copy", code="C", save="Save as new")
     assert copy.headers["location"] == "/admin/shelf/edit/2"
-    original, copied = await shelves(app)
+    original, copied = await read_shelves(app)
     assert (original.title, copied.title, copied.code, copied.photo) == ("Novels", "Copy", "C", "")
     assert original.photo
 

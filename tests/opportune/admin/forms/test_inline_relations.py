@@ -35,11 +35,11 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
     return app_with_bookshelf
 
 
-def review_data(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def make_review_form(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"review-{key}-{name}": value for name, value in values.items()}
 
 
-async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
+async def read_reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
     """Return stars, critic, mood, tags and whether a photo exists, for each review."""
     statement = select(Review).options(load(Review.tags)).order_by(col(Review.id))
     async with app.state.database.reader(fresh=True) as session:
@@ -58,14 +58,14 @@ async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: Asyn
         "review-new0-photo": ("b.png", picture(), "image/png"),
         "review-99-photo": ("c.png", picture(), "image/png"),
     }
-    blank = review_data("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
-    response = await admin.post(EDIT, data=BOOK | review_data("1", REVIEW) | blank, files=files)
+    blank = make_review_form("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
+    response = await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW) | blank, files=files)
     assert response.status_code == 303, response.text
-    assert [row[-1] for row in await reviews(app)] == [True, True], "a row with only a file is saved"
+    assert [row[-1] for row in await read_reviews(app)] == [True, True], "a row with only a file is saved"
     page = (await admin.get(EDIT)).text
     assert page.count('value="clear"') == 2
-    await admin.post(EDIT, data=BOOK | review_data("1", REVIEW | {"photo": "clear"}), files={"none": ("", b"")})
-    assert [row[-1] for row in await reviews(app)] == [False, True]
+    await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW | {"photo": "clear"}), files={"none": ("", b"")})
+    assert [row[-1] for row in await read_reviews(app)] == [False, True]
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
@@ -78,10 +78,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClient) -> None:
     for changes, field, message in REFUSED:
-        response = await admin.post(EDIT, data=BOOK | review_data("1", REVIEW | changes))
+        response = await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW | changes))
         assert response.status_code == 400, changes
         assert message in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
-        assert await reviews(app) == BEFORE, changes
+        assert await read_reviews(app) == BEFORE, changes
 
     page = (await admin.get(EDIT)).text
     for text in (
@@ -93,14 +93,16 @@ async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClie
         'enctype="multipart/form-data"',
     ):
         assert text in page, text
-    assert (await admin.post(EDIT, data=BOOK | review_data("1", REVIEW))).status_code == 303
-    assert await reviews(app) == BEFORE
+    assert (await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW))).status_code == 303
+    assert await read_reviews(app) == BEFORE
     async with app.state.database.reader(fresh=True) as session:
         assert (await session.scalars(select(AuditEntry))).all() == [], "unchanged rows are not logged"
     changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
     new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
-    assert (await admin.post(EDIT, data=BOOK | review_data("1", changed) | review_data("new0", new))).status_code == 303
-    assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
+    assert (
+        await admin.post(EDIT, data=BOOK | make_review_form("1", changed) | make_review_form("new0", new))
+    ).status_code == 303
+    assert await read_reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 
 
 async def test_statement_count_is_independent_of_inline_rows(app: FastAPI, admin: AsyncClient) -> None:
@@ -118,19 +120,19 @@ async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> Non
     address, tag = "/admin/tag/edit/1", {"name": "Epic", "save": "Save"}
     linked = {"book-tag-new0-book_id": "1", "book-tag-new0-note": "of course"}
     assert (await admin.post(address, data=tag | linked)).status_code == 303
-    assert await links(app) == [(1, 1, "of course")]
+    assert await read_links(app) == [(1, 1, "of course")]
     page = (await admin.get(address)).text
     assert '<option value="1" selected>Kristin</option>' in page
     response = await admin.post(address, data=tag | linked)
     assert "This value is already in use." in response.text
     changed = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
     await admin.post(address, data=tag | changed)
-    assert await links(app) == [(1, 1, "well")]
+    assert await read_links(app) == [(1, 1, "well")]
     assert "Epic" in (await admin.get("/admin/book-tag/list")).text
     await admin.post(address, data=tag | changed | {"book-tag-1;1-delete": "1"})
-    assert await links(app) == []
+    assert await read_links(app) == []
 
 
-async def links(app: FastAPI) -> list[tuple[int, int, str]]:
+async def read_links(app: FastAPI) -> list[tuple[int, int, str]]:
     async with app.state.database.reader(fresh=True) as session:
         return [(link.book_id, link.tag_id, link.note) for link in await session.scalars(select(BookTag))]

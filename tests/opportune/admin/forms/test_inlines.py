@@ -31,7 +31,7 @@ async def app(app_with_shelves: FastAPI) -> FastAPI:
     return app_with_shelves
 
 
-async def labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
+async def read_labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
     async with app.state.database.reader() as session:
         rows = await session.scalars(select(Label).order_by(col(Label.id)))
         return [(label.shelf_id, label.text, label.size, label.is_bold) for label in rows]
@@ -45,7 +45,7 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold", "label-new0-size": "9"}
     response = await admin.post(EDIT, data={**LINES, **changes})
     assert response.status_code == 303, response.text
-    assert await labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
+    assert await read_labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
     async with app.state.database.reader() as session:
         recorded = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
         assert [(entry.action, entry.identity, entry.title) for entry in recorded] == [
@@ -59,7 +59,7 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
 async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClient) -> None:
     new = {**SAVE, **BLANK, "title": "Plays", "label-new0-text": "gold"}
     assert (await admin.post("/admin/shelf/create", data=new)).status_code == 303
-    assert await labels(app) == [*BEFORE, (3, "gold", 1, True)]
+    assert await read_labels(app) == [*BEFORE, (3, "gold", 1, True)]
 
 
 @pytest.mark.database("sqlite")
@@ -99,16 +99,16 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
         assert message in response.text.split(f'id="error-{field}">')[1].split("</div>")[0]
         assert "Please correct the rows below." in response.text
         assert 'value="Kept"' in response.text
-        assert await labels(app) == BEFORE
+        assert await read_labels(app) == BEFORE
     async with app.state.database.reader() as session:
         assert (await session.get_one(Shelf, 1)).title == "Novels"
 
     forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
     assert (await admin.post(EDIT, data={**LINES, **forged})).status_code == 303
-    assert await labels(app) == BEFORE
+    assert await read_labels(app) == BEFORE
 
     assert (await admin.post(EDIT, data=SAVE)).status_code == 303
-    assert await labels(app) == BEFORE
+    assert await read_labels(app) == BEFORE
 
     assert 'name="label-1-text"' in (await admin.get(EDIT)).text
     monkeypatch.setattr("opportune.admin.forms.inlines.MAX_INLINE_ROWS", 1)
@@ -129,7 +129,7 @@ async def test_inline_moved_by_another_user_is_refused(
     response = await admin.post(EDIT, data={**LINES, "label-1-text": "stolen"})
     assert response.status_code == 400
     assert "Another user has deleted or moved this row." in response.text
-    assert await labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
+    assert await read_labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
 
 
 @pytest.mark.database("sqlite")
@@ -143,11 +143,11 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
         assert "label-1-text" not in page
         assert 'href="/admin/label/list?shelf_id=1"' in page, "shown as related rows only"
         assert (await staff.post(EDIT, data=changes)).status_code == 303
-        assert await labels(app) == BEFORE
+        assert await read_labels(app) == BEFORE
         await grant(app, user.id, "label", "edit")
         page = (await staff.get(EDIT)).text
         assert "label-1-text" in page
         assert "label-1-delete" not in page
         assert "label-new0-text" not in page
         await staff.post(EDIT, data=changes)
-    assert await labels(app) == [(1, "forged", 1, True), *BEFORE[1:]]
+    assert await read_labels(app) == [(1, "forged", 1, True), *BEFORE[1:]]

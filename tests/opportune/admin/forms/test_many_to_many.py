@@ -36,31 +36,31 @@ async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def genres(app: FastAPI, novel: int = 1) -> list[int]:
+async def read_genre_ids(app: FastAPI, novel: int = 1) -> list[int]:
     async with app.state.database.reader(fresh=True) as session:
         statement = select(col(NovelGenre.genre_id)).where(col(NovelGenre.novel_id) == novel)
         return list(await session.scalars(statement.order_by(col(NovelGenre.genre_id))))
 
 
-def error_of(page: str) -> str:
+def extract_error(page: str) -> str:
     match = re.search(r'id="error-genres">(.*?)</div>', page)
     return unescape(match[1]) if match else ""
 
 
 async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(CREATE, data=SAGA | {"genres": ["", "2", "1"]})).status_code == 303
-    assert await genres(app) == [1, 2]
+    assert await read_genre_ids(app) == [1, 2]
     for page in ("list", "details/1"):
         text = (await admin.get(f"/admin/novel/{page}")).text
         assert '<a href="/admin/genre/details/1">Crime</a>, <a href="/admin/genre/details/2">Poetry</a>' in text, page
     form = (await admin.get(EDIT)).text
     assert '<option value="1" selected>Crime</option><option value="2" selected>Poetry</option>' in form
     await admin.post(EDIT, data=SAGA | {"genres": ["", "2"]})
-    assert await genres(app) == [2]
+    assert await read_genre_ids(app) == [2]
     await admin.post(EDIT, data={"title": "Saga II", "save": "Save"})
-    assert await genres(app) == [2], "a form without the field changes nothing"
+    assert await read_genre_ids(app) == [2], "a form without the field changes nothing"
     await admin.post(EDIT, data=SAGA | {"genres": ""})
-    assert await genres(app) == []
+    assert await read_genre_ids(app) == []
     async with app.state.database.reader(fresh=True) as session:
         entries = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
         recorded = [entry.changes.get("genres") for entry in entries]
@@ -117,7 +117,7 @@ async def test_deletion_removes_links(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post("/admin/genre/delete?pks=1", data={"confirmed": "yes"})).status_code == 303
     assert "Something else still refers to it" in (await admin.get("/admin/genre/list")).text
     await admin.post("/admin/novel/delete?pks=1", data={"confirmed": "yes"})
-    assert await genres(app) == []
+    assert await read_genre_ids(app) == []
 
 
 async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
@@ -145,7 +145,7 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"Choose at most {MAX_SELECTED_ROWS} rows."),
     ):
         response = await admin.post(CREATE, data=SAGA | {"genres": text})
-        assert (response.status_code, error_of(response.text)) == (400, message), text
+        assert (response.status_code, extract_error(response.text)) == (400, message), text
         assert BANNED not in response.text, text
         async with app.state.database.reader() as session:
             assert (await session.scalars(select(Novel))).all() == [], text
@@ -153,7 +153,7 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
     async with app.state.database.writer() as session:
         await session.execute(delete(Genre).where(col(Genre.id) == 1))
     response = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
-    assert error_of(response.text) == "The selected entry no longer exists."
+    assert extract_error(response.text) == "The selected entry no longer exists."
 
 
 async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
@@ -162,11 +162,11 @@ async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: Async
     assert '<option value="1" selected>Crime</option>' in form
     assert 'data-role="select2-ajax"' not in form
     await staff.post(EDIT, data=SAGA | {"genres": ["", "2"]})
-    assert await genres(app) == [2]
+    assert await read_genre_ids(app) == [2]
     response = await staff.post(EDIT, data=SAGA | {"genres": "1,2"})
-    assert "may not list these rows" in error_of(response.text)
+    assert "may not list these rows" in extract_error(response.text)
     assert "Crime" not in response.text
-    assert await genres(app) == [2]
+    assert await read_genre_ids(app) == [2]
 
 
 async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
@@ -174,7 +174,7 @@ async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add(NovelGenre(novel_id=1, genre_id=3))
     await admin.post(EDIT, data=SAGA | {"genres": "3,1"})
-    assert await genres(app) == [1, 3]
+    assert await read_genre_ids(app) == [1, 3]
 
 
 async def test_dialog_form_returns_the_new_row(admin: AsyncClient) -> None:

@@ -49,12 +49,12 @@ async def upload(
 
 
 async def confirm_preview(admin: AsyncClient, preview: Response, **fields: str) -> Response:
-    assert preview.status_code == 200, text_of(preview)
+    assert preview.status_code == 200, extract_text(preview)
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
     return await admin.post(str(preview.url.path), data={"sealed": sealed, **fields})
 
 
-def text_of(page: Response) -> str:
+def extract_text(page: Response) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.text)))
 
 
@@ -66,7 +66,7 @@ async def read_books(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
     return [(book.title, book.author.name, sorted(tag.name for tag in book.tags), book.price) for book in books]
 
 
-async def names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]:
+async def read_names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]:
     async with app.state.database.reader(fresh=True) as session:
         return list(await session.scalars(select(col(model.name)).order_by(col(model.id))))
 
@@ -84,13 +84,13 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
     ]
     for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
         preview = await upload(admin, content, name)
-        assert "has 2 new Books. Existing rows are not changed." in text_of(preview)
-        assert "It refers to 1 new Author, added by this import: Halldór." in text_of(preview)
-        assert "It refers to 1 new Tag, added by this import: Saga." in text_of(preview)
-    assert (await read_books(app), await names(app, Author)) == ([], ["Sigrid"])
+        assert "has 2 new Books. Existing rows are not changed." in extract_text(preview)
+        assert "It refers to 1 new Author, added by this import: Halldór." in extract_text(preview)
+        assert "It refers to 1 new Tag, added by this import: Saga." in extract_text(preview)
+    assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert await read_books(app) == [KRISTIN, SALKA]
-    assert (await names(app, Author), (await names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
+    assert (await read_names(app, Author), (await read_names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
 
 @pytest.mark.database("sqlite")
@@ -129,7 +129,7 @@ async def test_round_trip_needs_few_statements(
     with counted_statements("test_bookshelf", "admin_audit") as import_statements:
         await confirm_preview(admin, await upload(admin, exported))
     assert await read_books(app) == before
-    assert (len(before), len(await names(app, Author))) == (25, 12)
+    assert (len(before), len(await read_names(app, Author))) == (25, 12)
     assert len(statements) < MAX_STATEMENTS
     assert len(import_statements) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
 
@@ -144,7 +144,7 @@ async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient)
         exported = (await admin.get(f"/admin/book/export/{format_}")).content
         await delete_books(app)
         preview = await upload(admin, exported, f"books.{format_}")
-        assert "author.country.name" in text_of(preview), "ignored columns are reported"
+        assert "author.country.name" in extract_text(preview), "ignored columns are reported"
         await confirm_preview(admin, preview)
         assert await read_books(app) == before, format_
 
@@ -160,22 +160,22 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
     rows = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
     await confirm_preview(admin, await upload(admin, rows))
     file = "isbn,author,tags,title\n1,Halldór,Epic|Saga,Kristin\n2,Sigrid,Epic,Salka\n"
-    assert "These columns are missing: slug." in text_of(await upload(admin, file))
+    assert "These columns are missing: slug." in extract_text(await upload(admin, file))
     preview = await upload(admin, file, update="1")
-    text = text_of(preview)
+    text = extract_text(preview)
     assert "has 0 new Books, changes 1 and keeps 1 unchanged." in text
     assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in text
     assert "Slug" not in text.split("Changes")[1]
     assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"
-    assert "choose the file again" in text_of(await confirm_preview(admin, preview)), "the checkbox is required"
+    assert "choose the file again" in extract_text(await confirm_preview(admin, preview)), "the checkbox is required"
     assert (await confirm_preview(admin, preview, update="1")).status_code == 303
-    assert "Imported 0 Books, changed 1; 1 unchanged." in text_of(await admin.get("/admin/book/list"))
+    assert "Imported 0 Books, changed 1; 1 unchanged." in extract_text(await admin.get("/admin/book/list"))
     assert [row[:3] for row in await read_books(app)] == [
         ("Kristin", "Halldór", ["Epic", "Saga"]),
         ("Salka", "Sigrid", ["Epic"]),
     ]
     response = await upload(admin, rows.replace("Epic\n2", "\n2"))
-    assert "Line 2: Slug: This value is already in use." in text_of(response).replace("Isbn:", "Slug:")
+    assert "Line 2: Slug: This value is already in use." in extract_text(response).replace("Isbn:", "Slug:")
 
 
 UPDATES = [
@@ -193,7 +193,7 @@ async def test_invalid_updates_are_reported_with_their_line(
     await confirm_preview(admin, await upload(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
     for file, message in UPDATES:
         page = await upload(admin, file, update="1")
-        assert (page.status_code, message in text_of(page)) == (400, True), text_of(page)
+        assert (page.status_code, message in extract_text(page)) == (400, True), extract_text(page)
     assert 'name="update"' not in (await staff.get("/admin/book/import")).text
     assert (await upload(staff, UPDATES[0][0], update="1")).status_code == 403
     assert [row[0] for row in await read_books(app)] == ["Kristin"]
@@ -217,8 +217,8 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     for model, file, message in FAULTS:
         page = await upload(admin, file, model=model)
         assert page.status_code == 400, file
-        assert message in text_of(page)
-        assert (await read_books(app), await names(app, Author)) == ([], ["Sigrid"])
+        assert message in extract_text(page)
+        assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
 
     row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
     faults: list[tuple[str, object]]
@@ -227,16 +227,16 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     page = await upload(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
     assert page.status_code == 400
     for number, (name, value) in enumerate(faults, 1):
-        assert f"Row {number}: {name.capitalize()}: Enter" in text_of(page), value
+        assert f"Row {number}: {name.capitalize()}: Enter" in extract_text(page), value
 
-    refused = text_of(await upload(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
+    refused = extract_text(await upload(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
     assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused
     assert "Tags: You may not list these rows, so you cannot choose another one." in refused
-    assert await names(app, Author) == ["Sigrid"]
+    assert await read_names(app, Author) == ["Sigrid"]
 
     page = await upload(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
-    assert (page.status_code, "Line 3: Isbn: This value is already in use." in text_of(page)) == (400, True)
-    assert (await names(app, Author), await read_books(app)) == (["Sigrid"], [])
+    assert (page.status_code, "Line 3: Isbn: This value is already in use." in extract_text(page)) == (400, True)
+    assert (await read_names(app, Author), await read_books(app)) == (["Sigrid"], [])
 
 
 @pytest.mark.database("sqlite")

@@ -38,12 +38,12 @@ async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fas
 async def test_days_begin_at_midnight_of_the_visitor(
     admin: AsyncClient, query: str, in_vienna: list[str], in_utc: list[str]
 ) -> None:
-    assert await names(admin, query) == in_utc
+    assert await list_names(admin, query) == in_utc
     admin.cookies.set("time_zone", "Europe/Vienna")
-    assert await names(admin, query) == in_vienna
+    assert await list_names(admin, query) == in_vienna
 
 
-async def names(browser: AsyncClient, query: str) -> list[str]:
+async def list_names(browser: AsyncClient, query: str) -> list[str]:
     return [row["name"] for row in (await browser.get(f"/admin/gadget/export/json?{query}")).json()]
 
 

@@ -37,7 +37,7 @@ async def gadgets(app: FastAPI) -> None:
         session.add_all([Gadget(name=f"gadget {number}", maker_id=1, size=2 * number) for number in range(1, 61)])
 
 
-async def polished_names(app: FastAPI) -> list[str]:
+async def read_polished_names(app: FastAPI) -> list[str]:
     async with app.state.database.reader() as session:
         return list(
             await session.scalars(
@@ -46,7 +46,7 @@ async def polished_names(app: FastAPI) -> list[str]:
         )
 
 
-def hidden_pks(page: str) -> str:
+def extract_pks(page: str) -> str:
     (pks,) = re.findall(r'name="pks" value="([\d,]*)"', page)
     return str(pks)
 
@@ -57,11 +57,11 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
     for text in ("Polish them?", "Gadget 1", "Gadget 2"):
         assert text in page.text
     assert "Gadget 3" not in page.text
-    assert await polished_names(app) == []
+    assert await read_polished_names(app) == []
     list_url = "/admin/gadget/list?size=9&size_op=less_than&page=1"
     assert f'href="{list_url}"' in unescape(page.text)
-    await admin.post(POLISH, data={"pks": hidden_pks(page.text), **YES})
-    assert await polished_names(app) == ["gadget 1", "gadget 2"]
+    await admin.post(POLISH, data={"pks": extract_pks(page.text), **YES})
+    assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
     async with app.state.database.reader() as session:
         recorded = (await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))).all()
     assert {entry.row_id for entry in recorded} == {"1", "2"}
@@ -72,9 +72,9 @@ async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncC
     page = (await admin.post(address, data={"all": "1", "pk": "60"})).text
     assert "for 55 Gadgets" in page
     assert "and 5 more." in page
-    await admin.post(address, data={"pks": hidden_pks(page), **YES})
-    assert len(await polished_names(app)) == 55
-    assert "gadget 5" not in await polished_names(app)
+    await admin.post(address, data={"pks": extract_pks(page), **YES})
+    assert len(await read_polished_names(app)) == 55
+    assert "gadget 5" not in await read_polished_names(app)
 
 
 async def test_empty_and_too_large_selections_are_refused(
@@ -87,7 +87,7 @@ async def test_empty_and_too_large_selections_are_refused(
             assert response.headers["location"] == "/admin/gadget/list?search=gadget"
     page = (await admin.get("/admin/gadget/list?search=nothing")).text
     assert (page.count("Select at most 50 Gadgets."), page.count("Select at least one row.")) == (2, 2)
-    assert await polished_names(app) == []
+    assert await read_polished_names(app) == []
 
     address = "/admin/gadget/delete?pks=1"
     assert (await admin.get(address + "&confirmed=yes")).status_code == 200

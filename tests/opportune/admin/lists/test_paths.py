@@ -39,7 +39,7 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
     return app_with_bookshelf
 
 
-async def titles(admin: AsyncClient, query: str) -> list[str]:
+async def list_titles(admin: AsyncClient, query: str) -> list[str]:
     """Return the titles in the order of the list."""
     page = await admin.get(f"{LIST}?{query}")
     assert page.status_code == 200, query
@@ -66,8 +66,8 @@ async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAP
         await admin.get(LIST)
     assert len(statements_for_all) == len(statements_for_one)
 
-    assert await titles(admin, f"status={Status.PUBLISHED}") == []
-    assert (await titles(admin, "sortBy=author.country.name&sort=desc&author.country=1&author.country=2"))[
+    assert await list_titles(admin, f"status={Status.PUBLISHED}") == []
+    assert (await list_titles(admin, "sortBy=author.country.name&sort=desc&author.country=1&author.country=2"))[
         -1
     ] == "Salka"
 
@@ -79,8 +79,8 @@ async def test_list_is_sorted_by_paths(admin: AsyncClient, app: FastAPI) -> None
         ("sortBy=author.name&sort=desc", ["Jenny", "Kristin", "Salka", "Beowulf"]),
         ("sortBy=price&sort=desc", ["Jenny", "Beowulf", "Salka", "Kristin"]),
     ):
-        assert await titles(admin, query) == results, query
-    by_country = await titles(admin, "sortBy=author.country.name&sort=asc")
+        assert await list_titles(admin, query) == results, query
+    by_country = await list_titles(admin, "sortBy=author.country.name&sort=asc")
     assert [title for title in by_country if title != "Beowulf"] == ["Salka", "Kristin", "Jenny"]
     assert len(by_country) == 4, "a book stays listed when its author has no country"
     assert "sortBy=author.name" in (await admin.get(LIST)).text, "the column header sorts by name"
@@ -100,6 +100,6 @@ async def test_list_is_sorted_by_paths(admin: AsyncClient, app: FastAPI) -> None
         ("tags=1&author.country=1&search=kris", ["Kristin"]),
     ):
         if query.count("=") > 2 or query.startswith("search"):  # the same statement, but a slower page
-            assert await titles(admin, query) == results, query
+            assert await list_titles(admin, query) == results, query
         rows = (await admin.get(f"/admin/book/export/json?{query}")).json()
         assert sorted(row["title"] for row in rows) == sorted(results), query

@@ -71,14 +71,14 @@ async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI)
         entry = (await read_entries(app_with_gadgets))[1]
         assert entry.changes == {"maker_id": [1, 2]}
         for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
-            assert changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
+            assert extract_changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
     staff = await make_user(database, is_staff=True)
     await grant(database, staff, "gadget", "details")
     async with signed_in_client(app_with_gadgets, staff) as client:
-        assert changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
+        assert extract_changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
 
 
-def changed_maker(page: str) -> list[str]:
+def extract_changed_maker(page: str) -> list[str]:
     """Return the values before and after the first change of a maker."""
     _, _, after_label = page.partition("Maker:</span>")
     old, _, new = re.sub("<[^>]+>", "", after_label.partition("</li>")[0]).partition("became")

@@ -25,7 +25,7 @@ on_sqlite = pytest.mark.database("sqlite")
 """Mark of tests whose queries are the same on both databases."""
 
 
-async def entries(app: FastAPI) -> list[tuple[str, str]]:
+async def read_entries(app: FastAPI) -> list[tuple[str, str]]:
     async with app.state.database.reader(fresh=True) as session:
         rows = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
         return [(row.action, row.title) for row in rows if row.identity == "operations"]

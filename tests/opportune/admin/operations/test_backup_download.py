@@ -10,10 +10,10 @@ from httpx import AsyncClient
 
 from opportune.ops.backup import scheduled
 from opportune.ops.backup.archive import open_archive
-from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
 
 
-def names_in(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
@@ -27,12 +27,12 @@ async def test_backup_is_downloaded_and_deleted(
     name = re.fullmatch(r'attachment; filename="(\w+-\w+\.zip)"', response.headers["content-disposition"])
     assert name
     assert response.headers["cache-control"] == "no-store"
-    assert not names_in(tmp_path)
+    assert not list_names(tmp_path)
     (tmp_path / "backup.zip").write_bytes(response.content)
     with open_archive(tmp_path / "backup.zip") as archive:
         archive.check()
         assert "accounts_user" in archive.manifest.tables
-    assert await entries(app) == [("download-backup", name[1])]
+    assert await read_entries(app) == [("download-backup", name[1])]
 
 
 @on_sqlite
@@ -45,5 +45,5 @@ async def test_backup_fails_on_read_only_disk(
     monkeypatch.setattr(scheduled, "private_folder", refuse_folder)
     await operator.post(f"{PAGE}/backup")
     assert "has no disk to write a backup to (Read-only file system)" in await flash_messages(operator)
-    ((action, title),) = await entries(app)
+    ((action, title),) = await read_entries(app)
     assert (action, title[:7]) == ("download-backup", "Failed:")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from opportune.feature import AdminPanel, Feature, HealthLight
 from opportune.web.rendering.template_errors import missing_parts
-from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -57,20 +57,20 @@ async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncCli
     add_feature(app, admin_operations={"count-stars": count})
     await operator.post(f"{PAGE}/do/count-stars")
     assert await flash_messages(operator) == "Counted: 7 stars."
-    assert ("count-stars", "Counted: 7 stars.") in await entries(app)
+    assert ("count-stars", "Counted: 7 stars.") in await read_entries(app)
 
 
-async def lights(_app: FastAPI) -> list[HealthLight]:
+async def read_lights(_app: FastAPI) -> list[HealthLight]:
     return [HealthLight("Stars", "all shine")]
 
 
 async def test_light_joins_an_existing_heading(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, status={"Database": lights})
+    add_feature(app, status={"Database": read_lights})
     page = (await admin.get("/admin/status")).text
     assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
 
 
 async def test_new_heading_comes_last(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, status={"Sky": lights})
+    add_feature(app, status={"Sky": read_lights})
     page = (await admin.get("/admin/status")).text
     assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.index("all shine")

@@ -29,7 +29,7 @@ async def rows(app: FastAPI) -> None:
         session.add_all(Job(id=number, **fields) for number, fields in enumerate(values, FAILED))
 
 
-async def job_names(admin: AsyncClient, query: str = "") -> list[str]:
+async def list_job_names(admin: AsyncClient, query: str = "") -> list[str]:
     response = await admin.get(f"{LIST}{query}")
     assert response.status_code == 200
     return re.findall(r"gone\.\w+", response.text)
@@ -46,8 +46,8 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, rows:
     text = (await admin.get(LIST)).text
     assert "3 of 10: thumbnails" in text
     assert "&lt;b&gt;Nobody&lt;/b&gt; answers." in text
-    assert await job_names(admin) == ["gone.done", "gone.wait", "gone.run", "gone.fail"]
-    assert await job_names(admin, "?state=failed") == ["gone.fail"]
+    assert await list_job_names(admin) == ["gone.done", "gone.wait", "gone.run", "gone.fail"]
+    assert await list_job_names(admin, "?state=failed") == ["gone.fail"]
     details = await admin.get(DETAILS.format(FAILED))
     assert details.status_code == 200
     assert "gone.fail" in details.text

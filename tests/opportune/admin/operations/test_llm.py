@@ -12,7 +12,7 @@ from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.limits import Limit
 from opportune.llm.spending.models import LlmUsage
 from opportune.testing.factories import make_user
-from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
 
 LLM = "/admin/llm"
 
@@ -30,7 +30,7 @@ async def test_answers_are_switched_off_and_on(app: FastAPI, operator: AsyncClie
     assert await flash_messages(operator) == "They were already off."
     await operator.post(f"{PAGE}/do/switch-llm-on")
     assert await flash_messages(operator) == "Answers of language models are on again."
-    assert [name for name, _ in await entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
+    assert [name for name, _ in await read_entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
 
 
 @on_sqlite

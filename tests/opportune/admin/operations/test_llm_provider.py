@@ -26,7 +26,7 @@ async def operator(app: FastAPI, admin: AsyncClient) -> AsyncClient:
     return admin
 
 
-def model_form(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
+def make_form(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
     return {"provider": "other", "base_url": address, "api_key": key, "model": model}
 
 
@@ -56,7 +56,7 @@ async def test_working_model_is_stored_encrypted_and_removable(
     assert "https://openrouter.ai/api/v1" in page.text
 
     async with serve_endpoint(*ANSWER) as endpoint:
-        saved = await operator.post(PAGE, data=model_form(endpoint.address))
+        saved = await operator.post(PAGE, data=make_form(endpoint.address))
         assert (saved.status_code, saved.headers["location"]) == (303, PAGE)
         assert f"Bearer {KEY}".encode().lower() in endpoint.headers[0].lower()
         assert await ask_other_process(app) == "Yes."
@@ -64,7 +64,7 @@ async def test_working_model_is_stored_encrypted_and_removable(
         page = await operator.get(PAGE)
         assert "small at 127.0.0.1 now answers questions." in page.text
         assert "…9876" in page.text
-        assert (await operator.post(PAGE, data=model_form(endpoint.address, key="", model="large"))).status_code == 303
+        assert (await operator.post(PAGE, data=make_form(endpoint.address, key="", model="large"))).status_code == 303
         assert KEY.encode() in endpoint.headers[-1], "uses the stored key"
         assert app.state.llm.name == "large"
     async with database.reader() as session:
@@ -87,7 +87,7 @@ async def test_failing_model_is_not_stored(operator: AsyncClient, database: Data
         ("500 Oops", "is not working at the moment."),
     ):
         async with serve_endpoint(response(status)) as endpoint:
-            page = await operator.post(PAGE, data=model_form(endpoint.address))
+            page = await operator.post(PAGE, data=make_form(endpoint.address))
         assert page.status_code == 422, status
         assert message in page.text, status
         assert "LLM_" not in page.text, status
@@ -99,15 +99,15 @@ async def test_failing_model_is_not_stored(operator: AsyncClient, database: Data
 @on_sqlite
 async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient) -> None:
     refusals = {
-        "Enter the address": model_form("nowhere"),
-        "enter the ADDRESS": model_form("https://[llm.example.org/v1"),
-        "Enter The Address": model_form("https://llm.example.org:99999/v1"),
-        "be sent unencrypted": model_form("http://llm.example.org/v1"),
+        "Enter the address": make_form("nowhere"),
+        "enter the ADDRESS": make_form("https://[llm.example.org/v1"),
+        "Enter The Address": make_form("https://llm.example.org:99999/v1"),
+        "be sent unencrypted": make_form("http://llm.example.org/v1"),
         "Enter the API key": {"provider": "openai", "model": "small"},
         "choose": {"provider": "unheard of", "model": "small"},
     }
     async with serve_endpoint(*ANSWER) as endpoint:
-        await operator.post(PAGE, data=model_form(endpoint.address))
+        await operator.post(PAGE, data=make_form(endpoint.address))
         refusals["Enter the key again"] = {"provider": "openai", "model": "small"}
         del refusals["Enter the API key"]
         for message, data in refusals.items():
@@ -135,7 +135,7 @@ async def test_page_needs_a_superuser_with_confirmed_password(
     for visitor, status in ((client, 303), (staff_client, 403), (superuser_client, 303)):
         for response_ in (
             await visitor.get(PAGE),
-            await visitor.post(PAGE, data=model_form("https://llm.example.org")),
+            await visitor.post(PAGE, data=make_form("https://llm.example.org")),
         ):
             assert response_.status_code in (status, 303)
             assert response_.headers.get("location") != PAGE
@@ -148,7 +148,7 @@ async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, ap
         ("base_url", "https://changed-in-the-database.example/v1"),
     ):
         async with serve_endpoint(*ANSWER) as endpoint:
-            await operator.post(PAGE, data=model_form(endpoint.address))
+            await operator.post(PAGE, data=make_form(endpoint.address))
         async with app.state.database.writer() as session:
             setattr(await session.get(ChosenModel, "site"), column, value)
         assert "cannot be decrypted" in (await operator.get(PAGE)).text
@@ -159,7 +159,7 @@ async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, ap
 @on_sqlite
 async def test_local_model_needs_no_key(operator: AsyncClient) -> None:
     async with serve_endpoint(*ANSWER) as endpoint:
-        assert (await operator.post(PAGE, data=model_form(endpoint.address, key=""))).status_code == 303
+        assert (await operator.post(PAGE, data=make_form(endpoint.address, key=""))).status_code == 303
         page = (await operator.get(PAGE)).text
     assert "cannot be decrypted" not in page
     assert '<dd class="col-8">none</dd>' in page

@@ -18,12 +18,12 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import record_run
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
 
 pytestmark = pytest.mark.database("sqlite")
 
 
-def names_in(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
@@ -46,7 +46,7 @@ async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, oper
         statement = select(Job).where(col(Job.name) == "gone.job")
         jobs = (await session.scalars(statement.order_by(col(Job.id)))).all()
     assert [(job.state, job.attempt) for job in jobs] == [("waiting", 0)] * 2 + [("waiting", 3), ("running", 3)]
-    assert await entries(app) == [
+    assert await read_entries(app) == [
         ("retry-failed-jobs", "2 failed jobs queued again."),
         ("clear-ended-jobs", "2 ended jobs cleared."),
     ]
@@ -74,11 +74,11 @@ async def test_email_for_testing_is_sent_or_refused(
     app.state.settings = settings.model_copy(update=changes)
     await operator.post(f"{PAGE}/do/send-test-email", data={"to": "ada@example.org"})
     assert await flash_messages(operator) == f"The e-mail to ada@example.org went to {tmp_path}."
-    assert names_in(tmp_path)
+    assert list_names(tmp_path)
     for address in ("", "nobody", "a@example.org\nBcc: b@example.org"):
         await operator.post(f"{PAGE}/do/send-test-email", data={"to": address})
         assert "went to" not in await flash_messages(operator), address
-    assert [title.split(":")[0] for _, title in (await entries(app))[1:]] == ["Failed"] * 3
+    assert [title.split(":")[0] for _, title in (await read_entries(app))[1:]] == ["Failed"] * 3
 
 
 @on_sqlite
@@ -87,7 +87,7 @@ async def test_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClien
     assert "cache was cleared" in await flash_messages(operator)
     assert (await operator.post(f"{PAGE}/do/reboot")).status_code == 404
     assert (await operator.get(f"{PAGE}/do/clear-cache")).status_code == 405
-    assert [action for action, _ in await entries(app)] == ["clear-cache"]
+    assert [action for action, _ in await read_entries(app)] == ["clear-cache"]
 
 
 @job("tests.count_stars")
@@ -102,7 +102,7 @@ async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -
     assert 'action="/admin/operations/do/tests.count_stars"' in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/do/tests.count_stars")
     assert await flash_messages(operator) == "Queued: Count the stars."
-    assert ("tests.count_stars", "Queued: Count the stars.") in await entries(app)
+    assert ("tests.count_stars", "Queued: Count the stars.") in await read_entries(app)
     assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404
 
     assert "/jobs/run" not in (await operator.get(PAGE)).text

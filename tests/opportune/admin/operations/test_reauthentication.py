@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, entries, on_sqlite
+from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, on_sqlite, read_entries
 
 
 def is_confirmation(location: str) -> bool:
@@ -35,7 +35,7 @@ async def test_operations_refuse_staff_with_all_grants(app: FastAPI, client: Asy
             assert (await client.get(path)).status_code == 303, path
         for path in (*CHANGE_PATHS, "/admin/cache"):
             assert (await browser.post(path, data={"current_password": PASSWORD})).status_code == 403, path
-    assert await entries(app) == []
+    assert await read_entries(app) == []
 
 
 @on_sqlite
@@ -47,7 +47,7 @@ async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncCl
         response = await admin.post(path)
         assert is_confirmation(response.headers["location"]), path
     assert "Nothing was changed yet" in (await admin.get(CONFIRM)).text
-    assert await entries(app) == []
+    assert await read_entries(app) == []
 
 
 @on_sqlite
@@ -82,7 +82,7 @@ async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: Asy
 
     for path in CHANGE_PATHS:
         assert (await operator.post(path, headers={"origin": "https://evil.example"})).status_code == 403, path
-    assert await entries(app) == []
+    assert await read_entries(app) == []
 
 
 @on_sqlite

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from opportune.admin.operations import upgrade
 from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
-from tests.opportune.admin.operations.pages import PAGE, entries, flash_messages, on_sqlite
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -52,7 +52,7 @@ async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClien
         assert await session.scalar(text("SELECT count(*) FROM parcels_parcel")) == 0
     await operator.post(f"{PAGE}/upgrade")
     assert await flash_messages(operator) == upgrade.NOTHING
-    assert [action for action, _ in await entries(app)] == ["apply-migrations"] * 2
+    assert [action for action, _ in await read_entries(app)] == ["apply-migrations"] * 2
 
 
 @on_sqlite
@@ -76,7 +76,7 @@ async def test_long_upgrade_runs_in_the_background(
     assert "already running" in await flash_messages(operator)
     may_continue.set()
     await app.state.upgrade.wait()
-    assert await entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
+    assert await read_entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
 @pytest.mark.usefixtures("_pending_migration")
@@ -87,7 +87,7 @@ async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -
     page = (await operator.get(PAGE)).text
     assert "The last upgrade failed. parcels.0001_initial failed and was undone" in page
     assert "Traceback" not in page
-    ((action, title),) = await entries(app)
+    ((action, title),) = await read_entries(app)
     assert (action, "already exists" in title) == ("apply-migrations", True)
 
 

@@ -28,7 +28,7 @@ def app(app_with_novels: FastAPI) -> FastAPI:
     return app_with_novels
 
 
-async def labels(app: FastAPI) -> list[str]:
+async def read_labels(app: FastAPI) -> list[str]:
     async with app.state.database.reader(fresh=True) as session:
         return list(await session.scalars(select(col(Copy.label)).order_by(col(Copy.id))))
 
@@ -38,9 +38,9 @@ async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: As
     async with app.state.database.reader() as session:
         (novel,) = await session.scalars(select(Novel))
     assert (novel.title, novel.added_by) == ("Saga", "root@example.com")
-    assert await labels(app) == ["new: Crime"]
+    assert await read_labels(app) == ["new: Crime"]
     await admin.post("/admin/novel/edit/1", data=SAGA | {"genres": "1,2"})
-    assert await labels(app) == ["new: Crime", "changed: Crime, Poetry"]
+    assert await read_labels(app) == ["new: Crime", "changed: Crime, Poetry"]
 
 
 async def test_refusing_hook_rolls_back_the_change(
@@ -66,9 +66,9 @@ async def test_hooks_run_before_and_after_a_deletion(app: FastAPI, admin: AsyncC
         await admin.post("/admin/novel/create", data=SAGA | {"title": title})
     await admin.post("/admin/novel/delete?pks=1,2", data={"confirmed": "yes"})
     assert "This one stays." in (await admin.get("/admin/novel/list")).text
-    assert await labels(app) == ["new: Crime"] * 2
+    assert await read_labels(app) == ["new: Crime"] * 2
     await admin.post("/admin/novel/delete?pks=1", data={"confirmed": "yes"})
-    assert await labels(app) == ["new: Crime", "Saga is gone: True"]
+    assert await read_labels(app) == ["new: Crime", "Saga is gone: True"]
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatc
 async def test_imported_rows_run_the_hooks(app: FastAPI, admin: AsyncClient) -> None:
     preview = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
-    assert await labels(app) == []
+    assert await read_labels(app) == []
     await admin.post("/admin/novel/import", data={"sealed": sealed})
-    assert await labels(app) == ["new: "] * 2
+    assert await read_labels(app) == ["new: "] * 2
 
 
 async def test_sqladmin_hook_can_change_values(

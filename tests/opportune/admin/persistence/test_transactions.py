@@ -29,12 +29,12 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def gadget_names(app: FastAPI) -> list[str]:
+async def read_gadget_names(app: FastAPI) -> list[str]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(col(Gadget.name)).order_by(col(Gadget.id))))
 
 
-async def logged_actions(app: FastAPI) -> list[str]:
+async def read_logged_actions(app: FastAPI) -> list[str]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id))))
 
@@ -54,8 +54,8 @@ async def test_permission_is_checked_again_in_the_transaction(
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 403
     assert (await admin.get("/admin/gadget/delete?pks=1")).status_code == 200
     assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 403
-    assert await gadget_names(app) == ["Anvil"]
-    assert await logged_actions(app) == ["create"]
+    assert await read_gadget_names(app) == ["Anvil"]
+    assert await read_logged_actions(app) == ["create"]
 
 
 async def test_action_checks_all_rows_and_is_atomic(
@@ -70,11 +70,11 @@ async def test_action_checks_all_rows_and_is_atomic(
         patch.setattr(UserAdmin, "has_permission", has_permission)
         address = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
         assert (await admin.post(address, data=YES)).status_code == 403
-    assert await logged_actions(app) == []
+    assert await read_logged_actions(app) == []
     assert (await admin.post(f"{address},999", data=YES)).status_code == 404
-    assert await logged_actions(app) == []
+    assert await read_logged_actions(app) == []
     await admin.post(address, data=YES)
-    assert await logged_actions(app) == ["action:activate"] * 2
+    assert await read_logged_actions(app) == ["action:activate"] * 2
     assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
 
 
@@ -133,7 +133,7 @@ async def test_hook_of_a_new_row_can_query_the_database(
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 303
     response = await admin.post("/admin/gadget/create", data=ANVIL)
     assert (response.status_code, "One is enough." in response.text) == (400, True)
-    assert await gadget_names(app) == ["Hammer"]
+    assert await read_gadget_names(app) == ["Hammer"]
 
 
 def test_session_of_a_finished_transaction_is_refused() -> None:

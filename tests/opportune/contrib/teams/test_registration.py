@@ -11,7 +11,15 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, newest_link, register, sent_subjects, users, with_mail
+from tests.opportune.accounts.sent_emails import (
+    ACCOUNTS,
+    AUTH,
+    newest_link,
+    read_users,
+    register,
+    sent_subjects,
+    with_mail,
+)
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.test_invitations import ADDRESS, invite
 
@@ -35,7 +43,7 @@ async def test_invited_address_registers(
     path, token = await newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
 
-    assert (ADDRESS, True) in await users(database)
+    assert (ADDRESS, True) in await read_users(database)
 
 
 async def test_address_without_invitation_gets_no_email(app: FastAPI, client: AsyncClient) -> None:
@@ -55,7 +63,7 @@ async def test_withdrawn_invitation_cancels_the_registration(
     await clients["owner"].delete(f"{invitations}/{invitation['id']}")
 
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
-    assert ADDRESS not in str(await users(database))
+    assert ADDRESS not in str(await read_users(database))
 
 
 async def test_registration_page_requires_an_invitation(client: AsyncClient) -> None:
