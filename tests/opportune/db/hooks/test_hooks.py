@@ -1,128 +1,17 @@
 """Hooks run for created, changed and deleted rows, in the transaction of the change."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
-
 import pytest
-from sqlalchemy import MetaData, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import Field, Relationship, SQLModel, col
+from sqlmodel import col
 
-from opportune.db import (
-    Change,
-    after_change,
-    after_create,
-    after_delete,
-    before_change,
-    before_commit,
-    before_create,
-    before_delete,
-    changes,
-)
+from opportune.db import after_create, before_commit, before_create
 from opportune.db.database import Database
-from opportune.db.hooks.registry import (
-    add_after_create,
-    has_hooks,
-    hook_fault,
-    may_run_hooks,
-    rows_added_with,
-    temporary_hooks,
-)
-from opportune.db.models.model import NAMING_CONVENTION
-from opportune.errors import OperatorError
-
-
-class Table(SQLModel):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-    id: int = Field(default=None, primary_key=True)
-
-
-class PlayTag(Table, table=True):
-    __tablename__ = "test_hook_play_tag"
-
-    play_id: int = Field(foreign_key="test_hook_play.id")
-    tag_id: int = Field(foreign_key="test_hook_tag.id")
-
-
-class Tag(Table, table=True):
-    __tablename__ = "test_hook_tag"
-    keeps_history: ClassVar[bool] = False
-
-    name: str
-
-
-class Theatre(Table, table=True):
-    __tablename__ = "test_hook_theatre"
-
-    name: str
-    number_of_plays: int = 0
-    plays: list["Play"] = Relationship(sa_relationship_kwargs={"cascade": "all, delete-orphan"})
-
-
-class Stage(Table, table=True):
-    __tablename__ = "test_hook_stage"
-
-    name: str
-    plays: list["Play"] = Relationship()
-
-
-class Play(Table, table=True):
-    __tablename__ = "test_hook_play"
-
-    title: str
-    slug: str = ""
-    seats: int = 0
-    theatre_id: int | None = Field(default=None, foreign_key="test_hook_theatre.id")
-    stage_id: int | None = Field(default=None, foreign_key="test_hook_stage.id")
-    tags: list[Tag] = Relationship(link_model=PlayTag)
-
-
-class Ticket(Table, table=True):
-    __tablename__ = "test_hook_ticket"
-
-    play_id: int | None = Field(default=None, foreign_key="test_hook_play.id")
-    play: Play | None = Relationship()
+from tests.opportune.db.hooks.plays import Play, Theatre, add_play
 
 
 class RefusedError(Exception):
     pass
-
-
-@pytest.fixture(autouse=True)
-def _temporary_hooks() -> Iterator[None]:
-    with temporary_hooks():
-        yield
-
-
-@pytest.fixture
-async def database(database: Database) -> Database:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Table.metadata.create_all)
-    return database
-
-
-@pytest.fixture
-def calls() -> list[str]:
-    """Calls of the hooks of plays, in order."""
-    calls: list[str] = []
-
-    def register(decorator: Any, name: str) -> None:
-        async def hook(session: AsyncSession, play: Play) -> None:
-            calls.append(f"{name} {play.title}")
-
-        decorator(Play)(hook)
-
-    for decorator in (before_create, after_create, before_change, after_change, before_delete, after_delete):
-        register(decorator, decorator.__name__)
-    return calls
-
-
-async def add_play(database: Database, **values: Any) -> Play:
-    async with database.writer() as session:
-        play = Play(**values)
-        session.add(play)
-    return play
 
 
 async def test_hooks_run_for_all_operations(database: Database, calls: list[str]) -> None:
@@ -157,94 +46,9 @@ async def test_row_created_and_deleted_runs_no_after_hooks(database: Database, c
 
 
 @pytest.mark.database("sqlite")
-async def test_equal_value_is_not_a_change(database: Database, calls: list[str]) -> None:
-    play = await add_play(database, title="Hamlet")
-    calls.clear()
-    async with database.writer() as session:
-        (await session.get_one(Play, play.id)).title = "Hamlet"
-    assert calls == []
-
-
-@pytest.mark.database("sqlite")
-async def test_changes_before_and_after_the_write(database: Database) -> None:
-    recorded: list[object] = []
-
-    @before_change(Play)
-    async def record_before(session: AsyncSession, play: Play) -> None:
-        recorded.append(dict(changes(play)))
-        play.slug = play.title.lower()
-
-    @after_change(Play)
-    async def record_after(session: AsyncSession, play: Play) -> None:
-        recorded.append(dict(changes(play)))
-
-    play = await add_play(database, title="Hamlet", slug="hamlet")
-    async with database.writer() as session:
-        play = await session.get_one(Play, play.id)
-        play.title, play.seats = "Lear", 0
-    title, slug = Change("Hamlet", "Lear"), Change("hamlet", "lear")
-    assert recorded == [{"title": title}, {"title": title, "slug": slug}]
-    assert changes(play) == {}
-
-
-@pytest.mark.database("sqlite")
-async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
-    keys: list[tuple[int | None, Any]] = []
-
-    async def record(_session: AsyncSession, ticket: Ticket) -> None:
-        keys.append((ticket.play_id, changes(ticket)["play_id"].after))
-
-    before_create(Ticket)(record)
-    before_change(Ticket)(record)
-    hamlet_id, faust_id = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
-    async with database.writer() as session:
-        ticket = Ticket(play=await session.get_one(Play, hamlet_id))
-        session.add(ticket)
-    async with database.writer() as session:
-        ticket = await session.get_one(Ticket, ticket.id)
-        for play in (await session.get_one(Play, faust_id), None):
-            ticket.play = play
-            await session.flush()
-    assert keys == [(hamlet_id, hamlet_id), (faust_id, faust_id), (None, None)]
-
-
-@pytest.mark.database("sqlite")
-async def test_changes_of_a_transaction_are_combined(database: Database) -> None:
-    recorded: list[object] = []
-
-    @after_change(Play)
-    async def record_after(session: AsyncSession, play: Play) -> None:
-        recorded.append(dict(changes(play)))
-
-    play = await add_play(database, title="Hamlet", seats=1)
-    async with database.writer() as session:
-        play = await session.get_one(Play, play.id)
-        for title, seats in (("Lear", 2), ("Macbeth", 1)):
-            play.title, play.seats = title, seats
-            await session.scalar(select(func.count()).select_from(Play))
-    assert recorded == [{"title": Change("Hamlet", "Macbeth")}]
-
-
-@pytest.mark.database("sqlite")
-async def test_many_to_many_change_runs_hooks(database: Database) -> None:
-    recorded: list[object] = []
-
-    @after_change(Play)
-    async def record_after(session: AsyncSession, play: Play) -> None:
-        recorded.append([[tag.name for tag in tags] for tags in changes(play)["tags"]])
-
-    play = await add_play(database, title="Hamlet", tags=[Tag(name="sad")])
-    async with database.writer() as session:
-        play = await session.get_one(Play, play.id)
-        await session.refresh(play, ["tags"])
-        play.tags.append(Tag(name="long"))
-    assert recorded == [[["sad"], ["sad", "long"]]]
-
-
-@pytest.mark.database("sqlite")
 async def test_after_hooks_write_in_the_same_transaction(database: Database) -> None:
     @after_create(Play)
-    async def count(session: AsyncSession, play: Play) -> None:
+    async def count_play(session: AsyncSession, play: Play) -> None:
         theatre = await session.get_one(Theatre, play.theatre_id)
         theatre.number_of_plays += 1
         play.slug = f"play-{play.id}"
@@ -269,7 +73,7 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
         session.add(Play(title="Hamlet", theatre_id=theatre.id))
 
     @after_create(Play)
-    async def number(session: AsyncSession, play: Play) -> None:
+    async def count_seat(session: AsyncSession, play: Play) -> None:
         play.seats += 1
 
     async with database.writer() as session:
@@ -280,7 +84,7 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
 @pytest.mark.database("sqlite")
 async def test_endless_after_hooks_are_refused(database: Database) -> None:
     @after_create(Play)
-    async def add_another_play(session: AsyncSession, play: Play) -> None:
+    async def add_play_after_play(session: AsyncSession, play: Play) -> None:
         session.add(Play(title="Another"))
 
     with pytest.raises(RuntimeError, match="The hooks of Play trigger each other"):
@@ -290,7 +94,7 @@ async def test_endless_after_hooks_are_refused(database: Database) -> None:
 @pytest.mark.database("sqlite")
 async def test_endless_before_hooks_are_refused(database: Database) -> None:
     @before_create(Play)
-    async def add_another_play(session: AsyncSession, play: Play) -> None:
+    async def add_play_before_play(session: AsyncSession, play: Play) -> None:
         session.add(Play(title="Another"))
 
     with pytest.raises(RuntimeError, match="The hooks of Play trigger each other"):
@@ -376,17 +180,6 @@ async def test_orm_cascade_runs_hooks(database: Database, calls: list[str]) -> N
 
 
 @pytest.mark.database("sqlite")
-async def test_cleared_foreign_key_runs_change_hooks(database: Database, calls: list[str]) -> None:
-    # The flush clears the foreign key itself, so only `after_change` runs.
-    async with database.writer() as session:
-        session.add(theatre := Stage(name="Globe", plays=[Play(title="Hamlet")]))
-    calls.clear()
-    async with database.writer() as session:
-        await session.delete(await session.get_one(Stage, theatre.id))
-    assert calls == ["after_change Hamlet"]
-
-
-@pytest.mark.database("sqlite")
 async def test_statements_run_no_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         await session.execute(insert(Play).values(title="Hamlet", slug="", seats=0))
@@ -395,50 +188,15 @@ async def test_statements_run_no_hooks(database: Database, calls: list[str]) -> 
 
 
 @pytest.mark.database("sqlite")
-async def test_hook_of_a_base_class_runs_for_subclasses(database: Database) -> None:
-    recorded: list[str] = []
-
-    @after_create(Table)
-    async def see(session: AsyncSession, row: Table) -> None:
-        recorded.append(type(row).__name__)
-
-    assert has_hooks(Play)
-    async with database.writer() as session:
-        session.add(Theatre(name="Globe"))
-        session.add(Tag(name="sad"))
-    assert sorted(recorded) == ["Tag", "Theatre"]
-
-
-def test_change_hooks_ignore_new_rows() -> None:
-    @after_change(Theatre)
-    async def see(session: AsyncSession, theatre: Theatre) -> None:
-        pass
-
-    assert rows_added_with(Theatre) == []
-
-
-def test_hooks_of_added_rows_need_a_session() -> None:
-    @add_after_create(Theatre, Tag)
-    def tag(theatre: Theatre) -> Mapping[str, Any]:
-        return {"name": theatre.name}
-
-    assert [row.model for row in rows_added_with(Theatre) or ()] == [Tag]
-
-    @before_create(Tag)
-    async def see(session: AsyncSession, tag: Tag) -> None:
-        pass
-
-    assert rows_added_with(Theatre) is None
-
-
-@pytest.mark.database("sqlite")
 async def test_before_hook_cannot_flush(database: Database) -> None:
     @before_create(Play)
-    async def look(session: AsyncSession, play: Play) -> None:
+    async def flush_rows(session: AsyncSession, play: Play) -> None:
         assert await session.scalar(select(func.count()).select_from(Play)) == 0
         await session.flush()
 
-    with pytest.raises(RuntimeError, match=r"test_hooks\.look runs before its row is written, so it cannot flush"):
+    with pytest.raises(
+        RuntimeError, match=r"test_hooks\.flush_rows runs before its row is written, so it cannot flush"
+    ):
         await add_play(database, title="Lear")
 
 
@@ -450,26 +208,3 @@ async def test_hook_cannot_commit(database: Database) -> None:
 
     with pytest.raises(RuntimeError, match="must not commit"):
         await add_play(database, title="Hamlet")
-
-
-@pytest.mark.usefixtures("calls")
-def test_related_models_may_run_hooks() -> None:
-    assert [may_run_hooks(model) for model in (Play, Theatre, Tag)] == [True, True, False]
-
-
-async def hook(session: AsyncSession, play: Play) -> None: ...
-
-
-def test_feature_with_invalid_hook_is_refused() -> None:
-    after_create(Play)(hook)
-    assert hook_fault("plays", [hook]) == ""
-    for value, name in ((after_create, "after_create"), ("hook", "'hook'")):
-        fault = hook_fault("plays", [value])
-        assert fault.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
-
-
-def test_invalid_hook_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"@after_create takes a model, .* not 'Play'"):
-        after_create("Play")  # type: ignore[arg-type]
-    with pytest.raises(OperatorError, match=r"test_hooks\.calls: .*@after_create must be `async def` with \(session"):
-        after_create(Play)(calls)

@@ -1,0 +1,39 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db import after_change, after_create, after_delete, before_change, before_create, before_delete
+from opportune.db.database import Database
+from opportune.db.hooks.registry import temporary_hooks
+from tests.opportune.db.hooks.plays import Play, Table
+
+
+@pytest.fixture(autouse=True)
+def _temporary_hooks() -> Iterator[None]:
+    with temporary_hooks():
+        yield
+
+
+@pytest.fixture
+async def database(database: Database) -> Database:
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.create_all)
+    return database
+
+
+@pytest.fixture
+def calls() -> list[str]:
+    """Calls of the hooks of plays, in order."""
+    calls: list[str] = []
+
+    def register(decorator: Any, name: str) -> None:
+        async def hook(session: AsyncSession, play: Play) -> None:
+            calls.append(f"{name} {play.title}")
+
+        decorator(Play)(hook)
+
+    for decorator in (before_create, after_create, before_change, after_change, before_delete, after_delete):
+        register(decorator, decorator.__name__)
+    return calls
