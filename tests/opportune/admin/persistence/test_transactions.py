@@ -39,7 +39,7 @@ async def read_logged_actions(app: FastAPI) -> list[str]:
         return list(await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id))))
 
 
-async def is_outside_transaction(_self: Any, _request: Any, row: Any) -> bool:
+async def allow_outside_transaction(_self: Any, _request: Any, row: Any) -> bool:
     """Permission check that refuses rows in a transaction."""
     return async_object_session(row) is None
 
@@ -48,8 +48,8 @@ async def test_permission_is_checked_again_in_the_transaction(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await admin.post("/admin/gadget/create", data=ANVIL)
-    monkeypatch.setattr(GadgetAdmin, "check_can_edit", is_outside_transaction)
-    monkeypatch.setattr(GadgetAdmin, "check_can_delete", is_outside_transaction)
+    monkeypatch.setattr(GadgetAdmin, "check_can_edit", allow_outside_transaction)
+    monkeypatch.setattr(GadgetAdmin, "check_can_delete", allow_outside_transaction)
     assert (await admin.get("/admin/gadget/edit/1")).status_code == 200
     assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 403
     assert (await admin.get("/admin/gadget/delete?pks=1")).status_code == 200

@@ -8,10 +8,10 @@ from opportune.runtime.timeouts import run_in_background, run_with_timeout
 
 async def test_result_and_error_are_passed_on() -> None:
     async def fail() -> None:
-        raise ValueError("of the wait_forever")
+        raise ValueError("of the coroutine")
 
     assert await run_with_timeout(10, asyncio.sleep(0, "result")) == "result"
-    with pytest.raises(ValueError, match="of the wait_forever"):
+    with pytest.raises(ValueError, match="of the coroutine"):
         await run_with_timeout(10, fail())
 
 
@@ -56,7 +56,7 @@ async def test_background_error_is_ignored() -> None:
 
     async def fail() -> None:
         has_run.set()
-        raise ValueError("of the wait_forever")
+        raise ValueError("of the coroutine")
 
     run_in_background(fail())
     await has_run.wait()

@@ -34,8 +34,8 @@ class Registration(Context):
 
 
 @pytest.fixture
-async def test_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """Site with test routes."""
+async def routes_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
+    """Client of a site with routes that read and write."""
 
     @app.post("/api/write")
     async def write(session: WriteSession) -> dict[str, bool]:
@@ -55,35 +55,35 @@ async def test_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_commit_happens_before_the_response(test_client: AsyncClient) -> None:
-    assert (await test_client.post("/api/write")).status_code == 200
-    assert (await test_client.get("/api/count")).json() == 1
+async def test_commit_happens_before_the_response(routes_client: AsyncClient) -> None:
+    assert (await routes_client.post("/api/write")).status_code == 200
+    assert (await routes_client.get("/api/count")).json() == 1
 
 
 @pytest.mark.database("sqlite")
-async def test_failed_request_is_rolled_back(test_client: AsyncClient) -> None:
-    assert (await test_client.post("/api/fail")).status_code == 500
-    assert (await test_client.get("/api/count")).json() == 0
+async def test_failed_request_is_rolled_back(routes_client: AsyncClient) -> None:
+    assert (await routes_client.post("/api/fail")).status_code == 500
+    assert (await routes_client.get("/api/count")).json() == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_failed_commit_is_an_error_response(test_client: AsyncClient) -> None:
+async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) -> None:
     def refuse(_: SyncSession) -> None:
         raise RuntimeError("the disk went away")
 
     event.listen(SyncSession, "before_commit", refuse)
     try:
-        response = await test_client.post("/api/write")
+        response = await routes_client.post("/api/write")
     finally:
         event.remove(SyncSession, "before_commit", refuse)
     assert response.status_code == 500
     assert "disk" not in response.text
-    assert (await test_client.get("/api/count")).json() == 0
+    assert (await routes_client.get("/api/count")).json() == 0
 
 
-async def test_duplicate_row_is_a_conflict(test_client: AsyncClient) -> None:
-    await test_client.post("/api/write")
-    response = await test_client.post("/api/write")
+async def test_duplicate_row_is_a_conflict(routes_client: AsyncClient) -> None:
+    await routes_client.post("/api/write")
+    response = await routes_client.post("/api/write")
     assert response.status_code == 409
     assert "accounts_user" not in response.text
 
@@ -91,15 +91,15 @@ async def test_duplicate_row_is_a_conflict(test_client: AsyncClient) -> None:
 @pytest.mark.database("sqlite")
 async def test_request_has_a_single_session(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/api/same")
-    async def same(first: WriteSession, second: WriteSession) -> bool:
-        return first is second
+    async def same(session: WriteSession, same_session: WriteSession) -> bool:
+        return session is same_session
 
     assert (await client.post("/api/same")).json() is True
 
 
 @pytest.fixture
-async def context_client(app: FastAPI, test_client: AsyncClient) -> AsyncClient:
-    """Site with routes that take context_client."""
+async def context_client(app: FastAPI, routes_client: AsyncClient) -> AsyncClient:
+    """Client of a site with routes that take a context."""
 
     @app.post("/api/before-and-after")
     async def count_in_both_sessions(context: RWCtx) -> list[int | None]:
@@ -122,7 +122,7 @@ async def context_client(app: FastAPI, test_client: AsyncClient) -> AsyncClient:
         registration.writer.add(User(email=registration.email, hashed_password="none"))
         return registration.agent
 
-    return test_client
+    return routes_client
 
 
 async def test_context_dependency_reads_and_commits(context_client: AsyncClient) -> None:
