@@ -8,7 +8,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
 
 from opportune.crud.declaration import secret_fault, unknown_name
-from opportune.db.queries.paths import Path, column_of_relation, parse_path
+from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 DISPLAY_OPTIONS = ("column_list", "column_details_list", "column_export_list")
@@ -121,7 +121,7 @@ def _name_fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: C
     return check(mapper, name)
 
 
-def _path_fault(mapper: Mapper[Any], name: str, check: Callable[[str, Path], str] | None = None) -> str:
+def _path_fault(mapper: Mapper[Any], name: str, check: Callable[[str, AttributePath], str] | None = None) -> str:
     try:
         path = parse_path(mapper, name)
     except LookupError as error:
@@ -131,7 +131,7 @@ def _path_fault(mapper: Mapper[Any], name: str, check: Callable[[str, Path], str
 
 
 def _sort_fault(mapper: Mapper[Any], name: str) -> str:
-    def check(name: str, path: Path) -> str:
+    def check(name: str, path: AttributePath) -> str:
         relation = path.end.relationships.get(path.name)
         has_many = path.leads_to_many or (relation is not None and relation.uselist)
         return f"{name!r} has several values in a row, so lists cannot be sorted by it." if has_many else ""
@@ -140,7 +140,7 @@ def _sort_fault(mapper: Mapper[Any], name: str) -> str:
 
 
 def _search_fault(mapper: Mapper[Any], name: str) -> str:
-    def check(name: str, path: Path) -> str:
+    def check(name: str, path: AttributePath) -> str:
         if path.name in path.end.columns:
             return ""
         columns = path.end.relationships[path.name].mapper.columns
@@ -151,7 +151,7 @@ def _search_fault(mapper: Mapper[Any], name: str) -> str:
 
 
 def _load_fault(mapper: Mapper[Any], name: str) -> str:
-    def check(name: str, path: Path) -> str:
+    def check(name: str, path: AttributePath) -> str:
         return "" if path.name in path.end.relationships else f"{name!r} is a column. Name relationships."
 
     return _path_fault(mapper, name, check)

@@ -171,7 +171,7 @@ class CrudApi(Generic[M]):
 
     def _body(self, schema: type[BaseModel]) -> Any:
         """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""
-        return Annotated[schema, WrapValidator(_unvalidated)] if self.crud.definition.field_rules.locks else schema
+        return Annotated[schema, WrapValidator(_skip_validation)] if self.crud.definition.field_rules.locks else schema
 
     @property
     def _reading(self) -> Any:
@@ -184,7 +184,7 @@ class CrudApi(Generic[M]):
         return Annotated[crud_class, writing(crud_class)]
 
 
-def _unvalidated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+def _skip_validation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     return value if isinstance(value, dict) else validate(value)
 
 

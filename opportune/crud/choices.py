@@ -14,7 +14,7 @@ from opportune.crud.schemas import short_texts
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import reference_of
 from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import Path
+from opportune.db.queries.paths import AttributePath
 from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
@@ -70,7 +70,7 @@ async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[s
     Returns:
         Up to 20 mappings with `id` and `text`.
     """
-    searched_paths = [Path((), inspect(model), name) for name in _title_columns(crud, model)]
+    searched_paths = [AttributePath((), inspect(model), name) for name in _title_columns(crud, model)]
     rows = _choosable_rows(crud, model).where(*matching_words(searched_paths, term))
     names = await _read_names(crud, rows, MAX_SEARCH_RESULTS)
     return [{"id": str(row_id), "text": name} for row_id, name in names.items()]

@@ -154,16 +154,16 @@ def check_declaration(
     declaration = Declaration(owner, shape, definition.annotations)
     for name in columns:
         if name not in shape.links:
-            declaration.readable_path("columns", _path(shape, name))
+            declaration.require_readable_path("columns", _path(shape, name))
     for name in fields:
         if name in shape.links or name in shape.to_one:
             continue
-        declaration.readable_path("fields", name)
+        declaration.require_readable_path("fields", name)
     writable = (
         crud_class.create_schema.model_fields if crud_class.create_schema else writable_names(shape, definition.options)
     )
     for name in (name for _, names in sections for name in names):
-        declaration.one_of("sections", name, writable, f"The form of {shape.model.__name__}")
+        declaration.require_one_of("sections", name, writable, f"The form of {shape.model.__name__}")
 
 
 def _path(shape: Shape, name: str) -> str:

@@ -8,7 +8,7 @@ from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, M, Values
 from opportune.crud.registry import cruds
-from opportune.crud.row_writing import Writing
+from opportune.crud.row_writing import WriteOperations
 from opportune.crud.teams import TeamOwners
 from opportune.errors import OperatorError
 
@@ -18,7 +18,7 @@ QUERY_METHODS = ("readable", "query", "column", "visible", "ordering", "default_
 """Methods that a list calls to build its statement."""
 
 
-class Crud(Writing[M]):
+class Crud(WriteOperations[M]):
     """The rows of a model, as one user may read and write them.
 
     It is independent of HTTP and never commits. Methods raise `Forbidden` if the user may not do this for any row,

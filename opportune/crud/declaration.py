@@ -79,19 +79,19 @@ class Declaration:
     def fault(self, option: str, message: str) -> OperatorError:
         return OperatorError(f"{self.owner}.{option}: {message}")
 
-    def one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
+    def require_one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
         names = list(names)
         if name not in names:
             raise self.fault(option, unknown_name(self.shape.model, name, names, noun))
 
-    def readable_path(self, option: str, path: str, *, text: bool = False) -> None:
+    def require_readable_path(self, option: str, path: str, *, text: bool = False) -> None:
         """Raise OperatorError unless a path names a column of the model or of a related row that is not secret."""
         name, _, related_name = path.partition(".")
         shape = self.shape
         if related_name:
             if name in shape.links:
                 raise self.fault(option, f"{path!r} has several values in a row. Name a column of one related row.")
-            self.one_of(option, name, shape.to_one)
+            self.require_one_of(option, name, shape.to_one)
             shape = shape_of(shape.to_one[name].mapper.class_)
         column = related_name or name
         if column not in shape.columns and (related_name or column not in self.annotations):

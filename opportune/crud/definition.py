@@ -14,7 +14,7 @@ from opportune.crud.access import Access
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import FieldRules
 from opportune.crud.filters import Filter, derive_filters, filter_methods_of, filter_schema, method_field
-from opportune.crud.reader import Prepared
+from opportune.crud.reader import ListStatement
 from opportune.crud.schemas import (
     SchemaOptions,
     check_schemas,
@@ -52,7 +52,7 @@ class Definition:
         self.crud_class = crud_class
         self.shares_statement = False
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
-        self.prepared: dict[tuple[str, Sequence[str]], Prepared] = {}
+        self.list_statements: dict[tuple[str, Sequence[str]], ListStatement] = {}
         self.shape = shape_of(crud_class.model)
         self.annotations = {name: _labelled(name, value) for name, value in crud_class.annotations.items()}
         self.filter_methods = filter_methods_of(crud_class)
@@ -91,9 +91,9 @@ class Definition:
                     "annotations", f"{crud_class.model.__name__} already has {name!r}. Choose another name."
                 )
         for path in crud_class.search:
-            declaration.readable_path("search", path, text=True)
+            declaration.require_readable_path("search", path, text=True)
         for path in (*crud_class.sort, *crud_class.order):
-            declaration.readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
+            declaration.require_readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
         check_schemas(declaration, self.options)
         self._check_lookup(declaration)
         self._check_owner(declaration)
@@ -111,7 +111,7 @@ class Definition:
 
     def _check_lookup(self, declaration: Declaration) -> None:
         lookup = self.crud_class.lookup
-        declaration.one_of("lookup", lookup, self.shape.columns)
+        declaration.require_one_of("lookup", lookup, self.shape.columns)
         if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
             raise declaration.fault("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
 
@@ -120,7 +120,7 @@ class Definition:
         owners = {User, *team_owners}
         if owner is not None and self.shape.references.get(owner) not in owners:
             columns = [name for name, target in self.shape.references.items() if target in owners]
-            declaration.one_of("owner", owner, columns or self.shape.columns)
+            declaration.require_one_of("owner", owner, columns or self.shape.columns)
             raise declaration.fault("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
         for option in ("read_access", "write_access"):
             if getattr(crud_class, option) is Access.OWNER and owner is None:
@@ -130,12 +130,12 @@ class Definition:
         if self.crud_class.team_roles and not self.team:
             raise declaration.fault("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
         for role in self.crud_class.team_roles.values():
-            declaration.one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
+            declaration.require_one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
     def _check_filter_schema(self, declaration: Declaration) -> None:
         if schema := self.crud_class.filter_schema:
             for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
-                declaration.one_of("filter_schema", name, self.filter_fields, noun=self.crud_class.__name__)
+                declaration.require_one_of("filter_schema", name, self.filter_fields, noun=self.crud_class.__name__)
 
     @property
     def team(self) -> TeamOwners | None:

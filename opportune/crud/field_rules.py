@@ -56,7 +56,7 @@ class FieldRules:
     def _add_derived(self, option: str, names: frozenset[str]) -> frozenset[str]:
         shape = self.definition.shape
         for name in sorted(names):
-            self._declaration.one_of(option, name, self._fields(option))
+            self._declaration.require_one_of(option, name, self._fields(option))
         pairs = [{relation, shape.column_of(relation)} for relation in shape.to_one]
         complete = names.union(*(pair for pair in pairs if pair & names))
         if option == READONLY:

@@ -114,7 +114,7 @@ def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
         return dict(_operators(shape, shape.column_of(name), name, None, ordered=False))
     if fault := secret_fault(name):
         raise declaration.fault("filters", fault)
-    declaration.one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
+    declaration.require_one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
     annotation = shape.model.model_fields[name].annotation
     type_ = comparable(annotation)
     if type_ is None:

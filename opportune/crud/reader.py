@@ -14,7 +14,7 @@ from opportune.db.database import Session
 from opportune.db.queries.paths import is_among
 
 if TYPE_CHECKING:
-    from opportune.crud.row_reading import Reading
+    from opportune.crud.row_reading import ReadOperations
 
 Getter = Callable[[Sequence[Any]], Any]
 
@@ -35,12 +35,12 @@ class Selection:
         return len(self.columns) - 1
 
 
-class Prepared(NamedTuple):
-    """A cached statement with its selection, and the statement that counts all rows."""
+class ListStatement(NamedTuple):
+    """The statements of a list: one selects a page, the other counts all rows."""
 
     selection: Selection
-    statement: Select[Any]
-    counting: Select[Any]
+    page_statement: Select[Any]
+    count_statement: Select[Any]
 
 
 async def fetch(
@@ -52,7 +52,7 @@ async def fetch(
     return (await (await session.connection()).execute(statement, values)).all()
 
 
-def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
+def select_names(crud: "ReadOperations[Any]", names: Sequence[str]) -> Selection:
     """Select the columns for these names. The first column is always the `id`."""
     shape, nested = crud.definition.shape, crud.definition.options.nested
     selection = Selection()
@@ -67,7 +67,7 @@ def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
     return selection
 
 
-def _join(crud: "Reading[Any]", selection: Selection, name: str) -> Getter:
+def _join(crud: "ReadOperations[Any]", selection: Selection, name: str) -> Getter:
     """Join the related row. Its value is None if the user may not see it."""
     shape = crud.definition.shape
     target = shape.to_one[name].mapper.class_
@@ -82,7 +82,7 @@ def _join(crud: "Reading[Any]", selection: Selection, name: str) -> Getter:
     return lambda row: None if row[start] is None else dict(zip(keys, row[start:end], strict=True))
 
 
-def _nested_keys(crud: "Reading[Any]", target: type[Any]) -> list[str]:
+def _nested_keys(crud: "ReadOperations[Any]", target: type[Any]) -> list[str]:
     hidden = crud.hidden_in(target)
     return [name for name in nested_names(shape_of(target)) if name not in hidden]
 
@@ -93,7 +93,9 @@ def add_joins(statement: Select[Any], selection: Selection) -> Select[Any]:
     return statement
 
 
-async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+async def values_of(
+    crud: "ReadOperations[Any]", selection: Selection, rows: Sequence[Sequence[Any]]
+) -> list[dict[str, Any]]:
     """Return result rows as mappings. Each many-to-many relationship needs an additional statement."""
     getters = selection.getters
     if not selection.links and all(type(getter) is int for getter in getters.values()):
@@ -107,7 +109,7 @@ async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[S
     return mappings
 
 
-async def _read_links(crud: "Reading[Any]", name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
+async def _read_links(crud: "ReadOperations[Any]", name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
     """Return the linked rows of each row as ids, or as mappings if the relationship is nested."""
     if name not in crud.definition.options.nested:
         return await read_linked(crud, name, ids, ["id"], lambda values: values[0])
@@ -116,7 +118,11 @@ async def _read_links(crud: "Reading[Any]", name: str, ids: Sequence[int]) -> di
 
 
 async def read_linked(
-    crud: "Reading[Any]", name: str, ids: Sequence[int], keys: Sequence[str], convert: Callable[[Sequence[Any]], Any]
+    crud: "ReadOperations[Any]",
+    name: str,
+    ids: Sequence[int],
+    keys: Sequence[str],
+    convert: Callable[[Sequence[Any]], Any],
 ) -> dict[int, list[Any]]:
     """Return the visible linked rows of each row by its id, ordered by their ids.
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.options import CrudOptions, Key, M
-from opportune.crud.reader import Prepared, add_joins, fetch, select_names, values_of
+from opportune.crud.reader import ListStatement, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.matching import matching_words
@@ -31,7 +31,7 @@ Rows = Page[dict[str, Any]]
 PAGING = frozenset(Paging.model_fields)
 
 
-class Reading(CrudOptions[M]):
+class ReadOperations(CrudOptions[M]):
     """The reading methods of `Crud`. Each can be overridden."""
 
     async def find(self, query: Paging | None = None) -> Page[M]:
@@ -59,15 +59,17 @@ class Reading(CrudOptions[M]):
     async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
         query = self._checked_query(query)
-        prepared = self._cached_statement(query, tuple(names or self.serializer.names))
+        statement = self._cached_statement(query, tuple(names or self.serializer.names))
         offset = (query.page - 1) * query.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
-        is_single_query = not prepared.selection.links
-        result = await fetch(self.session, prepared.statement, values, is_single_query=is_single_query)
+        is_single_query = not statement.selection.links
+        result = await fetch(self.session, statement.page_statement, values, is_single_query=is_single_query)
         total = result[0][-1] if result else 0
         if not result and query.page > 1:
-            total = (await fetch(self.session, prepared.counting, values, is_single_query=is_single_query))[0][0]
-        items = await values_of(self, prepared.selection, result)
+            total = (await fetch(self.session, statement.count_statement, values, is_single_query=is_single_query))[0][
+                0
+            ]
+        items = await values_of(self, statement.selection, result)
         pages = page_count(total, query.size)
         return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)
 
@@ -78,18 +80,18 @@ class Reading(CrudOptions[M]):
         self._refuse_hidden(checked)
         return checked
 
-    def _cached_statement(self, query: Paging, names: Sequence[str]) -> Prepared:
+    def _cached_statement(self, query: Paging, names: Sequence[str]) -> ListStatement:
         """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
         is_shared = self.definition.shares_statement and not query.model_fields_set - Paging.model_fields.keys()
         if not is_shared or any("." in name for name in names):  # related rows depend on the user
             return self._build_statement(query, names)
         sort = query.sort if query.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
-        prepared, key = self.definition.prepared, (sort, names)
-        if key not in prepared:
-            prepared[key] = self._build_statement(query, names)
-        return prepared[key]
+        statements, key = self.definition.list_statements, (sort, names)
+        if key not in statements:
+            statements[key] = self._build_statement(query, names)
+        return statements[key]
 
-    def _build_statement(self, query: Paging, names: Sequence[str]) -> Prepared:
+    def _build_statement(self, query: Paging, names: Sequence[str]) -> ListStatement:
         selection = select_names(self, names)
         owned = self._owned(self.definition.read_access, bindparam("owner", type_=BigInteger))
         condition = owned if self.definition.shares_statement else self.readable()
@@ -98,7 +100,7 @@ class Reading(CrudOptions[M]):
         selected = rows.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
         paged = add_joins(selected, selection).order_by(*self.ordering(query.sort))
         limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
-        return Prepared(selection, paged.limit(limits[0]).offset(limits[1]), count)
+        return ListStatement(selection, paged.limit(limits[0]).offset(limits[1]), count)
 
     async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name. Raises NotFound."""

@@ -8,14 +8,14 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 
 from opportune.crud.options import Key, M, Values
-from opportune.crud.row_reading import Reading
+from opportune.crud.row_reading import ReadOperations
 from opportune.db.constraint_errors import ENTRY_MISSING, translate_database_errors
 from opportune.db.models.model import Model
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 
 
-class Writing(Reading[M]):
+class WriteOperations(ReadOperations[M]):
     """The methods that write rows. Each can be overridden."""
 
     async def add(self, values: Values) -> M:

@@ -98,16 +98,16 @@ def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
     writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
     incomplete = incomplete_links_of(shape.mapper)
     for name in options.nested:
-        declaration.one_of("nested", name, relations)
+        declaration.require_one_of("nested", name, relations)
     for name in options.write_fields:
-        declaration.one_of("write_fields", name, writable)
+        declaration.require_one_of("write_fields", name, writable)
         if name in ("id", options.owner):
             raise declaration.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
             raise declaration.fault("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):
-            declaration.one_of(option, name, [*writable, *relations, *options.annotations])
+            declaration.require_one_of(option, name, [*writable, *relations, *options.annotations])
     for name in options.read_fields:
         if fault := secret_fault(name):
             raise declaration.fault("read_fields", fault)

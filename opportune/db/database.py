@@ -181,12 +181,12 @@ class Database(ABC):
         self.replica = self._replica()
         self.info: dict[str, Any] = {"settings": settings}
         """`info` of every writing session, for callbacks after the commit."""
-        self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
-        self._writing.configure(autocommit_write=self._autocommit_write)
+        self._writer_sessions = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
+        self._writer_sessions.configure(autocommit_write=self._autocommit_write)
         self.on_write: Callable[[], None] = lambda: None
         """Called when a writing session has committed."""
-        self._reading = read_sessionmaker(self.reading_engine, self.reading_info)
-        self._reading.configure(autocommit_fetch=self._autocommit_fetch)
+        self._reader_sessions = read_sessionmaker(self.reading_engine, self.reading_info)
+        self._reader_sessions.configure(autocommit_fetch=self._autocommit_fetch)
 
     @abstractmethod
     def _writing_engine(self) -> AsyncEngine: ...
@@ -209,7 +209,7 @@ class Database(ABC):
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncSession]:
         """Open a session that commits when the block ends and rolls back when it raises."""
-        async with self._writing() as session:
+        async with self._writer_sessions() as session:
             yield session
             await session.commit()
         self.on_write()
@@ -222,8 +222,8 @@ class Database(ABC):
                 between processes.
         """
         if self.replica is None or fresh or self.replica.is_unavailable or reads_fresh.get():
-            return self._reading()
-        return self.replica.reader(fallback=self._reading)
+            return self._reader_sessions()
+        return self.replica.reader(fallback=self._reader_sessions)
 
     async def lookup(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """Return the row of a Core statement that runs on every request, from the primary. None if there is no row.

@@ -16,7 +16,7 @@ from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, title_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import Path
+from opportune.db.queries.paths import AttributePath
 
 MAX_IDS_PER_QUERY = 500
 """Maximum number of ids in one query."""
@@ -46,7 +46,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         self.key = inspect(model).primary_key[0]
         fields = [*(key for key in short if not is_secret(key)), self.key]
         super().__init__(name, model, cast("Any", view), fields=fields)
-        self.searched = [Path((), inspect(model), key if isinstance(key, str) else key.key) for key in fields]
+        self.searched = [AttributePath((), inspect(model), key if isinstance(key, str) else key.key) for key in fields]
 
     @property
     def view(self) -> View | None:

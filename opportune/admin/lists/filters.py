@@ -31,7 +31,7 @@ from opportune.db.models.columns import (
     many_to_many_of,
 )
 from opportune.db.models.model import utc_now
-from opportune.db.queries.paths import Path, column_of_relation, is_linked, parse_path
+from opportune.db.queries.paths import AttributePath, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
 from opportune.web.time_zone import local, start_of_day
 
@@ -69,7 +69,7 @@ class ListFilter(ABC):
     takes_many = False
     """Whether the parameter can have several values."""
 
-    def __init__(self, path: Path, parameter_name: str, title: str) -> None:
+    def __init__(self, path: AttributePath, parameter_name: str, title: str) -> None:
         self.path = path
         self.parameter_name = parameter_name
         self.title = title
@@ -223,7 +223,7 @@ def filter_for(view: View, option: Any) -> Any:
     return _lookup_filter(view, *args) or _column_filter(view, *args)
 
 
-def _lookup_filter(view: View, path: Path, parameter: str, title: str) -> LookupFilter | None:
+def _lookup_filter(view: View, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:
     lookups = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, foreign_keys_of(path.end))
     for lookup_class, models in lookups:
         if model := models.get(path.name):
@@ -232,7 +232,7 @@ def _lookup_filter(view: View, path: Path, parameter: str, title: str) -> Lookup
     return None
 
 
-def _column_filter(view: View, path: Path, parameter: str, title: str) -> ListFilter:
+def _column_filter(view: View, path: AttributePath, parameter: str, title: str) -> ListFilter:
     column = path.end.columns.get(path.name)
     if column is None:
         raise OperatorError(f"{type(view).__name__}.column_filters: {parameter!r} cannot be filtered by.")

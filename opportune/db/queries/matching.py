@@ -10,7 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from opportune.db.models.columns import type_of
-from opportune.db.queries.paths import Path, Visible, all_rows
+from opportune.db.queries.paths import AttributePath, Visible, all_rows
 
 MAX_SEARCH_WORDS = 10
 QUERY_WORD = re.compile(r'"([^"]+)"|(\S+)')
@@ -44,7 +44,9 @@ def patterns_of(text: str) -> list[ColumnElement[str]]:
     return [literal(f"%{word.translate(LIKE_ESCAPES)}%", String()) for word in words[:MAX_SEARCH_WORDS]]
 
 
-def matching_words(searched: Sequence[Path], text: str, visible: Visible = all_rows) -> Iterator[ColumnElement[bool]]:
+def matching_words(
+    searched: Sequence[AttributePath], text: str, visible: Visible = all_rows
+) -> Iterator[ColumnElement[bool]]:
     """Yield one condition per word: at least one of the columns contains it."""
     for pattern in patterns_of(text):
         yield or_(false(), *(path.exists_where(matches(path.attribute, pattern), visible) for path in searched))

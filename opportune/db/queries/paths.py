@@ -19,7 +19,7 @@ def all_rows(_model: type[Any]) -> ColumnElement[bool]:
 
 
 @dataclass(frozen=True)
-class Path:
+class AttributePath:
     """Column or relationship with the relationships that lead to it: `author.country.name` has two."""
 
     relations: Sequence[RelationshipProperty[Any]]
@@ -36,13 +36,13 @@ class Path:
     def attribute(self) -> Any:
         return getattr(self.end.class_, self.name)
 
-    def to_title(self) -> "Path":
+    def to_title(self) -> "AttributePath":
         """Return the path to the related row's natural or primary key. Paths to columns are unchanged."""
         if self.name not in self.end.relationships:
             return self
         relation = self.end.relationships[self.name]
         name = natural_key_of(relation.mapper.class_) or str(relation.mapper.primary_key[0].key)
-        return Path([*self.relations, relation], relation.mapper, name)
+        return AttributePath([*self.relations, relation], relation.mapper, name)
 
     def exists_where(self, condition: ColumnElement[bool], visible: Visible = all_rows) -> ColumnElement[bool]:
         """Return the condition that the path leads to a visible row that matches a condition.
@@ -70,8 +70,8 @@ class Path:
         return rows.correlate(first.parent.class_).scalar_subquery()
 
 
-def parse_path(mapper: Mapper[Any], path: str) -> Path:
-    """Find the column or relationship that a path names.
+def parse_path(mapper: Mapper[Any], path: str) -> AttributePath:
+    """Parse a path such as `author.country.name`.
 
     Raises:
         LookupError: A part of the path does not exist. The arguments are the model that lacks it, and its name.
@@ -85,7 +85,7 @@ def parse_path(mapper: Mapper[Any], path: str) -> Path:
         mapper = relations[-1].mapper
     if name not in mapper.columns and name not in mapper.relationships:
         raise LookupError(mapper, name)
-    return Path(relations, mapper, name)
+    return AttributePath(relations, mapper, name)
 
 
 def is_among(visible: Visible, key: Any, model: type[Any]) -> ColumnElement[bool]:
@@ -160,7 +160,8 @@ def _is_visible(visible: Visible, relation: RelationshipProperty[Any], target: A
 
 def _is_related(relation: RelationshipProperty[Any], target: Any) -> ColumnElement[bool]:
     """Return the condition that an aliased row is the target of a relationship."""
-    pairs, key_of = relation.local_remote_pairs or (), relation.mapper.get_property_by_column
+    key_of = relation.mapper.get_property_by_column
+    pairs = relation.local_remote_pairs or ()
     return and_(*(getattr(target, key_of(remote).key) == local for local, remote in pairs))
 
 

@@ -56,7 +56,7 @@ class TopicsWithAnySort(Crud[Topic]):
 async def test_unknown_orders_share_a_statement(session: AsyncSession) -> None:
     for sort in ("colour", "-size", "weight"):
         await TopicsWithAnySort(session).rows(PagingWithAnySort(sort=sort))
-    assert len(TopicsWithAnySort.definition.prepared) == 1
+    assert len(TopicsWithAnySort.definition.list_statements) == 1
 
 
 @pytest.mark.database("sqlite")
