@@ -71,7 +71,7 @@ class CrudApi(Generic[M]):
     async def respond(self, crud: Crud[M], row: M, status: int) -> Response:
         """Return the response with the stored values of a row that was just written."""
         serializer = crud.serializer
-        values: Any = serializer.copy_of(row)
+        values: Any = serializer.stored_values(row)
         if values is None:
             values = await (crud.get(row.id) if serializer.needs_objects else crud.written(row, serializer.names))
         return json_response(serializer.write_row(values), status)

@@ -40,15 +40,15 @@ class Serializer:
         self.needs_objects = not nested.union(shape.columns, shape.links, definition.annotations).issuperset(self.names)
         """Whether rows have to be loaded as objects, because a custom schema has fields such as properties."""
         model_fields = [shape.model.model_fields.get(name) for name in self.names]
-        self.copies = not is_custom and all(info and _has_type(info, UNCHANGED) for info in model_fields)
+        self.can_copy = not is_custom and all(info and _has_type(info, UNCHANGED) for info in model_fields)
         """Whether a row that was just written holds all values as they are stored, so that it need not be read."""
         self.write_row, self.write_rows = (
             _validated_writers(schema, {*hidden}) if is_custom else _writers(fields, definition.options.nested)
         )
 
-    def copy_of(self, row: Any) -> dict[str, Any] | None:
+    def stored_values(self, row: Any) -> dict[str, Any] | None:
         """Return the values of a row that was just written, or None if they have to be read from the database."""
-        if not self.copies or inspect(row).expired_attributes:
+        if not self.can_copy or inspect(row).expired_attributes:
             return None
         return {name: getattr(row, name) for name in self.names}
 

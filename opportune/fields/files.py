@@ -85,7 +85,7 @@ class File(str):
     column: FileColumn = FileColumn("files")
 
     @classmethod
-    def of(cls, name: str, column: FileColumn) -> Self:
+    def from_name(cls, name: str, column: FileColumn) -> Self:
         file = cls(name)
         file.column = column
         return file
@@ -182,7 +182,7 @@ class FileName(TypeDecorator[File]):
         return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> File | None:
-        return None if value is None else self.file_class.of(value, self.column)
+        return None if value is None else self.file_class.from_name(value, self.column)
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ async def stored_uploads(
         for name in columns.keys() & values.keys():
             if isinstance(upload := values[name], Upload):
                 file_class = Image if isinstance(columns[name], ImageColumn) else File
-                stored[name] = file_class.of(await columns[name].save(storage, upload), columns[name])
+                stored[name] = file_class.from_name(await columns[name].save(storage, upload), columns[name])
                 new_names.extend(columns[name].names(stored[name]))
         yield stored
 

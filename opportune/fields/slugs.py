@@ -37,13 +37,13 @@ def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:max_length].strip("-")
 
 
-def _as_slug(text: str) -> str:
+def _to_slug(text: str) -> str:
     if text and not slugify(text):
         raise ValueError(NO_LETTERS)
     return slugify(text, len(text))
 
 
-Slug = Annotated[Line, AfterValidator(_as_slug), Stored(String(MAX_SLUG_LENGTH))]
+Slug = Annotated[Line, AfterValidator(_to_slug), Stored(String(MAX_SLUG_LENGTH))]
 """Part of a URL, in lower case letters, digits and hyphens. Other text is converted by `slugify`."""
 
 
@@ -88,22 +88,22 @@ class SlugSource(Attached):
             if field not in model.model_fields:
                 raise OperatorError(f"{model.__name__}.{name}: slug_field(…) names {field!r}, which does not exist.")
 
-        async def fill(session: AsyncSession, row: SQLModel) -> None:
+        async def fill_slug(session: AsyncSession, row: SQLModel) -> None:
             slug = getattr(row, name)
             if not slug or self._is_outdated(session, row, name):
                 setattr(row, name, await self._generate(session, row, name, getattr(row, self.field)))
             elif slug in RESERVED:
                 setattr(row, name, await self._generate(session, row, name, slug))
 
-        async def keep_old(_session: AsyncSession, row: SQLModel) -> None:
+        async def keep_old_slug(_session: AsyncSession, row: SQLModel) -> None:
             if (change := changes(row).get(name)) and change.before:
                 older = [slug for slug in getattr(row, self.keeps_old) if slug not in (change.before, change.after)]
                 setattr(row, self.keeps_old, [*older, change.before])
 
-        before_create(model)(fill)
-        before_change(model)(fill)
+        before_create(model)(fill_slug)
+        before_change(model)(fill_slug)
         if self.keeps_old:
-            before_change(model)(keep_old)
+            before_change(model)(keep_old_slug)
 
     def _is_outdated(self, session: AsyncSession, row: SQLModel, name: str) -> bool:
         if not self.follows or row in session.new:

@@ -24,14 +24,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.made_once import (
-    collect_garbage_seldom,
-    run_folder,
-    share_admin_templates,
-    share_compiled_statements,
-    share_server_results,
-)
-from opportune.testing.migrated_once import migrate_file
+from opportune.testing.migration_cache import migrate_file
 from opportune.testing.plugin import migrate, settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
@@ -48,6 +41,13 @@ from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
 from opportune.testing.services.spare_databases import SpareDatabases
+from opportune.testing.shared_caches import (
+    collect_garbage_seldom,
+    run_folder,
+    share_admin_templates,
+    share_compiled_statements,
+    share_server_results,
+)
 
 __all__ = [  # fixtures too
     "browser_contexts",

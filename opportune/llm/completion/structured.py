@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from opportune.llm.providers.provider import LLMError, Message
-from opportune.schemas import faults_in_words
+from opportune.schemas import describe_errors
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,7 +29,7 @@ async def parse(
         try:
             return into.model_validate_json(_object_in(answer))
         except ValidationError as error:
-            correction = CORRECTION.format(faults_in_words(error))
+            correction = CORRECTION.format(describe_errors(error))
             conversation += [Message("assistant", answer), Message("user", correction)]
     raise LLMError("malformed", "The model's answer did not have the requested form. Try again.")
 

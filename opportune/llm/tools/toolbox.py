@@ -31,7 +31,7 @@ from opportune.errors import OperatorError
 from opportune.llm.providers.provider import ToolCall, ToolSchema
 from opportune.llm.tools.source import Source
 from opportune.llm.tools.tool import Function, Tool, tools_of
-from opportune.schemas import faults_in_words
+from opportune.schemas import describe_errors
 from opportune.web.errors.handlers import add_error_handlers
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -155,7 +155,7 @@ class Toolbox:
         try:
             self.tools[call.name].parse(call.arguments)
         except ValidationError as error:
-            return faults_in_words(error)
+            return describe_errors(error)
         return ""
 
     async def call(
@@ -177,7 +177,7 @@ class Toolbox:
                 current_user, grants = await self._read_user(user)
                 status, body = await self._post(call.name, arguments, current_user, grants, token, headers)
         except ValidationError as error:
-            return ToolResult(faults_in_words(error), is_error=True)
+            return ToolResult(describe_errors(error), is_error=True)
         except TimeoutError:
             return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
         except SQLAlchemyError:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import Connection, sql
 
-from opportune.testing.services.kept_connections import KeptConnections
+from opportune.testing.services.connection_cache import ConnectionCache
 from opportune.testing.services.postgres import Postgres
 
 MAX_TABLE_BYTES = 200_000
@@ -71,7 +71,7 @@ class SpareDatabases:
 
     def __init__(self, server: Postgres, template: str, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.server, self.template = server, template
-        self.connections = KeptConnections(server.port, lambda name: name in self.in_use, loop)
+        self.connections = ConnectionCache(server.port, lambda name: name in self.in_use, loop)
         self.spares: list[Spare] = []
         self.in_use: dict[str, Spare] = {}
         with psycopg.connect(server.url(template)) as connection:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, QueuePool, create_engine, event
 
 from opportune.db.drivers.sync_engines import postgresql_engine
 from opportune.db.url.database_url import DatabaseURL
-from opportune.testing.services.kept_connections import RESET_STATEMENTS
+from opportune.testing.services.connection_cache import RESET_STATEMENTS
 
 
 class CachedEngines:

@@ -1,4 +1,4 @@
-"""Work that the thousands of sites of a test run share."""
+"""Caches that the thousands of sites of a test run share."""
 
 import gc
 import os

@@ -16,8 +16,8 @@ from psycopg.pq import TransactionStatus
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 
-MAX_KEPT = 8
-"""Idle connections to one database."""
+MAX_IDLE_CONNECTIONS = 8
+"""Maximum idle connections to one database."""
 
 RESET_STATEMENTS = """
     RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();
@@ -26,26 +26,28 @@ RESET_STATEMENTS = """
 """DISCARD ALL without prepared statements, which psycopg would not notice."""
 
 
-class KeptConnections:
+class ConnectionCache:
     """Idle connections by database and options.
 
     Args:
-        port: Port of the server. Connections through a pooler or a proxy are not kept.
+        port: Port of the server. Connections through a pooler or a proxy are not cached.
         is_in_use: Return whether a test uses the database of this name.
-        loop: Event loop of all tests; None keeps nothing. Connections of other loops are closed.
+        loop: Event loop of all tests; None disables the cache. Connections of other loops are closed.
     """
 
     def __init__(self, port: int, is_in_use: Callable[[str], bool], loop: asyncio.AbstractEventLoop | None) -> None:
         self.port, self.is_in_use, self.loop = port, is_in_use, loop
-        self._idle: dict[str, list[KeptConnection]] = defaultdict(list)
+        self._idle: dict[str, list[CachedConnection]] = defaultdict(list)
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
-        """Keep the connections that are opened from now on."""
-        connection_class = psycopg_timeouts.TimedConnection  # connections of another keeper stay there
+        """Cache the connections that are opened from now on."""
+        connection_class = psycopg_timeouts.TimedConnection  # it may belong to another cache
         bases = (
-            (connection_class,) if issubclass(connection_class, KeptConnection) else (KeptConnection, connection_class)
+            (connection_class,)
+            if issubclass(connection_class, CachedConnection)
+            else (CachedConnection, connection_class)
         )
-        connects = type("KeptAppConnection", bases, {"keeper": self})
+        connects = type("CachedAppConnection", bases, {"cache": self})
         patch.setattr(psycopg_timeouts, "TimedConnection", connects)
 
     def pids(self, database: str) -> list[int]:
@@ -60,7 +62,7 @@ class KeptConnections:
         for database in list(self._idle):
             self.forget(database)
 
-    def take(self, database: str, reuse_key: Hashable) -> "KeptConnection | None":
+    def take_connection(self, database: str, reuse_key: Hashable) -> "CachedConnection | None":
         if asyncio.get_running_loop() is self.loop:
             for connection in self._reusable(database, reuse_key):
                 self._idle[database].remove(connection)
@@ -69,18 +71,18 @@ class KeptConnections:
                 connection.pgconn.finish()
         return None
 
-    def _reusable(self, database: str, reuse_key: Hashable) -> Iterator["KeptConnection"]:
+    def _reusable(self, database: str, reuse_key: Hashable) -> Iterator["CachedConnection"]:
         return (connection for connection in self._idle[database][::-1] if connection.reuse_key == reuse_key)
 
-    async def keep(self, connection: "KeptConnection") -> bool:
-        """Reset and keep a connection. Return False if that is not possible."""
+    async def store(self, connection: "CachedConnection") -> bool:
+        """Reset and store a connection. Return False if that is not possible."""
         info = connection.info
         if (
             asyncio.get_running_loop() is not self.loop
             or connection.closed
             or (info.port, info.transaction_status) != (self.port, TransactionStatus.IDLE)
             or not self.is_in_use(info.dbname)
-            or len(self._idle[info.dbname]) == MAX_KEPT
+            or len(self._idle[info.dbname]) == MAX_IDLE_CONNECTIONS
         ):
             return False
         try:
@@ -91,10 +93,10 @@ class KeptConnections:
         return True
 
 
-class KeptConnection(TimedConnection):
-    """Returns to `keeper` when it is closed."""
+class CachedConnection(TimedConnection):
+    """Connection that returns to its cache when it is closed."""
 
-    keeper: ClassVar[KeptConnections]
+    cache: ClassVar[ConnectionCache]
     reuse_key: Hashable = None
     notice_handler: Callable[[Diagnostic], None] | None = None
 
@@ -103,7 +105,7 @@ class KeptConnection(TimedConnection):
         # Each dialect has its own context, but they are equal.
         values = {name: str(value) for name, value in options.items() if name != "context"}
         reuse_key = (cls, arguments, getattr(cls, "probe_after_seconds", None), *sorted(values.items()))
-        connection: Any = cls.keeper.take(values.get("dbname", ""), reuse_key)
+        connection: Any = cls.cache.take_connection(values.get("dbname", ""), reuse_key)
         if connection is None:
             connection = await super().connect_with_retry(*arguments, **options)
             connection.reuse_key = reuse_key
@@ -116,7 +118,7 @@ class KeptConnection(TimedConnection):
             super().add_notice_handler(callback)
 
     async def close(self) -> None:
-        if self.reuse_key is None or not await self.keeper.keep(self):
+        if self.reuse_key is None or not await self.cache.store(self):
             await super().close()
 
     async def reset(self) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from opportune.config import project
 from opportune.config.project import installed_names
-from opportune.testing import migrated_once
-from opportune.testing.migrated_once import migrate_file
+from opportune.testing import migration_cache
+from opportune.testing.migration_cache import migrate_file
 from opportune.testing.plugin import migrate
 
 
@@ -33,7 +33,7 @@ def states(tmp_path: Path) -> Path:
 def test_migrated_file_equals_a_fresh_migration(tmp_path: Path, states: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """States of the migrated features."""
     names = installed_names()[:6]
-    for module in (project, migrated_once):
+    for module in (project, migration_cache):
         monkeypatch.setattr(module, "installed_names", lambda: names)
     migrate(f"sqlite:///{tmp_path}/alone.db")
     everything = schema(tmp_path / "alone.db")
@@ -43,7 +43,7 @@ def test_migrated_file_equals_a_fresh_migration(tmp_path: Path, states: Path, mo
     for state in states.iterdir():
         with closing(sqlite3.connect(state)) as database:
             database.execute("CREATE TABLE was_here (id int)")
-    monkeypatch.setattr(migrated_once, "installed_names", lambda: names[:3])
+    monkeypatch.setattr(migration_cache, "installed_names", lambda: names[:3])
     migrate_file(tmp_path / "one.db", states)
     fewer = schema(tmp_path / "one.db")
     assert ("was_here", "CREATE TABLE was_here (id int)") in fewer

@@ -1,0 +1,173 @@
+"""Forms that add, change and delete rows of a model, and their choices."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts import User
+from opportune.testing import grant
+from tests.opportune.crud.library import Note, Opinion, Writer
+from tests.opportune.crud.pages.volumes import HTMX, VOLUME, read_volume
+
+pytestmark = pytest.mark.database("sqlite")
+
+PROTECTED = [("GET", "/new"), ("POST", "/new"), ("GET", "/emma/edit"), ("POST", "/emma/edit"), ("GET", "/emma/delete")]
+
+
+async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
+    for method, path in (*PROTECTED, ("POST", "/emma/delete")):
+        data = VOLUME if method == "POST" else None
+        anonymous = await client.request(method, f"/volumes{path}", data=data)
+        assert anonymous.status_code == 303, method
+        assert anonymous.headers["location"].startswith("/accounts/login?next="), method
+        assert (await member.request(method, f"/volumes{path}", data=data)).status_code == 403
+        assert await read_volume(app, "emma"), method
+        assert not await read_volume(app, "persuasion"), method
+
+
+async def test_granted_actions_are_allowed(app: FastAPI, member: AsyncClient, ann: User) -> None:
+    await grant(app.state.database, ann, "volume", "edit")
+    assert (await member.get("/volumes/emma/edit")).status_code == 200
+    assert (await member.get("/volumes/emma/delete")).status_code == 403
+    text = (await member.get("/volumes/emma")).text
+    assert ("/emma/edit" in text, "/emma/delete" in text) == (True, False)
+
+    await grant(app.state.database, ann, "volume", "create")
+    assert "/writers/new" not in (await member.get("/volumes/new")).text
+
+
+async def test_row_is_added_with_its_links(app: FastAPI, admin: AsyncClient) -> None:
+    form = (await admin.get("/volumes/new")).text
+    assert '<option value="1">Jane &lt;b&gt;</option>' in form
+    assert "Hidden" not in form
+    assert "secret_note" not in form
+    assert "<legend" in form
+    response = await admin.post("/volumes/new", data={**VOLUME, "topics": ["1", "2"], "is_staff": "true", "id": "77"})
+    assert (response.status_code, response.headers["location"]) == (303, "/volumes/persuasion")
+    added = await read_volume(app, "persuasion")
+    assert added
+    assert (added.id == 77, added.is_staff, added.pages) == (False, False, 99)
+    text = (await admin.get("/volumes/persuasion")).text
+    assert "“Persuasion” is added." in text
+    assert "Money" in text
+
+
+async def test_related_row_is_added_in_a_dialog(admin: AsyncClient) -> None:
+    assert 'href="/writers/new?_dialog=1"' in (await admin.get("/volumes/new")).text
+    form = (await admin.get("/writers/new?_dialog=1", headers=HTMX)).text
+    assert form.strip().startswith("<form")
+    assert 'id="dialog-name"' in form
+    invalid = await admin.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
+    assert (invalid.status_code, 'id="dialog-name-error"' in invalid.text) == (422, True)
+    added = (await admin.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
+    assert 'data-title="Ada"' in added
+    page = (await admin.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
+    assert ("You can close this" in page, "<h1" in page) == (True, False)
+
+
+async def test_htmx_gets_only_the_form_with_errors(admin: AsyncClient) -> None:
+    response = await admin.post("/volumes/new", data=VOLUME, headers=HTMX)
+    assert response.headers["HX-Redirect"] == "/volumes/persuasion"
+    response = await admin.post("/volumes/new", data=VOLUME, headers=HTMX)
+    assert response.status_code == 422
+    assert response.text.strip().startswith("<form")
+    assert "This value is already in use." in response.text
+    assert 'value="Persuasion"' in response.text
+
+
+async def test_row_is_changed_and_its_links_replaced(admin: AsyncClient) -> None:
+    form = (await admin.get("/volumes/emma/edit")).text
+    assert 'value="Emma &lt;b&gt;"' in form
+    assert "checked" in form
+    response = await admin.post(
+        "/volumes/emma/edit", data={**VOLUME, "slug": "emma", "topics": "2", "published_on": ""}
+    )
+    assert (response.status_code, response.headers["location"]) == (303, "/volumes/emma")
+    text = (await admin.get("/volumes/emma")).text
+    assert ("Love" in text, "Money" in text, "“Persuasion” is saved." in text) == (False, True, True)
+
+
+async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, ann: User, member: AsyncClient) -> None:
+    new, edit = "/volumes/new", "/volumes/emma/edit"
+    await grant(app.state.database, ann, "volume", "create")
+    for data, message, paths in (
+        ({"title": ""}, "Please fill this in.", (new, edit)),
+        ({"price": "-1"}, "Please give 0 or more.", (new,)),
+        ({"writer_id": ""}, "Please choose one.", (new, edit)),
+        ({"writer_id": "2"}, "The selected entry no longer exists", (new,)),
+        ({"writer_id": "77"}, "The selected entry no longer exists", (edit,)),
+        ({"topics": ["1", "3"]}, "The selected entry no longer exists", (edit,)),
+        ({"slug": "emma"}, "This value is already in use.", (new,)),
+        ({"pages": "0"}, "does not allow this value", (new, edit)),
+    ):
+        for path in paths:
+            # The superuser sees hidden writers, a librarian does not.
+            sender = member if path.endswith("new") else admin
+            response = await sender.post(path, data={**VOLUME, "blurb": "typed <i>", **data})
+            assert (response.status_code, message in response.text) == (422, True), (path, response.text)
+            assert 'value="99"' in response.text or "pages" in data
+        assert not await read_volume(app, "persuasion"), data
+
+
+async def test_row_that_others_need_is_not_deleted(admin: AsyncClient) -> None:
+    page = (await admin.get("/writers/1/delete")).text
+    assert "cannot be deleted now" in page
+    assert "Yes, delete" not in page
+    assert "Emma" in page
+    response = await admin.post("/writers/1/delete")
+    assert (response.status_code, "Something else still refers to it" in response.text) == (422, True)
+
+
+async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, admin: AsyncClient, ann: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Opinion(volume_id=1, user_id=ann.id, stars=5)])
+    page = (await admin.get("/volumes/emma/delete")).text
+    assert "Delete “Emma &lt;b&gt;”?" in page
+    assert "1 opinion" in page
+    response = await admin.post("/volumes/emma/delete")
+    assert (response.status_code, response.headers["location"]) == (303, "/volumes")
+    assert "“Emma &lt;b&gt;” is deleted." in (await admin.get("/volumes")).text
+    assert (await admin.get("/volumes/emma")).status_code == 404
+
+
+async def test_row_of_another_owner_is_not_found(
+    app: FastAPI, member: AsyncClient, admin: AsyncClient, ann: User
+) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
+    assert "Mine" in (await member.get("/notes")).text
+    assert "Mine" not in (await admin.get("/notes")).text
+    for method, path in (("GET", "edit"), ("POST", "edit"), ("GET", "delete"), ("POST", "delete")):
+        assert (
+            await admin.request(method, f"/notes/5/{path}", data={"text": "Taken"} if method == "POST" else None)
+        ).status_code == 404
+    response = await member.post("/notes/5/edit", data={"text": "Changed"})
+    assert (response.status_code, response.headers["location"]) == (303, "/notes?q=Changed")
+    assert (await member.get("/notes/5")).status_code == 404
+
+
+@pytest.fixture
+async def many_writers(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Writer(name=f"Writer {number:03}", is_hidden=number == 99) for number in range(100)])
+
+
+@pytest.mark.usefixtures("many_writers")
+async def test_choices_are_searched_among_visible_rows(admin: AsyncClient, client: AsyncClient) -> None:
+    form = (await admin.get("/volumes/new")).text
+    assert 'data-url="/volumes/new/choices"' in form
+    assert form.count("<option") < 70
+    results = (await client.get("/volumes/new/choices?name=writer&term=%22writer+09%22")).json()["results"]
+    assert [row["text"] for row in results] == [f"Writer {number:03}" for number in range(90, 99)]
+    assert len((await admin.get("/volumes/new/choices?name=writer_id&term=writer")).json()["results"]) == 20
+    assert (await client.get("/volumes/new/choices?name=writer_id&term=a")).status_code == 404
+    assert (await client.get("/volumes/new/choices")).status_code == 404
+
+
+@pytest.mark.usefixtures("many_writers")
+async def test_choices_are_searched_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
+    response = await admin.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
+    assert response.status_code == 422
+    assert ">Writer 097</option>" in response.text
+    assert "Choose one of the results" in response.text
+    assert not await read_volume(app, "persuasion")

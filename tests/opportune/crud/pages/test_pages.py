@@ -1,0 +1,210 @@
+"""Lists and details of a model, with and without htmx."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from markupsafe import escape
+from sqlalchemy import Engine, event
+
+from opportune.config import speedups
+from opportune.crud import CrudPages
+from opportune.crud.columns import escaped
+from opportune.crud.display import format_all, format_value
+from opportune.errors import OperatorError
+from tests.opportune.crud.library import BookStatus, Volumes
+from tests.opportune.crud.pages.volumes import HTMX, volume
+from tests.opportune.page_templates import add_templates
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_list_shows_readable_rows(client: AsyncClient) -> None:
+    response = await client.get("/volumes")
+    assert response.status_code == 200
+    assert '<a href="/volumes/emma">Emma &lt;b&gt;</a>' in response.text
+    assert "Jane &lt;b&gt;" in response.text
+    assert "€ 0.00" in response.text
+    assert "Love, Money" in response.text
+    assert "/volumes/draft" not in response.text
+    assert "/volumes/new" not in response.text
+
+
+async def test_list_links_to_the_form_for_writers(admin: AsyncClient) -> None:
+    text = (await admin.get("/volumes")).text
+    assert 'href="/volumes/new"' in text
+    assert "/volumes/draft" in text
+
+
+async def test_htmx_gets_only_the_results(client: AsyncClient) -> None:
+    response = await client.get("/volumes?q=emma", headers=HTMX)
+    assert response.text.strip().startswith('<section id="found"')
+    assert "1 volume found" in response.text
+    assert "<h1>" not in response.text
+
+
+async def test_added_route_comes_first(client: AsyncClient) -> None:
+    assert (await client.get("/volumes/newest")).text == "the newest"
+
+
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
+async def test_list_is_direct(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(**_options: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
+    assert (await client.get("/volumes?q=emma")).status_code == 200
+
+
+async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClient) -> None:
+    page = await client.get("/volumes?q=emma&nonsense=1&price__gte=x")
+
+    assert page.status_code == 422
+    assert "<dt>nonsense</dt>" in page.text
+    assert "<dt>price__gte</dt>" in page.text
+    assert '<a href="?q=emma" class="btn btn-primary">Open this page without them</a>' in page.text
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (["<b>", "a & b"], ["&lt;b&gt;", "a &amp; b"]),
+        (["<b>\0", "\0"], ["&lt;b&gt;\0", "\0"]),
+        (["<b>", "one\n<two>"], ["&lt;b&gt;", '<span class="lines">one\n&lt;two&gt;</span>']),
+        ([1, True, None, Decimal("1234.50")], ["1", "Yes", "", "1,234.50"]),
+        ([[1, "<b>"], ["x"]], ["1, &lt;b&gt;", "x"]),
+        ([], []),
+    ],
+)
+def test_values_are_escaped_together_like_one_by_one(values: list[Any], texts: list[str]) -> None:
+    assert list(escaped(format_all(values, format_value))) == texts
+    assert [str(escape(format_value(value))) for value in values] == texts
+
+
+async def test_list_is_filtered_by_its_address(client: AsyncClient) -> None:
+    for query, is_listed in (
+        ("q=nothing", False),
+        ("topics=1", True),
+        ("topics=3", False),
+        ("price__lte=1", True),
+        ("price__gte=1", False),
+        ("writer=1", True),
+        ("title__icontains=mm", True),
+        ("status=published&page=&sort=-price", True),
+        ("utm_source=mail", True),
+        ("utm_source=mail&fbclid=x", True),
+        ("page=2", False),
+    ):
+        response = await client.get(f"/volumes?{query}")
+        assert response.status_code == 200, query
+        assert ("Emma" in response.text) is is_listed, query
+
+
+async def test_list_refuses_invalid_parameters(client: AsyncClient) -> None:
+    for query in ("sort=secret_note", "secret_note=x", "price__nearly=1", "price__gte=x", "slug=emma", "nonsense=1"):
+        assert (await client.get(f"/volumes?{query}")).status_code == 422
+
+
+async def test_empty_list_offers_to_add_a_row(client: AsyncClient, admin: AsyncClient) -> None:
+    assert "Add the first" in (await admin.get("/opinions")).text
+    empty = (await client.get("/opinions")).text
+    assert ("Nothing here yet" in empty, "Add the first" in empty) == (True, False)
+    assert "Nothing matches" in (await client.get("/volumes?q=nothing")).text
+
+
+async def test_filter_form_has_the_values_of_the_address(client: AsyncClient) -> None:
+    text = (await client.get("/volumes?writer=1&price__gte=0&price__in=0")).text
+    assert '<option value="1" selected>Jane &lt;b&gt;</option>' in text
+    assert "Nobody" not in text
+    assert 'name="price__gte"' in text
+    assert '<input type="hidden" name="price__in" value="0">' in text
+    assert "<details" in text
+    assert " open>" in text
+
+
+async def test_detail_shows_related_rows(client: AsyncClient, admin: AsyncClient) -> None:
+    text = (await client.get("/volumes/emma")).text
+    assert '<a href="/writers/1">Jane &lt;b&gt;</a>' in text
+    assert "Love" in text
+    assert "/volumes/emma/edit" not in text
+    assert "secret" not in text.lower()
+    writable = (await admin.get("/volumes/emma")).text
+    assert "/volumes/emma/edit" in writable
+    assert "/volumes/emma/delete" in writable
+
+
+async def test_unreadable_row_is_not_found(client: AsyncClient) -> None:
+    for path in ("/volumes/draft", "/volumes/nothing", "/writers/2", "/writers/words", f"/writers/{2**63}"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_route_can_be_left_out(admin: AsyncClient) -> None:
+    assert (await admin.post("/topics/1/delete")).status_code == 404
+    assert "/topics/1/delete" not in (await admin.get("/topics/1")).text
+
+
+async def test_statement_count_is_independent_of_rows(app: FastAPI, client: AsyncClient) -> None:
+    counts = []
+    for _ in range(2):
+        counts.append(await count_statements(client, "/volumes?writer=1&price__gte=0"))
+        async with app.state.database.writer() as session:
+            for number in range(15):
+                session.add(
+                    volume(title="More", slug=f"{len(counts)}{number}", writer_id=1, status=BookStatus.PUBLISHED)
+                )
+    assert counts[0] == counts[1] <= 5
+
+
+async def count_statements(client: AsyncClient, path: str) -> int:
+    executed: list[str] = []
+
+    def collect(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        executed.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", collect)
+    try:
+        assert (await client.get(path)).status_code == 200
+    finally:
+        event.remove(Engine, "before_cursor_execute", collect)
+    return len([statement for statement in executed if "library_" in statement])
+
+
+@pytest.fixture
+def project_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Templates of the project by name."""
+    texts: dict[str, str] = {}
+    add_templates(monkeypatch, texts)
+    return texts
+
+
+async def test_project_template_replaces_the_default(project_templates: dict[str, str], client: AsyncClient) -> None:
+    project_templates["crud/volume_detail.html"] = "{{ row.title }} on {{ shelf }} at {{ address }}"
+    assert (await client.get("/volumes/emma")).text == "Emma &lt;b&gt; on Shelf E at /volumes/emma"
+
+
+async def test_project_template_replaces_a_block(project_templates: dict[str, str], client: AsyncClient) -> None:
+    project_templates["crud/volume_list.html"] = (
+        '{% extends "crud/list.html" %}{% block row %}<tr><td>Book {{ row.title }}</td></tr>{% endblock %}'
+    )
+    for headers in ({}, HTMX):
+        text = (await client.get("/volumes", headers=headers)).text
+        assert "<td>Book Emma &lt;b&gt;</td>" in text
+        assert 'id="found"' in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": ("titel",)}, r"columns: Volume has no 'titel'. Did you mean title"),
+        ({"columns": ("secret_note",)}, r"columns: 'secret_note' is a secret"),
+        ({"fields": ("nothing",)}, r"fields: .*'nothing'"),
+        ({"sections": (("", ("secret_note",)),)}, r"sections: .*'secret_note'"),
+        ({"without": ("deletion",)}, r"without: there is no 'deletion'"),
+        ({"template_name": "x"}, r"there is no option 'template_name'"),
+    ],
+)
+def test_invalid_option_is_reported(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        CrudPages(Volumes, "/again", **options)
