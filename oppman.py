@@ -6,6 +6,7 @@ Works with any Python from 3.11 and from any folder. Missing packages are instal
 
 import os
 import sys
+from importlib.util import find_spec
 
 # Older versions of Python can parse this file, and reach this check.
 if sys.version_info < (3, 11):  # noqa: UP036
@@ -13,11 +14,14 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # package of the project, beside this file
 
+FOLDER = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - pathlib is slow to import
 if sys.flags.safe_path:  # with `-P`, `-I` and PYTHONSAFEPATH, sys.path lacks the folder of this file
-    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib is slow to import
+    sys.path.insert(0, FOLDER)
 
 
 def main() -> int:
+    if not find_spec("opportune"):
+        sys.path.append(wheel_of_framework())  # has what is needed to install the packages
     from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - may hold conflict markers
 
     if is_overview_request(sys.argv[1:]):  # needs no packages
@@ -32,6 +36,15 @@ def main() -> int:
     from opportune.cli.main import main as command_line  # noqa: PLC0415 - its packages are installed now
 
     return command_line()
+
+
+def wheel_of_framework() -> str:
+    with open(f"{FOLDER}/requirements.lock", encoding="utf-8") as lock:
+        version = next((line.split()[0].partition("==")[2] for line in lock if line.startswith("opportune==")), "")
+    wheel = f"{FOLDER}/vendor/opportune-{version}-py3-none-any.whl"
+    if not os.path.isfile(wheel):  # noqa: PTH113 - pathlib is slow to import
+        sys.exit(f"{wheel} is missing. Restore it, for example with: git checkout HEAD -- vendor requirements.lock")
+    return wheel
 
 
 def has_conflict(path: str) -> bool:

@@ -15,17 +15,7 @@ from opportune.web import cached, render_panels, templates
 
 router = APIRouter()
 
-FOLDERS = (
-    "app/{}",
-    "opportune/{}",
-    "opportune/llm/{}",
-    "opportune/contrib/{}",
-    "templates/{}",
-    "static/{}",
-    "migrations/versions/{}",
-    "tests/{}",
-    "tests/opportune/{}",
-)
+FOLDERS = ("app/{}", "templates/{}", "static/{}", "migrations/versions/{}", "tests/{}")
 """Possible folders of a feature. `{}` is its name."""
 
 

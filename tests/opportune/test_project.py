@@ -254,8 +254,9 @@ def test_tests_do_not_contain_the_site_name() -> None:
     starter_tests = {
         "tests/opportune/cli/test_main.py",
         "tests/opportune/cli/environment/test_environment.py",
+        "tests/opportune/cli/project/test_installed_project.py",
         "tests/opportune/cli/project/upgrading/test_refusals.py",
-        "tests/opportune/cli/project/upgrading/test_source.py",
+        "tests/opportune/cli/project/upgrading/test_release.py",
         "tests/opportune/cli/project/upgrading/test_upgrade.py",
         "tests/opportune/test_project.py",
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Never
 
 from opportune.cli.environment import wheels
+from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run
 from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
@@ -57,7 +58,9 @@ def enter(arguments: list[str]) -> None:
     """Return if the packages for the command are installed. Otherwise install them and restart in `.venv`, or exit."""
     is_in_venv = Path(sys.prefix).resolve() == VENV
     is_ready = is_in_venv and (VENV / BASE).exists()
-    if os.environ.pop(PREPARED, "") or (not is_ready and all(map(importlib.util.find_spec, MARKER_PACKAGES))):
+    is_unpacked = Path(__file__).is_file()  # False in the wheel of vendor/
+    is_installed = is_unpacked and all(map(importlib.util.find_spec, MARKER_PACKAGES))
+    if os.environ.pop(PREPARED, "") or (not is_ready and is_installed):
         return
     if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
@@ -103,6 +106,7 @@ def prepare(arguments: list[str]) -> bool:
     try:
         with installation_lock():
             if not are_installed(locks + model):
+                require_framework_wheel(PROJECT)
                 report_missing_wheels(list(filter(is_outdated, locks)))
                 if not is_usable():
                     check_machine(PROJECT, locks + model)

@@ -30,8 +30,8 @@ NEEDED_MEGABYTES = {
 INDEX_TIMEOUT_SECONDS = 60
 PIN = re.compile(r"^([\w.-]+==[^\s;\\]+) *\\?$", re.MULTILINE)
 """A package without an environment marker, which every machine installs."""
-SOURCE = re.compile(r"^--", re.MULTILINE)
-"""An option of a lock, such as `--find-links`."""
+SOURCE = re.compile(r"^--(?!find-links \./vendor$)", re.MULTILINE)
+"""An option of a lock with another source of packages, such as `--index-url`."""
 
 
 def check_machine(project: Path, locks: Sequence[str]) -> None:

@@ -14,8 +14,10 @@ from typing import Annotated
 
 import typer
 
+from opportune import __version__
 from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.output import progress, say
+from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
@@ -44,8 +46,9 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     """
     base, dev = folder / BASE, folder / DEV
     options = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+    links = framework_options(folder)
     sources = {
-        BASE: ["pyproject.toml"],
+        BASE: ["pyproject.toml", *links],
         MODEL: ["--group", "model", "-c", str(base)],
         AWS: ["--group", "aws", "-c", str(base)],
         GCP: ["--group", "gcp", "-c", str(base)],
@@ -59,13 +62,23 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     upgrades = ["--upgrade"] if upgrade else []
     with progress("Locking", len(sources), "locks") as bar:
         for lock, source in sources.items():
-            if (PROJECT / lock).exists():
-                shutil.copyfile(PROJECT / lock, folder / lock)
+            if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
+                write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
             command = [uv, "pip", "compile", *source, *options, "-o", str(folder / lock), *upgrades]
             if subprocess.call(command, cwd=PROJECT):
                 raise OperatorError(f"uv could not create {lock}, and no lock was changed. See its message above.")
             bar.advance()
+    if links:
+        write_text(base, FIND_LINKS + read_text(base))
     return [lock for lock in sources if read_text(folder / lock) != read_text(PROJECT / lock)]
+
+
+def framework_options(folder: Path) -> list[str]:
+    """Return the options for the wheel in `vendor/`. A package index may have another package of its name."""
+    if not (PROJECT / VENDOR).is_dir():
+        return []
+    write_text(folder / "framework.txt", f"opportune=={__version__}\n")
+    return ["--find-links", f"./{VENDOR}", "-c", str(folder / "framework.txt")]
 
 
 def dependency_groups() -> set[str]:

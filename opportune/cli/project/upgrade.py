@@ -1,26 +1,29 @@
 """Upgrade the framework on a new git branch.
 
-The branch is called upgrade-VERSION. Your own files are not changed. Your changes of the framework are merged with
-those of the release.
+The branch is called upgrade-VERSION. It gets the new wheel in `vendor/`, its pin in requirements.lock, and the changes
+of files such as Dockerfile, merged with yours. Your other files are not changed.
 """
 
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from opportune import __version__
+from opportune.cli.environment.entry import BASE, VENV
+from opportune.cli.environment.framework_wheel import PIN
 from opportune.cli.output import say
-from opportune.cli.project.release import FRAMEWORK_PATHS, SHARED_PATHS, STARTER_PATHS, parse_version, read_record
+from opportune.cli.project.git import Git
+from opportune.cli.project.release import RECORD, Record, parse_version, read_record
 from opportune.cli.project.upgrading.merge import Merge
 from opportune.cli.project.upgrading.notes import notes_between
+from opportune.cli.project.upgrading.release import Release, fetch_release, migrations_in, redacted
 from opportune.cli.project.upgrading.repository import Project
-from opportune.cli.project.upgrading.source import Release, fetch_release, redacted
 from opportune.cli.terminal import printable, styled
-from opportune.config.project import PROJECT
+from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import private_folder
 
@@ -28,42 +31,37 @@ MAX_SHOWN_LINES = 40
 """Longer diffs are shown only on request."""
 STATUS = {"M": "changed", "A": "new", "D": "deleted", "T": "changed"}
 """Words for git's status letters."""
-MIGRATIONS = "opportune/migrations"
+CHECK, TEST, MIGRATE, MAKE_MIGRATIONS = ["check"], ["test", "--project"], ["migrate"], ["makemigrations", "--no-input"]
 
 
 def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE",
-            help="A folder, a .zip or .tar.gz (also https), or a git address (@TAG for an older release).",
+            metavar="WHEEL|URL|VERSION",
+            help="A wheel, its https address, or a version. #sha256=… after a wheel checks its hash.",
             show_default=False,
         ),
-    ] = "",
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the changes.")] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "--no-input", help="Accept all changes of shared files, such as locks.")
     ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Reject all changes of shared files.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Reject all changes of shared files, except the pin.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests.")] = False,
 ) -> None:
     if yes and keep:
         raise typer.BadParameter("--yes and --keep cannot be combined.")
-    if not (PROJECT / "opportune").is_dir():
-        raise OperatorError("Opportune is installed as a package. Upgrade it with pip install --upgrade.")
-    project, record = Project.at(PROJECT), read_record(PROJECT)
-    if not (source := source or (record.source if record else _origin(project))):
-        raise typer.BadParameter("Enter the source of the release: a folder, an archive or a git address.")
-    version = record.version if record else __version__
+    record, pinned_hash = require_project(PROJECT)
+    project = Project.at(PROJECT)
     with private_folder("opportune-upgrade-") as folder:
-        release = fetch_release(source, folder / "release")
-        if not is_newer(release, version):
+        release = fetch_release(source, record, folder)
+        if not is_newer(release):
             return
-        merge = Merge(project, record, version, release, folder)
+        merge = Merge(project, record, pinned_hash, release, folder)
         project.refuse_branch(merge.branch)
-        print_notes(release, version, source)
+        print_notes(release, source)
         merge.carry_out()
-        print_framework_changes(merge)
         review_shared_files(merge, yes=yes, keep=keep, dry_run=dry_run)
         print_conflicts(merge)
         if dry_run:
@@ -71,48 +69,46 @@ def command(
             return
         merge.commit()
         project.take(merge.branch, merge.work)
-    finish(merge, no_test=no_test)
+        new_migrations = sorted(release.migrations - migrations_in(FRAMEWORK))
+    finish(merge, new_migrations, no_test=no_test)
 
 
-def _origin(project: Project) -> str:
-    """Return the origin of a plain clone."""
-    keys = ("remote.upstream.url", "remote.origin.url")
-    return next(filter(None, (project.git("config", "--get", key, codes=(0, 1)).strip() for key in keys)), "")
+def require_project(folder: Path) -> tuple[Record, str]:
+    """Return the record of a project and the hash of its wheel.
+
+    Raises:
+        OperatorError: this is a clone of the starter, or its lock has no wheel of the framework.
+    """
+    if not (record := read_record(folder)):
+        raise OperatorError(
+            "This is a clone of the starter. Update it with git pull, or make it a project: "
+            "python3 oppman.py startproject NAME --here"
+        )
+    if not (pin := PIN.search((folder / BASE).read_text(encoding="utf-8"))):
+        raise OperatorError(f"{BASE} does not pin opportune. Restore it: git checkout HEAD -- {BASE} {RECORD}")
+    return record, pin[2]
 
 
-def is_newer(release: Release, version: str) -> bool:
+def is_newer(release: Release) -> bool:
     """Return True if the release is newer than the project's.
 
     Raises:
         OperatorError: the release is older than the project's.
     """
-    if parse_version(release.version) < parse_version(version):
+    if parse_version(release.version) < parse_version(__version__):
         raise OperatorError(
-            f"The release {release.version} is older than the project's {version}. To go back, use git revert."
+            f"The release {release.version} is older than the project's {__version__}. To go back, use git revert."
         )
-    if parse_version(release.version) == parse_version(version):
-        print(f"This project already uses {version}.")
+    if parse_version(release.version) == parse_version(__version__):
+        print(f"This project already uses {__version__}.")
         return False
     return True
 
 
-def print_notes(release: Release, version: str, source: str) -> None:
-    say(f"Opportune {version} -> {release.version} ({redacted(source)})")
-    changelog = release.root / "CHANGELOG.md"
-    text = changelog.read_text(encoding="utf-8", errors="replace") if changelog.is_file() else ""
-    for line in notes_between(text, version, release.version):
+def print_notes(release: Release, source: str) -> None:
+    say(f"Opportune {__version__} -> {release.version} ({redacted(source)})")
+    for line in notes_between(release.changelog, __version__, release.version):
         say(printable(line))
-
-
-def print_framework_changes(merge: Merge) -> None:
-    counts = Counter(STATUS[change.status] for change in merge.changes(*FRAMEWORK_PATHS, *STARTER_PATHS))
-    say(f"Framework: {', '.join(f'{count} {status}' for status, count in counts.items())}.")
-    if new := new_migrations(merge):
-        say(f"New migrations: {', '.join(new)}.")
-
-
-def new_migrations(merge: Merge) -> list[str]:
-    return [change.path.removeprefix(f"{MIGRATIONS}/") for change in merge.changes(MIGRATIONS) if change.status == "A"]
 
 
 def review_shared_files(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
@@ -121,7 +117,7 @@ def review_shared_files(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -
     Raises:
         OperatorError: a question is needed, but there is no terminal.
     """
-    changes = merge.changes(*SHARED_PATHS)
+    changes = merge.changes()
     if changes and not (yes or keep or dry_run or sys.stdin.isatty()):
         names = ", ".join(change.path for change in changes)
         raise OperatorError(
@@ -135,7 +131,7 @@ def review_shared_files(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -
         if keep or not (yes or dry_run or confirm_change(diff)):
             merge.keep(change.path)
     for path in merge.unchanged:
-        print(f"{path} is not changed. See the release's: git show {merge.branch}^2:{merge.project.prefix}{path}")
+        print(f"{path} is not changed, because you have added or deleted it yourself.")
     for lock in merge.replaced_locks:
         print(f"{lock} is the release's, without your own dependencies. Add them with: python3 oppman.py lock")
 
@@ -168,24 +164,47 @@ def print_conflicts(merge: Merge) -> None:
         print(f"  {path}: {reason}")
 
 
-def finish(merge: Merge, *, no_test: bool) -> None:
-    """Run check and tests, and print the next steps."""
+def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> None:
+    """Install the release, write missing migrations, run check and tests, and print the next steps."""
     branch, back = merge.branch, f"git switch {merge.project.branch}"
     say(f"You are now on the branch {branch}. To go back: {back}")
-    check, test, migrate = ["check"], ["test", "--project"], ["migrate"]
     if merge.conflicts:
         say(f"Next: resolve these conflicts (git diff --check {merge.project.branch} lists the markers), then run")
-        print_steps("git commit --all --message='Conflicts resolved'", *map(_command, (migrate, check, test)))
+        commands = (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)
+        print_steps("git commit --all --message='Resolve conflicts'", *map(_command, commands))
         raise typer.Exit(1)
+    if Path(sys.prefix).resolve() != PROJECT / VENV.name:
+        install = f"python3 -m pip install --no-deps --require-hashes -r {BASE}"
+        say("Next, because this environment is not .venv:")
+        print_steps(install, *map(_command, (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
+        return
+    failed = [] if write_migrations(merge.release.version) else [MAKE_MIGRATIONS]
+    if new_migrations:
+        say(f"New migrations of the framework: {', '.join(new_migrations)}.")
     # The user decides when to migrate the database, and `check` fails until then.
-    pending = [migrate, check] if new_migrations(merge) else []
-    for arguments in [check, test]:
-        if arguments in pending or (no_test and arguments == test):
+    pending = [MIGRATE, *failed, CHECK] if new_migrations or failed else []
+    for arguments in [CHECK, TEST]:
+        if arguments in pending or (no_test and arguments == TEST):
             continue
-        if subprocess.call([sys.executable, "oppman.py", *arguments], cwd=PROJECT):
+        if run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {back}")
     say("Next:")
-    print_steps(*map(_command, [*pending, *([test] if no_test else [])]), f"{back} && git merge {branch}")
+    print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{back} && git merge {branch}")
+
+
+def write_migrations(version: str) -> bool:
+    """Commit generated files that depend on the framework: migrations and .env.example. Return False on failure."""
+    if run(MAKE_MIGRATIONS) or subprocess.call([sys.executable, "-m", "opportune.config.env_example"], cwd=PROJECT):
+        return False
+    git = Git(PROJECT)
+    if git("status", "--porcelain").strip():
+        git("add", "--all")
+        git("commit", "--quiet", "--message", f"Update generated files for Opportune {version}")
+    return True
+
+
+def run(arguments: Sequence[str]) -> int:
+    return subprocess.call([sys.executable, "oppman.py", *arguments], cwd=PROJECT)
 
 
 def print_steps(*steps: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from opportune.cli.development.startup import validate_configuration
-from opportune.cli.project.new_project.rendering import BLOCK
+from opportune.cli.project.shared_files import BLOCK
 from opportune.config.project import PROJECT
 from opportune.testing.plugin import settings_for
 

@@ -93,7 +93,8 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         "DATABASE_URL": f"sqlite:///{folder}/data/app.db",
         "ENVIRONMENT": "test",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": str(folder),
+        # Projects of `startproject` do not contain the framework.
+        "PYTHONPATH": os.pathsep.join(map(str, [folder, *([] if (folder / "opportune").is_dir() else [PROJECT])])),
         # Bytecode would be stale if a test changes a file twice within a second without changing its size.
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "",  # the default, which affects the order of output
@@ -218,7 +219,7 @@ def set_up(stream: IO[str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    sys.path[0] = folder
+    sys.path[:1] = environ["PYTHONPATH"].split(os.pathsep) if "PYTHONPATH" in environ else [folder]
     sys.dont_write_bytecode = True
     for name in modules:
         import_module(name)

@@ -12,24 +12,23 @@ from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.rendering import render_files
-from opportune.cli.project.release import record_release
+from opportune.cli.project.release import Record, is_remote, write_record
+from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_shared_files
+from opportune.cli.project.wheel import write_wheel
 from opportune.cli.scaffold.feature_removal import Removal
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.project import PACKAGE, PROJECT
 from opportune.errors import OperatorError
 
-FOLDERS = (PACKAGE, "opportune", "migrations", "static", "templates", "tests", ".ci", ".devcontainer", ".github")
-FILES = (
-    *("oppman.py", "pyproject.toml", "alembic.ini", "Dockerfile", "compose.yaml", ".env.example"),
-    *(".dockerignore", ".gitattributes", ".gitignore", ".pre-commit-config.yaml"),
-    *("requirements.lock", "requirements-aws.lock", "requirements-azure.lock", "requirements-gcp.lock"),
-    *("requirements-backup.lock", "requirements-telemetry.lock", "requirements-dev.lock", "requirements-model.lock"),
-)
-"""Files of the starter that are copied to a project."""
+FOLDERS = (PACKAGE, "migrations", "static", "templates", "tests")
+"""Folders of the starter that are copied to a project."""
 STARTER_TESTS = "tests/opportune"
-LICENSE = "LICENSE.opportune"
+ENV_EXAMPLE = ".env.example"
 DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
-ONLY_STARTER = ("bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYMENT_FILES, ".git")
+ONLY_STARTER = (
+    *("opportune", "bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYMENT_FILES),
+    ".git",
+)
 """Parts of the starter that a project does not get."""
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 
@@ -40,30 +39,30 @@ def require_starter() -> None:
     Raises:
         OperatorError: a file is missing, for example because this is a project.
     """
-    if missing := [part for part in (*FOLDERS, *FILES, STARTER_TESTS, "LICENSE") if not (PROJECT / part).exists()]:
+    needed = (*FOLDERS, ENV_EXAMPLE, STARTER_TESTS, "docs", "LICENSE")
+    if missing := [part for part in needed if not (PROJECT / part).exists()]:
         raise OperatorError(
             f"startproject needs a complete clone of the starter, but {PROJECT} has no {missing[-1]}. "
             "Clone the starter and run it there."
         )
 
 
-def create_project(target: Path, title: str, slug: str, selected: Sequence[str]) -> str:
+def create_project(target: Path, names: ProjectNames, selected: Sequence[str]) -> str:
     """Create the project in a temporary folder, then move it to the target.
 
     Args:
         target: Folder of the project.
-        title: Name of the site.
-        slug: Name of the distribution.
+        names: Names of the site and its distribution.
         selected: Examples to include.
 
     Returns:
         A note about the first commit if it failed; otherwise an empty text.
     """
-    replaced = [*FOLDERS, *FILES, *ONLY_STARTER, "README.md", "AGENTS.md"] if target == PROJECT else []
     with scratch_folder(target) as scratch:
-        write_project_files(scratch, title, slug, selected)
-        note = history.first_commit(scratch, f"Create {title} on Opportune {__version__}")
-        move_files(scratch, target, replaced)
+        write_project_files(scratch, names, selected)
+        note = history.first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
+        replaced = [*(path.name for path in scratch.iterdir()), *ONLY_STARTER] if target == PROJECT else []
+        move_files(scratch, target, [name for name in replaced if name != ".env"])
     return note
 
 
@@ -81,21 +80,21 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_project_files(folder: Path, title: str, slug: str, selected: Sequence[str]) -> None:
+def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[str]) -> None:
     """Write the files of the project."""
     for name in FOLDERS:
         shutil.copytree(PROJECT / name, folder / name, ignore=_ignored_names)
-    for name in FILES:
-        shutil.copy2(PROJECT / name, folder / name)
-    shutil.copy2(PROJECT / "LICENSE", folder / LICENSE)
+    shutil.copy2(PROJECT / ENV_EXAMPLE, folder / ENV_EXAMPLE)
+    wheel = write_wheel(folder / VENDOR, PROJECT)
+    write_shared_files(PROJECT, folder, names, wheel.hash)
     for example in examples():
         if example not in selected:
             _remove_example(example, folder)
-    render_files(folder, title, slug)
+    render_files(folder, names)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
-    arguments = [title, "--with", ",".join(selected)]
-    record_release(folder, source=history.origin(PROJECT), startproject=arguments)
+    source = history.origin(PROJECT)
+    write_record(folder, Record(names.title, names.slug, source if is_remote(source) else ""))
 
 
 def _remove_example(example: str, folder: Path) -> None:

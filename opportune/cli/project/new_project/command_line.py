@@ -13,6 +13,7 @@ from typing import NamedTuple, Never
 from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.examples import examples, parse_example_names
 from opportune.cli.project.new_project.names import folder_name, name_error, site_name
+from opportune.cli.project.shared_files import ProjectNames
 from opportune.cli.registry import handle_broken_pipe
 from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.config.project import PROJECT
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     """Create a project and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
         with signals_as_interrupts():
+            build.require_starter()
             start_project(parse_arguments(arguments))
     except SystemExit as usage_error:
         return int(usage_error.code or 0)
@@ -96,7 +98,6 @@ def two_columns(lines: dict[str, str]) -> list[str]:
 
 def start_project(arguments: Arguments) -> None:
     """Create the project, or change nothing."""
-    build.require_starter()
     target = (PROJECT if arguments.here else target_folder(arguments)).resolve()
     slug = folder_name(arguments.name) or "project"
     if message := name_error(arguments.name, slug):
@@ -109,7 +110,7 @@ def start_project(arguments: Arguments) -> None:
     if arguments.here and not arguments.no_input:
         confirm()
     try:
-        note = build.create_project(target, site_name(arguments.name), slug, selected)
+        note = build.create_project(target, ProjectNames(site_name(arguments.name), slug), selected)
     except OSError as error:
         raise not_writable(target, error) from error
     print_summary(site_name(arguments.name), target, selected, note)

@@ -72,6 +72,7 @@ class Machine:
             "opportune/cli/registry.py",
             "opportune/cli/terminal.py",
             "opportune/cli/usage.py",
+            "opportune/cli/environment/framework_wheel.py",
             "opportune/cli/environment/wheels.py",
             "opportune/runtime/lazy_exports.py",
             "opportune/runtime/suggestions.py",

@@ -15,10 +15,12 @@ from tests.opportune.cli.project.git_program import git_identity
 EXAMPLES = list(examples())
 PRODUCT = "opportune".capitalize()
 ONLY_STARTER = (
-    *("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE"),
+    *("opportune", "bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE"),
     *("render.yaml", ".opportune-deploy.json"),
 )
 """Files and folders of the starter that projects do not have."""
+PROGRAM_FOLDERS = ("cli", "config", "contrib", "runtime")
+"""Folders of the framework that startproject needs to run."""
 LOCAL_FILES = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 LARGE_FOLDERS = ("bench", "docs", "opportune", "static", "templates", "tests", "tests/opportune")
 

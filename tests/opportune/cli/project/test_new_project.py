@@ -14,6 +14,8 @@ from opportune import __version__
 from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.release import read_record
+from opportune.cli.project.shared_files import ProjectNames, write_shared_files
+from opportune.cli.project.wheel import hash_of, wheel_name
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.project.git_program import git
@@ -34,7 +36,7 @@ SITE_NAMES = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}É
 SELECTED_EXAMPLES = EXAMPLES[-2:]
 PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
 """Files that differ between projects."""
-REWRITTEN_FILES = {"app/settings.py", ".ci/run", ".github/workflows/ci.yml", "tests/test_access.py"}
+REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py"}
 """Files that differ between the starter and a project with all examples."""
 STARTER_IMPORT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
 PYTEST_OPTIONS = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql and not test_profile")
@@ -118,10 +120,13 @@ def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]
         tomllib.loads((folder / "pyproject.toml").read_text())["tool"] for folder in (PROJECT, project)
     )
     # The import rules name no example. test_project.py checks them without examples.
-    assert project_tools["importlinter"] == starter_tools["importlinter"]
+    contracts = project_tools["importlinter"]["contracts"]
+    starter_names = [contract["name"] for contract in starter_tools["importlinter"]["contracts"]]
+    assert contracts
+    assert {contract["name"] for contract in contracts} < set(starter_names)
     starter_mypy, mypy = starter_tools["mypy"], project_tools["mypy"]
     assert {**mypy, "files": starter_mypy["files"], "exclude": starter_mypy["exclude"]} == starter_mypy
-    assert {"app", "opportune", "tests"} <= set(mypy["files"]) <= set(starter_mypy["files"])
+    assert {"app", "tests"} <= set(mypy["files"]) <= set(starter_mypy["files"])
     assert set(mypy["exclude"]) <= set(starter_mypy["exclude"])
     assert [name for name in mypy["files"] if not (project / name).exists()] == []
 
@@ -179,17 +184,31 @@ def test_first_commit_has_no_secret(shop: Path) -> None:
     assert (shop / ".env").stat().st_mode & 0o077 == 0
     committed = output_of(shop, "git", "ls-files").splitlines()
     assert ".env" not in committed
-    assert {".opportune.json", "LICENSE.opportune", ".github/workflows/ci.yml"} <= set(committed)
+    assert {".opportune.json", ".github/workflows/ci.yml", f"vendor/{wheel_name(__version__)}"} <= set(committed)
 
 
-@pytest.mark.usefixtures("small_starter")
-def test_recorded_arguments_reproduce_the_project(tmp_path: Path) -> None:
-    assert main(["My shop", "--with", ",".join(reversed(SELECTED_EXAMPLES)), str(tmp_path / "shop")]) == 0
-    assert (record := read_record(tmp_path / "shop"))
-    assert record.startproject == ["My shop", "--with", ",".join(SELECTED_EXAMPLES)]
-    assert main([*record.startproject, str(tmp_path / "other name")]) == 0
-    assert (copied_record := read_record(tmp_path / "other name"))
-    assert copied_record.files == record.files
+def test_recorded_names_reproduce_the_shared_files(shop: Path, tmp_path: Path) -> None:
+    record = read_record(shop)
+    assert record
+    (wheel,) = (shop / "vendor").iterdir()
+    write_shared_files(PROJECT, tmp_path, ProjectNames(record.title, record.slug), hash_of(wheel))
+    written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert [path for path in written if (tmp_path / path).read_bytes() != (shop / path).read_bytes()] == []
+
+
+def test_lock_pins_the_wheel(shop: Path) -> None:
+    (wheel,) = (shop / "vendor").iterdir()
+    lock = (shop / "requirements.lock").read_text()
+    assert lock.startswith("--find-links ./vendor\n")
+    assert f"\nopportune=={__version__} \\\n    --hash=sha256:{hash_of(wheel)}\n" in lock
+    names = re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
+    assert names == sorted(names)
+
+
+def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
+    files = [path for name in ("app", "templates") for path in (projects["none"] / name).rglob("*.*")]
+    assert sum(len(path.read_text().splitlines()) for path in files if path.suffix in (".py", ".html")) < 400
 
 
 def test_projects_have_different_secret_keys(projects: dict[str, Path]) -> None:

@@ -11,12 +11,16 @@ import pytest
 
 from opportune.cli.project.new_project import build, history
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import ONLY_STARTER, PRODUCT, copy_partly, git_environ, output_of
+from tests.opportune.cli.project.starters import (
+    ONLY_STARTER,
+    PRODUCT,
+    PROGRAM_FOLDERS,
+    copy_partly,
+    git_environ,
+    output_of,
+)
 
 __all__ = ["git", "git_environ"]  # fixtures
-
-PROGRAM_FOLDERS = ("cli", "config", "contrib", "runtime")
-"""Folders of the framework that startproject needs to run."""
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +33,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def startproject_here(
-    clone: Path, *arguments: str, code_before: str = "", code_after: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Turn a clone into a project, with extra Python code before and after."""
+def startproject_here(clone: Path, *arguments: str, code_before: str = "") -> subprocess.CompletedProcess[str]:
+    """Turn a clone into a project, with extra Python code before."""
     program = (
         "import sys; from opportune.cli.project.new_project.command_line import main\n"
-        f"{code_before}\ncode = main(sys.argv[1:])\n{code_after}\nsys.exit(code)"
+        f"{code_before}\nsys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-S", "-c", program, "Shop", "--here", "--with", "none", *arguments]
     return subprocess.run(
@@ -67,15 +69,18 @@ def test_here_replaces_the_clone_or_changes_nothing(clone: Path) -> None:
     assert interrupted.returncode == 130
     assert "Add --yes.\n" in interrupted.stderr
     assert not output_of(clone, "git", "status", "--porcelain")
-    created = startproject_here(clone, "--yes", code_after="assert main(sys.argv[1:]) == 1")
-    assert created.returncode == 0, created.stderr
-    assert created.stderr.startswith("startproject needs a complete clone of the starter, but ")
-    assert created.stderr.count("\n") == 1
+    created = startproject_here(clone, "--yes")
+    assert (created.returncode, created.stderr) == (0, "")
     assert created.stdout.startswith("Created Shop in ")
     assert output_of(clone, "git", "log", "--format=%s").startswith(f"Create Shop on {PRODUCT}")
     assert [name for name in ONLY_STARTER if (clone / name).exists()] == []
     assert (clone / ".env").read_text() == "SECRET_KEY=existing\n"
     assert not list(clone.glob(".startproject-*"))
+    command = [sys.executable, "-S", "oppman.py", "startproject", "Shop"]
+    repeated = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=60, check=False)
+    assert repeated.returncode == 1
+    assert repeated.stderr.startswith("startproject needs a complete clone of the starter, but ")
+    assert repeated.stderr.count("\n") == 1
 
 
 def test_unpushed_commits_prevent_here(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small project on the first of two releases."""
+"""A small project, and the next release of the framework."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,10 +6,37 @@ from pathlib import Path
 
 import pytest
 
+from opportune import __version__
+from opportune.cli.project.new_project import build
+from opportune.cli.project.new_project.command_line import main as startproject
+from opportune.cli.project.wheel import write_wheel
 from tests.opportune.cli.project.git_program import git, git_identity
-from tests.opportune.cli.project.upgrading.releases import SECOND, project, write
+from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly
+from tests.opportune.cli.project.upgrading.files import edit
 
 __all__ = ["git"]  # a fixture
+
+NOTES = """\
+# Changelog
+
+## Unreleased
+
+### Breaking
+
+- Not yet.
+
+## [99.0] - 2026-12-01
+
+### Breaking
+
+- `letter` is `email`: change the
+  import.
+
+### Added
+
+- More.
+- Even more.
+"""
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -21,20 +48,44 @@ def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return project(tmp_path_factory.mktemp("made") / "shop")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A starter with few files."""
+    return copy_partly(tmp_path_factory.mktemp("starters") / "starter", *PROGRAM_FOLDERS)
 
 
-@pytest.fixture
-def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project on the first release."""
-    folder = tmp_path / "shop"
-    shutil.copytree(made, folder)
-    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", folder)
+@pytest.fixture(scope="package")
+def created_project(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("projects") / "shop"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "PROJECT", starter)
+        assert startproject(["My Shop", "--with", "none", str(folder)]) == 0
     return folder
 
 
 @pytest.fixture
-def second(tmp_path: Path) -> str:
-    """The next release, as a folder."""
-    return str(write(tmp_path / "second", SECOND))
+def shop(created_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project on the current release, without an installed environment."""
+    folder = tmp_path / "shop"
+    shutil.copytree(created_project, folder)
+    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", folder)
+    return folder
+
+
+@pytest.fixture(scope="package")
+def next_starter(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the next release: a version, release notes, a migration, and changes of shared files."""
+    folder = tmp_path_factory.mktemp("starters") / "next"
+    shutil.copytree(starter, folder, symlinks=True)
+    (folder / "CHANGELOG.md").write_text(NOTES)
+    edit(folder / "opportune/__init__.py", __version__, "99.0")
+    edit(folder / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
+    edit(folder / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
+    (folder / "opportune/migrations/accounts").mkdir(parents=True, exist_ok=True)
+    (folder / "opportune/migrations/accounts/0099_names.py").touch()
+    return folder
+
+
+@pytest.fixture(scope="package")
+def wheel(next_starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the next release."""
+    return write_wheel(tmp_path_factory.mktemp("wheels"), next_starter).path

@@ -1,0 +1,127 @@
+"""Files that a project shares with the framework, such as Dockerfile and pyproject.toml.
+
+`startproject` writes them once, and then they belong to the project. `upgrade` merges the changes of later releases,
+which it gets from `python -m opportune.cli.project.shared_files FOLDER TITLE SLUG HASH` of the new release. Uses only
+the standard library.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from opportune import __version__
+from opportune.config.project import FRAMEWORK
+
+STARTER = "starter"
+"""Folder of the package with the starter's files."""
+SHARED_PATHS = (
+    *(".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml"),
+    *("Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py", "migrations/script.py.mako", "oppman.py"),
+    *("pyproject.toml", "requirements*.lock", "tests/__init__.py", "tests/conftest.py"),
+)
+"""Files of the starter that each project gets."""
+ONLY_STARTER = ("requirements-framework.lock",)
+"""Exceptions from SHARED_PATHS."""
+EXECUTABLE = (".ci/run", "oppman.py")
+SKELETON = Path(__file__).parents[1] / "skeleton/project"
+BASE_LOCK = "requirements.lock"
+VENDOR = "vendor"
+"""Folder of a project with the wheel of the framework."""
+FIND_LINKS = f"--find-links ./{VENDOR}\n"
+FIRST_VERSION = "0.1.0"
+"""Version of a new project."""
+FILES_WITH_BLOCKS = ("pyproject.toml", "Dockerfile", ".ci/run", ".github/workflows/ci.yml")
+"""Files with lines that only the starter or only projects need."""
+BLOCK = re.compile(r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL)
+ONLY_PROJECT = re.compile(r"^([ \t]*)# startproject: write ", re.MULTILINE)
+
+
+class ProjectNames(NamedTuple):
+    """Names of a project."""
+
+    title: str
+    """Name of the site."""
+    slug: str
+    """Name of the distribution."""
+
+
+def starter_root() -> Path:
+    """Return the folder of the starter's files: in the package, or the clone."""
+    packaged = FRAMEWORK / STARTER
+    return packaged if packaged.is_dir() else FRAMEWORK.parent
+
+
+def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash: str) -> None:
+    """Write the shared files of a project.
+
+    Args:
+        root: Folder of the starter's files.
+        folder: Folder of the project.
+        names: Names of the project.
+        wheel_hash: SHA-256 of the framework's wheel, for the lock.
+    """
+    for path in shared_files(root):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, folder / path)
+        (folder / path).chmod(0o755 if path in EXECUTABLE else 0o644)
+    for name in FILES_WITH_BLOCKS:
+        text = BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))
+        write_text(folder / name, ONLY_PROJECT.sub(r"\1", text))
+    pyproject = folder / "pyproject.toml"
+    substitute(pyproject, r'^name = ".*"$', f'name = "{names.slug}"')
+    # The version of the project, which upgrades of the framework do not change.
+    substitute(pyproject, r'^version = ".*"$', f'version = "{FIRST_VERSION}"')
+    substitute(pyproject, r'^description = ".*"$', f"description = {json.dumps(names.title, ensure_ascii=False)}")
+    lock = folder / BASE_LOCK
+    write_text(lock, with_framework(lock.read_text(encoding="utf-8"), wheel_hash))
+    render("AGENTS.md", folder, {"title": names.title})
+
+
+def shared_files(root: Path) -> Iterator[str]:
+    """Yield the paths of the shared files in a folder, without compiled files."""
+    paths = [path for pattern in SHARED_PATHS for path in sorted(root.glob(pattern))]
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    names = (file.relative_to(root).as_posix() for file in files if file.is_file())
+    return (name for name in names if name not in ONLY_STARTER and "__pycache__" not in name)
+
+
+def matching(paths: Iterable[str], patterns: Sequence[str]) -> Iterator[str]:
+    """Yield the paths that match a pattern or are inside a folder of that name."""
+    return (path for path in paths if any(fnmatchcase(path, name) or path.startswith(f"{name}/") for name in patterns))
+
+
+def with_framework(lock: str, wheel_hash: str) -> str:
+    """Return the base lock with the framework's wheel, at its place in the alphabet."""
+    name = FRAMEWORK.name
+    entry = f"{name}=={__version__} \\\n    --hash=sha256:{wheel_hash}\n"
+    packages = re.split(r"^(?=[a-z])", lock, flags=re.MULTILINE | re.IGNORECASE)
+    return FIND_LINKS + "".join(sorted([*packages, entry], key=lambda package: package.partition("=")[0].lower()))
+
+
+def render(name: str, folder: Path, placeholders: Mapping[str, str]) -> None:
+    """Write a file from its template in the skeleton."""
+    text = Template((SKELETON / f"{name}.tmpl").read_text(encoding="utf-8")).substitute(placeholders)
+    write_text(folder / name, text)
+
+
+def substitute(path: Path, pattern: str, replacement: str) -> None:
+    """Replace the first match of a pattern in a file."""
+    text = path.read_text(encoding="utf-8")
+    write_text(path, re.sub(pattern, lambda match: match.expand(replacement), text, count=1, flags=re.MULTILINE))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file with the same line endings on all platforms, because `upgrade` compares bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    folder_, title, slug, hash_ = sys.argv[1:]
+    write_shared_files(starter_root(), Path(folder_), ProjectNames(title, slug), hash_)

@@ -1,0 +1,65 @@
+"""The wheel in `vendor/`, which must be the one that the lock pins."""
+
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.environment.framework_wheel import require_framework_wheel
+from opportune.cli.environment.installation import InstallError
+from opportune.config.project import PROJECT
+
+WHEEL = "vendor/opportune-1.2-py3-none-any.whl"
+RESTORE = "Restore both: git checkout HEAD -- vendor requirements.lock"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / WHEEL).write_bytes(b"wheel")
+    pin = f"opportune==1.2 \\\n    --hash=sha256:{sha256(b'wheel').hexdigest()}\n"
+    (tmp_path / "requirements.lock").write_text(f"--find-links ./vendor\nanyio==4.0\n{pin}")
+    return tmp_path
+
+
+def test_pinned_wheel_is_accepted(project: Path) -> None:
+    require_framework_wheel(project)
+
+
+def test_changed_wheel_is_refused(project: Path) -> None:
+    (project / WHEEL).write_bytes(b"another")
+    with pytest.raises(InstallError) as caught:
+        require_framework_wheel(project)
+    problem = "is damaged, or belongs to another project: requirements.lock pins another hash."
+    assert str(caught.value) == f"{WHEEL} {problem} {RESTORE}"
+
+
+def test_missing_wheel_is_refused(project: Path) -> None:
+    (project / WHEEL).unlink()
+    with pytest.raises(InstallError) as caught:
+        require_framework_wheel(project)
+    assert str(caught.value) == f"{WHEEL} is missing. {RESTORE}"
+
+
+def test_release_from_an_index_needs_no_wheel(project: Path) -> None:
+    (project / WHEEL).unlink()
+    (project / "vendor").rmdir()
+    require_framework_wheel(project)
+
+
+def test_clone_needs_no_wheel() -> None:
+    require_framework_wheel(PROJECT)
+
+
+def test_oppman_reports_a_missing_wheel(project: Path) -> None:
+    (project / WHEEL).unlink()
+    (project / "oppman.py").write_bytes((PROJECT / "oppman.py").read_bytes())
+    result = subprocess.run(
+        [sys.executable, "-S", "oppman.py", "check"], cwd=project, capture_output=True, text=True, check=False
+    )
+    message = (
+        f"{project}/{WHEEL} is missing. Restore it, for example with: git checkout HEAD -- vendor requirements.lock"
+    )
+    assert (result.returncode, result.stderr) == (1, f"{message}\n")

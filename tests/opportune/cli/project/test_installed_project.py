@@ -1,0 +1,120 @@
+"""A project in an environment of its own: installed from the wheel without a network, tested and upgraded."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from opportune import __version__
+from opportune.cli.project.new_project import build
+from opportune.cli.project.new_project.command_line import main as startproject
+from opportune.cli.project.wheel import write_wheel
+from opportune.config.project import PROJECT
+from tests.opportune.cli.project.git_program import git
+from tests.opportune.cli.project.starters import EXAMPLES, git_environ
+from tests.opportune.cli.project.upgrading.files import commit, edit
+from tests.opportune.cli.project.upgrading.files import git as run_git
+
+__all__ = ["git", "git_environ"]  # fixtures
+
+OFFLINE_UV = f"""\
+#!{sys.executable}
+"Runs uv without a network. Only the framework is installed; the other packages are those of these tests."
+import pathlib, re, subprocess, sys
+
+UV = {str(Path(sys.executable).parent / "uv")!r}
+command, *_options, last = arguments = sys.argv[1:]
+if arguments[:2] == ["pip", "compile"]:  # looks for a package in the index
+    sys.exit()
+if command == "pip":
+    lock = pathlib.Path(last)
+    pin = re.search(r"^opportune==.*\\n.*\\n", lock.read_text(), re.MULTILINE)
+    if not pin:
+        sys.exit()
+    only = pathlib.Path(__file__).with_name("only.lock")
+    only.write_text(f"--find-links {{lock.parent}}/vendor\\n{{pin[0]}}")
+    arguments[-1] = str(only)
+code = subprocess.call([UV, "--offline", *arguments])
+if command == "venv":
+    (packages,) = pathlib.Path(last).glob("lib/python*/site-packages")
+    (packages / "packages.pth").write_text({sysconfig.get_path("purelib")!r})
+sys.exit(code)
+"""
+TIMEOUT_SECONDS = 240
+
+
+class Site:
+    """A project, and commands in its own environment."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder = folder
+        programs = folder.parent / "programs"
+        programs.mkdir()
+        (programs / "uv").write_text(OFFLINE_UV)
+        (programs / "uv").chmod(0o755)
+        # The command is started like by a user, with a Python that has no packages.
+        self.environ = {**environ, "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.parent)}
+        self.python = [getattr(sys, "_base_executable", sys.executable), "oppman.py"]
+
+    def run(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [*self.python, *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
+        return result.stdout
+
+
+@pytest.fixture
+def site(tmp_path: Path, git_environ: dict[str, str]) -> Site:
+    """A project with one example, in a folder with a space and an umlaut."""
+    folder = tmp_path / "mein Büro/shop"
+    folder.parent.mkdir()
+    assert startproject(["My Shop", "--with", EXAMPLES[-1], str(folder)]) == 0
+    return Site(folder, git_environ)
+
+
+@pytest.fixture
+def next_wheel(tmp_path: Path) -> Path:
+    """The wheel of a release 99.0 with a changed Dockerfile."""
+    starter = tmp_path / "starter"
+    for name in (*build.FOLDERS, "opportune", "docs", ".ci", ".github", ".devcontainer"):
+        shutil.copytree(PROJECT / name, starter / name, ignore=build.NOT_COPIED)
+    for path in PROJECT.iterdir():
+        if path.is_file() and path.name != ".env":
+            shutil.copy2(path, starter)
+    edit(starter / "opportune/__init__.py", f'"{__version__}"', '"99.0"')
+    edit(starter / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
+    edit(starter / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
+    return write_wheel(tmp_path / "wheels", starter).path
+
+
+def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path) -> None:
+    assert site.run("--version").startswith(f"Opportune {__version__} (")
+    assert site.run("check").endswith("No errors found.\n")
+    packages = site.folder / ".venv/lib"
+    assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
+    assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "-m", "not e2e and not model")
+
+    edit(site.folder / "Dockerfile", "useradd", "useradd --system")
+    commit(site.folder)
+    output = site.run("upgrade", str(next_wheel), "--yes", "--no-test")
+    assert output.endswith("git switch main && git merge upgrade-99.0\n")
+    assert site.run("--version").startswith("Opportune 99.0 (")
+    text = (site.folder / "Dockerfile").read_text()
+    assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
+    assert run_git(site.folder, "status", "--porcelain") == ""
+
+    run_git(site.folder, "switch", "--quiet", "main")
+    assert site.run("--version").startswith(f"Opportune {__version__} (")
+    site.run("removeapp", EXAMPLES[-1], "--yes")
+    assert site.run("check").endswith("No errors found.\n")
