@@ -53,7 +53,7 @@ async def check_image(content: bytes) -> str:
     """Check that an image can be decoded, and return its content type.
 
     Raises:
-        ImageRefusedError: the file is not an accepted image.
+        ImageRefusedError: The file is not an accepted image.
     """
     return await asyncio.get_running_loop().run_in_executor(_executor(), _check, content)
 
@@ -64,7 +64,7 @@ async def shrink(content: bytes, largest: int = 1024, *, kind: Literal["WEBP", "
     In a JPEG, transparent parts become white.
 
     Raises:
-        ImageRefusedError: the image cannot be decoded.
+        ImageRefusedError: The image cannot be decoded.
     """
     return await asyncio.get_running_loop().run_in_executor(_executor(), _shrink, content, largest, kind)
 

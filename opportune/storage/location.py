@@ -59,7 +59,7 @@ def parse_storage_url(settings: Settings) -> StorageLocation:
     """Parse STORAGE_URL into an absolute path, a bucket or the database.
 
     Raises:
-        OperatorError: the setting is invalid. The message contains no secret.
+        OperatorError: The setting is invalid. The message contains no secret.
     """
     return _parse(settings.storage_url.get_secret_value(), "STORAGE_URL")
 
@@ -68,7 +68,7 @@ def parse_backup_url(text: str) -> Path | Bucket:
     """Parse BACKUP_URL.
 
     Raises:
-        OperatorError: the setting is invalid or names the database.
+        OperatorError: The setting is invalid or names the database.
     """
     location = _parse(text, "BACKUP_URL")
     if isinstance(location, DatabaseFiles):
@@ -77,14 +77,14 @@ def parse_backup_url(text: str) -> Path | Bucket:
 
 
 def _parse(text: str, setting: str) -> StorageLocation:
-    scheme, _, rest = text.strip().partition(":")
+    scheme, _, address = text.strip().partition(":")
     try:
         if scheme == "file":
-            return _parse_folder(rest)
-        if scheme == "s3" and rest.startswith("//"):
-            return _parse_bucket(rest.removeprefix("//"))
+            return _parse_folder(address)
+        if scheme == "s3" and address.startswith("//"):
+            return _parse_bucket(address.removeprefix("//"))
         if scheme == "database":
-            return _parse_database(rest)
+            return _parse_database(address)
         raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - handled below
     except ValueError as error:
         raise OperatorError(f"{setting} {error}. {EXAMPLES[setting]}") from None
@@ -120,8 +120,8 @@ def _parse_bucket(text: str) -> Bucket:
 
 
 def _parse_database(text: str) -> DatabaseFiles:
-    rest, _, query = text.partition("?")
-    if rest.strip("/"):
+    name, _, query = text.partition("?")
+    if name.strip("/"):
         raise ValueError("names another database: files go to that of DATABASE_URL")
     options = _parse_options(query, [field.name for field in fields(DatabaseFiles)])
     for name, value in options.items():

@@ -41,71 +41,75 @@ class Backfill:
         if table is None or not isinstance(operation, ops.ModifyTableOps):
             yield operation
             return
-        steps = _Steps(table)
+        steps = _TableSteps(table)
         unique = {name for part in operation.ops for name in _unique_columns(part)}
         for part in operation.ops:
             if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
                 self._add_column(steps, part, is_unique=part.column.name in unique)
             elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
                 self._set_not_null(steps, part)
-            elif _unique_columns(part) & steps.by_code.keys():
-                steps.after.append(part)
+            elif _unique_columns(part) & steps.fill_code.keys():
+                steps.after_filling.append(part)
             else:
-                steps.before.append(part)
+                steps.before_filling.append(part)
         yield from steps.operations
 
-    def _add_column(self, steps: "_Steps", part: ops.AddColumnOp, *, is_unique: bool) -> None:
+    def _add_column(self, steps: "_TableSteps", part: ops.AddColumnOp, *, is_unique: bool) -> None:
         column = part.column
         value = self._fill_value(steps.table, column, by_code=is_unique)
         if value is not None:
-            steps.before.append(_new_column(part, nullable=False, server_default=value))
-            steps.after.append(_altered(part.table_name, column, existing_nullable=False, modify_server_default=None))
+            steps.before_filling.append(_add_column_op(part, nullable=False, server_default=value))
+            steps.after_filling.append(
+                _alter_column_op(part.table_name, column, existing_nullable=False, modify_server_default=None)
+            )
             return
-        steps.by_code[column.name] = _default_code(column)
-        steps.before.append(_new_column(part, nullable=True))
-        steps.after.append(_altered(part.table_name, column, existing_nullable=True, modify_nullable=False))
+        steps.fill_code[column.name] = _default_code(column)
+        steps.before_filling.append(_add_column_op(part, nullable=True))
+        steps.after_filling.append(
+            _alter_column_op(part.table_name, column, existing_nullable=True, modify_nullable=False)
+        )
 
-    def _set_not_null(self, steps: "_Steps", part: ops.AlterColumnOp) -> None:
+    def _set_not_null(self, steps: "_TableSteps", part: ops.AlterColumnOp) -> None:
         column = steps.table.columns[part.column_name]
         value = self._fill_value(steps.table, column, by_code=False)
         if value is None:
-            steps.by_code[column.name] = _default_code(column)
+            steps.fill_code[column.name] = _default_code(column)
         else:
-            steps.by_value[column.name] = value
-        steps.after.append(part)
+            steps.fill_values[column.name] = value
+        steps.after_filling.append(part)
 
     def _fill_value(self, table: Table, column: Column[Any], *, by_code: bool) -> str | None:
         if column.default is not None and not by_code:
             return _storage_text(column, _default_value(column))
-        short = table.name.removeprefix(f"{self.feature}_")
-        text = self.choices.fill_value(table.name, column.name, short, by_code=by_code)
+        short_table = table.name.removeprefix(f"{self.feature}_")
+        text = self.choices.fill_value(table.name, column.name, short_table, by_code=by_code)
         return None if text is None else _storage_text(column, _parse_option(table, column, text))
 
 
-class _Steps:
-    """Steps for one table: those before its rows are filled, those that fill them, and those afterwards."""
+class _TableSteps:
+    """Steps for one table: before its rows are filled, filling them, and afterwards."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.before: list[ops.MigrateOperation] = []
-        self.by_value: dict[str, str] = {}
+        self.before_filling: list[ops.MigrateOperation] = []
+        self.fill_values: dict[str, str] = {}
         """Columns to fill with the same value in all rows."""
-        self.by_code: dict[str, str] = {}
+        self.fill_code: dict[str, str] = {}
         """Columns to fill with the value of Python code, row by row."""
-        self.after: list[ops.MigrateOperation] = []
+        self.after_filling: list[ops.MigrateOperation] = []
 
     @property
     def operations(self) -> Iterator[ops.MigrateOperation]:
         name = self.table.name
-        if self.before:
-            yield ops.ModifyTableOps(name, self.before)
-        for column, value in self.by_value.items():
+        if self.before_filling:
+            yield ops.ModifyTableOps(name, self.before_filling)
+        for column, value in self.fill_values.items():
             statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
             yield CodeOp("", f"op.execute({statement!r})")
-        if self.by_code:
-            yield backfill_code(self.table, self.by_code)
-        if self.after:
-            yield ops.ModifyTableOps(name, self.after)
+        if self.fill_code:
+            yield backfill_code(self.table, self.fill_code)
+        if self.after_filling:
+            yield ops.ModifyTableOps(name, self.after_filling)
 
 
 def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:
@@ -141,12 +145,12 @@ def _needs_value(column: Column[Any]) -> bool:
     return not column.nullable and column.server_default is None
 
 
-def _new_column(operation: ops.AddColumnOp, **options: Any) -> ops.AddColumnOp:
+def _add_column_op(operation: ops.AddColumnOp, **options: Any) -> ops.AddColumnOp:
     column = operation.column
     return ops.AddColumnOp(operation.table_name, Column(column.name, column.type, **options))
 
 
-def _altered(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
+def _alter_column_op(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
     return ops.AlterColumnOp(table, column.name, existing_type=column.type, **options)
 
 

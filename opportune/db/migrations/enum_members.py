@@ -80,11 +80,11 @@ class EnumMembers:
 
     def _choose_renames(self, change: MembersChange) -> dict[Value, Value]:
         table, column = change.target
-        short = table.removeprefix(f"{self.feature}_")
+        short_table = table.removeprefix(f"{self.feature}_")
         renames: dict[Value, Value] = {}
         while rename := self.choices.choose_rename(
             [
-                Rename((table, column, str(old)), str(new), "" if new in change.old else "value", short)
+                Rename((table, column, str(old)), str(new), "" if new in change.old else "value", short_table)
                 for new in change.new
                 for old in change.removed
                 if old not in renames and new not in renames.values()

@@ -51,30 +51,30 @@ UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING IN
 
 def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
     """Return the locks of migrations that are applied in this order. Tables that they create are empty."""
-    new: set[str] = set()
+    created_tables: set[str] = set()
     not_null_columns: set[tuple[str, str]] = set()
     locks: list[TableLock] = []
     for migration in migrations:
-        locked: list[str] = []
+        altered_tables: list[str] = []
         for operation in record(migration, dialect_name="postgresql"):
             table = table_of(operation)
             if isinstance(operation, ops.CreateTableOp):
-                new.add(table)
-            if table in new:
+                created_tables.add(table)
+            if table in created_tables:
                 continue
             not_null_columns |= set(_columns_checked_for_null(operation, table))
-            locks += [TableLock(migration, *lock) for lock in _locks_of(operation, table, not_null_columns)]
-            if _touches_rows(operation) and locked:
+            locks += [TableLock(migration, *lock) for lock in _locks_of_operation(operation, table, not_null_columns)]
+            if _touches_rows(operation) and altered_tables:
                 locks.append(
-                    TableLock(migration, locked[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
+                    TableLock(migration, altered_tables[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
                 )
-                locked.clear()
+                altered_tables.clear()
             if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
-                locked.append(table)
+                altered_tables.append(table)
     return locks
 
 
-def _locks_of(
+def _locks_of_operation(
     operation: ops.MigrateOperation, table: str, not_null_columns: set[tuple[str, str]]
 ) -> Iterator[tuple[str, str, str, str]]:
     options: dict[str, Any] = getattr(operation, "kw", {})

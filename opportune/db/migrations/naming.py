@@ -69,31 +69,31 @@ def table_of(operation: ops.MigrateOperation) -> str:
 
 def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
     table = table_of(operation)
-    short = table.removeprefix(f"{feature}_")
+    short_table = table.removeprefix(f"{feature}_")
     match operation:
         case ops.CreateTableOp():
-            return Change("+", f"Create table {table}", short)
+            return Change("+", f"Create table {table}", short_table)
         case ops.DropTableOp():
-            return Change("-", f"Drop table {table}", f"drop_{short}")
+            return Change("-", f"Drop table {table}", f"drop_{short_table}")
         case ops.RenameTableOp(new_table_name=new):
-            return Change("~", f"Rename table {table} to {new}", f"rename_{short}")
+            return Change("~", f"Rename table {table} to {new}", f"rename_{short_table}")
     return (
-        _column_change(operation, table, short)
+        _column_change(operation, table, short_table)
         or _row_change(operation)
-        or _constraint_change(operation, table, short, altered)
+        or _constraint_change(operation, table, short_table, altered)
     )
 
 
-def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> Change | None:
+def _column_change(operation: ops.MigrateOperation, table: str, short_table: str) -> Change | None:
     match operation:
         case ops.AddColumnOp(column=column):
-            return Change("+", f"Add column {column.name} to {table}", f"{short}_{column.name}")
+            return Change("+", f"Add column {column.name} to {table}", f"{short_table}_{column.name}")
         case ops.DropColumnOp(column_name=column):
-            return Change("-", f"Drop column {column} of {table}", f"drop_{short}_{column}")
+            return Change("-", f"Drop column {column} of {table}", f"drop_{short_table}_{column}")
         case ops.AlterColumnOp(column_name=column, modify_name=str(new)):
-            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short}_{column}")
+            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short_table}_{column}")
         case ops.AlterColumnOp(column_name=column):
-            return Change("~", f"Alter column {column} of {table}", f"alter_{short}_{column}")
+            return Change("~", f"Alter column {column} of {table}", f"alter_{short_table}_{column}")
     return None
 
 
@@ -108,7 +108,9 @@ def _row_change(operation: ops.MigrateOperation) -> Change | None:
     return None
 
 
-def _constraint_change(operation: ops.MigrateOperation, table: str, short: str, altered: Collection[object]) -> Change:
+def _constraint_change(
+    operation: ops.MigrateOperation, table: str, short_table: str, altered: Collection[object]
+) -> Change:
     match operation:
         case ops.CreateIndexOp(index_name=index):
             suffix = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
@@ -117,7 +119,7 @@ def _constraint_change(operation: ops.MigrateOperation, table: str, short: str, 
             return Change("-", f"Drop index {index} of {table}", "")
         case ops.CreateCheckConstraintOp(constraint_name=str(name)) if name in altered:
             return Change(
-                "~", f"Alter constraint {name} of {table}", f"alter_{short}_{name.removeprefix(f'ck_{table}_')}"
+                "~", f"Alter constraint {name} of {table}", f"alter_{short_table}_{name.removeprefix(f'ck_{table}_')}"
             )
         case ops.AddConstraintOp():
             return Change("+", f"Add constraint {operation.to_constraint().name} to {table}", "")

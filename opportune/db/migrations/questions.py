@@ -15,7 +15,7 @@ class Rename(NamedTuple):
     new: str
     type: str
     """Common type, such as VARCHAR(200). Empty if the types differ."""
-    short: str
+    short_table: str
     """Name of the table without its feature."""
     is_likely: bool = True
     """Whether to suggest it. False if one of two different columns is a foreign key."""
@@ -25,8 +25,8 @@ class Rename(NamedTuple):
         if len(self.old) == 1:
             return f"Was the table {self.old[0]} renamed to {self.new}?"
         if len(self.old) == 2:
-            return f"Was {self.short}.{self.old[1]} renamed to {self.short}.{self.new} (a {self.type})?"
-        return f"Was '{self.old[2]}' of {self.short}.{self.old[1]} renamed to '{self.new}'?"
+            return f"Was {self.short_table}.{self.old[1]} renamed to {self.short_table}.{self.new} (a {self.type})?"
+        return f"Was '{self.old[2]}' of {self.short_table}.{self.old[1]} renamed to '{self.new}'?"
 
 
 @dataclass
@@ -64,18 +64,18 @@ class Choices:
         """
         if not dropped or self.may_drop:
             return
-        first = ".".join(dropped[0])
+        dropped_name = ".".join(dropped[0])
         likely = sorted(
             (rename for rename in possible if rename.old == dropped[0] and rename.is_likely),
             key=lambda rename: not rename.type,
         )
-        rename = f"If it has a new name, add --rename {first}={likely[0].new}; i" if likely else "I"
+        rename = f"If it has a new name, add --rename {dropped_name}={likely[0].new}; i" if likely else "I"
         raise OperatorError(
             f"{', '.join(map('.'.join, dropped))} no longer exists in the models, and its data would be lost. "
             f"{rename}f you want to drop it, add --allow-drop."
         )
 
-    def fill_value(self, table: str, column: str, short: str, *, by_code: bool) -> str | None:
+    def fill_value(self, table: str, column: str, short_table: str, *, by_code: bool) -> str | None:
         """Return the value of existing rows in a NOT NULL column, or None if the owner writes code.
 
         Args:
@@ -86,7 +86,7 @@ class Choices:
         """
         name = (table, column)
         for option, value in self.fills.items():
-            if option in _spellings(name, short):
+            if option in _spellings(name, short_table):
                 self._mark_used(f"--fill {option}", [name])
                 return value
         if by_code:
@@ -136,12 +136,12 @@ def parse_options(options: Iterable[str]) -> dict[str, str | None]:
 
 
 def _matches(rename: Rename, old: str, new: str) -> bool:
-    if old not in _spellings(rename.old, rename.short):
+    if old not in _spellings(rename.old, rename.short_table):
         return False
     is_table = len(rename.old) == 1
     return new == rename.new or new.endswith(f".{rename.new}") or (is_table and rename.new.endswith(f"_{new}"))
 
 
-def _spellings(path: tuple[str, ...], short: str) -> set[str]:
+def _spellings(path: tuple[str, ...], short_table: str) -> set[str]:
     """Return all accepted spellings: `books_book.title`, `book.title` and `title`."""
-    return {".".join(path[start:]) for start in range(len(path))} | {".".join((short, *path[1:]))}
+    return {".".join(path[start:]) for start in range(len(path))} | {".".join((short_table, *path[1:]))}

@@ -51,10 +51,10 @@ def _columns(context: MigrationContext, operations: Sequence[ops.MigrateOperatio
             for old in table.ops:
                 if isinstance(new, ops.AddColumnOp) and isinstance(old, ops.DropColumnOp):
                     type_ = str(new.column.type) if _has_same_type(context, old.to_column(), new.column) else ""
-                    short = table.table_name.removeprefix(f"{feature}_")
+                    short_table = table.table_name.removeprefix(f"{feature}_")
                     is_reference = bool(old.to_column().foreign_keys or new.column.foreign_keys)
                     name = (table.table_name, old.column_name)
-                    yield Rename(name, new.column.name, type_, short, is_likely=bool(type_) or not is_reference)
+                    yield Rename(name, new.column.name, type_, short_table, is_likely=bool(type_) or not is_reference)
 
 
 def _has_same_type(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:
