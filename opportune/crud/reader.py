@@ -118,11 +118,7 @@ async def _read_links(crud: "ReadOperations[Any]", name: str, ids: Sequence[int]
 
 
 async def read_linked(
-    crud: "ReadOperations[Any]",
-    name: str,
-    ids: Sequence[int],
-    keys: Sequence[str],
-    convert: Callable[[Sequence[Any]], Any],
+    crud: "ReadOperations[Any]", name: str, ids: Sequence[int], keys: Sequence[str], convert: Getter
 ) -> dict[int, list[Any]]:
     """Return the visible linked rows of each row by its id, ordered by their ids.
 
