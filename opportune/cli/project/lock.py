@@ -45,6 +45,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         The names of the locks that differ from the project's.
     """
     base, dev = folder / BASE, folder / DEV
+    dev.parent.mkdir()
     options = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
     links = framework_options(folder)
     sources = {

@@ -23,10 +23,10 @@ STARTER = "starter"
 SHARED_PATHS = (
     *(".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml"),
     *("Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py", "migrations/script.py.mako", "oppman.py"),
-    *("pyproject.toml", "requirements*.lock", "tests/__init__.py", "tests/conftest.py"),
+    *("pyproject.toml", "requirements.lock", "requirements", "tests/__init__.py", "tests/conftest.py"),
 )
 """Files of the starter that each project gets."""
-ONLY_STARTER = ("requirements-framework.lock",)
+ONLY_STARTER = ("requirements/framework.lock",)
 """Exceptions from SHARED_PATHS."""
 EXECUTABLE = (".ci/run", "oppman.py")
 SKELETON = Path(__file__).parents[1] / "skeleton/project"

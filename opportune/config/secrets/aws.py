@@ -68,7 +68,7 @@ def _fetch(name: str) -> object:
         with closing(_client(name)) as client:
             return client.get_secret_value(SecretId=name).get("SecretString")
     except ImportError:
-        raise SettingsError(f"SECRETS_FROM needs packages for AWS: {INSTALL} requirements-aws.lock") from None
+        raise SettingsError(f"SECRETS_FROM needs packages for AWS: {INSTALL} requirements/aws.lock") from None
     except (boto.ClientError, boto.BotoCoreError, ValueError) as error:
         raise SettingsError(f"SECRETS_FROM: {name}: {_explain(error)}") from None
 

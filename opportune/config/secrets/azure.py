@@ -13,7 +13,7 @@ class AzureVault(Vault):
     """The enabled secrets of a vault. Their names have dashes instead of underscores: `SECRET-KEY`."""
 
     title = "Azure Key Vault"
-    lock = "requirements-azure.lock"
+    lock = "requirements/azure.lock"
     loggers = ("azure", "msal")
     no_credentials = (
         "There are no Azure credentials. Give the machine a managed identity, or set AZURE_CLIENT_ID and the like."

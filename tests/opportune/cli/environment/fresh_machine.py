@@ -56,6 +56,7 @@ class Machine:
         self.environ = {"PATH": str(folder), "CALLS": str(self.calls), "STARTED": str(self.started)}
         (self.project / "opportune/cli").mkdir(parents=True)
         (self.project / "app").mkdir()
+        (self.project / "requirements").mkdir()
         for name in (
             "oppman.py",
             "app/__init__.py",
@@ -108,4 +109,4 @@ class Machine:
     def installed_locks(self) -> list[str]:
         """Return the locks that the replacement of uv was called with, in order."""
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
-        return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip install")]
+        return [line.partition(f" -r {self.project}/")[2] for line in lines if line.startswith("pip install")]

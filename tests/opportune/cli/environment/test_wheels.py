@@ -74,10 +74,10 @@ def test_missing_model_wheel_is_skipped(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_table_names_only_locked_packages(tmp_path: Path) -> None:
     for locks in wheels.MISSING.values():
         for name, packages in locks.items():
-            missing = [wheels.missing(PROJECT / name, platform_name) for platform_name in wheels.MISSING]
+            missing = [wheels.missing(PROJECT, name, platform_name) for platform_name in wheels.MISSING]
             assert {package for row in missing for package in row} >= set(packages)
     (tmp_path / BASE).write_text("uvloop-is-gone==1.0\n", encoding="utf-8")
-    assert wheels.missing(tmp_path / BASE, "32-bit ARM") == []
+    assert wheels.missing(tmp_path, BASE, "32-bit ARM") == []
 
 
 def test_docs_have_the_table() -> None:
