@@ -17,13 +17,12 @@ UV_REPLACEMENT = f"""\
 #!/bin/sh
 PATH=/usr/bin:/bin
 for last; do :; done
-task=${{last##*/}}
 echo "$@" >>"$CALLS"
 if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE_PYTHON[0]}' "$last/bin/python"; fi
-case $task in
-"$FAILING_TASK") echo "error: no response" >&2; exit 1 ;;
-"$KILLED_TASK") kill -KILL $$ ;;
-"$WAITING_TASK") : >"$STARTED"; exec sleep 60 ;;
+case $last in
+*/"$FAILING_TASK") echo "error: no response" >&2; exit 1 ;;
+*/"$KILLED_TASK") kill -KILL $$ ;;
+*/"$WAITING_TASK") : >"$STARTED"; exec sleep 60 ;;
 esac
 """
 COMMAND_LINE = """\
