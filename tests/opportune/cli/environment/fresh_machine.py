@@ -19,10 +19,11 @@ PATH=/usr/bin:/bin
 for last; do :; done
 echo "$@" >>"$CALLS"
 if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE_PYTHON[0]}' "$last/bin/python"; fi
-case $last in
-*/"$FAILING_TASK") echo "error: no response" >&2; exit 1 ;;
-*/"$KILLED_TASK") kill -KILL $$ ;;
-*/"$WAITING_TASK") : >"$STARTED"; exec sleep 60 ;;
+task=${{last##*/project/}}
+case $task in
+"$FAILING_TASK") echo "error: no response" >&2; exit 1 ;;
+"$KILLED_TASK") kill -KILL $$ ;;
+"$WAITING_TASK") : >"$STARTED"; exec sleep 60 ;;
 esac
 """
 COMMAND_LINE = """\
