@@ -21,12 +21,16 @@ from opportune.config.project import FRAMEWORK
 STARTER = "starter"
 """Folder of the package with the starter's files."""
 SHARED_PATHS = (
-    *(".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml"),
+    *(".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore"),
+    ".pre-commit-config.yaml",
     *("Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py", "migrations/script.py.mako", "oppman.py"),
     *("pyproject.toml", "requirements.lock", "requirements", "tests/__init__.py", "tests/conftest.py"),
 )
 """Files of the starter that each project gets."""
-ONLY_STARTER = ("requirements/framework.lock",)
+ONLY_STARTER = (
+    *(".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md", ".github/workflows/release.yml"),
+    "requirements/framework.lock",
+)
 """Exceptions from SHARED_PATHS."""
 EXECUTABLE = (".ci/run", "oppman.py")
 SKELETON = Path(__file__).parents[1] / "skeleton/project"
@@ -88,7 +92,7 @@ def shared_files(root: Path) -> Iterator[str]:
     paths = [path for pattern in SHARED_PATHS for path in sorted(root.glob(pattern))]
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     names = (file.relative_to(root).as_posix() for file in files if file.is_file())
-    return (name for name in names if name not in ONLY_STARTER and "__pycache__" not in name)
+    return (name for name in names if not any(matching([name], ONLY_STARTER)) and "__pycache__" not in name)
 
 
 def matching(paths: Iterable[str], patterns: Sequence[str]) -> Iterator[str]:

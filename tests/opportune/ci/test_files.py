@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
+from opportune import __version__
 from opportune.cli.development.startup import validate_configuration
 from opportune.cli.project.shared_files import BLOCK
 from opportune.config.project import PROJECT
@@ -20,6 +21,7 @@ from opportune.testing.plugin import settings_for
 SCHEMAS = {
     ".github/workflows/ci.yml": "vendor.github-workflows",
     ".github/workflows/locks.yml": "vendor.github-workflows",
+    ".github/workflows/release.yml": "vendor.github-workflows",
     ".github/dependabot.yml": "vendor.dependabot",
     "compose.yaml": "vendor.compose-spec",
     ".devcontainer/compose.yaml": "vendor.compose-spec",
@@ -62,13 +64,22 @@ def parts() -> set[str]:
     return set(re.findall(r"^(\w+)\(\) {$", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".github/workflows/locks.yml"])
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if "workflows" in name])
 def test_workflows_run_valid_commands(name: str) -> None:
     steps = [step["run"] for job in read(name)["jobs"].values() for step in job["steps"] if "run" in step]
     for step in steps:
         subprocess.run(["bash", "-n"], input=step, text=True, check=True)
         assert set(re.sub(r".*\.ci/run", "", step).split()) <= parts() or ".ci/run" not in step
     assert any(".ci/run" in step for step in steps)
+
+
+def test_release_needs_a_changelog_section(tmp_path: Path) -> None:
+    for name in (".ci/release", "pyproject.toml", "opportune/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
+    (tmp_path / "CHANGELOG.md").write_text("## Unreleased\n")
+    result = subprocess.run(["bash", tmp_path / ".ci/release"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, f'CHANGELOG.md has no section "## {__version__} - DATE".\n')
 
 
 def test_starter_rehearses_deployments() -> None:

@@ -26,8 +26,8 @@ STARTER_TESTS = "tests/opportune"
 ENV_EXAMPLE = ".env.example"
 DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = (
-    *("opportune", "bench", "docs", "requirements/framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYMENT_FILES),
-    ".git",
+    *("opportune", "bench", "docs", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"),
+    *(*DEPLOYMENT_FILES, ".git"),
 )
 """Parts of the starter that a project does not get."""
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")

@@ -15,7 +15,8 @@ from tests.opportune.cli.project.git_program import git_identity
 EXAMPLES = list(examples())
 PRODUCT = "opportune".capitalize()
 ONLY_STARTER = (
-    *("opportune", "bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements/framework.lock", "LICENSE"),
+    *("opportune", "bench", "docs", "tests/opportune", "CHANGELOG.md", "CONTRIBUTING.md"),
+    *(".ci/release", ".github/ISSUE_TEMPLATE", "requirements/framework.lock", "LICENSE"),
     *("render.yaml", ".opportune-deploy.json"),
 )
 """Files and folders of the starter that projects do not have."""
