@@ -21,6 +21,9 @@ from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
+DOCS = "requirements/docs.lock"
+"""Packages for the static site of the documentation, which has an environment of its own."""
+
 
 def command(
     upgrade: Annotated[bool, typer.Option(help="Take the newest versions that pyproject.toml allows.")] = False,
@@ -58,6 +61,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         TELEMETRY: ["--group", "telemetry", "-c", str(base)],
         DEV: ["--group", "dev", "-c", str(base)],
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
+        DOCS: ["--group", "docs"],
     }
     sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in dependency_groups())}
     upgrades = ["--upgrade"] if upgrade else []

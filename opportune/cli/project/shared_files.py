@@ -29,7 +29,7 @@ SHARED_PATHS = (
 """Files of the starter that each project gets."""
 ONLY_STARTER = (
     *(".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md", ".github/workflows/release.yml"),
-    "requirements/framework.lock",
+    *("requirements/docs.lock", "requirements/framework.lock"),
 )
 """Exceptions from SHARED_PATHS."""
 EXECUTABLE = (".ci/run", "oppman.py")

@@ -23,7 +23,7 @@ ROOT = FRAMEWORK.parent
 NOT_PACKAGED = re.compile(r"(^|/)(__pycache__|\.DS_Store)(/|$)|\.pyc$|\.opportune\.tmp")
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
 """Date of all files in the wheel, because their real dates would change its bytes."""
-GROUPS_WITHOUT_EXTRA = ("dev", "framework")
+GROUPS_WITHOUT_EXTRA = ("dev", "docs", "framework")
 WHEEL = """\
 Wheel-Version: 1.0
 Generator: {name}
