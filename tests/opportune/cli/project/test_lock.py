@@ -9,6 +9,8 @@ from opportune.cli.main import main
 from opportune.cli.project import lock
 from opportune.config.project import PROJECT
 
+LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK, lock.DOCS)
+
 
 class Uv:
     """Replacement of uv that writes fixed content, or fails at one lock."""
@@ -36,7 +38,7 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "requirements").mkdir()
-    for name in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK):
+    for name in LOCKS:
         (tmp_path / name).write_text("old\n")
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     monkeypatch.setattr(lock, "PROJECT", tmp_path)
@@ -44,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lock_contents(project: Path) -> set[str]:
-    return {(project / name).read_text() for name in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK)}
+    return {(project / name).read_text() for name in LOCKS}
 
 
 def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
@@ -52,7 +54,7 @@ def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
     assert lock_contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
-    assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 8
+    assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 8
 
 
 def test_only_upgrade_changes_versions(uv: Uv) -> None:
@@ -80,7 +82,7 @@ def test_project_without_framework_group(uv: Uv, project: Path) -> None:
 
 def test_check_names_outdated_locks(uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lock", "--check"]) == 1
-    names = ", ".join([BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK])
+    names = ", ".join(LOCKS)
     assert capsys.readouterr().err.startswith(f"Out of date: {names}.")
     assert lock_contents(project) == {"old\n"}
 
