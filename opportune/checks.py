@@ -73,7 +73,7 @@ def check_uploads(settings: Settings) -> Iterator[Finding]:
         elif isinstance(storage, FolderStorage):
             yield Finding(
                 "STORAGE_URL is a folder, which needs one machine with a persistent disk. Free hosts delete it at each "
-                "deploy; use a bucket there (s3://…, docs/files.md).",
+                "deploy; use a bucket there (s3://…, oppman.py docs files).",
                 is_error=False,
             )
 

@@ -227,9 +227,9 @@ class Feature:
     first_jobs: Sequence[Any] = ()
     """Calls of jobs that quickstart queues for a new site."""
     hooks: Sequence[Callable[..., Awaitable[None]]] = ()
-    """Functions of its `hooks.py` that run when rows are created, changed or deleted (docs/hooks.md)."""
+    """Functions of its `hooks.py` that run when rows are created, changed or deleted (oppman.py docs hooks)."""
     tools: Sequence[Any] = ()
-    """Functions that a language model may call on behalf of the user (docs/tools.md)."""
+    """Functions that a language model may call on behalf of the user (oppman.py docs tools)."""
     llm_guard: Callable[[Any, Any], Any] | None = None
     """Make the guard that counts and limits calls of language models, from settings and database. A site has one."""
     tool_headers: Sequence[str] = ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
+from opportune.contrib.documentation.feature import documentation
 from opportune.db.hooks.registry import hook_fault
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -50,7 +51,7 @@ __getattr__ = lazy_exports(
     },
 )
 
-CORE_FEATURES = (telemetry, visitors, web, storage, mail, backup, doctor, search, llm, tools)
+CORE_FEATURES = (telemetry, visitors, web, storage, mail, backup, doctor, search, llm, tools, documentation)
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 
 

@@ -5,4 +5,4 @@ from opportune import accounts
 
 
 class UserManager(accounts.UserManager[User]):
-    """Add `async def on_after_register(self, user, request=None)` here, or another hook of docs/accounts.md."""
+    """Add `async def on_after_register(self, user, request=None)` here, or another hook of oppman.py docs accounts."""

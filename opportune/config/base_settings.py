@@ -33,7 +33,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
     )
 
     secrets_from: str = ""
-    """aws:SECRET, gcp:PROJECT or azure:VAULT: read settings from there (docs/deploy.md). The environment wins."""
+    """aws:SECRET, gcp:PROJECT or azure:VAULT: read settings there (oppman.py docs deploy). The environment wins."""
 
     @classmethod
     def settings_customise_sources(

@@ -39,7 +39,7 @@ class SiteSettings(BaseSettings):
     local_https: bool = False
     """Serve HTTPS on your machine with a generated certificate (runserver --https)."""
     stop_delay_seconds: float = Field(default=0, ge=0, le=60)
-    """Seconds to keep serving after SIGTERM, while /health/ready returns 503 (docs/zero-downtime.md)."""
+    """Seconds to keep serving after SIGTERM, while /health/ready returns 503 (oppman.py docs zero-downtime)."""
     max_http_connections: int = Field(default=1000, ge=1)
     """Maximum open connections of a process, streams included. More get 503; health checks still work."""
     base_url: str = Field(default_factory=base_url_from_host)
@@ -63,7 +63,7 @@ class SiteSettings(BaseSettings):
     min_password_length: int = Field(default=8, ge=8, le=64)
     """Minimum length of a new password. 15 is recommended without a second factor."""
     breached_passwords_url: EndpointUrl = ""
-    """Refuse passwords from data breaches: https://api.pwnedpasswords.com/range (docs/accounts.md)."""
+    """Refuse passwords from data breaches: https://api.pwnedpasswords.com/range (oppman.py docs accounts)."""
 
     bearer: Literal["token", "jwt"] = "token"
     """Result of signing in by the API: a stored token, or a JWT for JWT_MINUTES with a refresh token."""
@@ -82,7 +82,7 @@ class SiteSettings(BaseSettings):
     """Offer to sign in with a link and a code by e-mail. Needs a MAIL_URL that sends."""
 
     google_client_id: str = ""
-    """Sign-in with Google: the client id of this site (docs/accounts.md). Empty: off."""
+    """Sign-in with Google: the client id of this site (oppman.py docs accounts). Empty: off."""
     google_client_secret: SecretStr = SecretStr("")
     """Client secret for Google."""
     github_client_id: str = ""
@@ -128,9 +128,9 @@ class SiteSettings(BaseSettings):
     llm_model: str = ""
     """Name of the model at that endpoint."""
     llm_models: Annotated[list[LlmModel], NoDecode] = []
-    """Several models, the first being the default: a list in app/settings.py, or JSON (docs/llm.md)."""
+    """Several models, the first being the default: a list in app/settings.py, or JSON (oppman.py docs llm)."""
     embedding_model: Annotated[EmbeddingModel | None, NoDecode] = None
-    """Search by meaning: a model for embeddings at LLM_BASE_URL (text-embedding-3-small), or JSON (docs/search.md)."""
+    """Search by meaning: a model at LLM_BASE_URL (text-embedding-3-small), or JSON (oppman.py docs search)."""
     llm_retries: int = Field(default=2, ge=0, le=10)
     """Retries of an endpoint that does not respond, before the model's fallback is used."""
     llm_connect_timeout: float = Field(default=10, gt=0)
@@ -171,7 +171,7 @@ class SiteSettings(BaseSettings):
     cache_url: SecretStr = SecretStr("memory:")
     """Cache of pages: memory: in each process, redis://host:6379/0 for all processes."""
     speedups: Literal["on", "off"] = "on"
-    """off: use public functions of libraries only, which is slower (docs/speedups.md)."""
+    """off: use public functions of libraries only, which is slower (oppman.py docs speedups)."""
     jobs: Literal["inline", "worker", "request", "off"] = "inline"
     """Process that runs jobs: inline, this one; worker, `oppman.py worker`; request, this one during requests, for
     hosts that run nothing between requests; off, none, so that jobs wait."""

@@ -23,7 +23,7 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
         if settings.jobs == "inline" and host and not host.runs_between_requests:
             yield Finding(
                 f"{host.title} runs nothing between requests, so jobs and answers would be interrupted. Set "
-                "JOBS=request (docs/free-tiers.md), unless your plan keeps the process running.",
+                "JOBS=request (oppman.py docs free-tiers), unless your plan keeps the process running.",
                 is_error=False,
             )
         return

@@ -101,7 +101,7 @@ class JobDefinition(Generic[P]):
     schedule: str | Callable[[Settings], str] = ""
     """A cron expression in UTC, or a function that returns one from the settings. The job takes no arguments."""
     heartbeat_url: str | Callable[[Settings], str] = ""
-    """Address that is called after each success (docs/monitoring.md)."""
+    """Address that is called after each success (oppman.py docs monitoring)."""
 
     def heartbeat_url_in(self, settings: Settings) -> str:
         return self.heartbeat_url if isinstance(self.heartbeat_url, str) else self.heartbeat_url(settings)

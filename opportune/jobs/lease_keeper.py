@@ -137,4 +137,4 @@ class LoopWatch:
 
 
 def log_blocked_loop(job: str, message: str) -> None:
-    logger.warning("%s %s. Run blocking work in a thread with asyncio.to_thread (docs/async.md).", job, message)
+    logger.warning("%s %s. Run blocking work in a thread with asyncio.to_thread (oppman.py docs async).", job, message)

@@ -125,7 +125,9 @@ def run_url(settings: Settings) -> str:
         OperatorError: JOBS is not `request`, or BASE_URL is not set.
     """
     if settings.jobs != "request":
-        raise OperatorError(f"JOBS is {settings.jobs}. Only JOBS=request needs a cron service (docs/free-tiers.md).")
+        raise OperatorError(
+            f"JOBS is {settings.jobs}. Only JOBS=request needs a cron service (oppman.py docs free-tiers)."
+        )
     if not settings.base_url:
         raise OperatorError("BASE_URL is not set. The address begins with it, so set it.")
     return (

@@ -25,7 +25,7 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
         if isinstance(transport_for(settings), ConsoleTransport):
             yield Finding(
                 "MAIL_URL is console, so no e-mail is sent. Set smtp://user:password@host:587, or a provider over "
-                "HTTPS if the host blocks that port (docs/mail.md).",
+                "HTTPS if the host blocks that port (oppman.py docs mail).",
                 is_error=False,
             )
     if settings.hosts and not settings.base_url:  # `check_hosts` reports it if both are empty

@@ -87,7 +87,7 @@ class SMTPTransport(Transport):
                 _, writer = await asyncio.open_connection(self.host, ALTERNATIVE_PORT)
             writer.close()
             return f". Its port {ALTERNATIVE_PORT} can be reached. Write that port into MAIL_URL"
-        return f". Many hosts block port {self.port}. Try port {ALTERNATIVE_PORT}, or mail over HTTPS (docs/mail.md)"
+        return f". Many hosts block port {self.port}. Try {ALTERNATIVE_PORT}, or mail over HTTPS (oppman.py docs mail)"
 
     def _client(self, local_hostname: str) -> "SMTP":
         from aiosmtplib import SMTP

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("opportune.mail")
 
-EXAMPLES = "Use console:, file:./data/mail, smtp://user:password@host:587, or a provider of docs/mail.md, such as resend://KEY."
+EXAMPLES = (
+    "Use console:, file:./data/mail, smtp://user:password@host:587, or a provider such as resend://KEY "
+    "(oppman.py docs mail)."
+)
 
 
 class Transport(ABC):

@@ -103,7 +103,9 @@ class LoopMonitor:
             else f"has blocked the event loop for {REPORT_AFTER_SECONDS} s"
         )
         level = logging.DEBUG if place.startswith(f"{display_path(FRAMEWORK)}/") else logging.WARNING
-        logger.log(level, "%s %s. Await it, or give it to a thread: asyncio.to_thread (docs/async.md).", place, message)
+        logger.log(
+            level, "%s %s. Await it, or give it to a thread: asyncio.to_thread (oppman.py docs async).", place, message
+        )
 
     def place(self) -> str:
         """Return the line that blocks the loop, with its text; empty if the loop is idle or the line is ignored."""

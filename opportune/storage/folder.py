@@ -35,7 +35,7 @@ class FolderStorage(Storage):
             return ""
         return (
             f"Uploads go to {self.folder}, on a disk that this host does not keep: they are lost at the next deploy or "
-            "restart. Set STORAGE_URL to a bucket (s3://…) or to database:, or mount a volume there (docs/files.md)."
+            "restart. Set STORAGE_URL to a bucket (s3://…) or database:, or mount a volume (oppman.py docs files)."
         )
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:

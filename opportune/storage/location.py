@@ -11,8 +11,10 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 
 EXAMPLES = {
-    "STORAGE_URL": "Write file:./data/uploads, s3://key:secret@host/bucket?region=name, or database: (docs/files.md).",
-    "BACKUP_URL": "Write s3://key:secret@host/bucket/folder?region=name, or file:./data/backups (docs/backups.md).",
+    "STORAGE_URL": "Write file:./data/uploads, s3://key:secret@host/bucket?region=NAME or database: "
+    "(oppman.py docs files).",
+    "BACKUP_URL": "Write s3://key:secret@host/bucket/folder?region=NAME or file:./data/backups "
+    "(oppman.py docs backups).",
 }
 OPTIONS = ("region", "tls")
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")

@@ -45,7 +45,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     """The user manager of FastAPI Users. It hashes passwords in a thread.
 
     The project's subclass is in `app/users/manager.py`. `on_after_register`, `on_after_update`, `on_after_verify`,
-    `on_before_delete` and `on_after_delete` are hooks of the table (docs/hooks.md). They run in the transaction of
+    `on_before_delete` and `on_after_delete` are hooks of the table. They run in the transaction of
     every change, including changes by the admin and by commands. `validate_password` checks each new password.
     """
 

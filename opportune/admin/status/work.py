@@ -20,7 +20,7 @@ from opportune.web.time_zone import format_datetime
 
 HINTS = {
     "worker": "Check that oppman.py worker is running and fast enough.",
-    "request": "Jobs wait for the next request. Let a cron service call the site's address for jobs (docs/jobs.md).",
+    "request": "Jobs wait for the next request. Let a cron service call the address for jobs (oppman.py docs jobs).",
     "off": "No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker.",
 }
 """Advice about late jobs, by the setting JOBS."""

@@ -33,7 +33,9 @@ def command(
         str | None, typer.Argument(metavar="URL", help="Address of a database. [default: those of the settings]")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of workers of runserver.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/databases.md describes the keys).")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON (oppman.py docs databases describes the keys).")
+    ] = False,
 ) -> None:
     settings = get_settings()
     with runner() as loop:

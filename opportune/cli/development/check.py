@@ -259,9 +259,11 @@ def check_pending(settings: Settings) -> Iterator[Finding]:
         return
     pending = MigrationGraph(installed_names()).pending(recorded)
     for lock in table_locks(pending) if url.kind == "postgresql" else ():
-        yield Finding(f"{lock.migration}: {lock} See docs/migrations.md, Locks.", is_error=False)
+        yield Finding(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.", is_error=False)
     for problem in incompatibilities(pending, url.kind):
-        yield Finding(f"{problem.migration}: {problem} See docs/migrations.md, While the site runs.", is_error=False)
+        yield Finding(
+            f"{problem.migration}: {problem} See oppman.py docs migrations, While the site runs.", is_error=False
+        )
 
 
 def notices(settings: Settings) -> Iterator[str]:

@@ -156,7 +156,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         "http": f"opportune.server.connections.with_{'httptools' if find_spec('httptools') else 'h11'}:Protocol",
         "ws": "opportune.server.websockets:open_websocket",
         "ws_max_size": MAX_WEBSOCKET_MESSAGE_BYTES,
-        # Compression needs memory per connection, and message lengths can reveal secrets (docs/security.md).
+        # Compression needs memory per connection, and message lengths can reveal secrets (oppman.py docs security).
         "ws_per_message_deflate": False,
         # psycopg does not support Windows' default loop.
         "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",

@@ -226,7 +226,7 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
     if problems and takes_over():
         raise OperatorError(
             f"{problems[0].migration} cannot be applied while the old version runs. Restart the server instead of "
-            "reloading it, or set safety_assured in the migration (docs/migrations.md)."
+            "reloading it, or set safety_assured in the migration (oppman.py docs migrations)."
         )
 
 
@@ -237,5 +237,5 @@ def data_loss_warning(settings: Settings) -> str:
         return ""
     return (
         f"{url.path} is on an ephemeral disk, so the next deploy or restart deletes all data. "
-        "Use PostgreSQL (set DATABASE_URL) or a volume (docs/deploy.md)."
+        "Use PostgreSQL (set DATABASE_URL) or a volume (oppman.py docs deploy)."
     )

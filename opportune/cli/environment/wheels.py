@@ -1,6 +1,6 @@
 """Locked packages without a wheel for a platform.
 
-Uses only the standard library. The table is of November 2026; docs/platforms.md describes how it was made.
+Uses only the standard library. The table is of November 2026; oppman.py docs platforms describes how it was made.
 """
 
 import platform

@@ -98,7 +98,7 @@ def refuse_production(settings: Settings) -> None:
     if settings.is_production:
         raise OperatorError(
             "quickstart is for development, but this environment is production. "
-            "Run: python3 oppman.py runserver --migrate (see docs/deploy.md)"
+            "Run: python3 oppman.py runserver --migrate (see oppman.py docs deploy)"
         )
 
 

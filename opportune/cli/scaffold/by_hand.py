@@ -35,7 +35,7 @@ def check_by_hand_supported(model: NewModel) -> None:
         if field.target or field.type in ("image", "file", "datetime"):
             raise OperatorError(
                 f"{field.name}: --by-hand supports texts, numbers, dates and choices. References, files and times of "
-                "day with a date need the CRUD layer (docs/crud.md). Omit --by-hand."
+                "day with a date need the CRUD layer (oppman.py docs crud). Omit --by-hand."
             )
     if title_of(model.fields) is None:
         raise OperatorError("--by-hand needs a required str field as the title of a row. Add title:str.")

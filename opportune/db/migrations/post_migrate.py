@@ -13,7 +13,7 @@ VECTORS_PREFIX = "vectors_of_"
 """Prefix of tables with the vectors of rows."""
 
 LITESTREAM_PREFIX = "_litestream_"
-"""Prefix of the tables that Litestream creates (docs/backups.md)."""
+"""Prefix of the tables that Litestream creates (oppman.py docs backups)."""
 
 StatementsFactory = Callable[[Connection], Sequence[str | Executable]]
 """Return the statements to run, depending on the current tables."""

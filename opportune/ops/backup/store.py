@@ -30,7 +30,7 @@ NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-(?P<kind>[a-
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "the bucket or file does not exist"
 KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
-SWITCHED_OFF = "BACKUP_URL is empty: set it to the bucket or folder for backups (docs/backups.md)."
+SWITCHED_OFF = "BACKUP_URL is empty: set it to the bucket or folder for backups (oppman.py docs backups)."
 
 
 @dataclass(frozen=True, order=True)

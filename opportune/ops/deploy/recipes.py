@@ -19,10 +19,10 @@ SETTING_HINTS = {
     "DATABASE_DIRECT_URL": "The same database without its pooler, for migrations. Only if DATABASE_URL uses a pooler.",
     "BASE_URL": "Public address of the site: https://example.org",
     "STORAGE_URL": "Storage of uploads: a bucket, s3://KEY:SECRET@HOST/BUCKET?region=NAME, or for a few files "
-    "the database, database: (docs/files.md).",
-    "MAIL_URL": "E-mail provider, such as resend://KEY (docs/mail.md). Without it users cannot reset passwords.",
+    "the database, database: (oppman.py docs files).",
+    "MAIL_URL": "E-mail provider, such as resend://KEY (oppman.py docs mail). Without it users cannot reset passwords.",
     "ADMIN_EMAIL": "Receives the link that creates the first superuser. The log also contains it.",
-    "BACKUP_URL": "Bucket for nightly backups: s3://KEY:SECRET@HOST/BUCKET/FOLDER (docs/backups.md).",
+    "BACKUP_URL": "Bucket for nightly backups: s3://KEY:SECRET@HOST/BUCKET/FOLDER (oppman.py docs backups).",
     "LLM_BASE_URL": "OpenAI-compatible endpoint for the chat (https://openrouter.ai/api/v1). You can also "
     "configure it in the admin.",
     "LLM_API_KEY": "API key of the endpoint.",
@@ -183,7 +183,7 @@ RECIPES: dict[str, Recipe] = {
                 "DATABASE_URL": "PostgreSQL on port 443 or 8080. Without it the site uses SQLite, which is empty "
                 "after each restart: for a demonstration, run deploy check --ephemeral.",
                 "DATABASE_DIRECT_URL": "",
-                "MAIL_URL": "E-mail provider with an HTTPS API, such as resend://KEY (docs/mail.md).",
+                "MAIL_URL": "E-mail provider with an HTTPS API, such as resend://KEY (oppman.py docs mail).",
             },
             strips_quotes=False,
         ),

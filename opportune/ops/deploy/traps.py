@@ -21,7 +21,7 @@ def _disk_lines(recipe: Recipe) -> Iterator[str]:
         volume = ", except on a volume" if recipe.has_volumes else ""
         yield f"Files are lost at the next deploy or restart{volume}. Use PostgreSQL."
     if not host.has_shell:
-        yield "There is no shell. Use the site's admin instead (docs/deploy.md, Without a shell)."
+        yield "There is no shell. Use the site's admin instead (oppman.py docs deploy, Without a shell)."
     if host.max_environment_bytes:
         yield f"All settings together may have at most {host.max_environment_bytes / 1024:.0f} KB."
 
@@ -62,7 +62,7 @@ def _network_lines(recipe: Recipe) -> Iterator[str]:
         ports = _format_ports(host.open_ports) + _uncertainty("open_ports", recipe)
         yield f"Only these outgoing ports are open: {ports}."
     elif host.blocked_ports:
-        mail = " Send mail over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
+        mail = " Send mail over HTTPS (oppman.py docs mail)." if 587 in host.blocked_ports else ""
         plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.free_limits else ""
         ports = _format_ports(host.blocked_ports) + _uncertainty("blocked_ports", recipe)
         yield f"These outgoing ports are blocked{plans}: {ports}.{mail}"

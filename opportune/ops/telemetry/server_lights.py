@@ -39,7 +39,7 @@ def _worker_light(report: WorkerReport) -> HealthLight:
     summary = f"up {age}, {format_size(report.memory_bytes)}, event loop {lag} late"
     if report.lag_seconds < LATE_LOOP_SECONDS:
         return HealthLight(f"Worker {report.worker}", summary)
-    hint = "Code blocks the event loop. In development the log names the line (docs/async.md)."
+    hint = "Code blocks the event loop. In development the log names the line (oppman.py docs async)."
     return HealthLight(f"Worker {report.worker}", summary, "notice", hint=hint)
 
 

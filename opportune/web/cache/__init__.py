@@ -1,4 +1,4 @@
-"""Response cache for pages and JSON that are the same for every visitor (docs/cache.md).
+"""Response cache for pages and JSON that are the same for every visitor (oppman.py docs cache).
 
 Mark a route with `@cached(...)`, and call `clear(session, "tag")` where its content changes.
 """

@@ -2,7 +2,7 @@
 
 The length of a compressed response can reveal a secret next to text from an attacker (BREACH). Responses with secrets
 therefore use `SECRET_HEADERS`. Requests with cookies get compressed responses only if the browser says that they come
-from this site or the address bar, so another site cannot repeat them (docs/security.md).
+from this site or the address bar, so another site cannot repeat them (oppman.py docs security).
 """
 
 import asyncio

@@ -144,7 +144,7 @@ async def test_check_signs_in_without_sending() -> None:
 @pytest.mark.parametrize(
     ("port", "is_open", "advice"),
     [
-        (587, False, "Many hosts block port 587. Try port 2525, or mail over HTTPS (docs/mail.md)."),
+        (587, False, "Many hosts block port 587. Try 2525, or mail over HTTPS (oppman.py docs mail)."),
         (465, True, "Its port 2525 can be reached. Write that port into MAIL_URL."),
         (2525, True, ""),
     ],

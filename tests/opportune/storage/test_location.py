@@ -83,7 +83,7 @@ def test_invalid_url_is_an_error() -> None:
         line = str(error.value)
         assert line.startswith("STORAGE_URL "), url
         assert message in line, url
-        assert "docs/files.md" in line, url
+        assert "oppman.py docs files" in line, url
         assert "\n" not in line, url
         assert "s3cr3t" not in line, url
 

@@ -27,7 +27,7 @@ async def _panel_context(request: Request) -> Mapping[str, Any]:
 async def backup_lights(app: FastAPI) -> list[HealthLight]:
     backups = await _read_state(app)
     if not backups.is_scheduled:
-        hint = "docs/backups.md explains how to schedule them. Operations creates one now."
+        hint = "oppman.py docs backups explains how to schedule them. Operations creates one now."
         return [HealthLight("Backups", str(backups), "notice", hint=hint)]
     return [HealthLight("Backups", str(backups), "ok" if backups.is_healthy else "fault")]
 

@@ -85,7 +85,7 @@ async def _wait_for_mailed_link(stage: Stage) -> str:
         f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s",
         "set JOBS=inline, or JOBS=worker and run `oppman.py worker`"
         if stage.rules.host.runs_between_requests
-        else "nothing runs between requests here: see JOBS in docs/jobs.md",
+        else "nothing runs between requests here: see JOBS in oppman.py docs jobs",
     )
 
 
@@ -101,7 +101,7 @@ async def visitor_address(stage: Stage) -> str:
         return "the site sees the client's address, not the proxy's"
     raise StepFailed(
         "the site uses the proxy's address, or a forged one, as the client address",
-        "set TRUSTED_PROXIES=* and, if the host has its own header, CLIENT_ADDRESS_HEADER (docs/deploy.md)",
+        "set TRUSTED_PROXIES=* and, if the host has its own header, CLIENT_ADDRESS_HEADER (oppman.py docs deploy)",
     )
 
 

@@ -34,7 +34,7 @@ async def _ask_question(stage: Stage) -> tuple[StreamedAnswer, str, str]:
     response = await stage.visitor.client.post(stage.endpoint.path, json=body, headers=headers)
     if response.status_code != 202:
         message = f"{stage.endpoint.path} returns {response.status_code} {response.text[:200]}"
-        raise StepFailed(message, "see the log (--keep) and docs/llm.md")
+        raise StepFailed(message, "see the log (--keep) and oppman.py docs llm")
     return StreamedAnswer(), response.json()["stream_url"], model_answer(WORD_COUNT)
 
 
@@ -46,12 +46,12 @@ def require_complete(answer: StreamedAnswer, expected: str) -> None:
         raise StepFailed(
             f"the stream ended after {received} and {answer.connections} connections, "
             f"without `done`{f' ({answer.error_status})' if answer.error_status else ''}",
-            "give every event an id, and continue from Last-Event-ID: `answers.ask` does both (docs/llm-pages.md)",
+            "give every event an id, and continue from Last-Event-ID, as `answers.ask` does (oppman.py docs llm-pages)",
         )
     message = str(answer.final_data.get("message") or answer.final_data.get("error") or "")[:200]
     raise StepFailed(
         f"{received} arrived, then `{answer.final_event}` {message}".strip(),
-        "a closed stream must continue where it ended: `answers.ask` stores partial answers (docs/llm-pages.md)",
+        "a closed stream must continue where it ended: `answers.ask` stores partial answers (oppman.py docs llm-pages)",
     )
 
 

@@ -9,7 +9,7 @@ from opportune.ops.deploy.rehearsal.visitor import Page, Visitor
 
 EDIT_LINK = re.compile(r"/admin/[\w-]+/edit/[\w-]+$")
 LIST_LINK = re.compile(r"/admin/[\w-]+/list$")
-UPLOAD_FIX = "set STORAGE_URL to a bucket, or to database: (docs/files.md)"
+UPLOAD_FIX = "set STORAGE_URL to a bucket, or to database: (oppman.py docs files)"
 LOCATIONS = {"s3": "in the bucket", "database": "in the database", "file": "in a folder of the machine"}
 MAX_PAGES = 40
 

@@ -62,7 +62,9 @@ async def sleep_and_wake(stage: Stage) -> str:
         if page.status not in (502, 503, 504):
             break
         await asyncio.sleep(RETRY_SECONDS)
-    raise StepFailed(f"after sleep the page returns {statuses[-1]}", "see the log (--keep) and docs/databases.md")
+    raise StepFailed(
+        f"after sleep the page returns {statuses[-1]}", "see the log (--keep) and oppman.py docs databases"
+    )
 
 
 async def stop_site(stage: Stage) -> str:

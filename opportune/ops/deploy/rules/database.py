@@ -96,7 +96,7 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
         yield Finding(
             f"{name} uses port {port}, which {host.title} blocks"
             + (f" on {deployment.recipe.limited_plans}" if "blocked_ports" in deployment.recipe.free_limits else "")
-            + ": use a provider with an HTTPS API, such as resend://KEY, or a server on port 2525 (docs/mail.md).",
+            + ": use a provider with an HTTPS API, such as resend://KEY, or port 2525 (oppman.py docs mail).",
             is_error=deployment.is_plan_known,
         )
 

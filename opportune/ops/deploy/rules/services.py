@@ -25,7 +25,7 @@ def check_storage(deployment: Deployment) -> Iterator[Finding]:
     elif deployment.uploads and not deployment.keeps_data:
         yield Finding(
             f"STORAGE_URL is a folder, which {host.title} deletes at the next deploy: use a bucket, "
-            "s3://KEY:SECRET@HOST/BUCKET, or for a few files database: (docs/files.md).",
+            "s3://KEY:SECRET@HOST/BUCKET, or for a few files database: (oppman.py docs files).",
             is_error=deployment.keeps_data is False and not deployment.options.may_lose_data,
         )
     elif deployment.uploads and deployment.host.name == "kubernetes":
@@ -43,7 +43,7 @@ def check_backups(deployment: Deployment) -> Iterator[Finding]:
     if is_folder and not deployment.host.keeps_disk:
         yield Finding(
             f"BACKUP_URL is a folder, which {deployment.host.title} deletes with the site: use a bucket, "
-            "s3://KEY:SECRET@HOST/BUCKET/FOLDER (docs/backups.md)."
+            "s3://KEY:SECRET@HOST/BUCKET/FOLDER (oppman.py docs backups)."
         )
 
 
@@ -59,7 +59,7 @@ def check_mail_settings(deployment: Deployment) -> Iterator[Finding]:
     if isinstance(port, int):
         yield from check_port(deployment, port, "MAIL_URL")
         if deployment.is_out_of_reach(f"//{getattr(transport, 'host', '')}"):
-            yield Finding("MAIL_URL names a server on your own machine: use one on the internet (docs/mail.md).")
+            yield Finding("MAIL_URL names a server on your own machine: use one on the internet (oppman.py docs mail).")
 
 
 def check_cache(deployment: Deployment) -> Iterator[Finding]:

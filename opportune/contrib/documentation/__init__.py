@@ -1,0 +1,1 @@
+"""The documentation of the framework: in the terminal, and at /docs in development."""

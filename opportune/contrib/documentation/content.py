@@ -1,0 +1,105 @@
+"""Pages of the documentation and their sections. They are part of the package, and in a clone the folder docs/."""
+
+import re
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from posixpath import dirname, join, normpath
+from typing import Any
+
+from opportune.config.project import FRAMEWORK
+from opportune.search import MAX_TEXT_LENGTH, Batch, Document
+
+FOLDER = folder if (folder := FRAMEWORK / "docs").is_dir() else FRAMEWORK.parent / "docs"
+HEADING = re.compile(r"^(#{1,3}) +(.+?) *$")
+FENCE = re.compile(r"^ *(```|~~~)")
+IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]*)\)")
+MARKUP = re.compile(r"^ *```.*$|^\|[-: |]+\|$|[`*|#]+", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Section(Document):
+    """A section of a page. Its name is its heading, and its title is that of the page."""
+
+    page: str = field(default="", kw_only=True)
+    """Name of the page, such as `deploy/render`."""
+    anchor: str = field(default="", kw_only=True)
+    """Fragment of its address; empty for the beginning of a page."""
+    markdown: str = field(default="", kw_only=True)
+
+
+@cache
+def page_names() -> list[str]:
+    """Return the names of all pages, such as `crud` and `deploy/render`."""
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.md"))
+
+
+@cache
+def sections_of(page: str) -> list[Section]:
+    """Return the sections of a page, which must exist."""
+    lines = (FOLDER / f"{page}.md").read_text(encoding="utf-8").splitlines()
+    starts = [number for number, is_heading in enumerate(_headings(lines)) if is_heading]
+    title = HEADING.sub(r"\2", lines[0]).replace("`", "")
+    sections = []
+    for start, end in pairwise([*starts, len(lines)]):
+        heading = HEADING.sub(r"\2", lines[start])
+        markdown = "\n".join(lines[start:end])
+        anchor = anchor_of(heading) if start else ""
+        section = Section(
+            f"{page}#{anchor}" if anchor else page,
+            plain_text(heading),
+            title=title,
+            text=plain_text("\n".join(lines[start + 1 : end]))[:MAX_TEXT_LENGTH],
+            page=page,
+            anchor=anchor,
+            markdown=markdown,
+        )
+        sections.append(section)
+    return sections
+
+
+def _headings(lines: Iterable[str]) -> Iterator[bool]:
+    """Yield for each line whether it is a heading, and not a comment in a code block."""
+    is_code = False
+    for line in lines:
+        is_code ^= bool(FENCE.match(line))
+        yield not is_code and bool(HEADING.match(line))
+
+
+def anchor_of(heading: str) -> str:
+    """Return the fragment that links to a heading, as on GitHub."""
+    return re.sub(r"[^\w\- ]", "", plain_text(heading).lower()).replace(" ", "-")
+
+
+def plain_text(markdown: str) -> str:
+    """Return the words of Markdown for search and excerpts."""
+    return " ".join(MARKUP.sub(" ", LINK.sub(r"\1", IMAGE.sub("", markdown))).split())
+
+
+def with_site_links(section: Section) -> str:
+    """Return the Markdown of a section with links to pages of the site. Other files are only named."""
+
+    def replace(match: re.Match[str]) -> str:
+        text, address = match.groups()
+        if address.startswith(("http:", "https:", "mailto:", "#")):
+            return match[0]
+        file, _, fragment = address.partition("#")
+        page = normpath(join(dirname(section.page), file)).removesuffix(".md")
+        return f"[{text}](/docs/{page}{f'#{fragment}' if fragment else ''})" if page in page_names() else text
+
+    return LINK.sub(replace, IMAGE.sub(r"*\1*", section.markdown))
+
+
+class PageSource:
+    """Source of the search index."""
+
+    title = "Opportune"
+
+    def batches(self) -> list[Batch]:
+        return [Batch(name, "") for name in page_names()]
+
+    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Any] | str], None, None]:
+        for batch in batches:
+            yield batch, sections_of(batch.name)

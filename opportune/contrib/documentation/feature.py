@@ -1,0 +1,31 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from opportune.contrib.documentation import pages
+from opportune.contrib.documentation.search import Documentation
+from opportune.feature import Feature
+from opportune.web.routing.router import router_of
+
+
+def init_app(app: FastAPI) -> None:
+    if app.state.settings.environment == "development":
+        router_of(app).include_pages(pages.router)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.documentation = Documentation(app.state.settings)
+    try:
+        yield
+    finally:
+        await app.state.documentation.close()
+
+
+documentation = Feature(
+    name="documentation",
+    summary="The documentation of the framework at /docs, in development.",
+    init_app=init_app,
+    lifespan=lifespan,
+)

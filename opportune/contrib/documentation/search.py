@@ -1,0 +1,56 @@
+"""Search in the documentation. The index is built on first use, in a temporary folder."""
+
+import asyncio
+from contextlib import ExitStack
+from functools import partial
+
+from opportune.config.settings import Settings
+from opportune.contrib.documentation.content import PageSource, Section
+from opportune.db.url.database_url import DatabaseURL
+from opportune.runtime import progress
+from opportune.runtime.atomic_files import private_folder
+from opportune.search import DocumentHit, DocumentIndex, DocumentSearch
+from opportune.search.documents.sqlite_engine import SQLiteEngine
+
+
+class SectionHit(DocumentHit):
+    """A section of the documentation in search results."""
+
+    page: str
+    anchor: str
+
+    @property
+    def url(self) -> str:
+        return f"/docs/{self.slug}"
+
+
+INDEX = DocumentIndex("documentation", "the documentation", document=Section, hit=SectionHit)
+
+
+class Documentation:
+    """The search of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        self._lock = asyncio.Lock()
+        self._search: DocumentSearch[SectionHit] | None = None
+
+    async def search(self) -> DocumentSearch[SectionHit]:
+        """Return the search. The first call builds the index."""
+        async with self._lock:
+            if not self._search:
+                self._search = await asyncio.to_thread(self._open)
+        return self._search
+
+    def _open(self) -> DocumentSearch[SectionHit]:
+        folder = self._stack.enter_context(private_folder("opportune-docs-"))
+        url = DatabaseURL.parse(f"sqlite:///{folder}/documentation.db")
+        INDEX.build(PageSource(), url, progress.work)
+        return DocumentSearch(INDEX, partial(SQLiteEngine, INDEX, url, self._settings))
+
+    async def close(self) -> None:
+        """Remove the index."""
+        if self._search:
+            await self._search.close()
+        self._stack.close()

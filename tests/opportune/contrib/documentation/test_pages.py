@@ -1,0 +1,67 @@
+"""The documentation at /docs."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from playwright.async_api import Page, expect
+
+from opportune.config.project import application
+from opportune.config.settings import Settings
+from opportune.contrib.documentation.content import page_names
+from opportune.testing.services.accessibility import find_violations
+from opportune.web.routing.router import router_of
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_all_pages_are_listed(client: AsyncClient) -> None:
+    html = (await client.get("/docs")).text
+    assert [name for name in page_names() if f'href="/docs/{name}"' not in html] == []
+
+
+async def test_search_links_to_sections(client: AsyncClient) -> None:
+    html = (await client.get("/docs", params={"q": "many-to-many"})).text
+    assert 'href="/docs/cookbook#' in html
+    assert "<mark>" in html
+
+
+async def test_search_while_typing_returns_the_results(client: AsyncClient) -> None:
+    response = await client.get("/docs", params={"q": "schedu"}, headers={"HX-Request-Type": "partial"})
+    assert response.text.lstrip().startswith('<section id="docs-results"')
+
+
+async def test_unmatched_search_is_explained(client: AsyncClient) -> None:
+    assert "Nothing matches “xyzzyq”." in (await client.get("/docs", params={"q": "xyzzyq"})).text
+
+
+@pytest.mark.parametrize("name", page_names())
+async def test_page_is_shown(client: AsyncClient, name: str) -> None:
+    response = await client.get(f"/docs/{name}")
+    assert response.status_code == 200
+    assert "<h1" in response.text
+
+
+async def test_address_with_suffix_is_accepted(client: AsyncClient) -> None:
+    assert (await client.get("/docs/crud.md")).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["nope", "../README", "..%2F..%2Fpyproject", "deploy/nope"])
+async def test_unknown_page_is_not_found(client: AsyncClient, name: str) -> None:
+    assert (await client.get(f"/docs/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize("environment", ["production", "test"])
+def test_other_environments_have_no_documentation(settings: Settings, environment: str) -> None:
+    update = {"environment": environment, "debug": False}
+    site = application(settings.model_copy(update=update))
+    paths = {getattr(route, "path", "") for route in router_of(site).routes}
+    assert not {path for path in paths if path.startswith("/docs")}
+
+
+async def test_results_appear_while_typing(app: FastAPI, page: Page, site: str) -> None:
+    await page.goto("/docs")
+    await page.get_by_role("searchbox").press_sequentially("passkeys")
+    await expect(page.get_by_role("link", name="Passkeys").first).to_be_visible()
+    assert not await find_violations(page)
+    await page.goto("/docs/passkeys")
+    assert not await find_violations(page)
