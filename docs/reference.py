@@ -10,7 +10,6 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 IMPORTS = Path(__file__).with_name("imports.md")
-ROOT = Path(__file__).parents[1]
 SECTION = re.compile(r"^## `(opportune[\w.]*)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 NAMES = re.compile(r"^\| ([^|]*) \|", re.MULTILINE)
 PAGE = """\
@@ -20,13 +19,6 @@ PAGE = """\
     options:
       members: {names}
 """
-HIDDEN = """
-::: {module}.{name}.{name}
-    options:
-      show_root_heading: true
-      show_root_full_path: false
-"""
-"""Entry of a function with the name of its module, which griffe would document instead."""
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.[^)#]*)(#[^)]*)?\)")
 
 
@@ -58,10 +50,7 @@ def pages_in(entry: Any) -> Iterator[str]:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Generate the reference pages."""
     for module, names in modules().items():
-        folder = ROOT / module.replace(".", "/")
-        hidden = [name for name in names if (folder / f"{name}.py").is_file()]
-        content = PAGE.format(module=module, names=[name for name in names if name not in hidden])
-        content += "".join(HIDDEN.format(module=module, name=name) for name in hidden)
+        content = PAGE.format(module=module, names=names)
         files.append(File.generated(config, f"reference/{module}.md", content=content))
     return files
 

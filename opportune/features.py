@@ -14,8 +14,8 @@ from opportune.db.hooks.registry import hook_fault
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.llm.feature import llm
+from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.feature import tools
-from opportune.llm.tools.tool import Tool
 from opportune.mail.feature import mail
 from opportune.ops.backup.feature import backup
 from opportune.ops.doctor.feature import doctor

@@ -14,7 +14,14 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.prompt import build_prompt
 from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationFilter, ConversationSettings, MessageCreate
-from app.chat.tree import conversation_key, find_leaf, key, newest_leaf_below, parent_key, read_branch
+from app.chat.tree import (
+    conversation_id_column,
+    find_leaf,
+    message_id_column,
+    newest_leaf_below,
+    parent_id_column,
+    read_branch,
+)
 from opportune.accounts import User
 from opportune.db import utc_now
 from opportune.errors import FieldErrors, NotFound
@@ -198,8 +205,8 @@ async def delete(answers: AnswerManager, conversation: Conversation) -> None:
 
 
 async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
-    query = select(Message).where(conversation_key == conversation_id, col(Message.role) == Role.ASSISTANT)
-    return (await session.scalars(query.order_by(key.desc()).limit(1))).one_or_none()
+    query = select(Message).where(conversation_id_column == conversation_id, col(Message.role) == Role.ASSISTANT)
+    return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
 
 
 class Chat:
@@ -210,7 +217,7 @@ class Chat:
         self.owner_id = owner_id
         self._is_owner = col(Conversation.owner_id) == owner_id
         self._messages = (
-            select(Message).join(Conversation, col(Conversation.id) == conversation_key).where(self._is_owner)
+            select(Message).join(Conversation, col(Conversation.id) == conversation_id_column).where(self._is_owner)
         )
 
     async def conversations(self, filters: ConversationFilter) -> Page[Conversation]:
@@ -235,11 +242,15 @@ class Chat:
         return (await self.session.scalars(query)).one_or_none()
 
     async def message(self, message_id: int) -> Message | None:
-        return (await self.session.scalars(self._messages.where(key == message_id))).one_or_none()
+        return (await self.session.scalars(self._messages.where(message_id_column == message_id))).one_or_none()
 
     async def list_all_messages(self, conversation_id: int) -> list[Message]:
         """Return the messages of all branches, oldest first."""
-        return [*await self.session.scalars(self._messages.where(conversation_key == conversation_id).order_by(key))]
+        return [
+            *await self.session.scalars(
+                self._messages.where(conversation_id_column == conversation_id).order_by(message_id_column)
+            )
+        ]
 
     async def lock_owner(self) -> None:
         """Lock the owner's row, so that one question is stored at a time. On SQLite there is only one writer."""
@@ -249,11 +260,11 @@ class Chat:
         """Return the question with this key and its newest answer. Without an id, search all conversations."""
         query = self._messages.where(col(Message.client_key) == client_key)
         if conversation_id is not None:
-            query = query.where(conversation_key == conversation_id)
+            query = query.where(conversation_id_column == conversation_id)
         question = (await self.session.scalars(query.limit(1))).one_or_none()
         if not question:
             return None
-        answers = select(Message).where(parent_key == question.id).order_by(key.desc())
+        answers = select(Message).where(parent_id_column == question.id).order_by(message_id_column.desc())
         return question, (await self.session.scalars(answers.limit(1))).one()
 
     async def create_conversation(

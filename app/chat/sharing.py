@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Share
-from app.chat.tree import find_leaf, key, path_to, read_branch
+from app.chat.tree import find_leaf, message_id_column, path_to, read_branch
 from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
 from opportune.pagination import Page, Paging, paginate
@@ -79,6 +79,6 @@ async def read_share(session: AsyncSession, token: str, before: int | None = Non
         return None
     last_id: int | None = share.message_id
     if before:
-        is_on_branch = key.in_(path_to(share.message_id, since=before))
-        last_id = await session.scalar(select(col(Message.parent_id)).where(key == before, is_on_branch))
+        is_on_branch = message_id_column.in_(path_to(share.message_id, since=before))
+        last_id = await session.scalar(select(col(Message.parent_id)).where(message_id_column == before, is_on_branch))
     return SharedView(share, await read_branch(session, last_id, limit=2 * MAX_QUESTIONS_PER_PAGE))

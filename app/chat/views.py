@@ -9,7 +9,15 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
 from app.chat.service import Chat, find_files
-from app.chat.tree import conversation_key, find_leaf, find_siblings, key, parent_key, path_to, read_branch
+from app.chat.tree import (
+    conversation_id_column,
+    find_leaf,
+    find_siblings,
+    message_id_column,
+    parent_id_column,
+    path_to,
+    read_branch,
+)
 from opportune.llm import AnswerAttachment, AnswerManager, ShownAnswer
 
 MAX_QUESTIONS_PER_PAGE = 25
@@ -82,7 +90,7 @@ async def view_conversation(
             return None
         leaf = await find_leaf(session, conversation, at or after)
         end_id = await _find_end_id(session, conversation, leaf, before, at)
-        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after and after + 1)
+        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after + 1 if after else 0)
         siblings = await find_siblings(session, messages)
         files = await find_files(session, owner_id, messages)
     await answers.refresh(message.answer for message in messages if message.answer)
@@ -93,10 +101,14 @@ async def _find_end_id(
     session: AsyncSession, conversation: Conversation, leaf: int | None, before: int | None, at: int | None
 ) -> int | None:
     if before:
-        parent_query = select(parent_key).where(key == before, conversation_key == conversation.id)
+        parent_query = select(parent_id_column).where(
+            message_id_column == before, conversation_id_column == conversation.id
+        )
         return await session.scalar(parent_query)
     if at and leaf:
-        branch_query = select(key).where(key.in_(path_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
-        following = (await session.scalars(branch_query.order_by(key).limit(MAX_ANSWERS_AROUND))).all()
+        branch_query = select(message_id_column).where(
+            message_id_column.in_(path_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT
+        )
+        following = (await session.scalars(branch_query.order_by(message_id_column).limit(MAX_ANSWERS_AROUND))).all()
         return max(following, default=leaf)
     return leaf

@@ -36,4 +36,4 @@ async def register(registrations: WriteRegistrations, limiter: Limiter, slug: Sl
         await registrations.register(slug, new)
     except RegistrationClosed as closed:
         raise HTTPException(409, str(closed)) from closed
-    return Message(detail="Look into your mailbox: we have sent you a confirmation.")
+    return Message(detail="We have sent you a confirmation. Check your e-mail.")

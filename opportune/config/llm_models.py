@@ -33,7 +33,9 @@ EndpointUrl = Annotated[str, AfterValidator(_check_http_url)]
 
 RESERVED_PARAMETERS = frozenset({"messages", "model", "stream", "tools"})
 """Parameters of a request that the framework sets, so `extra_body` may not contain them."""
-RESERVED_HEADERS = {"accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+RESERVED_HEADERS = frozenset(
+    {"accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+)
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[ -~]*")
 

@@ -1,8 +1,8 @@
 """Background jobs: declared by features, queued in the transaction of a change, and repeated after crashes."""
 
 from opportune.jobs.command import run_command
-from opportune.jobs.defer import JobQueue, defer
-from opportune.jobs.job import JobCall, JobContext, JobDefinition, PermanentFailure, RetryLater, job
+from opportune.jobs.declaration import JobCall, JobContext, JobDefinition, PermanentFailure, RetryLater, job
+from opportune.jobs.queue import JobQueue, defer
 
 __all__ = [
     "JobCall",

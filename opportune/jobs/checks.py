@@ -10,7 +10,7 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Finding
-from opportune.jobs.job import JobDefinition
+from opportune.jobs.declaration import JobDefinition
 from opportune.jobs.schedule import next_run_time
 
 SAMPLED_RUNS = 10

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
-from opportune.jobs.job import JobDefinition
+from opportune.jobs.declaration import JobDefinition
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 

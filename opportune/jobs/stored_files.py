@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from opportune.jobs.job import JobContext, job
+from opportune.jobs.declaration import JobContext, job
 
 MAX_DELETE_ATTEMPTS = 12
 """Attempts within 34 minutes, in case the storage is unavailable for a while."""

@@ -9,7 +9,7 @@ from opportune.search.documents.document import MAX_TEXT_LENGTH, Batch, Document
 from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, IndexMissing, IndexStatus
 from opportune.search.documents.search import DocumentSearch
-from opportune.search.highlight import highlight, snippet
+from opportune.search.highlighting import highlight, snippet
 from opportune.search.html import HtmlElement, parse_main
 from opportune.search.models.searchable import RowHit, Searchable
 from opportune.search.query import MAX_QUERY_LENGTH

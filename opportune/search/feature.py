@@ -1,5 +1,5 @@
 from opportune.feature import Feature
-from opportune.search.highlight import highlight, snippet
+from opportune.search.highlighting import highlight, snippet
 
 search = Feature(
     name="search",

@@ -5,84 +5,84 @@
   window.answerStreams = true;
 
   const states = new WeakMap();
-  const lost = (stream) => document.querySelector(stream.dataset.stream);
-  const running = () => [...document.querySelectorAll("[data-stream]")].filter((stream) => stream.firstElementChild);
-  const of = ({ target }) => target.closest?.("[data-stream]");
+  const connectionNotice = (stream) => document.querySelector(stream.dataset.stream);
+  const runningStreams = () => [...document.querySelectorAll("[data-stream]")].filter((stream) => stream.firstElementChild);
+  const streamOf = ({ target }) => target.closest?.("[data-stream]");
   const silence = (stream) => 1000 * stream.dataset.silence;
   // State of a stream: time to reconnect without any event, and the request, because htmx does not abort a hanging one.
   const state = (stream) => {
-    if (!states.has(stream)) states.set(stream, { due: Date.now() + silence(stream) });
+    if (!states.has(stream)) states.set(stream, { reconnectAt: Date.now() + silence(stream) });
     return states.get(stream);
   };
 
-  const noteEvent = (stream) => {
-    lost(stream).hidden = true;
-    state(stream).due = Date.now() + silence(stream);
+  const postponeReconnect = (stream) => {
+    connectionNotice(stream).hidden = true;
+    state(stream).reconnectAt = Date.now() + silence(stream);
   };
   const reconnect = (stream) => {
-    lost(stream).hidden = false;
+    connectionNotice(stream).hidden = false;
     // A server responds immediately, but the browser may reuse another dead connection: try again soon.
-    state(stream).due = Date.now() + silence(stream) / 4;
+    state(stream).reconnectAt = Date.now() + silence(stream) / 4;
     state(stream).request?.abort();
     // Replace the element, so that htmx forgets the old connection.
     htmx.swap({ sourceElement: stream, target: stream, swap: "innerHTML", text: stream.innerHTML });
   };
-  const on = (name, act) => document.addEventListener(name, (event) => {
-    const stream = of(event);
-    if (stream) act(stream, event);
+  const on = (name, handler) => document.addEventListener(name, (event) => {
+    const stream = streamOf(event);
+    if (stream) handler(stream, event);
   }, true);
 
   setInterval(() => {
-    for (const stream of running()) {
-      if (document.hidden) noteEvent(stream); // htmx closes the streams of hidden pages
-      else if (Date.now() > state(stream).due) reconnect(stream);
+    for (const stream of runningStreams()) {
+      if (document.hidden) postponeReconnect(stream); // htmx closes the streams of hidden pages
+      else if (Date.now() > state(stream).reconnectAt) reconnect(stream);
     }
   }, 1_000);
-  document.addEventListener("visibilitychange", () => running().forEach(noteEvent));
-  addEventListener("offline", () => running().forEach((stream) => { lost(stream).hidden = false; }));
-  addEventListener("online", () => running().forEach(reconnect));
+  document.addEventListener("visibilitychange", () => runningStreams().forEach(postponeReconnect));
+  addEventListener("offline", () => runningStreams().forEach((stream) => { connectionNotice(stream).hidden = false; }));
+  addEventListener("online", () => runningStreams().forEach(reconnect));
 
   const announce = (stream, text) => { // in a new element, so that screen readers announce repeated texts
-    lost(stream).nextElementSibling?.remove();
-    lost(stream).after(Object.assign(document.createElement("p"), { className: "visually-hidden", textContent: text }));
+    connectionNotice(stream).nextElementSibling?.remove();
+    connectionNotice(stream).after(Object.assign(document.createElement("p"), { className: "visually-hidden", textContent: text }));
   };
   on("htmx:before:request", (stream, { detail: { ctx } }) => {
     if (!state(stream).request) announce(stream, "Answering");
     state(stream).request = ctx.request;
   });
-  on("htmx:after:sse:connection", noteEvent);
+  on("htmx:after:sse:connection", postponeReconnect);
   on("htmx:before:sse:message", (stream, { target, detail: { message: { id } } }) => {
-    noteEvent(stream);
+    postponeReconnect(stream);
     const address = target.getAttribute("hx-sse:connect");
     if (id) target.setAttribute("hx-sse:connect", address.replace(/[^=]*$/, id));
   });
   // Keep opened reasoning open when the finished answer replaces the growing one.
-  let unfolded = [];
+  let openReasoningIds = [];
   document.addEventListener("htmx:before:swap", () => {
-    unfolded = [...document.querySelectorAll(".answer-reasoning[open]")].map(({ id }) => id);
+    openReasoningIds = [...document.querySelectorAll(".answer-reasoning[open]")].map(({ id }) => id);
   });
   document.addEventListener("htmx:after:swap", () => {
-    for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+    for (const id of openReasoningIds) document.getElementById(id)?.setAttribute("open", "");
   });
   // A grow event contains finished blocks and the changed end of the open block.
   const sources = new WeakMap(); // HTML of open blocks as received, because innerHTML is normalized
   on("grow", (stream, { target, detail: { data, id } }) => {
     const name = target.dataset.prefix + id.split(":")[0];
     const open = document.getElementById(`${name}-open`), blocks = document.getElementById(`${name}-blocks`);
-    const changes = JSON.parse(data), last = changes.pop();
+    const changes = JSON.parse(data), openBlock = changes.pop();
     const htmlOf = ([keep, html]) => (sources.get(open) ?? "").slice(0, keep) + html;
     for (const block of changes) {
       blocks.insertAdjacentHTML("beforeend", htmlOf(block));
       sources.delete(open);
     }
-    sources.set(open, htmlOf(last));
+    sources.set(open, htmlOf(openBlock));
     open.innerHTML = sources.get(open);
   });
-  on("htmx:sse:error", (stream) => { lost(stream).hidden = false; });
+  on("htmx:sse:error", (stream) => { connectionNotice(stream).hidden = false; });
   on("htmx:sse:close", (stream, { detail: { reason } }) => {
     if (reason !== "message") return; // the answer has not ended
     stream.replaceChildren();
-    noteEvent(stream);
+    postponeReconnect(stream);
     state(stream).request = null;
     announce(stream, "Answer ended");
     stream.dispatchEvent(new CustomEvent("answer:end", { bubbles: true }));
@@ -99,8 +99,8 @@
   const reconnectSoon = (stream, event) => {
     event.stopImmediatePropagation(); // bypass the site's general error handling
     event.preventDefault();
-    lost(stream).hidden = false;
-    state(stream).due = Date.now() + 1_000 + 3_000 * Math.random();
+    connectionNotice(stream).hidden = false;
+    state(stream).reconnectAt = Date.now() + 1_000 + 3_000 * Math.random();
   };
   on("htmx:error", reconnectSoon);
   on("htmx:before:response", reconnectSoon); // not triggered by streams

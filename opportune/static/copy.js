@@ -4,14 +4,14 @@
   window.copying = true;
   document.documentElement.dataset.copies = "";
 
-  const said = Object.assign(document.createElement("div"), { className: "visually-hidden" });
-  said.setAttribute("role", "status");
-  document.body.append(said);
-  const show = (button, words, icon) => {
-    said.textContent = words;
+  const status = Object.assign(document.createElement("div"), { className: "visually-hidden" });
+  status.setAttribute("role", "status");
+  document.body.append(status);
+  const show = (button, message, icon) => {
+    status.textContent = message;
     button.firstElementChild.className = `ti ${icon}`;
     setTimeout(() => {
-      said.textContent = "";
+      status.textContent = "";
       button.firstElementChild.className = "ti ti-copy";
     }, 2_000);
   };
@@ -21,7 +21,7 @@
     while ((pre = pre.nextElementSibling)?.matches("pre[data-continued]")) text += pre.textContent;
     return text;
   };
-  const fetched = async (address) => {
+  const fetchText = async (address) => {
     const response = await fetch(address);
     if (!response.ok) throw new Error(response.statusText);
     return new Blob([(await response.json()).text], { type: "text/plain" });
@@ -32,7 +32,7 @@
     const { copy } = button.dataset;
     try {
       // A promise, because Safari does not allow writing to the clipboard long after the click.
-      await (copy ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetched(copy) })])
+      await (copy ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetchText(copy) })])
         : navigator.clipboard.writeText(code(button.closest("pre"))));
       show(button, "Copied", "ti-check");
     } catch {
@@ -41,7 +41,7 @@
   });
 
   const FINISHED = ".markdown pre:not([id$='-open'] *, [data-continued], :has(> [data-copy])):has(> code)";
-  const equip = (element) => {
+  const addButtons = (element) => {
     for (const pre of element.querySelectorAll(FINISHED)) {
       pre.dataset.language = /language-(\S+)/.exec(pre.firstElementChild.className)?.[1] ?? "";
       pre.insertAdjacentHTML("beforeend",
@@ -49,8 +49,8 @@
     }
     for (const button of element.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
   };
-  equip(document);
+  addButtons(document);
   new MutationObserver((changes) => {
-    for (const { target, addedNodes } of changes) if (addedNodes.length) equip(target.parentElement ?? document);
+    for (const { target, addedNodes } of changes) if (addedNodes.length) addButtons(target.parentElement ?? document);
   }).observe(document.body, { childList: true, subtree: true });
 })();

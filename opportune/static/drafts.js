@@ -1,25 +1,25 @@
 // Keep drafts of <textarea data-draft="<user id>:<place>"> until the form is sent. site.js deletes them at sign-out.
 (() => {
   const field = document.querySelector("[data-draft]");
-  const whose = `draft:${field.dataset.draft.split(":")[0]}:`, key = `draft:${field.dataset.draft}`;
+  const userPrefix = `draft:${field.dataset.draft.split(":")[0]}:`, key = `draft:${field.dataset.draft}`;
   try {
     for (const other of Object.keys(localStorage)) { // drafts of a former user who did not sign out
-      if (other.startsWith("draft:") && !other.startsWith(whose)) localStorage.removeItem(other);
+      if (other.startsWith("draft:") && !other.startsWith(userPrefix)) localStorage.removeItem(other);
     }
     field.value ||= localStorage.getItem(key) ?? "";
   } catch { return; } // storage is forbidden
   field.setSelectionRange(field.value.length, field.value.length);
 
-  const keep = () => {
+  const saveDraft = () => {
     try {
       if (field.value.trim()) localStorage.setItem(key, field.value);
       else localStorage.removeItem(key);
     } catch { /* storage is full */ }
   };
-  field.addEventListener("input", keep);
-  const sent = () => localStorage.removeItem(key);
-  field.form.addEventListener("submit", () => { if (!field.form.hasAttribute("hx-post")) sent(); });
+  field.addEventListener("input", saveDraft);
+  const deleteDraft = () => localStorage.removeItem(key);
+  field.form.addEventListener("submit", () => { if (!field.form.hasAttribute("hx-post")) deleteDraft(); });
   document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) => {
-    if (target === field.form && ctx.response.raw.ok) sent();
+    if (target === field.form && ctx.response.raw.ok) deleteDraft();
   });
 })();

@@ -2,10 +2,10 @@
 // sent in the field `passkey`. Without support of the browser or the site the buttons stay hidden.
 
 const STALE_AFTER_MS = 8 * 60_000; // the site accepts assertions for ten minutes
-let list; // aborts the browser's list of passkeys at the e-mail field when a button is used
+let pendingList; // aborts the browser's list of passkeys at the e-mail field when a button is used
 
 // Return the question of the site; null without a passkey or a domain name. It is reused until a device has responded.
-const ask = async (button) => {
+const fetchQuestion = async (button) => {
   if (button.question && Date.now() - button.question.askedAt < STALE_AFTER_MS) return button.question;
   const { options, passkey } = button.dataset;
   const response = await fetch(options, { method: "POST", body: new URLSearchParams({ purpose: passkey }) });
@@ -13,7 +13,7 @@ const ask = async (button) => {
   return button.question;
 };
 
-const show = async (button, { publicKey, state }, more) => {
+const createAssertion = async (button, { publicKey, state }, more) => {
   const credential = button.dataset.passkey === "add"
     ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(publicKey) })
     : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(publicKey), ...more });
@@ -48,35 +48,35 @@ const showError = (button, error) => {
   }[error.name] ?? "That did not work. Please try again.";
 };
 
-const offer = async (button) => {
-  if (!await ask(button)) return;
+const enableButton = async (button) => {
+  if (!await fetchQuestion(button)) return;
   button.hidden = false;
   button.addEventListener("click", async (event) => {
     event.preventDefault();
     if (button.type === "submit" && !button.formNoValidate && !button.form.reportValidity()) return;
     button.disabled = true;
-    list?.abort();
+    pendingList?.abort();
     try {
-      send(button, await show(button, await ask(button)));
+      send(button, await createAssertion(button, await fetchQuestion(button)));
     } catch (error) {
       showError(button, error);
     }
     button.disabled = false;
   });
-  if (button.dataset.passkey === "sign-in" && await PublicKeyCredential.isConditionalMediationAvailable?.()) suggest(button);
+  if (button.dataset.passkey === "sign-in" && await PublicKeyCredential.isConditionalMediationAvailable?.()) suggestPasskeys(button);
 };
 
-const suggest = async (button) => {
-  list = new AbortController();
-  const { signal } = list;
-  const timer = setTimeout(() => list.abort("stale"), STALE_AFTER_MS);
+const suggestPasskeys = async (button) => {
+  pendingList = new AbortController();
+  const { signal } = pendingList;
+  const timer = setTimeout(() => pendingList.abort("stale"), STALE_AFTER_MS);
   try {
-    send(button, await show(button, await ask(button), { mediation: "conditional", signal }));
+    send(button, await createAssertion(button, await fetchQuestion(button), { mediation: "conditional", signal }));
   } catch {
-    if (signal.reason === "stale") suggest(button);
+    if (signal.reason === "stale") suggestPasskeys(button);
   } finally {
     clearTimeout(timer);
   }
 };
 
-if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) document.querySelectorAll("[data-passkey]").forEach(offer);
+if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) document.querySelectorAll("[data-passkey]").forEach(enableButton);

@@ -7,9 +7,9 @@ class RowPicker extends HTMLElement {
     if (this.box) return;
     this.select = this.querySelector("select");
     const { id, multiple, required } = this.select;
-    this.none = this.select.options[0]?.value ? "None" : this.select.options[0]?.text;
-    this.first = [...this.select.options].filter((option) => option.value).map(({ value, text }) => ({ id: value, text }));
-    this.select.id = `${id}-chosen`;
+    this.emptyLabel = this.select.options[0]?.value ? "None" : this.select.options[0]?.text;
+    this.initialRows = [...this.select.options].filter((option) => option.value).map(({ value, text }) => ({ id: value, text }));
+    this.select.id = `${id}-select`;
     this.required = required;
     this.select.required = false;
     this.select.hidden = true;
@@ -35,26 +35,26 @@ class RowPicker extends HTMLElement {
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.box.addEventListener("blur", () => this.close());
     this.list.addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps the focus
-    this.list.addEventListener("click", ({ target }) => this.choose(target.closest("[role=option]")));
+    this.list.addEventListener("click", ({ target }) => this.selectOption(target.closest("[role=option]")));
     this.chips.addEventListener("click", ({ target }) => {
       if (!target.closest("button")) return;
       this.toggle(target.closest("li").dataset.id, "", false);
       this.box.focus();
     });
-    this.show();
+    this.update();
     if (this.select.autofocus) this.box.focus();
   }
 
-  get chosen() { return [...this.select.selectedOptions].filter((option) => option.value); }
+  get selected() { return [...this.select.selectedOptions].filter((option) => option.value); }
 
   // Show the selected rows.
-  show() {
-    const { chosen } = this;
-    if (!this.select.multiple) this.box.value = chosen[0]?.text ?? "";
-    this.box.placeholder = chosen.length ? "" : "Type to search";
-    this.box.setCustomValidity(this.required && !chosen.length ? "Please choose one." : "");
-    this.chips.hidden = !chosen.length;
-    this.chips.replaceChildren(...chosen.map(({ value, text }) => {
+  update() {
+    const { selected } = this;
+    if (!this.select.multiple) this.box.value = selected[0]?.text ?? "";
+    this.box.placeholder = selected.length ? "" : "Type to search";
+    this.box.setCustomValidity(this.required && !selected.length ? "Please choose one." : "");
+    this.chips.hidden = !selected.length;
+    this.chips.replaceChildren(...selected.map(({ value, text }) => {
       const chip = Object.assign(document.createElement("li"), { className: "badge", textContent: text });
       const remove = Object.assign(document.createElement("button"), { type: "button", className: "btn-close" });
       remove.setAttribute("aria-label", `Remove ${text}`);
@@ -64,24 +64,24 @@ class RowPicker extends HTMLElement {
     }));
   }
 
-  toggle(id, text, on) {
+  toggle(id, text, isSelected) {
     let option = [...this.select.options].find(({ value }) => value === id);
     if (!option) this.select.append(option = new Option(text, id));
-    option.selected = on;
-    this.show();
+    option.selected = isSelected;
+    this.update();
     for (const type of ["input", "change"]) this.select.dispatchEvent(new Event(type, { bubbles: true }));
   }
 
   get term() {
     const text = this.box.value.trim();
-    return !this.select.multiple && text === this.chosen[0]?.text ? "" : text;
+    return !this.select.multiple && text === this.selected[0]?.text ? "" : text;
   }
 
   search() {
     clearTimeout(this.timer);
     this.request?.abort();
     const { term } = this, { url, name } = this.dataset;
-    if (!term || !url) return this.open(this.first.filter(({ text }) => text.toLowerCase().includes(term.toLowerCase())));
+    if (!term || !url) return this.open(this.initialRows.filter(({ text }) => text.toLowerCase().includes(term.toLowerCase())));
     this.timer = setTimeout(async () => {
       this.request = new AbortController();
       try {
@@ -95,36 +95,36 @@ class RowPicker extends HTMLElement {
 
   open(rows) {
     if (document.activeElement !== this.box) return;
-    const chosen = new Set(this.chosen.map(({ value }) => value));
-    const none = !this.select.multiple && !this.required && chosen.size && !this.term ? [{ id: "", text: this.none }] : [];
-    this.list.replaceChildren(...[...none, ...rows].map(({ id, text }, number) => {
+    const selected = new Set(this.selected.map(({ value }) => value));
+    const emptyRows = !this.select.multiple && !this.required && selected.size && !this.term ? [{ id: "", text: this.emptyLabel }] : [];
+    this.list.replaceChildren(...[...emptyRows, ...rows].map(({ id, text }, number) => {
       const option = Object.assign(document.createElement("li"), { id: `${this.list.id}-${number}`, textContent: text });
       option.setAttribute("role", "option");
-      option.setAttribute("aria-selected", chosen.has(String(id)));
+      option.setAttribute("aria-selected", selected.has(String(id)));
       option.dataset.id = id;
       return option;
     }));
     this.status.textContent = rows.length ? `${rows.length} found` : "Nothing matches";
-    if (!rows.length && !none.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: "Nothing matches" }));
+    if (!rows.length && !emptyRows.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: "Nothing matches" }));
     this.list.querySelector(":scope > li:not([role])")?.setAttribute("role", "presentation");
     this.list.hidden = false;
     this.box.setAttribute("aria-expanded", "true");
-    this.mark(this.term ? this.list.querySelector("[role=option]") : null);
+    this.setActive(this.term ? this.list.querySelector("[role=option]") : null);
   }
 
   close() {
     clearTimeout(this.timer);
     this.request?.abort();
     // Emptying the box selects no row.
-    if (!this.select.multiple && !this.box.value.trim() && this.chosen.length && !this.required) this.toggle("", this.none, true);
+    if (!this.select.multiple && !this.box.value.trim() && this.selected.length && !this.required) this.toggle("", this.emptyLabel, true);
     this.list.hidden = true;
     this.box.setAttribute("aria-expanded", "false");
-    this.mark(null);
+    this.setActive(null);
     if (this.select.multiple) this.box.value = "";
-    else this.show();
+    else this.update();
   }
 
-  mark(option) {
+  setActive(option) {
     this.list.querySelector(".active")?.classList.remove("active");
     this.box.toggleAttribute("aria-activedescendant", false);
     if (!option) return;
@@ -133,30 +133,30 @@ class RowPicker extends HTMLElement {
     this.box.setAttribute("aria-activedescendant", option.id);
   }
 
-  choose(option) {
+  selectOption(option) {
     if (!option) return;
     const { id } = option.dataset;
-    this.toggle(id, option.textContent, !(this.select.multiple && this.chosen.some(({ value }) => value === id)));
+    this.toggle(id, option.textContent, !(this.select.multiple && this.selected.some(({ value }) => value === id)));
     this.close();
   }
 
   onKey(event) {
     const options = [...this.list.querySelectorAll("[role=option]")];
-    const here = options.findIndex((option) => option.classList.contains("active"));
+    const activeIndex = options.findIndex((option) => option.classList.contains("active"));
     const steps = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key in steps) {
       event.preventDefault();
       if (this.list.hidden) return this.search();
-      this.mark(options.at((here < 0 && steps[event.key] < 0 ? 0 : here) + steps[event.key]) ?? options[0]);
+      this.setActive(options.at((activeIndex < 0 && steps[event.key] < 0 ? 0 : activeIndex) + steps[event.key]) ?? options[0]);
     } else if (event.key === "Enter" && !this.list.hidden) {
       event.preventDefault();
-      this.choose(options[here]);
+      this.selectOption(options[activeIndex]);
     } else if (event.key === "Escape" && !this.list.hidden) {
       event.preventDefault();
       event.stopPropagation();
       this.close();
     } else if (event.key === "Backspace" && !this.box.value && this.select.multiple) {
-      const last = this.chosen.at(-1);
+      const last = this.selected.at(-1);
       if (last) this.toggle(last.value, "", false);
     }
   }
@@ -164,7 +164,7 @@ class RowPicker extends HTMLElement {
 customElements.define("row-picker", RowPicker);
 
 // Select the new row in the field that opened the dialog.
-const choose = (field, { created, title }) => {
+const selectRow = (field, { created, title }) => {
   if (field.matches("[type=checkbox]")) {
     const row = field.closest("label").cloneNode(true);
     Object.assign(row.querySelector("input"), { value: created, checked: true, id: "" });
@@ -179,23 +179,23 @@ const choose = (field, { created, title }) => {
 
 const openDialog = (link, field) => {
   const dialog = Object.assign(document.createElement("dialog"), { className: "add" });
-  const place = Object.assign(document.createElement("div"), { id: "add-row" });
-  const done = Object.assign(document.createElement("form"), { method: "dialog", className: "add-close" });
+  const content = Object.assign(document.createElement("div"), { id: "add-row" });
+  const closeForm = Object.assign(document.createElement("form"), { method: "dialog", className: "add-close" });
   const close = Object.assign(document.createElement("button"), { className: "btn-close" });
   close.setAttribute("aria-label", "Close");
-  done.append(close);
+  closeForm.append(close);
   dialog.setAttribute("aria-label", link.title);
-  dialog.append(done, place);
+  dialog.append(closeForm, content);
   document.body.append(dialog);
   dialog.addEventListener("close", () => { dialog.remove(); field.focus(); });
   new MutationObserver(() => {
-    const added = place.querySelector("[data-created]");
+    const added = content.querySelector("[data-created]");
     if (!added) return;
-    choose(field, added.dataset);
+    selectRow(field, added.dataset);
     dialog.close();
-  }).observe(place, { childList: true, subtree: true });
+  }).observe(content, { childList: true, subtree: true });
   dialog.showModal();
-  htmx.ajax("GET", link.href, { target: place, swap: "innerHTML" });
+  htmx.ajax("GET", link.href, { target: content, swap: "innerHTML" });
 };
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-add-for]");

@@ -2,12 +2,12 @@
 
 // A cookie with the visitor's time zone, such as Europe/Vienna, if it differs from that of the site.
 (() => {
-  const there = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
-  const known = document.cookie.match(/(?:^|; )time_zone=([^;]*)/)?.[1] ?? "";
-  const wanted = there === document.documentElement.dataset.timeZone ? "" : there;
-  if (known === wanted) return;
+  const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  const storedZone = document.cookie.match(/(?:^|; )time_zone=([^;]*)/)?.[1] ?? "";
+  const newZone = browserZone === document.documentElement.dataset.timeZone ? "" : browserZone;
+  if (storedZone === newZone) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `time_zone=${wanted}; Path=/; SameSite=Lax; Max-Age=${wanted ? 31536000 : 0}${secure}`;
+  document.cookie = `time_zone=${newZone}; Path=/; SameSite=Lax; Max-Age=${newZone ? 31536000 : 0}${secure}`;
 })();
 
 // htmx requested a part and received a page, such as an error or another location. Show it as a page.

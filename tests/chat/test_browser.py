@@ -61,7 +61,7 @@ async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, use
     await other.get_by_role("dialog").get_by_role("button", name="Yes").click()
     for tab in (page, other):
         await expect(tab).to_have_url(re.compile("/chat$"))
-    await expect(other.get_by_text("Nothing asked yet.")).to_be_attached()
+    await expect(other.get_by_text("No conversations yet.")).to_be_attached()
 
 
 async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) -> None:

@@ -138,7 +138,7 @@ async def test_invalid_question_shows_an_error(app: FastAPI, script: FakeProvide
         response = await client.post("/chat", data={"content": "  "})
         assert response.status_code == 422
         assert "Please fill this in." in response.text
-        assert "Nothing asked yet." in response.text
+        assert "No conversations yet." in response.text
 
     async with signed_in_client(app) as client:
         response = await client.post("/chat", data={"content": "Why?", "client_key": "x" * 65})

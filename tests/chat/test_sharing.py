@@ -106,7 +106,7 @@ async def test_continued_answers_and_inactive_owners_stay_private(
         await ada.post(f"{path}/messages/{answer_id}/continue")
         await ada.get(created["stream_url"])
         html = (await client.get(link)).text
-        assert ("private" in html, "has gone on since" in html) == (False, True)
+        assert ("private" in html, "has continued since" in html) == (False, True)
         newer = (await ada.post(f"{path}/shares")).json()["path"]
         assert "Public and private" in (await client.get(newer)).text
     async with app.state.database.writer() as session:

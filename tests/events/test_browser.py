@@ -49,6 +49,6 @@ async def test_visitor_finds_event_and_registers(
     await page.get_by_label("Photo").set_input_files(good)
     await register.click()
     await expect(page).to_have_url(re.compile("/events/tea/registered$"))
-    await expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Check your e-mail")).to_be_visible()
     await recorded_jobs.work()
     assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]

@@ -135,7 +135,7 @@ async def test_registration_with_photo_sends_an_email(
     response = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
-    assert "Look into your mailbox" in (await client.get("/events/tea/registered")).text
+    assert "Check your e-mail" in (await client.get("/events/tea/registered")).text
     assert "2 seats left" in (await client.get("/events/tea")).text
     (ada,) = await registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")

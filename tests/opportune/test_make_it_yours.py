@@ -102,7 +102,7 @@ async def test_admin_pages_are_changed(app: FastAPI) -> None:
 def test_emails_are_changed(settings: Settings) -> None:
     email = render_email(settings, "ada@example.com", "mail/test", {})
     assert "Rua do Alecrim 12" in email.html
-    assert "Nobody reads answers" not in email.html
+    assert "Replies to this address" not in email.html
     assert "background: #0f766e" in email.html
 
 

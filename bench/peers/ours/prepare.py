@@ -30,7 +30,7 @@ async def fill(settings: Settings) -> str:
     database = open_database(settings)
     await database.setup()
     async with database.writer() as session:
-        user = User(email=EMAIL, hashed_password="nobody signs in with it", is_superuser=additional_row_count() > 0)  # noqa: S106 - as it says
+        user = User(email=EMAIL, hashed_password="unused", is_superuser=additional_row_count() > 0)  # noqa: S106 - not a password
         session.add_all([user, *(Item(**item) for item in ITEMS)])
         await session.flush()
         for piece in additional_items(utc_now()):

@@ -45,7 +45,8 @@ def check_by_hand_supported(model: NewModel) -> None:
 
 def code_by_hand(model: NewModel, router: str) -> dict[str, str]:
     """Return the modules that replace those of the CRUD layer, by file name."""
-    placeholders, names = _placeholders(model, router), ("schemas.py", "dependencies.py", "pages.py", "api.py")
+    placeholders = _placeholders(model, router)
+    names = ("schemas.py", "dependencies.py", "pages.py", "api.py")
     files = {name: render(f"hand_{name}", placeholders) for name in names}
     if not model.slug:
         for name in ("pages.py", "api.py"):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from opportune.accounts.models import ApiToken, User
 from opportune.llm.providers.provider import ToolCall
-from opportune.llm.tools.tool import Tool
+from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.toolbox import Headers, Toolbox, ToolResult
 
 

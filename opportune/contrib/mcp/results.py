@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from opportune.llm.tools.tool import Tool
+from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.toolbox import ToolResult
 
 RESULT = "result"

@@ -29,8 +29,8 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.llm.providers.provider import ToolCall, ToolSchema
+from opportune.llm.tools.declaration import Function, Tool, tools_of
 from opportune.llm.tools.source import Source
-from opportune.llm.tools.tool import Function, Tool, tools_of
 from opportune.schemas import describe_errors
 from opportune.web.errors.handlers import add_error_handlers
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
+from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.source import Source
-from opportune.llm.tools.tool import Tool
 from opportune.text import make_storable
 
 EXAMPLES = "Use https://search.example.org/search (your SearXNG), brave://KEY or tavily://KEY."

@@ -20,7 +20,7 @@ from opportune.search.documents.postgresql_engine import PostgreSQLEngine
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.search.documents.vectors import find_similar
-from opportune.search.highlight import Highlighter
+from opportune.search.highlighting import Highlighter
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
@@ -213,7 +213,8 @@ class DocumentSearch(Generic[H]):
 
     async def _correct_query(self, query: Query) -> Query | None:
         """Replace unknown words by the most similar ones of the index."""
-        words, name_words = query.highlighted_words, query.name_words
+        words = query.highlighted_words
+        name_words = query.name_words
         corrections = {word: await self._correct_word(word, in_name=word in name_words) for word in words}
         corrected = query.replaced({word: correction for word, correction in corrections.items() if correction})
         return corrected if corrected.text != query.text else None

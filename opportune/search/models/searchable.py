@@ -18,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search.documents import index as document_indexes
 from opportune.search.documents.vectors import vector_fields_of
-from opportune.search.highlight import Highlighter
+from opportune.search.highlighting import Highlighter
 from opportune.search.models.hybrid import VECTORS, find_nearest, fuse
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.models.postgresql import PostgreSQL

@@ -358,7 +358,7 @@ def read_moment(text: str, zone: str) -> str | datetime:
 def _controls_with_choices(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
     """Return the controls whose choices depend on the request."""
     controls = controls_of(model)
-    return {name: _with_choices(controls[name], choices[name]) for name in choices}
+    return {name: _with_choices(controls[name], options) for name, options in choices.items()}
 
 
 def _with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> Control:

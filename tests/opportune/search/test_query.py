@@ -1,7 +1,7 @@
 """Parsing of queries and highlighting of results."""
 
 from opportune.search import highlight, snippet
-from opportune.search.highlight import MAX_SNIPPET_CHARS, Highlighter
+from opportune.search.highlighting import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
 from opportune.search.spelling import Term, closest_word, edit_distance
 from opportune.search.words import keys, name_words

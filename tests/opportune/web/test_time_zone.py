@@ -125,7 +125,10 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
         ({"starts_at": "2026-10-25T02:30"}, "2026-10-25T00:30:00+00:00"),
         ({"starts_at": "2026-10-25T02:30", "starts_at.zone": "Europe/Vienna again"}, "2026-10-25T01:30:00+00:00"),
         ({"starts_at": "2026-03-29T02:30"}, str({"starts_at": SKIPPED_TIME})),
-        ({"starts_at": "9999-12-31T23:59", "starts_at.zone": "America/Lima"}, str({"starts_at": YEAR_OUT_OF_RANGE})),
+        (
+            {"starts_at": "9999-12-31T23:59", "starts_at.zone": "America/New_York"},
+            str({"starts_at": YEAR_OUT_OF_RANGE}),
+        ),
         (
             {"starts_at": "2026-13-01T00:00"},
             str({"starts_at": "Please give a date and a time, such as 2026-12-31 18:30."}),

@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.llm.documents.attachment import DATA_RULE, as_data
-from opportune.llm.tools.tool import NAME
+from opportune.llm.tools.declaration import NAME
 from opportune.llm.tools.toolbox import MAX_RESULT_LENGTH
 
 CONNECT_TIMEOUT_SECONDS = 5.0

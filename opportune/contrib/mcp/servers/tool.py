@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, create_model
 
 from opportune.llm.providers.provider import ToolSchema
-from opportune.llm.tools.tool import Tool
+from opportune.llm.tools.declaration import Tool
 
 
 class ServerFailed(HTTPException):

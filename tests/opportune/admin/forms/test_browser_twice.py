@@ -46,9 +46,8 @@ async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superus
     await page.goto("/admin/gadget/create?name=clock&maker_id=1")
     requests: list[str] = []
 
-    async def respond_without_page(
-        route: Route,
-    ) -> None:  # Playwright reports nothing about a page while another one is loading
+    # Playwright reports nothing about a page while another one is loading.
+    async def respond_without_page(route: Route) -> None:
         requests.append(route.request.post_data or "")
         await route.fulfill(status=204)
 

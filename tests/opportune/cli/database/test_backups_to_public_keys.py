@@ -108,10 +108,13 @@ def test_missing_identity_is_reported(oppman: Oppman, folder: Path) -> None:
     [
         (
             str(x25519.Identity.generate()),
-            "It was encrypted to another public key: use the private key that belongs",
+            "It was encrypted to another public key: use the private key that belongs to it.",
         ),
-        ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's"),
-        ("# nothing else", "The file contains no private key: age's"),
+        (
+            "AGE-SECRET-KEY-1S3CR3T",
+            "The file contains no private key: age's keys are lines that begin with AGE-SECRET-KEY-1.",
+        ),
+        ("# nothing else", "The file contains no private key: age's keys are lines that begin with AGE-SECRET-KEY-1."),
     ],
     ids=["another key", "no key", "comment"],
 )

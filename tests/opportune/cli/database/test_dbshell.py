@@ -30,10 +30,10 @@ def run_dbshell(*arguments: str) -> ExecutedProgram:
 
 @pytest.fixture(autouse=True)
 def _no_real_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    def raise_program(command: list[str], environ: Mapping[str, str]) -> None:
+    def record_program(command: list[str], environ: Mapping[str, str]) -> None:
         raise ExecutedProgram(command, environ)
 
-    monkeypatch.setattr(dbshell, "exec_process", raise_program)
+    monkeypatch.setattr(dbshell, "exec_process", record_program)
     monkeypatch.setattr(shutil, "which", lambda name: name if name in PROGRAMS else None)
 
 

@@ -150,7 +150,7 @@ def test_invalid_dump_names_its_object_and_loads_nothing(
     kind: str,
     invalid_dumps: Sequence[tuple[str | bytes, str]],
 ) -> None:
-    """All invalid_dumps are tested on one database, which must stay empty."""
+    """All invalid dumps are loaded into one database, which must stay empty."""
     target = databases.migrated(kind)
     for text, line in invalid_dumps:
         write_to_stdin(monkeypatch, text)

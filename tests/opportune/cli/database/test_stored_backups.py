@@ -116,9 +116,7 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
         "notes.txt",
         "other-20260101T000000Z-sqlite.zip",
     }
-    with zipfile.ZipFile(
-        own_backups[0]
-    ) as archive:  # nothing of own_backups is needed to open one without a passphrase
+    with zipfile.ZipFile(own_backups[0]) as archive:
         assert archive.testzip() is None
     content = own_backups[0].read_bytes()
     assert "`backup --list` shows the names at BACKUP_URL" in error_line(oppman, "restore", "nothing.zip")

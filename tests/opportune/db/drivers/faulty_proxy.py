@@ -42,7 +42,7 @@ class FaultyProxy:
         self._is_forwarding.clear()
 
     def cut(self, next_connections: int = 0) -> None:
-        """Reset all connections, and the next `next_connections` connections."""
+        """Reset all open connections, and as many new ones."""
         self._remaining_resets = next_connections
         for writer, task in self._tasks.items():
             _reset(writer)

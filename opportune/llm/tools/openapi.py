@@ -15,7 +15,7 @@ from starlette.routing import Router
 
 from opportune.errors import OperatorError
 from opportune.llm.providers.provider import ToolSchema
-from opportune.llm.tools.tool import NAME, Tool, ToolRequest
+from opportune.llm.tools.declaration import NAME, Tool, ToolRequest
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing.router import flatten
 

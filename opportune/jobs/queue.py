@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.jobs.job import JobCall, JobDefinition
+from opportune.jobs.declaration import JobCall, JobDefinition
 
 
 class JobQueue(ABC):
