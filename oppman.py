@@ -39,11 +39,13 @@ def main() -> int:
 
 
 def wheel_of_framework() -> str:
+    from zipfile import is_zipfile  # noqa: PLC0415 - not needed once the framework is installed
+
     with open(f"{FOLDER}/requirements.lock", encoding="utf-8") as lock:
         version = next((line.split()[0].partition("==")[2] for line in lock if line.startswith("opportune==")), "")
     wheel = f"{FOLDER}/vendor/opportune-{version}-py3-none-any.whl"
-    if not os.path.isfile(wheel):  # noqa: PTH113 - pathlib is slow to import
-        sys.exit(f"{wheel} is missing. Restore it, for example with: git checkout HEAD -- vendor requirements.lock")
+    if not is_zipfile(wheel):
+        sys.exit(f"{wheel} is missing or damaged. Restore it: git checkout HEAD -- vendor requirements.lock")
     return wheel
 
 

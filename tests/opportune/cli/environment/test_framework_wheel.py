@@ -53,13 +53,14 @@ def test_clone_needs_no_wheel() -> None:
     require_framework_wheel(PROJECT)
 
 
-def test_oppman_reports_a_missing_wheel(project: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"PK\x03\x04 truncated"])
+def test_oppman_reports_an_unreadable_wheel(project: Path, content: bytes | None) -> None:
     (project / WHEEL).unlink()
+    if content:
+        (project / WHEEL).write_bytes(content)
     (project / "oppman.py").write_bytes((PROJECT / "oppman.py").read_bytes())
     result = subprocess.run(
         [sys.executable, "-S", "oppman.py", "check"], cwd=project, capture_output=True, text=True, check=False
     )
-    message = (
-        f"{project}/{WHEEL} is missing. Restore it, for example with: git checkout HEAD -- vendor requirements.lock"
-    )
+    message = f"{project}/{WHEEL} is missing or damaged. Restore it: git checkout HEAD -- vendor requirements.lock"
     assert (result.returncode, result.stderr) == (1, f"{message}\n")
