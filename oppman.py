@@ -21,7 +21,7 @@ if sys.flags.safe_path:  # with `-P`, `-I` and PYTHONSAFEPATH, sys.path lacks th
 
 def main() -> int:
     if not find_spec("opportune"):
-        sys.path.append(wheel_of_framework())  # has what is needed to install the packages
+        sys.path.append(wheel_of_framework())  # contains the code that installs packages
     from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - may hold conflict markers
 
     if is_overview_request(sys.argv[1:]):  # needs no packages

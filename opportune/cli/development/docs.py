@@ -62,7 +62,7 @@ def search(query: str) -> None:
 async def find(query: str) -> list[SectionHit]:
     documentation = Documentation(Settings())
     try:
-        search_ = await documentation.search()
-        return list((await search_.find(query, limit=MAX_RESULTS)).items)
+        index = await documentation.search()
+        return list((await index.find(query, limit=MAX_RESULTS)).items)
     finally:
         await documentation.close()

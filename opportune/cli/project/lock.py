@@ -22,7 +22,7 @@ from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
 DOCS = "requirements/docs.lock"
-"""Packages for the static site of the documentation, which has an environment of its own."""
+"""Packages for the static site of the documentation, which is built in a separate environment."""
 
 
 def command(

@@ -9,8 +9,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
@@ -92,12 +91,11 @@ def shared_files(root: Path) -> Iterator[str]:
     paths = [path for pattern in SHARED_PATHS for path in sorted(root.glob(pattern))]
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     names = (file.relative_to(root).as_posix() for file in files if file.is_file())
-    return (name for name in names if not any(matching([name], ONLY_STARTER)) and "__pycache__" not in name)
+    return (name for name in names if not _is_only_starter(name) and "__pycache__" not in name)
 
 
-def matching(paths: Iterable[str], patterns: Sequence[str]) -> Iterator[str]:
-    """Yield the paths that match a pattern or are inside a folder of that name."""
-    return (path for path in paths if any(fnmatchcase(path, name) or path.startswith(f"{name}/") for name in patterns))
+def _is_only_starter(path: str) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for name in ONLY_STARTER)
 
 
 def with_framework(lock: str, wheel_hash: str) -> str:

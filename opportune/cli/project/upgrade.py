@@ -17,7 +17,7 @@ from opportune.cli.environment.entry import BASE, VENV
 from opportune.cli.environment.framework_wheel import PIN
 from opportune.cli.output import say
 from opportune.cli.project.git import Git
-from opportune.cli.project.release import RECORD, Record, parse_version, read_record
+from opportune.cli.project.record import RECORD, Record, parse_version, read_record
 from opportune.cli.project.upgrading.merge import Merge
 from opportune.cli.project.upgrading.notes import notes_between
 from opportune.cli.project.upgrading.release import Release, fetch_release, migrations_in, redacted
@@ -178,7 +178,7 @@ def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> Non
         say("Next, because this environment is not .venv:")
         print_steps(install, *map(_command, (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
         return
-    failed = [] if write_migrations(merge.release.version) else [MAKE_MIGRATIONS]
+    failed = [] if update_generated_files(merge.release.version) else [MAKE_MIGRATIONS]
     if new_migrations:
         say(f"New migrations of the framework: {', '.join(new_migrations)}.")
     # The user decides when to migrate the database, and `check` fails until then.
@@ -192,7 +192,7 @@ def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> Non
     print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{back} && git merge {branch}")
 
 
-def write_migrations(version: str) -> bool:
+def update_generated_files(version: str) -> bool:
     """Commit generated files that depend on the framework: migrations and .env.example. Return False on failure."""
     if run(MAKE_MIGRATIONS) or subprocess.call([sys.executable, "-m", "opportune.config.env_example"], cwd=PROJECT):
         return False

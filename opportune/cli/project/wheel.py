@@ -36,7 +36,6 @@ class WheelFile(NamedTuple):
     """A wheel and the hash that locks pin."""
 
     path: Path
-    version: str
     hash: str
 
 
@@ -59,7 +58,7 @@ def write_wheel(folder: Path, root: Path = ROOT) -> WheelFile:
     with ZipFile(path, "w", ZIP_STORED) as archive:  # compressed bytes would depend on the version of zlib
         for name, content in files.items():
             archive.writestr(_zip_info(name), content)
-    return WheelFile(path, version, hash_of(path))
+    return WheelFile(path, hash_of(path))
 
 
 def wheel_name(version: str) -> str:
@@ -73,12 +72,12 @@ def hash_of(path: Path) -> str:
 def _package_files(root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the path in the wheel and the content of each file: code, documentation and the files of new projects."""
     sources = {f"{NAME}/{path}": root / NAME / path for path in _files_below(root / NAME)}
-    sources |= {f"{NAME}/docs/{path}": root / "docs" / path for path in _files_below(root / "docs")}
+    sources |= {
+        f"{NAME}/docs/{path.relative_to(root / 'docs').as_posix()}": path for path in (root / "docs").rglob("*.md")
+    }
     sources[f"{NAME}/docs/changelog.md"] = root / "CHANGELOG.md"
     sources |= {f"{NAME}/{STARTER}/{path}": root / path for path in shared_files(root)}
-    for name, path in sorted(sources.items()):
-        if not name.startswith(f"{NAME}/docs/") or name.endswith(".md"):
-            yield name, path.read_bytes()
+    return ((name, path.read_bytes()) for name, path in sorted(sources.items()))
 
 
 def _files_below(folder: Path) -> Iterator[str]:

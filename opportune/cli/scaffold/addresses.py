@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opportune.config.project import PACKAGE
 
-FRAMEWORK_PATHS = {"accounts", "admin", "api", "files", "health", "mailbox", "static"}
+FRAMEWORK_PATHS = {"accounts", "admin", "api", "docs", "files", "health", "mailbox", "static"}
 FILES = ("pages.py", "api.py", "feature.py")
 
 

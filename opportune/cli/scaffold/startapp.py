@@ -71,7 +71,7 @@ def name_error(name: str) -> str:
             f"{name!r} is not a feature name. Use 2 to {MAX_NAME_LENGTH} lowercase letters, digits and underscores, "
             "such as book_reviews."
         )
-    framework_names = {path.stem for path in FRAMEWORK.iterdir()}
+    framework_names = {path.stem for folder in (FRAMEWORK, FRAMEWORK / "contrib") for path in folder.iterdir()}
     if keyword.iskeyword(name) or name in {*RESERVED, *MODULES, *dir(builtins), *framework_names}:
         return f"{name!r} is reserved by Python or by the framework. Choose another name."
     if existing := next((folder for folder in folders(name) if folder.exists()), None):

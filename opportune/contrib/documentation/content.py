@@ -40,7 +40,7 @@ def page_names() -> list[str]:
 def sections_of(page: str) -> list[Section]:
     """Return the sections of a page, which must exist."""
     lines = (FOLDER / f"{page}.md").read_text(encoding="utf-8").splitlines()
-    starts = [number for number, is_heading in enumerate(_headings(lines)) if is_heading]
+    starts = [number for number, is_heading in enumerate(_heading_flags(lines)) if is_heading]
     title = HEADING.sub(r"\2", lines[0]).replace("`", "")
     sections = []
     for start, end in pairwise([*starts, len(lines)]):
@@ -60,7 +60,7 @@ def sections_of(page: str) -> list[Section]:
     return sections
 
 
-def _headings(lines: Iterable[str]) -> Iterator[bool]:
+def _heading_flags(lines: Iterable[str]) -> Iterator[bool]:
     """Yield for each line whether it is a heading, and not a comment in a code block."""
     is_code = False
     for line in lines:

@@ -113,11 +113,11 @@ def compile_only(packages: Path, modules: list[Path]) -> None:
 
 
 def write_bytecode(path: Path) -> None:
-    """Compile a module, without docstrings unless it is of the framework, which shows them in /api/docs."""
+    """Compile a module, and remove docstrings, except those of the framework: /api/docs shows them."""
     source = path.read_bytes()
     tree = ast.parse(source)
-    shown = tree if path.is_relative_to(FRAMEWORK) else DocstringReplacer().visit(tree)
-    code = compile(shown, path, "exec", dont_inherit=True)
+    stripped = tree if path.is_relative_to(FRAMEWORK) else DocstringReplacer().visit(tree)
+    code = compile(stripped, path, "exec", dont_inherit=True)
     compiled = Path(cache_from_source(str(path)))
     compiled.parent.mkdir(exist_ok=True)
     compiled.write_bytes(MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))

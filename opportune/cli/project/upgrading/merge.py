@@ -14,14 +14,12 @@ from typing import NamedTuple
 
 from opportune import __version__
 from opportune.cli.project.git import Git, GitError
-from opportune.cli.project.release import Record
+from opportune.cli.project.record import Record
 from opportune.cli.project.shared_files import (
     BASE_LOCK,
     EXECUTABLE,
-    SHARED_PATHS,
     VENDOR,
     ProjectNames,
-    matching,
     starter_root,
     write_shared_files,
     write_text,
@@ -37,7 +35,6 @@ LOCAL_OPTIONS = (
     *("-c", "protocol.ext.allow=never", "-c", "protocol.fd.allow=never"),
 )
 """Options of the temporary clone: unchanged line endings, no hooks, and no unsafe protocols."""
-GENERATED = (*SHARED_PATHS, "AGENTS.md")
 
 
 class Change(NamedTuple):
@@ -115,7 +112,7 @@ class Merge:
             Change(status, path.removeprefix(self.project.prefix))
             for status, path in zip(listed[::2], listed[1::2], strict=True)
         ]
-        return [change for change in changes if any(matching([change.path], GENERATED))]
+        return [change for change in changes if not change.path.startswith(f"{VENDOR}/")]
 
     def diff(self, path: str) -> str:
         """Return the diff of a file, without its header."""

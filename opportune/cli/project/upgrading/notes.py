@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from opportune.cli.project.release import parse_version
+from opportune.cli.project.record import parse_version
 
 SECTION = re.compile(r"^## +\[?([^\]\s]+)\]?(.*)$", re.MULTILINE)
 HEADING = re.compile(r"^### +(.+?) *$", re.MULTILINE)

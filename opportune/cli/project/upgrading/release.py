@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opportune.cli.output import progress
-from opportune.cli.project.release import Record, parse_version
+from opportune.cli.project.record import Record, parse_version
 from opportune.cli.project.shared_files import STARTER, ProjectNames
 from opportune.cli.project.upgrading.archive import MAX_ARCHIVE_BYTES, unpack
 from opportune.cli.project.wheel import NAME, hash_of, wheel_name
@@ -100,7 +100,10 @@ def _fetch(location: str, record: Record, folder: Path) -> Path:
         raise OperatorError(f"{redacted(location)}: releases cannot be downloaded over http. Use https.")
     if scheme != "https":
         raise OperatorError(f"{redacted(location)} does not exist. Enter a wheel, its https address, or a version.")
-    return download(location, folder / Path(urlsplit(location).path).name)
+    name = Path(urlsplit(location).path).name
+    if not name.endswith(".whl"):
+        raise OperatorError(f"{redacted(location)} is not the address of a wheel. It must end with .whl.")
+    return download(location, folder / name)
 
 
 def _built_from(clone: Path, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A project in an environment of its own: installed from the wheel without a network, tested and upgraded."""
+"""A project in a separate environment: installed from the wheel without a network, tested and upgraded."""
 
 import shutil
 import subprocess

@@ -13,7 +13,7 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.command_line import main
-from opportune.cli.project.release import read_record
+from opportune.cli.project.record import read_record
 from opportune.cli.project.shared_files import ProjectNames, write_shared_files
 from opportune.cli.project.wheel import hash_of, wheel_name
 from opportune.config.project import PROJECT

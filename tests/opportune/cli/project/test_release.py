@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.project.release import RECORD, Record, is_remote, parse_version, read_record, write_record
+from opportune.cli.project.record import RECORD, Record, is_remote, parse_version, read_record, write_record
 from opportune.errors import OperatorError
 
 

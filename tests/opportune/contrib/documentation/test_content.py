@@ -29,7 +29,7 @@ def test_sections_have_distinct_addresses(page: str) -> None:
 
 
 def test_comment_in_code_is_no_heading() -> None:
-    assert [*content._headings(["# Title", "```sh", "# a comment", "```", "## Next"])] == [
+    assert [*content._heading_flags(["# Title", "```sh", "# a comment", "```", "## Next"])] == [
         True,
         False,
         False,

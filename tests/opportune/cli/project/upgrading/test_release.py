@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opportune.cli.project.release import Record
+from opportune.cli.project.record import Record
 from opportune.cli.project.upgrading import archive
 from opportune.cli.project.upgrading.release import fetch_release, redacted
 from opportune.cli.project.wheel import hash_of, wheel_name
