@@ -72,17 +72,15 @@ def hash_of(path: Path) -> str:
 def _package_files(root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the path in the wheel and the content of each file: code, documentation and the files of new projects."""
     sources = {f"{NAME}/{path}": root / NAME / path for path in _files_below(root / NAME)}
-    sources |= {
-        f"{NAME}/docs/{path.relative_to(root / 'docs').as_posix()}": path for path in (root / "docs").rglob("*.md")
-    }
+    sources |= {f"{NAME}/docs/{path}": root / "docs" / path for path in _files_below(root / "docs", "*.md")}
     sources[f"{NAME}/docs/changelog.md"] = root / "CHANGELOG.md"
     sources |= {f"{NAME}/{STARTER}/{path}": root / path for path in shared_files(root)}
     return ((name, path.read_bytes()) for name, path in sorted(sources.items()))
 
 
-def _files_below(folder: Path) -> Iterator[str]:
-    """Yield the paths of the files in a folder, relative to it."""
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+def _files_below(folder: Path, pattern: str = "*") -> Iterator[str]:
+    """Yield the paths of the matching files in a folder, relative to it."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob(pattern) if path.is_file())
     return (name for name in names if not NOT_PACKAGED.search(name))
 
 

@@ -16,6 +16,7 @@ from opportune.cli.output import say
 from opportune.cli.scaffold.adding import Request, new_model, write_model
 from opportune.cli.scaffold.addmodel import FIELDS_HELP, ByHand, Group, Icon, Navigation, Read, Write, print_next_steps
 from opportune.cli.scaffold.addmodel import Path as Address
+from opportune.cli.scaffold.addresses import FRAMEWORK_PATHS
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.model import render
 from opportune.cli.scaffold.words import camel, label, singular
@@ -23,8 +24,6 @@ from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
 
 MAX_NAME_LENGTH = 24
-RESERVED = {"files", "health", "mailbox", "static"}
-"""Names of the framework's addresses."""
 MODULES = {"admin", "api", "features", "feature", "installed", "main", "models", "new", "pages", "settings", "tests"}
 """Module names of projects and features, which would be ambiguous as a feature name."""
 DEFAULT_FIELDS = ("owner", "title:str", "text:text:2000:optional", "created_at")
@@ -72,7 +71,7 @@ def name_error(name: str) -> str:
             "such as book_reviews."
         )
     framework_names = {path.stem for folder in (FRAMEWORK, FRAMEWORK / "contrib") for path in folder.iterdir()}
-    if keyword.iskeyword(name) or name in {*RESERVED, *MODULES, *dir(builtins), *framework_names}:
+    if keyword.iskeyword(name) or name in {*FRAMEWORK_PATHS, *MODULES, *dir(builtins), *framework_names}:
         return f"{name!r} is reserved by Python or by the framework. Choose another name."
     if existing := next((folder for folder in folders(name) if folder.exists()), None):
         return f"{existing.relative_to(PROJECT)} already exists. Choose another name."

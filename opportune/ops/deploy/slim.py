@@ -113,11 +113,12 @@ def compile_only(packages: Path, modules: list[Path]) -> None:
 
 
 def write_bytecode(path: Path) -> None:
-    """Compile a module, and remove docstrings, except those of the framework: /api/docs shows them."""
+    """Compile a module without docstrings. Those of the framework are kept, because /api/docs shows them."""
     source = path.read_bytes()
     tree = ast.parse(source)
-    stripped = tree if path.is_relative_to(FRAMEWORK) else DocstringReplacer().visit(tree)
-    code = compile(stripped, path, "exec", dont_inherit=True)
+    if not path.is_relative_to(FRAMEWORK):
+        tree = DocstringReplacer().visit(tree)
+    code = compile(tree, path, "exec", dont_inherit=True)
     compiled = Path(cache_from_source(str(path)))
     compiled.parent.mkdir(exist_ok=True)
     compiled.write_bytes(MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))

@@ -285,6 +285,7 @@ INVALID_ARGUMENTS = (
     ("blog post name:str", "'post' is not a model name"),
     ("blog Post name:str --path /labels", "app/shop/pages.py already uses the address /labels"),
     ("blog Post name:str --path /admin", "The framework uses the address /admin"),
+    ("blog Post name:str --path /docs", "The framework uses the address /docs"),
     ("blog Post name:str --path posts", "'posts' is not an address"),
     ("blog Post name:str --read nobody", "'nobody' is not an access level"),
     ("blog Post name:str --read owner", "The rows have no owner"),

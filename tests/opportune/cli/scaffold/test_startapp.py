@@ -86,6 +86,8 @@ def test_table_is_named_after_feature_and_model(project: Path) -> None:
         ("pages", "is reserved"),
         ("api", "is reserved"),
         ("files", "is reserved"),
+        ("docs", "is reserved"),
+        ("documentation", "is reserved"),
         ("json", "Python module"),
         ("accounts", "is reserved"),
         ("sqlalchemy", "Python module"),

@@ -146,6 +146,7 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "http://me:secret@example.com/x.whl",
             "http://example.com/x.whl: releases cannot be downloaded over http. Use https.",
         ),
+        ("https://example.com/", "https://example.com/ is not the address of a wheel. It must end with .whl."),
         ("2.0", "It is not known where to download Opportune 2.0. Enter the address of its wheel."),
     ],
 )
