@@ -36,7 +36,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.router import Router, analyze, router_list
+from opportune.web.routing.router import Router, analyze, operation_id, router_list
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -63,7 +63,9 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
         telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI searches for telemetry providers
     )
     router_class = speedup("opportune.web.routing.fast_router_adapter", "FastRouter", Router)
-    app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
+    app.router = router = router_class(
+        lifespan=lifespan, dependency_overrides_provider=app, generate_unique_id_function=operation_id
+    )
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user
     app.state.settings = settings
     app.state.features = features

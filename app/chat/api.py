@@ -31,7 +31,7 @@ from app.chat.service import Chat
 from app.chat.sharing import NothingToShareError, Shares
 from opportune.accounts import AccountOwner, CurrentUser
 from opportune.db import ReadSession, RowId, WriteSession
-from opportune.llm import Answers, stream_json
+from opportune.llm import Answers, StreamEvent, stream_json
 from opportune.pagination import Page, Paging
 from opportune.search import SearchQuery, SearchResults
 from opportune.web import EventStream
@@ -137,7 +137,7 @@ def _to_message_created(question: Message, answer: Message) -> MessageCreated:
     )
 
 
-@router.get("/{conversation_id}/stream", response_class=EventStream)
+@router.get("/{conversation_id}/stream", response_class=EventStream, responses={200: {"model": StreamEvent}})
 async def stream_answer(user: CurrentUser, answer_stream: CurrentStream) -> EventStream:
     """Stream the newest answer as `status` and `delta` events, then `done` or `error`. Send `Last-Event-ID` to resume.
 

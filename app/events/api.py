@@ -12,7 +12,7 @@ from opportune.web import Limiter
 router = APIRouter(prefix="/events", tags=["events"])
 
 
-@router.get("")
+@router.get("", name="list")
 async def find(events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Page[EventRead]:
     return await events.find(filters)
 

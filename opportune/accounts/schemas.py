@@ -215,7 +215,7 @@ class SessionRead(Schema):
     """Whether a superuser is signed in as the user. The address is then hidden."""
 
 
-class EventRead(Schema):
+class AccountEventRead(Schema):
     """An event of the account."""
 
     id: int

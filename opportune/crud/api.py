@@ -22,6 +22,8 @@ M = TypeVar("M", bound=Model)
 
 ROUTES = ("find", "add", "read", "update", "delete")
 STATUSES = {"add": 201, "delete": 204}
+ROUTE_NAMES = {"find": "list"}
+"""Names that differ from the method. They are part of the operation id, such as `books_list`."""
 
 
 class CrudApi(Generic[M]):
@@ -101,6 +103,7 @@ class CrudApi(Generic[M]):
                 router.add_api_route(
                     endpoint=getattr(self, f"_{name}_route")(),
                     status_code=STATUSES.get(name, 200),
+                    name=ROUTE_NAMES.get(name, name),
                     route_class_override=DirectRoute,
                     **route_options,
                 )

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from opportune.llm.answers.manager import AnswerManager
     from opportune.llm.answers.models import Answer, AnswerAttachment, AnswerStatus
     from opportune.llm.answers.question import FileQuestionForm, QuestionForm, ask_by_form, refusals_in
-    from opportune.llm.answers.schemas import AnswerFields
+    from opportune.llm.answers.schemas import AnswerFields, StreamEvent
     from opportune.llm.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "SentFile",
     "ShownAnswer",
     "SpendingRefused",
+    "StreamEvent",
     "StreamPosition",
     "Timeouts",
     "TooManyAnswers",
@@ -118,7 +119,7 @@ __getattr__ = lazy_exports(
         ".answers.manager": ("AnswerManager",),
         ".answers.models": ("Answer", "AnswerAttachment", "AnswerStatus"),
         ".answers.errors": ("AnswerRunning", "QuestionTooLong", "TooManyAnswers"),
-        ".answers.schemas": ("AnswerFields",),
+        ".answers.schemas": ("AnswerFields", "StreamEvent"),
         ".answers.shown": ("ShownAnswer", "show_answer"),
     },
 )

@@ -1,7 +1,9 @@
 """Base class of request and response schemas."""
 
+import re
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
@@ -21,6 +23,11 @@ class Schema(BaseModel):
     """
 
     model_config = ConfigDict(defer_build=True)
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Return the title of a generic schema in OpenAPI, such as `PageBookRead`."""
+        return re.sub(r"\W", "", cls.__name__ + "".join(getattr(param, "__name__", str(param)) for param in params))
 
 
 def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:

@@ -12,7 +12,7 @@ from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
 from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
-from opportune.llm import FakeProvider
+from opportune.llm import FakeProvider, StreamEvent
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
@@ -38,6 +38,7 @@ async def read_events(client: AsyncClient, url: str, last_event_id: str = "") ->
     for block in response.text.strip().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
         if fields:
+            StreamEvent.model_validate_json(fields["data"])  # as OpenAPI describes it
             events.append({**fields, "data": json.loads(fields["data"])})
     return events
 

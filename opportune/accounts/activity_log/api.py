@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.events.service import UserEvents, event_text
 from opportune.accounts.models import AccountEvent
-from opportune.accounts.schemas import EventRead
+from opportune.accounts.schemas import AccountEventRead
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Page, Paging
 from opportune.web.user_agent import describe_user_agent
@@ -18,16 +18,16 @@ router = APIRouter(prefix="/users/me/events", tags=["accounts"])
 @router.get("")
 async def list_events(
     user: CurrentUser, database: DatabaseDependency, paging: Annotated[Paging, Query()]
-) -> Page[EventRead]:
+) -> Page[AccountEventRead]:
     """Return sign-ins and changes of the account, newest first."""
     async with database.reader(fresh=True) as session:
         page = await UserEvents(session, user.id).list_page(paging)
-    return Page[EventRead](
+    return Page[AccountEventRead](
         items=[event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
     )
 
 
-def event_read(event: AccountEvent) -> EventRead:
+def event_read(event: AccountEvent) -> AccountEventRead:
     device = describe_user_agent(event.agent) if event.agent else ""
     by_staff = event.actor_id is not None
-    return EventRead(**event.model_dump(), words=event_text(event), device=device, by_staff=by_staff)
+    return AccountEventRead(**event.model_dump(), words=event_text(event), device=device, by_staff=by_staff)

@@ -20,6 +20,6 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
 
 
 @router.post("/code", status_code=204)
-async def confirm(request: Request, body: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
+async def confirm_code(request: Request, body: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
     """Confirm the user's identity. This session does not ask again for 15 minutes."""
     await confirm_by_email(request, context, user, body)

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 CODE_REQUIRED = "Also send a `code` of your authenticator app, or a recovery code."
 
 
-@router.post("/login", response_model_exclude_none=True)
+@router.post("/login", operation_id="login", response_model_exclude_none=True)
 async def login(
     request: Request, response: Response, context: AccountCtx, credentials: Annotated[Credentials, Form()]
 ) -> AccessToken:
@@ -77,7 +77,7 @@ async def refresh(request: Request, response: Response, context: AccountCtx, bod
     return access_token
 
 
-@router.post("/logout", status_code=204)
+@router.post("/logout", operation_id="logout", status_code=204)
 async def logout(
     request: Request, session: WriteSession, _bearer: Annotated[str | None, Depends(oauth2_scheme)]
 ) -> Response:

@@ -1,4 +1,4 @@
-"""Scopes in the OpenAPI document."""
+"""Scopes, security schemes and errors in the OpenAPI document."""
 
 import threading
 from collections.abc import Sequence
@@ -10,17 +10,21 @@ from fastapi.routing import iter_route_contexts
 
 from opportune.accounts.tokens.bearer import oauth2_scheme
 from opportune.accounts.tokens.scopes import needed_scopes, offered_scopes
-from opportune.web.errors.openapi import refusals
+from opportune.web.errors.openapi import complete_responses, operations, refusals
 
+HTTP_BEARER = "HTTPBearer"
 FORBIDDEN = refusals(403)[403]
 _schema_lock = threading.Lock()
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document with the scopes of each operation. This function is thread-safe."""
+    """Return the OpenAPI document with the scopes and errors of each operation. This function is thread-safe."""
     with _schema_lock:  # other threads must not read the document before the scopes are added
         if app.openapi_schema is None:
-            _add_scopes(app, FastAPI.openapi(app))
+            schema = FastAPI.openapi(app)
+            _add_scopes(app, schema)
+            _add_http_bearer(schema)
+            complete_responses(schema)
     return app.openapi_schema or {}
 
 
@@ -39,6 +43,14 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
                     needed = needed_scopes(context.original_route, method, features)
                     scopes += [scope for scope in needed if scope not in scopes]
                     operation["responses"].setdefault("403", FORBIDDEN)
+
+
+def _add_http_bearer(schema: dict[str, Any]) -> None:
+    """Add bearer tokens as a scheme without a sign-in flow, which generators of clients understand best."""
+    for operation in operations(schema):
+        if any(oauth2_scheme.scheme_name in requirement for requirement in operation.get("security", ())):
+            schema["components"]["securitySchemes"][HTTP_BEARER] = {"type": "http", "scheme": "bearer"}
+            operation["security"].append({HTTP_BEARER: []})
 
 
 def _dependencies(route: object) -> Sequence[Dependant]:

@@ -6,7 +6,7 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.llm.answers import rating as ratings
 from opportune.llm.answers.dependencies import Answers, CurrentAnswer, CurrentStream, stream_json
 from opportune.llm.answers.models import Answer
-from opportune.llm.answers.schemas import AnswerRead
+from opportune.llm.answers.schemas import AnswerRead, StreamEvent
 from opportune.schemas import Schema
 from opportune.web import EventStream
 
@@ -19,7 +19,7 @@ async def read(answer: CurrentAnswer, answers: Answers) -> Answer:
     return answer
 
 
-@router.get("/{answer_id}/stream", response_class=EventStream)
+@router.get("/{answer_id}/stream", response_class=EventStream, responses={200: {"model": StreamEvent}})
 async def stream(user: CurrentUser, answer_stream: CurrentStream) -> EventStream:
     """Stream the answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
 

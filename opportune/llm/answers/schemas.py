@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, RootModel
 
 from opportune.llm.answers.models import AnswerStatus, Rating
 from opportune.schemas import Schema
@@ -60,3 +60,55 @@ class AnswerRead(AnswerFields):
     """Tool calls of the model. Approve or refuse a waiting call by its index."""
     rating: Rating | None
     rating_note: str
+
+
+class StreamData(Schema):
+    """Data of each event of a stream."""
+
+    answer_id: int | None = None
+    """Id of the answer, in streams of `/answers`."""
+    message_id: int | None = None
+    """Id of the message with the answer, in streams of `/conversations`."""
+
+
+class StreamStatus(StreamData):
+    """Data of the event `status`."""
+
+    status: AnswerStatus
+    tools: list[ToolRunRead] | None = None
+    """All tool calls, if one has changed. With the status "waiting", some need an approval."""
+    reasoning: str | None = None
+    """New text of the model's reasoning."""
+    reasoning_offset: int | None = None
+    """Position of `reasoning`. A resumed stream starts again at 0."""
+
+
+class StreamDelta(StreamData):
+    """Data of the event `delta`: new text of the answer."""
+
+    text: str
+
+
+class TokenUsage(Schema):
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class StreamDone(StreamData):
+    """Data of the last event, `done`."""
+
+    status: AnswerStatus
+    usage: TokenUsage
+    sources: list[SourceRead]
+
+
+class StreamError(StreamData):
+    """Data of the last event, `error`, if there is no answer."""
+
+    status: AnswerStatus
+    code: str
+    message: str
+
+
+class StreamEvent(RootModel[StreamStatus | StreamDelta | StreamDone | StreamError]):
+    """Data of an event, by the name of the event: `status`, `delta`, `done` or `error`."""

@@ -1,11 +1,12 @@
 """Error responses in the OpenAPI document."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from opportune.web.errors.handlers import STATUS_MESSAGES
 
 _TEXT = {"type": "string"}
-_PROBLEM = {
+PROBLEM_SCHEMA = {
     "type": "object",
     "title": "Problem",
     "required": ["type", "title", "status", "detail"],
@@ -14,6 +15,7 @@ _PROBLEM = {
         "title": _TEXT,
         "status": {"type": "integer"},
         "detail": _TEXT,
+        "code": _TEXT,
         "errors": {
             "type": "array",
             "items": {
@@ -24,9 +26,37 @@ _PROBLEM = {
         },
     },
 }
+FASTAPI_ERROR = {"$ref": "#/components/schemas/HTTPValidationError"}
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe error responses of a route: `@router.get("", responses=refusals(401, 404))`."""
-    content = {"application/problem+json": {"schema": _PROBLEM}}
+    content = {"application/problem+json": {"schema": PROBLEM}}
     return {status: {"description": STATUS_MESSAGES[status], "content": content} for status in statuses}
+
+
+def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the operations of an OpenAPI document."""
+    for path in schema["paths"].values():
+        yield from path.values()
+
+
+def complete_responses(schema: dict[str, Any]) -> None:
+    """Add the schema `Problem`, use it in place of FastAPI's `HTTPValidationError`, and type event streams."""
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for operation in operations(schema):
+        content = operation["responses"].get("422", {}).get("content", {})
+        if content.get("application/json", {}).get("schema") == FASTAPI_ERROR:
+            operation["responses"]["422"] = refusals(422)[422]
+        _use_model_of_stream(operation)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _use_model_of_stream(operation: dict[str, Any]) -> None:
+    """Remove the type that FastAPI writes next to the model of an event stream."""
+    content = operation["responses"].get("200", {}).get("content", {})
+    if "$ref" in (schema := content.get("text/event-stream", {}).get("schema", {})):
+        schema.pop("type", None)

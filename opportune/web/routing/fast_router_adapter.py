@@ -20,6 +20,7 @@ from fastapi.dependencies.utils import (
 )
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, _DefaultLifespan, request_response
+from fastapi.utils import get_value_or_default
 from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
@@ -53,6 +54,9 @@ class FastRouter(Router):
         before = [get_parameterless_sub_dependant(depends=depends, path=copied.path_format) for depends in outer]
         copied.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
         copied.dependency_overrides_provider = self.dependency_overrides_provider
+        copied.generate_unique_id_function = get_value_or_default(
+            route.generate_unique_id_function, self.generate_unique_id_function
+        )
         _rename(copied)
         copied.app = request_response(copied.get_route_handler())
 

@@ -1,5 +1,6 @@
 """Router of the site, which copies the routes of all features into one flat list."""
 
+import re
 from collections.abc import Sequence
 from copy import copy
 from inspect import signature
@@ -8,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
+from fastapi.utils import generate_unique_id, get_value_or_default
 from starlette.routing import BaseRoute, Mount
 
 from opportune.config import speedups
@@ -71,6 +73,9 @@ class Router(APIRouter):
             "path": prefix + route.path,
             "dependencies": [*self.dependencies, *dependencies, *route.dependencies],
             "dependency_overrides_provider": self.dependency_overrides_provider,
+            "generate_unique_id_function": get_value_or_default(
+                route.generate_unique_id_function, self.generate_unique_id_function
+            ),
         }
         copied = type(route)(**options)
         rule = rule_of(route.endpoint)
@@ -109,6 +114,16 @@ def copy_included(context: RouteContext) -> BaseRoute:
     copied = copy(original)
     vars(copied).update({name: getattr(context, name) for name in vars(original)})
     return copied
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the first tag and the name of a route, such as `books_list`, which stays the same if the path changes.
+
+    Names of routes without a tag are often not unique. These routes get FastAPI's id, with the path.
+    """
+    if not route.tags:
+        return generate_unique_id(route)
+    return re.sub(r"\W+", "_", "_".join([str(route.tags[0]), route.name]))
 
 
 def _options(route: APIRoute | RouteContext) -> dict[str, Any]:

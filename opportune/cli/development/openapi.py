@@ -1,0 +1,116 @@
+"""Write the OpenAPI document of the site's API, or a client for it.
+
+Without options, the document is printed.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from opportune.cli.output import print_json, say
+from opportune.config.project import application
+from opportune.errors import OperatorError
+from opportune.web.errors.openapi import operations
+
+
+class Client(StrEnum):
+    TYPESCRIPT = "typescript"
+    PYTHON = "python"
+
+
+GENERATORS = {
+    Client.TYPESCRIPT: (
+        *("npx", "--yes", "--package=@hey-api/openapi-ts@0.95.0", "--package=typescript@5", "--"),
+        *("openapi-ts", "--input={document}", "--output={folder}"),
+    ),
+    Client.PYTHON: (
+        *("uv", "tool", "run", "openapi-python-client==0.29.1", "generate", "--meta=none", "--overwrite"),
+        *("--path={document}", "--output-path={folder}"),
+    ),
+}
+"""Commands that generate clients. They install the generator on the first run."""
+GENERATED_FILES = {Client.TYPESCRIPT: "client.gen.ts", Client.PYTHON: "client.py"}
+"""File of each client. A folder with other files is not overwritten."""
+INSTALL_HINTS = {"npx": "Install Node.js 20 or newer.", "uv": "Install uv: pip install uv"}
+
+
+def command(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="File of the document, or folder of the client.", show_default=False
+        ),
+    ] = None,
+    client: Annotated[
+        Client | None, typer.Option(help="Generate a client in this language.", show_default=False)
+    ] = None,
+) -> None:
+    app = application()
+    document = {**app.openapi(), "servers": [{"url": app.state.settings.base_url}]}
+    require_distinct_names(document)
+    if client:
+        generate_client(client, document, output or Path(f"{client}_client"))
+    elif output:
+        write_document(document, output)
+        say(f"Wrote {output}: {len([*operations(document)])} operations.")
+    else:
+        print_json(document)
+
+
+def require_distinct_names(document: dict[str, Any]) -> None:
+    """Check that a client can have a function for each operation, and a class for each schema.
+
+    Raises:
+        OperatorError: Two operations have the same id, or two schemas the same name.
+    """
+    ids = Counter(operation["operationId"] for operation in operations(document))
+    if name := next((name for name, count in ids.items() if count > 1), ""):
+        raise OperatorError(f"Two operations are called {name}. Rename one function, or give it an operation_id.")
+    # FastAPI adds the module to the names of schemas that are not unique, such as app__books__schemas__Event.
+    if match := next(filter(None, (re.fullmatch(r"[a-z_]\w*__(\w+)", name) for name in schemas_of(document))), None):
+        raise OperatorError(f"Several schemas are called {match[1]}. Rename all but one: {match[0]}.")
+
+
+def schemas_of(document: dict[str, Any]) -> Sequence[str]:
+    return list(document["components"]["schemas"])
+
+
+def write_document(document: dict[str, Any], path: Path) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def generate_client(client: Client, document: dict[str, Any], folder: Path) -> None:
+    """Generate a client in a folder, or replace an earlier one.
+
+    Raises:
+        OperatorError: The folder has other files, or the generator is missing or failed.
+    """
+    if folder.exists() and not (folder / GENERATED_FILES[client]).is_file():
+        raise OperatorError(f"{folder} exists and is not a {client} client. Name a new folder with --output.")
+    program, *arguments = GENERATORS[client]
+    path = shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if path is None:
+        raise OperatorError(f"{program} is not installed. {INSTALL_HINTS[program]}")
+    with TemporaryDirectory() as temporary:
+        file = Path(temporary, "openapi.json")
+        write_document(document, file)
+        options = [argument.format(document=file, folder=folder) for argument in arguments]
+        result = subprocess.run([path, *options], text=True, capture_output=True, check=False)
+    if result.returncode or not (folder / GENERATED_FILES[client]).is_file():
+        reason = (result.stderr.strip() or result.stdout.strip()).rpartition("\n")[2]
+        raise OperatorError(f"The client was not generated. {program} says: {reason}")
+    say(f"Generated the {client} client in {folder}.")
