@@ -237,8 +237,8 @@ class LanguageModel:
         Raises:
             LLMError: There is no complete answer. In a route, the response is 503 with its message.
         """
-        async with aclosing(self.stream(prompt, system=system, temperature=temperature)) as pieces:
-            return "".join([piece async for piece in pieces])
+        async with aclosing(self.stream(prompt, system=system, temperature=temperature)) as texts:
+            return "".join([text async for text in texts])
 
     async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
         """Return the answer as an instance of a Pydantic model. Invalid answers are sent back with their errors.
@@ -341,10 +341,8 @@ class LanguageModel:
         except TimeoutError:
             raise LLMError("busy", QUEUE_FULL) from None
         try:
-            answer = checked_answer(
-                *(self.name, self.model, request.messages, request.tools),
-                request.send(provider, sees_images=self.sees_images),
-            )
+            sent = request.send(provider, sees_images=self.sees_images)
+            answer = checked_answer(self.name, self.model, request.messages, request.tools, sent)
             if observers:
                 answer = observed_answer(self.name, self.model, request.messages, answer)
             async with aclosing(answer) as chunks:

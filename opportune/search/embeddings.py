@@ -17,14 +17,14 @@ class Embeddings(Protocol):
 
     model: EmbeddingModel
 
-    async def of_texts(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
         """Return the vectors of texts to index, in order.
 
         Raises:
             ServiceError: The model returned no vectors.
         """
 
-    async def of_question(self, text: str, made_of: str = "") -> Vector | None:
+    async def embed_query(self, text: str, made_of: str = "") -> Vector | None:
         """Return the vector of a search text; None if it takes too long or fails.
 
         Args:

@@ -61,7 +61,7 @@ async def stored_attachments(
     rows: list[AnswerAttachment] = []
     # The lock makes a user with many slow documents delay others by at most one document.
     lock = _locks.setdefault(owner_id, asyncio.Lock())
-    async with deleted_on_error(storage) as new:
+    async with deleted_on_error(storage) as new_files:
         for file in sent:
             async with lock:
                 attachment = await read_attachment(display_name(file.filename), file.content)
@@ -77,7 +77,7 @@ async def stored_attachments(
                 text=attachment.text,
                 omitted=attachment.omitted,
             )
-            new.append(row.stored_as)
+            new_files.append(row.stored_as)
             await storage.put(row.stored_as, content, content_type)
             rows.append(row)
         yield rows

@@ -14,7 +14,7 @@ from opportune.db.models.model import ModelBase, utc_now
 from opportune.text import Text
 
 SITE = "site"
-PURPOSE = "answers: key of the chosen model"
+KEY_PURPOSE = "answers: key of the chosen model"
 
 
 class ChosenModel(ModelBase, table=True):
@@ -52,7 +52,7 @@ def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:
 
 
 async def store_chosen(session: AsyncSession, settings: Settings, provider: str, model: LlmModel) -> None:
-    """Select this model."""
+    """Store this model and its encrypted key as the selected one."""
     row = await read_chosen(session) or ChosenModel(provider="", base_url="", model="", sealed_key="")
     key = model.api_key.get_secret_value()
     row.sqlmodel_update(
@@ -81,4 +81,4 @@ def unsealed(settings: Settings, base_url: str, sealed_key: str) -> str:
 
 
 def _purpose(base_url: str) -> str:
-    return f"{PURPOSE} at {base_url}"
+    return f"{KEY_PURPOSE} at {base_url}"

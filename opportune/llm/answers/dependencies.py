@@ -27,7 +27,7 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
         raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
     await manager.llm.refresh()
     if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
-        manager = manager.asked_by(payer)
+        manager = manager.charging(payer)
     if request.state.impersonator:
         manager = manager.within(READ)
     token: ApiToken | None = request.state.token

@@ -154,11 +154,11 @@ class AnswerFlusher:
             SQLAlchemyError: The database failed.
             TimeoutError: Another transaction has locked the answer.
         """
-        stored: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._results[result.answer_id] = result, stored
+        stored_answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._results[result.answer_id] = result, stored_answer
         self._wake_up.set()
         self._ensure_task()
-        return await stored
+        return await stored_answer
 
     def _ensure_task(self) -> None:
         if self._task is None or self._task.done():

@@ -108,7 +108,7 @@ class AnswerManager:
         limited._scopes = common_scopes(self._scopes, scopes)
         return limited
 
-    def asked_by(self, visitor: Payer) -> Self:
+    def charging(self, visitor: Payer) -> Self:
         """Return a manager that charges questions to a visitor's address instead of the owner."""
         charged = copy(self)
         charged._visitor = str(visitor)

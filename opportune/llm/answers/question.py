@@ -44,9 +44,9 @@ def refusals_in(
     try:
         yield
     except tuple(REFUSALS) as error:
-        refusal = next(type_ for type_ in REFUSALS if isinstance(error, type_))
+        error_class = next(class_ for class_ in REFUSALS if isinstance(error, class_))
         default = error.detail if isinstance(error, HTTPException) else str(error)
-        form.refuse(messages.get(refusal, default), field, REFUSALS[refusal])
+        form.refuse(messages.get(error_class, default), field, REFUSALS[error_class])
 
 
 class QuestionForm(BaseModel):

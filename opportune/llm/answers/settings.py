@@ -8,7 +8,7 @@ from opportune.config.hosts import shutdown_seconds
 from opportune.errors import OperatorError
 from opportune.llm.tools.web_search import parse_web_search_url
 
-SPARED_SECONDS = 2.0
+RESERVED_SECONDS = 2.0
 """Part of the host's shutdown time reserved for handing over answers and closing the database."""
 
 
@@ -73,4 +73,4 @@ def grace_seconds(settings: AnswersSettings, *, is_production: bool) -> float:
     """Return the seconds for answers to end when the process stops."""
     if settings.answer_grace_seconds is not None:
         return settings.answer_grace_seconds
-    return max(0.0, shutdown_seconds() - SPARED_SECONDS) if is_production else 0.0
+    return max(0.0, shutdown_seconds() - RESERVED_SECONDS) if is_production else 0.0

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
-from opportune.llm.answers.citations import cite, cited, cited_sources
+from opportune.llm.answers.citations import cite, find_cited, list_sources
 from opportune.llm.answers.live import SILENCE_TIMEOUT_SECONDS
 from opportune.llm.answers.models import Answer
 from opportune.web import MarkdownBlocks, is_htmx, markdown, redirect, templates
@@ -19,18 +19,18 @@ MAX_CACHED_LENGTH = 5_000_000
 class _RenderedAnswers(dict[str, Markup]):
     """LRU cache of HTML by text."""
 
-    length = 0
+    total_length = 0
     """Characters of all texts."""
 
     def put(self, text: str, html: Markup) -> None:
         self.take(text)  # another request may have rendered it at the same time
         self[text] = html
-        self.length += len(text)
-        while len(self) > 1 and self.length > MAX_CACHED_LENGTH:
+        self.total_length += len(text)
+        while len(self) > 1 and self.total_length > MAX_CACHED_LENGTH:
             self.take(next(iter(self)))
 
     def take(self, text: str) -> Markup | None:
-        self.length -= len(text) if text in self else 0
+        self.total_length -= len(text) if text in self else 0
         return self.pop(text, None)
 
 
@@ -65,12 +65,12 @@ class ShownAnswer:
     @property
     def cites(self) -> bool:
         """True if the text cites any of the sources."""
-        return bool(cited(self.answer.text, self.answer.sources))
+        return bool(find_cited(self.answer.text, self.answer.sources))
 
     @property
     def sources(self) -> list[dict[str, Any]]:
         """Cited sources with their `number`; all sources if none is cited."""
-        return cited_sources(self.answer.text, self.answer.sources)
+        return list_sources(self.answer.text, self.answer.sources)
 
 
 def _blocks_of(text: str) -> MarkdownBlocks:

@@ -290,7 +290,7 @@ async def _lock_answers(
 
 
 def _is_owned(worker: str, ids: Collection[int]) -> ColumnElement[bool]:
-    """Condition for answers of this worker, including those that were interrupted but not continued over."""
+    """Condition for answers of this worker, including interrupted ones that no other worker has taken over."""
     can_continue = col(Answer.status).in_([AnswerStatus.STREAMING, INTERRUPTED.status])
     return _has_id_in(ids) & can_continue & (col(Answer.worker) == worker)
 

@@ -102,27 +102,23 @@ class AnswerTask:
         try:
             with self.flusher.saving(self.unsaved):
                 await asyncio.wait([self._generation])
-            text, deltas, runs = (
+            result = AnswerResult(
+                self.live.id,
                 self.unsaved.text,
-                self.unsaved.uncommitted_deltas(),
-                self._unapproved_runs or self._runs,
+                self._final_outcome(),
+                unsaved=self.unsaved.uncommitted_deltas(),
+                tool_runs=self._unapproved_runs or self._runs,
+                sources=self._sources,
+                reasoning=self.unsaved.reasoning,
             )
-            await self._store_result(
-                AnswerResult(
-                    *(self.live.id, text, self._final_outcome(), deltas, runs, self._sources),
-                    reasoning=self.unsaved.reasoning,
-                )
-            )
+            await self._store_result(result)
         finally:
             self.live.close()
 
     def _final_outcome(self) -> Outcome:
         if self._generation.cancelled():
-            return (
-                self._cut_outcome
-                if self._cut_outcome is HANDED_OVER
-                else self._with_usage(self._cut_outcome or INTERRUPTED)
-            )
+            outcome = self._cut_outcome or INTERRUPTED
+            return outcome if outcome is HANDED_OVER else self._with_usage(outcome)
         error = self._generation.exception()
         if error is None:
             return self._with_usage(self._generation.result())
@@ -233,16 +229,18 @@ class AnswerTask:
         answer = self.live.answer
         if self.toolbox:
             return converse(
-                *(self.model, self.prompt, self.toolbox, await self._load_owner()),
+                self.model,
+                self.prompt,
+                self.toolbox,
+                await self._load_owner(),
                 approve=self._find_approval,
                 sources=self._sources,
                 temperature=answer.temperature,
             )
         if self.retrieval and not self._runs and not self.unsaved.text:
             await self._retrieve_passages(self.retrieval, await self._load_owner())
-        self.prompt = with_passages(
-            *(self.prompt, retrieved_passages(self._runs), self.model.context_budget), prompt_length=len(answer.prompt)
-        )
+        passages, budget = retrieved_passages(self._runs), self.model.context_budget
+        self.prompt = with_passages(self.prompt, passages, budget, prompt_length=len(answer.prompt))
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 
     async def _load_owner(self) -> User | None:

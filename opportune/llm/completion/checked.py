@@ -81,7 +81,11 @@ def plausible_usage(name: str, model: LlmModel | None, prompt: int, text: int, d
         logger.warning(
             "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
             "the implausible count is replaced by its estimate",
-            *(name, done.prompt_tokens, done.completion_tokens, prompt, text),
+            name,
+            done.prompt_tokens,
+            done.completion_tokens,
+            prompt,
+            text,
         )
     return replace(
         checked,

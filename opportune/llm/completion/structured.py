@@ -11,7 +11,7 @@ from opportune.schemas import describe_errors
 
 M = TypeVar("M", bound=BaseModel)
 
-RULES = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
+SCHEMA_RULE = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
 CORRECTION = "That does not follow the schema. {} Answer with the whole corrected JSON object, and with nothing else."
 
 
@@ -23,17 +23,17 @@ async def parse(
     Raises:
         LLMError: All answers were invalid ("malformed"), or a call failed.
     """
-    conversation = [Message("system", RULES.format(json.dumps(into.model_json_schema()))), *messages]
+    conversation = [Message("system", SCHEMA_RULE.format(json.dumps(into.model_json_schema()))), *messages]
     for _ in range(attempts):
         answer = await complete(conversation)
         try:
-            return into.model_validate_json(_object_in(answer))
+            return into.model_validate_json(_extract_object(answer))
         except ValidationError as error:
             correction = CORRECTION.format(describe_errors(error))
             conversation += [Message("assistant", answer), Message("user", correction)]
     raise LLMError("malformed", "The model's answer did not have the requested form. Try again.")
 
 
-def _object_in(text: str) -> str:
+def _extract_object(text: str) -> str:
     """Return the JSON object without text and code fences around it."""
     return text[text.find("{") : text.rfind("}") + 1]

@@ -28,7 +28,7 @@ MAX_OMITTED_LENGTH = 500
 PDF_PROGRAM = Path(__file__).with_name("pdf_text.py")
 JPEG = "image/jpeg"
 
-UNKNOWN = "{} cannot be read. Attach a picture (JPEG, PNG, WebP, GIF), a PDF, or a text file in UTF-8."
+UNKNOWN_TYPE = "{} cannot be read. Attach a picture (JPEG, PNG, WebP, GIF), a PDF, or a text file in UTF-8."
 LOCKED = "{} is protected by a password. Save it without a password and attach it again."
 DAMAGED = "{} is damaged or takes too long to read. Save it again as a PDF, or attach its text."
 NO_TEXT = "{} contains no text; it may be a scan. Attach pictures of its pages."
@@ -92,7 +92,7 @@ def _decode(filename: str, content: bytes) -> str:
     except ValueError:
         text = ""
     if not text:
-        raise AttachmentRefused(UNKNOWN.format(filename))
+        raise AttachmentRefused(UNKNOWN_TYPE.format(filename))
     return text
 
 

@@ -79,6 +79,5 @@ class OpenAIEmbedder(Embedder):
     def _make_client(self) -> "EmbeddingsClient":
         from opportune.llm.providers.embeddings_client import EmbeddingsClient  # noqa: PLC0415 - httpx takes 0.2 s
 
-        return EmbeddingsClient(
-            *(self._model.base_url, self._model.api_key.get_secret_value().strip(), self._timeouts), self._model.headers
-        )
+        api_key = self._model.api_key.get_secret_value().strip()
+        return EmbeddingsClient(self._model.base_url, api_key, self._timeouts, self._model.headers)

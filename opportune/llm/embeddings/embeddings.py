@@ -20,13 +20,13 @@ from opportune.llm.spending.call_guard import SITE, CallGuard, GuardedCall
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.search.embeddings import Vector
 
-QUESTION_TIMEOUT_SECONDS = 1.5
+QUERY_TIMEOUT_SECONDS = 1.5
 """Seconds that a search waits for the embedding of its query. Later it searches by words only."""
 OUTAGE_SECONDS = 30.0
 """Seconds for which searches do not use an endpoint after a failure."""
-MAX_CACHED_QUESTIONS = 1_000
+MAX_CACHED_QUERIES = 1_000
 """Maximum number of cached query embeddings per process."""
-MIN_QUESTION_CHARS = 3
+MIN_QUERY_CHARS = 3
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Embeddings:
         model = embedding_model_of(settings)
         return cls(model, lambda model: make_embedder(settings, model), guard) if model else None
 
-    async def of_texts(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
         """Return the vectors of a batch of documents or rows.
 
         Raises:
@@ -59,7 +59,7 @@ class Embeddings:
         """
         return await self._embed(self.model, [self.model.document_prefix + self.model.cut(text) for text in texts])
 
-    async def of_question(self, text: str, made_of: str = "") -> Vector | None:
+    async def embed_query(self, text: str, made_of: str = "") -> Vector | None:
         """Return the vector of a search query, cached; None if it is late or fails.
 
         `made_of` identifies the model of the indexed vectors, by default the current one.
@@ -70,18 +70,18 @@ class Embeddings:
             self._cache.move_to_end(key)
             return self._cache[key]
         is_unavailable = monotonic() < self._unavailable_until.get(model.made_of, 0)
-        if len(key[1]) < MIN_QUESTION_CHARS or (is_unavailable and key not in self._query_tasks):
+        if len(key[1]) < MIN_QUERY_CHARS or (is_unavailable and key not in self._query_tasks):
             return None
         if key not in self._query_tasks:
-            self._query_tasks[key] = asyncio.create_task(self._embed_question(model, key), name="embed a question")
+            self._query_tasks[key] = asyncio.create_task(self._embed_query(model, key), name="embed a query")
         try:
-            async with asyncio.timeout(QUESTION_TIMEOUT_SECONDS):
+            async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
                 return await asyncio.shield(self._query_tasks[key])
         except TimeoutError:
-            self._record_outage(model, f"no response in {QUESTION_TIMEOUT_SECONDS} s")
+            self._record_outage(model, f"no response in {QUERY_TIMEOUT_SECONDS} s")
             return None
 
-    async def _embed_question(self, model: EmbeddingModel, key: tuple[str, str]) -> Vector | None:
+    async def _embed_query(self, model: EmbeddingModel, key: tuple[str, str]) -> Vector | None:
         """Compute and cache a vector. A late one is used by the next search."""
         try:
             (vector,) = await self._embed(model, [model.query_prefix + model.cut(key[1])])
@@ -93,7 +93,7 @@ class Embeddings:
         if self._unavailable_until.pop(model.made_of, 0):
             logger.warning("EMBEDDING_MODEL is available again.")
         self._cache[key] = vector
-        if len(self._cache) > MAX_CACHED_QUESTIONS:
+        if len(self._cache) > MAX_CACHED_QUERIES:
             self._cache.popitem(last=False)
         return vector
 

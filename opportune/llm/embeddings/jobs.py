@@ -105,11 +105,11 @@ async def _embed_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vec
         ServiceError: The endpoint fails.
     """
     try:
-        return [*await embeddings.of_texts(texts)]
+        return [*await embeddings.embed_texts(texts)]
     except ServiceError as error:
         if error.code != "rejected":
             raise
-    await embeddings.of_texts([SAMPLE_TEXT])  # raises if the endpoint rejects every text
+    await embeddings.embed_texts([SAMPLE_TEXT])  # raises if the endpoint rejects every text
     if len(texts) == 1:
         logger.warning("EMBEDDING_MODEL rejects a text, which is searched by words only: %.60r", texts[0])
         return [None]

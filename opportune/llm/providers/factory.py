@@ -25,17 +25,17 @@ def models_of(settings: Settings) -> list[LlmModel]:
     Without LLM_MODELS, LLM_BASE_URL and LLM_MODEL describe one model. Without both, the list is empty.
     """
     if settings.llm_models:
-        return [_complete(model, settings) for model in settings.llm_models]
+        return [_add_address_and_key(model, settings) for model in settings.llm_models]
     if not settings.llm_base_url:
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
-    return [_complete(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
+    return [_add_address_and_key(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
 
 
 M = TypeVar("M", bound=LlmModel)
 
 
-def _complete(model: M, settings: Settings) -> M:
+def _add_address_and_key(model: M, settings: Settings) -> M:
     values: dict[str, object] = {}
     if not (model.base_url or model.provider):
         # Send LLM_API_KEY only to LLM_BASE_URL, never to another endpoint.
@@ -72,7 +72,10 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
 
 def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
     provider = OpenAICompatible(
-        *(model.base_url, model.api_key, _name_at_endpoint(settings, model), Timeouts.of(settings)),
+        model.base_url,
+        model.api_key,
+        _name_at_endpoint(settings, model),
+        Timeouts.of(settings),
         context_budget=model.max_prompt_tokens,
         max_tokens=model.max_answer_tokens,
     )
@@ -97,7 +100,7 @@ def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS
 
 
 def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
-    return _complete(settings.embedding_model, settings) if settings.embedding_model else None
+    return _add_address_and_key(settings.embedding_model, settings) if settings.embedding_model else None
 
 
 def make_embedder(settings: Settings, model: EmbeddingModel) -> "Embedder":

@@ -87,7 +87,10 @@ class LocalModel(Provider):
         if not process.address:
             raise LLMError("unavailable", "The local model could not be started on this machine.")
         self._client = OpenAICompatible(
-            *(f"{process.address}/v1", SecretStr(process.key), "", self._timeouts),
+            f"{process.address}/v1",
+            SecretStr(process.key),
+            "",
+            self._timeouts,
             max_tokens=MAX_ANSWER_TOKENS,
             through_proxy=False,
         )

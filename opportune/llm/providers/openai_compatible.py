@@ -86,7 +86,9 @@ class OpenAICompatible(Provider):
         from opportune.llm.providers.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
 
         return ChatCompletionsClient(
-            *(self._url, self._api_key.get_secret_value().strip(), self._timeouts),
+            self._url,
+            self._api_key.get_secret_value().strip(),
+            self._timeouts,
             through_proxy=self._through_proxy,
             headers=self.headers,
             optional_parameters=[*self.parameters, "temperature"],

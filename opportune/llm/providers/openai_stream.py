@@ -149,13 +149,14 @@ class ChatCompletionReader:
 
     def _make_done(self) -> Done:
         usage = self._usage
-        prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+        prompt_details, completion_details = usage.prompt_tokens_details, usage.completion_tokens_details
         return Done(
-            *(usage.prompt_tokens, usage.completion_tokens),
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
             truncated=self._is_truncated or self._finish_reason in TRUNCATED_REASONS,
             tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
-            cached_tokens=prompt.cached_tokens if prompt else None,
-            reasoning_tokens=completion.reasoning_tokens if completion else None,
+            cached_tokens=prompt_details.cached_tokens if prompt_details else None,
+            reasoning_tokens=completion_details.reasoning_tokens if completion_details else None,
         )
 
     def _explain_empty_answer(self, done: Done) -> LLMError:

@@ -29,9 +29,10 @@ from opportune.llm.spending.switch import Switch, refusal
 from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 
-SPARE_SECONDS = 60
-"""Time after the longest answer until a reservation of a dead process expires."""
-WARNING_PERCENTS = 80
+RESERVATION_MARGIN_SECONDS = 60
+"""Seconds after the longest answer until a reservation of a dead process expires."""
+WARNING_PERCENT = 80
+"""Used percentage of a limit from which users see a notice."""
 RESERVED_RETRY_SECONDS = 10.0
 """Retry-After of a refusal that lasts until running answers have ended."""
 
@@ -140,7 +141,7 @@ class SpendingGuard(CallGuard):
             session.add(row)
         row.tokens += prompt_tokens + granted
         row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
-        row.expires_at = utc_now() + timedelta(seconds=max_seconds + SPARE_SECONDS)
+        row.expires_at = utc_now() + timedelta(seconds=max_seconds + RESERVATION_MARGIN_SECONDS)
         await session.flush()
         return row
 
@@ -193,7 +194,7 @@ class SpendingGuard(CallGuard):
             return ""
         sums = (await ledger.read_totals(session, payer, self.now().date())).payer
         limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
-        is_near = sums.used(limit) * 100 >= WARNING_PERCENTS * limit.amount
+        is_near = sums.used(limit) * 100 >= WARNING_PERCENT * limit.amount
         return self.messages.nearly_used_up(limit, sums.used(limit)) if is_near else ""
 
     def _record_usage(self, running: RunningCall) -> None:

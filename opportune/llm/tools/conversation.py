@@ -8,7 +8,7 @@ from itertools import chain, count, takewhile
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
 from opportune.llm.providers.provider import Chunk, Done, Message, Reasoning, ToolCall
-from opportune.llm.tools.source import CITING, Cited, number_sources
+from opportune.llm.tools.source import CITE_SOURCES, Cited, number_sources
 from opportune.llm.tools.toolbox import Toolbox, ToolResult
 
 MAX_ROUNDS = 8
@@ -109,7 +109,7 @@ async def converse(
             has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
             result = await _run_call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MANY_CALLS
             if result.sources:
-                result = replace(result, text=f"{CITING}\n\n{number_sources(result.sources, cited)}")
+                result = replace(result, text=f"{CITE_SOURCES}\n\n{number_sources(result.sources, cited)}")
             results_length += len(result.text)
             turns.append(Message("tool", result.text, tool_call_id=run.call.id))
             yield replace(run, result=result)

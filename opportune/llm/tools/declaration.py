@@ -168,10 +168,11 @@ def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
         OperatorError: Two tools have the same name, or one is invalid.
     """
     tools: dict[str, Tool] = {}
-    for new in map(tool, declared):
-        if (other := tools.get(new.name)) and other.function is not new.function:
-            raise OperatorError(f"There are two tools {new.name}: {other._path} and {new._path}. Rename one.")
-        tools[new.name] = new
+    for new_tool in map(tool, declared):
+        other = tools.get(new_tool.name)
+        if other and other.function is not new_tool.function:
+            raise OperatorError(f"There are two tools {new_tool.name}: {other._path} and {new_tool._path}. Rename one.")
+        tools[new_tool.name] = new_tool
     return tools
 
 

@@ -18,8 +18,12 @@ MIN_PASSAGE_LENGTH = 200
 MAX_PASSAGE_LENGTH = 1_500
 MAX_QUESTION_LENGTH = 500
 MIN_FIT = 0.5
+"""Relevance that a passage must exceed."""
 MAX_PASSAGES_SHARE = 0.5
 """Maximum share of the context for passages."""
+CHARS_PER_TOKEN = 4
+TAG_CHARS = 100
+"""Characters reserved for the tags around a passage."""
 RETRIEVAL_ROUND = -1
 """Round number of calls before the model was asked."""
 CITATION_RULE = (
@@ -75,11 +79,12 @@ def _matching_share(source: Source, words: Sequence[str]) -> float:
 def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterator[tuple[Hit, str]]:
     """Yield hits with passages of their text, as long as tokens remain."""
     for index, hit in enumerate(hits):
-        length = min(MAX_PASSAGE_LENGTH, 4 * max_tokens // max(1, min(2, len(hits) - index)) - 100)
+        passages_to_share = 1 if index == len(hits) - 1 else 2
+        length = min(MAX_PASSAGE_LENGTH, CHARS_PER_TOKEN * max_tokens // passages_to_share - TAG_CHARS)
         if length < MIN_PASSAGE_LENGTH:
             return
         text = passage(hit.source.text, question, length)
-        max_tokens -= estimate_tokens(f"{text}{hit.source.title}") + 25  # the tags around it
+        max_tokens -= estimate_tokens(f"{text}{hit.source.title}") + 25  # for the tags around it
         yield hit, text
 
 

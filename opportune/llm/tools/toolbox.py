@@ -38,7 +38,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 TIMEOUT_SECONDS = 30.0
 MAX_RESULT_LENGTH = 20_000
 """Maximum number of characters of a result for the model."""
-FAILED = "The tool failed."
+TOOL_FAILED = "The tool failed."
 REFUSALS = {
     401: "The user has to sign in first.",
     403: "The user is not allowed to do this.",
@@ -182,11 +182,11 @@ class Toolbox:
             return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
-            return ToolResult(FAILED, is_error=True)
-        result = _result(status, body)
+            return ToolResult(TOOL_FAILED, is_error=True)
+        result = _read_result(status, body)
         if result.is_error or not self.tools[call.name].returns_sources:
             return result
-        return replace(result, sources=_sources(body))
+        return replace(result, sources=_read_sources(body))
 
     async def _read_user(self, user: User | None) -> tuple[User | None, Grants]:
         database: Database = self._site.state.database
@@ -294,13 +294,13 @@ def _dependency_calls(dependant: Dependant) -> Iterator[object]:
         yield from _dependency_calls(dependency)
 
 
-def _result(status: int, body: bytes) -> ToolResult:
+def _read_result(status: int, body: bytes) -> ToolResult:
     try:
         data = from_json(body) if body else None
     except ValueError:
         data = body.decode(errors="replace")
     if status >= 500 and status != 503:  # the message of a 503 is for users
-        return ToolResult(FAILED, is_error=True)
+        return ToolResult(TOOL_FAILED, is_error=True)
     if status >= 400:
         if message := REFUSALS.get(status):
             return ToolResult(message, is_error=True)
@@ -309,7 +309,7 @@ def _result(status: int, body: bytes) -> ToolResult:
     return ToolResult(_cut_result(_as_text(data)), data=data)
 
 
-def _sources(body: bytes) -> tuple[Source, ...]:
+def _read_sources(body: bytes) -> tuple[Source, ...]:
     data = from_json(body)
     return tuple(map(Source.model_validate, data if isinstance(data, list) else [data] if data else ()))
 

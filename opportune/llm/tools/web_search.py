@@ -61,7 +61,7 @@ class WebSearch(ABC):
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid address."""
         try:
-            return list(filter(None, map(_source, self.results(response))))[:MAX_RESULTS]
+            return list(filter(None, map(_to_source, self.results(response))))[:MAX_RESULTS]
         except (AttributeError, KeyError, TypeError):  # a response in an unknown format
             return []
 
@@ -89,7 +89,7 @@ class Brave(WebSearch):
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         for result in response.get("web", {}).get("results", ()):
             excerpts = [result.get("description") or "", *(result.get("extra_snippets") or ())]
-            yield {"url": result["url"], "title": _plain(result["title"]), "text": "\n".join(map(_plain, excerpts))}
+            yield {"url": result["url"], "title": _to_text(result["title"]), "text": "\n".join(map(_to_text, excerpts))}
 
 
 class Tavily(WebSearch):
@@ -125,7 +125,7 @@ def parse_web_search_url(value: str) -> WebSearch:
     except ValueError:
         raise _refusal("is not a URL") from None
     if parts.scheme in ("http", "https"):
-        return _searxng(parts)
+        return _parse_searxng(parts)
     if parts.scheme not in SERVICES:
         raise _refusal("has an unknown scheme")
     service, url = SERVICES[parts.scheme]
@@ -135,7 +135,7 @@ def parse_web_search_url(value: str) -> WebSearch:
     return service(url, _require_key(unquote(key.strip(":"))))
 
 
-def _searxng(parts: SplitResult) -> SearXNG:
+def _parse_searxng(parts: SplitResult) -> SearXNG:
     if not parts.hostname:
         raise _refusal("has no host")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -160,7 +160,7 @@ def _refusal(fault: str) -> OperatorError:
     return OperatorError(f"WEB_SEARCH_URL {fault}. {EXAMPLES}")
 
 
-def _source(result: Mapping[str, Any]) -> Source | None:
+def _to_source(result: Mapping[str, Any]) -> Source | None:
     try:
         text = make_storable(str(result.get("text") or "")).strip()[:MAX_EXCERPT_LENGTH]
         source = Source(title=result.get("title") or "", url=result.get("url") or "", text=text)
@@ -169,5 +169,5 @@ def _source(result: Mapping[str, Any]) -> Source | None:
     return None if source.url.startswith("/") else source  # a path would be a page of this site
 
 
-def _plain(html: str) -> str:
+def _to_text(html: str) -> str:
     return Markup(html).striptags()  # noqa: S704 - the result is escaped by templates

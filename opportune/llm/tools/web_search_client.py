@@ -46,7 +46,7 @@ async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
     except TimeoutError:
         fault = "takes too long"
     except httpx.HTTPStatusError as error:
-        fault = _status_fault(error.response.status_code)
+        fault = _describe_status(error.response.status_code)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         fault = f"cannot be reached ({type(error).__name__})"
     except ValueError:
@@ -61,7 +61,7 @@ async def _read(request: "SearchRequest") -> bytes:
         timeout=TIMEOUT_SECONDS,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         trust_env=not is_local(urlsplit(request.url).hostname or ""),
-        verify=await asyncio.to_thread(_tls) if is_tls else False,
+        verify=await asyncio.to_thread(_create_tls_context) if is_tls else False,
     )
     options: dict[str, Any] = {
         "params": [*request.params],
@@ -79,7 +79,7 @@ async def _read(request: "SearchRequest") -> bytes:
     return body
 
 
-def _status_fault(status: int) -> str:
+def _describe_status(status: int) -> str:
     fault = f"responded with {status}"
     if status in (401, 403):
         return f"{fault}: the key is wrong, or json is missing in search.formats of a SearXNG"
@@ -89,5 +89,5 @@ def _status_fault(status: int) -> str:
 
 
 @cache  # takes 80 ms
-def _tls() -> SSLContext:
+def _create_tls_context() -> SSLContext:
     return httpx.create_ssl_context()

@@ -20,13 +20,13 @@ async def find_nearest(
     session: AsyncSession, within: Select[Any] | None, fields: Fields, query: str, embeddings: Embeddings
 ) -> dict[int, float]:
     """Return ids and similarities (0 to 1) of rows by meaning; empty if the embedding is not available."""
-    vector = await embeddings.of_question(query)  # before the first statement, so that no connection waits for it
+    vector = await embeddings.embed_query(query)  # before the first statement, so that no connection waits for it
     if vector is None:
         return {}
     vectors = VECTORS[session.get_bind().dialect.name]
     edition = await vectors.find_edition(session, fields)
     if edition and edition.made_of != embeddings.model.made_of:  # vectors of the new model are not complete
-        vector = await embeddings.of_question(query, edition.made_of)
+        vector = await embeddings.embed_query(query, edition.made_of)
     if edition is None or vector is None:
         return {}
     await vectors.prepare(session)

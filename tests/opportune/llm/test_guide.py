@@ -21,17 +21,17 @@ pytestmark = pytest.mark.database("sqlite")
 GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8")
 
 
-def names_of_its_code() -> dict[str, Any]:
+def run_examples() -> dict[str, Any]:
     names: dict[str, Any] = {}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
         if "app.books" not in code:  # tested by tests/opportune/web/test_streaming.py
-            exec(code, names)  # noqa: S102 - the guide's own
+            exec(code, names)  # noqa: S102 - examples of the guide
     return names
 
 
 @pytest.fixture
 def names() -> dict[str, Any]:
-    return names_of_its_code()
+    return run_examples()
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ async def test_guide_test_passes(app: FastAPI, client: AsyncClient, names: dict[
 
 async def test_guide_reads_an_attachment(app: FastAPI, client: AsyncClient) -> None:
     app.state.llm.provider = model = FakeProvider("Kind.")
-    sent = await client.post("/letters/summary", files={"file": ("a.txt", b"word " * 1_000)})
-    assert sent.json().startswith("Kind. Only the first ")
+    response = await client.post("/letters/summary", files={"file": ("a.txt", b"word " * 1_000)})
+    assert response.json().startswith("Kind. Only the first ")
     assert "word" in model.received[0][0].content
     assert (await client.post("/letters/summary", files={"file": ("a.bin", b"\0")})).status_code == 422
 

@@ -1,3 +1,5 @@
+"""The language model of a site: queue, retries, fallbacks, and its use in routes and jobs."""
+
 import asyncio
 from contextlib import aclosing
 
@@ -65,8 +67,8 @@ async def test_conversation_is_sent_unchanged() -> None:
 
 async def test_closing_an_answer_stops_the_model() -> None:
     provider = FakeProvider("It is", asyncio.Event())
-    async with aclosing(llm_with(provider).stream("Is it?")) as pieces:
-        assert await anext(pieces) == "It is"
+    async with aclosing(llm_with(provider).stream("Is it?")) as texts:
+        assert await anext(texts) == "It is"
     assert provider.stopped.is_set()
 
 
@@ -110,16 +112,16 @@ async def test_open_llm_opens_a_model() -> None:
 
 
 def test_provider_is_created_lazily_and_once() -> None:
-    made = list[FakeProvider]()
+    providers = list[FakeProvider]()
 
-    def make() -> FakeProvider:
-        made.append(FakeProvider())
-        return made[-1]
+    def make_provider() -> FakeProvider:
+        providers.append(FakeProvider())
+        return providers[-1]
 
-    llm = LanguageModel(make)
-    assert not made
-    assert llm.provider is llm.provider is made[0]
-    assert len(made) == 1
+    llm = LanguageModel(make_provider)
+    assert not providers
+    assert llm.provider is llm.provider is providers[0]
+    assert len(providers) == 1
 
 
 REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
@@ -156,18 +158,20 @@ def llm_with_models(*models: LlmModel, **providers: Provider) -> LanguageModel:
     return llm
 
 
-AT = "https://llm.example/v1"
+BASE_URL = "https://llm.example/v1"
 
 
 async def test_model_is_selected_by_name() -> None:
     llm = llm_with_models(
-        LlmModel(name="Fast", base_url=AT),
-        LlmModel(name="Bright", base_url=AT),
+        LlmModel(name="Fast", base_url=BASE_URL),
+        LlmModel(name="Bright", base_url=BASE_URL),
         Fast=FakeProvider("Quick."),
         Bright=FakeProvider("Deep."),
     )
-    assert [await each.complete("Is it?") for each in (llm, llm.using("Bright"), llm.using(""))] == [
-        *("Quick.", "Deep.", "Quick.")
+    assert [await model.complete("Is it?") for model in (llm, llm.using("Bright"), llm.using(""))] == [
+        "Quick.",
+        "Deep.",
+        "Quick.",
     ]
     assert llm.using("Bright").using("Fast") is llm
     assert [model.name for model in llm.using("Bright").models] == ["Fast", "Bright"]
@@ -177,8 +181,8 @@ async def test_model_is_selected_by_name() -> None:
 
 async def test_fallback_answers_for_a_failing_model() -> None:
     llm = llm_with_models(
-        LlmModel(name="Bright", base_url=AT, fallback="Fast"),
-        LlmModel(name="Fast", base_url=AT, fallback="Bright"),
+        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
+        LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
         Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
         Fast=FakeProvider("Quick."),
     )
@@ -187,8 +191,8 @@ async def test_fallback_answers_for_a_failing_model() -> None:
 
 async def test_last_fallback_raises_the_error() -> None:
     llm = llm_with_models(
-        LlmModel(name="Bright", base_url=AT, fallback="Fast"),
-        LlmModel(name="Fast", base_url=AT, fallback="Bright"),
+        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
+        LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
         Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
         Fast=FakeProvider(LLMError("rejected", "Not this conversation.")),
     )
@@ -198,21 +202,21 @@ async def test_last_fallback_raises_the_error() -> None:
 
 async def test_interrupted_answer_has_no_fallback() -> None:
     llm = llm_with_models(
-        LlmModel(name="Bright", base_url=AT, fallback="Fast"),
-        LlmModel(name="Fast", base_url=AT),
+        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
+        LlmModel(name="Fast", base_url=BASE_URL),
         Bright=FakeProvider("It is", LLMError("interrupted", "Broke off.")),
-        Fast=(never := FakeProvider("Quick.")),
+        Fast=(fallback := FakeProvider("Quick.")),
     )
     with pytest.raises(LLMError, match="Broke off"):
         await llm.complete("Is it?")
-    assert not never.received
+    assert not fallback.received
 
 
 async def test_models_share_the_parallel_limit() -> None:
     gate = asyncio.Event()
     llm = llm_with_models(
-        LlmModel(name="Fast", base_url=AT),
-        LlmModel(name="Bright", base_url=AT),
+        LlmModel(name="Fast", base_url=BASE_URL),
+        LlmModel(name="Bright", base_url=BASE_URL),
         Fast=FakeProvider("It is", gate),
         Bright=(second := FakeProvider("Deep.")),
     )
@@ -223,7 +227,7 @@ async def test_models_share_the_parallel_limit() -> None:
         await asyncio.sleep(0)
         assert not second.received
         gate.set()
-        assert [piece async for piece in first] == []
+        assert [text async for text in first] == []
     assert await waiting == "Deep."
 
 
@@ -234,8 +238,8 @@ async def site(settings: Settings) -> FastAPI:
 
 async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        answer = await client.get(path)
-    return answer.status_code, answer.text, dict(answer.headers)
+        response = await client.get(path)
+    return response.status_code, response.text, dict(response.headers)
 
 
 @pytest.mark.database("sqlite")
@@ -261,8 +265,8 @@ async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: s
 
 @pytest.mark.database("sqlite")
 async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
-    longer_than_a_page_waits = LLMError("rate_limited", "Not now.", retry_after=60.2)
-    site.state.llm.provider = FakeProvider(longer_than_a_page_waits)
+    error = LLMError("rate_limited", "Not now.", retry_after=60.2)
+    site.state.llm.provider = FakeProvider(error)
     status, text, headers = await get(site, "/summary")
     assert (status, headers["retry-after"]) == (503, "61")
     assert "Not now." in text

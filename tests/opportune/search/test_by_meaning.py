@@ -141,14 +141,14 @@ async def test_text_changed_during_embedding_is_redone(library: Library) -> None
     await library.add({"Bread": "flour"})
     vectors, add = library.endpoint, library.llm.embeddings
     assert add is not None
-    of_texts = add.of_texts
+    embed_texts = add.embed_texts
 
     async def change_row(texts: list[str]) -> Any:
         async with library.database.writer() as session:
             await session.execute(update(Book).values(title="Cat", summary=""))
-        return await of_texts(texts)
+        return await embed_texts(texts)
 
-    add.of_texts = change_row  # type: ignore[assignment, method-assign]
+    add.embed_texts = change_row  # type: ignore[assignment, method-assign]
     await library.jobs.work()
     assert vectors.texts == ["Bread\nflour"]
     assert await library.number_of_vectors() == 0
@@ -157,11 +157,11 @@ async def test_text_changed_during_embedding_is_redone(library: Library) -> None
 @pytest.mark.database("sqlite")
 async def test_rejected_text_does_not_block_others(library: Library) -> None:
     await library.add(LIBRARY)
-    library.endpoint.refuses = "Feline"
+    library.endpoint.refused_word = "Feline"
     await library.jobs.work()
     assert (await library.titles("loaf"), await library.titles("sailing")) == (["Baguette"], ["Harbour"])
     assert (await library.titles("purr"), await library.titles("kitten")) == ([], ["Kitten"])
-    library.endpoint.refuses = "text"  # with any text, because the failure does not depend on it
+    library.endpoint.refused_word = "text"  # with any text, because the failure does not depend on it
     await library.add({"Money": "Cheap text"})
     with pytest.raises(LLMError, match="did not accept"):
         await library.jobs.work()
@@ -190,19 +190,19 @@ async def test_late_embedding_falls_back_to_words(
 ) -> None:
     await library.add({"Bread": "flour", "Loaf": "a baguette"})
     await library.jobs.work()
-    library.endpoint.answers = [response("503 Service Unavailable")]
+    library.endpoint.responses = [response("503 Service Unavailable")]
     assert await library.titles("bread") == ["Bread"]
     assert await library.titles("flour") == ["Bread"]
     assert [record.message for record in caplog.records if "search uses words only" in record.message] != []
     assert sum("search uses words only" in record.message for record in caplog.records) == 1
 
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
-    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 0.01)
     library.use()
-    library.endpoint.may_answer.clear()
+    library.endpoint.may_respond.clear()
     assert await library.titles("bread") == ["Bread"]
-    library.endpoint.may_answer.set()
-    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 10)
+    library.endpoint.may_respond.set()
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 10)
     assert await library.titles("bread") == ["Bread", "Loaf"]
 
 
@@ -212,7 +212,7 @@ async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.Mo
     await library.add(LIBRARY)
     (call, *_) = library.jobs.calls
     whole = response("200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}')
-    library.endpoint.answers = [whole, response("429 Too Many Requests")]
+    library.endpoint.responses = [whole, response("429 Too Many Requests")]
     with pytest.raises(Exception, match="no more questions for now"):
         await library.jobs.run(call)
     assert await library.number_of_vectors() == 2

@@ -20,12 +20,15 @@ async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
 
 
 async def switch_off(session: AsyncSession, request: Request) -> str:
-    done = await switch.switch_off(session, request.state.user.email)
-    return "Answers of language models are switched off." if done else "They were already off."
+    if await switch.switch_off(session, request.state.user.email):
+        return "Answers of language models are switched off."
+    return "Answers of language models were already switched off."
 
 
 async def switch_on(session: AsyncSession, _request: Request) -> str:
-    return "Answers of language models are on again." if await switch.switch_on(session) else "They were already on."
+    if await switch.switch_on(session):
+        return "Answers of language models are switched on again."
+    return "Answers of language models were already switched on."
 
 
 PANELS = (

@@ -1,4 +1,4 @@
-"""Selection of a language model in the admin, for superusers without access to the settings."""
+"""Form in the admin that selects the site's language model, for superusers without access to the settings."""
 
 import asyncio
 from typing import Annotated, Any
@@ -30,8 +30,8 @@ PAGE = "/admin/llm/provider"
 IDENTITY = "llm"
 TRIAL_SECONDS = 20.0
 """Timeout of the test question."""
-TRIAL_TOKENS = 256
-TRIAL = "Answer with one word: yes."
+MAX_TRIAL_TOKENS = 256
+TRIAL_QUESTION = "Answer with one word: yes."
 NO_ADDRESS = "Enter the address, such as https://llm.example.org/v1."
 INSECURE = "The key would be sent unencrypted. Enter an address that begins with https://."
 OTHER_ADDRESS = "Enter the key again. The stored key belongs to another address."
@@ -71,7 +71,7 @@ async def page_context(request: Request) -> dict[str, Any]:
         "host": urlsplit(chosen.base_url).hostname if chosen else "",
         "key_end": key[-4:] if len(key) > 12 else "",
         "key_is_lost": bool(chosen and chosen.sealed_key and not key),
-        "of_settings": [model.name for model in models_of(settings)],
+        "configured_names": [model.name for model in models_of(settings)],
         "known": KNOWN_ENDPOINTS,
     }
 
@@ -116,11 +116,11 @@ async def remove(request: Request) -> str:
 
 async def trial_fault(settings: Settings, model: LlmModel) -> str:
     """Ask the model a short question. Return why it failed, or an empty string."""
-    provider = make_provider(settings, model.model_copy(update={"max_answer_tokens": TRIAL_TOKENS}))
+    provider = make_provider(settings, model.model_copy(update={"max_answer_tokens": MAX_TRIAL_TOKENS}))
     assert provider
     try:
         async with asyncio.timeout(TRIAL_SECONDS):
-            await LanguageModel(lambda: provider).complete(TRIAL)
+            await LanguageModel(lambda: provider).complete(TRIAL_QUESTION)
     except LLMError as error:
         if error.code == "out_of_tokens":  # a reasoning model, which needs more tokens than the test allows
             return ""

@@ -22,10 +22,10 @@ from opportune.llm.spending.models import SITE_CALLS, TOTAL, VISITORS, LlmUsage
 from opportune.llm.spending.switch import read_switch
 
 PERIODS_DAYS = (30, 7, 90)
-MAX_PEOPLE = 50
-"""Rows of the table, including the sums of the site and of visitors."""
-DELETED = "Deleted users"
-NAMES = {SITE_CALLS: "The site's jobs and commands", VISITORS: "Visitors"}
+MAX_PAYERS = 50
+"""Rows of the table of payers: users, the site and visitors."""
+DELETED_USERS = "Deleted users"
+SUM_LABELS = {SITE_CALLS: "The site's jobs and commands", VISITORS: "Visitors"}
 
 TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
 
@@ -67,21 +67,21 @@ async def usage_context(request: Request) -> dict[str, Any]:
     async with request.app.state.database.reader(fresh=True) as session:
         context: dict[str, Any] = {
             "off": await read_switch(session),
-            "limits": await _limits(session, guard, today),
-            "charts": await _charts(session, first, days, model, guard.answers_settings.llm_currency),
-            "models": await _models(session, first),
-            "people": await _people(session, first, model),
+            "limits": await _read_site_limits(session, guard, today),
+            "charts": await _read_charts(session, first, days, model, guard.answers_settings.llm_currency),
+            "models": await _sum_by_model(session, first),
+            "payers": await _sum_by_payer(session, first, model),
         }
     return context | {
         "periods": sorted(PERIODS_DAYS),
         "days": days,
         "model": model,
-        "max_people": MAX_PEOPLE,
+        "max_payers": MAX_PAYERS,
         "money": lambda micro: money(int(micro), guard.answers_settings.llm_currency),
     }
 
 
-async def _limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:
+async def _read_site_limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:
     """Return the limits of the site: amount, period, and used percentage."""
     sums = (await read_totals(session, SITE, today)).site
     return [
@@ -91,11 +91,11 @@ async def _limits(session: AsyncSession, guard: SpendingGuard, today: date) -> l
     ]
 
 
-async def _charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
+async def _read_charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
     """Return charts of tokens, cost and answers by day. For several models, add a chart of tokens per model."""
-    before = first - timedelta(days=days)
+    previous_first = first - timedelta(days=days)
     query = select(col(LlmUsage.day), col(LlmUsage.model), TOKENS, col(LlmUsage.cost_micro), col(LlmUsage.calls))
-    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= before, _of(model))
+    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
     rows = (await session.execute(query)).all()
 
     def chart(label: str, column: int, name: str = "", per: int = 1) -> Chart:
@@ -103,44 +103,44 @@ async def _charts(session: AsyncSession, first: date, days: int, model: str, cur
         for row in rows:
             if name in ("", row[1]):
                 sums[row[0]] = sums.get(row[0], 0) + row[column]
-        points = [(day, _part(sums.get(day, 0), per)) for day in (first + timedelta(days=n) for n in range(days))]
-        return Chart(label, points, _part(sum(number for day, number in sums.items() if day < first), per))
+        points = [(day, _scale(sums.get(day, 0), per)) for day in (first + timedelta(days=n) for n in range(days))]
+        return Chart(label, points, _scale(sum(number for day, number in sums.items() if day < first), per))
 
     charts = [chart("Tokens", 2), chart(f"Cost in {currency}", 3, per=MICRO_PER_UNIT), chart("Answers", 4)]
     names = sorted({row[1] for row in rows})
     return charts + ([chart(f"Tokens of {name}", 2, name) for name in names] if len(names) > 1 else [])
 
 
-def _part(number: int, per: int) -> Any:
+def _scale(number: int, per: int) -> Any:
     return number if per == 1 else (Decimal(number) / per).quantize(Decimal("0.01"))
 
 
-async def _models(session: AsyncSession, first: date) -> Sequence[UsageRow]:
+async def _sum_by_model(session: AsyncSession, first: date) -> Sequence[UsageRow]:
     query = select(col(LlmUsage.model), *SUMS).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= first)
     rows = await session.execute(query.group_by(col(LlmUsage.model)).order_by(func.sum(TOKENS).desc()))
     return [UsageRow(name, *map(int, numbers)) for name, *numbers in rows]
 
 
-async def _people(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
-    """Return the sums of site and visitors, then the users with the highest usage."""
+async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
+    """Return the usage of the site, of all visitors, and of the users with the highest cost."""
     is_user = and_(col(LlmUsage.payer) == "", col(LlmUsage.owner_id).is_not(None))
-    payer_name = case((is_user, User.email), (col(LlmUsage.payer) == "", DELETED), else_=col(LlmUsage.payer))
-    is_listed = or_(col(LlmUsage.payer) == "", col(LlmUsage.payer).in_(NAMES))
+    payer_name = case((is_user, User.email), (col(LlmUsage.payer) == "", DELETED_USERS), else_=col(LlmUsage.payer))
+    is_listed = or_(col(LlmUsage.payer) == "", col(LlmUsage.payer).in_(SUM_LABELS))
     query = (
         select(payer_name, *SUMS, col(LlmUsage.owner_id))
         .join(User, col(User.id) == col(LlmUsage.owner_id), isouter=True)
-        .where(is_listed, col(LlmUsage.day) >= first, _of(model))
+        .where(is_listed, col(LlmUsage.day) >= first, _is_of_model(model))
         .group_by(payer_name, col(LlmUsage.owner_id))
         .order_by(col(LlmUsage.owner_id).is_not(None), func.sum(col(LlmUsage.cost_micro)).desc())
         .order_by(func.sum(TOKENS).desc())
-        .limit(MAX_PEOPLE)
+        .limit(MAX_PAYERS)
     )
     rows = await session.execute(query)
     return [
-        replace(UsageRow(NAMES.get(name, name), *map(int, numbers)), user_id=owner_id)
+        replace(UsageRow(SUM_LABELS.get(name, name), *map(int, numbers)), user_id=owner_id)
         for name, *numbers, owner_id in rows
     ]
 
 
-def _of(model: str) -> ColumnElement[bool]:
+def _is_of_model(model: str) -> ColumnElement[bool]:
     return col(LlmUsage.model) == model if model else true()

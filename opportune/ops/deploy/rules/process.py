@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from opportune.checks import Finding
-from opportune.llm.answers.settings import SPARED_SECONDS, AnswersSettings
+from opportune.llm.answers.settings import RESERVED_SECONDS, AnswersSettings
 from opportune.ops.deploy.rules.deployment import Deployment, warning
 
 WORKER_MEMORY_BYTES = 130 * 1024 * 1024
@@ -25,7 +25,7 @@ def check_environment(deployment: Deployment) -> Iterator[Finding]:
 def check_grace(deployment: Deployment) -> Iterator[Finding]:
     grace, delay = deployment.settings.of(AnswersSettings).answer_grace_seconds, deployment.settings.stop_delay_seconds
     stop_seconds = max(deployment.recipe.stop_seconds or 0, deployment.host.stop_seconds)
-    available = max(0, stop_seconds - SPARED_SECONDS)
+    available = max(0, stop_seconds - RESERVED_SECONDS)
     if delay > available:
         yield Finding(
             f"STOP_DELAY_SECONDS is {delay:g}, but {deployment.host.title} kills the site after {stop_seconds:g} s."

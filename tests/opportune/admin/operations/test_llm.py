@@ -27,9 +27,9 @@ async def test_answers_are_switched_off_and_on(app: FastAPI, operator: AsyncClie
     assert "root@example.com" in page.text
     assert "Answers are switched off since" in (await operator.get(LLM)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
-    assert await flash_messages(operator) == "They were already off."
+    assert await flash_messages(operator) == "Answers of language models were already switched off."
     await operator.post(f"{PAGE}/do/switch-llm-on")
-    assert await flash_messages(operator) == "Answers of language models are on again."
+    assert await flash_messages(operator) == "Answers of language models are switched on again."
     assert [name for name, _ in await read_entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
 
 

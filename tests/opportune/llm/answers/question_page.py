@@ -32,7 +32,7 @@ async def waves(request: Request, user: CurrentUser, answers: Answers) -> Respon
 
 
 @pages.post("/waves")
-async def ask_of_waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
+async def ask_about_waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
     form = await read_form(request, FileQuestionForm)
     answer = await ask_by_form(answers, form, owner_id=user.id, topic=TOPIC)
     if answer is None:

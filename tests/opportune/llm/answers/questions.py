@@ -37,12 +37,12 @@ async def retry(manager: AnswerManager, answer: Answer) -> Answer:
         return await manager.retry(session, answer)
 
 
-async def shown(manager: AnswerManager, answer: Answer) -> Answer:
-    """Return the answer for a template of this process."""
+async def load_answer(manager: AnswerManager, answer: Answer) -> Answer:
+    """Return the answer with its current text, as a page of this process shows it."""
     assert answer.owner_id is not None
-    found = await manager.find(answer.id, answer.owner_id)
-    assert found
-    return (await manager.shown(found)).answer
+    stored = await manager.find(answer.id, answer.owner_id)
+    assert stored
+    return (await manager.shown(stored)).answer
 
 
 async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:

@@ -50,12 +50,12 @@ async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: i
     model.script = ["Half", llm.LLMError("timeout", "Too slow.")]
     failed = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     model.script = ["Better."]
-    again = await wait_until_ended(manager, await retry(manager, failed))
-    assert (again.id > failed.id, again.question, again.text) == (True, "Why?", "Better.")
+    retried = await wait_until_ended(manager, await retry(manager, failed))
+    assert (retried.id > failed.id, retried.question, retried.text) == (True, "Why?", "Better.")
     assert model.received[0] == model.received[1]
     newest = await manager.newest("books:1", owner_id)
     assert newest
-    assert newest.answer.id == again.id
+    assert newest.answer.id == retried.id
 
 
 @pytest.mark.database("sqlite")
@@ -74,12 +74,12 @@ async def test_unreported_usage_is_estimated(manager: AnswerManager, owner_id: i
     assert stored.prompt_tokens > 0
 
 
-CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
+ERROR_CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
 
 
 @pytest.mark.database("sqlite")
 async def test_failed_answer_keeps_text_and_error(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    for code in CODES:
+    for code in ERROR_CODES:
         model.script = ["Half an", llm.LLMError(code, "The model said no.")]
         answer = await wait_until_ended(manager, await ask(manager, owner_id))
         assert (answer.status, answer.text, answer.error_code) == (AnswerStatus.FAILED, "Half an", code)
@@ -137,11 +137,11 @@ async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch)
     rendered = list[str]()
     render = markdown.render
 
-    def recorded(text: str) -> Markup:
+    def record_and_render(text: str) -> Markup:
         rendered.append(text)
         return render(text)
 
-    monkeypatch.setattr(markdown, "render", recorded)
+    monkeypatch.setattr(markdown, "render", record_and_render)
     monkeypatch.setattr("opportune.llm.answers.shown.MAX_CACHED_LENGTH", 1_000)
     answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
     for _ in range(2):

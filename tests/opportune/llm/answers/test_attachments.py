@@ -39,14 +39,14 @@ async def test_picture_is_loaded_for_each_question(
     async with manager.database.writer() as session:
         answer = await manager.ask(session, [prompt], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
     failed = await wait_until_ended(manager, answer)
-    again = await wait_until_ended(manager, await retry(manager, failed))
+    retried = await wait_until_ended(manager, await retry(manager, failed))
     await storage.delete(name)
-    await wait_until_ended(manager, await retry(manager, again))
+    await wait_until_ended(manager, await retry(manager, retried))
     sent = [turns[-1] for turns in model.received]
-    whole = (Picture(b"\xffdrawn"), Picture(b"\xff\0", "image/png"))
-    assert [turn.pictures for turn in sent] == [whole, whole, ()]
+    both_pictures = (Picture(b"\xffdrawn"), Picture(b"\xff\0", "image/png"))
+    assert [turn.pictures for turn in sent] == [both_pictures, both_pictures, ()]
     assert sent[2].content == f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}"
-    assert (model.temperatures, again.omitted) == ([0.2] * 3, "Half was left out.")
+    assert (model.temperatures, retried.omitted) == ([0.2] * 3, "Half was left out.")
 
 
 async def test_files_are_attached_as_far_as_they_fit(

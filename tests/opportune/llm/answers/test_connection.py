@@ -21,11 +21,11 @@ __all__ = ["app"]  # a fixture
 pytestmark = pytest.mark.database("sqlite")
 
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
-LOST = "Connection lost, trying again"
+LOST_MESSAGE = "Connection lost, trying again"
 STREAMS = "**/stream?after=*"
 
 
-class Router:
+class FaultyProxy:
     """Proxy between browser and site, which can silently drop connections or be switched off."""
 
     def __init__(self, site: str) -> None:
@@ -47,7 +47,7 @@ class Router:
         """Drop all packets of existing connections."""
         self.is_silent = True
         for connection in self._connections:
-            connection.is_forgotten = True
+            connection.drops_packets = True
 
     def close_connections(self) -> None:
         """Close all connections, as a server does after some seconds, or a browser after sleep."""
@@ -57,7 +57,7 @@ class Router:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, to_site = await asyncio.open_connection(*self.site)
-        connection = Connection(writer, to_site, is_forgotten=self.is_silent)
+        connection = Connection(writer, to_site, drops_packets=self.is_silent)
         self._connections.append(connection)
         await asyncio.gather(connection.forward(reader, to_site), connection.forward(upstream, writer))
 
@@ -66,7 +66,7 @@ class Router:
 class Connection:
     to_browser: asyncio.StreamWriter
     to_site: asyncio.StreamWriter
-    is_forgotten: bool
+    drops_packets: bool
     is_stream: bool = False
 
     def abort(self) -> None:
@@ -77,27 +77,27 @@ class Connection:
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
                 self.is_stream |= b"/stream?" in data.partition(b"\n")[0]
-                if not self.is_forgotten:
+                if not self.drops_packets:
                     writer.write(data)
-        if not self.is_forgotten:
+        if not self.drops_packets:
             writer.close()
 
 
 @pytest.fixture
-async def router(site: str) -> AsyncIterator[Router]:
-    router = Router(site)
-    await router.start()
-    yield router
-    await router.stop()
+async def proxy(site: str) -> AsyncIterator[FaultyProxy]:
+    proxy = FaultyProxy(site)
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
 
 
 @pytest.fixture
-async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator[Page]:
+async def page(chromium: Browser, app: FastAPI, proxy: FaultyProxy) -> AsyncIterator[Page]:
     """A page of a signed-in user behind the router, with a clock that tests can advance.
 
     Messages of Chromium about lost connections are expected.
     """
-    address = f"http://127.0.0.1:{router.port}"
+    address = f"http://127.0.0.1:{proxy.port}"
     async with await chromium.new_context(base_url=address) as context:
         page = await context.new_page()
         page.set_default_timeout(15_000)
@@ -120,7 +120,7 @@ async def pass_time(page: Page, seconds: float, times: int = 1) -> None:
         await page.clock.fast_forward(int(1000 * seconds))
 
 
-async def begin(page: Page) -> None:
+async def ask_and_wait_for_text(page: Page) -> None:
     """Ask, and wait for the first words and the stream."""
     await page.goto("/waves")
     async with page.expect_response(STREAMS):
@@ -138,11 +138,11 @@ async def expect_whole_answer(page: Page) -> None:
     await expect(answer.get_by_text("Stop")).to_have_count(0, timeout=30_000)
     await expect(answer.locator(".markdown").first).to_have_text("Title The first part goes on. a b The end.")
     await expect(answer.locator("h1, li")).to_have_text(["Title", "a", "b"])
-    await expect(page.get_by_text(LOST)).to_be_hidden()
+    await expect(page.get_by_text(LOST_MESSAGE)).to_be_hidden()
 
 
 async def test_silent_streams_are_reconnected(
-    page: Page, router: Router, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+    page: Page, proxy: FaultyProxy, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
     await page.add_init_script(
@@ -150,18 +150,18 @@ async def test_silent_streams_are_reconnected(
     )
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/stream" in request.url else None)
-    await begin(page)
+    await ask_and_wait_for_text(page)
     await wait_in_silence(page)
     assert len(requests) == 1
-    router.drop_packets()
+    proxy.drop_packets()
     gate.set()
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
-    await expect(page.get_by_text(LOST)).to_be_visible()
-    router.is_silent = False
+    await expect(page.get_by_text(LOST_MESSAGE)).to_be_visible()
+    proxy.is_silent = False
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may first try its old connections
     await expect_whole_answer(page)
     gate.clear()
-    await sleep_and_go_offline(page, router, gate)
+    await sleep_and_go_offline(page, proxy, gate)
 
 
 async def wait_in_silence(page: Page) -> None:
@@ -172,23 +172,23 @@ async def wait_in_silence(page: Page) -> None:
         await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
 
 
-async def sleep_and_go_offline(page: Page, router: Router, gate: asyncio.Event) -> None:
-    await begin(page)
-    router.drop_packets()
-    router.close_connections()
+async def sleep_and_go_offline(page: Page, proxy: FaultyProxy, gate: asyncio.Event) -> None:
+    await ask_and_wait_for_text(page)
+    proxy.drop_packets()
+    proxy.close_connections()
     gate.set()
-    router.is_silent = False
+    proxy.is_silent = False
     await page.clock.fast_forward("10:00")
     await expect_whole_answer(page)
 
     gate.clear()
-    await begin(page)
-    router.drop_packets()
-    router.close_connections()
+    await ask_and_wait_for_text(page)
+    proxy.drop_packets()
+    proxy.close_connections()
     await page.context.set_offline(True)
-    await expect(page.get_by_text(LOST)).to_be_visible()
+    await expect(page.get_by_text(LOST_MESSAGE)).to_be_visible()
     gate.set()
-    router.is_silent = False
+    proxy.is_silent = False
     await page.context.set_offline(False)
     await expect_whole_answer(page)
 
@@ -201,14 +201,14 @@ async def fail_first_stream(page: Page, gate: asyncio.Event) -> None:
     await page.route(STREAMS, respond_like_a_proxy, times=1)
     await page.goto("/waves")
     await ask(page)
-    await expect(page.get_by_text(LOST)).to_be_visible()
+    await expect(page.get_by_text(LOST_MESSAGE)).to_be_visible()
     await expect(page.get_by_text("The server does not respond")).to_be_hidden()
     gate.set()
     await pass_time(page, 5)
     await expect_whole_answer(page)
 
 
-async def test_failed_streams_are_reconnected(page: Page, router: Router, gate: asyncio.Event) -> None:
+async def test_failed_streams_are_reconnected(page: Page, proxy: FaultyProxy, gate: asyncio.Event) -> None:
     async def load_script_late(route: Route) -> None:
         await expect(page.get_by_label("Your question")).to_be_visible()
         await route.continue_()
@@ -224,10 +224,10 @@ async def test_failed_streams_are_reconnected(page: Page, router: Router, gate: 
     await fail_first_stream(page, gate)
 
     gate.clear()
-    await begin(page)
-    await router.stop()
-    await expect(page.get_by_text(LOST)).to_be_visible()
+    await ask_and_wait_for_text(page)
+    await proxy.stop()
+    await expect(page.get_by_text(LOST_MESSAGE)).to_be_visible()
     gate.set()
-    await router.start()
+    await proxy.start()
     await pass_time(page, 5)
     await expect_whole_answer(page)

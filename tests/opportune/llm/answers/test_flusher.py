@@ -27,15 +27,15 @@ from tests.opportune.llm.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
     kill_process,
-    shown,
+    load_answer,
     wait_until_ended,
     wait_until_saved,
 )
 
-MANY = 12
+ANSWER_COUNT = 12
 
 # Reasons for a database to reject a text: a constraint, a limit, an unsupported character.
-REFUSE = {
+REFUSING_TRIGGERS = {
     "sqlite": ["CREATE TRIGGER refuse BEFORE {} WHEN NEW.text LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'no'); END"],
     "postgresql": [
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$",
@@ -65,7 +65,7 @@ def model() -> Parrot:
     return Parrot()
 
 
-async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[Answer]:
+async def ask_all(manager: AnswerManager, questions: Sequence[str]) -> list[Answer]:
     """Ask questions for several users, within the limit per user."""
     answers = list[Answer]()
     for number, question in enumerate(questions):
@@ -78,21 +78,21 @@ async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[An
 
 async def refuse_poison(database: Database, change: str) -> None:
     async with database.writer() as session:
-        for statement in REFUSE[database.url.kind]:
+        for statement in REFUSING_TRIGGERS[database.url.kind]:
             await session.execute(text(statement.format(change)))
 
 
 @contextmanager
-def counted(database: Database, what: str) -> Iterator[list[int]]:
+def count_connections(database: Database, event_name: str) -> Iterator[list[int]]:
     """Count the connections in use at each of these events of the writing engine."""
     engine, counts = database.engine.sync_engine, list[int]()
 
     def note(*_: object) -> None:
         counts.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]  # of QueuePool
 
-    event.listen(engine, what, note)
+    event.listen(engine, event_name, note)
     yield counts
-    event.remove(engine, what, note)
+    event.remove(engine, event_name, note)
 
 
 @pytest.mark.database("sqlite")
@@ -101,15 +101,15 @@ async def test_many_answers_share_transactions(
 ) -> None:
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site; a busy machine needs more
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 30)
-    answers = await begin_all(manager, ["A word. "] * MANY)
-    with counted(database, "commit") as in_use:
+    answers = await ask_all(manager, ["A word. "] * ANSWER_COUNT)
+    with count_connections(database, "commit") as in_use:
         model.gates[0].set()
         for answer in answers:
             await wait_until_saved(database, answer.id, "A word. ")
         model.gates[1].set()
         stored = [await wait_until_ended(manager, answer) for answer in answers]
     assert {(each.status, each.text) for each in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
-    assert len(in_use) < MANY  # instead of one or two per answer
+    assert len(in_use) < ANSWER_COUNT  # instead of one or two per answer
     assert max(in_use) == 1
 
 
@@ -120,28 +120,28 @@ async def test_hundreds_of_ends_share_a_transaction(
 ) -> None:
     monkeypatch.setattr(store, "MAX_RESULTS_PER_STATEMENT", 5)
     async with database.writer() as session:
-        session.add_all(answers := [Answer(worker="this") for _ in range(MANY)])
+        session.add_all(answers := [Answer(worker="this") for _ in range(ANSWER_COUNT)])
     results = [
         store.AnswerResult(answer.id, f"Text of {answer.id}", store.STOPPED, runs_hooks=runs_hooks)
         for answer in answers
     ]
-    told, steps = list[int](), list[int]()
+    notified_ids, rows_per_statement = list[int](), list[int]()
 
-    def note_step(_: object, __: object, statement: str, parameters: Any, *rest: object) -> None:
+    def record_statement(_: object, __: object, statement: str, parameters: Any, *rest: object) -> None:
         if statement.startswith("UPDATE answers_answer"):
-            steps.append(len(parameters) if rest[-1] else 1)
+            rows_per_statement.append(len(parameters) if rest[-1] else 1)
 
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note_step)
-    with temporary_hooks(), counted(database, "commit") as commits:
+    event.listen(database.engine.sync_engine, "before_cursor_execute", record_statement)
+    with temporary_hooks(), count_connections(database, "commit") as commits:
 
         @after_change(Answer)
         async def note(_session: AsyncSession, answer: Answer) -> None:
-            told.append(answer.id)
+            notified_ids.append(answer.id)
 
         stored = await store.finish_answers(database, "this", [*results, store.AnswerResult(0, "", store.STOPPED)])
-    assert (sum(steps), max(steps)) == (MANY, store.MAX_RESULTS_PER_STATEMENT)
+    assert (sum(rows_per_statement), max(rows_per_statement)) == (ANSWER_COUNT, store.MAX_RESULTS_PER_STATEMENT)
     assert len(commits) == 1
-    assert sorted(told) == ([answer.id for answer in answers] if runs_hooks else [])
+    assert sorted(notified_ids) == ([answer.id for answer in answers] if runs_hooks else [])
     assert stored.pop(0) is None  # deleted
     assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
         result.answer_id: (AnswerStatus.STOPPED, result.text) for result in results
@@ -152,7 +152,7 @@ async def test_rejected_delta_does_not_affect_other_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await refuse_poison(database, "INSERT ON answers_chunk")
-    *good, bad = await begin_all(manager, ["one ", "two ", "three ", "poison "])
+    *good, bad = await ask_all(manager, ["one ", "two ", "three ", "poison "])
     model.gates[0].set()
     for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
         await wait_until_saved(database, answer.id, word)
@@ -168,18 +168,18 @@ async def test_rejected_end_does_not_affect_other_answers(
 ) -> None:
     monkeypatch.setattr("opportune.llm.answers.task.RETRY_DELAYS_SECONDS", (0,))
     await refuse_poison(database, "UPDATE ON answers_answer")
-    answers = await begin_all(manager, ["one ", "poison ", "three ", "four "])
+    answers = await ask_all(manager, ["one ", "poison ", "three ", "four "])
     for gate in model.gates:
         gate.set()
-    told = [(await wait_until_ended(manager, answer)).status for answer in answers]
-    assert told == [AnswerStatus.DONE, AnswerStatus.FAILED, AnswerStatus.DONE, AnswerStatus.DONE]
+    notified_ids = [(await wait_until_ended(manager, answer)).status for answer in answers]
+    assert notified_ids == [AnswerStatus.DONE, AnswerStatus.FAILED, AnswerStatus.DONE, AnswerStatus.DONE]
 
 
 @pytest.mark.database("postgresql")  # SQLite does not lock rows
 async def test_locked_row_does_not_delay_other_answers(
     manager: AnswerManager, model: Parrot, database: Database
 ) -> None:
-    held, free = await begin_all(manager, ["held ", "free "])
+    held, free = await ask_all(manager, ["held ", "free "])
     async with database.writer() as session:
         await session.execute(select(Answer).where(col(Answer.id) == held.id).with_for_update())
         model.gates[0].set()
@@ -202,11 +202,11 @@ async def test_viewers_see_only_what_is_stored(
 
     original = store.save_deltas
     monkeypatch.setattr(store, "save_deltas", save)
-    (answer,) = await begin_all(manager, ["word "])
+    (answer,) = await ask_all(manager, ["word "])
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         model.gates[0].set()
         await is_saving.wait()
-        assert (live.text, (await shown(manager, answer)).text) == ("", "")
+        assert (live.text, (await load_answer(manager, answer)).text) == ("", "")
         may_save.set()
         growth = live.follow_text(0)
         assert await anext(growth) == "word "
@@ -224,7 +224,7 @@ def long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("long_intervals")
 async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Parrot, database: Database) -> None:
-    (answer,) = await begin_all(manager, ["word "])
+    (answer,) = await ask_all(manager, ["word "])
     model.gates[0].set()
     await wait_until_saved(database, answer.id, "word ")
 
@@ -233,7 +233,7 @@ async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Pa
 @pytest.mark.usefixtures("long_intervals")
 async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: Parrot, database: Database) -> None:
     model.gates.append(asyncio.Event())
-    (answer,) = await begin_all(manager, ["word "])
+    (answer,) = await ask_all(manager, ["word "])
     async with manager.view(answer):
         model.gates[0].set()
         await wait_until_saved(database, answer.id, "word ")
@@ -250,7 +250,7 @@ async def test_answer_fails_after_a_long_outage(
 
     monkeypatch.setattr(store, "save_deltas", save)
     monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
-    (answer,) = await begin_all(manager, ["word "])
+    (answer,) = await ask_all(manager, ["word "])
     model.gates[0].set()
     assert (await wait_until_ended(manager, answer)).error_code == "database"
 
@@ -259,11 +259,11 @@ async def test_answer_fails_after_a_long_outage(
 async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) -> None:
     for gate in model.gates:
         gate.set()
-    for answer in await begin_all(manager, ["word "] * 3):
+    for answer in await ask_all(manager, ["word "] * 3):
         await wait_until_ended(manager, answer)
-    mine = [task for task in asyncio.all_tasks() if task.get_name() in {"flush answers", "follow answers"}]
+    answer_tasks = [task for task in asyncio.all_tasks() if task.get_name() in {"flush answers", "follow answers"}]
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await asyncio.gather(*mine)
+        await asyncio.gather(*answer_tasks)
 
 
 @pytest.mark.database("sqlite")
@@ -277,7 +277,7 @@ async def test_one_query_polls_all_followed_answers(
         return await original(database, after)
 
     monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
-    answers = await begin_all(manager, ["word "] * MANY)
+    answers = await ask_all(manager, ["word "] * ANSWER_COUNT)
     original = store.read_progress
     monkeypatch.setattr(store, "read_progress", read)
     sibling = AnswerManager(database, LanguageModel(lambda: None))
@@ -290,8 +290,8 @@ async def test_one_query_polls_all_followed_answers(
                 async for _ in live.follow_text(0):
                     pass
     assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
-    assert max(reads) == MANY
-    assert len(reads) < MANY
+    assert max(reads) == ANSWER_COUNT
+    assert len(reads) < ANSWER_COUNT
 
 
 @pytest.mark.database("sqlite")
@@ -309,12 +309,12 @@ async def test_follower_ends_answers_of_dead_process(
         async for _ in growth:
             pass
     assert (live.answer.status, live.answer.text) == (AnswerStatus.INTERRUPTED, "word ")
-    assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
+    assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
 @pytest.mark.database("sqlite")
 async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    lives = [LiveAnswer(AnswerProgress.from_answer(Answer(id=number))) for number in range(3 * MANY)]
+    lives = [LiveAnswer(AnswerProgress.from_answer(Answer(id=number))) for number in range(3 * ANSWER_COUNT)]
 
     async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, Claim]:
         return {delta.answer_id: Claim.OWNED for delta in deltas}

@@ -47,7 +47,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     add_templates(monkeypatch, {"books/detail.html": PAGE})
     names: dict[str, Any] = {}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        exec(code, names)  # noqa: S102 - the guide's own
+        exec(code, names)  # noqa: S102 - examples of the guide
     return names
 
 
@@ -76,7 +76,7 @@ async def test_guide_example_passes_and_queues_a_job(
     assert recorded_jobs.names == ["books.index_answer"]
 
 
-async def test_its_calls_answer(
+async def test_guide_routes_return_model_answers(
     app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, names: dict[str, Any], capsys: Any
 ) -> None:
     app.state.llm.provider = FakeProvider("Waves again.")

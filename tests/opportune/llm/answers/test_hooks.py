@@ -14,7 +14,7 @@ from opportune.llm import Answer, FakeProvider, LanguageModel, after_answer
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.personal import read
 from opportune.testing import RecordedJobs
-from tests.opportune.llm.answers.questions import ask, kill_process, shown, wait_until_ended, wait_until_saved
+from tests.opportune.llm.answers.questions import ask, kill_process, load_answer, wait_until_ended, wait_until_saved
 
 
 @job("books.note")
@@ -56,7 +56,7 @@ async def test_hook_runs_for_interrupted_answers(
     answer = await ask(manager, owner_id, topic="books:1")
     await wait_until_saved(database, answer.id, "Last words")
     await kill_process(manager, database, answer)
-    await shown(AnswerManager(database, LanguageModel(lambda: None)), answer)
+    await load_answer(AnswerManager(database, LanguageModel(lambda: None)), answer)
     assert arguments(queued) == [(answer.id, "interrupted")]
 
 

@@ -18,7 +18,7 @@ from opportune.testing import make_token
 from tests.opportune.cli.development.processes import serve_site
 from tests.opportune.forked import PROCESSES
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS
-from tests.opportune.llm.answers.talking_site import STORY
+from tests.opportune.llm.answers.story_site import STORY
 
 START_SECONDS = 60
 
@@ -44,12 +44,12 @@ class Reader:
 
 
 @asynccontextmanager
-async def serving(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
+async def run_server(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
     """A client of a server, and the server's process id."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url}
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
-        app = "tests.opportune.llm.answers.talking_site:create_site"
+        app = "tests.opportune.llm.answers.story_site:create_site"
         process = PROCESSES.Process(target=serve_site, args=(listener, app, environ, {}))
         process.start()
         address = server.listener_url(listener)
@@ -65,21 +65,21 @@ async def serving(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, i
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 async def test_displayed_text_survives_sigkill(database_url: str, database: Database, user: User) -> None:
     reader = Reader(await make_token(database, user))
-    async with serving(database_url) as (client, pid):
+    async with run_server(database_url) as (client, pid):
         answer_id = (await client.post("/api/v1/stories", headers=reader.headers)).json()
         path = f"/api/v1/answers/{answer_id}"
         await reader.read(client, path, len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
     stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
     assert stored.startswith(reader.text)
-    async with serving(database_url) as (client, pid):
+    async with run_server(database_url) as (client, pid):
         stored_text = (await client.get(path, headers=reader.headers)).json()["text"]
         assert stored_text.startswith(reader.text)
         await reader.read(client, path, 2 * len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
     stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
     assert stored.startswith(reader.text)
-    async with serving(database_url) as (client, _):
+    async with run_server(database_url) as (client, _):
         await reader.read(client, path, len(STORY) + 1)
-        whole = (await client.get(path, headers=reader.headers)).json()
-    assert (reader.text, whole["text"], whole["status"]) == (STORY, STORY, "done")
+        complete = (await client.get(path, headers=reader.headers)).json()
+    assert (reader.text, complete["text"], complete["status"]) == (STORY, STORY, "done")

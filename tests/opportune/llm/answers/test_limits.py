@@ -39,7 +39,7 @@ from opportune.testing.rows import Make
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
 
 pytestmark = pytest.mark.database("sqlite")
-on_both = pytest.mark.database("sqlite", "postgresql")
+on_both_databases = pytest.mark.database("sqlite", "postgresql")
 
 PRICED = LlmModel(
     name="Fast",
@@ -49,39 +49,39 @@ PRICED = LlmModel(
     price_per_million_answer_tokens=Decimal(4),
 )
 FREE = PRICED.model_copy(update={"price_per_million_prompt_tokens": 0, "price_per_million_answer_tokens": 0})
-TOLD = Done(prompt_tokens=100, completion_tokens=400)
+REPORTED_USAGE = Done(prompt_tokens=100, completion_tokens=400)
 
 MakeGuard = Callable[..., SpendingGuard]
 
 
 @pytest.fixture
 async def make_guard(settings: Settings, database: Database) -> AsyncIterator[MakeGuard]:
-    made = []
+    guards = []
 
     def make(**limits: Any) -> SpendingGuard:
-        made.append(SpendingGuard(settings.having(AnswersSettings(**limits)), database))
-        return made[-1]
+        guards.append(SpendingGuard(settings.having(AnswersSettings(**limits)), database))
+        return guards[-1]
 
     yield make
-    for each in made:
+    for each in guards:
         await each.close()
 
 
 def llm_with(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> LanguageModel:
-    provider = FakeProvider(*(script or ("An answer.", TOLD)))
+    provider = FakeProvider(*(script or ("An answer.", REPORTED_USAGE)))
     llm = LanguageModel(lambda: provider)
     llm.guard, llm.model, llm.models = guard, model, [model]
     return llm
 
 
-async def total(database: Database) -> int:
+async def count_total_tokens(database: Database) -> int:
     tokens = func.sum(col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens))
     async with database.reader(fresh=True) as session:
         return int(await session.scalar(select(tokens).where(col(LlmUsage.payer) == "total")) or 0)
 
 
 @pytest.mark.parametrize(
-    ("limits", "words"),
+    ("limits", "message"),
     [
         ({"llm_max_tokens_per_person_per_day": 550}, "You have used up your 550 tokens for today."),
         ({"llm_max_tokens_per_person_per_month": 550}, "You have used up your 550 tokens for this month."),
@@ -91,13 +91,13 @@ async def total(database: Database) -> int:
     ],
 )
 async def test_used_up_limit_names_its_renewal(
-    make_guard: MakeGuard, user: User, limits: dict[str, Any], words: str
+    make_guard: MakeGuard, user: User, limits: dict[str, Any], message: str
 ) -> None:
     guard = make_guard(**limits)
     llm = llm_with(guard).for_user(user.id)
     assert await llm.complete("Why?") == "An answer."
     await guard.flush()
-    with pytest.raises(SpendingRefused, match=f"^{words} You can ask again (at midnight \\(UTC\\)|on 1 )") as refused:
+    with pytest.raises(SpendingRefused, match=f"^{message} You can ask again (at midnight \\(UTC\\)|on 1 )") as refused:
         await llm.complete("Why?")
     assert refused.value.code == "limit_reached"
     assert 0 < (refused.value.retry_after or 0) <= 31 * 86_400
@@ -115,7 +115,7 @@ async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User
     assert await llm_with(guard, model=FREE).complete("A job.")
 
 
-@on_both
+@on_both_databases
 async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
     """Each call reserves 501 tokens and uses 401, in chunks of 100."""
     guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
@@ -129,7 +129,7 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
     for guard in guards:
         await guard.flush()
     assert {type(each) for each in answers} == {str, SpendingRefused}
-    assert 1_200 < await total(guards[0].database) <= 2_100
+    assert 1_200 < await count_total_tokens(guards[0].database) <= 2_100
     async with guards[0].database.reader(fresh=True) as session:
         assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0
 
@@ -154,7 +154,7 @@ async def test_answer_stops_at_the_limit_and_keeps_its_text(
     llm.guard = guard = SpendingGuard(
         settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=200)), app.state.database
     )
-    fake_llm.script = ["Word " * 100, "word " * 100, "never", TOLD]
+    fake_llm.script = ["Word " * 100, "word " * 100, "never", REPORTED_USAGE]
     manager: AnswerManager = app.state.answers
     answer = await wait_until_ended(manager, await ask(manager, user.id))
     assert answer.text == "Word " * 100 + "word " * 100
@@ -169,11 +169,11 @@ async def test_answer_stops_at_the_limit_and_keeps_its_text(
 async def test_long_answer_reserves_more_tokens(make_guard: MakeGuard, user: User) -> None:
     text = "Word " * 500  # 625 tokens by our estimate, with a limit of 500
     guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
-    assert await llm_with(guard, text, "end", TOLD).for_user(user.id).complete("Why?") == text + "end"
+    assert await llm_with(guard, text, "end", REPORTED_USAGE).for_user(user.id).complete("Why?") == text + "end"
     guard = make_guard(llm_max_tokens_per_person_per_day=1_010)
     await guard.flush()
     with pytest.raises(SpendingRefused):
-        await llm_with(guard, text, "end", TOLD).for_user(user.id).complete("Why?")
+        await llm_with(guard, text, "end", REPORTED_USAGE).for_user(user.id).complete("Why?")
 
 
 asking_routes = APIRouter()
@@ -238,10 +238,10 @@ async def test_switch_stops_calls_until_it_is_on(
     await asyncio.sleep(0.02)  # while the cached state is valid
     for guard in guards:
         assert await llm_with(guard).for_user(user.id).complete("Why?") == "An answer."
-    assert await total(guards[0].database) >= 0
+    assert await count_total_tokens(guards[0].database) >= 0
 
 
-async def test_the_form_says_when_most_is_used(make_guard: MakeGuard, user: User) -> None:
+async def test_form_warns_when_most_is_used(make_guard: MakeGuard, user: User) -> None:
     guard = make_guard(llm_max_tokens_per_person_per_day=1_200, llm_max_tokens_per_day=550)
     payer = Payer.of_user(user.id)
 
@@ -276,12 +276,14 @@ def test_limits_use_the_time_zone_of_the_site(now: str, period: Any, renewed: st
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [("many", "Write a whole number."), ("-1", "greater than or equal to 0"), ("1.5", "Write a whole number.")],
 )
-def test_invalid_limit_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str, words: str) -> None:
+def test_invalid_limit_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
     monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", value)
-    with pytest.raises(SettingsError, match=f"^LLM_MAX_TOKENS_PER_DAY: .*{words}"):
+    with pytest.raises(SettingsError, match=f"^LLM_MAX_TOKENS_PER_DAY: .*{message}"):
         read_feature_settings(settings.model_copy(update={}), [answers])
     monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", "")
     assert AnswersSettings().llm_max_tokens_per_day == 0
@@ -289,7 +291,7 @@ def test_invalid_limit_is_refused(settings: Settings, monkeypatch: pytest.Monkey
 
 async def test_no_limits_mean_no_queries(make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = make_guard()
-    llm = llm_with(guard, *["word "] * 50, TOLD)
+    llm = llm_with(guard, *["word "] * 50, REPORTED_USAGE)
     await llm.for_user(user.id).complete("Why?")  # polls the switch
     monkeypatch.setattr(guard.switch, "_database", None)
     monkeypatch.setattr(guard.flusher, "_database", None)
@@ -312,8 +314,8 @@ async def test_superusers_are_notified_at_80_and_100_percent(
     async def subjects() -> list[str]:
         for guard in guards:
             await guard.flush()
-        letters, recorded_jobs.calls = recorded_jobs.outbox, []
-        return [f"{letter.to}: {letter.subject.partition(': ')[2]}" for letter in letters]
+        emails, recorded_jobs.calls = recorded_jobs.outbox, []
+        return [f"{email.to}: {email.subject.partition(': ')[2]}" for email in emails]
 
     statuses = []
     for guard in guards:
@@ -347,7 +349,7 @@ async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, recorded_jo
     assert sorted(payers) == ["total", "total", "visitor:1a", "visitors", "visitors"]
 
 
-def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
+def test_cost_limit_without_prices_is_reported(settings: Settings) -> None:
     limited = settings.having(AnswersSettings(llm_max_cost_per_month=Decimal(5)))
     unpriced = [PRICED, FREE.model_copy(update={"name": "Slow"})]
     (finding,) = check_spending(limited.model_copy(update={"llm_models": unpriced}))
@@ -356,11 +358,11 @@ def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
     assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []
 
 
-async def test_what_the_guide_says_is_so(app: FastAPI, recorded_jobs: RecordedJobs, fake_llm: FakeProvider) -> None:
+async def test_guide_examples_run(app: FastAPI, recorded_jobs: RecordedJobs, fake_llm: FakeProvider) -> None:
     names: dict[str, Any] = {}
     guide = (PROJECT / "docs" / "spending.md").read_text(encoding="utf-8")
     for code in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
-        exec(code, names)  # noqa: S102 - the guide's own
+        exec(code, names)  # noqa: S102 - examples of the guide
     for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
         assert setting.lower() in AnswersSettings.model_fields, setting
     owner = await make_user(app.state.database)
@@ -388,11 +390,11 @@ async def test_question_during_an_answer_is_409_not_limit(
     guard = app.state.llm.guard = SpendingGuard(limited, app.state.database)
     gate = asyncio.Event()
     fake_llm.script = ["So", gate, "."]
-    async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as pieces:
-        await anext(pieces)
+    async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as texts:
+        await anext(texts)
         with pytest.raises(SpendingRefused, match="is reserved for answers that are being written") as caught:
             await app.state.llm.for_user(user.id).complete("And?")
         assert caught.value.retry_after == 10
         gate.set()
-        assert [piece async for piece in pieces] == ["."]
+        assert [text async for text in texts] == ["."]
     await guard.close()

@@ -24,8 +24,8 @@ from tests.opportune.llm.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
     kill_process,
+    load_answer,
     set_values,
-    shown,
     start_answer,
     wait_until_ended,
 )
@@ -46,7 +46,7 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "One, ", gate, "two.")
     sibling = AnswerManager(database, LanguageModel(lambda: None))
-    answer = await shown(sibling, answer)
+    answer = await load_answer(sibling, answer)
     assert answer.text == "One, "
     seen = []
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
@@ -69,13 +69,13 @@ async def test_closed_stream_keeps_newer_viewers(
     model.script = ["One, ", gate, "two."]
     answer = await ask(manager, owner_id)
     follower = AnswerFollower(database, manager.take_over)
-    async with AsyncExitStack() as sent_away, asyncio.timeout(TIMEOUT_SECONDS):
+    async with AsyncExitStack() as first_viewer, asyncio.timeout(TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
             patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
-            first = await sent_away.enter_async_context(follower.follow(answer))
+            first = await first_viewer.enter_async_context(follower.follow(answer))
             assert [text async for text in first.follow_text(0)] == []
         async with follower.follow(answer) as live:
-            await sent_away.aclose()
+            await first_viewer.aclose()
             async for _ in live.follow_text(0):
                 gate.set()
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
@@ -87,11 +87,11 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
     model.script = ["One, ", gate, "two."]
     answer = await ask(manager, owner_id)
 
-    async def look(live: LiveAnswer) -> str:
+    async def read_to_end(live: LiveAnswer) -> str:
         return [text async for text in live.follow_text(0)][-1]
 
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        viewers = [asyncio.create_task(look(live)) for _ in range(50)]
+        viewers = [asyncio.create_task(read_to_end(live)) for _ in range(50)]
         gate.set()
         assert set(await asyncio.gather(*viewers)) == {"One, two."}
 
@@ -103,7 +103,7 @@ async def test_reading_ends_answers_of_dead_processes(
     answer = await start_answer(manager, owner_id, "Last words", asyncio.Event())
     await kill_process(manager, database, answer)
     reader = AnswerManager(database, LanguageModel(lambda: None))
-    answer = await shown(reader, answer)
+    answer = await load_answer(reader, answer)
     assert (answer.status, answer.text) == (AnswerStatus.INTERRUPTED, "Last words")
 
 
@@ -117,7 +117,7 @@ async def test_process_that_lost_its_answer_stops_writing(
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await model.stopped.wait()
     gate.set()
-    assert (await shown(manager, answer)).status == AnswerStatus.STREAMING
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
 
 
 @pytest.mark.database("sqlite")
@@ -139,7 +139,7 @@ async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
     await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
-    assert (await shown(manager, answer)).status == AnswerStatus.STREAMING
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
     gate.set()
     assert (await wait_until_ended(manager, answer)).text == "Still here."
 
@@ -171,10 +171,10 @@ async def test_close_does_not_wait_for_an_outage(
 ) -> None:
     model.script = ["So far", asyncio.Event()]
     answer = await ask(manager, owner_id)
-    stuck = asyncio.Event()
+    may_finish = asyncio.Event()
 
     async def finish(*arguments: Any) -> dict[int, Answer | None]:
-        await stuck.wait()
+        await may_finish.wait()
         return await original(*arguments)
 
     original = store.finish_answers
@@ -184,7 +184,7 @@ async def test_close_does_not_wait_for_an_outage(
         await manager.close()
         async for _ in live.follow_text(0):
             pass
-    stuck.set()
+    may_finish.set()
 
 
 @pytest.mark.database("sqlite")

@@ -34,7 +34,7 @@ async def answer(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
     return await wait_until_ended(app.state.answers, await ask(app.state.answers, owner.id, "Of me?", "books:1"))
 
 
-async def stored(database: Database, answer: Answer) -> tuple[Rating | None, str]:
+async def read_rating(database: Database, answer: Answer) -> tuple[Rating | None, str]:
     async with database.reader() as session:
         found = await session.get_one(Answer, answer.id)
         return found.rating, found.rating_note
@@ -43,18 +43,18 @@ async def stored(database: Database, answer: Answer) -> tuple[Rating | None, str
 async def test_owner_rates_and_removes_the_rating(app: FastAPI, owner: User, answer: Answer) -> None:
     page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
     async with signed_in_client(app, owner) as client:
-        part = await client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
-        assert part.text.count('aria-pressed="true" aria-label="Good answer"') == 1
-        back = await client.post(
+        fragment = await client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
+        assert fragment.text.count('aria-pressed="true" aria-label="Good answer"') == 1
+        redirected = await client.post(
             page, data={"rating": "down", "note": "Wrong"}, headers={"Referer": "http://testserver/books/1"}
         )
-        assert back.headers["location"] == "/books/1"
-        assert await stored(app.state.database, answer) == (Rating.DOWN, "Wrong")
+        assert redirected.headers["location"] == "/books/1"
+        assert await read_rating(app.state.database, answer) == (Rating.DOWN, "Wrong")
         assert (await client.post(page, data={"rating": "sideways"})).status_code == 422
         assert (await client.put(api, json={"rating": "up", "note": "x" * 501})).status_code == 422
         assert (await client.put(api, json={"rating": "up", "note": "Good"})).json()["rating_note"] == "Good"
         assert (await client.put(api, json={"rating": "", "note": "Good"})).json()["rating"] is None
-    assert await stored(app.state.database, answer) == (None, "")
+    assert await read_rating(app.state.database, answer) == (None, "")
 
 
 async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answer: Answer, make: Make) -> None:
@@ -85,9 +85,10 @@ async def test_only_owner_rates_finished_answers(
         assert (await other.put(api, json={"rating": "up"})).status_code == 404
     fake_llm.script = [asyncio.Event()]
     running = await ask(app.state.answers, owner.id, topic="books:2")
-    async with signed_in_client(app, owner) as them:
-        assert (await them.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})).status_code == 409
-    assert await stored(app.state.database, answer) == (None, "")
+    async with signed_in_client(app, owner) as owner_client:
+        response = await owner_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})
+    assert response.status_code == 409
+    assert await read_rating(app.state.database, answer) == (None, "")
 
 
 async def test_admin_shows_ratings_but_no_texts(app: FastAPI, owner: User, answer: Answer) -> None:

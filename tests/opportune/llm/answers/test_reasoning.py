@@ -12,11 +12,11 @@ from opportune.llm.answers import store
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import AnswerStatus
 from opportune.testing import signed_in_client
-from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, kill_process, shown, wait_until_ended
-from tests.opportune.llm.answers.test_events import alive, answer, json
+from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, kill_process, load_answer, wait_until_ended
+from tests.opportune.llm.answers.test_events import make_live_answer, read_json_events
 
 pytestmark = pytest.mark.database("sqlite")
-on_both = pytest.mark.database("sqlite", "postgresql")
+on_both_databases = pytest.mark.database("sqlite", "postgresql")
 
 HOSTILE = "<script>alert(1)</script> **no**"
 
@@ -27,14 +27,14 @@ async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str
             await asyncio.sleep(0.01)
 
 
-@on_both
+@on_both_databases
 async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
     stored = await wait_until_ended(manager, await ask(manager, owner_id))
     assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
 
 
-@on_both
+@on_both_databases
 async def test_reasoning_survives_a_dead_process(
     manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
 ) -> None:
@@ -43,14 +43,14 @@ async def test_reasoning_survives_a_dead_process(
     await wait_until_reasoned(database, answer.id, "Let me think.")
     await kill_process(manager, database, answer)
     model.script = [Reasoning("Again."), "Because."]
-    await shown(manager, answer)
-    found = await manager.find(answer.id, owner_id)
-    assert found
-    stored = await wait_until_ended(manager, found)
+    await load_answer(manager, answer)
+    interrupted = await manager.find(answer.id, owner_id)
+    assert interrupted
+    stored = await wait_until_ended(manager, interrupted)
     assert (stored.text, stored.reasoning) == ("Because.", "Let me think.\n\nAgain.")
 
 
-@on_both
+@on_both_databases
 async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
@@ -71,9 +71,9 @@ async def test_viewer_elsewhere_sees_reasoning_grow(
     may_end = asyncio.Event()
     model.script = [Reasoning("Let me think."), may_end, "Because."]
     answer = await ask(manager, owner_id)
-    found = await other.find(answer.id, owner_id)
-    assert found
-    async with asyncio.timeout(TIMEOUT_SECONDS), other.view(found) as live:
+    stored = await other.find(answer.id, owner_id)
+    assert stored
+    async with asyncio.timeout(TIMEOUT_SECONDS), other.view(stored) as live:
         async for _ in live.follow_text(0):
             if live.reasoning and not may_end.is_set():
                 assert not live.ended
@@ -93,14 +93,14 @@ async def test_thinking_too_long_is_explained(manager: AnswerManager, model: Fak
 
 
 async def test_json_stream_has_reasoning_in_status() -> None:
-    events = await json(alive(answer("Because.", AnswerStatus.DONE, reasoning="Hm.")))
+    events = await read_json_events(make_live_answer("Because.", AnswerStatus.DONE, reasoning="Hm."))
     assert [event.event for event in events] == ["status", "status", "delta", "done"]
     assert (events[1]["reasoning"], events[1]["reasoning_offset"], events[1].id) == ("Hm.", 0, "7:0")
     assert events[2]["text"] == "Because."
 
 
 async def test_resumed_stream_repeats_reasoning_but_no_text() -> None:
-    events = await json(alive(answer("Because.", AnswerStatus.DONE, reasoning="Hm.")), offset=8)
+    events = await read_json_events(make_live_answer("Because.", AnswerStatus.DONE, reasoning="Hm."), offset=8)
     assert [event.event for event in events] == ["status", "status", "done"]
     assert events[1]["reasoning"] == "Hm."
 

@@ -26,28 +26,28 @@ async def owner(app: FastAPI) -> User:
     return await make_user(app.state.database)
 
 
-async def asked(app: FastAPI, owner: User) -> Answer:
+async def ask_question(app: FastAPI, owner: User) -> Answer:
     manager: AnswerManager = app.state.answers
     return await ask(manager, owner.id, topic="books:1")
 
 
-async def stopped(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
+async def ask_and_stop(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
     fake_llm.script = ["So *far*", asyncio.Event()]
-    answer = await asked(app, owner)
+    answer = await ask_question(app, owner)
     async with app.state.answers.view(answer) as live, asyncio.timeout(10):
         await anext(live.follow_text(0))
     await app.state.answers.stop(answer)
     return answer
 
 
-async def events(client: AsyncClient, path: str, **headers: str) -> list[dict[str, Any]]:
+async def read_events(client: AsyncClient, path: str, **headers: str) -> list[dict[str, Any]]:
     blocks = (await client.get(path, headers=headers)).text.strip().split("\n\n")
     fields = [dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":")) for block in blocks]
     return [{**each, "data": json.loads(each["data"])} for each in fields if each]
 
 
 async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, owner: User) -> None:
-    answer = await asked(app, owner)
+    answer = await ask_question(app, owner)
     await wait_until_ended(app.state.answers, answer)
     pages = [("GET", ""), ("POST", "/stop"), ("POST", "/retry"), ("POST", "/continue")]
     for method, path in pages:
@@ -64,13 +64,13 @@ async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient
 
 async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     fake_llm.script = ["A scripted answer."]
-    answer = await asked(app, owner)
+    answer = await ask_question(app, owner)
     async with signed_in_client(app, owner) as client:
-        whole = await events(client, f"{API}/{answer.id}/stream")
-        resumed = await events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
+        complete = await read_events(client, f"{API}/{answer.id}/stream")
+        resumed = await read_events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
         read = (await client.get(f"{API}/{answer.id}")).json()
-    assert (whole[0]["event"], whole[-1]["event"]) == ("status", "done")
-    assert "".join(each["data"].get("text", "") for each in whole) == "A scripted answer."
+    assert (complete[0]["event"], complete[-1]["event"]) == ("status", "done")
+    assert "".join(each["data"].get("text", "") for each in complete) == "A scripted answer."
     assert [each["data"]["text"] for each in resumed if each["event"] == "delta"] == ["answer."]
     assert (read["question"], read["text"], read["status"]) == ("Why?", "A scripted answer.", "done")
     assert "prompt" not in read
@@ -79,7 +79,7 @@ async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake
 async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     gate = asyncio.Event()
     fake_llm.script = ["The first half", gate, " and the *second*."]
-    answer = await asked(app, owner)
+    answer = await ask_question(app, owner)
     async with signed_in_client(app, owner) as client, asyncio.timeout(10):
         while "The first half" not in (page := (await client.get(f"/answers/{answer.id}")).text):
             await asyncio.sleep(0)
@@ -88,15 +88,15 @@ async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm:
         assert refresh in page, "the page reloads without JavaScript"
         gate.set()
         streamed = (await client.get(f"/answers/{answer.id}/stream?after={answer.id}:14")).text
-        whole = (await client.get(f"/answers/{answer.id}")).text
+        complete = (await client.get(f"/answers/{answer.id}")).text
     assert "event: grow" in streamed
     assert "event: done" in streamed
-    assert "and the <em>second</em>." in whole
-    assert "hx-sse:connect" not in whole
+    assert "and the <em>second</em>." in complete
+    assert "hx-sse:connect" not in complete
 
 
 async def test_buttons_stop_continue_and_retry(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
-    answer = await stopped(app, owner, fake_llm)
+    answer = await ask_and_stop(app, owner, fake_llm)
     async with signed_in_client(app, owner) as client:
         page = (await client.get(f"/answers/{answer.id}")).text
         assert all(word in page for word in ("Stopped", "Continue", "Try again"))
@@ -113,7 +113,7 @@ async def test_buttons_stop_continue_and_retry(app: FastAPI, owner: User, fake_l
 
 
 async def test_continuing_model_gets_no_instruction(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
-    answer = await stopped(app, owner, fake_llm)
+    answer = await ask_and_stop(app, owner, fake_llm)
     fake_llm.continues = True
     fake_llm.script = [" so good."]
     async with signed_in_client(app, owner) as client:
@@ -123,8 +123,8 @@ async def test_continuing_model_gets_no_instruction(app: FastAPI, owner: User, f
 
 
 async def test_running_answer_is_not_retried(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
-    failed = await stopped(app, owner, fake_llm)
-    running = await asked(app, owner)
+    failed = await ask_and_stop(app, owner, fake_llm)
+    running = await ask_question(app, owner)
     async with signed_in_client(app, owner) as client:
         assert (await client.post(f"{API}/{running.id}/retry")).json()["id"] == running.id
         assert (await client.post(f"{API}/{failed.id}/retry")).status_code == 409
@@ -135,7 +135,7 @@ async def test_running_answer_is_not_retried(app: FastAPI, owner: User, fake_llm
 
 async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClient, owner: User) -> None:
     app.state.features = [*app.state.features, Feature(name="books", summary="Books.")]
-    answer = await asked(app, owner)
+    answer = await ask_question(app, owner)
     await wait_until_ended(app.state.answers, answer)
     statuses = []
     for scopes in ("answers:read answers:write", "answers:read books:read", "answers:write books:read", "read write"):

@@ -24,23 +24,23 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 @dataclass(frozen=True)
-class Sent:
+class UploadedFile:
     filename: str
     content: bytes
 
 
-PICTURE = Sent("cat.png", encoded(drawn(), "PNG"))
-PAGE = Sent("page.html", b"<script>alert(1)</script>")
+PICTURE = UploadedFile("cat.png", encoded(drawn(), "PNG"))
+PAGE = UploadedFile("page.html", b"<script>alert(1)</script>")
 
 
-async def is_there(storage: Storage, name: str) -> bool:
+async def file_exists(storage: Storage, name: str) -> bool:
     try:
         return bool(await storage.read(name))
     except MissingFileError:
         return False
 
 
-async def keep(app: FastAPI, owner_id: int, *sent: Sent) -> list[AnswerAttachment]:
+async def store_attachments(app: FastAPI, owner_id: int, *sent: UploadedFile) -> list[AnswerAttachment]:
     async with stored_attachments(app.state.storage, owner_id, sent) as rows, app.state.database.writer() as session:
         for row in rows:
             row.topic = "books:1"
@@ -52,7 +52,7 @@ async def test_file_is_visible_to_its_owner_only(
     app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs
 ) -> None:
     storage, database = app.state.storage, app.state.database
-    cat, page = await keep(app, user.id, PICTURE, PAGE)
+    cat, page = await store_attachments(app, user.id, PICTURE, PAGE)
     assert (cat.shown.picture, cat.text) == (Picture(b"", "image/jpeg", cat.stored_as), "")
     assert page.shown == Attachment("page.html", PAGE.content.decode())
 
@@ -68,7 +68,7 @@ async def test_file_is_visible_to_its_owner_only(
     async with database.reader() as session:
         assert await find_attachments(session, user.id + 1, [cat.id]) == {}
         found = await find_attachments(session, user.id, [cat.id, page.id], with_text=True)
-        assert {each.filename: each.text for each in found.values()} == {"cat.png": "", "page.html": page.text}
+        assert {row.filename: row.text for row in found.values()} == {"cat.png": "", "page.html": page.text}
         person = Person(user.id, "")
         assert sorted(await list_files(session, person)) == sorted([cat.stored_as, page.stored_as])
         exported = (await read(session, person))["attachments"]
@@ -82,26 +82,27 @@ async def test_file_is_visible_to_its_owner_only(
     async with database.reader() as session:
         assert (await session.scalars(select(AnswerAttachment))).all() == []
     await recorded_jobs.work()
-    assert not await is_there(storage, page.stored_as)
+    assert not await file_exists(storage, page.stored_as)
 
 
 async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> None:
     storage = app.state.storage
-    (cat,) = await keep(app, user.id, Sent("folder/\u202ecat.png", PICTURE.content))  # as an API client may call it
+    # An API client may send any file name.
+    (cat,) = await store_attachments(app, user.id, UploadedFile("folder/\u202ecat.png", PICTURE.content))
     assert cat.filename == "cat.png"
     async with stored_attachments(storage, user.id, [PAGE]) as rows:
-        assert await is_there(storage, rows[0].stored_as)
-    assert not await is_there(storage, rows[0].stored_as)
-    for refused, words in (([PAGE, Sent("x", b"\0")], "cannot be read"), ([PAGE] * 9, TOO_MANY)):
-        with pytest.raises(AttachmentRefused, match=words):
-            await keep(app, user.id, *refused)
+        assert await file_exists(storage, rows[0].stored_as)
+    assert not await file_exists(storage, rows[0].stored_as)
+    for refused, message in (([PAGE, UploadedFile("x", b"\0")], "cannot be read"), ([PAGE] * 9, TOO_MANY)):
+        with pytest.raises(AttachmentRefused, match=message):
+            await store_attachments(app, user.id, *refused)
     folder = storage.folder / "attachments"
     assert [each.name for each in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
 
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
     await recorded_jobs.work()
-    assert not await is_there(storage, cat.stored_as)
+    assert not await file_exists(storage, cat.stored_as)
 
 
 async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch
         return Attachment(filename, "Text")
 
     async def send(owner_id: int, name: str) -> None:
-        async with stored_attachments(app.state.storage, owner_id, [Sent(name, b"%PDF-")]):
+        async with stored_attachments(app.state.storage, owner_id, [UploadedFile(name, b"%PDF-")]):
             pass
 
     monkeypatch.setattr(attachments, "read_attachment", read_slowly)

@@ -32,8 +32,8 @@ from tests.opportune.llm.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
     kill_process,
+    load_answer,
     set_values,
-    shown,
     wait_until_ended,
     wait_until_saved,
 )
@@ -43,7 +43,7 @@ STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its pr
 # Only tests marked for it depend on the database.
 pytestmark = pytest.mark.database("sqlite")
 
-on_both = pytest.mark.database("sqlite", "postgresql")
+on_both_databases = pytest.mark.database("sqlite", "postgresql")
 
 
 class Storyteller(FakeProvider):
@@ -54,7 +54,7 @@ class Storyteller(FakeProvider):
     def __init__(self, pause: int = len(STORY)) -> None:
         super().__init__()
         self.pause = pause
-        self.may_go_on = asyncio.Event()
+        self.may_continue = asyncio.Event()
 
     async def stream(
         self, messages: Sequence[llm.Message], *, temperature: float | None = None
@@ -65,7 +65,7 @@ class Storyteller(FakeProvider):
         if len(text) < self.pause:
             yield STORY[len(text) : self.pause]
         if self.pause < len(STORY):
-            await self.may_go_on.wait()
+            await self.may_continue.wait()
         yield STORY[max(self.pause, len(text)) :]
         yield llm.Done(prompt_tokens=1, completion_tokens=1)
 
@@ -126,13 +126,13 @@ class SlowStoryteller(Storyteller):
         self, messages: Sequence[llm.Message], *, temperature: float | None = None
     ) -> AsyncGenerator[llm.Chunk, None]:
         yield STORY[:10]
-        await self.may_go_on.wait()
+        await self.may_continue.wait()
         yield STORY[10:20]
         self.is_read.set()
         await asyncio.Event().wait()
 
 
-@on_both
+@on_both_databases
 @pytest.mark.parametrize("is_stored", [None, True, False])
 async def test_unsaved_text_is_handed_over(
     database: Database,
@@ -162,11 +162,11 @@ async def test_unsaved_text_is_handed_over(
         await wait_until_saved(database, answer.id, STORY[:10])
     else:
         await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
-    model.may_go_on.set()
+    model.may_continue.set()
     await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
     await manager.close()
     await wait_until_saved(database, answer.id, STORY[:20])
-    assert (await shown(sibling, answer)).is_running
+    assert (await load_answer(sibling, answer)).is_running
     assert (await wait_until_ended(sibling, answer)).text == STORY
 
 
@@ -175,8 +175,8 @@ async def test_model_that_cannot_continue_is_interrupted(
 ) -> None:
     answer = await start_story(manager, owner_id)
     await manager.close()
-    found = await shown(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
-    assert (found.status, found.text, found.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+    loaded = await load_answer(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    assert (loaded.status, loaded.text, loaded.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
 
 
 async def test_answers_finish_during_the_grace_period(
@@ -185,10 +185,10 @@ async def test_answers_finish_during_the_grace_period(
     answer = await start_story(manager, owner_id)
     closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
     await asyncio.sleep(0)
-    model.may_go_on.set()
+    model.may_continue.set()
     await closing
-    found = await shown(manager, answer)
-    assert (found.status, found.text, found.takeovers) == (AnswerStatus.DONE, STORY, 0)
+    loaded = await load_answer(manager, answer)
+    assert (loaded.status, loaded.text, loaded.takeovers) == (AnswerStatus.DONE, STORY, 0)
 
 
 async def test_streams_close_before_the_answers_end(
@@ -201,18 +201,18 @@ async def test_streams_close_before_the_answers_end(
         async for _ in live.follow_text(0):
             pass
         assert not live.ended
-        model.may_go_on.set()
+        model.may_continue.set()
         await closing
-    assert (await shown(manager, answer)).text == STORY
+    assert (await load_answer(manager, answer)).text == STORY
 
 
-@on_both
+@on_both_databases
 async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     models = [Storyteller() for _ in range(4)]
     siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
-    await asyncio.gather(*(shown(each, answer) for each in siblings))
+    await asyncio.gather(*(load_answer(each, answer) for each in siblings))
     assert [(await wait_until_ended(each, answer)).text for each in siblings] == [STORY] * 4
     assert sum(len(model.received) for model in models) == 1
 
@@ -224,7 +224,7 @@ async def test_starting_process_takes_over_answers(
     await kill_process(manager, database, answer)
     sibling.open()
     await wait_until_saved(database, answer.id, STORY)
-    assert (await shown(sibling, answer)).takeovers == 1
+    assert (await load_answer(sibling, answer)).takeovers == 1
 
 
 async def test_other_answers_are_watched_until_they_end(
@@ -238,12 +238,12 @@ async def test_other_answers_are_watched_until_they_end(
     answer = await start_story(manager, owner_id)
     sibling.open()
     await asyncio.sleep(0)
-    model.may_go_on.set()
+    model.may_continue.set()
     await wait_until_ended(manager, answer)
     assert sibling._watch_task
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await sibling._watch_task
-    assert (await shown(manager, answer)).takeovers == 0
+    assert (await load_answer(manager, answer)).takeovers == 0
 
 
 async def test_answer_has_a_maximum_of_takeovers(
@@ -252,7 +252,7 @@ async def test_answer_has_a_maximum_of_takeovers(
     answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     await set_values(database, answer, takeovers=MAX_TAKEOVERS)
-    assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
+    assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
 async def test_stopped_answer_is_not_taken_over(
@@ -261,8 +261,8 @@ async def test_stopped_answer_is_not_taken_over(
     answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     await sibling.stop(answer)
-    found = await shown(sibling, answer)
-    assert (found.status, found.text) == (AnswerStatus.STOPPED, STORY[:20])
+    loaded = await load_answer(sibling, answer)
+    assert (loaded.status, loaded.text) == (AnswerStatus.STOPPED, STORY[:20])
 
 
 async def test_living_process_keeps_answers_after_lease(
@@ -271,8 +271,8 @@ async def test_living_process_keeps_answers_after_lease(
     manager._lock.acquire()
     answer = await start_story(manager, owner_id)
     await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
-    assert (await shown(sibling, answer)).is_running
-    model.may_go_on.set()
+    assert (await load_answer(sibling, answer)).is_running
+    model.may_continue.set()
     assert (await wait_until_ended(manager, answer)).takeovers == 0
 
 
@@ -282,12 +282,12 @@ async def test_late_worker_stores_the_complete_answer(
     answer = await start_story(manager, owner_id)
     live = manager._tasks[answer.id].live
     await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
-    model.may_go_on.set()
+    model.may_continue.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.follow_text(0):
             pass
-    found = await shown(manager, answer)
-    assert (found.status, found.text, found.error) == (AnswerStatus.DONE, STORY, "")
+    loaded = await load_answer(manager, answer)
+    assert (loaded.status, loaded.text, loaded.error) == (AnswerStatus.DONE, STORY, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
@@ -295,18 +295,18 @@ async def test_dead_process_is_detected_by_its_lock(
     manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
 ) -> None:
     address = str(database.url.sync_url)
-    here, there = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=hold_lock, args=(address, "other", there))
+    parent_end, child_end = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=hold_lock, args=(address, "other", child_end))
     process.start()
-    assert await asyncio.to_thread(here.poll, TIMEOUT_SECONDS), "it holds it"
+    assert await asyncio.to_thread(parent_end.poll, TIMEOUT_SECONDS), "the process holds the lock"
     answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
     await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
     assert WorkerLock(address, "").is_dead("other") is False
-    assert (await shown(sibling, answer)).takeovers == 0
+    assert (await load_answer(sibling, answer)).takeovers == 0
     process.kill()
     await asyncio.to_thread(process.join, TIMEOUT_SECONDS)
-    assert (await shown(sibling, answer)).is_running
+    assert (await load_answer(sibling, answer)).is_running
     stored = await wait_until_ended(sibling, answer)
     assert (stored.text, stored.takeovers) == (STORY, 1)
 
@@ -366,24 +366,24 @@ async def test_replaced_process_finishes_its_answers(
 ) -> None:
     """The model continues only after the viewers were sent to the new version."""
     monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
-    monkeypatch.setattr(shutdown, "next_version_serves", flag := threading.Event())
-    monkeypatch.setattr(lifespan, "next_version_serves", flag)
-    goes_on = asyncio.Event()
+    monkeypatch.setattr(shutdown, "next_version_serves", next_version := threading.Event())
+    monkeypatch.setattr(lifespan, "next_version_serves", next_version)
+    may_continue = asyncio.Event()
     app = quiet_app(settings, [accounts, jobs, answers])
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:
             async for _ in live.follow_text(0):
                 pass
-        goes_on.set()
+        may_continue.set()
 
     async with app.router.lifespan_context(app):
-        app.state.llm.provider = FakeProvider("So", goes_on, " it is.")
+        app.state.llm.provider = FakeProvider("So", may_continue, " it is.")
         answer = await ask(app.state.answers, owner_id)
         viewer = asyncio.create_task(watch(answer))
         await wait_until_saved(database, answer.id, "So")
         if next_serves:
-            flag.set()
+            next_version.set()
     await viewer
     progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
     assert (progress.text, progress.answer.is_running) == (text, not next_serves)

@@ -15,7 +15,7 @@ from opportune.llm.answers.models import Answer, AnswerChunk, AnswerStatus
 from tests.opportune.llm.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
-    shown,
+    load_answer,
     start_answer,
     wait_until_ended,
     wait_until_saved,
@@ -53,7 +53,7 @@ async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owne
         await anext(live.follow_text(0))
     await manager.stop(answer)
     assert model.stopped.is_set()
-    answer = await shown(manager, answer)
+    answer = await load_answer(manager, answer)
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
 
 
@@ -62,7 +62,7 @@ async def test_stop_before_the_first_chunk_is_empty(manager: AnswerManager, owne
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
     await manager.stop(answer)
-    answer = await shown(manager, answer)
+    answer = await load_answer(manager, answer)
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "")
 
 
@@ -112,7 +112,7 @@ async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owne
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
     await manager.cut(answer.id)  # before its task runs for the first time
-    assert (await shown(manager, answer)).status == AnswerStatus.STOPPED
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STOPPED
     assert not manager._tasks
 
 

@@ -22,7 +22,7 @@ from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, kill_process,
 
 pytestmark = pytest.mark.database("sqlite")
 
-ASKS = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
+REQUEST_BOOK = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
 gate = asyncio.Event()
 
 
@@ -37,26 +37,26 @@ async def lend_book(session: WriteSession, title: str) -> str:
     return title
 
 
-asking = APIRouter()
+router = APIRouter()
 
 
-@asking.post("")
+@router.post("")
 async def ask(user: CurrentUser, session: WriteSession, answers: Answers) -> int:
     return (await answers.ask(session, "Is it there?", owner_id=user.id, tools=True)).id
 
 
-async def found(manager: AnswerManager, answer_id: int, owner: User) -> Answer:
+async def find_answer(manager: AnswerManager, answer_id: int, owner: User) -> Answer:
     answer = await manager.find(answer_id, owner.id)
     assert answer
     return answer
 
 
-def begin_anew(librarian: FakeProvider) -> None:
+def restart_script(librarian: FakeProvider) -> None:
     librarian.script, librarian.next_scripts = ["It is there."], []
     librarian.offered.clear()
 
 
-def offered(librarian: FakeProvider) -> set[str]:
+def offered_tools(librarian: FakeProvider) -> set[str]:
     return {name for names in librarian.offered for name in names}
 
 
@@ -70,7 +70,7 @@ async def librarian(app: FastAPI) -> AsyncIterator[FakeProvider]:
     """Requests a book, then answers. Its site has two tools, one of which changes data."""
     global gate  # noqa: PLW0603 - a tool is a function of a module
     gate = asyncio.Event()
-    provider = FakeProvider.in_turn(["One moment. ", ASKS], ["It is **there**."])
+    provider = FakeProvider.in_turn(["One moment. ", REQUEST_BOOK], ["It is **there**."])
     manager = AnswerManager(
         app.state.database, LanguageModel(lambda: provider), lambda: Toolbox(app, [find_book, lend_book])
     )
@@ -90,10 +90,10 @@ async def test_page_shows_tool_calls_during_and_after(app: FastAPI, owner: User,
         assert "&lt;there&gt;" not in html
         gate.set()
         streamed = (await client.get(f"/api/v1{page}/stream")).text
-        shown = (await client.get(page)).text
+        finished_page = (await client.get(page)).text
     assert '"name":"find_book"' in streamed.replace(": ", ":")
-    assert f"Dune is &lt;there&gt;, {owner.email}." in shown
-    assert "It is <strong>there</strong>." in shown
+    assert f"Dune is &lt;there&gt;, {owner.email}." in finished_page
+    assert "It is <strong>there</strong>." in finished_page
     result = librarian.received[1][-1]
     assert (result.role, result.content) == ("tool", f"Dune is <there>, {owner.email}.")
 
@@ -126,7 +126,7 @@ async def test_tool_run_is_shown_once_it_is_stored(
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
     await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
-    assert (await manager.shown(await found(manager, answer.id, owner))).answer.tool_runs == []
+    assert (await manager.shown(await find_answer(manager, answer.id, owner))).answer.tool_runs == []
     gate.set()
     stored = await wait_until_ended(manager, answer)
     assert [run["result"] for run in stored.tool_runs] == [f"Dune is <there>, {owner.email}."]
@@ -138,7 +138,7 @@ async def test_changing_tools_need_an_owner(app: FastAPI, librarian: FakeProvide
         answer = await manager.ask(session, "Is it there?", tools=True)
     gate.set()
     await wait_until_ended(manager, answer)
-    assert offered(librarian) == {"find_book"}
+    assert offered_tools(librarian) == {"find_book"}
 
 
 @pytest.mark.parametrize(("scopes", "tools"), [("write read", {"find_book", "lend_book"}), ("write", {"lend_book"})])
@@ -146,33 +146,33 @@ async def test_token_scopes_limit_the_tools(
     app: FastAPI, client: AsyncClient, owner: User, librarian: FakeProvider, scopes: str, tools: set[str]
 ) -> None:
     manager: AnswerManager = app.state.answers
-    app.include_router(asking, prefix="/api/v1/questions")
+    app.include_router(router, prefix="/api/v1/questions")
     gate.set()
     token = await make_token(app.state.database, owner, scopes)
     response = await client.post("/api/v1/questions", headers={"Authorization": f"Bearer {token}"})
-    stored = await wait_until_ended(manager, await found(manager, response.json(), owner))
-    assert offered(librarian) == tools
+    stored = await wait_until_ended(manager, await find_answer(manager, response.json(), owner))
+    assert offered_tools(librarian) == tools
     assert [run["is_error"] for run in stored.tool_runs] == ["find_book" not in tools]
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "tools"),
+    ("first_scopes", "later_scopes", "tools"),
     [("*", "write", {"lend_book"}), ("write", "*", {"lend_book"}), ("write", "read", set())],
 )
 async def test_retry_keeps_the_limited_scopes(
-    app: FastAPI, owner: User, librarian: FakeProvider, first: str, then: str, tools: set[str]
+    app: FastAPI, owner: User, librarian: FakeProvider, first_scopes: str, later_scopes: str, tools: set[str]
 ) -> None:
     manager: AnswerManager = app.state.answers
     librarian.script = [asyncio.Event()]
     async with manager.database.writer() as session:
-        answer = await manager.within(first).ask(session, "Is it there?", owner_id=owner.id, tools=True)
+        answer = await manager.within(first_scopes).ask(session, "Is it there?", owner_id=owner.id, tools=True)
     await manager.stop(answer)
-    begin_anew(librarian)
-    for go_on in (manager.within(then).retry, manager.within(then).resume):
+    restart_script(librarian)
+    for continue_answer in (manager.within(later_scopes).retry, manager.within(later_scopes).resume):
         async with manager.database.writer() as session:
-            again = await go_on(session, await found(manager, answer.id, owner))
-        assert (await wait_until_ended(manager, again)).status == "done"
-    assert offered(librarian) == tools
+            continued = await continue_answer(session, await find_answer(manager, answer.id, owner))
+        assert (await wait_until_ended(manager, continued)).status == "done"
+    assert offered_tools(librarian) == tools
 
 
 async def test_takeover_keeps_the_limited_tools(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
@@ -181,11 +181,11 @@ async def test_takeover_keeps_the_limited_tools(app: FastAPI, owner: User, libra
     async with manager.database.writer() as session:
         answer = await manager.within("write").ask(session, "Is it there?", owner_id=owner.id, tools=True)
     await kill_process(manager, manager.database, answer)
-    begin_anew(librarian)
-    await manager.take_over([await found(manager, answer.id, owner)])
+    restart_script(librarian)
+    await manager.take_over([await find_answer(manager, answer.id, owner)])
     stored = await wait_until_ended(manager, answer)
     assert (stored.status, stored.takeovers) == ("done", 1)
-    assert offered(librarian) == {"lend_book"}
+    assert offered_tools(librarian) == {"lend_book"}
 
 
 async def test_answer_without_tools_calls_none(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
@@ -199,7 +199,7 @@ async def test_answer_without_tools_calls_none(app: FastAPI, owner: User, librar
 async def test_implausible_tokens_of_each_round_are_estimated(
     app: FastAPI, owner: User, librarian: FakeProvider
 ) -> None:
-    calls = Done(10**9, 10**9, tool_calls=ASKS.tool_calls)
+    calls = Done(10**9, 10**9, tool_calls=REQUEST_BOOK.tool_calls)
     gate.set()
     librarian.script, librarian.next_scripts = [calls], [[calls], [calls], ["It is there.", Done(10**9, 10**9)]]
     manager: AnswerManager = app.state.answers

@@ -29,7 +29,7 @@ from opportune.testing import make_user
 from tests.opportune.llm.answers.questions import ask, wait_until_ended
 
 pytestmark = pytest.mark.database("sqlite")
-on_both = pytest.mark.database("sqlite", "postgresql")
+on_both_databases = pytest.mark.database("sqlite", "postgresql")
 
 PRICED = LlmModel(
     name="Fast",
@@ -39,7 +39,7 @@ PRICED = LlmModel(
     price_per_million_answer_tokens=Decimal(4),
     price_per_million_cached_tokens=Decimal("0.1"),
 )
-TOLD = Done(prompt_tokens=1000, completion_tokens=500)
+REPORTED_USAGE = Done(prompt_tokens=1000, completion_tokens=500)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def guard(settings: Settings, database: Database) -> AsyncIterator[Spendin
 
 @pytest.fixture
 def model() -> FakeProvider:
-    return FakeProvider("An answer.", TOLD)
+    return FakeProvider("An answer.", REPORTED_USAGE)
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def llm_with(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
     return llm
 
 
-async def counted(guard: SpendingGuard, **of: Any) -> list[tuple[str, int, int, int, int, int]]:
+async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, int, int, int, int, int]]:
     """Return payer, calls, prompt tokens, answer tokens, estimated tokens and cost in millionths."""
     await guard.flush()
-    query = select(LlmUsage).filter_by(**of).order_by(col(LlmUsage.payer))
+    query = select(LlmUsage).filter_by(**criteria).order_by(col(LlmUsage.payer))
     async with guard.database.reader(fresh=True) as session:
         rows = await session.scalars(query)
     return [
@@ -77,26 +77,26 @@ async def counted(guard: SpendingGuard, **of: Any) -> list[tuple[str, int, int, 
     ]
 
 
-@on_both
+@on_both_databases
 async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     await llm.for_user(user.id).complete("Why?")
     await llm.for_user(user.id).complete("Why?")
     await guard.flush()
     await llm.for_user(user.id).complete("Why?")
     await llm.complete("Of nobody.")
-    assert await counted(guard) == [
+    assert await read_usage(guard) == [
         ("", 3, 3000, 1500, 0, 9000),
         ("site", 1, 1000, 500, 0, 3000),
         ("total", 4, 4000, 2000, 0, 12000),
     ]
-    assert [*await counted(guard, owner_id=user.id)] == [("", 3, 3000, 1500, 0, 9000)]
+    assert [*await read_usage(guard, owner_id=user.id)] == [("", 3, 3000, 1500, 0, 9000)]
     async with guard.database.reader() as session:
         assert {(row.day, row.model) for row in await session.scalars(select(LlmUsage))} == {
             (guard.now().date(), "Fast")
         }
 
 
-@on_both
+@on_both_databases
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     deleted_id = user.id
     await llm.for_user(deleted_id).complete("Why?")
@@ -104,11 +104,11 @@ async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: La
     async with guard.database.writer() as session:
         await session.delete(await session.get_one(User, deleted_id))
     await llm.for_user(deleted_id).complete("As they left.")
-    come = await make_user(guard.database, "next@example.com")  # SQLite reuses the id
-    await llm.for_user(come.id).complete("Why?")
-    assert len(await counted(guard, owner_id=None, payer="")) == 1
-    assert (await counted(guard, owner_id=come.id))[0][1] in (1, 2)  # rows of deleted users have no owner
-    assert (await counted(guard, payer="total"))[0][1] == 3
+    new_user = await make_user(guard.database, "next@example.com")  # SQLite reuses the id
+    await llm.for_user(new_user.id).complete("Why?")
+    assert len(await read_usage(guard, owner_id=None, payer="")) == 1
+    assert (await read_usage(guard, owner_id=new_user.id))[0][1] in (1, 2)  # rows of deleted users have no owner
+    assert (await read_usage(guard, payer="total"))[0][1] == 3
 
 
 @pytest.mark.parametrize(
@@ -124,33 +124,33 @@ async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: La
     ],
     ids=["refused", "timeout", "broken off", "not told", "half told", "nonsense", "for nothing"],
 )
-async def test_refused_calls_cost_nothing(
+async def test_call_is_charged_by_how_it_ends(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]
 ) -> None:
     model.script = script
     with suppress(LLMError):
         await llm.complete("Why?")
-    assert [row[1:5] for row in await counted(guard, payer="total")] == used
+    assert [row[1:5] for row in await read_usage(guard, payer="total")] == used
 
 
 async def test_abandoned_answer_is_charged(guard: SpendingGuard, model: FakeProvider, llm: LanguageModel) -> None:
     model.script = ["Twelve bytes", asyncio.Event()]
-    async with aclosing(llm.stream("Why?")) as pieces:
-        await anext(pieces)
-    assert (await counted(guard, payer="total"))[0][1:] == (1, 1, 3, 4, 13)
+    async with aclosing(llm.stream("Why?")) as texts:
+        await anext(texts)
+    assert (await read_usage(guard, payer="total"))[0][1:] == (1, 1, 3, 4, 13)
 
 
 async def test_fallback_is_charged_not_the_requested_model(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel
 ) -> None:
     llm.model = PRICED.model_copy(update={"fallback": "Other"})
-    other = LanguageModel(lambda: FakeProvider("Here.", TOLD))
+    other = LanguageModel(lambda: FakeProvider("Here.", REPORTED_USAGE))
     other.guard, other.model = guard, PRICED.model_copy(update={"name": "Other"})
     llm._models_by_name = other._models_by_name = {"Fast": llm, "Other": other}
     model.script = [LLMError("unavailable", "Away.")]
     assert await llm.for_user(1).complete("Why?") == "Here."
-    assert len(await counted(guard, model="Other", payer="total")) == 1
-    assert await counted(guard, model="Fast") == []
+    assert len(await read_usage(guard, model="Other", payer="total")) == 1
+    assert await read_usage(guard, model="Fast") == []
 
 
 async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
@@ -170,7 +170,7 @@ async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider
     await manager.close()
     assert (answer.prompt_tokens, answer.completion_tokens, answer.cost_micro) == (300, 30, 420)
     assert not answer.usage_estimated
-    assert (await counted(llm.guard, owner_id=user.id))[0][1:] == (2, 300, 30, 0, 420)
+    assert (await read_usage(llm.guard, owner_id=user.id))[0][1:] == (2, 300, 30, 0, 420)
 
 
 async def test_stopped_answer_has_a_cost(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
@@ -189,19 +189,21 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
     router = APIRouter()
 
     @router.get("/told")
-    async def told(llm: Llm) -> str:
+    async def complete(llm: Llm) -> str:
         return await llm.complete("Why?")
 
     app.include_router(router)
-    app.state.llm.provider = FakeProvider("So.", TOLD)
+    app.state.llm.provider = FakeProvider("So.", REPORTED_USAGE)
     guard = app.state.llm.guard
     guard.answers_settings = AnswersSettings(llm_demo_accounts="demo@example.com, Other@example.com")
     demo = await make_user(app.state.database, "other@example.com")
-    async with AsyncClient(transport=ASGITransport(app, client=("192.0.2.1", 1)), base_url="http://testserver") as one:
-        await one.get("/told")
+    async with AsyncClient(
+        transport=ASGITransport(app, client=("192.0.2.1", 1)), base_url="http://testserver"
+    ) as visitor:
+        await visitor.get("/told")
     await guard.flush()
-    assert [row[0].partition(":")[0] for row in await counted(guard)] == ["total", "visitor", "visitors"]
-    assert "192.0.2" not in str(await counted(guard))
+    assert [row[0].partition(":")[0] for row in await read_usage(guard)] == ["total", "visitor", "visitors"]
+    assert "192.0.2" not in str(await read_usage(guard))
 
     class Request:
         def __init__(self, user: User | None) -> None:
@@ -224,13 +226,13 @@ async def test_usage_is_kept_during_an_outage(
         with pytest.raises(TimeoutError):
             await guard.flush()
     await llm.complete("Why?")
-    assert (await counted(guard, payer="total"))[0][1] == 2
+    assert (await read_usage(guard, payer="total"))[0][1] == 2
 
 
 async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: LanguageModel, model: FakeProvider) -> None:
     model.script = [Reasoning("x" * 400), "x" * 40]
     await llm.complete("Why?")
-    assert (await counted(guard, payer="total"))[0][3] == 110
+    assert (await read_usage(guard, payer="total"))[0][3] == 110
 
 
 async def test_tokens_reported_with_a_failure_count(
@@ -239,7 +241,7 @@ async def test_tokens_reported_with_a_failure_count(
     model.script = [Reasoning("Hm."), LLMError("out_of_tokens", "Too long.", done=Done(70, 900))]
     with pytest.raises(LLMError):
         await llm.complete("Why?")
-    assert (await counted(guard, payer="total"))[0][2:5] == (70, 900, 0)
+    assert (await read_usage(guard, payer="total"))[0][2:5] == (70, 900, 0)
 
 
 def test_cached_tokens_cost_less() -> None:

@@ -41,9 +41,9 @@ async def test_invalid_answer_is_sent_back() -> None:
     model, provider = scripted_model("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
     assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
     assert len(provider.received) == 3
-    reply, complaint = provider.received[2][-2:]
+    reply, correction = provider.received[2][-2:]
     assert (reply.role, reply.content) == ("assistant", '{"mood": "great"}')
-    assert "mood: Input should be 'good' or 'bad'" in complaint.content
+    assert "mood: Input should be 'good' or 'bad'" in correction.content
 
 
 async def test_only_invalid_answers_are_an_error() -> None:

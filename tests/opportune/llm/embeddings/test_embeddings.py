@@ -49,22 +49,22 @@ async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEn
         yield endpoint
 
 
-def settings_with(value: object, **others: Any) -> Settings:
+def settings_with(value: object, **values: Any) -> Settings:
     settings = settings_for("sqlite://")
-    return Settings(**{**settings.model_dump(exclude_unset=True), "embedding_model": value, **others})
+    return Settings(**{**settings.model_dump(exclude_unset=True), "embedding_model": value, **values})
 
 
 def embeddings_of(settings: Settings, guard: Any = None) -> Embeddings:
-    found = Embeddings.of(settings, guard)
-    assert found is not None
-    return found
+    embeddings = Embeddings.of(settings, guard)
+    assert embeddings is not None
+    return embeddings
 
 
 async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint) -> None:
     settings = settings_with("small", llm_base_url=endpoint.address, llm_api_key=SecretStr("the-key"), llm_model="big")
     llm = LanguageModel.of(settings)
     assert llm.embeddings is not None
-    first, second = await llm.embeddings.of_texts(["bread", "cat"])
+    first, second = await llm.embeddings.embed_texts(["bread", "cat"])
     assert hypot(*first) == pytest.approx(1)
     assert first[0] > 0.9 > first[1]
     assert second[1] > 0.9
@@ -78,8 +78,8 @@ async def test_embedding_model_has_key_and_prefixes(endpoint: EmbeddingEndpoint)
     model = {"name": "n", "base_url": endpoint.address, "dimensions": 16, "context_tokens": 256}
     prefixes = {"query_prefix": "query: ", "document_prefix": "passage: "}
     embeddings = embeddings_of(settings_with(json.dumps(model | prefixes), llm_api_key=SecretStr("not-for-others")))
-    await embeddings.of_texts(["x" * 5_000])
-    await embeddings.of_question(" a  cat ")
+    await embeddings.embed_texts(["x" * 5_000])
+    await embeddings.embed_query(" a  cat ")
     assert [len(endpoint.texts[0]), endpoint.texts[1]] == [9 + 768, "query: a cat"]
     assert endpoint.bodies[0]["dimensions"] == 16
     assert not any(b"not-for-others" in head for head in endpoint.heads)
@@ -90,13 +90,13 @@ async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoi
     model = EmbeddingModel(name="small", base_url=endpoint.address, price_per_million_prompt_tokens=2)
     guard = CountingGuard()
     embeddings = embeddings_of(settings_with(model), guard)
-    await asyncio.gather(*(embeddings.of_question("bread") for _ in range(3)))
-    await embeddings.of_texts(["a", "b"])
+    await asyncio.gather(*(embeddings.embed_query("bread") for _ in range(3)))
+    await embeddings.embed_texts(["a", "b"])
     assert guard.spent == [("small", 3, 6), ("small", 6, 12)]
     guard.is_off = True
-    assert await embeddings.of_question("something else") is None
+    assert await embeddings.embed_query("something else") is None
     with pytest.raises(SpendingRefused):
-        await embeddings.of_texts(["a"])
+        await embeddings.embed_texts(["a"])
     assert len(endpoint.bodies) == 2
     await embeddings.close()
 
@@ -115,9 +115,9 @@ async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoi
 )
 async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
     embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
-    endpoint.answers = [response("200 OK", answer)]
+    endpoint.responses = [response("200 OK", answer)]
     with pytest.raises(LLMError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
-        await embeddings.of_texts(["a"])
+        await embeddings.embed_texts(["a"])
     await embeddings.close()
 
 
@@ -125,17 +125,17 @@ async def test_unavailable_endpoint_is_paused(
     endpoint: EmbeddingEndpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
-    endpoint.answers = [response("500 Oh"), response("500 Oh")]
-    assert await embeddings.of_question("bread") is None
-    assert await embeddings.of_question("cat") is None
+    endpoint.responses = [response("500 Oh"), response("500 Oh")]
+    assert await embeddings.embed_query("bread") is None
+    assert await embeddings.embed_query("cat") is None
     assert len(endpoint.bodies) == 1
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.monotonic", lambda: 1e9)
-    assert await embeddings.of_question("bread") is None
+    assert await embeddings.embed_query("bread") is None
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.monotonic", lambda: 2e9)
-    assert await embeddings.of_question("bread")
+    assert await embeddings.embed_query("bread")
     assert len([line for line in caplog.messages if line.startswith("EMBEDDING_MODEL is unavailable")]) == 1
     assert "EMBEDDING_MODEL is available again." in caplog.messages
-    assert await embeddings.of_question("ab") is None
+    assert await embeddings.embed_query("ab") is None
     await embeddings.close()
 
 
@@ -144,14 +144,14 @@ async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -
     settings = settings_with(EmbeddingModel(name="small", base_url=address), llm_base_url=address)
     embeddings = embeddings_of(settings)
     assert "sesame" not in repr(settings)
-    endpoint.answers = [response("401 No")]
+    endpoint.responses = [response("401 No")]
     with pytest.raises(LLMError) as caught:
-        await embeddings.of_texts(["bread"])
+        await embeddings.embed_texts(["bread"])
     assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."
     await embeddings.close()
 
 
-class Lengths(Embedder):
+class LengthEmbedder(Embedder):
     """A custom embedder."""
 
     def __init__(self, settings: Settings, model: EmbeddingModel) -> None:
@@ -164,16 +164,16 @@ class Lengths(Embedder):
 
 
 async def test_custom_embedder_is_used() -> None:
-    embeddings = embeddings_of(settings_with(EmbeddingModel(name="own", provider=f"{__name__}:Lengths")))
-    assert [len(vector) for vector in await embeddings.of_texts(["a", "b"])] == [2, 2]
-    assert await embeddings.of_question("fails") is None
-    absent = embeddings_of(settings_with(EmbeddingModel(name="own", provider="nowhere:Nobody")))
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="own", provider=f"{__name__}:LengthEmbedder")))
+    assert [len(vector) for vector in await embeddings.embed_texts(["a", "b"])] == [2, 2]
+    assert await embeddings.embed_query("fails") is None
+    unimportable = embeddings_of(settings_with(EmbeddingModel(name="own", provider="nowhere:Nobody")))
     with pytest.raises(OperatorError, match="EMBEDDING_MODEL: cannot import nowhere:Nobody for own"):
-        await absent.of_texts(["a"])
+        await unimportable.embed_texts(["a"])
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         ("small", "EMBEDDING_MODEL: small needs a base_url"),
         ("{", "must be a name, or JSON"),
@@ -184,8 +184,8 @@ async def test_custom_embedder_is_used() -> None:
         ),
     ],
 )
-def test_invalid_embedding_model_is_refused(value: object, words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
+def test_invalid_embedding_model_is_refused(value: object, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         settings_with(value)
 
 
@@ -197,7 +197,7 @@ def test_empty_embedding_model_is_none() -> None:
 async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: EmbeddingEndpoint) -> None:
     model = {"name": "m", "base_url": endpoint.address, "headers": {"X-Title": "Clinic"}, "extra_body": {"user": "a"}}
     embeddings = embeddings_of(settings_with(model))
-    await embeddings.of_texts(["bread"])
+    await embeddings.embed_texts(["bread"])
     await embeddings.close()
     assert endpoint.bodies[0]["user"] == "a"
     assert b"X-Title: Clinic" in endpoint.heads[0]
@@ -207,7 +207,7 @@ async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpo
     guard = CountingGuard()
     embeddings = embeddings_of(settings_with({"name": "m", "base_url": endpoint.address}), guard)
     vector = json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**15}})
-    endpoint.answers = [response("200 OK", vector.encode())]
-    await embeddings.of_texts(["bread"])
+    endpoint.responses = [response("200 OK", vector.encode())]
+    await embeddings.embed_texts(["bread"])
     await embeddings.close()
     assert guard.spent == [("m", None, 0)]

@@ -1,3 +1,5 @@
+"""Questions with expected properties of the answers, and mistakes in their TOML files."""
+
 from pathlib import Path
 
 import pytest

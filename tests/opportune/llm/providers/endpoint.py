@@ -26,22 +26,22 @@ class FakeEndpoint:
         self.refused_parameter = refused_parameter
         self.headers: list[bytes] = []
         self.bodies: list[dict[str, Any]] = []
-        self.asked = asyncio.Event()
-        self.hung_up = asyncio.Event()
+        self.requested = asyncio.Event()
+        self.disconnected = asyncio.Event()
         """The client disconnected before the end."""
         self.address = ""
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.headers.append(head)
             self.bodies.append(json.loads(await reader.readexactly(_length(head))))
-            self.asked.set()
+            self.requested.set()
             refuses = self.refused_parameter in self.bodies[-1]
             for step in (extra_forbidden(self.refused_parameter),) if refuses else self.steps:
                 await self._play(step, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):  # or the client disconnected before its request
-            self.hung_up.set()
+            self.disconnected.set()
         finally:
             writer.close()
 
@@ -53,7 +53,7 @@ class FakeEndpoint:
             await step.wait()
         else:
             await reader.read()
-            self.hung_up.set()
+            self.disconnected.set()
 
 
 def _length(head: bytes) -> int:
@@ -65,8 +65,8 @@ def event(chunk: object) -> bytes:
     return b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
 
 
-def text(words: str) -> bytes:
-    return event({"choices": [{"index": 0, "delta": {"content": words}, "finish_reason": None}]})
+def text(content: str) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": None}]})
 
 
 def response(status: str, body: bytes = b"", *fields: str) -> bytes:
@@ -84,7 +84,7 @@ def extra_forbidden(parameter: str) -> bytes:
 @asynccontextmanager
 async def serve_endpoint(*steps: Step, refused_parameter: str = "") -> AsyncIterator[FakeEndpoint]:
     endpoint = FakeEndpoint(*steps, refused_parameter=refused_parameter)
-    async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         endpoint.address = f"http://127.0.0.1:{port}/v1"
         yield endpoint

@@ -21,7 +21,7 @@ def provider_at(address: str, limits: Timeouts = LONG_TIMEOUTS, key: str = KEY) 
 
 
 @asynccontextmanager
-async def provider_of(
+async def serve_provider(
     *steps: Step, limits: Timeouts = LONG_TIMEOUTS, refused_parameter: str = ""
 ) -> AsyncIterator[tuple[OpenAICompatible, FakeEndpoint]]:
     async with serve_endpoint(*steps, refused_parameter=refused_parameter) as endpoint:
@@ -34,25 +34,25 @@ async def provider_of(
 
 async def read_answer(provider: OpenAICompatible) -> tuple[str, Done | LLMError]:
     """Return the text of an answer and its `Done`."""
-    words = ""
+    answer = ""
     try:
         async with asyncio.timeout(60), aclosing(provider.stream(QUESTION)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
-                    return words, chunk
+                    return answer, chunk
                 if isinstance(chunk, str):
-                    words += chunk
+                    answer += chunk
     except LLMError as error:
-        return words, error
+        return answer, error
     raise AssertionError("the stream ended without a Done")
 
 
-async def answer_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> tuple[str, Done | LLMError]:
-    async with provider_of(*steps, limits=limits) as (provider, _):
+async def read_answer_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> tuple[str, Done | LLMError]:
+    async with serve_provider(*steps, limits=limits) as (provider, _):
         return await read_answer(provider)
 
 
-async def error_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> LLMError:
-    _, end = await answer_of(*steps, limits=limits)
-    assert isinstance(end, LLMError)
-    return end
+async def read_error_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> LLMError:
+    _, outcome = await read_answer_of(*steps, limits=limits)
+    assert isinstance(outcome, LLMError)
+    return outcome

@@ -10,8 +10,8 @@ from opportune.llm.providers.local_process import LocalProcess
 def use_model(weights: Path, folder: Path, parent: Connection) -> None:
     """Start or join the shared model, and send its process id."""
     os.environ["PYTHONPATH"] = str(weights.parent)  # the stand-in is there
-    used = LocalProcess(weights, folder)
-    used.open()
-    assert used.process
-    parent.send(used.process.pid)
+    process = LocalProcess(weights, folder)
+    process.open()
+    assert process.process
+    parent.send(process.process.pid)
     parent.recv()  # blocks until the process is killed

@@ -1,4 +1,4 @@
-"""Replacement of `xllamacpp` for tests of the model's process: starts immediately and always says the same."""
+"""Replacement of `xllamacpp` for tests of the model's process: starts immediately and gives a fixed answer."""
 
 import json
 import socket

@@ -1,3 +1,5 @@
+"""Errors of endpoints: refusals, invalid chunks, timeouts and lost connections."""
+
 import asyncio
 import logging
 import traceback
@@ -24,11 +26,11 @@ from tests.opportune.llm.providers.endpoint import (
 from tests.opportune.llm.providers.model_answers import (
     KEY,
     LONG_TIMEOUTS,
-    answer_of,
-    error_of,
     provider_at,
-    provider_of,
     read_answer,
+    read_answer_of,
+    read_error_of,
+    serve_provider,
 )
 
 
@@ -47,27 +49,27 @@ from tests.opportune.llm.providers.model_answers import (
         ("307 Temporary Redirect", "unavailable", True),
     ],
 )
-async def test_a_refusal_has_its_own_code(status: str, code: str, retryable: bool) -> None:
-    error = await error_of(response(status, b'{"error": {"message": "upstream says"}}'))
+async def test_status_determines_the_error_code(status: str, code: str, retryable: bool) -> None:
+    error = await read_error_of(response(status, b'{"error": {"message": "upstream says"}}'))
     assert (error.code, error.retryable) == (code, retryable)
     assert "upstream says" not in str(error)
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("soon", None), ("-3", None)])
 async def test_retry_after_is_read_and_bounded(header: str, seconds: float | None) -> None:
-    error = await error_of(response("429 Too Many Requests", b"", f"Retry-After: {header}"))
+    error = await read_error_of(response("429 Too Many Requests", b"", f"Retry-After: {header}"))
     assert error.retry_after == seconds
 
 
 async def test_retry_after_may_be_a_date() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    error = await error_of(response("503 Service Unavailable", b"", f"Retry-After: {date}"))
+    error = await read_error_of(response("503 Service Unavailable", b"", f"Retry-After: {date}"))
     assert error.retry_after
     assert 0 < error.retry_after <= 600
 
 
-async def test_a_web_page_is_no_answer() -> None:
-    error = await error_of(response("200 OK", b"<html>Welcome</html>", "Content-Type: text/html"))
+async def test_web_page_is_malformed() -> None:
+    error = await read_error_of(response("200 OK", b"<html>Welcome</html>", "Content-Type: text/html"))
     assert error.code == "malformed"
     assert "LLM_" not in str(error)
     assert error.advice == "Check LLM_BASE_URL."
@@ -76,9 +78,9 @@ async def test_a_web_page_is_no_answer() -> None:
 async def test_closed_port_is_an_error() -> None:
     async with serve_endpoint() as endpoint:
         address = endpoint.address
-    _, end = await read_answer(provider_at(address))
-    assert isinstance(end, LLMError)
-    assert (end.code, end.retryable) == ("refused", True)
+    _, outcome = await read_answer(provider_at(address))
+    assert isinstance(outcome, LLMError)
+    assert (outcome.code, outcome.retryable) == ("refused", True)
 
 
 async def test_endpoint_without_tls_is_an_error() -> None:
@@ -88,28 +90,28 @@ async def test_endpoint_without_tls_is_an_error() -> None:
 
     async with await asyncio.start_server(serve_without_tls, "127.0.0.1", 0) as server:
         provider = provider_at(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-        _, end = await read_answer(provider)
+        _, outcome = await read_answer(provider)
         await provider.close()
-    assert isinstance(end, LLMError)
-    assert end.code == "refused"
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "refused"
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1/v1", "127.0.0.1/v1", "http://127.0.0.1:port/v1"])
 async def test_malformed_address_is_not_configured(address: str) -> None:
-    _, end = await read_answer(provider_at(address))
-    assert isinstance(end, LLMError)
-    assert end.code == "not_configured"
+    _, outcome = await read_answer(provider_at(address))
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "not_configured"
 
 
 @pytest.mark.parametrize("key", ["kéy", "two\nlines"])
 async def test_malformed_key_is_not_configured(key: str) -> None:
     async with serve_endpoint(EVENTS, DONE) as endpoint:
         provider = provider_at(endpoint.address, key=key)
-        _, end = await read_answer(provider)
+        _, outcome = await read_answer(provider)
         await provider.close()
-    assert isinstance(end, LLMError)
-    assert end.code == "not_configured"
-    assert key not in "".join(traceback.format_exception(end))
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "not_configured"
+    assert key not in "".join(traceback.format_exception(outcome))
 
 
 @pytest.mark.parametrize(
@@ -129,62 +131,62 @@ async def test_malformed_key_is_not_configured(key: str) -> None:
     ],
 )
 async def test_invalid_chunk_keeps_the_text(steps: list[Step], code: str) -> None:
-    words, end = await answer_of(EVENTS, text("Beca"), *steps)
-    assert words == "Beca"
-    assert isinstance(end, LLMError)
-    assert end.code == code
-    assert "upstream says" not in str(end)
+    answer, outcome = await read_answer_of(EVENTS, text("Beca"), *steps)
+    assert answer == "Beca"
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == code
+    assert "upstream says" not in str(outcome)
 
 
 async def test_lost_connection_keeps_the_text() -> None:
-    words, end = await answer_of(EVENTS_TO_BE_CUT, text("Beca"))
-    assert words == "Beca"
-    assert isinstance(end, LLMError)
-    assert end.code == "interrupted"
+    answer, outcome = await read_answer_of(EVENTS_TO_BE_CUT, text("Beca"))
+    assert answer == "Beca"
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "interrupted"
 
 
-async def test_an_empty_answer_is_an_error() -> None:
-    error = await error_of(EVENTS, event({"choices": []}), event({"choices": None}), event(STOP), DONE)
+async def test_empty_answer_is_an_error() -> None:
+    error = await read_error_of(EVENTS, event({"choices": []}), event({"choices": None}), event(STOP), DONE)
     assert error.code == "empty"
 
 
 async def test_silence_before_the_first_chunk_times_out() -> None:
-    error = await error_of("hang", limits=replace(LONG_TIMEOUTS, first=0.05))
+    error = await read_error_of("hang", limits=replace(LONG_TIMEOUTS, first=0.05))
     assert error.code == "timeout"
 
 
-async def test_comments_alone_are_silence() -> None:
-    error = await error_of(EVENTS, b": still thinking\n\n", "hang", limits=replace(LONG_TIMEOUTS, first=0.2))
+async def test_comments_do_not_prevent_the_timeout() -> None:
+    error = await read_error_of(EVENTS, b": still thinking\n\n", "hang", limits=replace(LONG_TIMEOUTS, first=0.2))
     assert error.code == "timeout"
 
 
 async def test_silence_between_chunks_times_out() -> None:
-    words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, idle=0.05))
-    assert words == "Beca"
-    assert isinstance(end, LLMError)
-    assert end.code == "timeout"
+    answer, outcome = await read_answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, idle=0.05))
+    assert answer == "Beca"
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "timeout"
 
 
 async def test_slow_answer_times_out() -> None:
-    words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, whole=0.5))
-    assert words == "Beca"
-    assert isinstance(end, LLMError)
-    assert end.code == "timeout"
+    answer, outcome = await read_answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, whole=0.5))
+    assert answer == "Beca"
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "timeout"
 
 
-async def test_a_timeout_hangs_up() -> None:
-    async with provider_of("hang", limits=replace(LONG_TIMEOUTS, first=0.5)) as (provider, endpoint):
+async def test_timeout_disconnects() -> None:
+    async with serve_provider("hang", limits=replace(LONG_TIMEOUTS, first=0.5)) as (provider, endpoint):
         await read_answer(provider)
-        await asyncio.wait_for(endpoint.hung_up.wait(), 30)
+        await asyncio.wait_for(endpoint.disconnected.wait(), 30)
 
 
 async def test_endless_answer_is_truncated() -> None:
     chunk = text("x" * 70_000)
-    async with provider_of(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
-        words, end = await read_answer(provider)
-        await endpoint.hung_up.wait()
-    assert len(words) == MAX_ANSWER_LENGTH
-    assert end == Done(truncated=True)
+    async with serve_provider(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
+        answer, outcome = await read_answer(provider)
+        await endpoint.disconnected.wait()
+    assert len(answer) == MAX_ANSWER_LENGTH
+    assert outcome == Done(truncated=True)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +199,8 @@ async def test_endless_answer_is_truncated() -> None:
         [EVENTS_TO_BE_CUT],
     ],
 )
-async def test_the_key_is_in_no_error_and_no_log(steps: list[Step], caplog: pytest.LogCaptureFixture) -> None:
+async def test_errors_and_logs_hide_the_key(steps: list[Step], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    error = await error_of(*steps)
+    error = await read_error_of(*steps)
     assert KEY not in "".join(traceback.format_exception(error))
     assert KEY not in caplog.text

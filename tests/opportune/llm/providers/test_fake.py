@@ -1,3 +1,5 @@
+"""The scripted provider for tests."""
+
 import asyncio
 from contextlib import aclosing
 
@@ -9,25 +11,25 @@ from opportune.llm.providers.fake import FakeProvider
 QUESTION = [Message("user", "Why?")]
 
 
-async def read(model: FakeProvider) -> list[Chunk]:
+async def read_chunks(model: FakeProvider) -> list[Chunk]:
     async with aclosing(model.stream(QUESTION)) as chunks:
         return [chunk async for chunk in chunks]
 
 
 async def test_script_is_repeated_and_questions_recorded() -> None:
     model = FakeProvider("Be", "cause.")
-    assert await read(model) == ["Be", "cause.", Done()]
-    assert await read(model) == ["Be", "cause.", Done()]
+    assert await read_chunks(model) == ["Be", "cause.", Done()]
+    assert await read_chunks(model) == ["Be", "cause.", Done()]
     assert model.received == [QUESTION, QUESTION]
     assert not model.stopped.is_set()
 
 
-async def test_a_finish_ends_the_script() -> None:
-    end = Done(7, 3, truncated=True)
-    assert await read(FakeProvider("Because", end, "never")) == ["Because", end]
+async def test_done_ends_the_script() -> None:
+    outcome = Done(7, 3, truncated=True)
+    assert await read_chunks(FakeProvider("Because", outcome, "never")) == ["Because", outcome]
 
 
-async def test_an_event_holds_the_answer_back() -> None:
+async def test_event_pauses_the_answer() -> None:
     gate = asyncio.Event()
     async with aclosing(FakeProvider("Be", gate, "cause.").stream(QUESTION)) as chunks:
         assert await anext(chunks) == "Be"

@@ -1,3 +1,5 @@
+"""System libraries of the local model, and advice if one is missing."""
+
 import os
 import subprocess
 import sys
@@ -25,7 +27,7 @@ def bare_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "is_installed", lambda library: library != OPENMP)
 
 
-def test_a_library_is_there_or_not() -> None:
+def test_is_installed_finds_the_library() -> None:
     assert libraries.is_installed("libc.so.6")
     assert not libraries.is_installed("libnowhere.so.1")
 
@@ -43,9 +45,12 @@ def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
     assert libraries.missing_library() == ""
     with libraries.environment() as environ:
-        ours, theirs = environ["LD_LIBRARY_PATH"].split(":")
-        assert (Path(ours, OPENMP).readlink(), theirs) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
-    assert not Path(ours).exists()
+        bundled, existing = environ["LD_LIBRARY_PATH"].split(":")
+        assert (Path(bundled, OPENMP).readlink(), existing) == (
+            tmp_path / "libgomp-870cb1d0.so.1.0.0",
+            "/opt/theirs",
+        )
+    assert not Path(bundled).exists()
 
 
 @pytest.mark.usefixtures("bare_system")

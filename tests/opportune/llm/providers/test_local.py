@@ -1,3 +1,5 @@
+"""The local model: its process, shared by the processes of a site, and its answers."""
+
 import asyncio
 import os
 import select
@@ -25,8 +27,8 @@ from tests.opportune.llm.providers.processes import use_model
 
 pytestmark = pytest.mark.model
 
-CAPITAL = [Message("user", "What is the capital of France?")]
-LONG = [Message("user", "Write a long story about a dog and a cat.")]
+CAPITAL_QUESTION = [Message("user", "What is the capital of France?")]
+LONG_QUESTION = [Message("user", "Write a long story about a dog and a cat.")]
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +71,13 @@ async def local_model(weights: Path) -> AsyncIterator[LocalModel]:
 
 
 async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
-    words = ""
+    answer = ""
     async with aclosing(model.stream(messages)) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, Done):
-                return words, chunk
+                return answer, chunk
             assert isinstance(chunk, str)
-            words += chunk
+            answer += chunk
     raise AssertionError("the stream ended without a Done")
 
 
@@ -91,34 +93,34 @@ def address_of(model: LocalModel) -> str:
     return model._process.address
 
 
-async def slots(model: LocalModel, **headers: str) -> httpx.Response:
+async def request_slots(model: LocalModel, **headers: str) -> httpx.Response:
     """Return the status that the model's server reports."""
     assert model._client
     async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
         return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
 
 
-async def tokens_held(model: LocalModel) -> int:
+async def wait_for_token_count(model: LocalModel) -> int:
     """Return the tokens of the last conversation when no answer is running."""
     assert model._client
     key = model._client._api_key.get_secret_value()
     async with asyncio.timeout(60):
         while True:
-            found: list[dict[str, Any]] = (await slots(model, Authorization=f"Bearer {key}")).json()
+            found: list[dict[str, Any]] = (await request_slots(model, Authorization=f"Bearer {key}")).json()
             if not any(slot["is_processing"] for slot in found):
                 return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
 
 
 async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
-    async with aclosing(local_model.stream(LONG)) as first:
+    async with aclosing(local_model.stream(LONG_QUESTION)) as first:
         assert await anext(first)
-        words, finish = await read(local_model, CAPITAL)
-        assert words.strip()
+        answer, finish = await read(local_model, CAPITAL_QUESTION)
+        assert answer.strip()
         assert finish.prompt_tokens
         assert finish.completion_tokens
         assert not finish.truncated
         assert isinstance(await anext(first), str)
-    assert await tokens_held(local_model) < MAX_ANSWER_TOKENS / 2
+    assert await wait_for_token_count(local_model) < MAX_ANSWER_TOKENS / 2
     # The program prints nothing but its address, although its library prints.
     output = program_of(local_model).stdout
     assert output
@@ -135,13 +137,13 @@ async def test_local_model_uses_bundled_openmp(local_model: LocalModel) -> None:
 
 
 async def test_local_model_requires_its_key(local_model: LocalModel) -> None:
-    assert (await slots(local_model)).status_code == httpx.codes.UNAUTHORIZED
+    assert (await request_slots(local_model)).status_code == httpx.codes.UNAUTHORIZED
 
 
-async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
-    hasty = asyncio.create_task(model.setup())
-    await asyncio.sleep(0)  # it is waiting now
-    hasty.cancel()
+async def test_concurrent_setups_start_one_process(model: LocalModel) -> None:
+    cancelled_setup = asyncio.create_task(model.setup())
+    await asyncio.sleep(0)  # let it start waiting
+    cancelled_setup.cancel()
     await asyncio.gather(model.setup(), model.setup())
     first = model._process
     await model.setup()
@@ -154,12 +156,12 @@ async def test_dead_local_model_is_restarted(model: LocalModel) -> None:
     dead = program_of(model)
     dead.kill()
     await asyncio.to_thread(dead.wait)
-    words, _ = await read(model, CAPITAL)
-    assert words
+    answer, _ = await read(model, CAPITAL_QUESTION)
+    assert answer
 
 
 async def test_dying_local_model_ends_the_answer(model: LocalModel) -> None:
-    async with aclosing(model.stream(LONG)) as chunks:
+    async with aclosing(model.stream(LONG_QUESTION)) as chunks:
         assert await anext(chunks)
         program_of(model).kill()
         with pytest.raises(LLMError) as caught:
@@ -167,7 +169,7 @@ async def test_dying_local_model_ends_the_answer(model: LocalModel) -> None:
     assert caught.value.code == "interrupted"
 
 
-async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
+async def test_closed_model_leaves_no_process(model: LocalModel) -> None:
     await model.setup()
     process = program_of(model)
     await model.close()
@@ -196,7 +198,7 @@ async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCap
     model = LocalModel(broken, Timeouts())
     for _ in range(2):
         with pytest.raises(LLMError) as caught:
-            await read(model, CAPITAL)
+            await read(model, CAPITAL_QUESTION)
         assert caught.value.code == "unavailable"
         assert "Failed to init server" in model.fault
     await model.close()
@@ -231,14 +233,14 @@ async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypat
     programs: list[subprocess.Popen[str]] = []
     start = subprocess.Popen
 
-    def late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+    def start_late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
         started.set()
         assert gate.wait(30)
         programs.append(start(*arguments, **options))
         return programs[-1]
 
     model = LocalModel(stand_in, Timeouts())
-    monkeypatch.setattr(subprocess, "Popen", late)
+    monkeypatch.setattr(subprocess, "Popen", start_late)
     starting = asyncio.create_task(model.setup())
     assert await asyncio.to_thread(started.wait, 30)
     closing = asyncio.create_task(model.close())
@@ -278,14 +280,14 @@ async def test_processes_share_one_local_model(stand_in: Path, folder: Path, mon
     with monkeypatch.context() as patch:
         patch.setattr(local_process, "EXIT_TIMEOUT_SECONDS", 0.01)
         await starter.close()
-    words, _ = await read(joined, CAPITAL)
-    assert words, "the shared model still answers"
+    answer, _ = await read(joined, CAPITAL_QUESTION)
+    assert answer, "the shared model still answers"
     await joined.close()
     assert await asyncio.to_thread(program.wait, 30) == 0
     await starter.setup()
     assert program_of(starter).pid != program.pid
     await starter.close()
-    assert not folder.exists(), "what nobody uses any more is not left behind"  # noqa: ASYNC240 - a moment
+    assert not folder.exists(), "the last process removes the folder"  # noqa: ASYNC240 - takes no time
 
 
 async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> None:
@@ -295,9 +297,9 @@ async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> N
     await second.setup()
     program_of(first).kill()
     await asyncio.to_thread(program_of(first).wait)
-    assert (await read(second, CAPITAL))[0]
+    assert (await read(second, CAPITAL_QUESTION))[0]
     assert program_of(second).poll() is None
-    assert (await read(first, CAPITAL))[0]
+    assert (await read(first, CAPITAL_QUESTION))[0]
     assert address_of(first) == address_of(second)
     await first.close()
     await second.close()
@@ -305,17 +307,17 @@ async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> N
 
 async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: Path) -> None:
     """Kill a process with SIGKILL: the kernel closes its files."""
-    here, there = PROCESSES.Pipe()
-    site = PROCESSES.Process(target=use_model, args=(stand_in, folder, there))
+    parent_end, child_end = PROCESSES.Pipe()
+    site = PROCESSES.Process(target=use_model, args=(stand_in, folder, child_end))
     site.start()
     model = LocalModel(stand_in, Timeouts(), folder)
     async with asyncio.timeout(60):
-        assert await asyncio.to_thread(here.poll, 30)
-        program = here.recv()
+        assert await asyncio.to_thread(parent_end.poll, 30)
+        program = parent_end.recv()
         await model.setup()
         site.kill()
         await asyncio.to_thread(site.join, 30)
-        assert (await read(model, CAPITAL))[0], "the shared model survives the process that started it"
+        assert (await read(model, CAPITAL_QUESTION))[0], "the shared model survives the process that started it"
         await model.close()
         while is_running(program):
             await asyncio.sleep(0.01)
@@ -324,7 +326,7 @@ async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: P
 async def test_shared_folder_is_private(stand_in: Path, folder: Path) -> None:
     model = LocalModel(stand_in, Timeouts(), folder)
     await model.setup()
-    assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - a moment
+    assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - takes no time
     await model.close()
 
 
@@ -339,11 +341,11 @@ def test_insecure_shared_folder_is_not_used(folder: Path) -> None:
 
 def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "lock"
-    local_model: list[object] = []
+    lock_operations: list[object] = []
 
-    def remove_lock(file: object, how: int) -> None:
-        local_model.append(how)
-        if len(local_model) == 1:
+    def remove_lock(file: object, operation: int) -> None:
+        lock_operations.append(operation)
+        if len(lock_operations) == 1:
             shutil.rmtree(folder)
 
     monkeypatch.setattr("fcntl.flock", remove_lock)
@@ -355,9 +357,9 @@ def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_without_a_folder_models_are_separate(stand_in: Path, folder: Path) -> None:
-    folder.touch()  # noqa: ASYNC240 - a moment
+    folder.touch()  # noqa: ASYNC240 - takes no time
     model = LocalModel(stand_in, Timeouts(), folder)
-    assert (await read(model, CAPITAL))[0]
+    assert (await read(model, CAPITAL_QUESTION))[0]
     await model.close()
 
 

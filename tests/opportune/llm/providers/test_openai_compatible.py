@@ -1,3 +1,5 @@
+"""Requests to an OpenAI-compatible endpoint, and the streamed answer."""
+
 import asyncio
 from contextlib import aclosing
 
@@ -11,22 +13,22 @@ from tests.opportune.llm.providers.model_answers import (
     KEY,
     LONG_TIMEOUTS,
     QUESTION,
-    answer_of,
-    provider_of,
     read_answer,
+    read_answer_of,
+    serve_provider,
 )
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
 
 
 async def test_answer_is_chunks_then_usage() -> None:
-    words, end = await answer_of(EVENTS, text("Be"), text("cause."), event(STOP), USAGE, DONE)
-    assert words == "Because."
-    assert end == Done(prompt_tokens=7, completion_tokens=3, truncated=False)
+    answer, outcome = await read_answer_of(EVENTS, text("Be"), text("cause."), event(STOP), USAGE, DONE)
+    assert answer == "Because."
+    assert outcome == Done(prompt_tokens=7, completion_tokens=3, truncated=False)
 
 
 async def test_request_has_model_limit_and_key() -> None:
-    async with provider_of(EVENTS, text("Because."), DONE) as (provider, endpoint):
+    async with serve_provider(EVENTS, text("Because."), DONE) as (provider, endpoint):
         await read_answer(provider)
     assert endpoint.headers[0].startswith(b"POST /v1/chat/completions ")
     assert f"Authorization: Bearer {KEY}".encode() in endpoint.headers[0]
@@ -49,62 +51,62 @@ async def test_request_omits_missing_key_and_model() -> None:
 
 
 async def test_chunks_are_streamed() -> None:
-    goes_on = asyncio.Event()
+    may_continue = asyncio.Event()
     async with (
-        provider_of(EVENTS, text("One"), goes_on, text(" two"), DONE) as (provider, _),
+        serve_provider(EVENTS, text("One"), may_continue, text(" two"), DONE) as (provider, _),
         aclosing(provider.stream(QUESTION)) as chunks,
     ):
         assert await anext(chunks) == "One"
-        goes_on.set()
+        may_continue.set()
         assert await anext(chunks) == " two"
 
 
 async def test_characters_split_between_packets_stay_whole() -> None:
-    whole = text("héllo 🌍")
+    event_bytes = text("héllo 🌍")
     # One byte per packet, as far as the network keeps packets separate.
-    steps = [whole[i : i + 1] for i in range(len(whole))]
-    words, end = await answer_of(EVENTS, *steps, DONE)
-    assert words == "héllo 🌍"
-    assert isinstance(end, Done)
+    steps = [event_bytes[i : i + 1] for i in range(len(event_bytes))]
+    answer, outcome = await read_answer_of(EVENTS, *steps, DONE)
+    assert answer == "héllo 🌍"
+    assert isinstance(outcome, Done)
 
 
 async def test_other_lines_of_the_stream_are_ignored() -> None:
     crlf = text("Because.").replace(b"\n", b"\r\n")
-    words, end = await answer_of(EVENTS, b": waiting\n\nevent: message\nid: 1\nretry: 5\n", crlf, DONE)
-    assert words == "Because."
-    assert isinstance(end, Done)
+    answer, outcome = await read_answer_of(EVENTS, b": waiting\n\nevent: message\nid: 1\nretry: 5\n", crlf, DONE)
+    assert answer == "Because."
+    assert isinstance(outcome, Done)
 
 
 async def test_length_limit_is_truncated() -> None:
     length = {"choices": [{"delta": {}, "finish_reason": "length"}]}
-    _, end = await answer_of(EVENTS, text("Because"), event(length), DONE)
-    assert end == Done(truncated=True)
+    _, outcome = await read_answer_of(EVENTS, text("Because"), event(length), DONE)
+    assert outcome == Done(truncated=True)
 
 
 async def test_finish_reason_replaces_done_marker() -> None:
-    assert await answer_of(EVENTS, text("Because."), event(STOP)) == ("Because.", Done())
+    assert await read_answer_of(EVENTS, text("Because."), event(STOP)) == ("Because.", Done())
 
 
 async def test_cut_after_finish_reason_loses_only_usage() -> None:
-    goes_on = asyncio.Event()
+    may_continue = asyncio.Event()
     async with (
-        provider_of(EVENTS_TO_BE_CUT, text("Because."), event(STOP), goes_on) as (provider, _),
+        serve_provider(EVENTS_TO_BE_CUT, text("Because."), event(STOP), may_continue) as (provider, _),
         aclosing(provider.stream(QUESTION)) as chunks,
     ):
         assert await anext(chunks) == "Because."
-        goes_on.set()
+        may_continue.set()
         assert await anext(chunks) == Done()
 
 
-async def test_closing_the_stream_hangs_up() -> None:
-    async with provider_of(EVENTS, text("Beca"), "hang") as (provider, endpoint):
+async def test_closing_the_stream_disconnects() -> None:
+    async with serve_provider(EVENTS, text("Beca"), "hang") as (provider, endpoint):
         async with aclosing(provider.stream(QUESTION)) as chunks:
             assert await anext(chunks) == "Beca"
-        await endpoint.hung_up.wait()
+        await endpoint.disconnected.wait()
 
 
-async def test_cancelling_the_reader_hangs_up() -> None:
-    async with provider_of(EVENTS, text("Beca"), "hang") as (provider, endpoint):
+async def test_cancelling_the_reader_disconnects() -> None:
+    async with serve_provider(EVENTS, text("Beca"), "hang") as (provider, endpoint):
         started = asyncio.Event()
 
         async def reader() -> None:
@@ -115,16 +117,16 @@ async def test_cancelling_the_reader_hangs_up() -> None:
         task = asyncio.create_task(reader())
         await started.wait()
         task.cancel()
-        await endpoint.hung_up.wait()
+        await endpoint.disconnected.wait()
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
 async def test_cancel_before_the_first_chunk_disconnects() -> None:
-    async with provider_of("hang") as (provider, endpoint):
+    async with serve_provider("hang") as (provider, endpoint):
         task = asyncio.create_task(read_answer(provider))
-        await endpoint.asked.wait()
+        await endpoint.requested.wait()
         task.cancel()
-        await endpoint.hung_up.wait()
+        await endpoint.disconnected.wait()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -9,23 +9,23 @@ from opportune.llm import Done, LanguageModel, LLMError, Reasoning
 from opportune.llm.providers.openai_stream import MAX_REASONING_LENGTH
 from opportune.llm.providers.provider import Chunk
 from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
-from tests.opportune.llm.providers.model_answers import QUESTION, error_of, provider_of
+from tests.opportune.llm.providers.model_answers import QUESTION, read_error_of, serve_provider
 
 LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
 
 
-def thought(**delta: Any) -> bytes:
+def think(**delta: Any) -> bytes:
     return event({"choices": [{"index": 0, "delta": {"content": None, **delta}}]})
 
 
-def usage(reasoning_tokens: int) -> bytes:
+def usage_event(reasoning_tokens: int) -> bytes:
     details = {"reasoning_tokens": reasoning_tokens}
     tokens = {"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": details}
     return event({"choices": [], "usage": tokens})
 
 
-async def chunks_of(*steps: Step) -> list[Chunk]:
-    async with provider_of(*steps) as (provider, _), aclosing(provider.stream(QUESTION)) as chunks:
+async def read_chunks(*steps: Step) -> list[Chunk]:
+    async with serve_provider(*steps) as (provider, _), aclosing(provider.stream(QUESTION)) as chunks:
         return [chunk async for chunk in chunks]
 
 
@@ -39,46 +39,49 @@ async def chunks_of(*steps: Step) -> list[Chunk]:
     ],
 )
 async def test_reasoning_is_apart_from_the_text(delta: dict[str, Any]) -> None:
-    chunks = await chunks_of(EVENTS, thought(**delta), text("Because."), event(STOP), usage(80), DONE)
+    chunks = await read_chunks(EVENTS, think(**delta), text("Because."), event(STOP), usage_event(80), DONE)
     assert chunks == [Reasoning("Hm."), "Because.", Done(7, 90, reasoning_tokens=80)]
 
 
 async def test_reasoning_of_another_type_is_ignored() -> None:
-    chunks = await chunks_of(EVENTS, thought(reasoning={"effort": "low"}), text("Because."), event(STOP), DONE)
+    chunks = await read_chunks(EVENTS, think(reasoning={"effort": "low"}), text("Because."), event(STOP), DONE)
     assert chunks == ["Because.", Done()]
 
 
-@pytest.mark.parametrize("step", [thought(reasoning="Hm."), usage(90), text("")])
+@pytest.mark.parametrize("step", [think(reasoning="Hm."), usage_event(90), text("")])
 async def test_error_explains_that_thinking_used_all_tokens(step: bytes) -> None:
-    error = await error_of(EVENTS, step, event(LENGTH), DONE)
+    error = await read_error_of(EVENTS, step, event(LENGTH), DONE)
     assert error.code == "out_of_tokens"
     assert "used up the length of its answer for thinking" in str(error)
 
 
 async def test_error_has_the_reported_tokens() -> None:
-    error = await error_of(EVENTS, thought(reasoning="Hm."), event(LENGTH), usage(90), DONE)
+    error = await read_error_of(EVENTS, think(reasoning="Hm."), event(LENGTH), usage_event(90), DONE)
     assert error.done
     assert (error.done.prompt_tokens, error.done.completion_tokens, error.done.reasoning_tokens) == (7, 90, 90)
 
 
 async def test_reasoning_without_an_answer_is_an_error() -> None:
-    error = await error_of(EVENTS, thought(reasoning="Hm."), event(STOP), DONE)
+    error = await read_error_of(EVENTS, think(reasoning="Hm."), event(STOP), DONE)
     assert (error.code, str(error)) == ("empty", "The model thought, but gave no answer. Try again.")
 
 
 async def test_endless_reasoning_is_cut() -> None:
-    pieces = [thought(reasoning="x" * 50_000)] * 5
-    async with provider_of(EVENTS, *pieces, "hang") as (provider, endpoint):
+    reasoning_events = [think(reasoning="x" * 50_000)] * 5
+    async with serve_provider(EVENTS, *reasoning_events, "hang") as (provider, endpoint):
         length = 0
         with pytest.raises(LLMError) as caught:  # noqa: PT012 - the stream is read until it fails
             async with aclosing(provider.stream(QUESTION)) as chunks:
                 async for chunk in chunks:
                     assert isinstance(chunk, Reasoning)
                     length += len(chunk.text)
-        await endpoint.hung_up.wait()
+        await endpoint.disconnected.wait()
     assert (length, caught.value.code) == (MAX_REASONING_LENGTH, "out_of_tokens")
 
 
 async def test_complete_returns_the_text_alone() -> None:
-    async with provider_of(EVENTS, thought(reasoning="Hm."), text("Because."), event(STOP), DONE) as (provider, _):
+    async with serve_provider(EVENTS, think(reasoning="Hm."), text("Because."), event(STOP), DONE) as (
+        provider,
+        _,
+    ):
         assert await LanguageModel(lambda: provider).complete("Why?") == "Because."

@@ -22,7 +22,7 @@ from tests.opportune.llm.providers.endpoint import (
     serve_endpoint,
     text,
 )
-from tests.opportune.llm.providers.model_answers import provider_at, provider_of, read_answer
+from tests.opportune.llm.providers.model_answers import provider_at, read_answer, serve_provider
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
 ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)
@@ -39,7 +39,7 @@ def settings_with(endpoint: FakeEndpoint, **model: Any) -> Settings:
     return Settings(**{**settings.model_dump(exclude_unset=True), "llm_models": models})
 
 
-async def read_with(endpoint: FakeEndpoint, **model: Any) -> tuple[str, object]:
+async def read_answer_with(endpoint: FakeEndpoint, **model: Any) -> tuple[str, object]:
     provider = make_provider(settings_with(endpoint, **model))
     assert isinstance(provider, OpenAICompatible)
     try:
@@ -49,16 +49,16 @@ async def read_with(endpoint: FakeEndpoint, **model: Any) -> tuple[str, object]:
 
 
 async def test_refused_usage_option_is_left_out() -> None:
-    async with provider_of(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
-        words, end = await read_answer(provider)
-    assert words == "Because."
-    assert not isinstance(end, LLMError)
-    assert end.prompt_tokens == 7
+    async with serve_provider(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
+        answer, outcome = await read_answer(provider)
+    assert answer == "Because."
+    assert not isinstance(outcome, LLMError)
+    assert outcome.prompt_tokens == 7
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
 
 
 async def test_refused_usage_option_is_remembered_per_endpoint() -> None:
-    async with provider_of(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
+    async with serve_provider(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
         await read_answer(provider)
         other = provider_at(endpoint.address)
         assert (await read_answer(other))[0] == "Because."
@@ -67,15 +67,15 @@ async def test_refused_usage_option_is_remembered_per_endpoint() -> None:
 
 
 async def test_vague_first_refusal_is_retried_without_usage_option() -> None:
-    async with provider_of(response("400 Bad Request", b"{}")) as (provider, endpoint):
-        _, end = await read_answer(provider)
-    assert isinstance(end, LLMError)
-    assert end.code == "rejected"
+    async with serve_provider(response("400 Bad Request", b"{}")) as (provider, endpoint):
+        _, outcome = await read_answer(provider)
+    assert isinstance(outcome, LLMError)
+    assert outcome.code == "rejected"
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
 
 
 async def test_refusal_for_another_reason_is_not_retried() -> None:
-    async with provider_of(*ANSWER) as (provider, endpoint):
+    async with serve_provider(*ANSWER) as (provider, endpoint):
         await read_answer(provider)
         endpoint.steps = (response("400 Bad Request", b"too long"),)
         await read_answer(provider)
@@ -92,7 +92,7 @@ async def test_model_sends_its_own_parameters_and_headers() -> None:
         "headers": {"X-Title": "Clinic"},
     }
     async with serve_endpoint(*ANSWER) as endpoint:
-        assert (await read_with(endpoint, **model))[0] == "Because."
+        assert (await read_answer_with(endpoint, **model))[0] == "Because."
     body = endpoint.bodies[0]
     assert (body["top_p"], body["reasoning_effort"], body["safe_prompt"], body["max_tokens"]) == (0.9, "low", True, 5)
     assert b"X-Title: Clinic\r\n" in endpoint.headers[0]
@@ -101,7 +101,7 @@ async def test_model_sends_its_own_parameters_and_headers() -> None:
 
 async def test_header_replaces_the_bearer_key() -> None:
     async with serve_endpoint(*ANSWER) as endpoint:
-        await read_with(endpoint, headers={"Authorization": "Basic abc"})
+        await read_answer_with(endpoint, headers={"Authorization": "Basic abc"})
     assert b"Authorization: Basic abc\r\n" in endpoint.headers[0]
     assert b"Bearer" not in endpoint.headers[0]
 
@@ -109,14 +109,14 @@ async def test_header_replaces_the_bearer_key() -> None:
 async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with serve_endpoint(*ANSWER, refused_parameter="top_p") as endpoint:
-        _, end = await read_with(endpoint, top_p=0.5)
-    assert isinstance(end, LLMError)
-    assert str(end) == "The model's endpoint rejects the parameter top_p."
+        _, outcome = await read_answer_with(endpoint, top_p=0.5)
+    assert isinstance(outcome, LLMError)
+    assert str(outcome) == "The model's endpoint rejects the parameter top_p."
     assert "responded with 422 and rejects top_p" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "answer"),
     [
         ({"extra_body": {"messages": []}}, "extra_body may not contain messages"),
         ({"extra_body": {"stream": False}}, "extra_body may not contain stream"),
@@ -126,8 +126,8 @@ async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixtur
         ({"top_p": 0}, "greater than 0"),
     ],
 )
-def test_unusable_options_of_a_model_are_refused(model: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
+def test_unusable_options_of_a_model_are_refused(model: dict[str, Any], answer: str) -> None:
+    with pytest.raises(ValidationError, match=answer):
         LlmModel(name="Tuned", **model)
 
 

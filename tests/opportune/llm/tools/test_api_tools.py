@@ -62,7 +62,7 @@ async def upload(title: Annotated[str, Form()]) -> None: ...
 for route_function in (list_books, read, export_books, add_copy, upload):
     route_function.__module__ = "app.library.api"
 
-OFFERED = (list_books, read, export_books, add_copy)
+OFFERED_ROUTES = (list_books, read, export_books, add_copy)
 
 
 def library(*functions: Any) -> Feature:
@@ -71,7 +71,7 @@ def library(*functions: Any) -> Feature:
 
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
-    return site_of(app, library(*OFFERED))
+    return site_of(app, library(*OFFERED_ROUTES))
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def call(name: str, **arguments: Any) -> ToolCall:
 async def test_route_is_described_by_openapi(site: FastAPI) -> None:
     toolbox = toolbox_of(site)
     toolbox.require_valid_tools()
-    schemas = {each.name: each for each in toolbox.schemas}
+    schemas = {schema.name: schema for schema in toolbox.schemas}
     assert [*schemas] == ["list_books", "read_book", "export_books", "add_copy"]
-    assert [each.description for each in schemas.values()][:2] == [
+    assert [schema.description for schema in schemas.values()][:2] == [
         "List books with these words.",
         "Read book (GET /books/{book_id})",
     ]
@@ -112,7 +112,7 @@ CALLS: Sequence[tuple[ToolCall, str]] = [
     (call("read_book", book_id=7), "Book 7"),
     (call("add_copy", book_id=7, body={"title": "Sea", "author": {"name": "Ada"}}), '"name": "Ada"'),
 ]
-FAULTS: Sequence[tuple[ToolCall, str]] = [
+FAULTY_CALLS: Sequence[tuple[ToolCall, str]] = [
     (call("read_book", book_id=11), "Nothing was found"),
     (call("read_book", book_id="export"), "Nothing was found"),
     (call("read_book", book_id="7/copies"), "Nothing was found"),
@@ -129,7 +129,7 @@ async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -
     for tool_call, words in CALLS:
         result = await toolbox.call(tool_call, ada)
         assert (words in result.text, result.is_error) == (True, False), result
-    for tool_call, words in FAULTS:
+    for tool_call, words in FAULTY_CALLS:
         result = await toolbox.call(tool_call, ada)
         assert (words in result.text, result.is_error) == (True, True), result
     assert (await toolbox.call(call("list_books"), None)).text == "The user has to sign in first."
@@ -138,7 +138,7 @@ async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -
 async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Database, ada: User) -> None:
     token = await make_token(database, ada, "library:read")
     async with mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
-        assert [each.name for each in (await client.list_tools()).tools] == ["list_books", "read_book"]
+        assert [schema.name for schema in (await client.list_tools()).tools] == ["list_books", "read_book"]
         assert text_of(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
         refused = await client.call_tool("export_books")
         assert "lacks the scope library:export" in text_of(refused)

@@ -16,7 +16,8 @@ from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession,
 from opportune.errors import Busy, NotFound, OperatorError
 from opportune.feature import Feature
 from opportune.llm import ToolCall
-from opportune.llm.tools import Toolbox, tool, toolbox
+from opportune.llm.tools import Toolbox, tool
+from opportune.llm.tools import toolbox as toolbox_module
 from opportune.llm.tools.toolbox import ToolResult, toolbox_of
 from opportune.testing import grant, make_user
 
@@ -24,12 +25,12 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
-    """Count who has an account."""
+    """Count the user accounts."""
     return await session.scalar(select(func.count()).select_from(User)) or 0
 
 
 async def rename(user: CurrentUser, session: WriteSession, name: Annotated[str, Field(max_length=10)]) -> str:
-    """Change what the person is called."""
+    """Change the name of the user."""
     session.add(user)
     user.display_name = name
     return f"You are {name}."
@@ -41,7 +42,7 @@ async def greet(user: OptionalUser) -> str:
 
 
 async def export(user: Annotated[User, may("user", "export")]) -> str:
-    """Export everybody."""
+    """Export all users."""
     return "all"
 
 
@@ -56,7 +57,7 @@ async def ada(database: Database) -> User:
 
 async def test_tool_schema_has_types_and_docstring() -> None:
     schema = tool(count_users).schema
-    assert (schema.name, schema.description) == ("count_users", "Count who has an account.")
+    assert (schema.name, schema.description) == ("count_users", "Count the user accounts.")
     assert schema.parameters == {
         "type": "object",
         "additionalProperties": False,
@@ -65,61 +66,67 @@ async def test_tool_schema_has_types_and_docstring() -> None:
 
 
 async def test_tool_has_dependencies_and_acts_as_user(app: FastAPI, ada: User) -> None:
-    box = Toolbox(app, [count_users, rename, greet])
-    assert await box.call(call("greet"), ada) == ToolResult("Hello ada@example.com")
-    assert await box.call(call("greet"), None) == ToolResult("Hello stranger")
-    assert await box.call(call("rename", name="Ada"), ada) == ToolResult("You are Ada.")
-    assert await box.call(call("count_users", only="staff"), ada) == ToolResult("1")
+    toolbox = Toolbox(app, [count_users, rename, greet])
+    assert await toolbox.call(call("greet"), ada) == ToolResult("Hello ada@example.com")
+    assert await toolbox.call(call("greet"), None) == ToolResult("Hello stranger")
+    assert await toolbox.call(call("rename", name="Ada"), ada) == ToolResult("You are Ada.")
+    assert await toolbox.call(call("count_users", only="staff"), ada) == ToolResult("1")
     async with app.state.database.reader(fresh=True) as session:
         assert (await session.get(User, ada.id)).get_short_name() == "Ada"
 
 
 async def test_changing_tool_asks_first(app: FastAPI) -> None:
-    box = Toolbox(app, [count_users, rename, tool(greet, asks=True)])
-    assert [box.asks(name) for name in box.tools] == [False, True, True]
+    toolbox = Toolbox(app, [count_users, rename, tool(greet, asks=True)])
+    assert [toolbox.asks(name) for name in toolbox.tools] == [False, True, True]
     assert not Toolbox(app, [tool(rename, asks=False)]).asks("rename")
 
 
-async def wipe(database: DatabaseDependency) -> str:
-    """Look around, it says."""
+async def with_database(database: DatabaseDependency) -> str:
+    """Claim that it only reads."""
     return str(database)
 
 
-async def switch(context: RWCtx) -> str:
-    """Look around, it says."""
+async def with_context(context: RWCtx) -> str:
+    """Claim that it only reads."""
     return str(context)
 
 
-async def look(context: ReadonlyCtx, session: ReadSession) -> str:
-    """Look around."""
+async def with_reader(context: ReadonlyCtx, session: ReadSession) -> str:
+    """Read the context."""
     return f"{context} {session}"
 
 
 async def test_writing_tool_needs_the_write_scope(app: FastAPI) -> None:
-    box = Toolbox(app, [wipe, switch, look, tool(greet, asks=True), tool(rename, asks=False)])
-    changing = {"wipe": True, "switch": True, "look": False, "greet": True, "rename": True}
-    assert {name: box.asks(name) for name in box.tools} == changing | {"rename": False}
-    assert {name: box.changes(name) for name in box.tools} == changing
-    assert [*box.allowed("read").tools] == ["look"]
-    assert [*box.allowed("write").tools] == ["wipe", "switch", "greet", "rename"]
-    assert not Toolbox(app, [tool(wipe, asks=False)]).changes("wipe")
+    toolbox = Toolbox(app, [with_database, with_context, with_reader, tool(greet, asks=True), tool(rename, asks=False)])
+    changing = {
+        "with_database": True,
+        "with_context": True,
+        "with_reader": False,
+        "greet": True,
+        "rename": True,
+    }
+    assert {name: toolbox.asks(name) for name in toolbox.tools} == changing | {"rename": False}
+    assert {name: toolbox.changes(name) for name in toolbox.tools} == changing
+    assert [*toolbox.allowed("read").tools] == ["with_reader"]
+    assert [*toolbox.allowed("write").tools] == ["with_database", "with_context", "greet", "rename"]
+    assert not Toolbox(app, [tool(with_database, asks=False)]).changes("with_database")
 
 
 async def test_limited_toolbox_calls_no_other_tools(app: FastAPI, ada: User) -> None:
-    box = Toolbox(app, [look, greet, rename])
-    assert [*box.without_approval.allowed("*").tools] == ["look", "greet"]
-    assert (await box.without_approval.call(call("rename", name="Ada"), ada)).text.startswith(
+    toolbox = Toolbox(app, [with_reader, greet, rename])
+    assert [*toolbox.without_approval.allowed("*").tools] == ["with_reader", "greet"]
+    assert (await toolbox.without_approval.call(call("rename", name="Ada"), ada)).text.startswith(
         "There is no tool rename."
     )
-    assert not box.allowed("books:read")
+    assert not toolbox.allowed("books:read")
 
 
 async def test_users_without_permission_are_refused(app: FastAPI, database: Database, ada: User) -> None:
-    box = Toolbox(app, [rename, export])
-    assert (await box.call(call("rename", name="Eve"), None)).text == "The user has to sign in first."
-    assert await box.call(call("export"), ada) == ToolResult("The user is not allowed to do this.", is_error=True)
+    toolbox = Toolbox(app, [rename, export])
+    assert (await toolbox.call(call("rename", name="Eve"), None)).text == "The user has to sign in first."
+    assert await toolbox.call(call("export"), ada) == ToolResult("The user is not allowed to do this.", is_error=True)
     await grant(database, ada, "user", "export")
-    assert await box.call(call("export"), ada) == ToolResult("all")
+    assert await toolbox.call(call("export"), ada) == ToolResult("all")
 
 
 async def test_deactivated_user_counts_as_anonymous(app: FastAPI, database: Database, ada: User) -> None:
@@ -130,7 +137,7 @@ async def test_deactivated_user_counts_as_anonymous(app: FastAPI, database: Data
 
 
 async def test_invalid_call_is_explained(app: FastAPI) -> None:
-    box = Toolbox(app, [rename])
+    toolbox = Toolbox(app, [rename])
     for tool_call, message in (
         (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. Available: rename."),
         (ToolCall("1", "rename", "{"), "Invalid JSON"),
@@ -140,7 +147,7 @@ async def test_invalid_call_is_explained(app: FastAPI) -> None:
         (call("rename", name="Ada", is_superuser=True), "is_superuser: Extra inputs are not permitted"),
         (call("rename", name="Ada", user={"id": 1}), "user: Extra inputs are not permitted"),
     ):
-        result = await box.call(tool_call, None)
+        result = await toolbox.call(tool_call, None)
         assert result.is_error, tool_call
         assert message in result.text, tool_call
 
@@ -175,40 +182,42 @@ async def test_errors_of_a_tool_hide_details(
         """Crash."""
         raise RuntimeError("the password is sesame")
 
-    async def missing() -> None:
+    async def not_found() -> None:
         """Find nothing."""
         raise NotFound
 
-    async def away() -> None:
-        """Be away."""
+    async def be_unavailable() -> None:
+        """Be unavailable."""
         raise Busy("There is no index yet.")
 
-    async def endless() -> None:
+    async def never_end() -> None:
         """Never end."""
         await asyncio.Event().wait()
 
-    async def talk() -> str:
-        """Talk much."""
+    async def return_long_text() -> str:
+        """Return a long text."""
         return "x" * 100_000
 
-    box = Toolbox(app, [crash, missing, away, endless, talk])
-    assert await box.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
+    toolbox = Toolbox(app, [crash, not_found, be_unavailable, never_end, return_long_text])
+    assert await toolbox.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
     assert "the password is sesame" in caplog.text
-    assert await box.call(call("missing"), ada) == ToolResult("Nothing was found that the user may see.", is_error=True)
-    assert await box.call(call("away"), ada) == ToolResult("There is no index yet.", is_error=True)
-    assert (await box.call(call("talk"), ada)).text == "x" * 20_000 + "… (cut)"
-    monkeypatch.setattr(toolbox, "TIMEOUT_SECONDS", 0.05)
-    assert "took longer" in (await box.call(call("endless"), ada)).text
+    assert await toolbox.call(call("not_found"), ada) == ToolResult(
+        "Nothing was found that the user may see.", is_error=True
+    )
+    assert await toolbox.call(call("be_unavailable"), ada) == ToolResult("There is no index yet.", is_error=True)
+    assert (await toolbox.call(call("return_long_text"), ada)).text == "x" * 20_000 + "… (cut)"
+    monkeypatch.setattr(toolbox_module, "TIMEOUT_SECONDS", 0.05)
+    assert "took longer" in (await toolbox.call(call("never_end"), ada)).text
 
 
 def undocumented() -> None: ...
 
 
-async def without_type(what) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def without_type(value) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Do something."""
 
 
-async def with_unknown(what: asyncio.Event) -> None:
+async def with_unknown(value: asyncio.Event) -> None:
     """Do something."""
 
 
@@ -222,7 +231,7 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
     [
         ([undocumented], "undocumented: a tool must be an async function"),
         ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
-        ([without_type], "without_type: what needs a type"),
+        ([without_type], "without_type: value needs a type"),
         ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
     ],
 )
@@ -244,14 +253,14 @@ def test_invalid_tool_name_is_refused() -> None:
 async def test_toolbox_has_tools_of_all_features(app: FastAPI) -> None:
     site = create_app(app.state.settings, [Feature(name="library", summary="Books.", tools=[greet, with_request])])
     site.state.database = app.state.database
-    box = toolbox_of(site)
-    assert [*box.tools] == ["greet", "with_request"]
-    assert box is toolbox_of(site)
-    assert await box.call(call("with_request"), None) == ToolResult("/with_requestx")
+    toolbox = toolbox_of(site)
+    assert [*toolbox.tools] == ["greet", "with_request"]
+    assert toolbox is toolbox_of(site)
+    assert await toolbox.call(call("with_request"), None) == ToolResult("/with_requestx")
 
 
 async def test_limited_toolbox_shares_the_routes(app: FastAPI) -> None:
-    box = Toolbox(app, [count_users, rename])
-    some = box.without_approval
-    assert [*some.tools] == ["count_users"]
-    assert some._routes is box._routes
+    toolbox = Toolbox(app, [count_users, rename])
+    read_only = toolbox.without_approval
+    assert [*read_only.tools] == ["count_users"]
+    assert read_only._routes is toolbox._routes
