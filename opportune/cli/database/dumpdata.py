@@ -14,7 +14,7 @@ from opportune.config.project import installed_features, installed_names
 from opportune.db.migrations.connection import migration_url
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.ops.copydb.connections import explained_errors, snapshot
+from opportune.ops.copydb.connections import explained_errors, open_snapshot
 from opportune.ops.fixtures.dump import dump
 from opportune.ops.fixtures.names import select_tables, tables_by_name
 from opportune.ops.fixtures.natural_keys import natural_keys
@@ -38,7 +38,7 @@ def command(
     models = [model for feature in installed_features() for model in feature.models]
     keys = natural_keys(models) if natural else None
     url = migration_url(migrated_settings())
-    with snapshot(url) as connection, explained_errors(url):
+    with open_snapshot(url) as connection, explained_errors(url):
         if output is None:
             for chunk in dump(connection, tables, indent, keys):
                 sys.stdout.buffer.write(chunk)

@@ -20,7 +20,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import count, sort_tables
-from opportune.ops.copydb.connections import destination, explained_errors, snapshot
+from opportune.ops.copydb.connections import explained_errors, open_destination, open_snapshot
 from opportune.ops.copydb.writers import writer_for
 from opportune.runtime.counts import pluralize
 
@@ -41,7 +41,7 @@ def command(
 def confirm(url: DatabaseURL) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
-    with snapshot(url) as connection, explained_errors(url):
+    with open_snapshot(url) as connection, explained_errors(url):
         rows = sum(count(connection, table) for table in sort_tables(Model.metadata))
     print(f"This deletes all {rows:,} rows in {url.redacted}, including users and their sessions.")
     print("It keeps tables, migrations and uploaded files outside the database. Without a backup it cannot be undone.")
@@ -56,7 +56,7 @@ def delete_all_rows(url: DatabaseURL) -> int:
         OperatorError: the deletion failed, and nothing was deleted.
     """
     tables = sort_tables(Model.metadata)
-    with destination(url) as connection, explained_errors(url):
+    with open_destination(url) as connection, explained_errors(url):
         acquire_migration_lock(connection)
         refuse_foreign_references(connection)
         writer = writer_for(connection)

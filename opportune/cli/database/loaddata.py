@@ -18,7 +18,7 @@ from opportune.config.project import installed_features, installed_names
 from opportune.db.migrations.connection import migration_url
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.ops.copydb.connections import destination, explained_errors
+from opportune.ops.copydb.connections import explained_errors, open_destination
 from opportune.ops.fixtures.json_stream import read_objects
 from opportune.ops.fixtures.load import FixtureObject, load
 from opportune.ops.fixtures.names import tables_by_name
@@ -34,7 +34,7 @@ def command(
 ) -> None:
     url = migration_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
-    with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):
+    with progress("Loading", unit="rows") as bar, open_destination(url) as connection, explained_errors(url):
         rows = with_progress(bar, read_files(files))
         number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
     say(f"Loaded {pluralize(number, 'row')}.")

@@ -140,7 +140,7 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
 
 def uploads_notice(manifest: Manifest, target: Target) -> str:
     """Return a notice about uploads that were not restored; empty if there are none."""
-    storage = target.place
+    storage = target.location
     if manifest.elsewhere:
         if isinstance(storage, DatabaseFiles) and manifest.elsewhere == storage.label:
             return ""

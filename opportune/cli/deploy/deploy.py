@@ -31,7 +31,7 @@ from opportune.ops.deploy.site_names import (
     require_domain,
     require_name,
 )
-from opportune.ops.deploy.traps import trap_lines
+from opportune.ops.deploy.traps import list_traps
 from opportune.ops.deploy.values import (
     check_domain,
     check_file,
@@ -76,7 +76,7 @@ def init(
         print_file_result(result)
     print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
     ignore_in_git()
-    print_lines(f"Notes on {recipe.host.title}", [f"- {line}" for line in trap_lines(recipe, site)])
+    print_lines(f"Notes on {recipe.host.title}", [f"- {line}" for line in list_traps(recipe, site)])
     print_lines("Next steps", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
     say(f"\nMore: docs/deploy/{recipe.host.name.removesuffix('-persistent')}.md")
     if edited := [result.path for result in results if result.outcome is Outcome.KEPT]:

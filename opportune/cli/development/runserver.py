@@ -20,7 +20,7 @@ from opportune.config.settings import Settings, forget_settings, get_settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features
-from opportune.ops.backup.marker import interrupted_restore
+from opportune.ops.backup.marker import describe_interrupted_restore
 from opportune.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]
@@ -128,7 +128,11 @@ def check_database(settings: Settings, migrate: bool) -> None:
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    risks = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning, interrupted_restore(settings)
+    risks = (
+        startup.data_loss_warning(settings),
+        open_storage(settings).data_loss_warning,
+        describe_interrupted_restore(settings),
+    )
     checks = start_checks(all_features(installed_features())) if settings.is_production else ()
     findings = [finding.text for check in checks for finding in check(settings)]
     for line in (*schema.faults, *risks, url.readonly_notice, *findings):

@@ -47,8 +47,8 @@ class EncryptingWriter:
         self._sink = sink
         self._buffer = bytearray()
         file_key, nonce = secrets.token_bytes(FILE_KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
-        sink.write(_header(file_key, passphrase) + nonce)
-        self._chunks = _Chunks(file_key, nonce)
+        sink.write(_build_header(file_key, passphrase) + nonce)
+        self._chunks = _ChunkCipher(file_key, nonce)
 
     def write(self, content: bytes) -> int:
         self._buffer += content
@@ -70,7 +70,7 @@ def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
     Raises:
         OperatorError: Not an age file, wrong passphrase, or damaged.
     """
-    chunks = _Chunks(_read_file_key(source, passphrase), source.read(NONCE_BYTES))
+    chunks = _ChunkCipher(_read_file_key(source, passphrase), source.read(NONCE_BYTES))
     sealed = source.read(CHUNK_BYTES + TAG_BYTES)
     while following := source.read(CHUNK_BYTES + TAG_BYTES):
         yield chunks.open(sealed, is_last=False)
@@ -78,7 +78,7 @@ def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
     yield chunks.open(sealed, is_last=True)
 
 
-class _Chunks:
+class _ChunkCipher:
     """Cipher for the chunks of a payload. The nonce is the chunk's number plus a flag for the last one."""
 
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
@@ -99,11 +99,11 @@ class _Chunks:
         return (self._number - 1).to_bytes(11, "big") + (b"\x01" if is_last else b"\x00")
 
 
-def _header(file_key: bytes, passphrase: str) -> bytes:
+def _build_header(file_key: bytes, passphrase: str) -> bytes:
     salt = secrets.token_bytes(SALT_BYTES)
     wrapped = _key_cipher(passphrase, salt, SCRYPT_WORK_BITS).encrypt(bytes(12), file_key, None)
     header = VERSION_LINE + b"-> scrypt %s %d\n%s\n---" % (_to_base64(salt), SCRYPT_WORK_BITS, _to_base64(wrapped))
-    return header + b" %s\n" % _to_base64(_mac(file_key, header))
+    return header + b" %s\n" % _to_base64(_compute_mac(file_key, header))
 
 
 def _read_file_key(source: BinaryIO, passphrase: str) -> bytes:
@@ -115,7 +115,7 @@ def _read_file_key(source: BinaryIO, passphrase: str) -> bytes:
         file_key = cipher.decrypt(bytes(12), _from_base64(header["body"]), None)
     except InvalidTag:
         raise OperatorError("It was encrypted with another passphrase: set BACKUP_PASSPHRASE to it.") from None
-    if not hmac.compare_digest(header["mac"], _to_base64(_mac(file_key, header["signed"]))):
+    if not hmac.compare_digest(header["mac"], _to_base64(_compute_mac(file_key, header["signed"]))):
         raise OperatorError(DAMAGED)
     return file_key
 
@@ -125,7 +125,7 @@ def _key_cipher(passphrase: str, salt: bytes, work_bits: int) -> ChaCha20Poly130
     return ChaCha20Poly1305(kdf.derive(passphrase.encode()))
 
 
-def _mac(file_key: bytes, header: bytes) -> bytes:
+def _compute_mac(file_key: bytes, header: bytes) -> bytes:
     return hmac.digest(_derive_key(file_key, None, b"header"), header, sha256)
 
 

@@ -20,7 +20,7 @@ from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
 from opportune.ops.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
 from opportune.ops.backup.bucket_uploads import add_bucket_uploads
-from opportune.ops.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
+from opportune.ops.backup.sqlite import DatabaseState, copy_snapshot, inspect_database, merge_wal
 from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import open_replacement, private_file, remove_abandoned_in, temporary_path
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
@@ -72,11 +72,11 @@ def write_archive(
         scratch: Path for a temporary copy of the database.
         with_bucket: Include uploads of a bucket. Otherwise the manifest names the bucket.
     """
-    url, place = migration_url(settings), parse_storage_url(settings)
+    url, location = migration_url(settings), parse_storage_url(settings)
     with ArchiveWriter(file) as writer:
         content, namespace, state = _add_database(writer, settings, graph, scratch, notify)
-        bucket = place if with_bucket and isinstance(place, Bucket) else None
-        elsewhere = "" if bucket else _add_uploads(writer, place, notify)
+        bucket = location if with_bucket and isinstance(location, Bucket) else None
+        elsewhere = "" if bucket else _add_uploads(writer, location, notify)
         if bucket:
             add_bucket_uploads(writer, bucket)
         manifest = Manifest(
@@ -147,7 +147,7 @@ def _add_database(
     """Add a snapshot, using a temporary file at `path`. Return the member's name, a dump's schema and the state."""
     if migration_url(settings).kind != "postgresql":
         copy_to: Callable[..., DatabaseState] = _snapshot_sqlite
-    elif reason := postgresql.reason_against_dump(settings):
+    elif reason := postgresql.find_reason_against_dump(settings):
         notify(f"pg_dump is not used: {reason}. The backup contains the tables of the models as SQLite.")
         copy_to = _copy_to_sqlite
     else:
@@ -159,14 +159,14 @@ def _add_database(
     return "database.sqlite3", "", state
 
 
-def _add_uploads(writer: ArchiveWriter, place: StorageLocation, notify: Notify) -> str:
+def _add_uploads(writer: ArchiveWriter, location: StorageLocation, notify: Notify) -> str:
     """Add the uploads of a folder and return "". Other storage is not added; return its label."""
-    if isinstance(place, Path):
-        uploads.add_uploads(writer, place)
+    if isinstance(location, Path):
+        uploads.add_uploads(writer, location)
         return ""
-    if not isinstance(place, DatabaseFiles):  # the database contains its uploads
-        notify(f"This backup does not contain the uploads in {place.label}: back up the bucket separately.")
-    return place.label
+    if not isinstance(location, DatabaseFiles):  # the database contains its uploads
+        notify(f"This backup does not contain the uploads in {location.label}: back up the bucket separately.")
+    return location.label
 
 
 def _add_dump(
@@ -183,7 +183,7 @@ def _add_dump(
 def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> DatabaseState:
     url = migration_url(settings)
     try:
-        snapshot(url.path, path)
+        copy_snapshot(url.path, path)
     except sqlite3.Error as error:
         if error.sqlite_errorcode in WRITE_FAULTS:
             raise OperatorError(f"The backup cannot be written to {path.parent}: {error}. Is its disk full?") from error

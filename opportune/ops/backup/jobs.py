@@ -29,15 +29,15 @@ OVERDUE_AFTER = timedelta(hours=1)
 logger = logging.getLogger(__name__)
 
 
-def _schedule(settings: Settings) -> str:
+def _backup_schedule(settings: Settings) -> str:
     return settings.backup_schedule if settings.backup_url.get_secret_value().strip() else ""
 
 
 def _rehearsal_schedule(settings: Settings) -> str:
-    return settings.backup_rehearsal_schedule if _schedule(settings) and can_decrypt(settings) else ""
+    return settings.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(settings) else ""
 
 
-@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_schedule)
+@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule)
 async def make_backup(run: JobContext) -> None:
     await _run_in_thread(run, BACKUP, _create_backup)
 
@@ -60,7 +60,7 @@ def _rehearse_restore(settings: Settings, _stop: threading.Event) -> str:
 
 
 async def _run_in_thread(run: JobContext, name: str, function: Callable[[Settings, threading.Event], str]) -> None:
-    if not _schedule(run.settings):  # backups were switched off after the job was queued
+    if not _backup_schedule(run.settings):  # backups were switched off after the job was queued
         return
     stop_event = threading.Event()
     try:
@@ -118,13 +118,13 @@ class BackupState:
         return f"Backed up: {self.backup.note}." if self.backup.succeeded_at else "No backup has been made yet."
 
 
-async def backup_state(session: AsyncSession, settings: Settings) -> BackupState:
+async def read_backup_state(session: AsyncSession, settings: Settings) -> BackupState:
     backup, rehearsal = await find_last_run(session, BACKUP), await find_last_run(session, REHEARSAL)
-    return BackupState(bool(_schedule(settings)), backup, rehearsal, _is_overdue(settings, backup))
+    return BackupState(bool(_backup_schedule(settings)), backup, rehearsal, _is_overdue(settings, backup))
 
 
 def _is_overdue(settings: Settings, backup: LastRun) -> bool:
-    schedule = _schedule(settings)
+    schedule = _backup_schedule(settings)
     if not schedule or backup.succeeded_at is None:
         return False
     try:

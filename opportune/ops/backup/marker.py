@@ -49,20 +49,20 @@ class RestoreMarker:
 
 def marker_path(settings: Settings) -> Path:
     """Return the marker's path: next to the folder of uploads, else next to the SQLite file."""
-    place, url = parse_storage_url(settings), migration_url(settings)
-    if isinstance(place, Path):
-        return place.with_name(place.name + SUFFIX)
+    location, url = parse_storage_url(settings), migration_url(settings)
+    if isinstance(location, Path):
+        return location.with_name(location.name + SUFFIX)
     if url.kind == "postgresql":
         return PROJECT / "data" / f"database{SUFFIX}"
     return url.path.with_name(url.path.name + SUFFIX)
 
 
 def check_restore(settings: Settings) -> Iterator[Finding]:
-    if message := interrupted_restore(settings):
+    if message := describe_interrupted_restore(settings):
         yield Finding(message)
 
 
-def interrupted_restore(settings: Settings) -> str:
+def describe_interrupted_restore(settings: Settings) -> str:
     """Return a message about an interrupted restore, or ""."""
     try:
         path = marker_path(settings)

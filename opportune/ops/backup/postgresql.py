@@ -24,7 +24,7 @@ from opportune.ops.backup.subprocesses import Program, error_line
 
 UPDATE_HINT = "PostgreSQL's client programs must be as new as those that wrote it."
 INSTALL_HINT = "install PostgreSQL's client programs (Debian: apt install postgresql-client)"
-TABLES = """
+TABLES_QUERY = """
     SELECT relname FROM pg_class
     WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace(quote_ident(current_schema()))
 """
@@ -43,16 +43,16 @@ class Dump:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = site_tables(connection, graph)
+        tables = find_site_tables(connection, graph)
         self.state = DatabaseState(sorted(recorded_revisions(connection)), tables, count_rows(connection, tables))
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
         """Run pg_dump while the snapshot's connection is open. Raises OperatorError if it fails."""
-        tables = [f'--table="{_quoted(self.namespace)}"."{_quoted(name)}"' for name in self.state.tables]
+        tables = [f'--table="{_escape_quotes(self.namespace)}"."{_escape_quotes(name)}"' for name in self.state.tables]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
         command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={TABLE_LOCK_TIMEOUT_SECONDS}s", *tables]
         process = subprocess.run(
-            [*command, "--dbname", connection_string(settings)],
+            [*command, "--dbname", build_connection_string(settings)],
             env={**os.environ, **migration_url(settings).environ},
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -70,7 +70,7 @@ def open_dump(settings: Settings, graph: MigrationGraph) -> Iterator[Dump]:
         yield Dump(connection, graph)
 
 
-def reason_against_dump(settings: Settings) -> str:
+def find_reason_against_dump(settings: Settings) -> str:
     """Return why pg_dump cannot be used with this server, or ""."""
     if migration_url(settings).pooled:
         return "its settings would remain in the pooler's connections (set DATABASE_DIRECT_URL)"
@@ -106,12 +106,12 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
     """
     with connect(settings) as connection:
         namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = site_tables(connection, graph, manifest)
+        tables = find_site_tables(connection, graph, manifest)
     if namespace != manifest.namespace:
         raise OperatorError(f"The backup's schema is {manifest.namespace}, but the database uses {namespace}.")
     read_command = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
     psql_command = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
-    psql_command += ["--dbname", connection_string(settings)]
+    psql_command += ["--dbname", build_connection_string(settings)]
     environ = {**os.environ, **migration_url(settings).environ}
     with (
         Program(read_command, stdout=subprocess.PIPE) as script,
@@ -128,12 +128,12 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
         raise OperatorError(f"The restore failed and nothing was changed: {error}{hint}")
 
 
-def site_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
+def find_site_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
     """Return the tables of the site's features, including removed ones. Other programs may share the schema."""
     revisions = [*recorded_revisions(connection), *(manifest.revisions if manifest else ())]
     features = {*graph.features, *map(feature_of_revision, revisions)}
     prefixes = tuple(f"{feature}_" for feature in features)
-    names = list(connection.scalars(text(TABLES)))
+    names = list(connection.scalars(text(TABLES_QUERY)))
     return sorted(name for name in names if name.startswith(prefixes) or name == VERSION_TABLE.name)
 
 
@@ -143,7 +143,7 @@ def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
     return {name: int(connection.scalar(query) or 0) for name, query in counts.items()}
 
 
-def connection_string(settings: Settings) -> str:
+def build_connection_string(settings: Settings) -> str:
     """Return the database's connection string for libpq's programs, with timeouts and without the password."""
     url = migration_url(settings)
     arguments = {name: value for name, value in url.arguments.items() if name != "prepare_threshold"}  # psycopg only
@@ -187,5 +187,5 @@ def copy_script(script: IO[bytes], statements: IO[bytes]) -> None:
     shutil.copyfileobj(script, statements, CHUNK_BYTES)
 
 
-def _quoted(name: str) -> str:
+def _escape_quotes(name: str) -> str:
     return name.replace('"', '""')

@@ -29,9 +29,9 @@ from opportune.ops.backup.store import BackupStore
 from opportune.ops.backup.subprocesses import Program
 
 DATABASE_PREFIX = "opportune_rehearsal_"
-ABANDONED = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
+ABANDONED_DATABASE = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
 ABANDONED_AFTER_SECONDS = 86_400
-COPY = re.compile(rb'COPY (?:"?[^".]+"?\.)?"?([^" (]+)"? ')
+COPY_STATEMENT = re.compile(rb'COPY (?:"?[^".]+"?\.)?"?([^" (]+)"? ')
 END_OF_COPY = b"\\.\n"
 
 
@@ -162,7 +162,7 @@ def _create_database(settings: Settings, name: str) -> bool:
         except DBAPIError:
             return False
         for old in connection.scalars(text("SELECT datname FROM pg_database")).all():
-            if (match := ABANDONED.fullmatch(old)) and int(match[1]) < time.time() - ABANDONED_AFTER_SECONDS:
+            if (match := ABANDONED_DATABASE.fullmatch(old)) and int(match[1]) < time.time() - ABANDONED_AFTER_SECONDS:
                 _drop_database(connection, old)
     return True
 
@@ -184,7 +184,7 @@ def _count_rows_in_dump(dump: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
         for line in script.stdout:
-            if match := COPY.match(line):
+            if match := COPY_STATEMENT.match(line):
                 counts[match[1].decode()] = sum(1 for _ in takewhile(END_OF_COPY.__ne__, script.stdout))
         if error := script.error():
             raise OperatorError(f"pg_restore cannot read the dump: {error}")

@@ -45,7 +45,7 @@ class Target:
         return migration_url(self.settings)
 
     @property
-    def place(self) -> StorageLocation:
+    def location(self) -> StorageLocation:
         return parse_storage_url(self.settings)
 
 
@@ -80,7 +80,7 @@ def restore_backup(
             with marker.removed_on_exit():
                 restore_database = _restore_sqlite if target.url.kind != "postgresql" else _restore_postgresql
                 restored = restore_database(archive, target, confirm, marker)
-                if isinstance(target.place, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
+                if isinstance(target.location, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
                     asyncio.run(uploads.put_into_database(archive, target.settings))
             return restored
         except OSError as error:
@@ -101,7 +101,7 @@ def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: 
     with (
         private_file(temporary_path(path)),
         extracted_database(archive, target, new_path),
-        uploads.stage_uploads(archive, target.place) as files,
+        uploads.stage_uploads(archive, target.location) as files,
     ):
         confirm(archive.manifest)
         with marker.replacing_database():
@@ -110,7 +110,7 @@ def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: 
 
 
 def _restore_postgresql(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
-    with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.place) as files:
+    with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.location) as files:
         path = folder / archive.manifest.database
         with extracted_database(archive, target, path):
             if archive.manifest.database == "database.dump":

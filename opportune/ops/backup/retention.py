@@ -8,11 +8,11 @@ from opportune.errors import OperatorError
 from opportune.ops.backup.store import StoredBackup
 
 PERIODS: Mapping[str, Callable[[datetime], object]] = {
-    "hourly": lambda at: (at.date(), at.hour),
-    "daily": lambda at: at.date(),
-    "weekly": lambda at: at.isocalendar()[:2],
-    "monthly": lambda at: (at.year, at.month),
-    "yearly": lambda at: at.year,
+    "hourly": lambda time: (time.date(), time.hour),
+    "daily": lambda time: time.date(),
+    "weekly": lambda time: time.isocalendar()[:2],
+    "monthly": lambda time: (time.year, time.month),
+    "yearly": lambda time: time.year,
 }
 PROTECTED_PERIOD = timedelta(days=1)
 """Backups from this period before the newest always remain, because the newest may contain damaged data."""
@@ -31,7 +31,7 @@ def parse_keep(text: str) -> dict[str, int]:
     return counts
 
 
-def superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
+def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
     """Return the backups to delete, oldest first. The newest and those less than a day older always remain."""
     newest_first = sorted(backups, reverse=True)
     remaining = {backup for backup in newest_first if newest_first[0].created - backup.created < PROTECTED_PERIOD}

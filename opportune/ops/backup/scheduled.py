@@ -12,7 +12,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import Manifest, Sink
 from opportune.ops.backup.create import Notify, refuse_unmigrated, write_archive
-from opportune.ops.backup.retention import parse_keep, superseded
+from opportune.ops.backup.retention import find_superseded, parse_keep
 from opportune.ops.backup.store import BackupStore, StoredBackup
 from opportune.runtime.atomic_files import private_folder
 from opportune.runtime.progress import Progress, watched_by
@@ -63,7 +63,7 @@ def send_backup(
     backups = store.all()
     new_backup = next(backup for backup in backups if backup.name == name)
     # Ignore backups with a time in the future, written by a machine with a wrong clock.
-    old_backups = superseded([backup for backup in backups if backup.created <= new_backup.created], keep)
+    old_backups = find_superseded([backup for backup in backups if backup.created <= new_backup.created], keep)
     return BackupResult(new_backup, list(_delete_backups(store, old_backups, notify)))
 
 

@@ -16,7 +16,7 @@ from opportune.runtime.progress import work
 
 LOCK_TIMEOUT_SECONDS = 1.0
 PAGES_PER_STEP = 4096
-VIRTUAL = "CREATE VIRTUAL"
+VIRTUAL_TABLE = "CREATE VIRTUAL"
 PREVIOUS_SUFFIX = ".before-restore"
 IN_USE = "{path} is in use: stop the server and other programs that have it open, then run this again."
 
@@ -34,7 +34,7 @@ class DatabaseState:
     rows: dict[str, int]
 
 
-def snapshot(source: Path, target: Path) -> None:
+def copy_snapshot(source: Path, target: Path) -> None:
     """Copy a consistent snapshot of a database in use into an empty file.
 
     Raises:
@@ -68,7 +68,7 @@ def inspect_database(path: Path) -> DatabaseState:
             revisions = sorted(revision for (revision,) in rows)
             # Virtual tables can need an extension, and store their rows in other tables.
             counts = {
-                name: _count_rows(connection, name) for name, sql in tables.items() if not sql.startswith(VIRTUAL)
+                name: _count_rows(connection, name) for name, sql in tables.items() if not sql.startswith(VIRTUAL_TABLE)
             }
     except sqlite3.DatabaseError as error:
         raise OperatorError(f"Its SQLite database cannot be used: {error}.") from error

@@ -62,10 +62,10 @@ class BackupStore:
 
     def __init__(self, settings: Settings) -> None:
         """Raises OperatorError if BACKUP_URL is empty or malformed."""
-        place = backup_location(settings)
-        if place is None:
+        location = backup_location(settings)
+        if location is None:
             raise OperatorError(SWITCHED_OFF)
-        self.place = place
+        self.location = location
         self.site, self._prefix_setting = _name_prefix(settings)
         self._settings = settings
         self._keys = [name for name in KEY_SETTINGS if has_value(getattr(settings, name.lower()))]
@@ -73,7 +73,7 @@ class BackupStore:
 
     @property
     def label(self) -> str:
-        return self.place.label if isinstance(self.place, Bucket) else str(self.place)
+        return self.location.label if isinstance(self.location, Bucket) else str(self.location)
 
     def new_name(self, kind: str) -> str:
         suffix = SUFFIX if is_encrypting(self._settings) else ""
@@ -117,9 +117,9 @@ class BackupStore:
             with self._connected():
                 file.close()
         finally:
-            if isinstance(self.place, Path):
+            if isinstance(self.location, Path):
                 with self._connected():
-                    _clean_folder(self.place, name)
+                    _clean_folder(self.location, name)
         return SentBackup(sink.bytes, sink.digest.hexdigest())
 
     def verify(self, name: str, sent: SentBackup) -> None:
@@ -179,13 +179,13 @@ class BackupStore:
 
     def _open_client(self) -> "LocalStore | S3Store":
         if self._client is None:
-            if isinstance(self.place, Bucket):
-                self._client = open_bucket(self.place, RESPONSE_TIMEOUT, RETRY_TIMEOUT)
+            if isinstance(self.location, Bucket):
+                self._client = open_bucket(self.location, RESPONSE_TIMEOUT, RETRY_TIMEOUT)
             else:
                 from obstore.store import LocalStore
 
-                self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._client = LocalStore(self.place)
+                self.location.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._client = LocalStore(self.location)
         return self._client
 
 

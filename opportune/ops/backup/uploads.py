@@ -54,7 +54,7 @@ def _refuse_invalid_name(path: Path) -> None:
 
 
 @contextmanager
-def stage_uploads(archive: Archive, place: StorageLocation) -> Iterator["StagedUploads"]:
+def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator["StagedUploads"]:
     """Extract and verify the uploads of an archive next to their final folder.
 
     Uploads of a bucket are written to the bucket immediately, because additional files do no harm.
@@ -62,25 +62,25 @@ def stage_uploads(archive: Archive, place: StorageLocation) -> Iterator["StagedU
     Raises:
         OperatorError: The folder cannot be replaced.
     """
-    if not isinstance(place, Path):
-        if isinstance(place, Bucket) and archive.manifest.bucket:
-            restore_missing_uploads(archive, place)
+    if not isinstance(location, Path):
+        if isinstance(location, Bucket) and archive.manifest.bucket:
+            restore_missing_uploads(archive, location)
         yield StagedUploads(None)
         return
     if archive.manifest.elsewhere:  # the archive contains no uploads
         yield StagedUploads(None)
         return
-    place = place.resolve()
-    if os.path.ismount(place):  # mypy refuses Path.is_mount for Windows
-        raise OperatorError(f"{place} is a mount point and cannot be replaced: mount its parent folder instead.")
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = temporary_path(place, "restored")
-    with private_file(temporary_path(place)):
+    location = location.resolve()
+    if os.path.ismount(location):  # mypy refuses Path.is_mount for Windows
+        raise OperatorError(f"{location} is a mount point and cannot be replaced: mount its parent folder instead.")
+    location.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = temporary_path(location, "restored")
+    with private_file(temporary_path(location)):
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(mode=0o700)
             _extract_uploads(archive, folder)
-            yield StagedUploads(folder, place)
+            yield StagedUploads(folder, location)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -127,25 +127,25 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
 class StagedUploads:
     """Extracted uploads that can replace the current folder. Without a folder nothing is replaced."""
 
-    def __init__(self, folder: Path | None, place: Path | None = None) -> None:
+    def __init__(self, folder: Path | None, location: Path | None = None) -> None:
         self._folder = folder
-        self._place = place
+        self._location = location
 
     def swap(self) -> Path | None:
         """Replace the current folder. Return the new path of the old folder if it contained files, else None."""
-        if self._folder is None or self._place is None:
+        if self._folder is None or self._location is None:
             return None
         previous = None
-        if self._place.exists():
-            copy_owner(self._place, self._folder)
-            previous = _rename_previous(self._place)
-        self._folder.rename(self._place)
-        sync_folder(self._place.parent)
+        if self._location.exists():
+            copy_owner(self._location, self._folder)
+            previous = _keep_previous(self._location)
+        self._folder.rename(self._location)
+        sync_folder(self._location.parent)
         return previous
 
 
-def _rename_previous(place: Path) -> Path | None:
-    if not any(place.iterdir()):
-        place.rmdir()
+def _keep_previous(location: Path) -> Path | None:
+    if not any(location.iterdir()):
+        location.rmdir()
         return None
-    return place.rename(unused_path(place.with_name(place.name + PREVIOUS_SUFFIX)))
+    return location.rename(unused_path(location.with_name(location.name + PREVIOUS_SUFFIX)))

@@ -14,7 +14,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.ops.copydb.connections import explained_errors, snapshot
+from opportune.ops.copydb.connections import explained_errors, open_snapshot
 from opportune.ops.copydb.rows import Checksum, find_conversions, read_rows
 
 MIGRATE = "DATABASE_URL=… python3 oppman.py migrate"
@@ -35,11 +35,11 @@ def examine(
     """
     refuse_same_file(source, target)
     tables = sort_tables(metadata)
-    with snapshot(source) as connection:
+    with open_snapshot(source) as connection:
         with explained_errors(source):
             check_source(connection, graph, tables)
         if target.kind == "postgresql" or target.path.exists():
-            with snapshot(target) as target_connection, explained_errors(target):
+            with open_snapshot(target) as target_connection, explained_errors(target):
                 refuse_same_database(connection, target_connection)
                 check_target(target_connection, graph, tables, force=force)
         with explained_errors(source):

@@ -44,7 +44,7 @@ def explained_errors(url: DatabaseURL) -> Iterator[None]:
 
 
 @contextmanager
-def snapshot(url: DatabaseURL) -> Iterator[Connection]:
+def open_snapshot(url: DatabaseURL) -> Iterator[Connection]:
     """Open a read-only connection that sees one consistent state.
 
     Raises:
@@ -63,7 +63,7 @@ def snapshot(url: DatabaseURL) -> Iterator[Connection]:
 
 
 @contextmanager
-def destination(url: DatabaseURL) -> Iterator[Connection]:
+def open_destination(url: DatabaseURL) -> Iterator[Connection]:
     """Open a transaction that is committed at the end of the block, and rolled back if the process is killed.
 
     Raises:

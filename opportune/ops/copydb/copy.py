@@ -13,7 +13,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import check_source, check_target, examine, has_rows, refuse_same_database, sort_tables
-from opportune.ops.copydb.connections import destination, explained_errors, snapshot
+from opportune.ops.copydb.connections import explained_errors, open_destination, open_snapshot
 from opportune.ops.copydb.rows import Checksum, Conversions, convert_rows, find_conversions, read_rows, refuse_invalid
 from opportune.ops.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
 
@@ -50,7 +50,7 @@ def copy(
     """
     examine(source, target, graph, force=force, metadata=metadata)
     tables = sort_tables(metadata)
-    with snapshot(source) as connection, destination(target) as target_connection:
+    with open_snapshot(source) as connection, open_destination(target) as target_connection:
         with explained_errors(source):
             check_source(connection, graph, tables)
         writer = writer_for(target_connection)

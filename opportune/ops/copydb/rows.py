@@ -37,7 +37,7 @@ ACCEPTED_TYPES: Mapping[type, Collection[type]] = {
 TEXT_TYPES = {str}
 TEXT_OID = 25
 """PostgreSQL's id of the type text."""
-EXACT = Context(prec=MAX_PREC)
+EXACT_CONTEXT = Context(prec=MAX_PREC)
 
 
 @dataclass
@@ -88,7 +88,12 @@ def find_conversions(table: Table, source: Connection, target: Connection) -> Co
     """Return the conversions of a table. Between two SQLite files nothing is converted."""
     if source.dialect.name == target.dialect.name == "sqlite":
         return Conversions()
-    return Conversions(_loaders(table, source), _storers(table, target), _loaders(table, target), _canonical(table))
+    return Conversions(
+        _find_loaders(table, source),
+        _find_storers(table, target),
+        _find_loaders(table, target),
+        _find_canonical_converters(table),
+    )
 
 
 def convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
@@ -104,7 +109,7 @@ def convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> S
         try:
             columns[position] = list(map(convert, columns[position]))
         except (ValueError, TypeError, LookupError, ArithmeticError):
-            index = next(index for index, value in enumerate(columns[position]) if _fails(convert, value))
+            index = next(index for index, value in enumerate(columns[position]) if _conversion_fails(convert, value))
             raise invalid_value_error(table, position, rows[index]) from None
     return list(zip(*columns, strict=True))
 
@@ -189,13 +194,13 @@ def _find_invalid_text(driver: sqlite3.Connection, connection: Connection, table
             if (
                 isinstance(value, bytes)
                 and _accepted_types(table, position) == TEXT_TYPES
-                and _fails(bytes.decode, value)
+                and _conversion_fails(bytes.decode, value)
             ):
                 return invalid_value_error(table, position, row)
     return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
 
 
-def _fails(convert: Convert, value: object) -> bool:
+def _conversion_fails(convert: Convert, value: object) -> bool:
     try:
         convert(value)
     except (ValueError, TypeError, LookupError, ArithmeticError):
@@ -220,10 +225,10 @@ def _is_json(column: Column[Any]) -> bool:
     return isinstance(column.type, JSON)
 
 
-def _loaders(table: Table, connection: Connection) -> Converters:
+def _find_loaders(table: Table, connection: Connection) -> Converters:
     dialect = connection.dialect
     codes = _type_codes(connection, table) if dialect.name == "postgresql" else repeat(None)
-    return _by_position(
+    return _index_by_position(
         _json_text if _is_json(column) else column.type.dialect_impl(dialect).result_processor(dialect, code)
         for column, code in zip(table.columns, codes, strict=False)
     )
@@ -233,33 +238,33 @@ def _json_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value  # SQLite has converted it to a number
 
 
-def _storers(table: Table, connection: Connection) -> Converters:
+def _find_storers(table: Table, connection: Connection) -> Converters:
     dialect = connection.dialect
-    return _by_position(
+    return _index_by_position(
         None if _is_json(column) else column.type.dialect_impl(dialect).bind_processor(dialect)
         for column in table.columns
     )
 
 
-def _canonical(table: Table) -> Converters:
+def _find_canonical_converters(table: Table) -> Converters:
     """Return converters for values with several forms: order of JSON keys, trailing zeros, time zone (always UTC)."""
-    return _by_position(
-        _sorted_json if _is_json(column) else _canonical_form(_python_type(column.type)) for column in table.columns
+    return _index_by_position(
+        _sort_json_keys if _is_json(column) else _canonical_form(_python_type(column.type)) for column in table.columns
     )
 
 
-def _by_position(converters: Iterable[Convert | None]) -> Converters:
+def _index_by_position(converters: Iterable[Convert | None]) -> Converters:
     return {position: convert for position, convert in enumerate(converters) if convert}
 
 
-def _sorted_json(text: Any) -> Any:
+def _sort_json_keys(text: Any) -> Any:
     if text is None:
         return None
     return json.dumps(json.loads(text, parse_int=_to_decimal, parse_float=_to_decimal), sort_keys=True, default=repr)
 
 
 def _to_decimal(number: str | Decimal) -> Decimal:
-    return Decimal(number).normalize(EXACT) or Decimal(0)  # removes the sign of -0
+    return Decimal(number).normalize(EXACT_CONTEXT) or Decimal(0)  # removes the sign of -0
 
 
 def _canonical_form(type_: type) -> Convert | None:

@@ -8,7 +8,7 @@ from opportune.ops.deploy.recipes import Recipe
 from opportune.ops.deploy.site_names import SiteNames
 
 
-def trap_lines(recipe: Recipe, site: SiteNames) -> list[str]:
+def list_traps(recipe: Recipe, site: SiteNames) -> list[str]:
     host_lines = [*_disk_lines(recipe), *_process_lines(recipe), *_network_lines(recipe)]
     return [*host_lines, *render_lines("traps", recipe, site)]
 

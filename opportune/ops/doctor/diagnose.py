@@ -102,7 +102,7 @@ async def _open_like_site(context: DoctorContext) -> Finding:
 
 
 async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, findings: list[Finding]) -> None:
-    engine = _engine(url)
+    engine = _create_engine(url)
     try:
         async with asyncio.timeout(SERVER_TIMEOUT_SECONDS):
             cold_ms = await _measure_cold_connect(engine)
@@ -117,7 +117,7 @@ async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, 
         await engine.dispose()
 
 
-def _engine(url: DatabaseURL) -> AsyncEngine:
+def _create_engine(url: DatabaseURL) -> AsyncEngine:
     connect = partial(TimedConnection.connect_with_retry, statement_timeout_seconds=SERVER_TIMEOUT_SECONDS)
     arguments = {**url.arguments, "async_creator_fn": connect}
     return create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)

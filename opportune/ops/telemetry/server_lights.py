@@ -21,8 +21,8 @@ from opportune.runtime.memory import memory_limit_bytes
 
 LATE_LOOP_SECONDS = 0.1
 """Delay from which the event loop counts as blocked."""
-NEAR_LIMIT_PERCENTS = 90
-LOW_DISK_PERCENTS = 10
+NEAR_LIMIT_PERCENT = 90
+LOW_DISK_PERCENT = 10
 FULL_DISK_BYTES = 100_000_000
 POOL_HINT = "Raise DATABASE_POOL_SIZE if the database allows it, or find the requests that hold connections."
 
@@ -48,7 +48,7 @@ def _memory_light(reports: list[WorkerReport]) -> HealthLight:
     if limit is None:
         return HealthLight("Memory", f"{format_size(used)} in all")
     summary = f"{format_size(used)} of the {format_size(limit)} that the host allows"
-    if used * 100 < NEAR_LIMIT_PERCENTS * limit:
+    if used * 100 < NEAR_LIMIT_PERCENT * limit:
         return HealthLight("Memory", summary)
     hint = "Run fewer workers or use a larger machine: the host stops the site at the limit."
     return HealthLight("Memory", summary, "notice", hint=hint)
@@ -88,6 +88,6 @@ def _disk_light(folder: Path) -> HealthLight:
     summary = f"{format_size(usage.free)} of {format_size(usage.total)} free at {folder}"
     if usage.free < FULL_DISK_BYTES:
         return HealthLight("Disk", summary, "fault", hint="Free up space now: nothing can be saved on a full disk.")
-    if usage.free * 100 < LOW_DISK_PERCENTS * usage.total:
+    if usage.free * 100 < LOW_DISK_PERCENT * usage.total:
         return HealthLight("Disk", summary, "notice", hint="Free up space, or use a larger disk.")
     return HealthLight("Disk", summary)

@@ -13,17 +13,7 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
-from opportune.llm import (
-    Done,
-    FakeProvider,
-    LanguageModel,
-    Llm,
-    LLMError,
-    LlmModel,
-    Message,
-    Provider,
-    open_llm,
-)
+from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel, Message, Provider, open_llm
 from opportune.llm.providers.fake import Step
 from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for

@@ -11,13 +11,13 @@ from opportune.errors import OperatorError
 from opportune.feature import AdminPanel, HealthLight
 from opportune.jobs import JobDefinition, defer
 from opportune.ops.backup.encryption import can_decrypt
-from opportune.ops.backup.jobs import BackupState, backup_state, make_backup, rehearse_restore
+from opportune.ops.backup.jobs import BackupState, make_backup, read_backup_state, rehearse_restore
 from opportune.ops.backup.store import SWITCHED_OFF
 
 
 async def _read_state(app: FastAPI) -> BackupState:
     async with app.state.database.reader(fresh=True) as session:
-        return await backup_state(session, app.state.settings)
+        return await read_backup_state(session, app.state.settings)
 
 
 async def _panel_context(request: Request) -> Mapping[str, Any]:

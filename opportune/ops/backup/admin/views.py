@@ -11,7 +11,7 @@ from opportune.admin.operations.page import OperationsPage
 from opportune.admin.operations.reauthentication import OPERATIONS_PATH, reauthentication_required
 from opportune.errors import OperatorError
 from opportune.ops.backup.admin.download import download_backup
-from opportune.ops.backup.jobs import backup_state
+from opportune.ops.backup.jobs import read_backup_state
 from opportune.ops.backup.store import BackupStore
 from opportune.web.rendering.flash import flash
 
@@ -31,7 +31,7 @@ class BackupAdmin(OperationsPage):
     async def list_backups(self, request: Request) -> Response:
         settings = request.app.state.settings
         async with request.app.state.database.reader(fresh=True) as session:
-            context: dict[str, Any] = {"backups": await backup_state(session, settings), "files": [], "error": ""}
+            context: dict[str, Any] = {"backups": await read_backup_state(session, settings), "files": [], "error": ""}
         try:
             store = BackupStore(settings)
             context |= {"location": store.label, "files": await asyncio.to_thread(store.all)}

@@ -18,7 +18,7 @@ LINK_TIMEOUT_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 
 
-async def first_superuser(stage: Stage) -> str:
+async def create_first_superuser(stage: Stage) -> str:
     """Create the first superuser with the link in the log."""
     instance = require_instance(stage)
     deadline = time.monotonic() + LINK_TIMEOUT_SECONDS
@@ -89,7 +89,7 @@ async def _wait_for_mailed_link(stage: Stage) -> str:
     )
 
 
-async def visitor_address(stage: Stage) -> str:
+async def check_visitor_address(stage: Stage) -> str:
     """Check that the site sees the client's address and that clients cannot forge it."""
     visitor = stage.visitor
     if visitor.address == "127.0.0.1":
@@ -105,7 +105,7 @@ async def visitor_address(stage: Stage) -> str:
     )
 
 
-async def data_after_deploy(stage: Stage) -> str:
+async def check_data_after_deploy(stage: Stage) -> str:
     """Check that a user registered before the deploy can sign in after it."""
     async with Visitor(stage.base_url, stage.certificate, stage.visitor.address) as visitor:
         if not await can_sign_in(stage, visitor):
@@ -113,8 +113,8 @@ async def data_after_deploy(stage: Stage) -> str:
                 "a user registered before the deploy no longer exists",
                 "set DATABASE_URL to PostgreSQL: this host deletes its disk at each deploy",
             )
-        upload = await _check_upload(stage, visitor)
-    return f"a user registered before the deploy can sign in{upload}"
+        upload_note = await _check_upload(stage, visitor)
+    return f"a user registered before the deploy can sign in{upload_note}"
 
 
 async def _check_upload(stage: Stage, visitor: Visitor) -> str:

@@ -53,10 +53,10 @@ class Services:
     """Port of the proxy for HTTPS_PROXY."""
     mail_port: int = 0
 
-    def application(self) -> Starlette:
+    def create_application(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/v1/models", self._models),
+                Route("/v1/models", self._list_models),
                 Route("/v1/chat/completions", self._complete_chat, methods=["POST"]),
                 Route("/emails", self._receive_mail, methods=["POST"]),
                 Route(f"/{BUCKET}", self._list_files),
@@ -65,7 +65,7 @@ class Services:
             exception_handlers={ClientDisconnect: _ignore},  # the site disconnects when it stops
         )
 
-    async def _models(self, _request: Request) -> Response:
+    async def _list_models(self, _request: Request) -> Response:
         return JSONResponse({"data": [{"id": "rehearsal", "object": "model"}]})
 
     async def _complete_chat(self, request: Request) -> Response:
@@ -152,7 +152,7 @@ def _message_text(message: dict[str, Any]) -> str:
 async def run_services(certificate: Path, key: Path) -> AsyncIterator[Services]:
     """Run the services on local ports until the block ends. The certificate is for the mail provider."""
     services = Services()
-    application = services.application()
+    application = services.create_application()
     proxy = await asyncio.start_server(services._proxy, "127.0.0.1", 0)
     services.proxy_port = proxy.sockets[0].getsockname()[1]
     try:

@@ -35,14 +35,14 @@ def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterat
     name = f"opportune-rehearsal-{uuid4().hex[:8]}"
     groups = tuple(_create_groups(name, memory_bytes, cores))
     try:
-        yield Limits(groups, memory_bytes, _description(groups, memory_bytes, cores))
+        yield Limits(groups, memory_bytes, _describe_limits(groups, memory_bytes, cores))
     finally:
         for group in groups:
             with suppress(OSError):  # a process in it is still running
                 group.rmdir()
 
 
-def _description(groups: tuple[Path, ...], memory_bytes: int | None, cores: float | None) -> str:
+def _describe_limits(groups: tuple[Path, ...], memory_bytes: int | None, cores: float | None) -> str:
     if memory_bytes is None:
         return "all memory of this machine"
     size = f"{memory_bytes // 1024**2} MB"
@@ -54,7 +54,7 @@ def _description(groups: tuple[Path, ...], memory_bytes: int | None, cores: floa
 
 def _create_groups(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[Path]:
     """Create one control group of version 2, or one per limit of version 1."""
-    for parent in _possible_parents():
+    for parent in _find_possible_parents():
         group = parent / name
         has_limits = False
         with suppress(OSError):
@@ -83,7 +83,7 @@ def _write_limits(group: Path, memory_bytes: int | None, cores: float | None) ->
     return bool(supported)
 
 
-def _possible_parents() -> Iterator[Path]:
+def _find_possible_parents() -> Iterator[Path]:
     """Yield possible parents of new groups: for version 2 our group and its parents, for version 1 our group."""
     try:
         groups = [line.split(":", 2) for line in CGROUPS.read_text(encoding="utf-8").splitlines()]

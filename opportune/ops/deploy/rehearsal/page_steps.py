@@ -14,7 +14,7 @@ LOCATIONS = {"s3": "in the bucket", "database": "in the database", "file": "in a
 MAX_PAGES = 40
 
 
-async def admin(stage: Stage) -> str:
+async def check_admin(stage: Stage) -> str:
     """Open all lists of the admin and save a row."""
     overview = await stage.superuser.get("/admin")
     lists = sorted({urlsplit(link).path for link in overview.links if LIST_LINK.search(urlsplit(link).path)})
@@ -34,7 +34,7 @@ async def admin(stage: Stage) -> str:
     return f"{len(lists)} lists open; no row can be edited"
 
 
-async def upload(stage: Stage) -> str:
+async def upload_picture(stage: Stage) -> str:
     """Upload a picture with the first form that has a file field."""
     async for visitor, page in _linked_pages(stage):
         for form in page.forms:

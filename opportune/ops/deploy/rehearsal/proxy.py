@@ -58,7 +58,7 @@ class ProxyConfig:
         return [header] if header else []
 
 
-def nginx(config: ProxyConfig) -> tuple[str, list[str]]:
+def configure_nginx(config: ProxyConfig) -> tuple[str, list[str]]:
     """Return the configuration and the arguments of the command."""
     host = config.rules.host
     user = f"user {getpass.getuser()};" if sys.platform != "win32" and os.geteuid() == 0 else ""
@@ -91,7 +91,7 @@ http {{
     )
 
 
-def haproxy(config: ProxyConfig) -> tuple[str, list[str]]:
+def configure_haproxy(config: ProxyConfig) -> tuple[str, list[str]]:
     """Return the configuration and the arguments of the command."""
     host = config.rules.host
     pem = config.folder / "haproxy.pem"
@@ -129,7 +129,7 @@ backend streams
     )
 
 
-def caddy(config: ProxyConfig) -> tuple[str, list[str]]:
+def configure_caddy(config: ProxyConfig) -> tuple[str, list[str]]:
     """Return the configuration and the arguments of the command."""
     host = config.rules.host
     headers = "\n    ".join(f"header_up {name} {{remote_host}}" for name in config.headers)
@@ -168,7 +168,7 @@ https://127.0.0.1:{config.port} {{
 
 
 Configure = Callable[[ProxyConfig], tuple[str, list[str]]]
-PROXIES: dict[str, Configure] = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+PROXIES: dict[str, Configure] = {"nginx": configure_nginx, "haproxy": configure_haproxy, "caddy": configure_caddy}
 
 
 class Proxy(NamedTuple):

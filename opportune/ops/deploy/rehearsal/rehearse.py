@@ -20,7 +20,7 @@ from opportune.ops.deploy.rehearsal.router import DatabaseGate
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import NO_POOLER, PooledDatabase, Server, make_certificate
 from opportune.ops.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
-from opportune.ops.deploy.rehearsal.walk import STEPS, Step, run_steps
+from opportune.ops.deploy.rehearsal.steps import STEPS, Step, run_steps
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")

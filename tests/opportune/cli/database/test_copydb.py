@@ -12,7 +12,7 @@ __all__ = ["databases"]  # a fixture
 
 
 def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:
-    source, target = databases.filled("sqlite", "a@example.com"), databases.missing("postgresql")
+    source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url("postgresql")
     dry_run = oppman("copydb", source, target, "--dry-run")
     assert (dry_run.code, has_tables(target)) == (0, False)
     assert dry_run.out.splitlines()[-1].startswith("1 rows would be copied from ")
@@ -33,8 +33,8 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
 
 
 def test_dry_run_creates_no_file(oppman: Oppman, databases: Databases) -> None:
-    target = databases.missing("sqlite")
-    assert oppman("copydb", databases.filled("sqlite"), target, "--dry-run").code == 0
+    target = databases.missing_url("sqlite")
+    assert oppman("copydb", databases.create_filled("sqlite"), target, "--dry-run").code == 0
     assert not has_tables(target)
 
 
@@ -54,7 +54,7 @@ def test_dry_run_creates_no_file(oppman: Oppman, databases: Databases) -> None:
     ],
 )
 def test_invalid_urls_are_one_line(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
-    file, damaged = databases.migrated("sqlite"), databases.missing("sqlite")
+    file, damaged = databases.create_migrated("sqlite"), databases.missing_url("sqlite")
     DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
     code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))
     assert (code, err.count("\n")) == (1, 1)
@@ -66,8 +66,8 @@ def test_documented_commands_work(oppman: Oppman, databases: Databases, tmp_path
     guide = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
     section = guide.partition("## From SQLite to PostgreSQL")[2]
     replacements = {
-        "sqlite:///./data/app.db": databases.filled("sqlite", "a@example.com"),
-        "postgresql://user:password@host/name": databases.missing("postgresql"),
+        "sqlite:///./data/app.db": databases.create_filled("sqlite", "a@example.com"),
+        "postgresql://user:password@host/name": databases.missing_url("postgresql"),
         "data/all.json": str(tmp_path / "all.json"),
         "data/accounts.json": str(tmp_path / "accounts.json"),
     }

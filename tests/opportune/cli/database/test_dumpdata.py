@@ -28,13 +28,13 @@ def write_to_stdin(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dump_loads_into_the_other_database(oppman: Oppman, databases: Databases, tmp_path: Path, kind: str) -> None:
-    source = databases.filled(kind, "ü@example.com", "b@example.com")
+    source = databases.create_filled(kind, "ü@example.com", "b@example.com")
     execute(source, ADD_SESSION, id=7)
     file = tmp_path / "all.json"
     assert oppman("dumpdata", "--output", str(file), DATABASE_URL=source) == (0, "", "")
     assert file.stat().st_mode & 0o777 == 0o600
     (other,) = set(KINDS) - {kind}
-    target = databases.filled(other, "old@example.com")
+    target = databases.create_filled(other, "old@example.com")
     assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
     assert emails(target) == ["ü@example.com", "b@example.com"], "loaddata replaces rows with the same key"
     assert oppman("dumpdata", DATABASE_URL=target).out == file.read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_dump_loads_into_the_other_database(oppman: Oppman, databases: Databases
 
 
 def test_dump_has_the_format_of_django(oppman: Oppman, databases: Databases) -> None:
-    source = databases.filled("sqlite", "a@example.com")
+    source = databases.create_filled("sqlite", "a@example.com")
     execute(source, ADD_SESSION, id=7)
     code, out, _ = oppman("dumpdata", "accounts.user", "--indent", "2", DATABASE_URL=source)
     (user,) = json.loads(out)
@@ -60,7 +60,7 @@ GRANT = "INSERT INTO accounts_grant (id, group_id, identity, action) VALUES (7, 
 
 
 def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
-    source, target = databases.migrated("sqlite"), databases.migrated("postgresql")
+    source, target = databases.create_migrated("sqlite"), databases.create_migrated("postgresql")
     for number, name in ((1, "Readers"), (2, "Librarians")):
         execute(source, GROUP, id=number, name=name)
     execute(source, GRANT)
@@ -86,28 +86,28 @@ def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databa
 def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
     write_to_stdin(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
-    code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite"))
+    code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite"))
     assert code == 1
     assert err.startswith("Standard input, object 1: group_id: no row of accounts_group with this name exists")
     write_to_stdin(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
-    assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite")).err
+    assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite")).err
 
 
 def test_invalid_arguments_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
-    source = databases.migrated("sqlite")
+    source = databases.create_migrated("sqlite")
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
         "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"
     )
     assert "cannot be written" in oppman("dumpdata", "--output", str(tmp_path / "no" / "x"), DATABASE_URL=source).err
     assert "cannot be read" in oppman("loaddata", str(tmp_path / "none.json"), DATABASE_URL=source).err
-    empty = databases.missing("sqlite")
+    empty = databases.missing_url("sqlite")
     for command in (["dumpdata"], ["loaddata", "x"]):
         assert oppman(*command, DATABASE_URL=empty).err.startswith("The database is not migrated.")
 
 
 def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     """Foreign keys are checked at the end: always on SQLite, by deferred constraints on PostgreSQL."""
-    target = databases.migrated("postgresql")
+    target = databases.create_migrated("postgresql")
     write_to_stdin(monkeypatch, f"{session_dump()[:-1]}, {USER % (1, 'a@example.com')} ]")
     assert oppman("loaddata", "-", DATABASE_URL=target).out == "Loaded 2 rows.\n"
 
@@ -151,7 +151,7 @@ def test_invalid_dump_names_its_object_and_loads_nothing(
     invalid_dumps: Sequence[tuple[str | bytes, str]],
 ) -> None:
     """All invalid dumps are loaded into one database, which must stay empty."""
-    target = databases.migrated(kind)
+    target = databases.create_migrated(kind)
     for text, line in invalid_dumps:
         write_to_stdin(monkeypatch, text)
         code, _, err = oppman("loaddata", "-", DATABASE_URL=target)

@@ -14,7 +14,7 @@ from opportune.cli.development.runserver import check_database
 from opportune.config.project import installed_names
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.ops.backup import postgresql
-from opportune.ops.backup.marker import interrupted_restore, marker_path
+from opportune.ops.backup.marker import describe_interrupted_restore, marker_path
 from opportune.ops.backup.restore import WORK_FOLDER_PREFIX
 from opportune.ops.backup.uploads import StagedUploads
 from tests.opportune.cli.conftest import Oppman
@@ -302,7 +302,7 @@ def test_killed_restore_leaves_old_or_new_rows(site: Site, backup: Path) -> None
     for _ in kill_at_each_step(Work.restore, site.work(backup)):
         assert site.execute("PRAGMA integrity_check") == [("ok",)]
         emails += map(str, site.emails())
-        reports.append(interrupted_restore(site.settings))
+        reports.append(describe_interrupted_restore(site.settings))
         if emails[-1] == "ada@example.com":
             assert site.upload.exists() or f"restore {backup}." in reports[-1]
     assert {*emails} == {"ada@example.com", "bob@example.com"}

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from opportune.errors import OperatorError
 from opportune.ops.backup import age, rehearsal, store
 from opportune.ops.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
-from opportune.ops.backup.retention import parse_keep, superseded
+from opportune.ops.backup.retention import find_superseded, parse_keep
 from opportune.ops.backup.store import StoredBackup
 from opportune.storage import open_storage
 from opportune.testing.services.s3 import s3_server, s3_url
@@ -202,10 +202,10 @@ def backup_at(day: int, hour: int = 3) -> StoredBackup:
 
 def test_newest_backup_of_each_period_is_kept() -> None:
     backups = [backup_at(day, hour) for day in range(1, 60) for hour in (3, 15)]
-    removed = superseded(backups, parse_keep("2 daily, 3 weekly, 2 Monthly"))
+    removed = find_superseded(backups, parse_keep("2 daily, 3 weekly, 2 Monthly"))
     kept = [backup.created.strftime("%m-%d %H") for backup in sorted(set(backups) - set(removed))]
     assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 03", "02-28 15"]
-    assert superseded(backups[:1], parse_keep("1 yearly")) == []
+    assert find_superseded(backups[:1], parse_keep("1 yearly")) == []
 
 
 @pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])

@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.ops.deploy.host_files import render_lines
 from opportune.ops.deploy.recipes import RECIPES, Recipe
 from opportune.ops.deploy.site_names import SiteNames
-from opportune.ops.deploy.traps import trap_lines
+from opportune.ops.deploy.traps import list_traps
 from opportune.web.endpoints.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
     page = PAGES[name]
     assert f"python3 oppman.py deploy init {name}\n" in page
     assert "\n".join(render_lines("next", recipe, site)) in page
-    assert [line for line in trap_lines(recipe, site) if unwrapped(line) not in unwrapped(page)] == []
+    assert [line for line in list_traps(recipe, site) if unwrapped(line) not in unwrapped(page)] == []
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -31,7 +31,7 @@ from opportune.ops.backup.restore import Target, restore_backup
 from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import open_replacement, private_file, temporary_path
 from tests.opportune.forked import PROCESSES
-from tests.opportune.ops.copydb.two_databases import tables_of
+from tests.opportune.ops.copydb.two_databases import copy_tables
 
 FILE_EVENTS = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
 TIMEOUT_SECONDS = 60
@@ -193,7 +193,7 @@ def _copy(connection: Connection, names: Sequence[str], source: str, targets: Se
 
     def copy_to(target: str) -> None:
         addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
-        copy(*addresses, MigrationGraph(names), force=True, progress=pause, metadata=tables_of(names))
+        copy(*addresses, MigrationGraph(names), force=True, progress=pause, metadata=copy_tables(names))
 
     for target in targets:
         Thread(target=copy_to, args=(target,)).start()

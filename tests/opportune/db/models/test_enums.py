@@ -276,7 +276,7 @@ def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases:
     sample.make()  # drops the table; the downgrade creates it again
     sample.migrate()
     other_kind = "sqlite" if database_kind == "postgresql" else "postgresql"
-    other_sample = replace(sample, settings=settings_for(databases.missing(other_kind)))
+    other_sample = replace(sample, settings=settings_for(databases.missing_url(other_kind)))
     other_sample.migrate()
     for target in ("2", "1", "zero"):
         other_sample.migrate("library", target)

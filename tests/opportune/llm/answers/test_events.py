@@ -286,9 +286,7 @@ async def read_first_event(text: str, offset: int) -> Event | None:
 LONG_TEXT = "![" * 600
 
 
-async def test_long_text_is_rendered_once_in_a_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_long_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
     render_piece = markdown.render_piece
 

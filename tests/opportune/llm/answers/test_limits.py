@@ -197,10 +197,7 @@ async def test_api_limit_is_429_with_retry_after(
     app.state.llm.guard = SpendingGuard(settings.having(limits), app.state.database)
     owner = await make_user(app.state.database)
     headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner)}"}
-    for response in (
-        await client.post("/api/v1/test/ask", headers=headers),
-        await client.get("/api/v1/test/told"),
-    ):
+    for response in (await client.post("/api/v1/test/ask", headers=headers), await client.get("/api/v1/test/told")):
         assert (response.status_code, response.json()["code"]) == (429, "limit_reached")
         assert 0 < int(response.headers["Retry-After"]) <= 86_400
     assert not fake_llm.received

@@ -59,11 +59,7 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
 
 @pytest.mark.database("sqlite")
 async def test_closed_stream_keeps_newer_viewers(
-    manager: AnswerManager,
-    owner_id: int,
-    model: FakeProvider,
-    database: Database,
-    monkeypatch: pytest.MonkeyPatch,
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]

@@ -228,11 +228,7 @@ async def test_starting_process_takes_over_answers(
 
 
 async def test_other_answers_are_watched_until_they_end(
-    manager: AnswerManager,
-    sibling: AnswerManager,
-    owner_id: int,
-    model: Storyteller,
-    monkeypatch: pytest.MonkeyPatch,
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0.01)
     answer = await start_story(manager, owner_id)

@@ -46,10 +46,7 @@ def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tm
     assert libraries.missing_library() == ""
     with libraries.environment() as environ:
         bundled, existing = environ["LD_LIBRARY_PATH"].split(":")
-        assert (Path(bundled, OPENMP).readlink(), existing) == (
-            tmp_path / "libgomp-870cb1d0.so.1.0.0",
-            "/opt/theirs",
-        )
+        assert (Path(bundled, OPENMP).readlink(), existing) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
     assert not Path(bundled).exists()
 
 

@@ -80,8 +80,5 @@ async def test_endless_reasoning_is_cut() -> None:
 
 
 async def test_complete_returns_the_text_alone() -> None:
-    async with serve_provider(EVENTS, think(reasoning="Hm."), text("Because."), event(STOP), DONE) as (
-        provider,
-        _,
-    ):
+    async with serve_provider(EVENTS, think(reasoning="Hm."), text("Because."), event(STOP), DONE) as (provider, _):
         assert await LanguageModel(lambda: provider).complete("Why?") == "Because."

@@ -98,13 +98,7 @@ async def with_reader(context: ReadonlyCtx, session: ReadSession) -> str:
 
 async def test_writing_tool_needs_the_write_scope(app: FastAPI) -> None:
     toolbox = Toolbox(app, [with_database, with_context, with_reader, tool(greet, asks=True), tool(rename, asks=False)])
-    changing = {
-        "with_database": True,
-        "with_context": True,
-        "with_reader": False,
-        "greet": True,
-        "rename": True,
-    }
+    changing = {"with_database": True, "with_context": True, "with_reader": False, "greet": True, "rename": True}
     assert {name: toolbox.asks(name) for name in toolbox.tools} == changing | {"rename": False}
     assert {name: toolbox.changes(name) for name in toolbox.tools} == changing
     assert [*toolbox.allowed("read").tools] == ["with_reader"]

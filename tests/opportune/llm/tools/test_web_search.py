@@ -198,10 +198,7 @@ def test_settings_report_the_fault_in_one_line(monkeypatch: pytest.MonkeyPatch, 
     ]
     calling = settings.model_copy(update={"llm_models": [LlmModel(name="a", base_url="http://a", calls_tools=True)]})
     tls = AnswersSettings(web_search_url=SecretStr("tavily://key"))
-    assert not [
-        *check_web_search(calling.having(tls)),
-        *check_web_search(calling.having(AnswersSettings())),
-    ]
+    assert not [*check_web_search(calling.having(tls)), *check_web_search(calling.having(AnswersSettings()))]
 
 
 async def test_answers_search_the_web_and_cite(app: FastAPI, fake_llm: FakeProvider) -> None:

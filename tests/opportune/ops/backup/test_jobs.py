@@ -1,3 +1,5 @@
+"""Scheduled jobs of backups: their schedule, e-mails about failures, and the state on the status page."""
+
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import find_last_run, record_run
 from opportune.ops.backup import jobs
-from opportune.ops.backup.jobs import BACKUP, MAX_ATTEMPTS, backup_state, make_backup, rehearse_restore
+from opportune.ops.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 
 
 class Run:
@@ -34,8 +36,8 @@ class Run:
 @pytest.mark.database("sqlite")
 async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, recorded_jobs: Any, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
-    bad = {"backup_url": SecretStr(f"file:{tmp_path}/in the way/x"), "admin_email": "ada@example.org"}
-    failing = Run(app, app.state.settings.model_copy(update=bad))
+    broken_settings = {"backup_url": SecretStr(f"file:{tmp_path}/in the way/x"), "admin_email": "ada@example.org"}
+    failing = Run(app, app.state.settings.model_copy(update=broken_settings))
 
     async def fail() -> None:
         with pytest.raises(OperatorError) as raised:
@@ -52,7 +54,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     assert (email.to, email.subject) == ("ada@example.org", f"Backup failed on {failing.settings.site_name}")
     assert "Not a directory" in email.text
     async with app.state.database.reader(fresh=True) as session:
-        state = await backup_state(session, failing.settings)
+        state = await read_backup_state(session, failing.settings)
     assert not state.is_healthy
     assert str(state).startswith("The last backup failed: ")
 
@@ -62,7 +64,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     await rehearse_restore.function(good)  # type: ignore[arg-type]
     assert "match the backup (into SQLite" in good.note
     async with app.state.database.reader(fresh=True) as session:
-        state = await backup_state(session, good.settings)
+        state = await read_backup_state(session, good.settings)
         assert state.is_healthy
         assert "-sqlite.zip (" in str(state)
     await fail()
@@ -88,8 +90,8 @@ async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.Monkey
     async with app.state.database.writer() as session:
         await record_run(session, BACKUP, "made")
     async with app.state.database.reader(fresh=True) as session:
-        last = await find_last_run(session, BACKUP)
-        assert (last.note, last.is_failing) == ("made", False)
-        assert not (await backup_state(session, settings)).is_overdue
+        last_run = await find_last_run(session, BACKUP)
+        assert (last_run.note, last_run.is_failing) == ("made", False)
+        assert not (await read_backup_state(session, settings)).is_overdue
         monkeypatch.setattr(jobs, "utc_now", lambda: utc_now().replace(year=2100))
-        assert "The last scheduled backup did not run" in str(await backup_state(session, settings))
+        assert "The last scheduled backup did not run" in str(await read_backup_state(session, settings))

@@ -10,7 +10,7 @@ from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb import copy, examine
-from opportune.ops.copydb.connections import destination
+from opportune.ops.copydb.connections import open_destination
 from opportune.ops.fixtures.load import FixtureObject, load
 from opportune.ops.fixtures.names import tables_by_name
 from opportune.testing.plugin import settings_for
@@ -38,7 +38,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
     return sample
 
 
-def at(source: SampleFeatures, address: str) -> SampleFeatures:
+def with_database(source: SampleFeatures, address: str) -> SampleFeatures:
     return replace(source, settings=settings_for(address))
 
 
@@ -47,7 +47,7 @@ def copy_all(source: SampleFeatures, target: SampleFeatures, *, force: bool = Fa
     copy(addresses[0], addresses[1], source.graph, force=force, metadata=source.metadata)
 
 
-def genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
+def read_genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
     return sample.execute("SELECT id, name FROM library_genre ORDER BY id")
 
 
@@ -62,13 +62,13 @@ def genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
 def test_rows_of_migrations_are_replaced(
     source: SampleFeatures, databases: Databases, kind: str, migrated: bool, force: bool
 ) -> None:
-    target = at(source, databases.missing(kind))
+    target = with_database(source, databases.missing_url(kind))
     if migrated:
         target.migrate()
     copy_all(source, target, force=force)
-    assert genres(target) == [(1, "novel"), (2, "verse"), (7, "poem")]
+    assert read_genres(target) == [(1, "novel"), (2, "verse"), (7, "poem")]
     target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
-    assert genres(target)[-1] == (8, "essay"), "the sequence continues after the copied rows"
+    assert read_genres(target)[-1] == (8, "essay"), "the sequence continues after the copied rows"
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,19 @@ def test_rows_of_migrations_are_replaced(
     ],
 )
 def test_changed_rows_need_force(source: SampleFeatures, databases: Databases, kind: str, statement: str) -> None:
-    target = at(source, databases.missing(kind))
+    target = with_database(source, databases.missing_url(kind))
     target.migrate()
     target.execute(statement)
-    before = genres(target)
+    before = read_genres(target)
     with pytest.raises(OperatorError, match=r"has rows in library_genre\. To replace them: --force"):
         copy_all(source, target)
-    assert genres(target) == before
+    assert read_genres(target) == before
     copy_all(source, target, force=True)
-    assert genres(target) == genres(source)
+    assert read_genres(target) == read_genres(source)
 
 
 def test_examine_ignores_rows_of_migrations(source: SampleFeatures, databases: Databases) -> None:
-    target = at(source, address := databases.missing("sqlite"))
+    target = with_database(source, address := databases.missing_url("sqlite"))
     target.migrate()
     url = DatabaseURL.parse(source.settings.database_url.get_secret_value())
     counts = examine(url, DatabaseURL.parse(address), source.graph, metadata=source.metadata)
@@ -111,13 +111,13 @@ class Genre(SampleTable, table=True):
 def test_loading_replaces_rows_and_advances_sequences(
     source: SampleFeatures, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = at(source, address := databases.missing("postgresql"))
+    target = with_database(source, address := databases.missing_url("postgresql"))
     target.migrate()
     tables = tables_by_name(source.metadata, source.features)
     monkeypatch.setattr(Genre, "metadata", source.metadata)
-    rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in genres(source)]
-    with destination(DatabaseURL.parse(address)) as connection:
+    rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in read_genres(source)]
+    with open_destination(DatabaseURL.parse(address)) as connection:
         load(connection, tables, [Genre], (FixtureObject(str(row), row) for row in rows))
-    assert genres(target) == genres(source)
+    assert read_genres(target) == read_genres(source)
     target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
-    assert genres(target)[-1] == (8, "essay")
+    assert read_genres(target)[-1] == (8, "essay")

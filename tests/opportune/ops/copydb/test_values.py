@@ -108,7 +108,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def same_tables() -> MetaData:
+def copy_of_tables() -> MetaData:
     """Copy the tables: after creating a cycle on PostgreSQL, SQLAlchemy omits one of its keys the next time."""
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     for table in METADATA.tables.values():
@@ -120,20 +120,20 @@ def same_tables() -> MetaData:
 def shop(tmp_path: Path) -> SampleFeatures:
     """Feature whose tables refer to each other."""
     sample = SampleFeatures(settings_for("sqlite:///none.db"), tmp_path / "versions", ("shop",), METADATA)
-    sample.make_by_hand("shop", f"import {__name__} as shop; shop.same_tables().create_all(op.get_bind())")
+    sample.make_by_hand("shop", f"import {__name__} as shop; shop.copy_of_tables().create_all(op.get_bind())")
     return sample
 
 
 @pytest.fixture
 def items(shop: SampleFeatures, databases: Databases) -> str:
     """SQLite file with one row in each table."""
-    address = databases.missing("sqlite")
+    address = databases.missing_url("sqlite")
     SampleFeatures(settings_for(address), shop.versions, shop.features).migrate()
-    add(address, [{"id": 7}])
+    insert_rows(address, [{"id": 7}])
     return address
 
 
-def add(address: str, rows: list[dict[str, Any]]) -> None:
+def insert_rows(address: str, rows: list[dict[str, Any]]) -> None:
     with connect(settings_for(address)) as connection, connection.begin():
         connection.execute(insert(SHELVES).values(id=5))
         for row in sorted(rows, key=lambda row: "part_of" in row):
@@ -141,7 +141,7 @@ def add(address: str, rows: list[dict[str, Any]]) -> None:
         connection.execute(update(SHELVES).values(best_id=rows[0]["id"]))
 
 
-def rows_of(address: str) -> list[dict[str, Any]]:
+def read_rows(address: str) -> list[dict[str, Any]]:
     with connect(settings_for(address)) as connection:
         return [
             {name: value for name, value in row.items() if value is not None}
@@ -149,22 +149,22 @@ def rows_of(address: str) -> list[dict[str, Any]]:
         ]
 
 
-def run(source: str, target: str, graph: MigrationGraph) -> list[TableReport]:
+def copy_all(source: str, target: str, graph: MigrationGraph) -> list[TableReport]:
     return copy(DatabaseURL.parse(source), DatabaseURL.parse(target), graph, metadata=METADATA)
 
 
 @pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
 def test_all_types_are_copied_to_postgresql_and_back(shop: SampleFeatures, databases: Databases) -> None:
-    start, server, back, other = (databases.missing(kind) for kind in ("sqlite", "postgresql", "sqlite", "sqlite"))
+    start, server, back, other = (databases.missing_url(kind) for kind in ("sqlite", "postgresql", "sqlite", "sqlite"))
     SampleFeatures(settings_for(start), shop.versions, shop.features).migrate()
-    add(start, ROWS)
-    reports = run(start, server, shop.graph)
-    assert rows_of(server) == ROWS
-    assert run(server, back, shop.graph) == reports
-    assert rows_of(back) == ROWS
+    insert_rows(start, ROWS)
+    reports = copy_all(start, server, shop.graph)
+    assert read_rows(server) == ROWS
+    assert copy_all(server, back, shop.graph) == reports
+    assert read_rows(back) == ROWS
     formats = ("datestyle=SQL,DMY", "intervalstyle=iso_8601", "extra_float_digits=-5", "bytea_output=escape")
-    run(f"{server}?options={quote(' '.join(f'-c {setting}' for setting in formats))}", other, shop.graph)
-    assert rows_of(other) == ROWS
+    copy_all(f"{server}?options={quote(' '.join(f'-c {setting}' for setting in formats))}", other, shop.graph)
+    assert read_rows(other) == ROWS
     with connect(settings_for(server)) as connection, pytest.raises(Exception, match="violates foreign key"):
         connection.execute(insert(ITEMS).values(id=9, part_of=99))  # no longer deferred
 
@@ -172,15 +172,15 @@ def test_all_types_are_copied_to_postgresql_and_back(shop: SampleFeatures, datab
 def test_json_null_and_exact_numbers_are_kept(shop: SampleFeatures, items: str, databases: Databases) -> None:
     more = '{"b": -0.0, "a": [1e2, 12345678901234567890.125, true]}'
     execute(items, "INSERT INTO shop_item (id, more) VALUES (8, 'null'), (9, :more)", more=more)
-    server, back = databases.missing("postgresql"), databases.missing("sqlite")
-    run(items, server, shop.graph)
-    run(server, back, shop.graph)
+    server, back = databases.missing_url("postgresql"), databases.missing_url("sqlite")
+    copy_all(items, server, shop.graph)
+    copy_all(server, back, shop.graph)
     for address in (server, back):
         values = execute(address, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
         assert values == [(7, None), (8, "null"), (9, more)]
 
 
-REFUSED = [
+REFUSED_VALUES = [
     ("shop_item", "name", "'a' || char(0)", "shop_item, row 7: PostgreSQL text fields cannot contain NUL"),
     ("shop_item", "name", "'123456789'", "shop_item.name, row 7: value too long for type character varying(8)"),
     ("shop_item", "words", "CAST(X'41ff' AS TEXT)", "shop_item.words, row 7: bytes instead of TEXT"),
@@ -195,11 +195,11 @@ REFUSED = [
 
 def test_value_refused_by_postgresql_is_named(shop: SampleFeatures, items: str, databases: Databases) -> None:
     execute(items, "PRAGMA foreign_keys = OFF")
-    target = databases.missing("postgresql")
-    for table, column, value, line in REFUSED:
+    target = databases.missing_url("postgresql")
+    for table, column, value, line in REFUSED_VALUES:
         execute(items, f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - constants above
         with pytest.raises(OperatorError) as raised:
-            run(items, target, shop.graph)
+            copy_all(items, target, shop.graph)
         assert str(raised.value).startswith(line)
         assert str(raised.value).endswith("Nothing was written.")
         assert not has_tables(target)
@@ -207,17 +207,17 @@ def test_value_refused_by_postgresql_is_named(shop: SampleFeatures, items: str, 
 
 
 def test_value_not_stored_by_sqlite_is_refused(shop: SampleFeatures, databases: Databases) -> None:
-    source, target = databases.missing("postgresql"), databases.missing("sqlite")
+    source, target = databases.missing_url("postgresql"), databases.missing_url("sqlite")
     SampleFeatures(settings_for(source), shop.versions, shop.features).migrate()
-    add(source, [{"id": 1, "weight": float("nan")}])
+    insert_rows(source, [{"id": 1, "weight": float("nan")}])
     with pytest.raises(OperatorError, match=r"shop_item would differ: .* sqlite cannot store all of its values"):
-        run(source, target, shop.graph)
+        copy_all(source, target, shop.graph)
     assert not has_tables(target)
 
 
 def test_broken_foreign_key_is_refused_by_sqlite(shop: SampleFeatures, items: str, databases: Databases) -> None:
     execute(items, "UPDATE shop_item SET shelf_id = 99")
-    target = databases.missing("sqlite")
+    target = databases.missing_url("sqlite")
     with pytest.raises(OperatorError, match=r"shop_item, row 7 refers to a missing row of shop_shelf"):
-        run(items, target, shop.graph)
+        copy_all(items, target, shop.graph)
     assert not has_tables(target)

@@ -1,3 +1,5 @@
+"""Databases of both kinds for tests of copies."""
+
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,21 +38,21 @@ class Databases:
         self.folder = folder
         self.created: list[str] = []
 
-    def filled(self, kind: str, *emails: str) -> str:
+    def create_filled(self, kind: str, *emails: str) -> str:
         """Create a migrated database with users, whose ids begin with 1."""
-        address = self.migrated(kind)
+        address = self.create_migrated(kind)
         for number, email in enumerate(emails, 1):
             execute(address, ADD_USER, id=number, email=email)
         return address
 
-    def migrated(self, kind: str) -> str:
+    def create_migrated(self, kind: str) -> str:
         if kind == "postgresql":
             return self._create(self.request.getfixturevalue("postgres_template"))
-        address = self.missing(kind)
+        address = self.missing_url(kind)
         shutil.copyfile(self.request.getfixturevalue("sqlite_template"), DatabaseURL.parse(address).path)
         return address
 
-    def missing(self, kind: str) -> str:
+    def missing_url(self, kind: str) -> str:
         """Return the URL of a missing file, or of a database without tables."""
         return self._create(None) if kind == "postgresql" else f"sqlite:///{self.folder}/{uuid4().hex}.db"
 
@@ -69,10 +71,10 @@ D = TypeVar("D", bound=Databases)
 
 @pytest.fixture
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
-    yield from databases_of(Databases, request, tmp_path)
+    yield from open_databases(Databases, request, tmp_path)
 
 
-def databases_of(class_: type[D], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D]:
+def open_databases(class_: type[D], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D]:
     folder = tmp_path / "databases"
     folder.mkdir()
     databases = class_(request, folder)
@@ -80,7 +82,7 @@ def databases_of(class_: type[D], request: pytest.FixtureRequest, tmp_path: Path
     databases.drop()
 
 
-def tables_of(names: Sequence[str]) -> MetaData:
+def copy_tables(names: Sequence[str]) -> MetaData:
     """Return copies of these features' tables."""
     metadata, installed = MetaData(naming_convention=NAMING_CONVENTION), installed_names()
     for table in Model.metadata.sorted_tables:

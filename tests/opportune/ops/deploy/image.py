@@ -79,7 +79,7 @@ def test_bill_of_materials_matches_the_lock(root: Path) -> None:
 
 def test_image_runs_read_only_without_root(root: Path) -> None:
     port = free_port()
-    inside = (
+    command = (
         "exec env -i PATH=/environment/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 ENVIRONMENT=production "
         f"SECRET_KEY={secrets.token_urlsafe(48)} DATABASE_URL=sqlite:////tmp/site.db STORAGE_URL=file:/tmp/uploads "
         f"ALLOWED_HOSTS=127.0.0.1 PORT={port} python oppman.py runserver --workers 1 --migrate"
@@ -89,7 +89,7 @@ def test_image_runs_read_only_without_root(root: Path) -> None:
         'mount --rbind /dev "$0/dev" && mount -o remount,ro,bind "$0" && '
         'exec chroot --userspec=1000:1000 "$0" sh -c "cd /site && ! touch x 2>&- && $1"'
     )
-    server = subprocess.Popen(["unshare", "--mount", "sh", "-c", mounts, root, inside])
+    server = subprocess.Popen(["unshare", "--mount", "sh", "-c", mounts, root, command])
     try:
         assert wait_for(f"http://127.0.0.1:{port}/health/ready", server).status_code == 200
         for path in ("/", "/accounts/login", "/admin/"):
@@ -100,11 +100,11 @@ def test_image_runs_read_only_without_root(root: Path) -> None:
 
 
 def wait_for(address: str, server: "subprocess.Popen[bytes]") -> httpx.Response:
-    last = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             return httpx.get(address, timeout=5)
         except httpx.TransportError:
-            if time.monotonic() > last or server.poll() is not None:
+            if time.monotonic() > deadline or server.poll() is not None:
                 raise
             time.sleep(0.2)

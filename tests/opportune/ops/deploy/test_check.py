@@ -1,3 +1,5 @@
+"""`deploy check`: settings that a host supports, rejects or ignores."""
+
 import json
 import re
 import subprocess
@@ -48,28 +50,28 @@ def values_for(host: str, **changes: str) -> dict[str, str]:
     return {name: value for name, value in {**needed, **recipe.defaults, **changes}.items() if value}
 
 
-def check(
+def check_settings(
     host: str, changes: Mapping[str, str] = MappingProxyType({}), options: DeploymentOptions = OPTIONS
 ) -> list[Finding]:
     recipe, values = RECIPES[host], values_for(host, **changes)
-    settings, errors = settings_from(recipe, values)
+    settings, find_errors = settings_from(recipe, values)
     findings = check_deployment(Deployment(recipe, settings, values, options)) if settings else ()
-    return [*check_values(recipe, values), *errors, *findings]
+    return [*check_values(recipe, values), *find_errors, *findings]
 
 
-def errors(*arguments: Any) -> list[str]:
-    return [finding.text for finding in check(*arguments) if finding.is_error]
+def find_errors(*arguments: Any) -> list[str]:
+    return [finding.text for finding in check_settings(*arguments) if finding.is_error]
 
 
 @pytest.mark.parametrize("host", RECIPES)
 def test_good_settings_have_no_errors(host: str) -> None:
-    assert errors(host) == []
+    assert find_errors(host) == []
 
 
 @pytest.mark.parametrize("host", RECIPES)
 def test_empty_required_settings_are_errors(host: str) -> None:
     empty = dict.fromkeys(required_names(RECIPES[host]), "")
-    texts = " ".join(errors(host, empty))
+    texts = " ".join(find_errors(host, empty))
     sets = RECIPES[host].sets
     assert [name for name in empty if f"{name} is" not in texts and name not in sets] == []
 
@@ -139,20 +141,16 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
     ("cloudrun", {"JOBS": "inline"}, "on Google Cloud Run nothing runs between requests"),
     ("fly", {"STOP_DELAY_SECONDS": "40"}, "STOP_DELAY_SECONDS is 40, but Fly.io kills the site after 30 s"),
-    (
-        "fly",
-        {"STOP_DELAY_SECONDS": "9"},
-        "28 plus 9 of STOP_DELAY_SECONDS",
-    ),
+    ("fly", {"STOP_DELAY_SECONDS": "9"}, "28 plus 9 of STOP_DELAY_SECONDS"),
     ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run kills the site after 10 s: set at most 8"),
     ("leapcell", {"LLM_MODELS": "x" * 3000}, "LLM_MODELS"),
     ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "The longest is SECRET_KEY_FALLBACKS"),
 ]
 
 
-@pytest.mark.parametrize(("host", "changes", "words"), ERRORS)
-def test_bad_setting_is_an_error(host: str, changes: Mapping[str, str], words: str) -> None:
-    assert [text for text in errors(host, changes) if words in text]
+@pytest.mark.parametrize(("host", "changes", "message"), ERRORS)
+def test_bad_setting_is_an_error(host: str, changes: Mapping[str, str], message: str) -> None:
+    assert [text for text in find_errors(host, changes) if message in text]
 
 
 WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
@@ -170,15 +168,15 @@ WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("host", "changes", "words"), WARNINGS)
-def test_unusual_setting_is_a_warning(host: str, changes: Mapping[str, str], words: str) -> None:
-    findings = check(host, changes)
-    assert [finding for finding in findings if not finding.is_error and words in finding.text]
+@pytest.mark.parametrize(("host", "changes", "message"), WARNINGS)
+def test_unusual_setting_is_a_warning(host: str, changes: Mapping[str, str], message: str) -> None:
+    findings = check_settings(host, changes)
+    assert [finding for finding in findings if not finding.is_error and message in finding.text]
     assert not [finding.text for finding in findings if finding.is_error]
 
 
 @pytest.mark.parametrize(
-    ("host", "options", "changes", "words"),
+    ("host", "options", "changes", "message"),
     [
         ("render", DeploymentOptions(is_paid=True), {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}, "MAIL_URL uses"),
         ("fly", DeploymentOptions(has_volume=True), {"DATABASE_URL": ""}, "SQLite"),
@@ -186,13 +184,15 @@ def test_unusual_setting_is_a_warning(host: str, changes: Mapping[str, str], wor
         ("fly", DeploymentOptions(domain="circle.lisbon.pt"), {}, "BASE_URL"),
     ],
 )
-def test_option_removes_an_error(host: str, options: DeploymentOptions, changes: Mapping[str, str], words: str) -> None:
-    assert not [text for text in errors(host, changes, options) if words in text]
+def test_option_removes_an_error(
+    host: str, options: DeploymentOptions, changes: Mapping[str, str], message: str
+) -> None:
+    assert not [text for text in find_errors(host, changes, options) if message in text]
 
 
 def test_options_add_findings() -> None:
     options = DeploymentOptions(domain="other.lisbon.pt", workers=9, has_pooler=True)
-    texts = [finding.text for finding in check("fly", {}, options)]
+    texts = [finding.text for finding in check_settings("fly", {}, options)]
     assert any("set BASE_URL=https://other.lisbon.pt" in text for text in texts)
     assert any("9 workers need about 1170 MB" in text for text in texts)
     assert any("set DATABASE_DIRECT_URL" in text for text in texts)
@@ -246,8 +246,8 @@ def test_invalid_setting_is_reported_once(oppman: Oppman, write_env: WriteEnv) -
     code, out, _ = oppman("deploy", "check", "linux", "--yes", **options)
     assert code == 1
     assert out.count("error: ") == 3
-    for words in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory: or", "STORAGE_URL names neither"):
-        assert out.count(words) == 1
+    for message in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory: or", "STORAGE_URL names neither"):
+        assert out.count(message) == 1
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from opportune.ops.backup.create import BACKUP_FOLDER
 from opportune.ops.deploy.host_files import render_files, render_lines
 from opportune.ops.deploy.recipes import RECIPES, Recipe
 from opportune.ops.deploy.site_names import SiteNames
-from opportune.ops.deploy.traps import trap_lines
+from opportune.ops.deploy.traps import list_traps
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.ops.deploy.published_formats import FORMATS, yaml, yaml_documents
 
@@ -32,7 +32,7 @@ def test_files_have_the_published_format(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_texts_for_the_operator_are_complete(recipe: Recipe) -> None:
-    text = "\n".join([*render_lines("next", recipe, SITE), *trap_lines(recipe, SITE)])
+    text = "\n".join([*render_lines("next", recipe, SITE), *list_traps(recipe, SITE)])
     assert "reading-circle" in text or recipe.host.name.startswith(("leapcell", "render", "compose"))
     assert recipe.host.health_path in text
     assert "{{" not in text.replace("${{Postgres", "")

@@ -1,3 +1,5 @@
+"""`deploy init`: the host's files and `.env.production`."""
+
 import stat
 import sys
 from pathlib import Path
@@ -112,7 +114,7 @@ def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monk
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected", "words"),
+    ("arguments", "expected", "message"),
     [
         (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Choose from fly, render, "),
         (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Choose from fly, render, "),
@@ -121,11 +123,11 @@ def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monk
     ],
 )
 def test_invalid_argument_is_one_line(
-    project: Path, oppman: Oppman, arguments: tuple[str, ...], expected: int, words: str
+    project: Path, oppman: Oppman, arguments: tuple[str, ...], expected: int, message: str
 ) -> None:
     code, out, err = oppman("deploy", "init", *arguments)
     assert (code, out, err.count("\n")) == (expected, "", 1)
-    assert words in err
+    assert message in err
     assert not (project / RECORD).exists()
 
 

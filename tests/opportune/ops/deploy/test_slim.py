@@ -1,3 +1,5 @@
+"""The smaller environment of an image."""
+
 import subprocess
 import sys
 from importlib.metadata import distributions

@@ -1,3 +1,5 @@
+"""Helpers that examine a database and select findings."""
+
 from collections.abc import Iterable
 
 import pytest
@@ -19,9 +21,9 @@ async def run_check(name: str, settings: Settings) -> Finding:
     """Run only the server check with this name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(diagnose_module, "CHECKS", {name: CHECKS[name]})
-        return only(name, (await examine(settings)).findings)
+        return find_finding(name, (await examine(settings)).findings)
 
 
-def only(check: str, findings: Iterable[Finding]) -> Finding:
+def find_finding(check: str, findings: Iterable[Finding]) -> Finding:
     (finding,) = (finding for finding in findings if finding.check == check)
     return finding

@@ -1,3 +1,5 @@
+"""Examination of a SQLite file and its disk."""
+
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from opportune.ops.doctor.file import examine_file
 from opportune.ops.doctor.results import Finding, Status
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.scratch import scratch
-from tests.opportune.ops.doctor.findings import only
+from tests.opportune.ops.doctor.findings import find_finding
 
 NOBODY = 65534
 
@@ -60,7 +62,7 @@ def test_read_only_file_is_a_fault(path: Path) -> None:
     path.chmod(0o444)
     with without_privileges():
         findings = examine(path)
-    assert only("permissions", findings).text == "0444: this user may not write to it"
+    assert find_finding("permissions", findings).text == "0444: this user may not write to it"
     path.parent.chmod(0o755)
 
 
@@ -70,7 +72,7 @@ def test_read_only_folder_is_a_fault(path: Path) -> None:
     with without_privileges():
         findings = examine(path)
     path.parent.chmod(0o755)
-    assert "may not write to the folder" in only("permissions", findings).text
+    assert "may not write to the folder" in find_finding("permissions", findings).text
 
 
 def test_read_only_log_is_a_fault(path: Path) -> None:
@@ -80,13 +82,13 @@ def test_read_only_log_is_a_fault(path: Path) -> None:
     log.touch(mode=0o444)
     with without_privileges():
         findings = examine(path)
-    finding = only("permissions", findings)
+    finding = find_finding("permissions", findings)
     assert (finding.text, finding.fix) == (f"this user may not write to {log}", f"Run: chmod u+w {log}")
 
 
 def test_file_readable_by_other_users_is_a_notice(path: Path) -> None:
     path.chmod(0o644)
-    finding = only("permissions", examine(path))
+    finding = find_finding("permissions", examine(path))
     assert (finding.status, finding.fix) == (Status.NOTICE, f"Run: chmod 600 {path}")
 
 
@@ -96,7 +98,7 @@ def test_write_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         other.execute("BEGIN IMMEDIATE")
         findings = examine(path)
     assert faults(findings) == ["writes"]
-    assert "fuser" in only("writes", findings).fix
+    assert "fuser" in find_finding("writes", findings).fix
 
 
 def test_exclusive_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ def test_exclusive_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) 
         other.execute("BEGIN EXCLUSIVE")
         findings = examine(path)
     assert faults(findings) == ["open"]
-    assert "locked by another process" in only("open", findings).text
+    assert "locked by another process" in find_finding("open", findings).text
 
 
 def test_damage_is_a_fault(path: Path) -> None:
@@ -120,7 +122,7 @@ def test_broken_foreign_keys_are_a_fault(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE child (parent INTEGER REFERENCES accounts_user (id))")
         connection.execute("INSERT INTO child VALUES (7)")
-    finding = only("integrity", examine(path))
+    finding = find_finding("integrity", examine(path))
     assert finding.status == Status.FAULT
     assert finding.text.startswith("1 row with a foreign key")
 
@@ -128,7 +130,7 @@ def test_broken_foreign_keys_are_a_fault(path: Path) -> None:
 def test_incomplete_integrity_check_is_a_notice(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "INTEGRITY_TIMEOUT_SECONDS", -1)
     monkeypatch.setattr(file, "PROGRESS_INSTRUCTIONS", 1)
-    assert only("integrity", examine(path)).status == Status.NOTICE
+    assert find_finding("integrity", examine(path)).status == Status.NOTICE
 
 
 def test_file_that_is_no_database_is_a_fault(path: Path) -> None:
@@ -181,6 +183,6 @@ async def test_file_without_wal_is_a_notice_and_unchanged(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     (diagnosis,) = await diagnose(DoctorContext(settings_for(f"sqlite:///{path}"), installed_names()))
-    assert only("journal", diagnosis.findings).status == Status.NOTICE
+    assert find_finding("journal", diagnosis.findings).status == Status.NOTICE
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

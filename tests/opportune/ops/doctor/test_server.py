@@ -1,3 +1,5 @@
+"""Examination of a PostgreSQL server, directly and behind a pooler."""
+
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -23,26 +25,26 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
-from tests.opportune.ops.doctor.findings import examine, only, run_check
+from tests.opportune.ops.doctor.findings import examine, find_finding, run_check
 
 on_postgresql = pytest.mark.database("postgresql")
 on_sqlite = pytest.mark.database("sqlite")
 
 
-async def prepared(settings: Settings) -> Finding:
+async def check_prepared(settings: Settings) -> Finding:
     """Run all checks and return the one of prepared statements."""
-    return only("prepared", (await examine(settings)).findings)
+    return find_finding("prepared", (await examine(settings)).findings)
 
 
 async def test_healthy_database_has_no_fault(settings: Settings) -> None:
     diagnosis = await examine(settings)
     assert diagnosis.faults == []
-    assert only("writes", diagnosis.findings).values["possible"]
-    assert only("migrations", diagnosis.findings).values["pending"] == []
+    assert find_finding("writes", diagnosis.findings).values["possible"]
+    assert find_finding("migrations", diagnosis.findings).values["pending"] == []
     assert all(json.dumps(finding.values) for finding in diagnosis.findings)
     if DatabaseURL.parse(settings.database_url.get_secret_value()).kind == "postgresql":
-        prepared = only("prepared", diagnosis.findings)
-        assert (prepared.status, prepared.values["survive"]) == (Status.OK, True), "without a pooler"
+        check_prepared = find_finding("prepared", diagnosis.findings)
+        assert (check_prepared.status, check_prepared.values["survive"]) == (Status.OK, True), "without a pooler"
 
 
 async def test_examination_leaves_no_tables(settings: Settings) -> None:
@@ -95,7 +97,7 @@ def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[st
 async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
     settings = settings_for(pooled_url).model_copy(update={"database_pooled": "true"})
     for _ in range(2):  # prepared statements of the first run would break the second
-        finding = await prepared(settings)
+        finding = await check_prepared(settings)
         assert (finding.status, finding.values["survive"]) == (Status.OK, False)
         assert "does not need them" in finding.text
     parts = DatabaseURL.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
@@ -108,7 +110,7 @@ async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
 
 
 async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> None:
-    finding = await prepared(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
+    finding = await check_prepared(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
     assert (finding.status, finding.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
 
 
@@ -118,41 +120,41 @@ async def test_no_statement_is_left_on_a_pooler_s_only_connection(
 ) -> None:
     monkeypatch.setattr(prepared_statements, "RIVAL_TIMEOUT_SECONDS", 0.01)  # the only connection stays occupied
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
-        assert (await prepared(settings_for(url))).values["survive"]
+        assert (await check_prepared(settings_for(url))).values["survive"]
         parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
         with psycopg.connect(**parts, prepare_threshold=None) as connection:
             assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
 @pytest.fixture
-def weak_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Settings]:
+def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Settings]:
     """Settings of a database user without any grants."""
     url = DatabaseURL.parse(settings.database_url.get_secret_value()).url
     postgres_server.connection.execute("CREATE ROLE weak LOGIN PASSWORD 'sesame'")
-    weak = url.set(username="weak", password="sesame").render_as_string(hide_password=False)
-    yield settings_for(weak)
+    unprivileged = url.set(username="weak", password="sesame").render_as_string(hide_password=False)
+    yield settings_for(unprivileged)
     postgres_server.connection.execute("DROP ROLE weak")
 
 
 @on_postgresql
-async def test_user_without_grants_is_a_fault(weak_settings: Settings) -> None:
-    diagnosis = await examine(weak_settings)
+async def test_user_without_grants_is_a_fault(unprivileged_settings: Settings) -> None:
+    diagnosis = await examine(unprivileged_settings)
     assert [fault.check for fault in diagnosis.faults] == ["writes", "migrations"]
     assert diagnosis.faults[0].fix.endswith("GRANT CREATE ON SCHEMA public TO weak")
 
 
 @on_postgresql
-async def test_user_of_migrations_must_create_tables(weak_settings: Settings) -> None:
-    direct = {"database_direct_url": weak_settings.database_url}
-    writer, migrator = await diagnose(DoctorContext(weak_settings.model_copy(update=direct), installed_names()))
-    assert only("writes", writer.findings).status == Status.NOTICE
-    assert only("writes", migrator.findings).status == Status.FAULT
+async def test_user_of_migrations_must_create_tables(unprivileged_settings: Settings) -> None:
+    direct = {"database_direct_url": unprivileged_settings.database_url}
+    writer, migrator = await diagnose(DoctorContext(unprivileged_settings.model_copy(update=direct), installed_names()))
+    assert find_finding("writes", writer.findings).status == Status.NOTICE
+    assert find_finding("writes", migrator.findings).status == Status.FAULT
 
 
 @on_postgresql
-async def test_read_only_user_is_a_fault(weak_settings: Settings, postgres_server: Postgres) -> None:
+async def test_read_only_user_is_a_fault(unprivileged_settings: Settings, postgres_server: Postgres) -> None:
     postgres_server.connection.execute("ALTER ROLE weak SET default_transaction_read_only = on")
-    finding = await run_check("writes", weak_settings)
+    finding = await run_check("writes", unprivileged_settings)
     assert finding.status == Status.FAULT
     assert "read-only" in finding.text
 
@@ -162,7 +164,7 @@ async def test_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None
     reader = settings.model_copy(update={"database_reader_url": settings.database_url})
     _, diagnosis = await diagnose(DoctorContext(reader, installed_names()))
     assert diagnosis.url.name == "DATABASE_READER_URL"
-    assert only("replica", diagnosis.findings).status == Status.NOTICE
+    assert find_finding("replica", diagnosis.findings).status == Status.NOTICE
     assert "writes" not in {finding.check for finding in diagnosis.findings}
 
 
@@ -194,7 +196,7 @@ async def test_clock_drift_is_a_fault(settings: Settings, monkeypatch: pytest.Mo
 
 @on_postgresql
 async def test_too_many_processes_are_a_fault(settings: Settings) -> None:
-    connections = only("connections", (await examine(settings, processes=50)).findings)
+    connections = find_finding("connections", (await examine(settings, processes=50)).findings)
     assert connections.status == Status.FAULT
     assert connections.values["needed"] == 50 * 20
     assert "DATABASE_POOL_SIZE" in connections.fix
@@ -213,8 +215,11 @@ async def test_refused_check_is_a_notice(settings: Settings, monkeypatch: pytest
     monkeypatch.setitem(server.CHECKS, "prepared", (refuse_another, {Role.WRITER}))
     diagnosis = await examine(settings)
     assert diagnosis.faults == []
-    assert only("server", diagnosis.findings).text == "unknown: the server refuses this check (UndefinedFile)"
-    assert only("prepared", diagnosis.findings).text == "unknown: the server refuses this check (TooManyConnections)"
+    assert find_finding("server", diagnosis.findings).text == "unknown: the server refuses this check (UndefinedFile)"
+    assert (
+        find_finding("prepared", diagnosis.findings).text
+        == "unknown: the server refuses this check (TooManyConnections)"
+    )
 
 
 @on_postgresql

@@ -1,3 +1,5 @@
+"""Examination of a PostgreSQL server's certificate."""
+
 import asyncio
 import ssl
 from collections.abc import AsyncIterator

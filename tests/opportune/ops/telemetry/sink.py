@@ -1,3 +1,5 @@
+"""HTTP server that records what telemetry sends."""
+
 import gzip
 import threading
 from collections.abc import Iterator

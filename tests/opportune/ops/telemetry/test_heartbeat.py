@@ -1,3 +1,5 @@
+"""Heartbeats, and e-mails about late schedules."""
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator

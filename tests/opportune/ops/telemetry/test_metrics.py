@@ -1,3 +1,5 @@
+"""Metrics at `/metrics`, of one worker and of all workers of a server."""
+
 import asyncio
 import socket
 from collections.abc import AsyncIterator
@@ -77,7 +79,7 @@ async def read_metrics(visitor: AsyncClient, query: str = "") -> Samples:
     }
 
 
-def get(samples: Samples, name: str, **labels: str) -> float | None:
+def value_of(samples: Samples, name: str, **labels: str) -> float | None:
     """Return the value of the only sample with at least these labels."""
     matches = [
         value
@@ -122,17 +124,21 @@ async def test_requests_are_counted_by_route(metered_app: FastAPI, visitor: Asyn
     await visitor.request("BREW", "/accounts/login")
     samples = await read_metrics(visitor)
 
-    assert get(samples, "http_requests_total", method="GET", route="/accounts/login", status="200", worker="0") == 1
-    assert get(samples, "http_requests_total", route="/static", status="200") == 1
-    assert get(samples, "http_requests_total", route="none", status="404") == 1
-    assert get(samples, "http_requests_total", route="/admin", status="303") == 1, (
+    assert (
+        value_of(samples, "http_requests_total", method="GET", route="/accounts/login", status="200", worker="0") == 1
+    )
+    assert value_of(samples, "http_requests_total", route="/static", status="200") == 1
+    assert value_of(samples, "http_requests_total", route="none", status="404") == 1
+    assert value_of(samples, "http_requests_total", route="/admin", status="303") == 1, (
         "anonymous users do not see admin routes"
     )
-    assert get(samples, "http_requests_total", route="/admin/{identity}/list", status="200") == 1
-    assert get(samples, "http_requests_total", method="other", route="/accounts/login") == 1
-    assert get(samples, "http_request_duration_seconds_count", method="GET", route="/accounts/login") == 1
-    assert get(samples, "http_request_duration_seconds_bucket", method="GET", route="/accounts/login", le="+Inf") == 1
-    assert get(samples, "http_requests_in_flight") == 1, "the request of /metrics"
+    assert value_of(samples, "http_requests_total", route="/admin/{identity}/list", status="200") == 1
+    assert value_of(samples, "http_requests_total", method="other", route="/accounts/login") == 1
+    assert value_of(samples, "http_request_duration_seconds_count", method="GET", route="/accounts/login") == 1
+    assert (
+        value_of(samples, "http_request_duration_seconds_bucket", method="GET", route="/accounts/login", le="+Inf") == 1
+    )
+    assert value_of(samples, "http_requests_in_flight") == 1, "the request of /metrics"
     assert not any(
         "secret" in value or "7" in value for _, labels in samples for name, value in labels if name == "route"
     )
@@ -140,12 +146,12 @@ async def test_requests_are_counted_by_route(metered_app: FastAPI, visitor: Asyn
 
 async def test_process_and_pools_are_reported(visitor: AsyncClient) -> None:
     samples = await read_metrics(visitor)
-    assert (get(samples, "process_resident_memory_bytes", worker="0") or 0) > 10_000_000
-    assert get(samples, "opportune_database_up") == 1
-    assert get(samples, "opportune_database_connections_in_use", pool="writer") == 0
-    assert get(samples, "opportune_database_connections_max", pool="writer") == 1
-    assert get(samples, "opportune_database_waiting", pool="reader") == 0
-    assert get(samples, "opportune_info", environment="test") == 1
+    assert (value_of(samples, "process_resident_memory_bytes", worker="0") or 0) > 10_000_000
+    assert value_of(samples, "opportune_database_up") == 1
+    assert value_of(samples, "opportune_database_connections_in_use", pool="writer") == 0
+    assert value_of(samples, "opportune_database_connections_max", pool="writer") == 1
+    assert value_of(samples, "opportune_database_waiting", pool="reader") == 0
+    assert value_of(samples, "opportune_info", environment="test") == 1
     assert "opportune_database_up" not in {name for name, _ in await read_metrics(visitor, "?database=false")}
 
 
@@ -159,10 +165,10 @@ async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor
         waiting = asyncio.create_task(write())
         for _ in range(100):
             samples = await read_metrics(visitor)
-            if get(samples, "opportune_database_waiting", pool="writer") == 1:
+            if value_of(samples, "opportune_database_waiting", pool="writer") == 1:
                 break
-        assert get(samples, "opportune_database_waiting", pool="writer") == 1
-        assert get(samples, "opportune_database_connections_in_use", pool="writer") == 1
+        assert value_of(samples, "opportune_database_waiting", pool="writer") == 1
+        assert value_of(samples, "opportune_database_connections_in_use", pool="writer") == 1
     await waiting
 
 
@@ -175,12 +181,12 @@ async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: 
         await metered_app.state.llm.complete("Say more")
     samples = await read_metrics(visitor)
 
-    assert get(samples, "opportune_llm_calls_total", model="Fast", outcome="ok") == 1
-    assert get(samples, "opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
-    assert get(samples, "opportune_llm_tokens_total", model="Fast", kind="prompt") == 10_000
-    assert get(samples, "opportune_llm_tokens_total", model="Fast", kind="completion") == 5_000
-    assert get(samples, "opportune_llm_cost_total", model="Fast") == pytest.approx(0.02)
-    assert get(samples, "opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
+    assert value_of(samples, "opportune_llm_calls_total", model="Fast", outcome="ok") == 1
+    assert value_of(samples, "opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
+    assert value_of(samples, "opportune_llm_tokens_total", model="Fast", kind="prompt") == 10_000
+    assert value_of(samples, "opportune_llm_tokens_total", model="Fast", kind="completion") == 5_000
+    assert value_of(samples, "opportune_llm_cost_total", model="Fast") == pytest.approx(0.02)
+    assert value_of(samples, "opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
 
 
 async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncClient) -> None:
@@ -189,22 +195,22 @@ async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncC
     assert await jobs.finished(await jobs.enqueue(failing())) is JobState.FAILED
     samples = await read_metrics(visitor)
 
-    assert get(samples, "opportune_jobs", state="failed") == 1
-    assert get(samples, "opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
-    assert get(samples, "opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1
-    assert get(samples, "opportune_job_oldest_due_seconds") == 0
+    assert value_of(samples, "opportune_jobs", state="failed") == 1
+    assert value_of(samples, "opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
+    assert value_of(samples, "opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1
+    assert value_of(samples, "opportune_job_oldest_due_seconds") == 0
 
 
 async def test_unavailable_database_keeps_other_metrics(
     metered_app: FastAPI, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unavailable(**_: object) -> object:
+    def raise_timeout(**_: object) -> object:
         raise TimeoutError
 
-    monkeypatch.setattr(metered_app.state.database, "reader", unavailable)
+    monkeypatch.setattr(metered_app.state.database, "reader", raise_timeout)
     samples = await read_metrics(visitor)
-    assert get(samples, "opportune_database_up") == 0
-    assert get(samples, "process_resident_memory_bytes")
+    assert value_of(samples, "opportune_database_up") == 0
+    assert value_of(samples, "process_resident_memory_bytes")
 
 
 @pytest.fixture
@@ -264,10 +270,10 @@ async def test_gauges_of_features_are_current(metered_app: FastAPI, visitor: Asy
         return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
 
     metered_app.state.features = [*metered_app.state.features, Feature(name="books", summary="", gauges=read)]
-    assert get(await read_metrics(visitor), "books_on_shelves", shelf="top") == 3
-    assert get(await read_metrics(visitor), "books_on_shelves", shelf="top") == 2
+    assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 3
+    assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 2
 
 
 async def test_answers_are_counted_by_state(visitor: AsyncClient) -> None:
     samples = await read_metrics(visitor)
-    assert [get(samples, "opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]
+    assert [value_of(samples, "opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]

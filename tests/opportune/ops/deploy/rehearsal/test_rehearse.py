@@ -40,9 +40,9 @@ from opportune.ops.deploy.rehearsal.router import Router
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
 from opportune.ops.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
+from opportune.ops.deploy.rehearsal.steps import STEPS
 from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.ops.deploy.rehearsal.visitor import Visitor
-from opportune.ops.deploy.rehearsal.walk import STEPS
 from opportune.testing.commands import Oppman
 from opportune.testing.services.postgres import Postgres
 
@@ -106,10 +106,7 @@ async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path
     app = Starlette(routes=[Route("/", respond), Route("/a/stream", stay_silent)])
     async with serving(app) as site_port:
         config = ProxyConfig(rules, free_port(), site_port, certificate, key, tmp_path)
-        async with (
-            run_proxy(proxy, config),
-            Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor,
-        ):
+        async with run_proxy(proxy, config), Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor:
             headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
             answer = StreamedAnswer()
             await read_answer(visitor.client, "/a/stream", answer, 2)

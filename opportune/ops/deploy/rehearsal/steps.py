@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx
 
-from opportune.ops.deploy.rehearsal.account_steps import data_after_deploy, first_superuser, sign_up, visitor_address
+from opportune.ops.deploy.rehearsal.account_steps import (
+    check_data_after_deploy,
+    check_visitor_address,
+    create_first_superuser,
+    sign_up,
+)
 from opportune.ops.deploy.rehearsal.answer_steps import redeploy, require_stopped, stream_answer
-from opportune.ops.deploy.rehearsal.page_steps import admin, upload
+from opportune.ops.deploy.rehearsal.page_steps import check_admin, upload_picture
 from opportune.ops.deploy.rehearsal.stage import (
     Outcome,
     Result,
@@ -23,7 +28,7 @@ from opportune.runtime.counts import pluralize
 RETRY_SECONDS = 0.5
 
 
-async def first_start(stage: Stage) -> str:
+async def start_first_time(stage: Stage) -> str:
     """Start the site for the first time, with an empty and sleeping database."""
     start = time.monotonic()
     stage.instance = await stage.start()
@@ -85,15 +90,15 @@ async def stop_site(stage: Stage) -> str:
 
 Step = Callable[[Stage], Awaitable[str]]
 STEPS: dict[str, Step] = {
-    "first start": first_start,
-    "first superuser": first_superuser,
+    "first start": start_first_time,
+    "first superuser": create_first_superuser,
     "sign-up by mail": sign_up,
-    "visitor's address": visitor_address,
-    "admin": admin,
-    "upload": upload,
+    "visitor's address": check_visitor_address,
+    "admin": check_admin,
+    "upload": upload_picture,
     "stream": stream_answer,
     "redeploy": redeploy,
-    "data after deploy": data_after_deploy,
+    "data after deploy": check_data_after_deploy,
     "sleep and wake": sleep_and_wake,
     "stop": stop_site,
 }
@@ -104,7 +109,7 @@ async def run_steps(stage: Stage, steps: Mapping[str, Step]) -> AsyncIterator[Re
     for name, step in steps.items():
         result = await _run_step(name, step, stage)
         yield result
-        if step is first_start and result.outcome is Outcome.FAILED:
+        if step is start_first_time and result.outcome is Outcome.FAILED:
             return
 
 
