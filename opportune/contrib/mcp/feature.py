@@ -5,7 +5,7 @@ from opportune.contrib.mcp.oauth import (
     routes,
 )
 from opportune.contrib.mcp.oauth import pages as oauth_pages
-from opportune.contrib.mcp.oauth.hooks import end_tokens
+from opportune.contrib.mcp.oauth.hooks import delete_tokens_of_program
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.programs import profile_panel
 from opportune.contrib.mcp.servers.lifespan import listed_servers
@@ -22,6 +22,6 @@ mcp = Feature(
     profile_panel=profile_panel,
     personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
     jobs=(cleanup.delete_expired_daily,),
-    hooks=(end_tokens,),
+    hooks=(delete_tokens_of_program,),
     lifespan=listed_servers,
 )

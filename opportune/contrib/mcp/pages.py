@@ -7,7 +7,7 @@ from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
 from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
-from opportune.contrib.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, address_of
+from opportune.contrib.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, build_address
 from opportune.web.rate_limit import RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
@@ -23,15 +23,15 @@ async def handle_message(request: Request) -> Response:
     """Handle a message of the protocol. The server is stateless and responds with JSON."""
     if _has_other_origin(request):
         raise HTTPException(403, OTHER_ORIGIN)
-    grants = await _read_token(request)
-    if grants is None:
+    sign_in = await _read_token(request)
+    if sign_in is None:
         raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": _challenge(request)})
-    token, user, _ = grants
+    token, user, _ = sign_in
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
     await load("opportune.contrib.mcp.server")
-    from opportune.contrib.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - the MCP library is slow
+    from opportune.contrib.mcp.server import McpResponse, create_caller  # noqa: PLC0415 - the MCP library is slow
 
-    return McpResponse(caller_for(request, user, token), request.app.state.settings.site_name)
+    return McpResponse(create_caller(request, user, token), request.app.state.settings.site_name)
 
 
 @router.get(MCP_PATH)
@@ -60,6 +60,6 @@ async def _read_token(request: Request) -> tuple[ApiToken, User, Grants] | None:
 
 
 def _challenge(request: Request) -> str:
-    metadata = address_of(request.app.state.settings, RESOURCE_METADATA_PATH)
+    metadata = build_address(request.app.state.settings, RESOURCE_METADATA_PATH)
     error = 'error="invalid_token", ' if read_bearer_token(request) else ""
     return f'Bearer {error}resource_metadata="{metadata}"'

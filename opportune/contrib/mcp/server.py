@@ -26,7 +26,7 @@ logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it logs the start a
 SECURITY_SETTINGS = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
-def caller_for(request: Request, user: User, token: ApiToken) -> Caller:
+def create_caller(request: Request, user: User, token: ApiToken) -> Caller:
     names = {name.lower().encode() for feature in request.app.state.features for name in feature.tool_headers}
     headers = [(name, value) for name, value in request.headers.raw if name in names]
     return Caller(toolbox_of(request.app), user, token, headers)
@@ -37,7 +37,7 @@ class McpResponse(Response):
 
     def __init__(self, caller: Caller, site_name: str) -> None:
         super().__init__()
-        self._server = server_for(caller, site_name)
+        self._server = create_server(caller, site_name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         manager = StreamableHTTPSessionManager(
@@ -47,7 +47,7 @@ class McpResponse(Response):
             await manager.handle_request(scope, receive, send)
 
 
-def server_for(caller: Caller, site_name: str) -> Server[Any]:
+def create_server(caller: Caller, site_name: str) -> Server[Any]:
     """Create a server for one message of a caller."""
 
     async def list_tools(

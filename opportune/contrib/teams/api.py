@@ -38,14 +38,14 @@ REFUSALS = refusals(401, 403, 404, 422)
 @router.get("")
 async def list_teams(user: CurrentUser, session: ReadSession) -> list[TeamRead]:
     """Return the user's teams, the current one first."""
-    return await _own_teams(session, user)
+    return await _read_own_teams(session, user)
 
 
 @router.post("", status_code=201)
 async def create_team(new: TeamCreate, user: CurrentUser, session: WriteSession) -> TeamRead:
     """Create a team with the user as its owner."""
     team = await service.create_team(session, user, new)
-    return await _read(session, team.id, user)
+    return await _read_team(session, team.id, user)
 
 
 @router.get("/invitations")
@@ -61,7 +61,7 @@ async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[
 async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> TeamRead:
     """Join the team. The role of a member does not change."""
     team = await invitations.accept(session, invitation_id, user)
-    return await _read(session, team.id, user)
+    return await _read_team(session, team.id, user)
 
 
 @router.delete("/invitations/{invitation_id}", status_code=204, responses=refusals(401, 404))
@@ -71,13 +71,13 @@ async def decline(invitation_id: RowId, user: CurrentUser, session: WriteSession
 
 @router.get("/{team_id}", responses=refusals(401, 404))
 async def read_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> TeamRead:
-    return await _read(session, team_id, user)
+    return await _read_team(session, team_id, user)
 
 
 @router.patch("/{team_id}", responses=REFUSALS)
 async def rename(team_id: RowId, changes: TeamUpdate, user: CurrentUser, session: WriteSession) -> TeamRead:
     await service.rename_team(session, team_id, user, changes.name)
-    return await _read(session, team_id, user)
+    return await _read_team(session, team_id, user)
 
 
 @router.delete("/{team_id}", status_code=204, responses=REFUSALS)
@@ -95,7 +95,7 @@ async def delete(
 async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> TeamRead:
     """Make this team the current one in the browser. API clients send the header X-Team instead."""
     await service.switch_team(session, team_id, user)
-    return await _read(session, team_id, user)
+    return await _read_team(session, team_id, user)
 
 
 @router.post("/{team_id}/leave", status_code=204, responses=refusals(401, 404, 422))
@@ -128,7 +128,7 @@ async def change_role(
 ) -> MemberRead:
     """Change the role of a member, at most to one's own. Returns 422 for the only owner."""
     member = await service.change_role(session, team_id, user, member_id, changes.role)
-    return service.member_read(member, await session.get_one(User, member.user_id), user)
+    return service.to_member_read(member, await session.get_one(User, member.user_id), user)
 
 
 @router.delete("/{team_id}/members/{member_id}", status_code=204, responses=REFUSALS)
@@ -156,15 +156,15 @@ async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, sess
     await invitations.withdraw(session, team_id, user, invitation_id)
 
 
-async def _own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
+async def _read_own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
     teams = (await service.read_teams(session, user)).teams
     return [
         TeamRead(id=team.id, name=team.name, role=team.role, is_current=index == 0) for index, team in enumerate(teams)
     ]
 
 
-async def _read(session: AsyncSession, team_id: int, user: User) -> TeamRead:
-    for team in await _own_teams(session, user):
+async def _read_team(session: AsyncSession, team_id: int, user: User) -> TeamRead:
+    for team in await _read_own_teams(session, user):
         if team.id == team_id:
             return team
     raise NotFound

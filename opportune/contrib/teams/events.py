@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.events.kinds import EventKind, add_event_kind
 from opportune.accounts.models import AccountEvent, User
 
-for name, words in (
+for name, text in (
     ("team_created", "You created the team {team}"),
     ("team_joined", "You joined the team {team}"),
     ("team_left", "You left the team {team}"),
@@ -17,7 +17,7 @@ for name, words in (
     ("team_role_changed", "{by} changed your role in the team {team} to {role}"),
     ("team_removed", "{by} removed you from the team {team}"),
 ):
-    add_event_kind(EventKind(name, words, icon="ti-users-group"))
+    add_event_kind(EventKind(name, text, icon="ti-users-group"))
 
 
 def record_for_member(session: AsyncSession, user_id: int, kind: str, by: User, **details: Any) -> None:

@@ -76,9 +76,12 @@ class TeamInvitation(Model, table=True):
         """Return a condition: not expired, and its sender is still an active member who may assign its role."""
         inviter, user = aliased(TeamMember), aliased(User)
         may_assign = (
-            and_(col(inviter.role) == sender, col(cls.role).in_([role for role in TeamRole if sender.includes(role)]))
-            for sender in TeamRole
-            if sender.includes(TeamRole.ADMIN)
+            and_(
+                col(inviter.role) == sender_role,
+                col(cls.role).in_([role for role in TeamRole if sender_role.includes(role)]),
+            )
+            for sender_role in TeamRole
+            if sender_role.includes(TeamRole.ADMIN)
         )
         may_invite = (
             select(col(inviter.id))

@@ -10,13 +10,13 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.accounts.users.deactivation import may_refuse_deactivation
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
-from opportune.contrib.teams.service import remove_team, sole_ownerships
+from opportune.contrib.teams.service import find_sole_ownerships, remove_team
 from opportune.db.hooks.registry import before_change, before_delete
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData
 
-NEEDED = "{teams} would have no active owner. First hand the team over, or delete it, on its page."
-OWNER_NEEDED = (
+OWNER_NEEDED_TO_DELETE = "{teams} would have no active owner. First hand the team over, or delete it, on its page."
+OWNER_NEEDED_TO_DEACTIVATE = (
     "{teams} would have no active owner. Make another active member owner first (in the admin under Members of teams), "
     "or force the deactivation."
 )
@@ -43,8 +43,12 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
 
 async def refuse(session: AsyncSession, person: Person) -> str:
     """Return why the user cannot be deleted, or "". Teams without other members are deleted with the user."""
-    teams = [ownership.team.name for ownership in await sole_ownerships(session, person.id) if ownership.members > 1]
-    return NEEDED.format(teams=" and ".join(teams)) if teams else ""
+    teams = [
+        ownership.team.name
+        for ownership in await find_sole_ownerships(session, person.id)
+        if ownership.member_count > 1
+    ]
+    return OWNER_NEEDED_TO_DELETE.format(teams=" and ".join(teams)) if teams else ""
 
 
 async def forget(session: AsyncSession, person: Person) -> None:
@@ -57,9 +61,9 @@ async def forget(session: AsyncSession, person: Person) -> None:
 @before_delete(User)
 async def keep_owners(session: AsyncSession, user: User) -> None:
     """Refuse to delete the only active owner of a team with other members. Delete teams without other members."""
-    for ownership in await sole_ownerships(session, user.id):
-        if ownership.members > 1:
-            raise FieldErrors({"": NEEDED.format(teams=ownership.team.name)})
+    for ownership in await find_sole_ownerships(session, user.id):
+        if ownership.member_count > 1:
+            raise FieldErrors({"": OWNER_NEEDED_TO_DELETE.format(teams=ownership.team.name)})
         await remove_team(session, ownership.team)
 
 
@@ -68,9 +72,9 @@ async def keep_active_owners(session: AsyncSession, user: User) -> None:
     """Refuse to deactivate the only active owner of a team with other active members."""
     if not may_refuse_deactivation(session, user):
         return
-    ownerships = await sole_ownerships(session, user.id)
+    ownerships = await find_sole_ownerships(session, user.id)
     if teams := [ownership.team.name for ownership in ownerships if ownership.has_other_active_member]:
-        raise FieldErrors({"is_active": OWNER_NEEDED.format(teams=" and ".join(teams))})
+        raise FieldErrors({"is_active": OWNER_NEEDED_TO_DEACTIVATE.format(teams=" and ".join(teams))})
 
 
 personal_data = PersonalData(

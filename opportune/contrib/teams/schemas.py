@@ -12,11 +12,11 @@ from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line
 
-OFF = FieldOptions(autocomplete="off")
+NO_AUTOCOMPLETE = FieldOptions(autocomplete="off")
 
 
 class TeamCreate(Schema):
-    name: Annotated[Line, OFF] = Field(min_length=1, max_length=100)
+    name: Annotated[Line, NO_AUTOCOMPLETE] = Field(min_length=1, max_length=100)
 
 
 class TeamUpdate(TeamCreate):
@@ -50,7 +50,7 @@ class MemberUpdate(Schema):
 
 
 class InvitationCreate(Schema):
-    email: Annotated[Email, OFF] = Field(title="E-mail")
+    email: Annotated[Email, NO_AUTOCOMPLETE] = Field(title="E-mail")
     role: TeamRole = TeamRole.MEMBER
 
 
@@ -72,8 +72,8 @@ class OwnInvitationRead(Schema):
 
 
 class TeamHandOver(Reauthentication):
-    email: Annotated[Email, OFF] = Field(title="E-mail of the new owner")
+    email: Annotated[Email, NO_AUTOCOMPLETE] = Field(title="E-mail of the new owner")
 
 
 class TeamDeletion(Reauthentication):
-    name: Annotated[Line, OFF] = Field(title="Name of the team, to confirm")
+    name: Annotated[Line, NO_AUTOCOMPLETE] = Field(title="Name of the team, to confirm")

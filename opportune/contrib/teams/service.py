@@ -254,11 +254,11 @@ async def find_members(session: AsyncSession, team_id: int, user: User, filters:
     rank = case(*((col(TeamMember.role) == role, index) for index, role in enumerate(TeamRole)))
     ordered = query.order_by(*order(filters.sort, columns, rank, col(User.email)), col(TeamMember.id))
     rows = await session.execute(ordered.offset((filters.page - 1) * filters.size).limit(filters.size))
-    items = [member_read(member, member_user, user) for member, member_user in rows]
+    items = [to_member_read(member, member_user, user) for member, member_user in rows]
     return Page[MemberRead](items=items, total=total, page=filters.page, pages=page_count(total, filters.size))
 
 
-def member_read(member: TeamMember, member_user: User, user: User) -> MemberRead:
+def to_member_read(member: TeamMember, member_user: User, user: User) -> MemberRead:
     """Return the response for a member, seen by `user`."""
     return MemberRead(
         **member.model_dump(include={"id", "role", "joined_at"}),
@@ -272,11 +272,11 @@ class SoleOwnership(NamedTuple):
     """Team without another active owner."""
 
     team: Team
-    members: int
+    member_count: int
     has_other_active_member: bool
 
 
-async def sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwnership]:
+async def find_sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwnership]:
     """Return the teams that would have no active owner without this user. Lock them until the commit.
 
     Other users that the same session deletes or deactivates do not count as owners.
@@ -297,8 +297,8 @@ async def sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwner
     )
     by_id = {team.id: team for team in teams}
     return [
-        SoleOwnership(by_id[team_id], members, bool(others))
-        for team_id, members, owners, others in await session.execute(counts.order_by(col(TeamMember.team_id)))
+        SoleOwnership(by_id[team_id], member_count, bool(others))
+        for team_id, member_count, owners, others in await session.execute(counts.order_by(col(TeamMember.team_id)))
         if not owners
     ]
 
@@ -341,9 +341,9 @@ async def require_other_owner(session: AsyncSession, team_id: int, member_id: in
         .join(User, col(User.id) == col(TeamMember.user_id))
         .where(col(TeamMember.team_id) == team_id, col(TeamMember.id) != member_id)
     )
-    members, owners = (await session.execute(counts)).one()
+    member_count, owners = (await session.execute(counts)).one()
     if not owners:
-        raise FieldErrors({"": LAST_OWNER if members else ONLY_MEMBER})
+        raise FieldErrors({"": LAST_OWNER if member_count else ONLY_MEMBER})
 
 
 def _is_active_owner() -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from opportune.accounts.models import Session
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
-from opportune.contrib.mcp.oauth.addresses import is_our_resource
+from opportune.contrib.mcp.oauth.addresses import is_mcp_resource
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters
 from opportune.contrib.mcp.oauth.scopes import requested_scopes
@@ -24,10 +24,8 @@ from opportune.db.models.model import utc_now
 CODE_LIFETIME = timedelta(minutes=2)
 CLIENT_ID = re.compile(r"[0-9a-f-]{36}")
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-PARAMETERS = (
-    *("client_id", "redirect_uri", "response_type", "scope", "state"),
-    *("code_challenge", "code_challenge_method"),
-)
+PARAMETERS = ["client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge", "code_challenge_method"]
+"""Parameters that a request may contain only once."""
 
 UNKNOWN_PROGRAM = "This program is not registered here, or was not used for a long time. Connect it again."
 UNKNOWN_REDIRECT = "This program uses a redirect address that it has not registered. It was not authorized."
@@ -102,7 +100,7 @@ def _find_problem(
         return "unsupported_response_type", "response_type must be code."
     if query.get("code_challenge_method") != "S256" or not S256_CHALLENGE.fullmatch(authorization.code_challenge):
         return "invalid_request", "PKCE is required: a code_challenge with code_challenge_method=S256."
-    if not all(is_our_resource(settings, resource) for resource in query.getlist("resource")):
+    if not all(is_mcp_resource(settings, resource) for resource in query.getlist("resource")):
         return "invalid_target", "This server has no tokens for this resource."
     if not authorization.scopes:
         return "invalid_scope", "No tool of this site uses these scopes."

@@ -8,7 +8,7 @@ from opportune.db.hooks.registry import before_delete
 
 
 @before_delete(McpClient)
-async def end_tokens(session: AsyncSession, client: McpClient) -> None:
+async def delete_tokens_of_program(session: AsyncSession, client: McpClient) -> None:
     """Delete the tokens of a deleted program."""
     tokens = select(col(McpGrant.token_id)).where(col(McpGrant.client_id) == client.id)
     await session.execute(delete(ApiToken).where(col(ApiToken.id).in_(tokens)))

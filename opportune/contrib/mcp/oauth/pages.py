@@ -22,7 +22,7 @@ from opportune.contrib.mcp.oauth.authorization import (
     read_request,
 )
 from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
-from opportune.contrib.mcp.oauth.scopes import scope_words
+from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.text import Line
@@ -61,7 +61,9 @@ async def authorize(
             authorization = await read_request(session, request.app, request.query_params)
         except (UntrustedRequest, RefusedRequest) as refusal:
             return _render_refusal(request, refusal)
-    choices = {scope: words.label for scope, words in scope_words(request.app, authorization.scopes).items()}
+    choices = {
+        scope: description.label for scope, description in describe_scopes(request.app, authorization.scopes).items()
+    }
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
         denied = authorization.address(error="access_denied")
@@ -93,9 +95,9 @@ async def _allow(
 
 
 def _render_consent(request: Request, authorization: AuthorizationRequest, form: Form[Consent]) -> Response:
-    words = scope_words(request.app, authorization.scopes)
+    description = describe_scopes(request.app, authorization.scopes)
     host = host_of(authorization.redirect_uri)
-    context = {"client": authorization.client, "host": host, "scope_words": words, "form": form}
+    context = {"client": authorization.client, "host": host, "scope_descriptions": description, "form": form}
     return _render(request, "authorize", context, form.status)
 
 

@@ -16,13 +16,13 @@ REDIRECT_RULE = (
     " without a fragment or a password."
 )
 
-_url: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl, config={"url_preserve_empty_path": True})
+_url_adapter: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl, config={"url_preserve_empty_path": True})
 
 
 def parse_redirect(text: str) -> AnyUrl | None:
     """Parse and normalize an address, or return None if it is not allowed."""
     try:
-        url = _url.validate_python(text[: MAX_REDIRECT_LENGTH + 1])
+        url = _url_adapter.validate_python(text[: MAX_REDIRECT_LENGTH + 1])
     except ValidationError:
         return None
     is_safe = (url.scheme == "https" and url.host) or is_loopback(url) or _is_editor_extension(url)
@@ -51,11 +51,11 @@ def find_redirect(registered: Sequence[str], requested: str | None) -> str | Non
     if requested is None:
         return registered[0] if len(registered) == 1 else None
     url = parse_redirect(requested)
-    allowed = filter(None, map(parse_redirect, registered))
-    return str(url) if url and any(_comparable(candidate) == _comparable(url) for candidate in allowed) else None
+    allowed = [_comparison_key(candidate) for candidate in map(parse_redirect, registered) if candidate]
+    return str(url) if url and _comparison_key(url) in allowed else None
 
 
-def _comparable(url: AnyUrl) -> Any:
+def _comparison_key(url: AnyUrl) -> Any:
     return (url.host, url.path or "/", url.query) if is_loopback(url) else str(url)
 
 

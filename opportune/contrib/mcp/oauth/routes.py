@@ -14,8 +14,8 @@ from opportune.contrib.mcp.oauth.addresses import (
     OAUTH_PATH,
     RESOURCE_METADATA_PATH,
     SERVER_METADATA_PATH,
-    address_of,
-    is_our_resource,
+    build_address,
+    is_mcp_resource,
 )
 from opportune.contrib.mcp.oauth.scopes import tool_scopes
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -39,12 +39,12 @@ async def resource_metadata(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     return JSONResponse(
         {
-            "resource": address_of(settings, MCP_PATH),
+            "resource": build_address(settings, MCP_PATH),
             "resource_name": settings.site_name,
-            "authorization_servers": [address_of(settings, "")],
+            "authorization_servers": [build_address(settings, "")],
             "scopes_supported": [*tool_scopes(request.app)],
             "bearer_methods_supported": ["header"],
-            "resource_documentation": address_of(settings, "/accounts/tokens"),
+            "resource_documentation": build_address(settings, "/accounts/tokens"),
         }
     )
 
@@ -56,8 +56,8 @@ async def server_metadata(request: Request) -> Response:
     paths = {"authorization": "authorize", "token": "token", "registration": "register", "revocation": "revoke"}
     return JSONResponse(
         {
-            "issuer": address_of(settings, ""),
-            **{f"{name}_endpoint": address_of(settings, f"{OAUTH_PATH}/{path}") for name, path in paths.items()},
+            "issuer": build_address(settings, ""),
+            **{f"{name}_endpoint": build_address(settings, f"{OAUTH_PATH}/{path}") for name, path in paths.items()},
             "scopes_supported": [*tool_scopes(request.app)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
@@ -73,8 +73,8 @@ async def server_metadata(request: Request) -> Response:
 @router.post(f"{OAUTH_PATH}/register", dependencies=[Depends(REGISTRATIONS)])
 async def register(request: Request, context: AccountCtx) -> Response:
     if len(await request.body()) > MAX_REGISTRATION_BYTES:
-        return _refusal("invalid_client_metadata", f"At most {MAX_REGISTRATION_BYTES} bytes.")
-    provider = await _provider(request, context)
+        return _error_response("invalid_client_metadata", f"At most {MAX_REGISTRATION_BYTES} bytes.")
+    provider = await _create_provider(request, context)
     from mcp.server.auth.handlers.register import RegistrationHandler  # noqa: PLC0415 - see `_provider`
     from mcp.server.auth.settings import ClientRegistrationOptions  # noqa: PLC0415
 
@@ -87,9 +87,9 @@ async def register(request: Request, context: AccountCtx) -> Response:
 async def token(request: Request, context: AccountCtx) -> Response:
     """Exchange a code or a refresh token. Errors are also committed, because a reused token ends its grant."""
     resources = (await request.form()).getlist("resource")
-    if not all(is_our_resource(context.settings, str(resource)) for resource in resources):
-        return _refusal("invalid_target", "This server has no tokens for this resource.")
-    provider = await _provider(request, context)
+    if not all(is_mcp_resource(context.settings, str(resource)) for resource in resources):
+        return _error_response("invalid_target", "This server has no tokens for this resource.")
+    provider = await _create_provider(request, context)
     from mcp.server.auth.handlers.token import TokenHandler  # noqa: PLC0415 - see `_provider`
     from mcp.server.auth.middleware.client_auth import ClientAuthenticator  # noqa: PLC0415
 
@@ -101,7 +101,7 @@ async def token(request: Request, context: AccountCtx) -> Response:
 @router.post(f"{OAUTH_PATH}/revoke", dependencies=[Depends(TOKEN_REQUESTS)])
 async def revoke(request: Request, context: AccountCtx) -> Response:
     """Revoke a token (RFC 7009). Returns 200 also for unknown tokens. The SDK's handler requires a secret."""
-    provider = await _provider(request, context)
+    provider = await _create_provider(request, context)
     from mcp.server.auth.middleware.client_auth import (  # noqa: PLC0415 - see `_provider`
         AuthenticationError,
         ClientAuthenticator,
@@ -110,12 +110,12 @@ async def revoke(request: Request, context: AccountCtx) -> Response:
     try:
         client = await ClientAuthenticator(provider).authenticate_request(request)
     except AuthenticationError as error:
-        return _refusal("invalid_client", error.message, 401)
+        return _error_response("invalid_client", error.message, 401)
     await provider.delete_grant(client, str((await request.form()).get("token", "")))
     return Response(headers={"Cache-Control": "no-store"})
 
 
-async def _provider(request: Request, context: AccountContext) -> "Provider":
+async def _create_provider(request: Request, context: AccountContext) -> "Provider":
     await load("opportune.contrib.mcp.oauth.provider")
     from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - the MCP library is slow
     from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415
@@ -124,5 +124,5 @@ async def _provider(request: Request, context: AccountContext) -> "Provider":
     return Provider(context, strategy)
 
 
-def _refusal(error: str, description: str, status: int = 400) -> Response:
+def _error_response(error: str, description: str, status: int = 400) -> Response:
     return JSONResponse({"error": error, "error_description": description}, status, {"Cache-Control": "no-store"})

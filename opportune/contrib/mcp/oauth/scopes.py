@@ -12,7 +12,7 @@ VERBS = {READ: "read what you can see", WRITE: "add, change and delete"}
 MAX_EXAMPLES = 6
 
 
-class ScopeWords(NamedTuple):
+class ScopeDescription(NamedTuple):
     """Description of a scope for users."""
 
     label: str
@@ -35,10 +35,10 @@ def requested_scopes(site: FastAPI, parameter: str | None) -> list[str]:
     return [scope for scope in tool_scopes(site) if not requested or has_scope(requested, scope)]
 
 
-def scope_words(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeWords]:
+def describe_scopes(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeDescription]:
     labels = {scope: (row.label, verb) for row in scope_rows(site.state.features) for verb, scope in row.scopes.items()}
-    examples, words = tool_scopes(site), {}
+    examples, descriptions = tool_scopes(site), {}
     for scope in scopes:
         label, verb = labels.get(scope, ("This site", scope))
-        words[scope] = ScopeWords(f"{label}: {VERBS.get(verb, verb)}", examples[scope][:MAX_EXAMPLES])
-    return words
+        descriptions[scope] = ScopeDescription(f"{label}: {VERBS.get(verb, verb)}", examples[scope][:MAX_EXAMPLES])
+    return descriptions

@@ -50,7 +50,7 @@ async def list_tools(server: McpServer) -> list[RemoteTool]:
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
             for definition in page.tools:
-                if tool := remote_tool(server, definition):
+                if tool := create_remote_tool(server, definition):
                     tools.setdefault(tool.name, tool)
             cursor = page.next_cursor
             if not cursor or len(tools) >= MAX_TOOLS_PER_SERVER:
@@ -73,14 +73,14 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     return data
 
 
-def remote_tool(server: McpServer, definition: types.Tool) -> RemoteTool | None:
+def create_remote_tool(server: McpServer, definition: types.Tool) -> RemoteTool | None:
     """Return a tool, or None if models cannot call it because of its name or schema."""
     name = f"{server.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', definition.name)}"
     if not NAME.fullmatch(name) or not _is_valid_schema(definition.input_schema):
         return None
-    hints = definition.annotations
-    is_read_only = bool(hints and hints.read_only_hint)
-    title = _printable_title(definition.title or (hints and hints.title) or definition.name)
+    annotations = definition.annotations
+    is_read_only = bool(annotations and annotations.read_only_hint)
+    title = _printable_title(definition.title or (annotations and annotations.title) or definition.name)
 
     async def call(**arguments: Any) -> str:
         return await call_tool(server, definition.name, arguments)
@@ -152,11 +152,13 @@ def http_client(server: McpServer) -> httpx2.AsyncClient:
     """Return an HTTP client that limits the size of responses. The SDK prevents redirects to other hosts."""
     timeout = httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
     headers = server.sent_headers | {"Accept-Encoding": "identity"}
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_tls(), event_hooks={"response": [_limit_size]})
+    return httpx2.AsyncClient(
+        headers=headers, timeout=timeout, verify=_create_tls_context(), event_hooks={"response": [_limit_size]}
+    )
 
 
 @cache  # takes 20 ms
-def _tls() -> SSLContext:
+def _create_tls_context() -> SSLContext:
     return httpx2.create_ssl_context()
 
 

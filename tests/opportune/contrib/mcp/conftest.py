@@ -7,13 +7,13 @@ from httpx import ASGITransport, AsyncClient
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.mcp.library import LIBRARY, SITE, site_of
+from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site
 from tests.opportune.contrib.mcp.oauth import register
 
 
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
-    return site_of(app, LIBRARY)
+    return create_site(app, LIBRARY)
 
 
 @pytest.fixture

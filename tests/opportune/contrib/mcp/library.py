@@ -58,7 +58,7 @@ LIBRARY = Feature(
 )
 
 
-def site_of(app: FastAPI, *features: Feature) -> FastAPI:
+def create_site(app: FastAPI, *features: Feature) -> FastAPI:
     """Create a site with these features and the database of the test."""
     settings = app.state.settings.model_copy(update={"base_url": SITE})
     site = quiet_app(settings, [accounts, mcp, *features])
@@ -67,7 +67,7 @@ def site_of(app: FastAPI, *features: Feature) -> FastAPI:
 
 
 @asynccontextmanager
-async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
+async def open_mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
     from mcp import Client  # noqa: PLC0415 - the SDK is slow to import, which would delay the collection of tests
     from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - as above
 
@@ -78,8 +78,8 @@ async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
         yield client
 
 
-def text_of(result: "CallToolResult") -> str:
-    from mcp.types import TextContent  # noqa: PLC0415 - as in `mcp_client`
+def read_text(result: "CallToolResult") -> str:
+    from mcp.types import TextContent  # noqa: PLC0415 - as in `open_mcp_client`
 
     (content,) = result.content
     assert isinstance(content, TextContent)

@@ -39,25 +39,25 @@ def authorize_url(client_id: str, /, **changes: str | None) -> str:
     return f"{OAUTH}/authorize?{urlencode({name: value for name, value in query.items() if value is not None})}"
 
 
-def consent(*scopes: str) -> dict[str, Any]:
+def consent_form(*scopes: str) -> dict[str, Any]:
     return {"decision": "allow", "scopes": scopes or ("library:read", "library:write"), "current_password": PASSWORD}
 
 
-def redirect_of(page: Response) -> str:
+def read_redirect(page: Response) -> str:
     match = re.search(r'http-equiv="refresh" content="0;url=([^"]*)"', page.text)
     assert match, page.text
     return unescape(match[1])
 
 
-def query_of(url: str) -> dict[str, str]:
+def parse_query(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
 
-async def code_for(browser: AsyncClient, url: str, *scopes: str) -> str:
-    return query_of(redirect_of(await browser.post(url, data=consent(*scopes))))["code"]
+async def request_code(browser: AsyncClient, url: str, *scopes: str) -> str:
+    return parse_query(read_redirect(await browser.post(url, data=consent_form(*scopes))))["code"]
 
 
-async def exchange(program: AsyncClient, client_id: str, code: str, /, **changes: str | None) -> Response:
+async def exchange_code(program: AsyncClient, client_id: str, code: str, /, **changes: str | None) -> Response:
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -70,24 +70,24 @@ async def exchange(program: AsyncClient, client_id: str, code: str, /, **changes
     return await program.post(f"{OAUTH}/token", data=data)
 
 
-async def refresh(program: AsyncClient, client_id: str, token: str, **options: str) -> Response:
+async def refresh_token(program: AsyncClient, client_id: str, token: str, **options: str) -> Response:
     form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": client_id} | options
     return await program.post(f"{OAUTH}/token", data=form)
 
 
 async def connect(program: AsyncClient, browser: AsyncClient, client_id: str, *scopes: str) -> dict[str, Any]:
     """Authorize a program and return its tokens."""
-    response = await exchange(program, client_id, await code_for(browser, authorize_url(client_id), *scopes))
+    response = await exchange_code(program, client_id, await request_code(browser, authorize_url(client_id), *scopes))
     assert response.status_code == 200, response.text
     tokens: dict[str, Any] = response.json()
     return tokens
 
 
-async def status_of(program: AsyncClient, token: str) -> int:
+async def request_status(program: AsyncClient, token: str) -> int:
     """Return the status of a request to `/mcp` with this token."""
     headers = ACCEPT | {"Authorization": f"Bearer {token}"}
     return (await program.post("/mcp", json=INITIALIZE, headers=headers)).status_code
 
 
-def error_of(response: Response) -> str:
+def read_error(response: Response) -> str:
     return str(response.json()["error"])

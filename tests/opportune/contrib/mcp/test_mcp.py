@@ -12,7 +12,7 @@ from opportune.db import Database
 from opportune.feature import Feature
 from opportune.features import teams
 from opportune.testing import make_team, make_token, signed_in_client
-from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, mcp_client, site_of, text_of
+from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, create_site, open_mcp_client, read_text
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -27,7 +27,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def test_tools_are_listed_and_called_for_the_user(site: FastAPI, database: Database, ada: User) -> None:
-    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
+    async with open_mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         tools = (await client.list_tools()).tools
         assert [(tool.name, tool.title, tool.description) for tool in tools] == [
             ("whoami", "Return the user", "Return the user."),
@@ -36,12 +36,12 @@ async def test_tools_are_listed_and_called_for_the_user(site: FastAPI, database:
             ("send_message", "Send a message", "Send a message."),
         ]
         assert [tool.annotations and tool.annotations.read_only_hint for tool in tools] == [True, False, True, False]
-        assert text_of(await client.call_tool("whoami")) == "ada@example.com"
-        assert text_of(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
+        assert read_text(await client.call_tool("whoami")) == "ada@example.com"
+        assert read_text(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
 
 
 async def test_errors_of_tools_contain_no_internals(site: FastAPI, database: Database, ada: User) -> None:
-    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
+    async with open_mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         for name, arguments, message in (
             ("crash", {}, "The tool failed."),
             ("whoami", {"more": 1}, "more: Extra inputs are not permitted"),
@@ -49,33 +49,33 @@ async def test_errors_of_tools_contain_no_internals(site: FastAPI, database: Dat
         ):
             result = await client.call_tool(name, arguments)
             assert result.is_error
-            assert text_of(result).startswith(message)
+            assert read_text(result).startswith(message)
 
 
 async def test_scopes_limit_the_tools_of_a_token(site: FastAPI, database: Database, ada: User) -> None:
-    async with mcp_client(site, headers=bearer(await make_token(database, ada, "library:read"))) as client:
+    async with open_mcp_client(site, headers=bearer(await make_token(database, ada, "library:read"))) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
         for name in ("sign_out_everywhere", "send_message"):
             result = await client.call_tool(name)
             assert result.is_error
-            assert text_of(result) == "This token lacks the scope library:write."
-    async with mcp_client(site, headers=bearer(await make_token(database, ada, "accounts:manage"))) as client:
+            assert read_text(result) == "This token lacks the scope library:write."
+    async with open_mcp_client(site, headers=bearer(await make_token(database, ada, "accounts:manage"))) as client:
         assert (await client.list_tools()).tools == []
 
 
 async def test_header_selects_one_of_several_teams(app: FastAPI, database: Database, ada: User) -> None:
-    site = site_of(app, teams, Feature(name="library", summary="", tools=[team_name]))
+    site = create_site(app, teams, Feature(name="library", summary="", tools=[team_name]))
     team_name.__module__ = "app.library.tools"
     token = await make_token(database, ada)
     alpha = await make_team(database, ada, {}, name="Alpha")
-    async with mcp_client(site, headers=bearer(token)) as client:
-        assert text_of(await client.call_tool("team_name")) == "Alpha"
+    async with open_mcp_client(site, headers=bearer(token)) as client:
+        assert read_text(await client.call_tool("team_name")) == "Alpha"
     await make_team(database, ada, {}, name="Beta")
-    async with mcp_client(site, headers=bearer(token)) as client:
-        assert "in the header X-Team" in text_of(await client.call_tool("team_name"))
-    async with mcp_client(site, headers=bearer(token) | {"X-Team": str(alpha.id)}) as client:
-        assert text_of(await client.call_tool("team_name")) == "Alpha"
-    async with mcp_client(site, headers=bearer(token) | {"X-Team": "999"}) as client:
+    async with open_mcp_client(site, headers=bearer(token)) as client:
+        assert "in the header X-Team" in read_text(await client.call_tool("team_name"))
+    async with open_mcp_client(site, headers=bearer(token) | {"X-Team": str(alpha.id)}) as client:
+        assert read_text(await client.call_tool("team_name")) == "Alpha"
+    async with open_mcp_client(site, headers=bearer(token) | {"X-Team": "999"}) as client:
         assert (await client.call_tool("team_name")).is_error
 
 
@@ -132,8 +132,8 @@ async def list_pages(book: int) -> list[int]:
 async def test_structured_results_match_the_output_schema(app: FastAPI, database: Database, ada: User) -> None:
     for function in (find_book, list_pages):
         function.__module__ = "app.library.tools"
-    site = site_of(app, Feature(name="library", summary="", tools=[find_book, list_pages]))
-    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
+    site = create_site(app, Feature(name="library", summary="", tools=[find_book, list_pages]))
+    async with open_mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
         assert schemas["find_book"] == {"type": "object", "additionalProperties": {"type": "string"}}
         assert schemas["list_pages"]

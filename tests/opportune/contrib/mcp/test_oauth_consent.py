@@ -15,17 +15,17 @@ from opportune.accounts.models import AccountEvent, ApiToken, Session
 from opportune.contrib.mcp.oauth.models import McpGrant
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.mcp.library import SITE, mcp_client, text_of
+from tests.opportune.contrib.mcp.library import SITE, open_mcp_client, read_text
 from tests.opportune.contrib.mcp.oauth import (
     CALLBACK,
     authorize_url,
-    code_for,
     connect,
-    consent,
-    query_of,
-    redirect_of,
-    refresh,
-    status_of,
+    consent_form,
+    parse_query,
+    read_redirect,
+    refresh_token,
+    request_code,
+    request_status,
 )
 
 if TYPE_CHECKING:
@@ -54,29 +54,29 @@ class Memory:
 
 
 async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: AsyncClient) -> None:
-    from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415 - as in `mcp_client`
-    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # noqa: PLC0415 - as in `mcp_client`
+    from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415 - as in `open_mcp_client`
+    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # noqa: PLC0415 - as in `open_mcp_client`
 
     callback, redirects, memory = "http://127.0.0.1:51234/callback", list[str](), Memory()
 
     async def open_browser(url: str) -> None:
         assert (await browser.get(url)).status_code == 200
-        redirects.append(redirect_of(await browser.post(url, data=consent("library:read"))))
+        redirects.append(read_redirect(await browser.post(url, data=consent_form("library:read"))))
 
     async def wait_for_redirect() -> AuthorizationCodeResult:
         redirect = redirects.pop()
         assert redirect.startswith(f"{callback}?")
-        return AuthorizationCodeResult(**query_of(redirect))
+        return AuthorizationCodeResult(**parse_query(redirect))
 
     basic: Any = {"token_endpoint_auth_method": "client_secret_basic"}
     metadata = OAuthClientMetadata(client_name="Claude", redirect_uris=[AnyUrl(callback)], **basic)
     auth = OAuthClientProvider(f"{SITE}/mcp", metadata, memory, open_browser, wait_for_redirect)
-    async with mcp_client(site, auth=auth) as client:
+    async with open_mcp_client(site, auth=auth) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
-        assert text_of(await client.call_tool("whoami")) == "ada@example.com"
+        assert read_text(await client.call_tool("whoami")) == "ada@example.com"
         initial_tokens = memory.tokens
         auth.context.token_expiry_time = 1  # expired, so the next call refreshes the token
-        assert text_of(await client.call_tool("whoami")) == "ada@example.com"
+        assert read_text(await client.call_tool("whoami")) == "ada@example.com"
     assert initial_tokens
     assert memory.tokens
     assert memory.tokens.refresh_token != initial_tokens.refresh_token
@@ -107,8 +107,8 @@ async def test_user_disconnects_a_program(
     assert (response.status_code, response.headers["Location"]) == (303, "/accounts/profile")
     assert "Assistant is disconnected." in (await browser.get("/accounts/profile")).text
     assert (await browser.post(action[1])).status_code == 404
-    assert await status_of(program, tokens["access_token"]) == 401
-    assert (await refresh(program, client_id, tokens["refresh_token"])).status_code == 400
+    assert await request_status(program, tokens["access_token"]) == 401
+    assert (await refresh_token(program, client_id, tokens["refresh_token"])).status_code == 400
     async with database.reader(fresh=True) as session:
         assert await session.scalar(select(func.count()).select_from(McpGrant)) == 0
 
@@ -129,9 +129,9 @@ async def test_user_allows_fewer_scopes(program: AsyncClient, browser: AsyncClie
 @pytest.mark.parametrize(
     ("requested", "form"),
     [
-        ("library:read", consent("library:read", "library:write")),
-        (None, consent() | {"scopes": ()}),
-        (None, consent("accounts:manage")),
+        ("library:read", consent_form("library:read", "library:write")),
+        (None, consent_form() | {"scopes": ()}),
+        (None, consent_form("accounts:manage")),
     ],
 )
 async def test_scopes_that_were_not_requested_are_refused(
@@ -147,7 +147,7 @@ async def test_scopes_that_were_not_requested_are_refused(
 async def test_consent_from_another_site_is_refused(
     browser: AsyncClient, client_id: str, headers: dict[str, str]
 ) -> None:
-    assert (await browser.post(authorize_url(client_id), data=consent(), headers=headers)).status_code == 403
+    assert (await browser.post(authorize_url(client_id), data=consent_form(), headers=headers)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_unknown_program_or_redirect_is_not_redirected(
     browser: AsyncClient, client_id: str, changes: dict[str, Any]
 ) -> None:
     url = authorize_url(client_id, **changes)
-    for response in (await browser.get(url), await browser.post(url, data=consent())):
+    for response in (await browser.get(url), await browser.post(url, data=consent_form())):
         assert response.status_code == 400
         assert "Location" not in response.headers
         assert "evil" not in response.text
@@ -192,12 +192,12 @@ async def test_invalid_request_links_to_the_program_without_redirect(
     browser: AsyncClient, client_id: str, changes: dict[str, Any], error: str
 ) -> None:
     """A redirect without a click would be an open redirect to any registered address."""
-    response = await browser.post(authorize_url(client_id, **changes), data=consent())
+    response = await browser.post(authorize_url(client_id, **changes), data=consent_form())
     assert response.status_code == 400
     assert "http-equiv" not in response.text
     link = re.search(r'href="(https://assistant[^"]*)"', response.text)
     assert link
-    query = query_of(unescape(link[1]))
+    query = parse_query(unescape(link[1]))
     assert (query["error"], query["state"], query["iss"]) == (error, "xyz", SITE)
 
 
@@ -214,13 +214,13 @@ async def test_anonymous_user_signs_in_first(program: AsyncClient, client_id: st
 
 @pytest.mark.parametrize("password", ["", "wrong"])
 async def test_consent_needs_the_password(browser: AsyncClient, client_id: str, password: str) -> None:
-    response = await browser.post(authorize_url(client_id), data=consent() | {"current_password": password})
+    response = await browser.post(authorize_url(client_id), data=consent_form() | {"current_password": password})
     assert (response.status_code, "refresh" in response.text) == (422, False)
 
 
 async def test_denied_request_stores_no_grant(browser: AsyncClient, client_id: str, database: Database) -> None:
-    redirect = redirect_of(await browser.post(authorize_url(client_id), data={"decision": "deny"}))
-    assert query_of(redirect) == {"error": "access_denied", "state": "xyz", "iss": SITE}
+    redirect = read_redirect(await browser.post(authorize_url(client_id), data={"decision": "deny"}))
+    assert parse_query(redirect) == {"error": "access_denied", "state": "xyz", "iss": SITE}
     async with database.reader(fresh=True) as session:
         assert not (await session.scalars(select(McpGrant))).all()
 
@@ -238,13 +238,13 @@ async def test_superuser_cannot_authorize_while_impersonating(
             user_session.impersonator_session_id = root_session.id
         assert (await admin.get(authorize_url(client_id))).status_code == 200
         assert (await impersonated.get(authorize_url(client_id))).status_code == 403
-        assert (await impersonated.post(authorize_url(client_id), data=consent())).status_code == 403
+        assert (await impersonated.post(authorize_url(client_id), data=consent_form())).status_code == 403
 
 
 async def test_consent_is_recorded_before_there_is_a_token(
     browser: AsyncClient, client_id: str, database: Database
 ) -> None:
-    await code_for(browser, authorize_url(client_id), "library:read")
+    await request_code(browser, authorize_url(client_id), "library:read")
     async with database.reader(fresh=True) as session:
         event = (await session.scalars(select(AccountEvent).where(col(AccountEvent.kind) == "program_connected"))).one()
         assert event.details == {"name": "Assistant", "scopes": "library:read"}

@@ -17,17 +17,17 @@ from tests.opportune.contrib.mcp.oauth import (
     OAUTH,
     authorize_url,
     connect,
-    consent,
-    error_of,
-    redirect_of,
+    consent_form,
+    read_error,
+    read_redirect,
     register,
-    status_of,
+    request_status,
 )
 
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def names_of_programs(database: Database) -> list[str]:
+async def list_program_names(database: Database) -> list[str]:
     async with database.reader(fresh=True) as session:
         return list(await session.scalars(select(col(McpClient.name)).order_by(col(McpClient.id))))
 
@@ -68,8 +68,8 @@ async def test_invalid_registration_is_refused(
 ) -> None:
     metadata = {"client_name": "Assistant", "redirect_uris": [CALLBACK]} | options
     response = await program.post(f"{OAUTH}/register", json=metadata)
-    assert (response.status_code, error_of(response)) == (400, error)
-    assert await names_of_programs(database) == []
+    assert (response.status_code, read_error(response)) == (400, error)
+    assert await list_program_names(database) == []
 
 
 EDITORS: dict[str, Any] = {
@@ -99,7 +99,7 @@ async def test_editor_registers_and_gets_its_redirect(
 ) -> None:
     registered, callback = await register(program, client_name=name, **options), options["redirect_uris"][0]
     url = authorize_url(registered["client_id"], redirect_uri=callback)
-    assert redirect_of(await browser.post(url, data=consent())).startswith(f"{callback}?code=")
+    assert read_redirect(await browser.post(url, data=consent_form())).startswith(f"{callback}?code=")
     denied = await browser.post(url, data={"decision": "deny"})
     assert f'href="{callback}?error=access_denied' in denied.text
     assert ('http-equiv="refresh"' in denied.text) is callback.startswith("https:"), "a denial must not open a program"
@@ -112,7 +112,7 @@ async def test_oldest_unused_programs_are_replaced(
     monkeypatch.setattr("opportune.contrib.mcp.oauth.registration.MAX_UNUSED_CLIENTS", 2)
     for number in range(4):
         await register(program, client_name=f"Flood\u202e {number}")
-    assert await names_of_programs(database) == ["Assistant", "Flood 2", "Flood 3"]
+    assert await list_program_names(database) == ["Assistant", "Flood 2", "Flood 3"]
 
 
 async def test_unused_programs_are_deleted_after_a_day(
@@ -123,7 +123,7 @@ async def test_unused_programs_are_deleted_after_a_day(
     async with database.writer() as session:
         await session.execute(update(McpClient).values(created_at=utc_now() - timedelta(days=2)))
     await cleanup.delete_expired(database)
-    assert await names_of_programs(database) == ["Assistant"]
+    assert await list_program_names(database) == ["Assistant"]
 
 
 async def test_registrations_are_limited(program: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ async def test_registrations_are_limited(program: AsyncClient, monkeypatch: pyte
 
 
 async def test_invalid_token_is_named_in_the_challenge(program: AsyncClient) -> None:
-    assert await status_of(program, "nonsense") == 401
+    assert await request_status(program, "nonsense") == 401
     response = await program.post("/mcp", headers={"Authorization": "Bearer nonsense"})
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 

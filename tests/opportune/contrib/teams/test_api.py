@@ -18,7 +18,7 @@ pytestmark = pytest.mark.database("sqlite")
 API = "/api/v1/teams"
 
 
-async def events_of(database: Database, user: User) -> list[tuple[str, str]]:
+async def read_events(database: Database, user: User) -> list[tuple[str, str]]:
     """Return the text and the address of the team events of a user."""
     query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).like("team%"))
     async with database.reader() as session:
@@ -77,7 +77,7 @@ async def test_roles_limit_the_routes(clients: Clients, crew: Crew, database: Da
 async def test_invitations_are_sent_listed_accepted_and_declined(
     app: FastAPI, clients: Clients, crew: Crew, database: Database
 ) -> None:
-    address, mine = f"{API}/{crew.team.id}/invitations", f"{API}/invitations"
+    address, own_invitations = f"{API}/{crew.team.id}/invitations", f"{API}/invitations"
     new = {"email": "stranger@example.com", "role": "admin"}
     assert (await clients["member"].post(address, json=new)).status_code == 403
     assert (await clients["admin"].post(address, json=new | {"role": "owner"})).status_code == 403
@@ -86,15 +86,15 @@ async def test_invitations_are_sent_listed_accepted_and_declined(
     assert await sent_subjects(app) == [("stranger@example.com", "admin@example.com invites you to Crew")]
     assert "token_hash" not in sent
     assert (await clients["owner"].get(address)).json() == [sent]
-    assert (await clients["owner"].get(mine)).json() == []
-    (received,) = (await clients["stranger"].get(mine)).json()
+    assert (await clients["owner"].get(own_invitations)).json() == []
+    (received,) = (await clients["stranger"].get(own_invitations)).json()
     assert (received["id"], received["team"], received["role"]) == (sent["id"], "Crew", "admin")
 
-    assert (await clients["stranger"].delete(f"{mine}/{received['id']}")).status_code == 204
-    assert (await clients["stranger"].post(f"{mine}/{received['id']}/accept")).status_code == 404
+    assert (await clients["stranger"].delete(f"{own_invitations}/{received['id']}")).status_code == 204
+    assert (await clients["stranger"].post(f"{own_invitations}/{received['id']}/accept")).status_code == 404
     new_invitation_id = (await clients["admin"].post(address, json=new)).json()["id"]
-    assert (await clients["owner"].post(f"{mine}/{new_invitation_id}/accept")).status_code == 404
-    accepted = (await clients["stranger"].post(f"{mine}/{new_invitation_id}/accept")).json()
+    assert (await clients["owner"].post(f"{own_invitations}/{new_invitation_id}/accept")).status_code == 404
+    accepted = (await clients["stranger"].post(f"{own_invitations}/{new_invitation_id}/accept")).json()
     assert accepted == {"id": crew.team.id, "name": "Crew", "role": "admin", "is_current": True}
     other_invitation_id = (await clients["admin"].post(address, json={"email": "new@example.com"})).json()["id"]
     assert (await clients["stranger"].delete(f"{address}/{other_invitation_id}")).status_code == 204
@@ -108,11 +108,11 @@ async def test_events_name_changes_of_roles(clients: Clients, crew: Crew, databa
     await clients["owner"].post(f"{address}/hand-over", json=handover)
     await clients["owner"].post(f"{address}/leave")
 
-    assert await events_of(database, crew.users["member"]) == [
+    assert await read_events(database, crew.users["member"]) == [
         ("owner@example.com changed your role in the team Crew to admin", ""),
         ("owner@example.com handed the team Crew over to you", ""),
     ]
-    assert [words for words, _ in await events_of(database, crew.users["owner"])] == [
+    assert [text for text, _ in await read_events(database, crew.users["owner"])] == [
         "You handed the team Crew over to member@example.com",
         "You left the team Crew",
     ]

@@ -44,8 +44,8 @@ async def run_action(superuser: AsyncClient, name: str, *users: User) -> Respons
 async def co_owner(database: Database, crew: Crew) -> User:
     user = crew.users["admin"]
     async with database.writer() as session:
-        mine = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
-        await session.execute(update(TeamMember).where(*mine).values(role=TeamRole.OWNER))
+        is_membership = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
+        await session.execute(update(TeamMember).where(*is_membership).values(role=TeamRole.OWNER))
     return user
 
 

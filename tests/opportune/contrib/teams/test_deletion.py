@@ -20,21 +20,22 @@ pytestmark = pytest.mark.database("sqlite")
 Delete = Callable[[AsyncClient, Team], Awaitable[Response]]
 
 
-async def by_api(owner: AsyncClient, team: Team) -> Response:
+async def delete_by_api(owner: AsyncClient, team: Team) -> Response:
     return await owner.request("DELETE", f"/api/v1/teams/{team.id}", json={"current_password": PASSWORD})
 
 
-async def by_page(owner: AsyncClient, team: Team) -> Response:
+async def delete_by_page(owner: AsyncClient, team: Team) -> Response:
     return await owner.post(f"/teams/{team.id}/delete", data={"name": team.name, "current_password": PASSWORD})
 
 
 @pytest.fixture(autouse=True)
-def _batched(monkeypatch: pytest.MonkeyPatch) -> None:
+def _delete_in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
 
 
 @pytest.mark.parametrize(
-    ("delete", "module", "confirm"), [(by_api, api, "confirm_password"), (by_page, pages, "reauthenticated")]
+    ("delete", "module", "confirm"),
+    [(delete_by_api, api, "confirm_password"), (delete_by_page, pages, "reauthenticated")],
 )
 async def test_former_owner_deletes_nothing(
     clients: Clients,
@@ -59,7 +60,7 @@ async def test_former_owner_deletes_nothing(
     assert await roles_in(database, crew.team) == {"owner": "admin", "admin": "owner", "member": "member"}
 
 
-@pytest.mark.parametrize(("delete", "status"), [(by_api, 204), (by_page, 303)])
+@pytest.mark.parametrize(("delete", "status"), [(delete_by_api, 204), (delete_by_page, 303)])
 async def test_team_is_deleted_in_batches(
     clients: Clients, crew: Crew, database: Database, delete: Delete, status: int
 ) -> None:

@@ -25,8 +25,8 @@ async def inactive_owner(database: Database, crew: Crew) -> User:
     user = crew.users["admin"]
     async with database.writer() as session:
         await session.execute(update(User).where(col(User.id) == user.id).values(is_active=False))
-        mine = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
-        await session.execute(update(TeamMember).where(*mine).values(role=TeamRole.OWNER))
+        is_membership = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
+        await session.execute(update(TeamMember).where(*is_membership).values(role=TeamRole.OWNER))
     return user
 
 

@@ -18,13 +18,13 @@ async def read_team(database: Database, team: Team) -> Team | None:
 
 
 async def test_pages_need_a_role(client: AsyncClient, clients: Clients, crew: Crew) -> None:
-    mine, foreign, nowhere = f"/teams/{crew.team.id}", f"/teams/{crew.other_team.id}", "/teams/999"
+    own_team, other_team, missing_team = f"/teams/{crew.team.id}", f"/teams/{crew.other_team.id}", "/teams/999"
     for path, role in (("", TeamRole.MEMBER), ("/invitations", TeamRole.ADMIN), ("/settings", TeamRole.MEMBER)):
-        assert (await client.get(mine + path)).headers["location"].startswith("/accounts/login?next=")
+        assert (await client.get(own_team + path)).headers["location"].startswith("/accounts/login?next=")
         for name in TeamRole:
             expected = 200 if name.includes(role) else 403
-            assert (await clients[name].get(mine + path)).status_code == expected, (name, path)
-        for address in (foreign + path, nowhere + path):
+            assert (await clients[name].get(own_team + path)).status_code == expected, (name, path)
+        for address in (other_team + path, missing_team + path):
             assert (await clients["owner"].get(address)).status_code == 404, address
 
 
@@ -103,8 +103,8 @@ async def test_members_change_roles_up_to_their_own(clients: Clients, crew: Crew
     assert await give("owner", TeamRole.MEMBER, "owner") == 303
     assert await give("owner", TeamRole.OWNER, "member") == 303
     assert await roles_in(database, crew.team) == {"owner": "member", "admin": "admin", "member": "owner"}
-    foreign = await member_id(database, crew.other_team, crew.users["stranger"])
-    assert (await clients["admin"].post(f"/teams/{crew.team.id}/members/{foreign}/remove")).status_code == 404
+    other_team = await member_id(database, crew.other_team, crew.users["stranger"])
+    assert (await clients["admin"].post(f"/teams/{crew.team.id}/members/{other_team}/remove")).status_code == 404
 
 
 async def test_only_owner_cannot_leave(clients: Clients, crew: Crew, database: Database) -> None:
@@ -151,8 +151,8 @@ async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, data
     page = await clients["member"].get(f"/teams/{crew.team.id}")
     assert "Page 1 of 2" in page.text
     assert page.text.index("owner@example.com") < page.text.index("admin@example.com")
-    found = await clients["member"].get(f"/teams/{crew.team.id}?q=person07")
-    assert ("person07@" in found.text, "person08@" in found.text) == (True, False)
+    response = await clients["member"].get(f"/teams/{crew.team.id}?q=person07")
+    assert ("person07@" in response.text, "person08@" in response.text) == (True, False)
 
 
 async def test_admin_renames_and_owner_deletes(clients: Clients, crew: Crew, database: Database) -> None:

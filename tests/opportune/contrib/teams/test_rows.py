@@ -75,13 +75,16 @@ async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew
 
 @sqlite
 async def test_rows_refer_to_rows_of_the_same_team(clients: Clients, make: Make, crew: Crew) -> None:
-    mine, foreign = await make(Project, team_id=crew.team.id), await make(Project, team_id=crew.other_team.id)
-    refused = await clients["member"].post("/api/v1/tasks", json={"title": "Mow", "project_id": foreign.id})
+    own_project, other_project = (
+        await make(Project, team_id=crew.team.id),
+        await make(Project, team_id=crew.other_team.id),
+    )
+    refused = await clients["member"].post("/api/v1/tasks", json={"title": "Mow", "project_id": other_project.id})
     assert (refused.status_code, "project_id" in refused.text) == (422, True)
-    task = {"title": "Mow", "project_id": mine.id}
+    task = {"title": "Mow", "project_id": own_project.id}
     assert (await clients["member"].post("/api/v1/tasks", json=task)).status_code == 201
     form = (await clients["member"].get("/tasks/new")).text
-    assert (f'<option value="{mine.id}"' in form, f'<option value="{foreign.id}"' in form) == (True, False)
+    assert (f'<option value="{own_project.id}"' in form, f'<option value="{other_project.id}"' in form) == (True, False)
 
 
 @sqlite

@@ -15,7 +15,7 @@ from opportune.feature import Feature
 from opportune.llm.providers.provider import ToolCall
 from opportune.llm.tools import Toolbox, api_tools, toolbox_of
 from opportune.testing import make_token, make_user
-from tests.opportune.contrib.mcp.library import mcp_client, site_of, text_of
+from tests.opportune.contrib.mcp.library import create_site, open_mcp_client, read_text
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -71,7 +71,7 @@ def library(*functions: Any) -> Feature:
 
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
-    return site_of(app, library(*OFFERED_ROUTES))
+    return create_site(app, library(*OFFERED_ROUTES))
 
 
 @pytest.fixture
@@ -137,11 +137,11 @@ async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -
 
 async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Database, ada: User) -> None:
     token = await make_token(database, ada, "library:read")
-    async with mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
+    async with open_mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
         assert [schema.name for schema in (await client.list_tools()).tools] == ["list_books", "read_book"]
-        assert text_of(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
+        assert read_text(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
         refused = await client.call_tool("export_books")
-        assert "lacks the scope library:export" in text_of(refused)
+        assert "lacks the scope library:export" in read_text(refused)
 
 
 async def test_uncallable_route_is_reported_at_start(app: FastAPI) -> None:
