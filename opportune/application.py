@@ -36,7 +36,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.router import Router, analyze, operation_id, router_list
+from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_list
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     add_admin(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide does
     if not settings.is_production:  # there `check` reports mistakes, and building the admin would delay the start
-        analyze(app.routes)
+        build_mounted_routes(app.routes)
     return app
 
 

@@ -66,7 +66,7 @@ async def field_texts(
             values[name] = format_file(value, value.url() if is_public(value) else await storage.url(value))
         elif _is_markdown(shape, name):
             await markdown.rendered(value)  # rendered in a thread, because a long text may take long
-            values[name] = markdown.shown(value)
+            values[name] = markdown.render_cached(value)
     return {name: (_label(shape, name), text) for name, text in values.items()}
 
 

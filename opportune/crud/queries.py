@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 
 from opportune.crud.crud import Crud
 from opportune.pagination import Paging
-from opportune.web.forms.forms import WITHOUT_ZONE, Form
+from opportune.web.forms.forms import LOCAL_TIME, Form
 from opportune.web.time_zone import to_utc
 
 
@@ -42,7 +42,7 @@ def read_query(crud: Crud[Any], params: QueryParams) -> Paging:
 
 def _in_zone(text: str) -> str:
     """Add the visitor's time zone to a time without a zone."""
-    if not WITHOUT_ZONE.fullmatch(text):
+    if not LOCAL_TIME.fullmatch(text):
         return text
     try:
         return to_utc(datetime.fromisoformat(text)).isoformat()

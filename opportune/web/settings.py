@@ -13,7 +13,10 @@ from opportune.config.base_settings import BaseSettings
 def settings_of(class_: type[BaseSettings]) -> Any:
     """Return a dependency for the settings of a feature, or of the site (`settings_of(Settings)`).
 
-    settings: Annotated[BooksSettings, settings_of(BooksSettings)]
+        settings: Annotated[BooksSettings, settings_of(BooksSettings)]
+
+    Args:
+        class_: The settings class of the feature.
     """
 
     async def read(request: HTTPConnection) -> BaseSettings:

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db import Database
 from opportune.testing import RecordedJobs
-from opportune.web.forms.uploads import too_large
+from opportune.web.forms.uploads import too_large_message
 from tests.events.conftest import MakeEvent, picture, registrations
 
 pytestmark = pytest.mark.database("sqlite")
@@ -44,7 +44,7 @@ async def test_visitor_finds_event_and_registers(
     with huge.open("wb") as file:
         file.truncate(DEFAULT_MAX_UPLOAD_BYTES + 1)
     await page.get_by_label("Photo").set_input_files(huge)
-    assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == too_large()
+    assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == too_large_message()
 
     await page.get_by_label("Photo").set_input_files(good)
     await register.click()

@@ -19,9 +19,18 @@ from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of, type_of
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
-from opportune.web.forms.fields import JSON_TEXT, LINES, MOMENT, TEXT_LISTS, Control, as_text, as_text_list, controls_of
+from opportune.web.forms.fields import (
+    DATETIME_LOCAL,
+    JSON_TEXT,
+    LINES,
+    TEXT_LISTS,
+    Control,
+    as_text,
+    as_text_list,
+    controls_of,
+)
 from opportune.web.forms.fields import Field as PageField
-from opportune.web.forms.forms import ZONE_SUFFIX, html_attributes, read_moment
+from opportune.web.forms.forms import ZONE_SUFFIX, html_attributes, parse_local_time
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -34,7 +43,7 @@ STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
 CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
 """An element that SQLAdmin's script fills in."""
-TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, MOMENT: INVALID_DATETIME}
+TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
 
@@ -115,7 +124,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
                 text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
         if not re.search(r"\d[-:]\d", text):
             raise ValueError(TIME_ERRORS[self.control.type])
-        return read_moment(text, self.zone) if self.is_zoned else text
+        return parse_local_time(text, self.zone) if self.is_zoned else text
 
     def _format(self, value: Any) -> str:
         return as_text_list(value, self.control.type) if self.control.type in TEXT_LISTS else as_text(value)

@@ -56,7 +56,7 @@ from opportune.runtime.suggestions import did_you_mean
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
-from opportune.web.rendering.template_errors import calls_in_templates, missing_parts, template_errors
+from opportune.web.rendering.template_errors import calls_in_templates, missing_feature_templates, template_errors
 from opportune.web.rendering.templates import templates
 
 SAMPLE_DOMAIN = "@example.com"
@@ -184,7 +184,7 @@ def check_permissions(_settings: Settings) -> Iterator[Finding]:
 def check_templates(_settings: Settings) -> Iterator[Finding]:
     features = all_features(installed_features())
     templates.add_helpers(features)
-    yield from map(Finding, [*template_errors(mails=mail_templates), *missing_parts(features)])
+    yield from map(Finding, [*template_errors(mails=mail_templates), *missing_feature_templates(features)])
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:
@@ -300,7 +300,7 @@ def check_icons(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     add_icons(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
-    yield from (Finding(problem, is_error=False) for problem in icons.faults())
+    yield from (Finding(problem, is_error=False) for problem in icons.find_faults())
 
 
 def check_superusers(_settings: Settings) -> Iterator[Finding]:

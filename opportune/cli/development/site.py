@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from opportune.config.project import application
 from opportune.config.settings import get_settings
-from opportune.web.errors.debug_page import SAVED, code_version, debug_context
+from opportune.web.errors.debug_page import CODE_VERSION_PATH, code_version, debug_context
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.static_files import STATIC_URL, assets
@@ -51,5 +51,5 @@ def startup_error_app(error: Exception) -> Starlette:
     async def show_version(_request: Request) -> Response:
         return JSONResponse({"saved": code_version()})
 
-    routes = [Route(SAVED, show_version), Route("/{path:path}", show_error, methods=METHODS)]
+    routes = [Route(CODE_VERSION_PATH, show_version), Route("/{path:path}", show_error, methods=METHODS)]
     return Starlette(routes=[Mount(STATIC_URL, assets), *routes])

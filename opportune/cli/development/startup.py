@@ -32,7 +32,7 @@ from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.runtime.counts import pluralize
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
-from opportune.web.rendering.template_errors import missing_parts, template_errors
+from opportune.web.rendering.template_errors import missing_feature_templates, template_errors
 from opportune.web.rendering.templates import templates
 
 DATA_FOLDER = PROJECT / "data"
@@ -143,7 +143,7 @@ def validate_configuration(settings: Settings) -> None:
     templates.add_helpers(features)
     if error := next(template_errors(only_overrides=True), None):
         raise OperatorError(f"{error} It overrides a template of the framework. Fix or delete it.")
-    if error := next(missing_parts(features), None):
+    if error := next(missing_feature_templates(features), None):
         raise OperatorError(error)
 
 

@@ -16,7 +16,7 @@ from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.templates import is_htmx
-from opportune.web.routing.direct_route import of_request
+from opportune.web.routing.direct_route import takes_only_request
 
 TEAM_HEADER = "X-Team"
 NEW_TEAM_PATH = "/teams/new"
@@ -24,7 +24,7 @@ NO_TEAM = "You are not in a team yet."
 TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the header {TEAM_HEADER}."
 
 
-@of_request
+@takes_only_request
 async def get_user_teams(request: Request) -> UserTeams:
     """Return the user's teams. They are read once per request and stored in `request.state.teams`."""
     if not hasattr(request.state, "teams"):

@@ -47,7 +47,7 @@ def slim(environment: Path) -> str:
     before = _megabytes(environment)
     packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     create_app()  # registers the icons that features declare
-    delete_unused_icons(icons.used())
+    delete_unused_icons(icons.used_names())
     modules = import_all()
     delete_unused_files(packages)
     strip_symbols(packages)
@@ -81,7 +81,7 @@ def imported_names() -> Iterator[str]:
 
 def delete_unused_icons(used: frozenset[str]) -> None:
     for path in icons.svg_folder().rglob("*.svg"):
-        name = path.stem + (icons.FILLED if path.parent.name == "filled" else "")
+        name = path.stem + (icons.FILLED_SUFFIX if path.parent.name == "filled" else "")
         if name not in used:
             path.unlink()
 

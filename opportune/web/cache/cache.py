@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from opportune.db.drivers.replica import reads_fresh
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
-from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
+from opportune.web.cache.rule import PERSONAL_HEADERS, cache_key
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.forms.submissions import is_shared_page
 from opportune.web.rendering.flash import may_have_messages
@@ -67,6 +67,7 @@ class CachedRequest:
         return time.time() - response.built_at < self.route.rule.seconds
 
     def is_usable(self, response: CachedResponse) -> bool:
+        """Return whether the response is fresh, or stale for less than the rule's `stale` seconds."""
         rule = self.route.rule
         return time.time() - response.built_at < rule.seconds + rule.stale
 
@@ -92,7 +93,7 @@ class Cache:
         self._load_user = load_user
         self._builds: dict[str, asyncio.Future[Outcome]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
-        self._warned: set[str] = set()
+        self._warned_paths: set[str] = set()
 
     async def close(self) -> None:
         await cancel_and_wait(*self._refreshes.values())
@@ -103,6 +104,7 @@ class Cache:
         await self.store.clear(*tags)
 
     async def respond(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the cached response of a route, or run the route."""
         request = await self._cached_request(route, scope)
         if request is None:
             route.counts.bypassed += 1
@@ -110,10 +112,11 @@ class Cache:
             return
         outcome: Outcome | None = NotShared.CANCELLED
         while outcome is NotShared.CANCELLED:
-            result = await self._look_up(request)
-            outcome = (
-                await self._join_or_build(request, result, receive, send) if isinstance(result, CacheLookup) else result
-            )
+            lookup = await self._look_up(request)
+            if isinstance(lookup, CachedResponse):
+                outcome = lookup
+            else:
+                outcome = await self._join_or_build(request, lookup, receive, send)
         if isinstance(outcome, CachedResponse):
             await outcome.send(scope, send)
         elif isinstance(outcome, Exception):
@@ -135,7 +138,7 @@ class Cache:
         if getattr(request.state, "impersonator", None):  # the page has a banner
             return None
         visible_scope = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
-        key = key_of(visible_scope, str(user.id) if user else "")
+        key = cache_key(visible_scope, str(user.id) if user else "")
         return CachedRequest(route, visible_scope, key, rule.tags_of(scope["path_params"]))
 
     async def _look_up(self, request: CachedRequest) -> CachedResponse | CacheLookup:
@@ -212,15 +215,15 @@ class Cache:
         route.counts.built += 1
         response = capture.response
         if response is None or not response.is_cacheable(route.rule):
-            self._warn(route, response)
+            self._warn_once(route, response)
             return response
         response = response.with_cache_headers(route.rule)
         await self.store.save(request.key, response, lookup, request.tags, route.rule.seconds + route.rule.stale)
         return response
 
-    def _warn(self, route: "CachedRoute", response: CachedResponse | None) -> None:
-        if (response is None or response.status == 200) and route.path not in self._warned:
-            self._warned.add(route.path)
+    def _warn_once(self, route: "CachedRoute", response: CachedResponse | None) -> None:
+        if (response is None or response.status == 200) and route.path not in self._warned_paths:
+            self._warned_paths.add(route.path)
             logger.warning("%s is not cached: its response is private, too long, or a stream", route.path)
 
     def _start_refresh(self, request: CachedRequest, lookup: CacheLookup) -> None:
@@ -235,7 +238,7 @@ class Cache:
             async with AsyncExitStack() as stack:
                 # FastAPI has closed the stack of the request.
                 request.scope["fastapi_middleware_astack"] = stack
-                response = await self._build_shared(request, lookup, _empty_body, _refuse_stream)
+                response = await self._build_shared(request, lookup, _receive_empty_body, _refuse_stream)
         except Exception:  # the visitor already has the stale response
             logger.exception("%s: the stale response could not be refreshed", request.route.path)
             response = None
@@ -245,7 +248,7 @@ class Cache:
             await self.store.drop(request.key)
 
 
-async def _empty_body() -> Message:
+async def _receive_empty_body() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 

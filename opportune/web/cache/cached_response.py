@@ -74,13 +74,13 @@ class CachedResponse:
         await send({"type": "http.response.body", "body": body})
 
 
-def unpack(text: bytes) -> CachedResponse:
+def unpack(packed: bytes) -> CachedResponse:
     """Parse the bytes of `CachedResponse.pack`.
 
     Raises:
         ValueError: The bytes have another format.
     """
-    head, _, body = text.partition(b"\n")
+    head, _, body = packed.partition(b"\n")
     return replace(_parse_head(head), body=body)
 
 

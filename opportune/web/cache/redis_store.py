@@ -25,7 +25,7 @@ KEY_PREFIX = "opportune:pages:"
 REDIS_TIMEOUT_SECONDS = 0.5
 """Timeout of a command. Building most pages takes less time."""
 RETRY_AFTER_SECONDS = 5.0
-"""Seconds without Redis after a failure, before it is tried again."""
+"""Seconds after a failure in which no command is sent to Redis."""
 LEASE_SECONDS = 10
 """Seconds after which another process may take over the build of a process that has died."""
 MAX_COUNTED_ENTRIES = 10_000
@@ -38,7 +38,7 @@ class RedisStore(Store):
         self.name = name
         self._url = url
         self._redis: RedisClient | None = None
-        self._connecting = asyncio.Lock()
+        self._connect_lock = asyncio.Lock()
         self._unavailable_until = 0.0
         self._is_unavailable = False
         self._pending_tags: set[str] = set()
@@ -70,7 +70,7 @@ class RedisStore(Store):
         await self._run(self._clear_pending, None)
 
     async def size(self) -> CacheSize:
-        return CacheSize(await self._run(_count, 0), None)
+        return CacheSize(await self._run(_count_entries, 0), None)
 
     async def claim(self, build: str) -> bool:
         name = f"{KEY_PREFIX}lock:{build}"
@@ -80,9 +80,10 @@ class RedisStore(Store):
         await self._run(lambda redis: redis.unlock(f"{KEY_PREFIX}lock:{build}", self._token), False)
 
     async def _run(self, command: "Callable[[RedisClient], Awaitable[T]]", default: T) -> T:
+        """Run a command. Return the default if Redis is unavailable."""
         if time.monotonic() < self._unavailable_until:
             return default
-        redis = self._redis or await self._client()
+        redis = self._redis or await self._connect()
         cancellations = _cancellations()
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
@@ -98,8 +99,8 @@ class RedisStore(Store):
             logger.info("the cache at %s is available again", self.name)
         return result
 
-    async def _client(self) -> "RedisClient":
-        async with self._connecting:
+    async def _connect(self) -> "RedisClient":
+        async with self._connect_lock:
             if self._redis is None:
                 module = await asyncio.to_thread(import_module, "opportune.web.cache.redis_client")
                 self._errors = (module.CacheBackendInteractionError, TimeoutError)
@@ -143,7 +144,7 @@ def _parse(value: bytes | None, tag_versions: TagVersions) -> CachedResponse | N
         return None
 
 
-async def _count(redis: "RedisClient") -> int:
+async def _count_entries(redis: "RedisClient") -> int:
     count = 0
     async for _ in redis.scan(f"{KEY_PREFIX}[0-9a-f]*", batch_size=1000):
         count += 1

@@ -58,7 +58,7 @@ class CacheRule:
         return tuple(tag.format_map(values) for tag in self.tags) if values else self.tags
 
 
-def key_of(scope: Scope, user_id: str) -> str:
+def cache_key(scope: Scope, user_id: str) -> str:
     """Return the cache key, a hash of the visible parts of the request and of the user's id."""
     parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], user_id)
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""Swagger UI at /api/docs, from an installed wheel, without CDN and inline scripts."""
+"""Swagger UI at /api/docs. Its files come from an installed wheel, so it needs no CDN and no inline scripts."""
 
 import asyncio
 

@@ -16,8 +16,8 @@ from opportune.runtime.timeouts import run_with_timeout
 logger = logging.getLogger(__name__)
 
 # Leapcell polls these paths. The second spelling is in its older examples.
-LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
-HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
+LEAPCELL_PATHS = ("/kaithhealth", "/kaithheathcheck")
+HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL_PATHS}
 METRICS_PATH = "/metrics"
 STATUS_PATH = "/metrics/status"
 MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, STATUS_PATH}
@@ -29,8 +29,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/health/live", methods=METHODS)
-@router.api_route(LEAPCELL[0], methods=METHODS)
-@router.api_route(LEAPCELL[1], methods=METHODS)
+@router.api_route(LEAPCELL_PATHS[0], methods=METHODS)
+@router.api_route(LEAPCELL_PATHS[1], methods=METHODS)
 async def live() -> dict[str, bool]:
     """Check the process without the database, because the host should not restart it when the database is down."""
     return {"healthy": True}
@@ -39,16 +39,16 @@ async def live() -> dict[str, bool]:
 @router.api_route("/health", methods=METHODS)
 async def health(request: Request) -> JSONResponse:
     """Return 200 if the database responds for reading and writing."""
-    return _response(not await health_check_of(request.app).failures())
+    return _health_response(not await health_check_of(request.app).failures())
 
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
     """Return 200 if the writer responds, all migrations are applied and the process is not stopping."""
     if is_stopping(request.app):
-        return _response(healthy=False)
+        return _health_response(healthy=False)
     failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))
-    return _response("writer" not in failures and migrated)
+    return _health_response("writer" not in failures and migrated)
 
 
 def is_stopping(app: FastAPI) -> bool:
@@ -104,5 +104,5 @@ async def _is_migrated(app: FastAPI) -> bool:
     return migrated
 
 
-def _response(healthy: bool) -> JSONResponse:
+def _health_response(healthy: bool) -> JSONResponse:
     return JSONResponse({"healthy": healthy}, 200 if healthy else 503, {"Cache-Control": "no-store"})

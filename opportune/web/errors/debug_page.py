@@ -28,8 +28,8 @@ SECRET_PAIR = re.compile(
 )
 SECRET_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
 
-SAVED = "/debug/saved"
-"""Endpoint whose result changes when a file is saved, because the server restarts or a template is reloaded."""
+CODE_VERSION_PATH = "/debug/saved"
+"""Path that returns another version when a file is saved, because the server restarts or a template is reloaded."""
 PROCESS_ID = uuid4().hex
 
 router = APIRouter(include_in_schema=False)
@@ -49,71 +49,76 @@ class ErrorReport:
     trace: str
 
 
-def report_of(error: BaseException, settings: Settings, request: Request | None = None) -> ErrorReport:
+def build_report(error: BaseException, settings: Settings, request: Request | None = None) -> ErrorReport:
     secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
     mask = SecretMask([secret for secret in secrets if len(secret) > 5])
-    step = project_frame(error)
-    frame = step[0] if step else None
+    frame_and_line = project_frame(error)
+    frame = frame_and_line[0] if frame_and_line else None
     return ErrorReport(
         type_name=type(error).__name__,
-        message=mask.text(str(error)),
+        message=mask.mask_text(str(error)),
         location=source_line_of(error),
         function=frame.f_code.co_name if frame else "",
-        variables=dict(_variables(frame, mask)) if frame else {},
-        request=dict(_request(request, mask)) if request else {},
-        trace=mask.text("".join(traceback.format_exception(error))),
+        variables=dict(_masked_variables(frame, mask)) if frame else {},
+        request=dict(_masked_request(request, mask)) if request else {},
+        trace=mask.mask_text("".join(traceback.format_exception(error))),
     )
 
 
 def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
     """Return the template context of `debug.html`."""
-    return {"report": report_of(error, settings, request), "saved": code_version(), "saved_url": SAVED}
+    return {"report": build_report(error, settings, request), "saved": code_version(), "saved_url": CODE_VERSION_PATH}
 
 
 class SecretMask:
+    """Replaces secrets in values and texts, and shortens long values."""
+
     def __init__(self, secrets: list[str]) -> None:
         self._secrets = secrets
         self._repr = reprlib.Repr()
         self._repr.maxstring = self._repr.maxother = 300
         self._repr.maxdict = self._repr.maxlist = self._repr.maxtuple = 20
 
-    def value(self, name: str, value: object) -> str:
+    def mask_value(self, name: str, value: object) -> str:
+        """Return the shortened repr of a value, masked if its name is that of a secret."""
         if SECRET_NAME.search(name):
             return MASK
         try:
-            return self.text(self._repr.repr(value))
+            return self.mask_text(self._repr.repr(value))
         except Exception as error:  # noqa: BLE001 - any repr, such as of an expired row
             return f"<{type(value).__name__}: its repr raises {type(error).__name__}>"
 
-    def text(self, text: str) -> str:
+    def mask_text(self, text: str) -> str:
+        """Mask the secrets of the settings, pairs such as `token=…`, and passwords in URLs."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return SECRET_URL.sub(rf"\1{MASK}@", SECRET_PAIR.sub(rf"\1{MASK}", text))
 
 
-def _variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
-    # Names with __ are Jinja's own in the frame of a template.
+def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
+    # In the frame of a template, Jinja's internal variables begin with __.
     names = [name for name in frame.f_locals if not name.startswith("__")]
     for name in names[:MAX_VARIABLES]:
-        yield name, mask.value(name, frame.f_locals[name])
+        yield name, mask.mask_value(name, frame.f_locals[name])
 
 
-def _request(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
-    yield "request", mask.text(f"{request.method} {request.url}")
+def _masked_request(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
+    yield "request", mask.mask_text(f"{request.method} {request.url}")
     if user := getattr(request.state, "user", None):
         yield "signed in", str(getattr(user, "email", "yes"))
     for name, value in request.path_params.items():
-        yield f"path: {name}", mask.value(name, value)
+        yield f"path: {name}", mask.mask_value(name, value)
     for name, value in request.headers.items():
-        yield name, MASK if SECRET_NAME.search(name) else mask.text(value)
+        yield name, MASK if SECRET_NAME.search(name) else mask.mask_text(value)
 
 
-@router.get(SAVED)
+@router.get(CODE_VERSION_PATH)
 async def saved() -> dict[str, Any]:
     """Return the version of the code. The debug page polls it every second and reloads when it changes."""
     return {"saved": await run_in_threadpool(code_version)}
 
 
 def code_version() -> str:
+    """Return a text that differs after a restart of the process and after a change of a template."""
     files = (path for folder in TEMPLATE_FOLDERS for path in folder.rglob("*.html"))
     return f"{PROCESS_ID}-{max((path.stat().st_mtime_ns for path in files), default=0)}"

@@ -30,7 +30,7 @@ CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
 
 @dataclass(frozen=True)
 class SourceLine:
-    """A line of the project's own code."""
+    """A line of code, for display."""
 
     file: str
     number: int
@@ -52,7 +52,7 @@ class ErrorHint:
 def hint_for(error: BaseException) -> ErrorHint | None:
     """Return the hint for an error or one of its causes, or None."""
     for cause in _error_and_causes(error):
-        for find_hint in (_lazy_load, _missing_in_database, _locked, _missing_template, _cycle):
+        for find_hint in HINTS:
             if hint := find_hint(cause):
                 return replace(hint, location=hint.location or source_line_of(cause) or source_line_of(error))
     return None
@@ -67,26 +67,29 @@ def _error_and_causes(error: BaseException) -> Iterator[BaseException]:
 
 def source_line_of(error: BaseException) -> SourceLine | None:
     """Return the last executed line of the project, or else of the framework."""
-    step = project_frame(error)
-    return _source_line(Path(step[0].f_code.co_filename), step[1]) if step else None
+    frame_and_line = project_frame(error)
+    if frame_and_line is None:
+        return None
+    frame, number = frame_and_line
+    return _read_source_line(Path(frame.f_code.co_filename), number)
 
 
 def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
     """Return the frame and line number of the last executed line of the project, or else of the framework."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    ranks = ((_rank(Path(frame.f_code.co_filename)), index) for index, (frame, _) in enumerate(frames))
+    ranks = ((_rank_of(Path(frame.f_code.co_filename)), index) for index, (frame, _) in enumerate(frames))
     rank, index = max(ranks, default=(0, 0))
     return frames[index] if rank else None
 
 
-def _rank(path: Path) -> int:
+def _rank_of(path: Path) -> int:
     """Return 2 for project code, 1 for the framework, 0 for libraries."""
     if path.is_relative_to(FRAMEWORK):
         return 1
     return 2 if path.is_relative_to(PROJECT) and ".venv" not in path.parts else 0
 
 
-def _source_line(path: Path, number: int) -> SourceLine | None:
+def _read_source_line(path: Path, number: int) -> SourceLine | None:
     try:
         text = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):  # generated or deleted code
@@ -97,7 +100,7 @@ def _source_line(path: Path, number: int) -> SourceLine | None:
     return SourceLine(short_path.as_posix(), number, lines)
 
 
-def _lazy_load(error: BaseException) -> ErrorHint | None:
+def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     """Explain lazy loading, which async SQLAlchemy does not support."""
     if not isinstance(error, DetachedInstanceError | MissingGreenlet):
         return None
@@ -140,7 +143,7 @@ def _is_relationship(error: BaseException) -> bool:
     return any(frame.f_code.co_name == "_load_for_state" for frame, _line in traceback.walk_tb(error.__traceback__))
 
 
-def _missing_in_database(error: BaseException) -> ErrorHint | None:
+def _outdated_database_hint(error: BaseException) -> ErrorHint | None:
     message = str(getattr(error, "orig", ""))
     for object_type, pattern in (("column", COLUMN), ("table", TABLE)):
         if match := pattern.search(message):
@@ -158,7 +161,7 @@ def _missing_in_database(error: BaseException) -> ErrorHint | None:
     return None
 
 
-def _locked(error: BaseException) -> ErrorHint | None:
+def _locked_database_hint(error: BaseException) -> ErrorHint | None:
     if not (isinstance(error, OperationalError) and "is locked" in str(error.orig)):
         return None
     return ErrorHint(
@@ -170,24 +173,23 @@ def _locked(error: BaseException) -> ErrorHint | None:
     )
 
 
-def _missing_template(error: BaseException) -> ErrorHint | None:
+def _missing_template_hint(error: BaseException) -> ErrorHint | None:
     if not isinstance(error, TemplateNotFound):
         return None
     name = str(error.name or "")
     files = ((folder, path) for folder in TEMPLATE_FOLDERS for path in folder.rglob("*") if path.is_file())
-    near = closest_name(name, (path.relative_to(folder).as_posix() for folder, path in files))
-    suggestion = f" Did you mean templates/{near}?" if near else ""
-    return ErrorHint(
-        "The template does not exist", f"templates/{name} does not exist.{suggestion}", "Create it:", _template(name)
-    )
+    similar_name = closest_name(name, (path.relative_to(folder).as_posix() for folder, path in files))
+    suggestion = f" Did you mean templates/{similar_name}?" if similar_name else ""
+    cause = f"templates/{name} does not exist.{suggestion}"
+    return ErrorHint("The template does not exist", cause, "Create it:", _example_template(name))
 
 
-def _template(name: str) -> str:
+def _example_template(name: str) -> str:
     body = '{% extends "base.html" %}\n{% block content %}\n{% endblock %}'
     return f"templates/{name}\n\n{body}" if name.endswith(".html") else f"templates/{name}"
 
 
-def _cycle(error: BaseException) -> ErrorHint | None:
+def _circular_import_hint(error: BaseException) -> ErrorHint | None:
     match = CYCLE.search(str(error))
     if not (isinstance(error, ImportError | AttributeError) and match):
         return None
@@ -195,23 +197,37 @@ def _cycle(error: BaseException) -> ErrorHint | None:
     names = [
         ".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in frames if path.is_relative_to(PROJECT)
     ]
-    loop = names[names.index(match[1]) :] if match[1] in names else names[-1:]
+    cycle = names[names.index(match[1]) :] if match[1] in names else names[-1:]
     return ErrorHint(
         "Circular import",
-        " imports ".join([*loop, match[1]]) + ".",
+        " imports ".join([*cycle, match[1]]) + ".",
         "Remove the import in this line. Features do not import each other: move shared code to another module, and "
         "name the table of a foreign key as text:",
         'book_id: int = Field(foreign_key="books_book.id")',
     )
 
 
-def csrf_hint(source: str, here: str) -> ErrorHint:
-    """Return the hint for a form that the CSRF protection refused."""
-    origin = "/".join(source.split("/")[:3])
+HINTS = (
+    _lazy_load_hint,
+    _outdated_database_hint,
+    _locked_database_hint,
+    _missing_template_hint,
+    _circular_import_hint,
+)
+
+
+def csrf_hint(form_url: str, site_origin: str) -> ErrorHint:
+    """Return the hint for a form that the CSRF protection refused.
+
+    Args:
+        form_url: Address or origin of the page with the form.
+        site_origin: Origin of this site, as the request names it.
+    """
+    origin = "/".join(form_url.split("/")[:3])
     return ErrorHint(
         "This form came from another origin",
-        f"The browser sent it from {origin} to {here}. Forms from another origin are refused (cross-site request "
-        "forgery).",
+        f"The browser sent it from {origin} to {site_origin}. Forms from another origin are refused (cross-site "
+        "request forgery).",
         "Always open the site at the same address: localhost differs from 127.0.0.1. Behind a proxy or a tunnel, set "
         "the public address in .env:",
         f"BASE_URL={origin if origin.startswith('http') else 'https://example.org'}",

@@ -48,12 +48,12 @@ STATUS_MESSAGES = {
     403: "You may not do this.",
     404: "There is nothing at this address.",
     405: "This address does not support that kind of request.",
-    409: "This conflicts with what is already there.",
+    409: "This conflicts with existing data. Load the page again to see it.",
     413: "The request is too large. Go back and send less, or a smaller file.",
     422: "Some of the values are not valid.",
     429: "Too many requests. Wait a moment and try again.",
     500: "Something went wrong on our side. It has been logged.",
-    503: "The database does not answer. Try again in a moment.",
+    503: "The database is not available. Try again in a moment.",
     507: "The disk of this site is full, so nothing was saved. Please try again later.",
 }
 
@@ -102,7 +102,7 @@ def problem(
         "title": title,
         "detail": detail,
         "errors": [(".".join(item["field"]), item["message"]) for item in errors or []][:MAX_ERRORS],
-        "retry_url": _url_without(request, errors or []),
+        "retry_url": _url_without_invalid_query(request, errors or []),
         "report": None,
         "hint": hint,
     }
@@ -155,22 +155,22 @@ async def on_field_errors(request: Request, error: Exception) -> Response:
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # The input is left out, because it may be a password.
-    errors = [{"field": _field(item), "message": message_for(item)} for item in error.errors()]
+    errors = [{"field": _field_path(item), "message": message_for(item)} for item in error.errors()]
     # An invalid path parameter means that the page does not exist.
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(request, 404)
     return problem(request, 422, errors=jsonable_encoder(errors))
 
 
-def _url_without(request: Request, errors: list[dict[str, Any]]) -> str:
-    """Return the URL without its invalid query parameters, or an empty string if all are valid."""
+def _url_without_invalid_query(request: Request, errors: list[dict[str, Any]]) -> str:
+    """Return the query without its invalid parameters, or an empty string if all are valid."""
     invalid = [item["field"][0] for item in errors if item["field"] and item["field"][0] in request.query_params]
     if request.method != "GET" or not invalid:
         return ""
     return f"?{request.url.remove_query_params(invalid).query}"
 
 
-def _field(item: Mapping[str, Any]) -> list[str]:
+def _field_path(item: Mapping[str, Any]) -> list[str]:
     # Invalid JSON has a position instead of a field.
     return [] if item["type"] == "json_invalid" else [str(part) for part in item["loc"][1:]]
 
@@ -182,7 +182,7 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
     if is_full(error):
         return problem(request, 507)
-    hint = _hint(request, error)
+    hint = _hint_in_development(request, error)
     if hint or wants_json(request):
         return problem(request, 503, headers=RETRY_HEADERS, hint=hint)
     # The browser reloads the page without a script, unless it has sent a form.
@@ -234,7 +234,7 @@ def on_full_disk(request: Request, error: Exception) -> Response | None:
 def on_crash(request: Request, error: Exception) -> Response:
     """Log the traceback and respond 500. With DEBUG, the page shows the traceback."""
     logger.error("unhandled error", exc_info=error)
-    hint, settings = _hint(request, error), request.app.state.settings
+    hint, settings = _hint_in_development(request, error), request.app.state.settings
     if not settings.debug or wants_json(request):
         return problem(request, 500, hint=hint)
 
@@ -242,7 +242,7 @@ def on_crash(request: Request, error: Exception) -> Response:
     return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
 
 
-def _hint(request: Request, error: Exception) -> "ErrorHint | None":
+def _hint_in_development(request: Request, error: Exception) -> "ErrorHint | None":
     """Return a hint for developers, in development only."""
     if request.app.state.settings.environment != "development":
         return None

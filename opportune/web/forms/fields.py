@@ -16,7 +16,8 @@ from opportune.schemas.annotations import Attribute, options_of
 from opportune.text import ONE_LINE
 from opportune.web.time_zone import local
 
-MOMENT = "datetime-local"
+DATETIME_LOCAL = "datetime-local"
+"""Type of an input for a date and a time."""
 PICKER = "picker"
 """Type of a foreign key field: a select that searches more rows while the user types."""
 
@@ -27,16 +28,16 @@ TEXT_LISTS = (LINES, JSON_TEXT)
 TYPES_BY_FORMAT = {
     "binary": "file",
     "date": "date",
-    "date-time": "datetime-local",
+    "date-time": DATETIME_LOCAL,
     "email": "email",
     "multiline": "textarea",
     "password": "password",
     "time": "time",
     "uri": "url",
 }
-MAX_VALUES = {"date": "9999-12-31", "datetime-local": "9999-12-31T23:59"}
+MAX_VALUES = {"date": "9999-12-31", DATETIME_LOCAL: "9999-12-31T23:59"}
 """Attribute `max` by input type. Without it, browsers expect years of six digits while the user types."""
-ATTRIBUTES = {
+ATTRIBUTES_BY_KEYWORD = {
     "contentMediaType": "accept",
     "maxLength": "maxlength",
     "minLength": "minlength",
@@ -45,6 +46,7 @@ ATTRIBUTES = {
     "multipleOf": "step",
     "pattern": "pattern",
 }
+"""HTML attributes by the keyword of JSON schema with the same meaning."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
         field_schema = _resolved_schema(properties[name], definitions)
         if field_schema.get("type") == "object" and options_of(info).type not in TEXT_LISTS:
             raise TypeError(f"{model.__name__}.{name} is a nested object, which a form cannot edit")
-        controls[name] = _control(name, info, field_schema)
+        controls[name] = _build_control(name, info, field_schema)
     return controls
 
 
@@ -169,12 +171,12 @@ def _resolved_schema(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> J
     return {**_resolved_schema(types[0], definitions), "nullable": len(types) < len(schema["anyOf"])}
 
 
-def _control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
+def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
     options = options_of(info)
     choices = {**_choices(schema), **options.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
-    type_ = options.type or (PICKER if reference_of(info) else _type(name, schema))
+    type_ = options.type or (PICKER if reference_of(info) else _control_type(name, schema))
     example = str(info.examples[0]) if info.examples else None
     return Control(
         name=name,
@@ -202,7 +204,7 @@ def _enum_values(schema: JsonSchemaValue) -> list[object]:
     return schema.get("enum") or ([schema["const"]] if "const" in schema else [])
 
 
-def _type(name: str, schema: JsonSchemaValue) -> str:
+def _control_type(name: str, schema: JsonSchemaValue) -> str:
     if schema.get("multiple"):
         return "file" if schema.get("format") == "binary" else "checkboxes"
     if schema.get("type") == "boolean":
@@ -218,14 +220,14 @@ def _attributes(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
     if type_ in (PICKER, *TEXT_LISTS, "select", "checkboxes", "checkbox", "radio"):
         return {}
     attributes: dict[str, Attribute] = {"max": MAX_VALUES[type_]} if type_ in MAX_VALUES else {}
-    attributes |= {attribute: schema[name] for name, attribute in ATTRIBUTES.items() if name in schema}
+    attributes |= {name: schema[keyword] for keyword, name in ATTRIBUTES_BY_KEYWORD.items() if keyword in schema}
     if attributes.get("pattern") == ONE_LINE or type_ in ("textarea", "markdown"):
         attributes.pop("pattern", None)
     if attributes.get("minlength") == 1:  # same as `required`
         del attributes["minlength"]
     if schema.get("type") == "number":
         return {"step": "any", **attributes}
-    for name, bound, step in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
-        if name in schema:
-            attributes[bound] = schema[name] + step
+    for keyword, name, step in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
+        if keyword in schema:
+            attributes[name] = schema[keyword] + step
     return attributes

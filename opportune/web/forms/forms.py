@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, QueryParams, UploadFile
 from opportune.errors import FieldErrors
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
-from opportune.web.forms.fields import MOMENT, PICKER, Control, Field, RowChoices, as_text, controls_of
+from opportune.web.forms.fields import DATETIME_LOCAL, PICKER, Control, Field, RowChoices, as_text, controls_of
 from opportune.web.forms.initial_values import initial_value, initial_values, time_zones
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 from opportune.web.time_zone import parse_zone_name, to_utc
@@ -40,15 +40,15 @@ EMPTY_MESSAGES = {
     "select": "Please choose one.",
 }
 CHOOSE_AGAIN = "Please choose the file again."
-ID = re.compile("[0-9]{1,18}")
+ROW_ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
 """Suffix of the hidden field that contains the time zone of a displayed time."""
-CLEAR = "clear"
+CLEAR_VALUE = "clear"
 """Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
-# Local time from a `datetime-local` input, or from a file, with a space instead of the T.
-WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
+# A `datetime-local` input sends a T between date and time. A file may have a space instead.
+LOCAL_TIME = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
 class Form(Generic[M]):
@@ -117,7 +117,8 @@ class Form(Generic[M]):
     def selected_ids(self, name: str) -> list[int]:
         """Return the ids of the rows that are selected in a foreign key field."""
         values = self.values.get(name, "")
-        return [int(text) for text in ([values] if isinstance(values, str) else values) if ID.fullmatch(text)]
+        texts = [values] if isinstance(values, str) else values
+        return [int(text) for text in texts if ROW_ID.fullmatch(text)]
 
     def prefill(self, query: QueryParams) -> None:
         """Fill in fields from query parameters, except passwords and files."""
@@ -191,19 +192,19 @@ class Form(Generic[M]):
             label=label or control.label,
             type=type or control.type,
             required=bool(changes.get("required", control.required)),
-            help=self._help(name),
+            help=self._help_text(name),
             error=self.errors.get(name, ""),
             values=[value] if isinstance(value, str) else value,
             choices=self._choices(control, value),
             suffix=control.suffix,
             zone=self.zones.get(name, ""),
-            rows=self._rows(control),
+            rows=self._row_choices(control),
             can_clear=name in self.stored_files and not control.required,
             is_cleared=name in self.cleared,
-            attributes=html_attributes(self._attributes(control) | changes | self._state(name, changes)),
+            attributes=html_attributes(self._attributes(control) | changes | self._error_attributes(name, changes)),
         )
 
-    def _rows(self, control: Control) -> RowChoices | None:
+    def _row_choices(self, control: Control) -> RowChoices | None:
         if control.type == PICKER and control.rows is None:
             raise TypeError(
                 f"{self.model.__name__}.{control.name} is a foreign key, and the form has no choices for it. Pass"
@@ -211,7 +212,7 @@ class Form(Generic[M]):
             )
         return control.rows
 
-    def _help(self, name: str) -> str:
+    def _help_text(self, name: str) -> str:
         needs_file_again = self.files.get(name) and self.errors and name not in self.errors
         return CHOOSE_AGAIN if needs_file_again else self.controls[name].help
 
@@ -234,26 +235,27 @@ class Form(Generic[M]):
             **control.attributes,
         }
 
-    def _state(self, name: str, changes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    def _error_attributes(self, name: str, changes: Mapping[str, Attribute]) -> dict[str, Attribute]:
         """Return attributes that announce the error to screen readers and focus the first field with an error."""
         id_, error = self.prefix + name, self.errors.get(name)
-        notes = [f"{id_}-{note}" for note, text in (("error", error), ("help", self._help(name))) if text]
-        first = next((name for name in self.controls if name in self.errors), None)
+        descriptions = {"error": error, "help": self._help_text(name)}
+        first_invalid = next((field for field in self.controls if field in self.errors), None)
         return {
             "aria-invalid": "true" if error else None,
-            "aria-describedby": " ".join(notes) or None,
-            "autofocus": name == first if first else changes.get("autofocus"),
+            "aria-describedby": " ".join(f"{id_}-{suffix}" for suffix, text in descriptions.items() if text) or None,
+            "autofocus": name == first_invalid if first_invalid else changes.get("autofocus"),
         }
 
-    async def fill(self, sent: FormData) -> None:
+    async def fill(self, submitted: FormData) -> None:
         """Read and validate submitted fields. Empty fields count as missing, because browsers always send them."""
-        await self._read_values(sent)
+        await self._read_values(submitted)
         data: dict[str, Any] = {}
-        self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, sent)}
+        self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, submitted)}
         for name, control in self.controls.items():
             if name in self.cleared:
                 continue
-            values = self.files.get(name) or self._parse_texts(control, [text for text in _texts(sent, name) if text])
+            texts = [text for text in _texts(submitted, name) if text]
+            values = self.files.get(name) or self._parse_texts(control, texts)
             if control.multiple or values:
                 data[name] = values if control.multiple else values[-1]
             elif control.type == "checkbox":
@@ -262,37 +264,38 @@ class Form(Generic[M]):
                 data[name] = self.stored_files[name]
         self._validate(data)
 
-    def _is_cleared(self, control: Control, sent: FormData) -> bool:
+    def _is_cleared(self, control: Control, submitted: FormData) -> bool:
         """Return whether to remove a stored file. A new file takes precedence over the checkbox."""
         can_remove = control.name in self.stored_files and not control.required
-        return can_remove and not self.files.get(control.name) and CLEAR in _texts(sent, control.name)
+        return can_remove and not self.files.get(control.name) and CLEAR_VALUE in _texts(submitted, control.name)
 
-    async def _read_values(self, sent: FormData) -> None:
+    async def _read_values(self, submitted: FormData) -> None:
         self.values = {}
-        self.zones |= {name: zone for name in self.zones if (zone := parse_zone_name(sent.get(name + ZONE_SUFFIX)))}
-        for name in sent:
+        for name in self.zones:
+            self.zones[name] = parse_zone_name(submitted.get(name + ZONE_SUFFIX)) or self.zones[name]
+        for name in submitted:
             control = self.controls.get(name)
             if control and control.type == "file":
-                files = [file for file in sent.getlist(name) if isinstance(file, UploadFile)]
+                files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
                 # Checking images is expensive, so a field for one file only checks the last one.
                 uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
                 self.files[name] = [upload for upload in uploads if upload]
             elif "password" not in name and not (control and control.type == "password"):
                 # Surrogates, which cannot be encoded, become question marks.
-                texts = [text.encode(errors="replace").decode() for text in _texts(sent, name)]
+                texts = [text.encode(errors="replace").decode() for text in _texts(submitted, name)]
                 self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
 
     def _parse_texts(self, control: Control, texts: list[str]) -> list[Any]:
         """Convert submitted texts to values for the model."""
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = INVALID_CHOICE
-        if control.type == MOMENT:
-            return [self._moment(control.name, text) for text in texts]
+        if control.type == DATETIME_LOCAL:
+            return [self._parse_datetime(control.name, text) for text in texts]
         return [control.values_by_text.get(text, text) for text in texts]
 
-    def _moment(self, name: str, text: str) -> str | datetime:
+    def _parse_datetime(self, name: str, text: str) -> str | datetime:
         try:
-            return read_moment(text, self.zones[name])
+            return parse_local_time(text, self.zones[name])
         except ValueError as error:
             self.errors[name] = str(error)
         return text
@@ -333,20 +336,20 @@ async def fill_form(request: Request, form: Form[M]) -> Form[M]:
     if form.takes_files:
         allow_files(request)
     try:
-        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as sent:
-            await form.fill(sent)
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as submitted:
+            await form.fill(submitted)
     except UnicodeError as error:  # the encoding in Content-Type is wrong
         raise HTTPException(400, "The encoding of this form is invalid.") from error
     return form
 
 
-def read_moment(text: str, zone: str) -> str | datetime:
-    """Parse a local time in a zone. Return other texts unchanged, for the model to validate.
+def parse_local_time(text: str, zone: str) -> str | datetime:
+    """Convert a local time in a zone to UTC. Return other texts unchanged, for the model to validate.
 
     Raises:
         ValueError: Clocks skip this time.
     """
-    if not WITHOUT_ZONE.fullmatch(text):
+    if not LOCAL_TIME.fullmatch(text):
         return text
     try:
         moment = datetime.fromisoformat(text)
@@ -370,9 +373,9 @@ def _with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> 
     return replace(control, type=type_, rows=rows, choices={as_text(value): label for value, label in labels.items()})
 
 
-def _texts(sent: FormData, name: str) -> list[str]:
+def _texts(submitted: FormData, name: str) -> list[str]:
     # Browsers send CRLF, but count one character for maxlength.
-    return [value.replace("\r\n", "\n") for value in sent.getlist(name) if isinstance(value, str)]
+    return [value.replace("\r\n", "\n") for value in submitted.getlist(name) if isinstance(value, str)]
 
 
 def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:

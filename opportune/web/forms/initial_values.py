@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from opportune.db.models.references import reference_of
-from opportune.web.forms.fields import MOMENT, TEXT_LISTS, Control, as_text, as_text_list, controls_of
+from opportune.web.forms.fields import DATETIME_LOCAL, TEXT_LISTS, Control, as_text, as_text_list, controls_of
 from opportune.web.time_zone import current_zone, local, zone_name
 
 Controls = Mapping[str, Control]
@@ -27,7 +27,7 @@ def initial_values(model: type[BaseModel], controls: Controls, row: object, *, i
 def time_zones(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> dict[str, str]:
     """Return the zone name in which each datetime field is shown."""
     visitor_zone = "UTC" if is_in_utc else str(current_zone.get())
-    zones = {name: visitor_zone for name, control in controls.items() if control.type == MOMENT}
+    zones = {name: visitor_zone for name, control in controls.items() if control.type == DATETIME_LOCAL}
     if visitor_zone != "UTC":
         for name in zones:
             if isinstance(moment := _value_of(model, name, row), datetime) and moment.tzinfo:

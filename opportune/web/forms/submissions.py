@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 FIELD_NAME = "form_token"
 TOKEN_BYTES = 16
-HIDDEN = Markup('<input type="hidden" name="{}" value="{}" autocomplete="off">')
+HIDDEN_FIELD = Markup('<input type="hidden" name="{}" value="{}" autocomplete="off">')
 REPEATABLE = "repeatable_form"
 
 is_shared_page: ContextVar[bool] = ContextVar("is_shared_page", default=False)
@@ -35,7 +35,7 @@ def form_token() -> Markup:
     """Return a hidden field that prevents double submission: `{{ form_token() }}`."""
     if is_shared_page.get():
         return Markup()
-    return HIDDEN.format(FIELD_NAME, secrets.token_urlsafe(TOKEN_BYTES))
+    return HIDDEN_FIELD.format(FIELD_NAME, secrets.token_urlsafe(TOKEN_BYTES))
 
 
 def let_repeat(request: Request) -> None:

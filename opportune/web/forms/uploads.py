@@ -18,7 +18,7 @@ from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_ima
 max_upload_bytes: ContextVar[int] = ContextVar("max_upload_bytes", default=DEFAULT_MAX_UPLOAD_BYTES)
 """MAX_UPLOAD_BYTES of the site that handles the request."""
 
-MORE_BODY_KEY = "opportune.more_body"
+EXTRA_BODY_BYTES_KEY = "opportune.more_body"
 """Key in the ASGI scope for the extra bytes a body may have. The value is a list, so copies of the scope share it."""
 
 # The folders of a path on Unix or Windows, and characters that a line of text cannot show.
@@ -77,11 +77,11 @@ ImageUpload = Annotated[
 
 def allow_files(request: Request) -> None:
     """Accept files in the body of this request. Call it before the body is read."""
-    if has_parts(request.headers.get("content-type", "").encode()):
-        request.scope.setdefault(MORE_BODY_KEY, [0])[0] = max_upload_bytes.get()
+    if is_multipart(request.headers.get("content-type", "").encode()):
+        request.scope.setdefault(EXTRA_BODY_BYTES_KEY, [0])[0] = max_upload_bytes.get()
 
 
-def too_large() -> str:
+def too_large_message() -> str:
     """Return the message for a file over the limit."""
     size = max_upload_bytes.get()
     return f"Please choose a file of at most {f'{size / 1e6:.3g} MB' if size >= 1_000_000 else f'{size / 1e3:.3g} kB'}."
@@ -89,10 +89,10 @@ def too_large() -> str:
 
 def file_attributes() -> dict[str, Attribute]:
     """Return attributes for the script that refuses large files before they are sent."""
-    return {"data-largest": max_upload_bytes.get(), "data-too-large": too_large()}
+    return {"data-largest": max_upload_bytes.get(), "data-too-large": too_large_message()}
 
 
-def has_parts(content_type: bytes) -> bool:
+def is_multipart(content_type: bytes) -> bool:
     """Return whether a body of this type can contain files."""
     return content_type.lower().startswith(b"multipart/form-data")
 
@@ -103,7 +103,7 @@ async def read_upload(file: UploadFile) -> Upload | None:
         return None
     name = display_name(file.filename or "")
     if (file.size or 0) > max_upload_bytes.get():
-        return Upload(name, b"", fault=too_large())
+        return Upload(name, b"", fault=too_large_message())
     content = await file.read()
     try:
         return Upload(name, content, await check_image(content))

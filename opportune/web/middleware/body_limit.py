@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.web.errors.handlers import problem
-from opportune.web.forms.uploads import MORE_BODY_KEY, has_parts, max_upload_bytes
+from opportune.web.forms.uploads import EXTRA_BODY_BYTES_KEY, is_multipart, max_upload_bytes
 
 MAX_BODY_BYTES = 2_500_000
 """Same default as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
@@ -48,7 +48,7 @@ class BodyLimitMiddleware:
                 content_length, has_body = value, True
             elif name == b"transfer-encoding":
                 has_body = True
-            elif name == b"content-type" and has_parts(value):
+            elif name == b"content-type" and is_multipart(value):
                 max_bytes = self.max_bytes + self.max_file_bytes
         if not content_length.isdigit() or len(content_length) > 18 or int(content_length) > max_bytes:
             await problem(Request(scope), 413)(scope, receive, send)
@@ -59,7 +59,7 @@ class BodyLimitMiddleware:
 
     def _count_received(self, scope: Scope, receive: Receive) -> Receive:
         received = 0
-        extra: list[int] = scope.setdefault(MORE_BODY_KEY, [0])
+        extra: list[int] = scope.setdefault(EXTRA_BODY_BYTES_KEY, [0])
 
         async def receive_counted() -> Message:
             nonlocal received

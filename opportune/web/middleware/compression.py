@@ -34,9 +34,9 @@ UNCOMPRESSED_HEADERS = (b"content-encoding", b"content-range", b"accept-ranges")
 def accepts_gzip(accepted: str) -> bool:
     """Parse `Accept-Encoding`: `gzip;q=0` refuses gzip, and `*` stands for all other encodings."""
     weights = {}
-    for part in accepted.lower().split(","):
-        name, *parameters = (word.strip() for word in part.split(";"))
-        weights[name] = next((word[2:] for word in parameters if word.startswith("q=")), "1")
+    for encoding in accepted.lower().split(","):
+        name, *parameters = (text.strip() for text in encoding.split(";"))
+        weights[name] = next((text[2:] for text in parameters if text.startswith("q=")), "1")
     weight = weights.get("gzip", weights.get("*", "0"))
     return bool(re.fullmatch(r"(?=.*[1-9])[01](?:\.\d{0,3})?", weight, re.ASCII))
 

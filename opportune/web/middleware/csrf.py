@@ -35,10 +35,10 @@ class CsrfMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and self._is_foreign(scope, Headers(scope=scope)):
             # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
-            await send({"type": "websocket.close", "code": 1008, "reason": "This page is of another site."})
+            await send({"type": "websocket.close", "code": 1008, "reason": "This page belongs to another site."})
             return
-        unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if unsafe and self._is_foreign(scope, Headers(scope=scope)):
+        is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if is_unsafe and self._is_foreign(scope, Headers(scope=scope)):
             detail = "This form was sent from another site. Open the page here and send it again."
             response = problem(Request(scope), 403, detail, hint=self._hint(Request(scope)))
             await response(scope, receive, send)
@@ -49,8 +49,8 @@ class CsrfMiddleware:
         if not self.shows_hints:
             return None
 
-        source = request.headers.get("origin") or request.headers.get("referer") or "another site"
-        return csrf_hint(source, f"{request.url.scheme}://{request.url.netloc}")
+        form_url = request.headers.get("origin") or request.headers.get("referer") or "another site"
+        return csrf_hint(form_url, f"{request.url.scheme}://{request.url.netloc}")
 
     def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):

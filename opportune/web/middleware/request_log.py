@@ -45,6 +45,6 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
-        values = (method, path, status or "cut", milliseconds)
+        values = (method, path, status or "cut", milliseconds)  # "cut": the client left before a response
         # `logger.log` searches the stack for its caller, which doubles the cost of a line.
         logger.handle(logger.makeRecord(logger.name, level, __file__, 0, "%s %s %s %s ms", values, None, extra=fields))

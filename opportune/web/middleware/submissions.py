@@ -30,7 +30,7 @@ MAX_STORED_BYTES = 16_384
 """Maximum size of a page that is stored as a result."""
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
-STILL_PROCESSED = "This form is still being processed. Wait a moment, then load the page again."
+STILL_PROCESSING = "This form is still being processed. Wait a moment, then load the page again."
 
 URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
 TOKEN = re.compile(rf'(?:(?:^|&){FIELD_NAME}=|name="{FIELD_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
@@ -216,7 +216,7 @@ def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -
 def _replay(result: str, scope: Scope) -> Response:
     request = Request(scope)
     if not result:
-        return problem(request, 409, STILL_PROCESSED)
+        return problem(request, 409, STILL_PROCESSING)
     stored = json.loads(result)
     messages = [FlashMessage(*message) for message in stored.pop("messages")]
     return SubmissionResult(**stored, messages=messages).response(request)

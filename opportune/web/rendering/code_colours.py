@@ -114,7 +114,8 @@ def _highlight_block(block: re.Match[str]) -> str:
 
 def _split_by_class(lexer: "Lexer", code: str) -> list[tuple[str, str]]:
     """Split code into pairs of CSS class and text. The result is incomplete if the time limit is exceeded."""
-    segments, deadline = list[tuple[str, str]](), time.thread_time() + MAX_LEXER_SECONDS
+    segments: list[tuple[str, str]] = []
+    deadline = time.thread_time() + MAX_LEXER_SECONDS
     for _, token, text in lexer.get_tokens_unprocessed(code):
         css = _css_class(token)
         if segments and (segments[-1][0] == css or not text.strip()):

@@ -60,10 +60,10 @@ class MarkdownBlocks:
         """HTML of the unfinished block. Added plain words are appended without rendering it again."""
         piece = self._splitter.open
         if piece != self._rendered[0]:
-            is_long = len(piece.source) > MAX_OPEN_BLOCK_LENGTH
-            html = (
-                markdown.plain(piece.source) if is_long else self._append_words(piece) or markdown.render_piece(piece)
-            )
+            if len(piece.source) > MAX_OPEN_BLOCK_LENGTH:
+                html = markdown.render_plain(piece.source)
+            else:
+                html = self._append_words(piece) or markdown.render_piece(piece)
             self._rendered = piece, html
         return self._rendered[1]
 

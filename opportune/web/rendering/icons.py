@@ -37,8 +37,8 @@ COMPOSED_CLASS = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])
 ADDED_EXPRESSION = b"ti-{{ link.icon }}"
 """Expression of the navigation template, whose icons are added with `add`."""
 ELEMENT = re.compile(r"<(?!svg|/)[^>]*>")
-FILLED = "-filled"
-BASE = """\
+FILLED_SUFFIX = "-filled"
+BASE_RULES = """\
 .ti { display: inline-block; line-height: 1; vertical-align: -0.09em; }
 .ti::before {
   content: ""; display: block; width: 1em; height: 1em; background: currentcolor;
@@ -51,10 +51,10 @@ BASE = """\
   button .ti::before { background: ButtonText; }
 }
 """
-SHAPE = """\
-.{css} {{ --ti: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' {paint}>{paths}</svg>"); }}
+ICON_RULE = """\
+.{css} {{ --ti: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' {paint}>{elements}</svg>"); }}
 """  # noqa: E501
-OUTLINED = "fill='none' stroke='black' stroke-width='2' stroke-linecap='round' stroke-linejoin='round'"
+OUTLINE_PAINT = "fill='none' stroke='black' stroke-width='2' stroke-linecap='round' stroke-linejoin='round'"
 
 _added: set[str] = set()
 
@@ -65,21 +65,21 @@ def add(*names: str) -> None:
         _added.update(_names_in(name.encode()) or {name})
 
 
-def sheet() -> bytes:
+def style_sheet() -> bytes:
     """Return the style sheet of the used icons, without names that Tabler does not have."""
-    return _sheet(used())
+    return _build_style_sheet(used_names())
 
 
-def used() -> frozenset[str]:
+def used_names() -> frozenset[str]:
     """Return the names of all icons that occur in files or were added with `add`."""
-    return frozenset(_added).union(*(_names(path, modified) for path, modified in _sources()))
+    return frozenset(_added).union(*(_names_in_file(path, modified) for path, modified in _source_files()))
 
 
-def faults() -> Iterator[str]:
+def find_faults() -> Iterator[str]:
     """Yield one line for each icon that would be invisible."""
-    for path, modified in _sources():
+    for path, modified in _source_files():
         short_path = os.path.relpath(path, PROJECT)
-        yield from (f"{short_path}: {fault}" for fault in _unknown_icon_faults(_names(path, modified)))
+        yield from (f"{short_path}: {fault}" for fault in _unknown_icon_faults(_names_in_file(path, modified)))
         if COMPOSED_CLASS.search(Path(path).read_bytes().replace(ADDED_EXPRESSION, b"")):
             yield f"{short_path}: the class of an icon is composed, so it cannot be found. Write the full class."
     yield from _unknown_icon_faults(_added)
@@ -87,31 +87,31 @@ def faults() -> Iterator[str]:
 
 def _unknown_icon_faults(names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names):
-        if _paths(name) is None:
+        if _svg_elements(name) is None:
             yield f"Tabler has no icon named {name}: see https://tabler.io/icons."
 
 
-def _sources() -> Iterator[tuple[str, int]]:
+def _source_files() -> Iterator[tuple[str, int]]:
     """Yield the files that may name icons, with their modification times."""
     yield from ((str(path), path.stat().st_mtime_ns) for path in SOURCE_FILES)
     for folder in SOURCE_FOLDERS:
         if folder.is_dir():
-            yield from _files(str(folder))
+            yield from _files_below(str(folder))
 
 
-def _files(folder: str) -> Iterator[tuple[str, int]]:
+def _files_below(folder: str) -> Iterator[tuple[str, int]]:
     # Path.rglob takes ten times as long, and under load this runs once a second.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 if entry.name != "__pycache__":
-                    yield from _files(entry.path)
+                    yield from _files_below(entry.path)
             elif entry.name.endswith(SOURCE_SUFFIXES):
                 yield entry.path, entry.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=4096)
-def _names(path: str, _modified: int) -> frozenset[str]:
+def _names_in_file(path: str, _modified: int) -> frozenset[str]:
     return _names_in(_read(path))
 
 
@@ -120,23 +120,24 @@ def _names_in(text: bytes) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4)
-def _sheet(names: frozenset[str]) -> bytes:
+def _build_style_sheet(names: frozenset[str]) -> bytes:
     for fault in _unknown_icon_faults(names):
         logger.warning(fault)
-    return "".join([BASE, *(_rule(name, paths) for name in sorted(names) if (paths := _paths(name)))]).encode()
+    rules = [_css_rule(name, elements) for name in sorted(names) if (elements := _svg_elements(name))]
+    return "".join([BASE_RULES, *rules]).encode()
 
 
-def _rule(name: str, paths: str) -> str:
-    paint = "" if name.endswith(FILLED) else OUTLINED
-    return SHAPE.format(css="-".join(("ti", name)), paint=paint, paths=paths)
+def _css_rule(name: str, elements: str) -> str:
+    paint = "" if name.endswith(FILLED_SUFFIX) else OUTLINE_PAINT
+    return ICON_RULE.format(css="-".join(("ti", name)), paint=paint, elements=elements)
 
 
 @lru_cache(maxsize=1024)
-def _paths(name: str) -> str | None:
+def _svg_elements(name: str) -> str | None:
     """Return the SVG elements of an icon, or None if it does not exist."""
-    style = "filled" if name.endswith(FILLED) else "outline"
+    style = "filled" if name.endswith(FILLED_SUFFIX) else "outline"
     try:
-        text = _read(f"{svg_folder()}/{style}/{name.removesuffix(FILLED)}.svg").decode()
+        text = _read(f"{svg_folder()}/{style}/{name.removesuffix(FILLED_SUFFIX)}.svg").decode()
     except FileNotFoundError:
         return None
     # Tabler draws an invisible frame as the first element.

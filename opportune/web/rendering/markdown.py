@@ -50,19 +50,19 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
     return asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
-def shown(text: str) -> Markup:
-    """Return the HTML that `rendered` has cached, or render the text. The template filter `markdown` calls this."""
+def render_cached(text: str) -> Markup:
+    """Return the HTML that `rendered` has cached, or render the text. This is the template filter `markdown`."""
     return Markup('<div class="markdown">{}</div>').format(_cache.get(text) or render(text))
 
 
-def plain(text: str) -> Markup:
+def render_plain(text: str) -> Markup:
     return Markup("<pre>{}</pre>\n").format(text)
 
 
 def render_piece(piece: MarkdownPiece) -> Markup:
     html = to_html(piece.source)
     if html is None:
-        return plain(piece.source)
+        return render_plain(piece.source)
     if piece.continued:
         html = html.replace(">", f"{_CONTINUED}>", 1)
     return Markup(highlight_code(html) if piece.is_complete else html)  # noqa: S704 - cleaned by to_html

@@ -11,7 +11,7 @@ from opportune.web.rendering.templates import templates
 
 
 async def render_panels(request: Request, panels: Iterable[Panel | None], user: Any) -> list[Markup]:
-    """Render panels in the order given, with one session for all queries.
+    """Render panels in this order, with one session for all queries.
 
     Args:
         request: The current request.

@@ -112,7 +112,7 @@ class Assets(StaticFiles):
 
     def content(self, name: str) -> bytes:
         if name == ICONS_FILE:
-            return icons.sheet()
+            return icons.style_sheet()
         content = Path(self._file(name)[0]).read_bytes()
         if not name.endswith(".css"):
             return content

@@ -32,12 +32,12 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
             yield from _find_errors(mails if mails and is_mail else templates.environment, path, name)
 
 
-def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:
+def missing_feature_templates(features: "Iterable[Feature]") -> Iterator[str]:
     """Yield one line for each missing template that a feature adds to other pages."""
     for feature in features:
         panels = [panel for panel in (feature.profile_panel, feature.home_card, *feature.admin_panels) if panel]
         for name in (*(panel.template for panel in panels), feature.navigation_template):
-            if name and not _exists(templates.environment, name):
+            if name and not _template_exists(templates.environment, name):
                 yield f"Feature({feature.name!r}): the template {name} does not exist."
 
 
@@ -82,11 +82,13 @@ def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterat
         with suppress(nodes.Impossible):  # the name is an expression
             value = node.template.as_const()
             names = [value] if isinstance(value, str) else value  # Jinja uses the first that exists
-            if not getattr(node, "ignore_missing", False) and not any(_exists(environment, name) for name in names):
+            if getattr(node, "ignore_missing", False):
+                continue
+            if not any(_template_exists(environment, name) for name in names):
                 yield node.lineno, f"template {' or '.join(names)}"
 
 
-def _exists(environment: Environment, name: str) -> bool:
+def _template_exists(environment: Environment, name: str) -> bool:
     assert environment.loader
     with suppress(TemplateNotFound):
         return name.startswith(LIBRARY_PREFIX) or bool(environment.loader.get_source(environment, name))

@@ -39,7 +39,7 @@ class Templates:
             "date": format_date,
             "datetime": format_datetime,
             "local": local,
-            "markdown": markdown.shown,
+            "markdown": markdown.render_cached,
             "money": format_money,
             "time": format_time,
         }

@@ -20,9 +20,9 @@ def set_direct(endpoint: Any, direct: Direct, *, covers: Collection[Any] = ()) -
     vars(endpoint).update(direct=direct, covers=covers)
 
 
-def of_request(dependency: RequestDependency) -> RequestDependency:
-    """Mark a dependency that takes only the request and may run twice, so that `DirectRoute` can call it."""
-    vars(dependency).update(is_of_request=True)
+def takes_only_request(dependency: RequestDependency) -> RequestDependency:
+    """Mark a dependency that has only the parameter `request` and may run twice. `DirectRoute` can call it."""
+    vars(dependency).update(takes_only_request=True)
     return dependency
 
 
@@ -42,7 +42,7 @@ class DirectRoute(APIRoute):
         checks = [
             depends.dependency
             for depends in self.dependencies
-            if depends.dependency and _is_of_request(depends.dependency)
+            if depends.dependency and _takes_only_request(depends.dependency)
         ]
 
         async def handle(request: Request) -> Response:
@@ -59,9 +59,9 @@ class DirectRoute(APIRoute):
         overrides = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
         covered = vars(self.endpoint)["covers"]
         required = [depends.dependency for depends in self.dependencies]
-        are_covered = all(dependency in covered or _is_of_request(dependency) for dependency in required)
+        are_covered = all(dependency in covered or _takes_only_request(dependency) for dependency in required)
         return self.is_direct and are_covered and not overrides
 
 
-def _is_of_request(dependency: Any) -> bool:
-    return getattr(dependency, "is_of_request", False)
+def _takes_only_request(dependency: Any) -> bool:
+    return getattr(dependency, "takes_only_request", False)

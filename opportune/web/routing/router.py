@@ -130,7 +130,7 @@ def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
     return {name: getattr(route, name) for name in signature(APIRoute).parameters}
 
 
-def analyze(routes: Sequence[BaseRoute]) -> None:
+def build_mounted_routes(routes: Sequence[BaseRoute]) -> None:
     """Build the routes of mounted applications that build them on first use, such as the admin.
 
     Raises:

@@ -6,8 +6,8 @@ from opportune.web.rendering import code_colours
 
 
 @pytest.fixture(scope="module")
-def code_has_colours_however_long_it_takes() -> Iterator[None]:
-    """Disable garbage collection, which would count as CPU time of the thread."""
+def no_highlighting_timeout() -> Iterator[None]:
+    """Highlight all code, also if a garbage collection uses up the CPU time of a block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code_colours, "MAX_LEXER_SECONDS", 60)
         yield

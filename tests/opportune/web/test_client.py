@@ -1,3 +1,5 @@
+"""Addresses of clients behind proxies."""
+
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -7,15 +9,16 @@ from starlette.requests import Request
 from opportune.web.client import Client, client_address
 
 
-def request_from(host: str, sent: Sequence[tuple[str, str]] = (), header: str = "") -> Request:
-    app = SimpleNamespace(state=SimpleNamespace(settings=SimpleNamespace(client_address_header=header)))
+def request_from(host: str, headers: Sequence[tuple[str, str]] = (), address_header: str = "") -> Request:
+    """Return a request from this peer, to a site with the setting CLIENT_ADDRESS_HEADER."""
+    app = SimpleNamespace(state=SimpleNamespace(settings=SimpleNamespace(client_address_header=address_header)))
     client = (host, 1) if host else None
     return Request(
         {
             "type": "http",
             "app": app,
             "client": client,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
         }
     )
 
@@ -29,7 +32,7 @@ def request_from(host: str, sent: Sequence[tuple[str, str]] = (), header: str = 
         ("testclient", "testclient"),
     ],
 )
-def test_ipv6_network_is_one_address(host: str, expected: str) -> None:
+def test_address_of_peer_is_normalized(host: str, expected: str) -> None:
     assert client_address(request_from(host)) == expected
 
 
@@ -40,9 +43,9 @@ def test_unix_socket_has_no_address() -> None:
 @pytest.mark.parametrize(
     ("header", "expected"), [("", "10.0.0.1"), ("X-Real-IP", "203.0.113.7"), ("Fly-Client-IP", "10.0.0.1")]
 )
-def test_client_address_header_is_trusted(header: str, expected: str) -> None:
-    sent = [("X-Real-IP", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.9")]
-    assert client_address(request_from("10.0.0.1", sent, header)) == expected
+def test_only_client_address_header_is_trusted(header: str, expected: str) -> None:
+    headers = [("X-Real-IP", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.9")]
+    assert client_address(request_from("10.0.0.1", headers, header)) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def test_client_address_header_is_trusted(header: str, expected: str) -> None:
     [
         (["198.51.100.9, 203.0.113.7"], "203.0.113.7"),
         (["198.51.100.9", "203.0.113.7"], "203.0.113.7"),
-        (["whatever a visitor likes"], "10.0.0.1"),
+        (["not an address"], "10.0.0.1"),
     ],
 )
 def test_last_address_of_header_counts(values: list[str], expected: str) -> None:
@@ -59,6 +62,6 @@ def test_last_address_of_header_counts(values: list[str], expected: str) -> None
 
 
 def test_client_has_address_and_user_agent() -> None:
-    sent = [("User-Agent", "Firefox")]
-    assert Client.of(request_from("203.0.113.7", sent)) == Client("203.0.113.7", "Firefox")
+    headers = [("User-Agent", "Firefox")]
+    assert Client.of(request_from("203.0.113.7", headers)) == Client("203.0.113.7", "Firefox")
     assert Client.of(request_from("203.0.113.7")) == Client("203.0.113.7")

@@ -14,14 +14,14 @@ SCOPE = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
 
 
 class Visitor:
-    """ASGI client that records messages, and disconnects when `left` is set."""
+    """ASGI client that records messages, and disconnects when `has_left` is set."""
 
     def __init__(self) -> None:
         self.body = b""
-        self.left = asyncio.Event()
+        self.has_left = asyncio.Event()
 
     async def receive(self) -> Message:
-        await self.left.wait()
+        await self.has_left.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
@@ -29,11 +29,11 @@ class Visitor:
 
 
 class Source:
-    """Yield events, then wait forever or raise an error."""
+    """Yields an event, then waits forever or raises an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.waits = asyncio.Event()
+        self.is_waiting = asyncio.Event()
         self.is_closed = False
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -41,7 +41,7 @@ class Source:
             yield b"data: 1\n\n"
             if self.error:
                 raise self.error
-            self.waits.set()
+            self.is_waiting.set()
             await asyncio.Event().wait()
         finally:
             self.is_closed = True
@@ -51,14 +51,14 @@ async def one_event() -> AsyncGenerator[bytes, None]:
     yield b"data: 1\n\n"
 
 
-async def play(stream: EventStream, visitor: Visitor, receive: Receive | None = None) -> None:
+async def send_stream(stream: EventStream, visitor: Visitor, receive: Receive | None = None) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await stream(SCOPE, receive or visitor.receive, visitor.send)
 
 
 async def test_stream_ends_after_last_event() -> None:
     before, visitor = asyncio.all_tasks(), Visitor()
-    await play(EventStream(one_event()), visitor)
+    await send_stream(EventStream(one_event()), visitor)
     assert visitor.body == b"data: 1\n\n"
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
@@ -67,16 +67,16 @@ async def test_stream_ends_after_last_event() -> None:
 async def test_disconnect_ends_silent_stream() -> None:
     source, visitor = Source(), Visitor()
     async with asyncio.TaskGroup() as group:
-        group.create_task(play(EventStream(source.events()), visitor))
-        await source.waits.wait()
-        visitor.left.set()
+        group.create_task(send_stream(EventStream(source.events()), visitor))
+        await source.is_waiting.wait()
+        visitor.has_left.set()
     assert source.is_closed
 
 
 async def test_timeout_of_events_is_raised() -> None:
     source = Source(TimeoutError("of the database"))
     with pytest.raises(TimeoutError, match="of the database"):
-        await play(EventStream(source.events()), Visitor())
+        await send_stream(EventStream(source.events()), Visitor())
     assert source.is_closed
 
 
@@ -84,19 +84,19 @@ async def test_error_of_receive_is_raised() -> None:
     source = Source()
 
     async def receive() -> Message:
-        await source.waits.wait()
+        await source.is_waiting.wait()
         raise ValueError("too much was sent")
 
     with pytest.raises(ValueError, match="too much was sent"):
-        await play(EventStream(source.events()), Visitor(), receive)
+        await send_stream(EventStream(source.events()), Visitor(), receive)
     assert source.is_closed
 
 
 async def test_cancelled_request_ends_stream() -> None:
     source = Source()
-    request = asyncio.create_task(play(EventStream(source.events()), Visitor()))
+    request = asyncio.create_task(send_stream(EventStream(source.events()), Visitor()))
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await source.waits.wait()
+        await source.is_waiting.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
@@ -118,11 +118,11 @@ async def test_raising_send_needs_no_receive() -> None:
 
 
 async def test_background_task_runs_after_last_event() -> None:
-    visitor, stream, seen = Visitor(), EventStream(one_event()), list[bytes]()
+    visitor, stream, bodies = Visitor(), EventStream(one_event()), list[bytes]()
 
-    async def note() -> None:
-        seen.append(visitor.body)
+    async def record_body() -> None:
+        bodies.append(visitor.body)
 
-    stream.background = note  # type: ignore[assignment]  # as FastAPI does
-    await play(stream, visitor)
-    assert seen == [b"data: 1\n\n"]
+    stream.background = record_body  # type: ignore[assignment]  # as FastAPI does
+    await send_stream(stream, visitor)
+    assert bodies == [b"data: 1\n\n"]

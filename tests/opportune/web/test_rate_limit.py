@@ -1,3 +1,5 @@
+"""Rate limits with counters in the cache, and their selection of a storage."""
+
 import logging
 from typing import Any, cast
 
@@ -26,23 +28,23 @@ def limiter_at(url: str) -> RateLimiter:
     return RateLimiter({"cache": storage_at(url)})
 
 
-async def counted(limiter: RateLimiter, subject: str, times: int, limit: RateLimit = TWICE) -> int:
-    """Return how many of the attempts were allowed."""
-    passed = 0
+async def hit_repeatedly(limiter: RateLimiter, subject: str, times: int, limit: RateLimit = TWICE) -> int:
+    """Return the number of allowed hits. Stop at the first refusal."""
+    allowed = 0
     for _ in range(times):
         try:
             await limiter.hit(limit.by(subject))
         except TooManyRequests:
             break
-        passed += 1
-    return passed
+        allowed += 1
+    return allowed
 
 
 @pytest.mark.parametrize("url", ["memory:", ""])
 async def test_refusal_has_retry_after(url: str) -> None:
     limiter = limiter_at(url)
 
-    assert await counted(limiter, "ada", 3) == 2
+    assert await hit_repeatedly(limiter, "ada", 3) == 2
     with pytest.raises(TooManyRequests) as refusal:
         await limiter.hit(TWICE.by("ada"))
 
@@ -53,38 +55,38 @@ async def test_refusal_has_retry_after(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "formatted"),
     [(1, "a second"), (90, "90 seconds"), (91, "2 minutes"), (5400, "90 minutes"), (86_400, "24 hours")],
 )
-def test_retry_time_is_formatted(seconds: int, words: str) -> None:
-    assert TooManyRequests(seconds).detail == f"That was too often. Try again in {words}."
+def test_retry_time_is_formatted(seconds: int, formatted: str) -> None:
+    assert TooManyRequests(seconds).detail == f"That was too often. Try again in {formatted}."
 
 
 async def test_subjects_and_actions_are_counted_separately() -> None:
     limiter = limiter_at("memory:")
 
-    assert [await counted(limiter, subject, 3) for subject in ("ada", "bob")] == [2, 2]
+    assert [await hit_repeatedly(limiter, subject, 3) for subject in ("ada", "bob")] == [2, 2]
     await limiter.hit(FOUR_TIMES.by("ada"))
 
 
 async def test_refused_hits_are_not_counted() -> None:
     limiter = limiter_at("memory:")
-    await counted(limiter, "ada", 2)
+    await hit_repeatedly(limiter, "ada", 2)
 
     with pytest.raises(TooManyRequests):
         await limiter.hit(FOUR_TIMES.by("ada"), TWICE.by("ada"))
 
-    assert await counted(limiter, "ada", 5, FOUR_TIMES) == 4
+    assert await hit_repeatedly(limiter, "ada", 5, FOUR_TIMES) == 4
 
 
 async def test_refund_undoes_hit() -> None:
     limiter = limiter_at("memory:")
-    await counted(limiter, "ada", 1)
+    await hit_repeatedly(limiter, "ada", 1)
 
     for _ in range(3):
         await limiter.refund(NO_SESSION, TWICE.by("ada"))
 
-    assert await counted(limiter, "ada", 3) == 2
+    assert await hit_repeatedly(limiter, "ada", 3) == 2
 
 
 async def test_limit_selects_storage(app: FastAPI, database: Database) -> None:
@@ -98,7 +100,7 @@ async def test_limit_selects_storage(app: FastAPI, database: Database) -> None:
         await limiter.refund(session, durable.by("ada"), TWICE.by("ada"))
 
     await limiter.hit(durable.by("ada"))
-    assert await counted(limiter, "ada", 3) == 2
+    assert await hit_repeatedly(limiter, "ada", 3) == 2
 
 
 @pytest.mark.database("sqlite")
@@ -118,20 +120,20 @@ async def test_counters_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch) -
     limiter, once = RateLimiter({"cache": storage}), RateLimit("test", 1, 100, storage="cache")
 
     for subject in ("ada", "bob", "cleo", "dan"):
-        assert await counted(limiter, subject, 1, once) == 1
+        assert await hit_repeatedly(limiter, subject, 1, once) == 1
 
     memory: Any = storage._memory
     assert len(memory.expirations) == 3
-    assert await counted(limiter, "dan", 1, once) == 0
-    assert await counted(limiter, "ada", 1, once) == 1
+    assert await hit_repeatedly(limiter, "dan", 1, once) == 0
+    assert await hit_repeatedly(limiter, "ada", 1, once) == 1
 
 
 async def test_redis_shares_counters(redis_url: str) -> None:
     processes = [limiter_at(redis_url), limiter_at(redis_url)]
 
-    assert [await counted(process, "ada", 3, FOUR_TIMES) for process in processes] == [3, 1]
+    assert [await hit_repeatedly(process, "ada", 3, FOUR_TIMES) for process in processes] == [3, 1]
     await processes[0].refund(NO_SESSION, FOUR_TIMES.by("ada"))
-    assert await counted(processes[1], "ada", 2, FOUR_TIMES) == 1
+    assert await hit_repeatedly(processes[1], "ada", 2, FOUR_TIMES) == 1
     for process in processes:
         await process.close()
 
@@ -140,7 +142,7 @@ async def test_unavailable_redis_falls_back_to_memory(caplog: pytest.LogCaptureF
     limiter = limiter_at("redis://user:pa55word@127.0.0.1:1/0")
 
     with caplog.at_level(logging.WARNING):
-        assert await counted(limiter, "ada", 3) == 2
+        assert await hit_repeatedly(limiter, "ada", 3) == 2
 
     assert "is unavailable" in caplog.text
     assert "pa55word" not in caplog.text

@@ -1,4 +1,4 @@
-"""Times are shown and read in the visitor's zone, and stored in UTC."""
+"""Times of pages, forms and e-mails. They are shown and read in the visitor's zone, and stored in UTC."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -37,23 +37,22 @@ class Meeting(BaseModel):
     starts_at: datetime | None = None
 
 
-router = APIRouter()
 pages = APIRouter()
 
 
-@pages.get("/when")
-async def when(request: Request) -> Response:
+@pages.get("/noon")
+async def show_noon_and_cookies(request: Request) -> Response:
     return Response(f"{format_datetime(NOON)} {request.headers.get('cookie')}")
 
 
-@pages.get("/kept")
+@pages.get("/cached-noon")
 @cached(60)
-async def kept() -> Response:
+async def show_cached_noon() -> Response:
     return Response(format_datetime(NOON))
 
 
 @pages.post("/meetings")
-async def meet(request: Request) -> Response:
+async def add_meeting(request: Request) -> Response:
     form = await read_form(request, Meeting)
     return Response(form.data.starts_at.isoformat() if form.data and form.data.starts_at else str(form.errors))
 
@@ -73,7 +72,7 @@ def vienna() -> Iterator[None]:
     current_zone.reset(token)
 
 
-SHOWN: list[tuple[dict[str, str], str]] = [
+TEXTS_BY_HEADERS: list[tuple[dict[str, str], str]] = [
     ({}, "1 Jul 2026, 17:30 IST None"),
     (VIENNA, "1 Jul 2026, 14:00 CEST None"),
     ({"Cookie": "a=1; time_zone=America/Sao_Paulo; b=2"}, "1 Jul 2026, 09:00 UTC-03 a=1; b=2"),
@@ -83,13 +82,14 @@ SHOWN: list[tuple[dict[str, str], str]] = [
 ]
 
 
-async def test_page_times_are_in_zone_of_browser(
-    client: AsyncClient,
-) -> None:
-    for headers, shown in SHOWN:
-        assert (await client.get("/when", headers=headers)).text == shown, headers
-    responses = [(await client.get("/kept", headers=headers)).text for headers in (VIENNA, {}, VIENNA)]
-    assert responses == ["1 Jul 2026, 17:30 IST"] * 3
+async def test_page_times_are_in_zone_of_browser(client: AsyncClient) -> None:
+    for headers, text in TEXTS_BY_HEADERS:
+        assert (await client.get("/noon", headers=headers)).text == text, headers
+
+
+async def test_cached_page_times_are_in_zone_of_site(client: AsyncClient) -> None:
+    texts = [(await client.get("/cached-noon", headers=headers)).text for headers in (VIENNA, {}, VIENNA)]
+    assert texts == ["1 Jul 2026, 17:30 IST"] * 3
 
 
 async def test_page_has_zone_of_site(client: AsyncClient) -> None:
@@ -116,7 +116,7 @@ def test_invalid_time_zone_setting_is_one_line() -> None:
 
 
 async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
-    for sent, stored in (
+    for fields, expected in (
         ({"starts_at": "2026-07-01T14:00"}, "2026-07-01T12:00:00+00:00"),
         ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "Europe/Vienna"}, "2026-07-01T12:00:00+00:00"),
         ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "UTC"}, "2026-07-01T14:00:00+00:00"),
@@ -134,7 +134,7 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
             str({"starts_at": "Please give a date and a time, such as 2026-12-31 18:30."}),
         ),
     ):
-        assert (await client.post("/meetings", data=sent, headers=VIENNA)).text == stored
+        assert (await client.post("/meetings", data=fields, headers=VIENNA)).text == expected, fields
 
 
 @pytest.mark.usefixtures("vienna")
@@ -142,11 +142,11 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
 async def test_unchanged_time_is_stored_unchanged(hour: int) -> None:
     """This includes the repeated hour when clocks are set back."""
     moment = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
-    shown = Form(Meeting, Meeting(starts_at=moment)).field("starts_at")
-    again = Form(Meeting)
-    await again.fill(FormData([("starts_at", shown.value), ("starts_at.zone", shown.zone)]))
-    assert again.data
-    assert again.data.starts_at == moment
+    field = Form(Meeting, Meeting(starts_at=moment)).field("starts_at")
+    form = Form(Meeting)
+    await form.fill(FormData([("starts_at", field.value), ("starts_at.zone", field.zone)]))
+    assert form.data
+    assert form.data.starts_at == moment
 
 
 @pytest.mark.usefixtures("vienna")
@@ -167,28 +167,32 @@ def test_time_field_shows_and_sends_zone() -> None:
 
 @pytest.mark.usefixtures("vienna")
 def test_filter_times_are_in_utc() -> None:
-    shown = Form(Meeting, {"starts_at": NOON}, prefix="filter-").field("starts_at")
-    assert (shown.value, shown.zone) == ("2026-07-01T12:00", "UTC")
+    field = Form(Meeting, {"starts_at": NOON}, prefix="filter-").field("starts_at")
+    assert (field.value, field.zone) == ("2026-07-01T12:00", "UTC")
 
 
 @pytest.mark.usefixtures("vienna")
 def test_time_element_has_machine_time() -> None:
     assert format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
     assert format_time(None) == ""
+
+
+@pytest.mark.usefixtures("vienna")
+def test_zone_name_marks_the_repeated_hour() -> None:
     assert zone_name(local(datetime(2026, 10, 25, 1, 30, tzinfo=UTC))) == "Europe/Vienna again"
 
 
 @pytest.mark.usefixtures("vienna")
 def test_email_times_are_in_zone_of_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+    times: set[str] = set()
 
     def render(*_: object, **__: object) -> str:
-        seen.append(format_datetime(NOON))
+        times.add(format_datetime(NOON))
         return "A word"
 
     monkeypatch.setattr("opportune.mail.email.render", render)
     render_email(settings, "ada@example.com", "test", {})
-    assert set(seen) == {"1 Jul 2026, 12:00 UTC"}
+    assert times == {"1 Jul 2026, 12:00 UTC"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from opportune.storage import StorageError, open_storage
 from opportune.testing import picture
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.web.forms.uploads import too_large
+from opportune.web.forms.uploads import too_large_message
 from tests.opportune.admin.shelf_feature import Shelf, run_before_saving
 
 pytestmark = pytest.mark.database("sqlite")
@@ -98,7 +98,7 @@ REFUSED = [
     (b"<svg onload='alert(1)'/>", "not a picture"),
     (picture()[:60], "damaged"),
     (picture() + b"<script>", "holds more than a picture"),
-    (b"x" * 10_000_001, too_large()),
+    (b"x" * 10_000_001, too_large_message()),
 ]
 
 

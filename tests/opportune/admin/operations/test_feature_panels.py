@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.feature import AdminPanel, Feature, HealthLight
-from opportune.web.rendering.template_errors import missing_parts
+from opportune.web.rendering.template_errors import missing_feature_templates
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 pytestmark = pytest.mark.database("sqlite")
@@ -47,7 +47,8 @@ async def test_staff_see_no_panel(app: FastAPI, staff_client: AsyncClient) -> No
 
 def test_panel_without_template_is_reported() -> None:
     feature = Feature(name="stars", summary="", admin_panels=[AdminPanel("dashboard", "stars/none.html")])
-    assert list(missing_parts([feature])) == ["Feature('stars'): the template stars/none.html does not exist."]
+    (line,) = missing_feature_templates([feature])
+    assert line == "Feature('stars'): the template stars/none.html does not exist."
 
 
 async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:

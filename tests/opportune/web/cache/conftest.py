@@ -17,8 +17,8 @@ def cache_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _slow_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow a busy machine more time than the cache gives Redis, after which it builds pages without it."""
+def _allow_slow_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise the timeout of Redis, so that a busy machine does not fall back to pages without a cache."""
     monkeypatch.setattr("opportune.web.cache.redis_store.REDIS_TIMEOUT_SECONDS", 60)
 
 
@@ -43,6 +43,7 @@ in_memory = pytest.mark.parametrize("cache_url", ["memory"], indirect=True)
 
 class Clock:
     offset = 0.0
+    """Seconds by which the clock is ahead."""
 
     def time(self) -> float:
         return time.time() + self.offset

@@ -1,4 +1,4 @@
-"""A site with one cached route."""
+"""Site with one cached route, which counts its builds and can hold them back."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,21 +46,21 @@ class Shop:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.error: Exception | None = None
-        self.open = asyncio.Event()
+        self.may_finish = asyncio.Event()
         """Set while builds may finish."""
-        self.open.set()
+        self.may_finish.set()
         self.route: CachedRoute
 
     async def build(self, request: Request) -> Response:
         self.builds += 1
         text = self.text
-        await self.open.wait()
+        await self.may_finish.wait()
         if self.error:
             raise self.error
         if self.status >= 400:
             raise HTTPException(self.status, text)
         user = getattr(request.state, "user", None)
-        text = f"{text} {request.url.query} {dict(request.headers)} {user.id if user else 'nobody'}"
+        text = f"{text} {request.url.query} {dict(request.headers)} {user.id if user else 'anonymous'}"
         return PlainTextResponse(text, self.status, self.headers)
 
     def client(self, path: str = "/things", seconds: float = 60, **rule: Any) -> AsyncClient:
@@ -83,7 +83,7 @@ class Shop:
         return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
@@ -91,9 +91,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def get_concurrently(client: AsyncClient, shop: Shop, number: int) -> list[httpx.Response]:
     """Send requests. No response is built before all of them have looked it up."""
-    shop.open.clear()
+    shop.may_finish.clear()
     before = shop.cache.lookups
     responses = asyncio.gather(*(client.get("/things") for _ in range(number)))
-    await until(lambda: shop.cache.lookups == before + number)
-    shop.open.set()
+    await wait_until(lambda: shop.cache.lookups == before + number)
+    shop.may_finish.set()
     return await responses

@@ -9,7 +9,7 @@ import pytest
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import Store
 from tests.opportune.web.cache.conftest import Clock, in_memory
-from tests.opportune.web.cache.shop import Shop, get_concurrently, until
+from tests.opportune.web.cache.shop import Shop, get_concurrently, wait_until
 
 
 async def test_concurrent_requests_share_a_build(shop: Shop) -> None:
@@ -24,12 +24,12 @@ async def test_concurrent_requests_share_a_build(shop: Shop) -> None:
 async def test_two_processes_share_a_build(redis_url: str) -> None:
     shops = [Shop(open_store(redis_url)) for _ in range(2)]
     await shops[0].cache.clear("*")
-    shops[0].open.clear()
-    shops[1].open = shops[0].open
+    shops[0].may_finish.clear()
+    shops[1].may_finish = shops[0].may_finish
     async with shops[0].client() as one, shops[1].client() as two:
         requests = asyncio.gather(*(client.get("/things") for client in (one, two) * 20))
-        await until(lambda: all(shop.cache.lookups == 20 for shop in shops))
-        shops[0].open.set()
+        await wait_until(lambda: all(shop.cache.lookups == 20 for shop in shops))
+        shops[0].may_finish.set()
         responses = await requests
 
     assert {response.status_code for response in responses} == {200}
@@ -40,11 +40,11 @@ async def test_two_processes_share_a_build(redis_url: str) -> None:
 
 async def test_process_builds_after_waiting_too_long(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.cache.cache.BUILD_WAIT_SECONDS", 0.05)
-    dead, shop = open_store(redis_url), Shop(open_store(redis_url))
+    dead_process, shop = open_store(redis_url), Shop(open_store(redis_url))
     await shop.cache.clear("*")
 
     async def refuse_claim(build: str) -> bool:
-        await dead.claim(build)
+        await dead_process.claim(build)
         return False
 
     monkeypatch.setattr(shop.cache.store, "claim", refuse_claim)
@@ -52,11 +52,11 @@ async def test_process_builds_after_waiting_too_long(redis_url: str, monkeypatch
         assert (await client.get("/things")).status_code == 200
 
     assert shop.builds == 1
-    await dead.close()
+    await dead_process.close()
     await shop.cache.close()
 
 
-async def test_exception_reaches_waiting_requests_only(shop: Shop) -> None:
+async def test_waiting_requests_share_an_exception(shop: Shop) -> None:
     shop.error = RuntimeError("a bug")
     async with shop.client() as client:
         responses = await get_concurrently(client, shop, 20)
@@ -67,7 +67,7 @@ async def test_exception_reaches_waiting_requests_only(shop: Shop) -> None:
 
 
 @in_memory
-async def test_http_error_reaches_waiting_requests(shop: Shop) -> None:
+async def test_waiting_requests_share_an_http_error(shop: Shop) -> None:
     shop.status = 404
     async with shop.client() as client:
         responses = await get_concurrently(client, shop, 20)
@@ -78,16 +78,16 @@ async def test_http_error_reaches_waiting_requests(shop: Shop) -> None:
 
 async def test_cancelled_build_is_taken_over(shop: Shop) -> None:
     async with shop.client() as client:
-        shop.open.clear()
+        shop.may_finish.clear()
         first = asyncio.create_task(client.get("/things"))
-        await until(lambda: shop.builds == 1)
+        await wait_until(lambda: shop.builds == 1)
         waiting = [asyncio.create_task(client.get("/things")) for _ in range(5)]
-        await until(lambda: shop.cache.lookups == 6)
+        await wait_until(lambda: shop.cache.lookups == 6)
         first.cancel()
         with suppress(asyncio.CancelledError):
             await first
-        await until(lambda: shop.builds == 2)
-        shop.open.set()
+        await wait_until(lambda: shop.builds == 2)
+        shop.may_finish.set()
         responses = await asyncio.gather(*waiting)
 
     assert {response.status_code for response in responses} == {200}
@@ -97,15 +97,15 @@ async def test_cancelled_build_is_taken_over(shop: Shop) -> None:
 @in_memory
 async def test_cancelled_request_does_not_cancel_build(shop: Shop) -> None:
     async with shop.client() as client:
-        shop.open.clear()
+        shop.may_finish.clear()
         first = asyncio.create_task(client.get("/things"))
-        await until(lambda: shop.builds == 1)
+        await wait_until(lambda: shop.builds == 1)
         second = asyncio.create_task(client.get("/things"))
-        await until(lambda: shop.cache.lookups == 2)
+        await wait_until(lambda: shop.cache.lookups == 2)
         second.cancel()
         with suppress(asyncio.CancelledError):
             await second
-        shop.open.set()
+        shop.may_finish.set()
 
         assert (await first).status_code == 200
 
@@ -123,11 +123,11 @@ async def test_stale_response_is_refreshed_once(shop: Shop, clock: Clock) -> Non
     async with shop.client(seconds=60, stale=300) as client:
         await client.get("/things")
         clock.offset, shop.text = 100, "second"
-        shop.open.clear()
+        shop.may_finish.clear()
         stale = [await client.get("/things") for _ in range(10)]
-        await until(lambda: shop.builds == 2)
-        shop.open.set()
-        await until(lambda: not shop.cache._refreshes)
+        await wait_until(lambda: shop.builds == 2)
+        shop.may_finish.set()
+        await wait_until(lambda: not shop.cache._refreshes)
         fresh = await client.get("/things")
 
     assert all(response.text.startswith("first") for response in stale)
@@ -154,7 +154,7 @@ async def test_stale_response_survives_failed_refresh(
         await client.get("/things")
         clock.offset, shop.error = 100, RuntimeError("a bug")
         responses = [await client.get("/things")]
-        await until(lambda: "could not be refreshed" in caplog.text)
+        await wait_until(lambda: "could not be refreshed" in caplog.text)
         responses += [await client.get("/things") for _ in range(5)]
 
     assert {response.status_code for response in responses} == {200}
@@ -167,7 +167,7 @@ async def test_deleted_page_is_dropped_by_refresh(shop: Shop, clock: Clock) -> N
         await client.get("/things")
         clock.offset, shop.status = 100, 404
         assert (await client.get("/things")).status_code == 200
-        await until(lambda: shop.builds == 2 and not shop.cache._refreshes)
+        await wait_until(lambda: shop.builds == 2 and not shop.cache._refreshes)
         assert (await client.get("/things")).status_code == 404
 
 
@@ -180,7 +180,7 @@ async def test_refreshes_are_limited_and_cancelled_on_close(
         for number in range(4):
             await client.get(f"/things?n={number}")
         clock.offset = 100
-        shop.open.clear()
+        shop.may_finish.clear()
         for number in range(4):
             assert (await client.get(f"/things?n={number}")).status_code == 200
         tasks = [*shop.cache._refreshes.values()]
@@ -191,17 +191,17 @@ async def test_refreshes_are_limited_and_cancelled_on_close(
 
 
 @pytest.fixture
-async def other(store: Store, cache_url: str) -> AsyncIterator[Shop]:
+async def second_shop(store: Store, cache_url: str) -> AsyncIterator[Shop]:
     """A second process with the same cache."""
     shop = Shop(open_store(cache_url) if store.is_shared else store)
     yield shop
     await shop.cache.close()
 
 
-async def test_second_process_uses_stored_response(shop: Shop, other: Shop) -> None:
-    async with shop.client() as one, other.client() as two:
-        first = await one.get("/things")
-        second = await two.get("/things")
+async def test_second_process_uses_stored_response(shop: Shop, second_shop: Shop) -> None:
+    async with shop.client() as client, second_shop.client() as second_client:
+        first = await client.get("/things")
+        second = await second_client.get("/things")
 
     assert first.text == second.text
-    assert (shop.builds, other.builds) == (1, 0)
+    assert (shop.builds, second_shop.builds) == (1, 0)

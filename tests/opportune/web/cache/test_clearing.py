@@ -15,7 +15,7 @@ from opportune.web.cache.cached_response import CachedResponse
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import CacheLookup, MemoryStore
 from tests.opportune.web.cache.conftest import Clock
-from tests.opportune.web.cache.shop import Shop, until
+from tests.opportune.web.cache.shop import Shop, wait_until
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -57,17 +57,17 @@ async def test_cleared_response_is_not_served_stale(shop: Shop, clock: Clock) ->
 
 async def test_build_started_before_clearing_is_discarded(shop: Shop) -> None:
     async with shop.client(tags=["things"]) as client:
-        shop.open.clear()
-        earlier = asyncio.create_task(client.get("/things"))
-        await until(lambda: shop.builds == 1)
-        stalled, shop.open = shop.open, asyncio.Event()
-        shop.open.set()
+        shop.may_finish.clear()
+        earlier_request = asyncio.create_task(client.get("/things"))
+        await wait_until(lambda: shop.builds == 1)
+        earlier_may_finish, shop.may_finish = shop.may_finish, asyncio.Event()
+        shop.may_finish.set()
         shop.text = "second"
         await shop.cache.clear("things")
 
         assert (await client.get("/things")).text.startswith("second")
-        stalled.set()
-        assert (await earlier).text.startswith("first")
+        earlier_may_finish.set()
+        assert (await earlier_request).text.startswith("first")
         assert (await client.get("/things")).text.startswith("second")
 
 
@@ -94,29 +94,45 @@ async def test_session_clears_tags_on_commit(shop: Shop, database: Database) -> 
             assert shop.builds == 1
         await client.get("/things")
         assert shop.builds == 2
-        with pytest.raises(ZeroDivisionError):
-            await change_and_fail(database)
+
+
+async def test_rolled_back_session_clears_nothing(shop: Shop, database: Database) -> None:
+    database.info["cache"] = shop.cache
+    async with shop.client(tags=["things"]) as client:
         await client.get("/things")
-    assert shop.builds == 2
+        with pytest.raises(ZeroDivisionError):
+            await clear_and_fail(database)
+        await client.get("/things")
+    assert shop.builds == 1
 
 
-async def change_and_fail(database: Database) -> None:
+async def clear_and_fail(database: Database) -> None:
     async with database.writer() as session:
         clear(session, "things")
         raise ZeroDivisionError
 
 
+async def save(store: MemoryStore, key: str, body_bytes: int) -> None:
+    await store.save(key, CachedResponse(200, (), b"x" * body_bytes), CacheLookup(None, ("",)), (), 60)
+
+
 async def test_memory_evicts_least_recently_used() -> None:
-    store, lookup = MemoryStore(entries=3, size=1000), CacheLookup(None, ("",))
+    store = MemoryStore(entries=3)
     for key in "abc":
-        await store.save(key, CachedResponse(200, (), b"x" * 10), lookup, (), 60)
-    assert (await store.find("a", ())).response
-    await store.save("d", CachedResponse(200, (), b"x" * 10), lookup, (), 60)
+        await save(store, key, 10)
+    assert (await store.find("a", ())).response  # "b" is now the least recently used
+    await save(store, "d", 10)
     assert [key for key in "abcd" if (await store.find(key, ())).response] == ["a", "c", "d"]
-    await store.save("e", CachedResponse(200, ((b"x", b"y"),), b"x" * 985), lookup, (), 60)
-    size = await store.size()
-    assert (size.entries, size.bytes) == (2, 997)
-    await store.save("f", CachedResponse(200, (), b"x" * 1001), lookup, (), 60)
+
+
+async def test_memory_is_limited_in_bytes() -> None:
+    store = MemoryStore(size=1000)
+    await save(store, "a", 10)
+    await save(store, "b", 990)
+    assert (await store.size()).bytes == 1000
+    await save(store, "c", 1)
+    assert (await store.size()).bytes == 991
+    await save(store, "d", 1001)
     assert (await store.size()).bytes == 0
 
 

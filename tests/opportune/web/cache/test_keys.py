@@ -16,25 +16,26 @@ def cache_url() -> str:
     return "memory:"
 
 
-async def test_query_order_does_not_change_the_key(shop: Shop) -> None:
+async def test_equal_requests_have_the_same_key(shop: Shop) -> None:
     async with shop.client() as client:
         texts = {(await client.get("/things")).text for _ in range(3)}
 
     assert len(texts) == 1
     assert (shop.builds, shop.route.counts.fresh) == (1, 2)
 
+
+async def test_query_order_does_not_change_the_key(shop: Shop) -> None:
     async with shop.client() as client:
         first = await client.get("/things?a=1&b=2")
-        same = await client.get("/things?b=2&a=1")
-        other = await client.get("/things?a=1&b=3")
-        swapped = await client.get("/things?a=2&b=1")
+        assert (await client.get("/things?b=2&a=1")).text == first.text
 
-    assert same.text == first.text
-    assert len({first.text, other.text, swapped.text}) == 3
-    assert shop.builds == 4
 
+async def test_query_values_change_the_key(shop: Shop) -> None:
+    queries = ("a=1&b=2", "a=1&b=3", "a=2&b=1", "a=1&a=2", "a=2&a=1")
     async with shop.client() as client:
-        assert (await client.get("/things?a=1&a=2")).text != (await client.get("/things?a=2&a=1")).text
+        texts = {(await client.get(f"/things?{query}")).text for query in queries}
+
+    assert len(texts) == len(queries)
 
 
 async def test_undeclared_query_parameters_are_hidden(shop: Shop) -> None:
@@ -67,18 +68,19 @@ async def test_undeclared_headers_are_hidden(shop: Shop) -> None:
     assert "user-agent" not in german.text
 
 
-async def test_htmx_json_and_host_change_the_key(
-    shop: Shop,
-) -> None:
+async def test_htmx_json_and_host_change_the_key(shop: Shop) -> None:
     async with shop.client() as client:
         page = await client.get("/things")
         for headers in ({"hx-request-type": "partial"}, {"accept": "application/json"}, {"host": "other.example"}):
             assert (await client.get("/things", headers=headers)).text != page.text, headers
-        assert shop.builds == 4
+
+
+async def test_unknown_accept_and_htmx_values_keep_the_key(shop: Shop) -> None:
+    async with shop.client() as client:
         for number in range(5):
             await client.get("/things", headers={"hx-request-type": f"x{number}", "accept": f"text/{number}"})
 
-    assert shop.builds == 4
+    assert shop.builds == 1
 
 
 @pytest.mark.parametrize("headers", [{"cookie": "session=ada"}, {"authorization": "Bearer ada"}, {"cookie": "theme=x"}])
@@ -101,7 +103,7 @@ async def test_each_user_has_a_response(shop: Shop) -> None:
         texts = {}
         for name in ("ada", "bob", "ada", "bob"):
             texts[name] = (await client.get("/things", headers={"cookie": f"session={name}"})).text
-        texts["nobody"] = (await client.get("/things")).text
+        texts["anonymous"] = (await client.get("/things")).text
 
     assert all(text.endswith(name) for name, text in texts.items())
     assert shop.builds == 3
@@ -152,9 +154,9 @@ def test_cached_route_next_to_a_mount_is_refused() -> None:
         Router().include_flat(router)
 
 
-def add_route(mark: Any, path: str, methods: list[str]) -> None:
+def add_route(decorator: Any, path: str, methods: list[str]) -> None:
     async def endpoint() -> None: ...
 
     router = APIRouter()
-    router.add_api_route(path, mark(endpoint), methods=methods)
+    router.add_api_route(path, decorator(endpoint), methods=methods)
     Router().include_flat(router)

@@ -93,7 +93,7 @@ async def test_foreign_value_is_replaced(redis_url: str, text: bytes) -> None:
     await store.clear(ALL_TAGS)
     async with shop.client() as client:
         await client.get("/things")
-        redis_client = await store._client()
+        redis_client = await store._connect()
         async for key in redis_client.scan(f"{KEY_PREFIX}[0-9a-f]*"):
             await redis_client.put(key, text, 60)
         assert (await client.get("/things")).status_code == 200
@@ -106,7 +106,7 @@ async def test_foreign_value_is_replaced(redis_url: str, text: bytes) -> None:
 async def test_values_expire_and_are_not_pickles(redis_url: str) -> None:
     shop = Shop(store := open_store(redis_url))
     assert isinstance(store, RedisStore)
-    connection = await store._client()
+    connection = await store._connect()
     await connection.clear()  # type: ignore[no-untyped-call]  # its types are missing
     async with shop.client(seconds=60, stale=300) as client:
         await client.get("/things?marker")
@@ -124,7 +124,7 @@ async def test_values_expire_and_are_not_pickles(redis_url: str) -> None:
 async def test_concurrent_lookups_share_an_mget(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(redis_url)
     assert isinstance(store, RedisStore)
-    client = (await store._client())._client
+    client = (await store._connect())._client
     mget, commands = client.mget, []
 
     async def record(names: Iterable[str]) -> list[bytes | None]:

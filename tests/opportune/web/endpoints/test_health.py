@@ -11,11 +11,11 @@ from opportune.web.endpoints.health import HEALTH_PATHS
 
 pytestmark = pytest.mark.database("sqlite")
 
-WITHOUT_DATABASE = ["/health/live", "/kaithhealth", "/kaithheathcheck"]
-PROBE = "http://healthcheck.railway.app"
+LIVENESS_PATHS = ["/health/live", "/kaithhealth", "/kaithheathcheck"]
+RAILWAY_PROBE = "http://healthcheck.railway.app"
 
 
-def visitor(app: FastAPI, address: str = "http://testserver") -> AsyncClient:
+def client_of(app: FastAPI, address: str = "http://testserver") -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app), base_url=address)
 
 
@@ -29,7 +29,7 @@ async def test_healthy_site_responds_to_get_head_options(client: AsyncClient) ->
 
 async def test_health_check_accepts_any_host_name(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"allowed_hosts": ["example.org"]}))
-    async with app.router.lifespan_context(app), visitor(app, PROBE) as client:
+    async with app.router.lifespan_context(app), client_of(app, RAILWAY_PROBE) as client:
         assert {(await client.get(path)).status_code for path in HEALTH_PATHS} == {200}
         assert (await client.get("/")).status_code == 400
 
@@ -40,21 +40,23 @@ def broken_site(tmp_path: Path) -> FastAPI:
     return create_app(settings_for(f"sqlite:///{tmp_path / 'secret.db'}"))
 
 
-async def test_unavailable_database_fails_health_not_liveness(
-    broken_site: FastAPI,
-) -> None:
-    async with visitor(broken_site) as client:
+async def test_unavailable_database_fails_health_checks(broken_site: FastAPI) -> None:
+    async with client_of(broken_site) as client:
         for path in ("/health", "/health/ready"):
             response = await client.get(path)
             assert (response.status_code, response.json()) == (503, {"healthy": False})
             assert response.headers["cache-control"] == "no-store"
-        for path in WITHOUT_DATABASE:
+
+
+async def test_liveness_does_not_need_the_database(broken_site: FastAPI) -> None:
+    async with client_of(broken_site) as client:
+        for path in LIVENESS_PATHS:
             assert (await client.get(path)).status_code == 200, path
 
 
 async def test_site_is_ready_after_migrations(empty_database_url: str) -> None:
     app = create_app(settings_for(empty_database_url))
-    async with app.router.lifespan_context(app), visitor(app) as client:
+    async with app.router.lifespan_context(app), client_of(app) as client:
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/health/ready")).status_code == 503
         migrate(empty_database_url)

@@ -13,7 +13,7 @@ from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.errors import debug_page
-from opportune.web.errors.debug_page import MAX_VARIABLES, report_of
+from opportune.web.errors.debug_page import MAX_VARIABLES, build_report
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -38,15 +38,15 @@ async def faulty(settings: Settings) -> AsyncIterator[AsyncClient]:
 
 async def test_project_line_comes_first_with_variables(faulty: AsyncClient) -> None:
     page = (await faulty.get("/shelf/upper", headers=HTML)).text
-    line, rest = page.split("Traceback, with the framework")
-    assert "ValueError" in line
-    assert "no shelf for 2 books" in line
-    assert "tests/opportune/web/errors/test_debug_page.py:" in line
-    assert "<code>fail</code>" in line
-    assert "[&#39;Emma&#39;, &#39;upper&#39;]" in line
-    assert "starlette" not in line
-    assert "starlette" in rest
-    assert "<details" in line
+    summary, traceback = page.split("Traceback, with the framework")
+    assert "ValueError" in summary
+    assert "no shelf for 2 books" in summary
+    assert "tests/opportune/web/errors/test_debug_page.py:" in summary
+    assert "<code>fail</code>" in summary
+    assert "[&#39;Emma&#39;, &#39;upper&#39;]" in summary
+    assert "starlette" not in summary
+    assert "starlette" in traceback
+    assert "<details" in summary
 
 
 async def test_request_is_shown_without_secrets(faulty: AsyncClient) -> None:
@@ -60,24 +60,25 @@ async def test_request_is_shown_without_secrets(faulty: AsyncClient) -> None:
 async def test_details_are_hidden_without_debug(faulty: AsyncClient, client: AsyncClient, app: FastAPI) -> None:
     problem = (await faulty.get("/shelf/upper", headers={"Accept": "application/json"})).text
     assert "Emma" not in problem
-    assert (await client.get(debug_page.SAVED)).status_code == 404
+    assert (await client.get(debug_page.CODE_VERSION_PATH)).status_code == 404
 
 
 async def test_saved_file_changes_code_version(faulty: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (await faulty.get("/shelf/upper", headers=HTML)).text
-    before = (await faulty.get(debug_page.SAVED)).json()["saved"]
+    before = (await faulty.get(debug_page.CODE_VERSION_PATH)).json()["saved"]
     assert f'data-saved="{before}"' in page
     monkeypatch.setattr(debug_page, "PROCESS_ID", "another")
-    assert (await faulty.get(debug_page.SAVED)).json()["saved"] != before
+    assert (await faulty.get(debug_page.CODE_VERSION_PATH)).json()["saved"] != before
 
 
-def caught(row: object, url: str, text: str) -> ValueError:
+def raise_and_catch(row: object = 1, url: str = "", text: str = "odd") -> ValueError:
+    """Return an error whose frame has these variables."""
     with pytest.raises(ValueError, match=re.escape(text)) as error:
-        show(row, url, text)
+        raise_error(row, url, text)
     return error.value
 
 
-def show(row: object, url: str, text: str) -> None:
+def raise_error(row: object, url: str, text: str) -> None:
     raise ValueError(text)
 
 
@@ -86,29 +87,39 @@ class Broken:
         raise ValueError("a row whose session is closed")
 
 
-def test_secrets_are_masked_and_reprs_may_fail(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
-    error = caught(row=Broken(), url="postgresql://ada:hunter2@host/x", text="User(hashed_password='$argon2$x')")
-    report = report_of(error, settings)
-    assert report.variables["row"].startswith("<Broken instance at ")
+def test_passwords_in_variables_and_message_are_masked() -> None:
+    error = raise_and_catch(url="postgresql://ada:hunter2@host/x", text="User(hashed_password='$argon2$x')")
+    report = build_report(error, settings_for("sqlite://"))
     assert "hunter2" not in str(report)
     assert "$argon2" not in report.variables["text"] + report.message
-    assert "sk-abcdef" not in str(report_of(caught(row=1, url="", text="sent sk-abcdef"), settings))
+
+
+def test_secrets_of_settings_are_masked() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
+    assert "sk-abcdef" not in str(build_report(raise_and_catch(text="sent sk-abcdef"), settings))
+
+
+def test_failing_repr_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    error, settings = raise_and_catch(row=Broken()), settings_for("sqlite://")
+    assert build_report(error, settings).variables["row"].startswith("<Broken instance at ")
 
     # Python versions differ in the errors that reprlib catches.
     monkeypatch.setattr(Repr, "repr", lambda _self, value: repr(value))
-    assert report_of(error, settings).variables["row"] == "<Broken: its repr raises ValueError>"
+    assert build_report(error, settings).variables["row"] == "<Broken: its repr raises ValueError>"
 
 
-def test_large_frames_are_shortened() -> None:
-    def crowded() -> None:
+def test_code_without_a_file_is_reported_at_its_caller() -> None:
+    def run_code() -> None:
         for number in range(1):
-            exec("raise ValueError(number)", {"number": number})  # noqa: S102 - a frame of no file at all
+            exec("raise ValueError(number)", {"number": number})  # noqa: S102 - a frame without a file
 
     with pytest.raises(ValueError, match="0") as error:
-        crowded()
-    report = report_of(error.value, settings_for("sqlite://"))
-    assert report.function == "crowded"
-    assert len(report.variables) <= MAX_VARIABLES
+        run_code()
+    assert build_report(error.value, settings_for("sqlite://")).function == "run_code"
+
+
+def test_number_of_variables_is_limited() -> None:
+    code = "".join(f"name{number} = {number}\n" for number in range(MAX_VARIABLES + 10)) + "raise ValueError('many')"
+    with pytest.raises(ValueError, match="many") as error:
+        exec(compile(code, __file__, "exec"), {}, {})  # noqa: S102 - a frame with many variables
+    assert len(build_report(error.value, settings_for("sqlite://")).variables) == MAX_VARIABLES

@@ -1,3 +1,5 @@
+"""Error responses as pages and as problem details, and their lines in the log."""
+
 import logging
 
 import pytest
@@ -54,12 +56,13 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_errors_are_pages_or_problem_details(
-    client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_browser_gets_an_error_page(client: AsyncClient) -> None:
     page = await client.get("/nothing", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is nothing at this address." in page.text
+
+
+async def test_json_client_gets_problem_details(client: AsyncClient) -> None:
     problem = await client.get("/nothing", headers=JSON)
     assert problem.headers["content-type"] == "application/problem+json"
     assert problem.json() == {
@@ -69,19 +72,27 @@ async def test_errors_are_pages_or_problem_details(
         "detail": "There is nothing at this address.",
     }
 
+
+async def test_api_errors_are_always_json(client: AsyncClient) -> None:
     response = await client.get("/api/v1/nothing", headers=HTML)
     assert response.headers["content-type"] == "application/problem+json"
 
+
+async def test_unsupported_method_lists_allowed_methods(client: AsyncClient) -> None:
     response = await client.request("PROPFIND", "/health")
     assert response.status_code == 405
     assert "GET" in response.headers["allow"]
 
-    @app.get("/api/ahead")
-    async def ahead(session: ReadSession) -> None:
-        await session.execute(text("SELECT a_column_that_no_migration_made FROM accounts_user"))
 
-    assert (await client.get("/api/ahead")).status_code == 500
-    assert "a_column_that_no_migration_made" in caplog.text
+async def test_missing_column_is_500_and_logged(
+    client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/api/column")
+    async def read_missing_column(session: ReadSession) -> None:
+        await session.execute(text("SELECT missing_column FROM accounts_user"))
+
+    assert (await client.get("/api/column")).status_code == 500
+    assert "missing_column" in caplog.text
 
 
 async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,7 +102,7 @@ async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, cap
         assert response.status_code == 500
         assert "s3cret" not in response.text
         assert "Traceback" not in response.text
-        assert response.headers["X-Content-Type-Options"] == "nosniff", "an error has the headers too"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert "RuntimeError: the password is s3cret" in caplog.text
 
 
@@ -117,22 +128,28 @@ async def test_unavailable_database_is_503_with_retry_after(
     assert caplog.records[-1].levelno <= logging.ERROR
 
 
-async def test_unavailable_page_reloads_except_after_post(
-    faulty: AsyncClient,
-) -> None:
+async def test_unavailable_page_reloads(faulty: AsyncClient) -> None:
     page = await faulty.get("/down", headers=HTML)
     assert (page.status_code, page.headers["Retry-After"]) == (503, "2")
     assert '<meta http-equiv="refresh" content="5">' in page.text
     assert "This page reloads every" in page.text
-    for answer in (await faulty.post("/down", headers=HTML), await faulty.get("/down", headers={"HX-Request": "true"})):
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-        assert "http-equiv" not in answer.text
-        assert "send it again" in answer.text
+
+
+async def test_unavailable_page_after_a_form_does_not_reload(faulty: AsyncClient) -> None:
+    after_post = await faulty.post("/down", headers=HTML)
+    after_htmx = await faulty.get("/down", headers={"HX-Request": "true"})
+    for response in (after_post, after_htmx):
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+        assert "http-equiv" not in response.text
+        assert "send it again" in response.text
+
+
+async def test_unavailable_database_as_json_has_a_message(faulty: AsyncClient) -> None:
     problem = await faulty.get("/down", headers=JSON)
-    assert problem.json()["detail"] == "The database does not answer. Try again in a moment."
+    assert problem.json()["detail"] == "The database is not available. Try again in a moment."
 
 
-CAUSES = [
+OUTAGES = [
     ("database is locked", "is locked by another process"),
     ("database or disk is full", "is full"),
     ("Connection refused", "No server responds at"),
@@ -142,7 +159,7 @@ CAUSES = [
 
 
 async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
-    for cause, explanation in CAUSES:
+    for cause, explanation in OUTAGES:
         response = await faulty.get("/down", params={"cause": cause})
         assert response.status_code == 503
         assert explanation in caplog.text
@@ -150,12 +167,16 @@ async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: py
         assert "s3cret" not in response.text + caplog.text
 
 
-async def test_sql_errors_are_500_and_data_errors_4xx(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_sql_error_is_500_and_logged(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await faulty.get("/wrong")).status_code == 500
     assert "syntax error" in caplog.text
 
+
+async def test_data_error_is_422(faulty: AsyncClient) -> None:
     assert (await faulty.get("/nul")).status_code == 422
 
+
+async def test_validation_errors_do_not_repeat_the_input(faulty: AsyncClient) -> None:
     response = await faulty.post("/api/sign-in", json={"email": "x", "password": {"s3cret": 1}})
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == [["email"], ["password"]]

@@ -48,7 +48,7 @@ class Author(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
 
 
-def add_faults(app: FastAPI) -> None:
+def add_failing_routes(app: FastAPI) -> None:
     database = app.state.database
 
     @app.get("/relationship")
@@ -65,7 +65,7 @@ def add_faults(app: FastAPI) -> None:
             book.author  # noqa: B018 - reading it is the fault
 
     @app.get("/locked")
-    async def be_locked() -> None:
+    async def fail_with_locked_database() -> None:
         raise RuntimeError from OperationalError("", {}, Exception("database is locked"))
 
     @app.get("/expired")
@@ -76,12 +76,12 @@ def add_faults(app: FastAPI) -> None:
             user.email  # noqa: B018 - reading it is the fault
 
     @app.get("/table")
-    async def ask_missing_table() -> None:
+    async def query_missing_table() -> None:
         async with database.reader() as session:
             await session.execute(text("SELECT id FROM accounts_gone"))
 
     @app.get("/column")
-    async def ask_missing_column() -> None:
+    async def query_missing_column() -> None:
         async with database.reader() as session:
             await session.execute(text("SELECT accounts_user.gone FROM accounts_user"))
 
@@ -99,7 +99,7 @@ def environment() -> str:
 async def faulty(settings: Settings, environment: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
     monkeypatch.setattr(local, "find_weights", lambda: None)  # a process with a model
     app = quiet_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
-    add_faults(app)
+    add_failing_routes(app)
     async with app.router.lifespan_context(app):
         await make_user(app.state.database, is_superuser=True)
         async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
@@ -135,6 +135,8 @@ async def test_missing_template_suggests_a_name(faulty: AsyncClient) -> None:
     page = await faulty.get("/template", headers={"Accept": "text/html"})
     assert "Did you mean templates/accounts/login.html?" in page.text
 
+
+async def test_hint_is_the_detail_of_problem_details(faulty: AsyncClient) -> None:
     problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
     assert problem["detail"].startswith("The template does not exist.")
 
@@ -157,8 +159,8 @@ async def test_production_shows_no_hints(faulty: AsyncClient) -> None:
 
 
 @pytest.fixture
-def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project in which two modules import each other."""
+def circular_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Project in which two modules import each other."""
     for name, other in (("first", "second"), ("second", "first")):
         package = tmp_path / "circle_of_hints" / name
         package.mkdir(parents=True)
@@ -168,7 +170,7 @@ def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_circular_import_is_explained(circle: Path) -> None:
+def test_circular_import_is_explained(circular_project: Path) -> None:
     with pytest.raises(ImportError) as caught:
         import_module("circle_of_hints.first.models")
     hint = hint_for(caught.value)
@@ -199,7 +201,7 @@ def test_startup_error_in_production_is_raised(monkeypatch: pytest.MonkeyPatch) 
         development.create_app()
 
 
-def test_other_error_has_no_hint() -> None:
+def test_uncommon_error_has_no_hint() -> None:
     assert hint_for(RuntimeError("no such thing")) is None
 
 

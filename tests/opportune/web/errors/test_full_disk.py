@@ -132,7 +132,7 @@ async def test_failed_upload_leaves_no_temporary_file(
     assert not files_in(tmp_path)
 
 
-async def test_uploads_work_again_when_there_is_room(browser: AsyncClient) -> None:
+async def test_uploads_work_after_space_is_freed(browser: AsyncClient) -> None:
     with small_disk():
         await browser.post("/api/form", files=FILE)
     assert (await browser.post("/api/form", files=FILE)).json() == {}
@@ -143,12 +143,12 @@ async def test_full_disk_in_a_route_is_507(browser: AsyncClient, number: int) ->
     assert (await browser.get("/api/error", params={"number": number})).status_code == 507
 
 
-async def test_other_error_of_files_is_500(browser: AsyncClient) -> None:
+async def test_other_file_errors_are_500(browser: AsyncClient) -> None:
     assert (await browser.get("/api/error", params={"number": errno.EISDIR})).status_code == 500
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EISDIR])
-async def test_error_within_a_response_is_logged_unchanged(
+async def test_error_during_a_response_is_logged_unchanged(
     browser: AsyncClient, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     with pytest.raises(AssertionError):  # httpx: the response is incomplete

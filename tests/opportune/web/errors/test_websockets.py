@@ -1,4 +1,4 @@
-"""WebSockets on a feature's routers: who is connected, who is refused, and how a connection ends."""
+"""WebSockets on a feature's routers: accepted and refused connections, and their close codes."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ from opportune.web import cached, settings_of
 pytestmark = pytest.mark.database("sqlite")
 
 Messages = list[dict[str, Any]]
-OURS = "http://testserver"
+SITE_ORIGIN = "http://testserver"
 
 
 def pages() -> APIRouter:
@@ -37,13 +37,13 @@ def pages() -> APIRouter:
     @router.get("")
     @cached(60)
     async def index() -> dict[str, str]:
-        return {"page": "beside it"}
+        return {"page": "index"}
 
     @router.websocket("/echo/{room}")
     async def echo(socket: WebSocket, room: int, user: OptionalUser, prefix: str = "") -> None:
         await socket.accept()
         async for text in socket.iter_text():
-            await socket.send_text(f"{room} {user.email if user else 'nobody'} {prefix}{text}")
+            await socket.send_text(f"{room} {user.email if user else 'anonymous'} {prefix}{text}")
 
     @router.websocket("/users")
     async def count_users(
@@ -156,39 +156,40 @@ async def connect(app: FastAPI, path: str, *texts: str, headers: Mapping[str, st
     return sent
 
 
-async def cookie_of(app: FastAPI, user: User) -> dict[str, str]:
+async def session_headers(app: FastAPI, user: User) -> dict[str, str]:
+    """Return the headers of a browser in which the user is signed in."""
     async with AsyncClient() as client:
         await sign_in(client, app, user)
         (name, value), *_ = client.cookies.items()
-    return {"cookie": f"{name}={value}", "origin": OURS}
+    return {"cookie": f"{name}={value}", "origin": SITE_ORIGIN}
 
 
 async def test_socket_has_user_path_and_query(app: FastAPI) -> None:
     user = await make_user(app.state.database, "ada@example.com")
-    sent = await connect(app, "/live/echo/7?prefix=to+", "you", "me", headers=await cookie_of(app, user))
+    sent = await connect(app, "/live/echo/7?prefix=to+", "you", "me", headers=await session_headers(app, user))
     assert [message.get("text") for message in sent[1:]] == ["7 ada@example.com to you", "7 ada@example.com to me"]
 
 
-async def test_anonymous_visitors_connect_where_they_may(app: FastAPI) -> None:
+async def test_anonymous_visitor_connects_to_public_route(app: FastAPI) -> None:
     sent = await connect(app, "/live/echo/7", "hello")
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]
-    assert sent[1]["text"] == "7 nobody hello"
+    assert sent[1]["text"] == "7 anonymous hello"
 
 
-async def test_anonymous_visitors_are_refused_where_a_user_is_needed(app: FastAPI) -> None:
+async def test_anonymous_visitor_is_refused_by_user_route(app: FastAPI) -> None:
     assert await connect(app, "/live/users") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
 
 
 async def test_socket_opens_short_database_sessions(app: FastAPI) -> None:
     user = await make_user(app.state.database)
-    sent = await connect(app, "/live/users", headers=await cookie_of(app, user))
+    sent = await connect(app, "/live/users", headers=await session_headers(app, user))
     assert '"users":1' in sent[1]["text"]
     assert sent[-1] == {"type": "websocket.close", "code": 1000, "reason": ""}
 
 
-async def test_socket_needs_a_granted_right(app: FastAPI) -> None:
+async def test_socket_needs_its_permission(app: FastAPI) -> None:
     user = await make_user(app.state.database)
-    headers = await cookie_of(app, user)
+    headers = await session_headers(app, user)
     (refusal,) = await connect(app, "/live/export", headers=headers)
     assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)
     await grant(app.state.database, user, "todo", "export")
@@ -196,21 +197,21 @@ async def test_socket_needs_a_granted_right(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://testserver:8080", "null"])
-async def test_other_origins_are_refused_before_the_route(app: FastAPI, origin: str) -> None:
+async def test_other_origins_are_refused(app: FastAPI, origin: str) -> None:
     (refusal,) = await connect(app, "/live/echo/7", headers={"origin": origin})
     assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)
 
 
 async def test_refused_socket_is_in_the_security_log(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     user = await make_user(app.state.database)
-    await connect(app, "/live/export", headers=await cookie_of(app, user))
-    (line,) = (each.getMessage() for each in caplog.records if each.name == "opportune.security")
+    await connect(app, "/live/export", headers=await session_headers(app, user))
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "opportune.security")
     assert line.startswith("permission_refused ")
     assert f"account={user.id} method=WEBSOCKET path=/live/export" in line
 
 
-async def test_own_origin_and_programs_connect(app: FastAPI) -> None:
-    for headers in ({"origin": OURS}, {"origin": OURS, "sec-fetch-site": "same-origin"}, {}):
+async def test_same_origin_and_programs_connect(app: FastAPI) -> None:
+    for headers in ({"origin": SITE_ORIGIN}, {"origin": SITE_ORIGIN, "sec-fetch-site": "same-origin"}, {}):
         assert (await connect(app, "/live/echo/7", headers=headers))[0]["type"] == "websocket.accept"
 
 
@@ -227,26 +228,24 @@ async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI, name: 
     assert sent == [{"type": "websocket.close", "code": code, "reason": reason}]
 
 
-async def test_bugs_are_left_to_the_server_that_logs_them(app: FastAPI) -> None:
+async def test_bug_before_accept_is_raised(app: FastAPI) -> None:
     with pytest.raises(ValueError, match="odd"):
         await connect(app, "/live/raises/bug")
 
 
-async def test_bug_after_the_accept_closes_the_socket_and_is_logged(
-    app: FastAPI, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_bug_after_accept_closes_and_is_logged(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     sent = await connect(app, "/live/crashes")
     assert sent[-1] == {"type": "websocket.close", "code": 1011}
     assert "ValueError: odd" in caplog.text
 
 
-async def test_end_of_a_socket_is_one_line_of_the_log(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+async def test_closed_socket_is_logged_in_one_line(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     await connect(app, "/live/echo/7", "hello")
     assert [record.getMessage().rsplit(" ", 2)[0] for record in caplog.records] == ["WEBSOCKET /live/echo/7 1000"]
 
 
-async def test_client_may_leave_a_route_that_waits(app: FastAPI) -> None:
+async def test_disconnect_ends_a_waiting_route(app: FastAPI) -> None:
     assert [message["type"] for message in await connect(app, "/live/endless")] == ["websocket.accept"]
 
 
@@ -261,7 +260,7 @@ async def test_session_for_whole_connection_is_an_error(app: FastAPI, path: str)
         await connect(app, path)
 
 
-async def test_bearer_token_decides_below_api(app: FastAPI) -> None:
+async def test_api_socket_needs_the_scope_of_its_token(app: FastAPI) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     for scopes, accepted in (("write", True), ("read", False)):
         token = await make_token(app.state.database, user, scopes)
@@ -275,12 +274,12 @@ def test_routes_command_lists_sockets(app: FastAPI) -> None:
     assert [path for _, _, path in addresses(app) if path.startswith("/live")] == ["/live"]
 
 
-def test_pages_beside_a_socket_are_served_as_before(settings: Settings) -> None:
+def test_router_serves_pages_and_sockets(settings: Settings) -> None:
     with TestClient(site_of(settings)) as client:
-        assert client.get("/live").json() == {"page": "beside it"}
+        assert client.get("/live").json() == {"page": "index"}
         with client.websocket_connect("/live/echo/1") as socket:
             socket.send_text("hello")
-            assert socket.receive_text() == "1 nobody hello"
+            assert socket.receive_text() == "1 anonymous hello"
         with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/live/users"):
             pass
     assert refused.value.code == 1008

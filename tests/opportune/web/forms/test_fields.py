@@ -23,12 +23,13 @@ class Stars(IntEnum):
 
 
 def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:
+    """Return the control of a model with one field."""
     fields: Any = {name: (annotation, default)}
-    return controls_of(create_model("Asked", **fields))[name]
+    return controls_of(create_model("OneField", **fields))[name]
 
 
 def test_field_type_selects_control() -> None:
-    for annotation, kind in (
+    for annotation, control_type in (
         (str, "text"),
         (Line, "text"),
         (Text, "textarea"),
@@ -57,7 +58,7 @@ def test_field_type_selects_control() -> None:
         (list[Upload], "file"),
         (Annotated[Line, FieldOptions(type="search")], "search"),
     ):
-        assert control(annotation).type == kind, annotation
+        assert control(annotation).type == control_type, annotation
 
 
 def test_password_field_is_detected_by_name() -> None:
@@ -91,8 +92,8 @@ def test_label_is_title_or_name() -> None:
 def test_choices_have_labels_with_empty_first() -> None:
     assert control(Colour).choices == {"dark_red": "Dark red"}
     assert control(bool | None).choices == {"true": "Yes", "false": "No"}
-    found = control(Annotated[Literal["new", ""], FieldOptions({"": "All"})]).choices
-    assert list(found.items()) == [("", "All"), ("new", "New")]
+    choices = control(Annotated[Literal["new", ""], FieldOptions({"": "All"})]).choices
+    assert list(choices.items()) == [("", "All"), ("new", "New")]
 
 
 def test_choice_text_maps_to_value() -> None:
@@ -111,7 +112,7 @@ def test_nested_model_is_refused() -> None:
     class Inner(BaseModel):
         one: int
 
-    with pytest.raises(TypeError, match=r"Asked.one is a nested object"):
+    with pytest.raises(TypeError, match=r"OneField.one is a nested object"):
         control(Inner)
 
 

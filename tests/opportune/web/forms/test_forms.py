@@ -1,3 +1,5 @@
+"""Reading and validation of forms, and the fields that templates get."""
+
 from datetime import UTC, date, datetime
 from io import BytesIO
 from typing import Annotated, Any, Literal
@@ -10,7 +12,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 
 from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line, Text
-from opportune.web.forms.forms import Form, read_form
+from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload
 
 pytestmark = pytest.mark.database("sqlite")
@@ -22,8 +24,8 @@ class Letter(BaseModel):
     password: str = ""
 
 
-async def sent(app: FastAPI, client: AsyncClient, **fields: str) -> dict[str, object]:
-    """Submit a form, and return what the route reads."""
+async def submit(app: FastAPI, client: AsyncClient, **fields: str) -> dict[str, object]:
+    """Submit a letter, and return the data, values and errors that the route reads."""
 
     @app.post("/api/letter")
     async def letter(request: Request) -> dict[str, object]:
@@ -35,20 +37,20 @@ async def sent(app: FastAPI, client: AsyncClient, **fields: str) -> dict[str, ob
 
 
 async def test_valid_form_becomes_its_model(app: FastAPI, client: AsyncClient) -> None:
-    result = await sent(app, client, subject="  Hello ", body="a\nb", unknown="x")
+    result = await submit(app, client, subject="  Hello ", body="a\nb", unknown="x")
     assert result["data"] == {"subject": "Hello", "body": "a\nb", "password": ""}
     assert result["errors"] == {}
 
 
 async def test_empty_required_field_is_an_error(app: FastAPI, client: AsyncClient) -> None:
-    result = await sent(app, client, subject="", body="kept")
+    result = await submit(app, client, subject="", body="kept")
     assert result["data"] is None
     assert result["errors"] == {"subject": "Please fill this in."}
     assert result["values"] == {"subject": "", "body": "kept"}
 
 
 async def test_errors_are_shown_at_their_fields(app: FastAPI, client: AsyncClient) -> None:
-    result = await sent(app, client, subject="x" * 21, body="a\0b")
+    result = await submit(app, client, subject="x" * 21, body="a\0b")
     assert result["errors"] == {
         "subject": "Please write at most 20 characters.",
         "body": "Must not contain the character NUL.",
@@ -56,16 +58,15 @@ async def test_errors_are_shown_at_their_fields(app: FastAPI, client: AsyncClien
 
 
 async def test_password_is_not_sent_back(app: FastAPI, client: AsyncClient) -> None:
-    result = await sent(app, client, subject="", password="hidden")
+    result = await submit(app, client, subject="", password="hidden")
     assert "hidden" not in str(result)
 
 
 ODD_ENCODINGS = ["unicode_escape", "idna", "undefined", "zlib", "nothing"]
 
 
-@pytest.mark.database("sqlite")
 async def test_form_in_any_encoding_is_handled(app: FastAPI, client: AsyncClient) -> None:
-    await sent(app, client)
+    await submit(app, client)
     part = b'--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n%s\r\n--x--\r\n'
     for charset in ODD_ENCODINGS:
         headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
@@ -74,14 +75,14 @@ async def test_form_in_any_encoding_is_handled(app: FastAPI, client: AsyncClient
             assert response.status_code in (200, 400), (charset, text)
 
 
-@pytest.mark.database("sqlite")
 async def test_too_many_fields_or_files_are_refused(app: FastAPI, client: AsyncClient) -> None:
-    await sent(app, client)
-    many = {f"field{number}": "x" for number in range(1_001)}
+    await submit(app, client)
+    many_fields = {f"field{number}": "x" for number in range(MAX_FIELDS + 1)}
+    assert (await client.post("/api/letter", data=many_fields)).status_code == 400
     headers = {"content-type": "multipart/form-data; boundary=x"}
     file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n\r\n'
-    assert (await client.post("/api/letter", data=many)).status_code == 400
-    response = await client.post("/api/letter", content=file * 21 + b"--x--\r\n", headers=headers)
+    many_files = file * (MAX_FILES + 1) + b"--x--\r\n"
+    response = await client.post("/api/letter", content=many_files, headers=headers)
     assert (response.status_code, "Too many files" in response.text) == (400, True)
 
 
@@ -111,7 +112,7 @@ class Seat(BaseModel):
 GROUPS = {"group_id": {1: "Staff", 2: "Guests"}}
 
 
-class Kept(BaseModel):
+class HiddenKey(BaseModel):
     key: Annotated[Line, FieldOptions(type="hidden")] = Field(max_length=3)
 
 
@@ -122,11 +123,12 @@ class Parcel(BaseModel):
     photo: ImageUpload | None = None
 
 
-class Chosen(BaseModel):
+class RequiredGroup(BaseModel):
     group: Literal["a"]
 
 
-async def taken(*fields: tuple[str, str | UploadFile], model: type[BaseModel] = Seat) -> Form[Any]:
+async def filled_form(*fields: tuple[str, str | UploadFile], model: type[BaseModel] = Seat) -> Form[Any]:
+    """Return a form that has read these submitted fields."""
     form = Form(model, choices=GROUPS if model is Seat else None)
     await form.fill(FormData(list(fields)))
     return form
@@ -137,7 +139,7 @@ def file(content: bytes, name: str = "a.png") -> UploadFile:
 
 
 async def test_all_field_types_are_read() -> None:
-    form = await taken(
+    form = await filled_form(
         ("size", "2"),
         ("extras", "lunch"),
         ("extras", "parking"),
@@ -160,13 +162,13 @@ async def test_all_field_types_are_read() -> None:
 
 
 async def test_empty_checkbox_overrides_default_true() -> None:
-    data = (await taken(("agrees", "true"))).data
+    data = (await filled_form(("agrees", "true"))).data
     assert data is not None
     assert (data.is_member, data.extras) == (False, [])
 
 
 async def test_all_field_types_have_error_messages() -> None:
-    form = await taken(
+    form = await filled_form(
         ("size", "3"),
         ("extras", "dinner"),
         ("group_id", "3"),
@@ -190,30 +192,29 @@ async def test_all_field_types_have_error_messages() -> None:
     assert form.status == 422
 
 
-async def test_hostile_text_is_a_field_error() -> None:
-    for text in ("\ud800", "\0", "9" * 10_000, "-" * 10_000, "🙂"):
-        form = await taken(
-            ("agrees", "true"), *((name, text) for name in ("size", "group_id", "from_at", "on", "is_member"))
-        )
-        assert form.errors.keys() >= {"size", "group_id", "from_at", "on", "is_member"}
-        assert all("\n" not in message and len(message) < 200 for message in form.errors.values())
-        form.value("on").encode()
+@pytest.mark.parametrize("text", ["\ud800", "\0", "9" * 10_000, "-" * 10_000, "🙂"])
+async def test_hostile_text_is_a_field_error(text: str) -> None:
+    names = ("size", "group_id", "from_at", "on", "is_member")
+    form = await filled_form(("agrees", "true"), *((name, text) for name in names))
+    assert form.errors.keys() >= {*names}
+    assert all("\n" not in message and len(message) < 200 for message in form.errors.values())
+    form.value("on").encode()
 
 
 async def test_form_error_is_shown_above_form() -> None:
-    form = await taken(("size", "2"), ("group_id", "1"), ("agrees", "true"))
+    form = await filled_form(("size", "2"), ("group_id", "1"), ("agrees", "true"))
     assert form.faults == ["A member of the staff has one seat."]
 
 
 async def test_hidden_field_error_is_shown_above_form() -> None:
-    assert (await taken(("key", "abcd"), model=Kept)).faults == ["Please write at most 3 characters."]
+    assert (await filled_form(("key", "abcd"), model=HiddenKey)).faults == ["Please write at most 3 characters."]
 
 
 async def test_refusal_sets_field_and_status() -> None:
-    form = await taken(("agrees", "true"))
+    form = await filled_form(("agrees", "true"))
     assert form.status == 200
-    form.refuse("All seats are taken.", "size", 409)
-    assert (form.field("size").error, form.status) == ("All seats are taken.", 409)
+    form.refuse("All seats are filled_form.", "size", 409)
+    assert (form.field("size").error, form.status) == ("All seats are filled_form.", 409)
 
 
 def test_initial_values_come_from_model_or_row() -> None:
@@ -230,7 +231,7 @@ def test_password_has_no_initial_value() -> None:
 
 
 async def test_uploads_must_be_selected_again() -> None:
-    form = await taken(
+    form = await filled_form(
         ("one", file(b"text")), ("more", file(b"")), ("more", file(b"b")), ("photo", file(b"no picture")), model=Parcel
     )
     assert form.enctype == "multipart/form-data"
@@ -239,17 +240,18 @@ async def test_uploads_must_be_selected_again() -> None:
     assert form.field("one").help == "Please choose the file again."
     assert form.field("photo").help == ""
 
-    form = await taken(("title", "a"), ("one", file(b"", name="")), model=Parcel)
-    assert form.errors == {"one": "Please choose a file."}
-    form = await taken(("title", "a"), ("one", "text"), model=Parcel)
+
+@pytest.mark.parametrize("value", [file(b"", name=""), "text"])
+async def test_missing_file_is_an_error(value: UploadFile | str) -> None:
+    form = await filled_form(("title", "a"), ("one", value), model=Parcel)
     assert form.errors == {"one": "Please choose a file."}
 
 
-def test_empty_choice_only_for_optional_fields() -> None:
+def test_optional_or_unselected_field_has_empty_choice() -> None:
     assert list(Form(Seat).field("size").choices) == ["1", "2"]
     assert list(Form(Seat, choices=GROUPS).field("group_id").choices) == ["", "1", "2"]
-    assert list(Form(Chosen).field("group").choices) == ["", "a"]
-    assert list(Form(Chosen, {"group": "a"}).field("group").choices) == ["a"]
+    assert list(Form(RequiredGroup).field("group").choices) == ["", "a"]
+    assert list(Form(RequiredGroup, {"group": "a"}).field("group").choices) == ["a"]
 
 
 async def test_first_invalid_field_has_focus() -> None:
@@ -261,9 +263,5 @@ async def test_first_invalid_field_has_focus() -> None:
 
 
 def test_template_can_require_a_field() -> None:
-    class Asked(BaseModel):
-        name: str
-        note: str = ""
-
-    form = Form(Asked)
-    assert [form.field("note").required, form.field("note", required=True).required] == [False, True]
+    form = Form(Letter)
+    assert [form.field("body").required, form.field("body", required=True).required] == [False, True]

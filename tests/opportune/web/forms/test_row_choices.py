@@ -9,12 +9,12 @@ from starlette.datastructures import FormData
 from opportune.accounts.models import Group, User
 from opportune.db import Reference
 from opportune.web.forms.fields import RowChoices
-from opportune.web.forms.forms import Form
+from opportune.web.forms.forms import MAX_CHECKBOXES, Form
 from opportune.web.rendering.templates import templates
 
-FEW = RowChoices({1: "Ada <b>", 2: "Grace"})
-MANY = RowChoices({1: "Ada"}, lookup_url="/books/choices", add_url="/people/new", add_label="Add a person")
-LETTERS = RowChoices({number: f"Group {number}" for number in range(1, 12)})
+TWO_ROWS = RowChoices({1: "Ada <b>", 2: "Grace"})
+MANY_ROWS = RowChoices({1: "Ada"}, lookup_url="/books/choices", add_url="/people/new", add_label="Add a person")
+TOO_MANY_CHECKBOXES = RowChoices({number: f"Group {number}" for number in range(1, MAX_CHECKBOXES + 2)})
 
 
 class Loan(BaseModel):
@@ -23,26 +23,26 @@ class Loan(BaseModel):
     groups: Annotated[list[int], Reference(Group)] = []
 
 
-def shown(form: Form[Loan], name: str) -> str:
+def render_field(form: Form[Loan], name: str) -> str:
     template = '{% from "macros/forms.html" import field %}{{ field(form, name) }}'
     return templates.environment.from_string(template).render(form=form, name=name)
 
 
-async def sent(*fields: tuple[str, str], **choices: RowChoices) -> Form[Loan]:
+async def filled_form(*fields: tuple[str, str], **choices: RowChoices) -> Form[Loan]:
     form = Form(Loan, choices=choices)
     await form.fill(FormData(list(fields)))
     return form
 
 
 def test_few_rows_are_a_select() -> None:
-    html = shown(Form(Loan, {"reader_id": 2}, choices={"reader_id": FEW}), "reader_id")
+    html = render_field(Form(Loan, {"reader_id": 2}, choices={"reader_id": TWO_ROWS}), "reader_id")
     assert '<option value="1">Ada &lt;b&gt;</option>' in html
     assert '<option value="2" selected>Grace</option>' in html
     assert "row-picker" not in html
 
 
 def test_many_rows_are_a_picker() -> None:
-    html = shown(Form(Loan, {"reader_id": 1}, choices={"reader_id": MANY}), "reader_id")
+    html = render_field(Form(Loan, {"reader_id": 1}, choices={"reader_id": MANY_ROWS}), "reader_id")
     assert '<row-picker data-url="/books/choices" data-name="reader_id">' in html
     assert 'href="/people/new?_dialog=1"' in html
     assert 'aria-label="Add a person"' in html
@@ -50,13 +50,14 @@ def test_many_rows_are_a_picker() -> None:
 
 
 def test_optional_field_has_empty_choice() -> None:
-    form = Form(Loan, choices={"reader_id": MANY, "helper_id": FEW})
-    assert '<option value="" selected>None</option>' in shown(form, "helper_id")
-    assert '<option value="" selected>Choose</option>' in shown(form, "reader_id")
+    form = Form(Loan, choices={"reader_id": MANY_ROWS, "helper_id": TWO_ROWS})
+    assert '<option value="" selected>None</option>' in render_field(form, "helper_id")
+    assert '<option value="" selected>Choose</option>' in render_field(form, "reader_id")
 
 
 @pytest.mark.parametrize(
-    ("rows", "type"), [(FEW, "checkboxes"), (LETTERS, "picker"), (MANY, "picker"), (RowChoices({}), "picker")]
+    ("rows", "type"),
+    [(TWO_ROWS, "checkboxes"), (TOO_MANY_CHECKBOXES, "picker"), (MANY_ROWS, "picker"), (RowChoices({}), "picker")],
 )
 def test_multiple_rows_are_checkboxes_or_picker(rows: RowChoices, type: str) -> None:
     assert Form(Loan, choices={"groups": rows}).field("groups").type == type
@@ -73,31 +74,31 @@ def test_initial_values_are_related_rows() -> None:
 
 
 async def test_selected_rows_become_ids() -> None:
-    form = await sent(("reader_id", "2"), ("helper_id", ""), ("groups", "1"), ("groups", "2"))
+    form = await filled_form(("reader_id", "2"), ("helper_id", ""), ("groups", "1"), ("groups", "2"))
     assert form.data == Loan(reader_id=2, groups=[1, 2])
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "words", str(2**63), "1.5"])
 async def test_invalid_row_id_is_refused(number: str) -> None:
-    form = await sent(("reader_id", number), ("groups", number))
+    form = await filled_form(("reader_id", number), ("groups", number))
     assert form.data is None
     assert set(form.errors) == {"reader_id", "groups"}
 
 
 async def test_missing_row_is_an_error() -> None:
-    assert (await sent()).errors == {"reader_id": "Please choose one."}
+    assert (await filled_form()).errors == {"reader_id": "Please choose one."}
 
 
-@pytest.mark.parametrize(("rows", "is_taken"), [(FEW, False), (RowChoices({}), False), (MANY, True)])
-async def test_unlisted_row_of_select_is_refused(rows: RowChoices, *, is_taken: bool) -> None:
-    form = await sent(("reader_id", "7"), reader_id=rows)
-    assert ("reader_id" not in form.errors) is is_taken
+@pytest.mark.parametrize(("rows", "is_accepted"), [(TWO_ROWS, False), (RowChoices({}), False), (MANY_ROWS, True)])
+async def test_only_a_picker_accepts_unlisted_rows(rows: RowChoices, *, is_accepted: bool) -> None:
+    form = await filled_form(("reader_id", "7"), reader_id=rows)
+    assert ("reader_id" not in form.errors) is is_accepted
 
 
 async def test_choices_can_be_set_after_reading() -> None:
-    form = await sent(("reader_id", "2"), ("groups", "x"))
-    form.offer({"reader_id": FEW, "groups": LETTERS})
-    assert '<option value="2" selected>Grace</option>' in shown(form, "reader_id")
+    form = await filled_form(("reader_id", "2"), ("groups", "x"))
+    form.offer({"reader_id": TWO_ROWS, "groups": TOO_MANY_CHECKBOXES})
+    assert '<option value="2" selected>Grace</option>' in render_field(form, "reader_id")
 
 
 def test_foreign_key_without_choices_is_an_error() -> None:

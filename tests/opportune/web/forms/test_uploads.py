@@ -1,3 +1,5 @@
+"""Uploaded files: their types, names and limits."""
+
 import tempfile
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,16 +15,16 @@ from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.storage import images
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.forms.uploads import ImageUpload, Upload, display_name, too_large
+from opportune.web.forms.uploads import ImageUpload, Upload, display_name, too_large_message
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from tests.opportune.storage.pictures import photo
 
 PATH = "/api/send"
 URL_ENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
-PARTS = {"Content-Type": "multipart/form-data; boundary=x"}
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-class Sent(BaseModel):
+class Application(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str
@@ -30,7 +32,9 @@ class Sent(BaseModel):
     paper: Upload | None = None
 
 
-class Words(BaseModel):
+class Title(BaseModel):
+    """Form without a file."""
+
     title: str
 
 
@@ -44,18 +48,18 @@ def app_with(**changes: int) -> FastAPI:
 
     @app.post(PATH)
     async def send(request: Request) -> dict[str, Any]:
-        form = await read_form(request, Sent)
-        files = [form.data.photo, form.data.paper] if form.data else []
-        kinds = [(file.filename, file.content_type, file.suffix, len(file.content)) for file in files if file]
-        return {"title": form.value("title"), "errors": form.errors, "files": kinds}
+        form = await read_form(request, Application)
+        uploads = [form.data.photo, form.data.paper] if form.data else []
+        files = [(file.filename, file.content_type, file.suffix, len(file.content)) for file in uploads if file]
+        return {"title": form.value("title"), "errors": form.errors, "files": files}
 
     @app.get("/api/attributes")
     async def attributes() -> dict[str, Any]:
-        return dict(Form(Sent).field("paper").attributes)
+        return dict(Form(Application).field("paper").attributes)
 
-    @app.post("/api/words")
-    async def words(request: Request) -> dict[str, str]:
-        return (await read_form(request, Words)).errors
+    @app.post("/api/title")
+    async def set_title(request: Request) -> dict[str, str]:
+        return (await read_form(request, Title)).errors
 
     return app
 
@@ -66,67 +70,68 @@ async def browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def sent(browser: AsyncClient, **files: tuple[str, bytes, str]) -> dict[str, Any]:
+async def submit(browser: AsyncClient, **files: tuple[str, bytes, str]) -> dict[str, Any]:
+    """Submit these files, and return the title, errors and files that the route reads."""
     response = await browser.post(PATH, data={"title": "Ada"}, files=files)
     assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
+    result: dict[str, Any] = response.json()
+    return result
 
 
 async def test_image_type_is_detected_from_content(browser: AsyncClient) -> None:
-    answer = await sent(browser, photo=("C:\\fakepath\\me.exe", photo("PNG"), "text/html"))
-    assert answer["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
+    result = await submit(browser, photo=("C:\\fakepath\\me.exe", photo("PNG"), "text/html"))
+    assert result["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
 
 
 async def test_single_field_checks_one_image(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[bytes] = []
+    checked: list[bytes] = []
 
-    def look(content: bytes) -> str:
-        seen.append(content)
+    def check(content: bytes) -> str:
+        checked.append(content)
         return "image/png"
 
-    monkeypatch.setattr(images, "_check", look)
+    monkeypatch.setattr(images, "_check", check)
     files = [("photo", (name, name.encode(), "image/png")) for name in ("a.png", "b.png")]
     response = await browser.post(PATH, data={"title": "Ada"}, files=files)
     assert [name for name, *_ in response.json()["files"]] == ["b.png"]
-    assert seen == [b"b.png"]
+    assert checked == [b"b.png"]
 
 
 async def test_empty_file_field_is_left_out(browser: AsyncClient) -> None:
-    answer = await sent(browser, photo=("", b"", "application/octet-stream"))
-    assert (answer["errors"], answer["files"]) == ({}, [])
+    result = await submit(browser, photo=("", b"", "application/octet-stream"))
+    assert (result["errors"], result["files"]) == ({}, [])
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"<html></html>", images.UNKNOWN),
         (photo()[:-100], images.DAMAGED),
         (b"", images.UNKNOWN),
-        (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large()),
+        (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large_message()),
     ],
 )
-async def test_hostile_file_is_a_field_error(browser: AsyncClient, content: bytes, words: str) -> None:
-    answer = await sent(browser, photo=("a.jpg", content, "image/jpeg"))
-    assert (answer["title"], answer["errors"]) == ("Ada", {"photo": words})
+async def test_hostile_file_is_a_field_error(browser: AsyncClient, content: bytes, message: str) -> None:
+    result = await submit(browser, photo=("a.jpg", content, "image/jpeg"))
+    assert (result["title"], result["errors"]) == ("Ada", {"photo": message})
 
 
 async def test_upload_field_accepts_any_file(browser: AsyncClient) -> None:
-    answer = await sent(browser, paper=("a.html", b"<html></html>", "text/html"))
-    assert answer["files"] == [["a.html", "application/octet-stream", "bin", 13]]
+    result = await submit(browser, paper=("a.html", b"<html></html>", "text/html"))
+    assert result["files"] == [["a.html", "application/octet-stream", "bin", 13]]
 
 
 async def test_text_instead_of_file_is_refused(browser: AsyncClient) -> None:
     response = await browser.post(PATH, data={"title": "Ada", "photo": "/etc/passwd"})
     assert response.json()["files"] == []
     with pytest.raises(ValidationError, match="Please choose a file"):
-        Sent(title="Ada", photo={"filename": "x", "content": b"x"})
+        Application(title="Ada", photo={"filename": "x", "content": b"x"})
 
 
 async def test_large_body_needs_a_file_form(browser: AsyncClient) -> None:
     file = ("a.bin", b"\0" * DEFAULT_MAX_UPLOAD_BYTES, "application/octet-stream")
-    assert (await sent(browser, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
-    assert (await browser.post("/api/words", data={"title": "Ada"}, files={"paper": file})).status_code == 413
+    assert (await submit(browser, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
+    assert (await browser.post("/api/title", data={"title": "Ada"}, files={"paper": file})).status_code == 413
     assert (await browser.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
 
 
@@ -141,14 +146,14 @@ async def test_upload_limit_is_a_setting(size: int, refusal: dict[str, str]) -> 
     async with AsyncClient(
         transport=ASGITransport(app_with(max_upload_bytes=3_000_000)), base_url="http://testserver"
     ) as browser:
-        answer = await sent(browser, paper=file)
-        assert answer["errors"].keys() == refusal.keys()
-        assert answer["errors"].get("paper", "").endswith(refusal.get("paper", ""))
+        result = await submit(browser, paper=file)
+        assert result["errors"].keys() == refusal.keys()
+        assert result["errors"].get("paper", "").endswith(refusal.get("paper", ""))
         too_much = ("a.bin", b"\0" * (3_000_000 + MAX_BODY_BYTES), "application/octet-stream")
         assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": too_much})).status_code == 413
-        shown = (await browser.get("/api/attributes")).json()
-    limits = (str(shown["data-largest"]), shown["data-too-large"])
-    assert limits == ("3000000", "Please choose a file of at most 3 MB.")
+        attributes = (await browser.get("/api/attributes")).json()
+    assert str(attributes["data-largest"]) == "3000000"
+    assert attributes["data-too-large"] == "Please choose a file of at most 3 MB."
 
 
 async def test_interrupted_upload_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,17 +166,17 @@ async def test_interrupted_upload_leaves_no_file(browser: AsyncClient, monkeypat
 
     monkeypatch.setattr(formparsers, "SpooledTemporaryFile", open_file)
 
-    async def broken_off() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="paper"; filename="a"\r\n\r\n' + b"\0" * 2_000_000
         yield b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES)
 
-    response = await browser.post(PATH, content=broken_off(), headers=PARTS)
+    response = await browser.post(PATH, content=chunks(), headers=MULTIPART)
     assert response.status_code == 413
-    assert [file.closed for file in files] == [True], "it has no name in any folder, and goes when it is closed"
+    assert [file.closed for file in files] == [True], "closing a temporary file deletes it"
 
 
 def test_filename_is_one_harmless_line() -> None:
-    for filename, line in (
+    for filename, expected in (
         ("../../etc/passwd", "passwd"),
         ("C:\\a\\b.jpg", "b.jpg"),
         ("a\0\r\n\x1bb.jpg", "ab.jpg"),
@@ -181,4 +186,4 @@ def test_filename_is_one_harmless_line() -> None:
         ("a" * 300, "a" * 100),
         ("Größe 日本.png", "Größe 日本.png"),
     ):
-        assert display_name(filename) == line, filename
+        assert display_name(filename) == expected, filename

@@ -14,6 +14,7 @@ from starlette.types import Message, Scope, Send
 from opportune.config.project import PROJECT
 from opportune.web.middleware import compression
 from opportune.web.middleware.compression import (
+    GZIP_WINDOW_BITS,
     MAX_BYTES_IN_LOOP,
     MIN_SIZE_BYTES,
     SECRET_HEADERS,
@@ -44,8 +45,8 @@ def shop() -> FastAPI:
     async def sized(size: int) -> Response:
         return Response("x" * size, media_type="text/plain")
 
-    @app.get("/said/{name}/{value:path}")
-    async def said(name: str, value: str) -> Response:
+    @app.get("/with-header/{name}/{value:path}")
+    async def with_header(name: str, value: str) -> Response:
         return Response(LONG, media_type="text/html", headers={name: value})
 
     @app.get("/status/{code}")
@@ -56,15 +57,16 @@ def shop() -> FastAPI:
     async def file() -> Response:
         return FileResponse(PROJECT / "README.md", media_type="text/plain")
 
-    @app.get("/pieces")
-    async def pieces(told: bool = False) -> Response:
+    @app.get("/stream")
+    async def stream(has_length: bool = False) -> Response:
         async def lines() -> AsyncIterator[str]:
             for line in LONG.splitlines(keepends=True):
                 yield line
 
-        return StreamingResponse(lines(), 200, {"Content-Length": str(len(LONG))} if told else None, "text/plain")
+        headers = {"Content-Length": str(len(LONG))} if has_length else None
+        return StreamingResponse(lines(), 200, headers, "text/plain")
 
-    app.add_middleware(CompressionMiddleware, excluded_prefix="/apart")
+    app.add_middleware(CompressionMiddleware, excluded_prefix="/excluded")
     return app
 
 
@@ -75,7 +77,7 @@ async def visitor(shop: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 def test_accept_encoding_is_parsed() -> None:
-    for accepted, takes in (
+    for accepted, is_accepted in (
         ("gzip", True),
         ("GZip", True),
         ("gzip, deflate, br, zstd", True),
@@ -94,49 +96,57 @@ def test_accept_encoding_is_parsed() -> None:
         ("gzipped", False),
         (";q=1,,;", False),
     ):
-        assert accepts_gzip(accepted) is takes, accepted
+        assert accepts_gzip(accepted) is is_accepted, accepted
 
 
-async def test_secret_responses_are_not_compressed(
-    visitor: AsyncClient,
-) -> None:
-    packed, plain = await visitor.get("/page", headers=GZIP), await visitor.get("/page", headers=PLAIN)
-    assert packed.text == plain.text == LONG
-    assert packed.headers["content-encoding"] == "gzip"
-    assert int(packed.headers["content-length"]) < len(LONG) / 4
-    assert "content-encoding" not in plain.headers
-    assert int(plain.headers["content-length"]) == len(LONG)
-    assert packed.headers["vary"] == plain.headers["vary"] == "Cookie, Accept-Encoding"
-    assert (packed.headers["etag"], plain.headers["etag"]) == ('W/"a"', '"a"')
+async def test_compressed_page_has_matching_headers(visitor: AsyncClient) -> None:
+    response = await visitor.get("/page", headers=GZIP)
+    assert response.text == LONG
+    assert response.headers["content-encoding"] == "gzip"
+    assert int(response.headers["content-length"]) < len(LONG) / 4
+    assert (response.headers["vary"], response.headers["etag"]) == ("Cookie, Accept-Encoding", 'W/"a"')
 
-    told, sent = await visitor.head("/page", headers=GZIP), await visitor.get("/page", headers=GZIP)
-    assert told.content == b""
-    assert "content-length" not in told.headers
-    assert {**told.headers, "content-length": sent.headers["content-length"]} == dict(sent.headers)
-    told_plain = await visitor.head("/page", headers=PLAIN)
-    assert int(told_plain.headers["content-length"]) == len(LONG)
 
-    whole = await visitor.get("/file", headers=GZIP)
+async def test_page_for_client_without_gzip_only_gets_vary(visitor: AsyncClient) -> None:
+    response = await visitor.get("/page", headers=PLAIN)
+    assert response.text == LONG
+    assert "content-encoding" not in response.headers
+    assert int(response.headers["content-length"]) == len(LONG)
+    assert (response.headers["vary"], response.headers["etag"]) == ("Cookie, Accept-Encoding", '"a"')
+
+
+async def test_head_has_headers_of_get_without_length(visitor: AsyncClient) -> None:
+    head, page = await visitor.head("/page", headers=GZIP), await visitor.get("/page", headers=GZIP)
+    assert head.content == b""
+    assert "content-length" not in head.headers
+    assert {**head.headers, "content-length": page.headers["content-length"]} == dict(page.headers)
+    plain_head = await visitor.head("/page", headers=PLAIN)
+    assert int(plain_head.headers["content-length"]) == len(LONG)
+
+
+async def test_files_with_ranges_are_not_compressed(visitor: AsyncClient) -> None:
+    file = await visitor.get("/file", headers=GZIP)
     part = await visitor.get("/file", headers={**GZIP, "Range": "bytes=2-9"})
-    assert (part.status_code, part.content) == (206, whole.content[2:10])
-    assert "content-encoding" not in {**whole.headers, **part.headers}
+    assert (part.status_code, part.content) == (206, file.content[2:10])
+    assert "content-encoding" not in {**file.headers, **part.headers}
 
+
+async def test_304_has_the_etag_of_its_encoding(visitor: AsyncClient) -> None:
     response = await visitor.get("/status/304", headers=GZIP)
-    assert (response.status_code, response.headers["etag"], response.headers["vary"]) == (
-        304,
-        'W/"a"',
-        "Accept-Encoding",
-    )
+    assert (response.status_code, response.headers["etag"]) == (304, 'W/"a"')
+    assert response.headers["vary"] == "Accept-Encoding"
     assert "content-encoding" not in response.headers
     assert (await visitor.get("/status/304", headers=PLAIN)).headers["etag"] == '"a"'
 
+
+async def test_secret_responses_are_not_compressed(visitor: AsyncClient) -> None:
     (header,) = SECRET_HEADERS.items()
-    response = await visitor.get("/said/{}/{}".format(*header), headers=GZIP)
+    response = await visitor.get("/with-header/{}/{}".format(*header), headers=GZIP)
     assert "content-encoding" not in response.headers
     assert response.headers["cache-control"] == "no-store, no-transform"
 
 
-KINDS = [
+MEDIA_TYPES = [
     ("text/html; charset=utf-8", True),
     ("text/css", True),
     ("application/json", True),
@@ -148,22 +158,33 @@ KINDS = [
     ("font/woff2", False),
     ("application/jsonish", False),
 ]
-KEPT = ["content-encoding/identity", "content-range/bytes 0-9/10", "accept-ranges/bytes", "cache-control/no-transform"]
+UNCOMPRESSED_HEADERS = [
+    "content-encoding/identity",
+    "content-range/bytes 0-9/10",
+    "accept-ranges/bytes",
+    "cache-control/no-transform",
+]
 
 
-async def test_only_large_text_is_compressed(visitor: AsyncClient) -> None:
-    for content_type, is_text in KINDS:
+async def test_only_text_is_compressed(visitor: AsyncClient) -> None:
+    for content_type, is_text in MEDIA_TYPES:
         response = await visitor.get(f"/typed/{content_type}", headers=GZIP)
         assert (response.headers.get("content-encoding") == "gzip") is is_text, content_type
         assert ("vary" in response.headers) is is_text, content_type
         assert response.text == LONG
+
+
+async def test_only_large_responses_are_compressed(visitor: AsyncClient) -> None:
     for size, encoding in ((0, None), (MIN_SIZE_BYTES - 1, None), (MIN_SIZE_BYTES, "gzip")):
         response = await visitor.get(f"/sized/{size}", headers=GZIP)
         assert response.headers.get("content-encoding") == encoding, size
         assert response.text == "x" * size
-    for said in KEPT:
-        response = await visitor.get(f"/said/{said}", headers=GZIP)
-        assert response.headers.get("content-encoding") in (None, "identity"), said
+
+
+async def test_headers_of_route_prevent_compression(visitor: AsyncClient) -> None:
+    for header in UNCOMPRESSED_HEADERS:
+        response = await visitor.get(f"/with-header/{header}", headers=GZIP)
+        assert response.headers.get("content-encoding") in (None, "identity"), header
         assert response.text == LONG
 
 
@@ -188,60 +209,73 @@ WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
 
 async def test_cross_site_request_with_cookie_is_not_compressed(visitor: AsyncClient) -> None:
     for headers, is_compressed in WITH_COOKIES:
-        for path in ("/page", "/pieces"):
+        for path in ("/page", "/stream"):
             response = await visitor.get(path, headers={**GZIP, **headers})
             assert ("content-encoding" in response.headers) is is_compressed, headers
             assert response.text == LONG
 
 
 async def test_compressed_stream_is_complete(visitor: AsyncClient) -> None:
-    for headers, told in product((GZIP, PLAIN), (False, True)):
-        response = await visitor.get("/pieces", params={"told": told}, headers=headers)
+    for headers, has_length in product((GZIP, PLAIN), (False, True)):
+        response = await visitor.get("/stream", params={"has_length": has_length}, headers=headers)
         assert response.text == LONG
         assert ("content-encoding" in response.headers) is (headers is GZIP)
-        assert ("content-length" in response.headers) is (told and headers is PLAIN)
+        assert ("content-length" in response.headers) is (has_length and headers is PLAIN)
 
 
 async def test_compressed_events_are_sent_immediately() -> None:
     sent: list[Message] = []
-    unpacked = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    decompressor = zlib.decompressobj(GZIP_WINDOW_BITS + zlib.MAX_WBITS)
 
     async def events(_scope: Scope, _receive: object, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        assert len(sent) == 1, "whoever follows knows at once that it has begun"
+        assert len(sent) == 1, "the headers are sent before the first event"
         for event in (b": heartbeat\n\n", b"data: one\n\n", b"data: two\n\n", b"x" * 2 * MAX_BYTES_IN_LOOP):
             await send({"type": "http.response.body", "body": event, "more_body": True})
-            assert unpacked.decompress(sent[-1]["body"]) == event
+            assert decompressor.decompress(sent[-1]["body"]) == event
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def keep(message: Message) -> None:
+    async def record(message: Message) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-encoding", b"gzip")]}
-    await CompressionMiddleware(events, excluded_prefix="/static")(scope, None, keep)  # type: ignore[arg-type]
+    await CompressionMiddleware(events, excluded_prefix="/static")(scope, None, record)  # type: ignore[arg-type]
     assert (b"content-encoding", b"gzip") in sent[0]["headers"]
     assert (b"x-accel-buffering", b"no") in sent[0]["headers"]
-    unpacked.decompress(sent[-1]["body"])
-    assert unpacked.eof
+    decompressor.decompress(sent[-1]["body"])
+    assert decompressor.eof
     assert not sent[-1]["more_body"]
 
 
-async def test_long_response_is_compressed_in_a_thread(visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = []
+@pytest.fixture
+def compressing_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """Threads of all compressions."""
+    threads: list[threading.Thread] = []
     compress = zlib.compress
 
-    def recorded(data: bytes, *options: int) -> bytes:
+    def compress_and_record(data: bytes, *options: int) -> bytes:
         threads.append(threading.current_thread())
         return compress(data, *options)
 
-    monkeypatch.setattr(zlib, "compress", recorded)
+    monkeypatch.setattr(zlib, "compress", compress_and_record)
+    return threads
+
+
+async def test_long_response_is_compressed_in_a_thread(
+    visitor: AsyncClient, compressing_threads: list[threading.Thread]
+) -> None:
     await visitor.get(f"/sized/{MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
-    assert threads.pop() is not threading.current_thread()
+    assert threading.current_thread() not in compressing_threads
+
+
+async def test_response_with_etag_is_compressed_once(
+    visitor: AsyncClient, compressing_threads: list[threading.Thread]
+) -> None:
     compression._cached_gzip.cache_clear()
     for _ in range(2):
         await visitor.get("/page", headers=GZIP)
-    assert threads == [threading.current_thread()]
+    assert compressing_threads == [threading.current_thread()]
 
 
 async def test_pages_and_json_are_compressed(client: AsyncClient) -> None:

@@ -14,7 +14,7 @@ from opportune.errors import SettingsError
 APP = "https://app.example.org"
 OTHER = "https://evil.example"
 SIGN_IN = "/api/v1/auth/login"
-CREDENTIALS = {"username": "nobody@example.com", "password": "wrong"}
+CREDENTIALS = {"username": "unknown@example.com", "password": "wrong"}
 
 
 @asynccontextmanager
@@ -39,8 +39,12 @@ def allowed_origin(response: Response) -> str | None:
 
 
 async def preflight(client: AsyncClient, origin: str, path: str = "/api/v1/users/me") -> Response:
-    asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
-    return await client.options(path, headers={"Origin": origin, **asked})
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "PATCH",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    return await client.options(path, headers=headers)
 
 
 @pytest.mark.database("sqlite")
@@ -58,14 +62,14 @@ async def test_preflight_refuses_other_origins(client: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_refusals_tell_a_listed_origin_the_reason(client: AsyncClient) -> None:
+async def test_listed_origin_can_read_error_responses(client: AsyncClient) -> None:
     response = await client.get("/api/v1/users/me", headers={"Origin": APP})
     assert (response.status_code, allowed_origin(response)) == (401, APP)
     assert "origin" in response.headers["vary"].lower()
 
 
 @pytest.mark.database("sqlite")
-async def test_pages_are_shared_with_no_origin(client: AsyncClient) -> None:
+async def test_pages_have_no_cors_headers(client: AsyncClient) -> None:
     assert allowed_origin(await client.get("/accounts/login", headers={"Origin": APP})) is None
     response = await preflight(client, APP, "/accounts/login")
     assert allowed_origin(response) is None
@@ -95,18 +99,18 @@ async def test_star_allows_every_origin(settings: Settings) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_without_the_setting_no_origin_is_allowed(settings: Settings) -> None:
+async def test_no_origin_is_allowed_by_default(settings: Settings) -> None:
     async with client_of(settings) as client:
         assert allowed_origin(await client.get("/api/v1/users/me", headers={"Origin": APP})) is None
 
 
-def test_origins_are_read_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_origins_are_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "https://App.example.org/, http://localhost:5173,http://[::1]:80")
     assert load_settings(_env_file=None).cors_origins == [APP, "http://localhost:5173", "http://[::1]:80"]
 
 
 @pytest.mark.parametrize("value", ["app.example.org", "https://app.example.org/path", "https://*.example.org", "null"])
-def test_malformed_origins_are_one_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_malformed_origin_is_a_settings_error(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("CORS_ORIGINS", value)
     with pytest.raises(SettingsError, match=r"^CORS_ORIGINS: must be origins without a path"):
         load_settings(_env_file=None)

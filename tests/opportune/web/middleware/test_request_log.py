@@ -1,3 +1,5 @@
+"""Headers that the outermost middleware adds to responses, and its log line."""
+
 import logging
 from collections.abc import Iterator
 
@@ -12,7 +14,7 @@ from opportune.testing.factories import signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")
 
-EVERYWHERE = {
+SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
@@ -20,8 +22,9 @@ EVERYWHERE = {
 }
 
 
-async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
-    for path in (
+@pytest.mark.parametrize(
+    "path",
+    [
         "/accounts/login",
         "/nothing",
         "/static/site.css",
@@ -30,20 +33,27 @@ async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
         "/accounts/profile",
         "/api/v1/users/me",
         "/admin",
-    ):
-        headers = (await client.get(path)).headers
-        assert EVERYWHERE.items() <= dict(headers).items(), path
-        script = next(part for part in headers["content-security-policy"].split("; ") if part.startswith("script-src"))
-        assert script == "script-src 'self'", path
+    ],
+)
+async def test_responses_have_security_headers(client: AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+    assert SECURITY_HEADERS.items() <= dict(headers).items()
+    assert "script-src 'self'" in headers["content-security-policy"].split("; ")
 
+
+async def test_refused_request_has_security_headers(client: AsyncClient) -> None:
     response = await client.post("/", headers={"Origin": "https://evil.example"})
-    assert EVERYWHERE.items() <= dict(response.headers).items()
+    assert SECURITY_HEADERS.items() <= dict(response.headers).items()
 
-    for number in ("short", "x" * 65, "with space in it", "line\\nbreak-here"):
-        response = await client.get("/health/live", headers={"X-Request-ID": number})
-        assert response.headers["x-request-id"] != number
 
-    """Neither the browser nor a shared cache may reuse the page after sign-in."""
+@pytest.mark.parametrize("request_id", ["short", "x" * 65, "with space in it", "line\\nbreak-here"])
+async def test_invalid_request_id_is_replaced(client: AsyncClient, request_id: str) -> None:
+    response = await client.get("/health/live", headers={"X-Request-ID": request_id})
+    assert response.headers["x-request-id"] != request_id
+
+
+async def test_anonymous_page_is_revalidated(client: AsyncClient) -> None:
+    # After sign-in, neither the browser nor a shared cache may reuse the page.
     assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
 
 
@@ -68,14 +78,14 @@ async def test_hsts_follows_base_url(settings: Settings, base: str, scheme: str)
 async def test_headers_of_route_are_not_duplicated(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"environment": "production"}))
 
-    @app.get("/own")
-    async def own(response: Response) -> None:
-        response.headers.update({"strict-transport-security": "max-age=1", "x-request-id": "of-another"})
+    @app.get("/headers")
+    async def set_headers(response: Response) -> None:
+        response.headers.update({"strict-transport-security": "max-age=1", "x-request-id": "from-the-route"})
 
     async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
-        headers = (await client.get("/own", headers={"x-request-id": "of-the-proxy"})).headers
+        headers = (await client.get("/headers", headers={"x-request-id": "from-the-proxy"})).headers
     assert headers.get_list("strict-transport-security") == ["max-age=1"]
-    assert headers.get_list("x-request-id") == ["of-the-proxy"]
+    assert headers.get_list("x-request-id") == ["from-the-proxy"]
 
 
 async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
@@ -83,7 +93,7 @@ async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: py
     response = await client.get("/accounts/login?token=hidden", headers={"X-Request-ID": "from-the-proxy"})
     assert response.headers["x-request-id"] == "from-the-proxy"
     assert "GET /accounts/login 200" in caplog.text
-    assert "hidden" not in caplog.text, "the query may hold a token"
+    assert "hidden" not in caplog.text, "the query may contain a token"
 
 
 async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClient) -> None:
@@ -94,22 +104,22 @@ async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClie
             assert program.headers["cache-control"] == "no-store", path
 
 
-async def test_cache_control_of_route_is_kept(app: FastAPI) -> None:
-    @app.get("/own")
-    async def own(response: Response) -> None:
+async def test_cache_control_of_route_is_unchanged(app: FastAPI) -> None:
+    @app.get("/public")
+    async def public(response: Response) -> None:
         response.headers["Cache-Control"] = "public, max-age=60"
 
     async with signed_in_client(app) as client:
-        assert (await client.get("/own")).headers["cache-control"] == "public, max-age=60"
+        assert (await client.get("/public")).headers["cache-control"] == "public, max-age=60"
         assert (await client.get("/static/site.css")).headers["cache-control"] == "public, no-cache"
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
+    ("path", "content_type"),
     [("/accounts/login", b"application/x-www-form-urlencoded"), ("/api/v1/auth/register", b"application/json")],
 )
 async def test_disconnect_during_body_is_not_an_error(
-    app: FastAPI, caplog: pytest.LogCaptureFixture, path: str, kind: bytes
+    app: FastAPI, caplog: pytest.LogCaptureFixture, path: str, content_type: bytes
 ) -> None:
     caplog.set_level(logging.INFO, "opportune")
     messages: Iterator[Message] = iter(
@@ -123,7 +133,7 @@ async def test_disconnect_during_body_is_not_an_error(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"testserver"), (b"content-type", kind)]
+    headers = [(b"host", b"testserver"), (b"content-type", content_type)]
     scope: dict[str, object] = {"type": "http", "http_version": "1.1", "scheme": "http", "method": "POST"}
     scope |= {"path": path, "query_string": b"", "headers": headers}
     await app(scope, receive, send)

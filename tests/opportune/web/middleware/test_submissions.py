@@ -90,21 +90,21 @@ async def crash() -> Response:
     raise RuntimeError
 
 
-@router.post("/{kind}-result")
-async def other_results(request: Request, kind: str) -> Response:
-    titles.append(kind)
+@router.post("/{result}-result")
+async def other_results(request: Request, result: str) -> Response:
+    titles.append(result)
     response: Response = RedirectResponse("/", 303)
-    if kind == "cookie":
+    if result == "cookie":
         response.set_cookie("session", "secret")
-    elif kind == "page":
+    elif result == "page":
         response = HTMLResponse("Your codes: 1234")
-    elif kind == "created":
+    elif result == "created":
         response = HTMLResponse(f"<p data-created={len(titles)}>", 201)
-    elif kind == "foreign":
+    elif result == "foreign":
         response = RedirectResponse("https://elsewhere.example/?code=secret", 303)
-    elif kind == "danger":
+    elif result == "danger":
         flash(request, "That failed.", "danger")
-    elif kind == "repeatable":
+    elif result == "repeatable":
         let_repeat(request)
     return response
 
@@ -138,12 +138,12 @@ async def test_same_form_gets_first_result(client: AsyncClient) -> None:
 
 async def test_same_form_repeats_flash_messages(client: AsyncClient) -> None:
     for _ in range(2):
-        answer = await client.post("/notes", data=NOTE)
-        assert "messages=" in answer.headers["set-cookie"]
+        response = await client.post("/notes", data=NOTE)
+        assert "messages=" in response.headers["set-cookie"]
         client.cookies.clear()
 
 
-async def test_other_values_with_the_same_token_are_another_form(client: AsyncClient) -> None:
+async def test_same_token_with_other_values_is_processed(client: AsyncClient) -> None:
     for title in ("Milk", "Bread"):
         await client.post("/notes", data=NOTE | {"title": title})
     assert titles == ["Milk", "Bread"]
@@ -182,8 +182,8 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
             second = asyncio.create_task(worker.post("/slow", data=NOTE))
             assert not (await asyncio.wait([second], timeout=0.2))[0], "it waits for the first result"
             may_finish.set()
-            answers = [await first, await second]
-    assert [item.headers["location"] for item in answers] == ["/slow/1"] * 2
+            responses = [await first, await second]
+    assert [response.headers["location"] for response in responses] == ["/slow/1"] * 2
     assert titles == ["slow"]
 
 
@@ -192,9 +192,9 @@ async def test_slow_form_is_not_processed_twice(client: AsyncClient, monkeypatch
     first = asyncio.create_task(client.post("/slow", data=NOTE))
     while not titles:
         await asyncio.sleep(0)
-    answer = await client.post("/slow", data=NOTE, headers={"Accept": "text/html"})
-    assert answer.status_code == 409
-    assert "still being processed" in answer.text
+    response = await client.post("/slow", data=NOTE, headers={"Accept": "text/html"})
+    assert response.status_code == 409
+    assert "still being processed" in response.text
     may_finish.set()
     assert (await first).status_code == 303
 
@@ -216,18 +216,18 @@ async def test_crashed_form_is_processed_again(app: FastAPI, client: AsyncClient
     assert await stored_results(app) == []
 
 
-@pytest.mark.parametrize("kind", ["cookie", "page", "foreign", "danger", "repeatable"])
-async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncClient, kind: str) -> None:
+@pytest.mark.parametrize("result", ["cookie", "page", "foreign", "danger", "repeatable"])
+async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncClient, result: str) -> None:
     for _ in range(2):
-        await client.post(f"/{kind}-result", data=NOTE)
+        await client.post(f"/{result}-result", data=NOTE)
         client.cookies.clear()
-    assert titles == [kind, kind]
+    assert titles == [result, result]
     assert await stored_results(app) == []
 
 
 async def test_small_created_page_is_repeated(client: AsyncClient) -> None:
-    answers = [await client.post("/created-result", data=NOTE) for _ in range(2)]
-    assert [(item.status_code, item.text) for item in answers] == [(201, "<p data-created=1>")] * 2
+    responses = [await client.post("/created-result", data=NOTE) for _ in range(2)]
+    assert [(response.status_code, response.text) for response in responses] == [(201, "<p data-created=1>")] * 2
     assert titles == ["created"]
 
 
@@ -254,7 +254,7 @@ async def test_token_is_bound_to_visitor(client: AsyncClient) -> None:
     assert titles == ["Milk", "Milk"]
 
 
-async def test_forms_with_files_are_compared_without_their_boundary(client: AsyncClient) -> None:
+async def test_forms_are_compared_without_their_boundary(client: AsyncClient) -> None:
     for content in (b"1", b"1", b"2"):
         await client.post("/photos", data=NOTE, files={"other": ("a.txt", content)})
     assert titles == ["Milk", "Milk"]
@@ -262,8 +262,8 @@ async def test_forms_with_files_are_compared_without_their_boundary(client: Asyn
 
 async def test_large_files_arrive_whole(client: AsyncClient) -> None:
     for _ in range(2):
-        answer = await client.post("/photos", data=NOTE, files={"other": ("a.txt", b"x" * 1_000_000)})
-        assert answer.headers["location"] == "/photos/1"
+        response = await client.post("/photos", data=NOTE, files={"other": ("a.txt", b"x" * 1_000_000)})
+        assert response.headers["location"] == "/photos/1"
     assert titles == ["Milk"]
 
 

@@ -7,44 +7,45 @@ from opportune.web.rendering.blocks import render_block
 
 BASE = "<html>{% block content %}{% endblock %}</html>"
 LIST = (
-    '{% extends "base" %}{% set unseen = missing.text %}{% block content %}<h1>A list</h1>{% block found %}<ul>'
-    "{% for row in rows %}{% block row scoped %}<li>{{ row }}</li>{% endblock %}{% endfor %}"
+    '{% extends "base" %}{% set unused = missing.text %}{% block content %}<h1>A list</h1>{% block rows %}<ul>'
+    "{% for row in books %}{% block row scoped %}<li>{{ row }}</li>{% endblock %}{% endfor %}"
     "</ul>{% endblock %}{% endblock %}"
 )
-OWN = '{% extends "list" %}{% block row %}<li class="own">{{ row }}</li>{% endblock %}'
-MORE = '{% extends "own" %}{% block found %}<p>More</p>{{ super() }}{% endblock %}'
-
-
-TEXTS = {"base": BASE, "list": LIST, "own": OWN, "more": MORE}
+STYLED = '{% extends "list" %}{% block row %}<li class="styled">{{ row }}</li>{% endblock %}'
+TITLED = '{% extends "styled" %}{% block rows %}<p>Title</p>{{ super() }}{% endblock %}'
+TEMPLATES = {"base": BASE, "list": LIST, "styled": STYLED, "titled": TITLED}
 
 
 @pytest.fixture
 def environment() -> Environment:
-    return Environment(loader=DictLoader(TEXTS), autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=DictLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "html"),
     [
         ("list", "<ul><li>&lt;a&gt;</li></ul>"),
-        ("own", '<ul><li class="own">&lt;a&gt;</li></ul>'),
-        ("more", '<p>More</p><ul><li class="own">&lt;a&gt;</li></ul>'),
+        ("styled", '<ul><li class="styled">&lt;a&gt;</li></ul>'),
+        ("titled", '<p>Title</p><ul><li class="styled">&lt;a&gt;</li></ul>'),
     ],
 )
-def test_block_renders_overrides_only(environment: Environment, name: str, found: str) -> None:
-    assert render_block(environment, name, "found", {"rows": ["<a>"]}) == found
+def test_block_uses_overrides_of_child_templates(environment: Environment, name: str, html: str) -> None:
+    assert render_block(environment, name, "rows", {"books": ["<a>"]}) == html
 
 
-def test_error_in_block_names_the_cause(environment: Environment) -> None:
-    with pytest.raises(UndefinedError, match="'rows' is undefined"):
-        render_block(environment, "own", "found", {})
+def test_undefined_name_in_block_is_an_error(environment: Environment) -> None:
+    with pytest.raises(UndefinedError, match="'books' is undefined"):
+        render_block(environment, "styled", "rows", {})
+
+
+def test_missing_block_is_an_error(environment: Environment) -> None:
     with pytest.raises(KeyError, match="nothing"):
-        render_block(environment, "own", "nothing", {})
+        render_block(environment, "styled", "nothing", {})
 
 
 def test_changed_template_is_reloaded() -> None:
-    texts = dict(TEXTS)
-    environment = Environment(loader=DictLoader(texts))  # noqa: S701 - nothing is shown
-    render_block(environment, "own", "found", {"rows": []})
-    texts |= {"other": LIST.replace("<ul>", "<ol>"), "own": OWN.replace("list", "other")}
-    assert "<ol>" in render_block(environment, "own", "found", {"rows": []})
+    sources = dict(TEMPLATES)
+    environment = Environment(loader=DictLoader(sources))  # noqa: S701 - no page is rendered
+    render_block(environment, "styled", "rows", {"books": []})
+    sources |= {"other": LIST.replace("<ul>", "<ol>"), "styled": STYLED.replace("list", "other")}
+    assert "<ol>" in render_block(environment, "styled", "rows", {"books": []})

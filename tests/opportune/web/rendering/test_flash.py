@@ -22,11 +22,11 @@ router = APIRouter()
 builds = iter(range(1000))
 
 
-@router.post("/say")
-async def say(request: Request, texts: Annotated[list[str], Form()]) -> Response:
+@router.post("/messages")
+async def add_messages(request: Request, texts: Annotated[list[str], Form()]) -> Response:
     for text in texts:
         flash(request, text)
-    return RedirectResponse("/shown", 303)
+    return RedirectResponse("/page", 303)
 
 
 @router.post("/fail")
@@ -35,56 +35,54 @@ async def fail(request: Request) -> Response:
     raise HTTPException(409)
 
 
-@router.get("/shown")
-async def shown(request: Request) -> Response:
+@router.get("/page")
+async def show_page(request: Request) -> Response:
     return templates.render(request, "accounts/email_sent.html")
 
 
-@router.get("/kept")
+@router.get("/cached")
 @cached(60)
-async def kept(request: Request) -> Response:
-    return numbered(request)
+async def show_cached_page(request: Request) -> Response:
+    return render_numbered_page(request)
 
 
-@router.get("/kept-for-each")
+@router.get("/cached-per-user")
 @cached(60, per_user=True)
-async def kept_for_each(request: Request) -> Response:
-    return numbered(request)
+async def show_page_cached_per_user(request: Request) -> Response:
+    return render_numbered_page(request)
 
 
-def numbered(request: Request) -> Response:
+def render_numbered_page(request: Request) -> Response:
+    """Return a page whose header `build` differs in each build."""
     page = templates.render(request, "accounts/email_sent.html")
     page.headers["build"] = str(next(builds))
     return page
 
 
-saying = Feature(name="saying", summary="Says what it is told.", pages=router)
-
-
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = quiet_app(settings, (saying,))
+    app = quiet_app(settings, [Feature(name="messages", summary="Messages.", pages=router)])
     async with app.router.lifespan_context(app):
         yield app
 
 
 async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
-    response = await client.post("/say", data={"texts": "<b>Saved</b>"})
+    response = await client.post("/messages", data={"texts": "<b>Saved</b>"})
 
-    assert (response.status_code, response.headers["location"]) == (303, "/shown")  # without the message
-    page = (await client.get("/shown")).text
+    assert (response.status_code, response.headers["location"]) == (303, "/page")  # without the message
+    page = (await client.get("/page")).text
     assert page.count("&lt;b&gt;Saved&lt;/b&gt;") == 1
     assert 'role="status"' in page
-    assert "Saved" not in (await client.get("/shown")).text
+    assert "Saved" not in (await client.get("/page")).text
     assert not client.cookies
 
 
 async def test_messages_keep_their_order(client: AsyncClient) -> None:
-    await client.post("/say", data={"texts": ["One.", "Two."]})
-    await client.post("/say", data={"texts": "Three."})
+    await client.post("/messages", data={"texts": ["One.", "Two."]})
+    await client.post("/messages", data={"texts": "Three."})
     await client.get("/health/live")  # renders no page
 
-    page = (await client.get("/shown")).text
+    page = (await client.get("/page")).text
     assert page.index("One.") < page.index("Two.") < page.index("Three.")
 
 
@@ -96,27 +94,34 @@ async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
     assert not client.cookies
 
 
-async def test_forged_message_cookie_is_ignored(client: AsyncClient, settings: Settings) -> None:
-    cookie = (await client.post("/say", data={"texts": "Saved."})).headers["set-cookie"]
+async def test_message_cookie_is_hidden_from_scripts(client: AsyncClient) -> None:
+    cookie = (await client.post("/messages", data={"texts": "Saved."})).headers["set-cookie"]
     assert cookie.startswith("messages=")
     for flag in ("path=/;", "httponly", "samesite=lax", "max-age=300"):
         assert flag in cookie.lower()
+
+
+async def test_forged_message_cookie_is_ignored(client: AsyncClient) -> None:
+    await client.post("/messages", data={"texts": "Saved."})
+    value = client.cookies["messages"]
     client.cookies.clear()
-    value = cookie.partition("=")[2].partition(";")[0]
     for forged in (f"x{value}", value[:-1], "nonsense", '"\\"'):
-        page = await client.get("/shown", headers={"Cookie": f"messages={forged}"})
+        page = await client.get("/page", headers={"Cookie": f"messages={forged}"})
         assert (page.status_code, "Saved." in page.text) == (200, False)
-    other = quiet_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
-    other.include_router(router)
-    async with AsyncClient(transport=ASGITransport(other), base_url="https://testserver") as visitor:
-        cookie = (await visitor.post("/say", data={"texts": "Saved."})).headers["set-cookie"]
-        assert cookie.startswith("__Host-messages=")
-        assert "secure" in cookie.lower()
+
+
+async def test_message_cookie_is_secure_in_production(settings: Settings) -> None:
+    app = quiet_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
+    app.include_router(router)
+    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
+        cookie = (await client.post("/messages", data={"texts": "Saved."})).headers["set-cookie"]
+    assert cookie.startswith("__Host-messages=")
+    assert "secure" in cookie.lower()
 
 
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
-    texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]
-    response = await client.post("/say", data={"texts": texts})
+    texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]  # about 500 incompressible digits each
+    response = await client.post("/messages", data={"texts": texts})
 
     assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
     page = (await client.get(response.headers["location"])).text
@@ -124,16 +129,16 @@ async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
     assert texts[0][:400] not in page
 
 
-@pytest.mark.parametrize("path", ["/kept", "/kept-for-each"])
+@pytest.mark.parametrize("path", ["/cached", "/cached-per-user"])
 async def test_cached_page_has_no_message_of_other_visitor(app: FastAPI, client: AsyncClient, path: str) -> None:
     await sign_in(client, app, await make_user(app.state.database))
     before = await client.get(path)
-    await client.post("/say", data={"texts": "For Ada alone."})
+    await client.post("/messages", data={"texts": "For Ada alone."})
 
     assert "For Ada alone." in (await client.get(path)).text
     after = await client.get(path)
     assert "For Ada alone." not in after.text
-    if path == "/kept-for-each":
+    if path == "/cached-per-user":
         assert after.headers["build"] == before.headers["build"]  # still cached
     client.cookies.clear()
     assert "For Ada alone." not in (await client.get(path)).text

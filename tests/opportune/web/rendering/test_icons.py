@@ -1,3 +1,5 @@
+"""Style sheet of the icons, and faults in their names."""
+
 import re
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,10 @@ pytestmark = pytest.mark.database("sqlite")
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A project with a template and an admin view."""
-    places = [tmp_path / name for name in ("templates", "static", "app")]
-    for place in places:
-        place.mkdir()
-    monkeypatch.setattr(icons, "SOURCE_FOLDERS", places)
+    folders = [tmp_path / name for name in ("templates", "static", "app")]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr(icons, "SOURCE_FOLDERS", folders)
     monkeypatch.setattr(icons, "SOURCE_FILES", [])
     monkeypatch.setattr(icons, "PROJECT", tmp_path)
     monkeypatch.setattr(icons, "_added", set())
@@ -33,21 +35,20 @@ def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names() -> list[str]:
-    return re.findall(r"\.ti-([a-z0-9-]+) {", icons.sheet().decode())
+def names_in_sheet() -> list[str]:
+    return re.findall(r"\.ti-([a-z0-9-]+) {", icons.style_sheet().decode())
 
 
 def test_icons_of_project_exist() -> None:
-    assert list(icons.faults()) == []
+    assert list(icons.find_faults()) == []
 
 
 def test_framework_names_icons_in_scanned_files_only() -> None:
-    looked_at = [folder for folder in icons.SOURCE_FOLDERS if folder.is_relative_to(FRAMEWORK)]
-    looked_at += icons.SOURCE_FILES
-    elsewhere = [path for path in FRAMEWORK.rglob("*.py") if not any(path.is_relative_to(each) for each in looked_at)]
-    named = {path.name for path in elsewhere if icons.ICON_CLASS.search(path.read_bytes())}
-    explained, declared = {"feature.py", "icons.py"}, {"events.py"}
-    assert named <= explained | declared, "what is no view and no kind of event is told by icons.add"
+    scanned = [folder for folder in icons.SOURCE_FOLDERS if folder.is_relative_to(FRAMEWORK)] + icons.SOURCE_FILES
+    other_files = [path for path in FRAMEWORK.rglob("*.py") if not any(map(path.is_relative_to, scanned))]
+    with_icons = {path.name for path in other_files if icons.ICON_CLASS.search(path.read_bytes())}
+    examples, added_by_registration = {"feature.py", "icons.py"}, {"events.py"}
+    assert with_icons <= examples | added_by_registration, "pass other icons to icons.add"
 
 
 def test_icons_of_features_are_in_the_sheet(project: Path, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,29 +62,29 @@ def test_icons_of_features_are_in_the_sheet(project: Path, app: FastAPI, monkeyp
 
     create_app(app.state.settings, [Feature(name="books", summary="", admin=[ShelfAdmin, OldAdmin])])
     kinds.add_event_kind(kinds.EventKind("book_lost", "A book was lost", icon="ti-mood-sad"))
-    assert {"books", "mood-sad"} <= {*names()}
-    (line,) = icons.faults()
+    assert {"books", "mood-sad"} <= {*names_in_sheet()}
+    (line,) = icons.find_faults()
     assert line.startswith("Tabler has no icon named fa-solid fa-user")
 
 
 def test_icon_in_a_file_is_in_the_sheet(project: Path) -> None:
-    assert names() == ["home", "star-filled"]
+    assert names_in_sheet() == ["home", "star-filled"]
     (project / "static/own.js").write_text("button.className = 'ti ti-arrow-big-up'")
-    assert names() == ["arrow-big-up", "home", "star-filled"]
+    assert names_in_sheet() == ["arrow-big-up", "home", "star-filled"]
     (project / "static/own.js").unlink()
-    assert names() == ["home", "star-filled"]
+    assert names_in_sheet() == ["home", "star-filled"]
 
 
 def test_added_icon_is_in_the_sheet(project: Path) -> None:
     icons.add("mood-happy")
-    assert "mood-happy" in names()
+    assert "mood-happy" in names_in_sheet()
 
 
 def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     (project / "templates/page.html").write_text('<i class="ti ti-home"></i><i class="ti ti-hoem"></i>')
-    (line,) = icons.faults()
+    (line,) = icons.find_faults()
     assert line.startswith("templates/page.html: Tabler has no icon named hoem: see https://")
-    assert names() == ["home", "star-filled"]
+    assert names_in_sheet() == ["home", "star-filled"]
     assert [record.message for record in caplog.records] == [line.removeprefix("templates/page.html: ")]
 
 
@@ -99,17 +100,17 @@ def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixtur
 )
 def test_composed_class_is_reported(project: Path, text: str) -> None:
     (project / "templates/page.html").write_text(text)
-    (line,) = icons.faults()
+    (line,) = icons.find_faults()
     assert line.startswith("templates/page.html: the class of an icon is composed, so it cannot be found.")
-    assert names() == ["star-filled"]
+    assert names_in_sheet() == ["star-filled"]
 
 
 def test_similar_text_is_not_an_icon(project: Path) -> None:
     (project / "templates/page.html").write_text(
         "<b class='multi-line ti anti-spam --ti-x'>ti-{{ link.icon }}, `ti-`</b>"
     )
-    assert list(icons.faults()) == []
-    assert names() == ["star-filled"]
+    assert list(icons.find_faults()) == []
+    assert names_in_sheet() == ["star-filled"]
 
 
 async def test_sheet_url_changes_with_content(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,13 +119,13 @@ async def test_sheet_url_changes_with_content(client: AsyncClient, monkeypatch: 
     response = await client.get(url)
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert response.headers["content-type"].startswith("text/css")
-    assert response.content == icons.sheet()
+    assert response.content == icons.style_sheet()
     monkeypatch.setattr(icons, "_added", {"mood-happy"})
     monkeypatch.setattr(assets, "_urls", {})
     assert assets.url(ICONS_FILE) != url
 
 
-PAINTED = """name => {
+ADD_ICON = """name => {
     const icon = document.createElement('i')
     icon.className = `ti ${name}`
     document.querySelector('main').prepend(icon)
@@ -133,43 +134,46 @@ PAINTED = """name => {
 }"""
 
 
-async def test_icons_have_text_colour_and_are_cached(
-    page: Page,
-) -> None:
-    fetched: list[str] = []
-    page.on("request", lambda request: fetched.append(request.url))
+async def test_icon_has_the_colour_of_the_text(page: Page) -> None:
     await page.goto("/accounts/login")
-    mask, colour, width = await page.evaluate(PAINTED, "ti-user-circle")
+    mask, colour, width = await page.evaluate(ADD_ICON, "ti-user-circle")
     assert mask.startswith('url("data:image/svg+xml')
     assert colour == await page.evaluate("getComputedStyle(document.querySelector('main')).color")
     assert width > 10
-    missing, _, _ = await page.evaluate(PAINTED, "ti-nothing")
-    assert missing.startswith("linear-gradient")
-    assert not [url for url in fetched if "woff" in url]
 
+
+async def test_missing_icon_is_transparent(page: Page) -> None:
+    await page.goto("/accounts/login")
+    mask, _, _ = await page.evaluate(ADD_ICON, "ti-nothing")
+    assert mask.startswith("linear-gradient")
+
+
+async def test_icon_is_visible_in_forced_colours(page: Page) -> None:
+    await page.goto("/accounts/login")
     await page.emulate_media(forced_colors="active")  # as Windows does
-    _, colour, _ = await page.evaluate(PAINTED, "ti-user-circle")
+    _, colour, _ = await page.evaluate(ADD_ICON, "ti-user-circle")
     assert colour == await page.evaluate("getComputedStyle(document.body).color")
     assert colour != await page.evaluate("getComputedStyle(document.body).backgroundColor")
-    await see_what_a_second_page_fetches(page)
 
 
-async def see_what_a_second_page_fetches(page: Page) -> None:
+async def test_second_page_loads_static_files_from_cache(page: Page) -> None:
+    await page.goto("/accounts/login")
     await page.wait_for_load_state("networkidle")
     request_ids: dict[str, str] = {}
     cached_ids: set[str] = set()
     network = await page.context.new_cdp_session(page)
     await network.send("Network.enable")
 
-    def note(event: dict[str, Any]) -> None:
+    def record(event: dict[str, Any]) -> None:
         request_ids[event["response"]["url"]] = event["requestId"]
         if event["response"]["fromDiskCache"]:
             cached_ids.add(event["requestId"])
 
-    network.on("Network.responseReceived", note)
+    network.on("Network.responseReceived", record)
     network.on("Network.requestServedFromCache", lambda event: cached_ids.add(event["requestId"]))
     await page.goto("/accounts/register")
     await page.wait_for_load_state("networkidle")
-    of_page = [url for url in request_ids if "/static/" in url]
-    assert len(of_page) > 5
-    assert [url for url in of_page if "?v=" not in url or request_ids[url] not in cached_ids] == []
+    urls = [url for url in request_ids if "/static/" in url]
+    assert len(urls) > 5
+    assert [url for url in urls if "?v=" not in url or request_ids[url] not in cached_ids] == []
+    assert not [url for url in urls if "woff" in url], "icons need no font"

@@ -1,3 +1,5 @@
+"""Markdown as HTML: its markup, its safety, and the time it takes."""
+
 import asyncio
 import re
 import sys
@@ -14,10 +16,10 @@ from opportune.web.rendering.markdown import render, rendered
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
 
-pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
+pytestmark = pytest.mark.usefixtures("no_highlighting_timeout")
 
 REL = 'rel="noopener noreferrer nofollow"'
-VECTORS = [
+HOSTILE_TEXTS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     "<svg/onload=alert(1)>",
@@ -70,7 +72,7 @@ def assert_harmless(html: str) -> None:
             assert name != "class" or CLASS.fullmatch(value)
 
 
-@pytest.mark.parametrize("text", VECTORS)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_markdown_html_is_safe(text: str) -> None:
     assert_harmless(render(text))
     assert_harmless(render(f"- a\n\n  > {text}\n"))
@@ -99,18 +101,25 @@ def test_markdown_becomes_html(text: str, html: str) -> None:
     assert str(render(text)) == html
 
 
-def test_closed_fence_is_highlighted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_closed_fence_is_highlighted() -> None:
     blocks = MarkdownBlocks.of("```js\n/* a")
     blocks.feed(" */\n")
     assert "<span" not in blocks.open
     blocks.feed("```\n")
     assert blocks.frozen == ['<pre><code class="language-js"><span class="c">/* a */\n</span></code></pre>\n']
-    code = "return 1;\n" * 600  # in several pieces
-    assert render(f"```js\n{code}```").count('<span class="k">') == 600
+
+
+LONG_CODE = "```js\n" + "return 1;\n" * 600 + "```"
+"""Split into several pieces."""
+
+
+def test_long_code_is_highlighted() -> None:
+    assert render(LONG_CODE).count('<span class="k">') == 600
+
+
+def test_slow_code_is_not_highlighted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_colours, "MAX_LEXER_SECONDS", 0)
-    assert "<span" not in render(f"```js\n{code}```")
+    assert "<span" not in render(LONG_CODE)
 
 
 def test_table_scrolls_and_keeps_alignment() -> None:
@@ -147,7 +156,10 @@ def test_deep_nesting_is_rendered(text: str) -> None:
     assert_harmless(render(text))
 
 
-def work(text: str) -> int:
+MAX_CALLS_PER_CHARACTER = 450
+
+
+def count_calls(text: str) -> int:
     """Count the function calls of a rendering, which do not depend on the load of the machine."""
     calls = 0
 
@@ -164,7 +176,7 @@ def work(text: str) -> int:
     return calls
 
 
-HOSTILE = [
+HOSTILE_INLINES = [
     "[",
     "![",
     "![<",
@@ -199,23 +211,23 @@ HOSTILE_BLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("unit", HOSTILE)
+@pytest.mark.parametrize("unit", HOSTILE_INLINES)
 def test_rendering_time_is_linear(unit: str) -> None:
-    third, whole = (work(unit * (length // len(unit))) for length in (250, 750))
-    assert whole < 750 * 450
-    assert whole < 4.5 * third, "what grows with the square of the length takes nine times as much"
+    calls, calls_of_triple = (count_calls(unit * (length // len(unit))) for length in (250, 750))
+    assert calls_of_triple < 750 * MAX_CALLS_PER_CHARACTER
+    assert calls_of_triple < 4.5 * calls, "quadratic time would need nine times as many calls"
 
 
 @pytest.mark.parametrize("unit", HOSTILE_BLOCKS)
 def test_block_rendering_time_is_linear(unit: str) -> None:
     length = MAX_BLOCK_CHARS + 500  # split into several pieces
-    assert work(unit * (length // len(unit))) < length * 450
+    assert count_calls(unit * (length // len(unit))) < length * MAX_CALLS_PER_CHARACTER
 
 
 @pytest.mark.parametrize("columns", [10, 300])
 def test_short_rows_do_not_multiply_cells(columns: int) -> None:
     table = "|a" * columns + "\n" + "|-" * columns + "\n" + "|\n" * columns
-    assert work(table) < len(table) * 450
+    assert count_calls(table) < len(table) * MAX_CALLS_PER_CHARACTER
     assert render(f"- {table}\n\n> {table}").count("<td") == 0
 
 
@@ -228,11 +240,11 @@ def test_table_may_omit_cells() -> None:
 async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
 
-    def recorded(text: str) -> Markup:
+    def render_and_record(text: str) -> Markup:
         threads.append(threading.current_thread())
         return render(text)
 
-    monkeypatch.setattr(markdown, "render", recorded)
+    monkeypatch.setattr(markdown, "render", render_and_record)
     monkeypatch.setattr(markdown, "_cache", {})
     texts = [f"*{number}*" for number in range(markdown.MAX_CACHED_TEXTS + 1)]
     for text in [*texts, *texts[1:]]:
@@ -240,7 +252,7 @@ async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch
     assert len(threads) == len(texts)
     assert threading.current_thread() not in threads
     await rendered(texts[0])
-    assert len(threads) == len(texts) + 1, "the oldest has left its room to others"
+    assert len(threads) == len(texts) + 1, "the oldest text is no longer cached"
 
 
 def test_too_deep_nesting_is_plain_text() -> None:
@@ -248,15 +260,17 @@ def test_too_deep_nesting_is_plain_text() -> None:
 
 
 async def test_rendering_threads_are_limited() -> None:
-    running, most, lock, both = [0], [0], threading.Lock(), threading.Barrier(2, timeout=30)
+    running = most_running = 0
+    lock, two_are_running = threading.Lock(), threading.Barrier(2, timeout=30)
 
-    def render() -> None:
+    def work() -> None:
+        nonlocal running, most_running
         with lock:
-            running[0] += 1
-            most[0] = max(most[0], running[0])
-        both.wait()
+            running += 1
+            most_running = max(most_running, running)
+        two_are_running.wait()
         with lock:
-            running[0] -= 1
+            running -= 1
 
-    await asyncio.gather(*(markdown.in_thread(render) for _ in range(8)))
-    assert most == [2]
+    await asyncio.gather(*(markdown.in_thread(work) for _ in range(8)))
+    assert most_running == 2

@@ -16,18 +16,18 @@ from opportune.web.rendering.markdown_blocks import (
 )
 from tests.opportune.web.rendering.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
 
-pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
+pytestmark = pytest.mark.usefixtures("no_highlighting_timeout")
 
 
-def split(*parts: str) -> list[MarkdownPiece]:
+def split(*chunks: str) -> list[MarkdownPiece]:
     splitter = Splitter()
-    for part in parts:
-        splitter.feed(part)
+    for chunk in chunks:
+        splitter.feed(chunk)
     splitter.finish()
     return splitter.pieces
 
 
-def at_once(text: str) -> str:
+def render_unsplit(text: str) -> str:
     """Render a text as one piece, for comparison."""
     html = render_piece(MarkdownPiece("".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)))
     assume(html.startswith("<pre><code") or not html.startswith("<pre>"))
@@ -37,14 +37,14 @@ def at_once(text: str) -> str:
 @settings(deadline=None, max_examples=60)
 @given(documents)
 def test_joined_pieces_equal_full_rendering(text: str) -> None:
-    assert render(text) == at_once(text)
+    assert render(text) == render_unsplit(text)
 
 
 @settings(deadline=None, max_examples=60)
 @given(documents)
 def test_split_fence_or_table_is_joined(text: str) -> None:
     with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=12, MAX_FENCE_CHARS=12):
-        assert render(text) == at_once(text)
+        assert render(text) == render_unsplit(text)
 
 
 @pytest.mark.parametrize("text", LONG_DOCUMENTS)
@@ -57,16 +57,16 @@ def test_long_document_equals_full_rendering(text: str) -> None:
 def test_pieces_do_not_depend_on_chunks(text: str, data: st.DataObject) -> None:
     with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=10, MAX_FENCE_CHARS=10, MAX_LIST_CHARS=30, MAX_PIECE_CHARS=60):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
-        parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-        assert split(*parts) == split(*text) == split(text)
+        chunks = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        assert split(*chunks) == split(*text) == split(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "longest"), [(FENCE, MAX_FENCE_CHARS), (TABLE, MAX_BLOCK_CHARS), (LIST, MAX_LIST_CHARS)]
+    ("text", "max_length"), [(FENCE, MAX_FENCE_CHARS), (TABLE, MAX_BLOCK_CHARS), (LIST, MAX_LIST_CHARS)]
 )
-def test_long_blocks_are_split(text: str, longest: int) -> None:
+def test_long_blocks_are_split(text: str, max_length: int) -> None:
     pieces = split(text)
-    assert all(len(piece.source) < longest + 100 for piece in pieces)
+    assert all(len(piece.source) < max_length + 100 for piece in pieces)
     assert [piece.continued for piece in pieces] == [False] + [True] * (len(pieces) - 1)
     assert len(pieces) > 3
 

@@ -1,4 +1,4 @@
-"""Errors in a project's templates, which `check` and the start report in one line each."""
+"""Errors in a project's templates. `check` and the start of the site report each in one line."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from opportune.feature import Feature, Panel
 from opportune.mail.templates import environment
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
-from opportune.web.rendering.template_errors import missing_parts, template_errors
+from opportune.web.rendering.template_errors import missing_feature_templates, template_errors
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_invalid_utf_8_is_reported(templates: Path) -> None:
 def test_valid_templates_have_no_errors(templates: Path) -> None:
     write(templates, "base.html", "{% extends 'opportune/base.html' %}{% block title %}Mine{% endblock %}")
     write(templates, "books/mail/due.txt", "{% include 'base.html' %} {{ now | datetime }}")
-    write(templates, "books/may_lack.html", "{% include 'nowhere.html' ignore missing %}{{ asset('site.css') }}")
+    write(templates, "books/optional.html", "{% include 'nowhere.html' ignore missing %}{{ asset('site.css') }}")
     write(templates, "books/first.html", "{% include ['nowhere.html', 'base.html'] %}{{ asset(name) }}")
     assert list(template_errors()) == []
 
@@ -79,11 +79,9 @@ def test_start_checks_overridden_base_template(templates: Path) -> None:
         startup.validate_configuration(settings)
 
 
-def test_missing_navigation_template_is_reported(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_missing_navigation_template_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = Feature(name="shop", summary="", navigation_template="shop/menu.html")
-    assert list(missing_parts([shop])) == ["Feature('shop'): the template shop/menu.html does not exist."]
+    assert list(missing_feature_templates([shop])) == ["Feature('shop'): the template shop/menu.html does not exist."]
     monkeypatch.setattr(startup, "installed_features", lambda: [shop])
     with pytest.raises(OperatorError, match=r"template shop/menu\.html does not exist\.$"):
         startup.validate_configuration(settings_for("sqlite:///unused.db"))
@@ -99,4 +97,4 @@ def test_missing_panel_template_is_reported() -> None:
         profile_panel=Panel("shop/panel.html", context),
         home_card=Panel("base.html", context),
     )
-    assert list(missing_parts([shop])) == ["Feature('shop'): the template shop/panel.html does not exist."]
+    assert list(missing_feature_templates([shop])) == ["Feature('shop'): the template shop/panel.html does not exist."]

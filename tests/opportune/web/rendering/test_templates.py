@@ -1,3 +1,5 @@
+"""Filters of page and mail templates."""
+
 from datetime import UTC, date, datetime
 
 from opportune.mail.templates import environment

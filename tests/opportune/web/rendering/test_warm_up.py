@@ -22,25 +22,25 @@ pytestmark = pytest.mark.database("sqlite")
 async def test_icons_styles_and_scripts_are_read_at_startup(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names: dict[str, int] = {}
+    threads_by_name: dict[str, int] = {}
     read = assets.content
 
-    def note(name: str) -> bytes:
-        names[name] = threading.get_ident()
+    def read_and_record(name: str) -> bytes:
+        threads_by_name[name] = threading.get_ident()
         return read(name)
 
-    monkeypatch.setattr(assets, "content", note)
+    monkeypatch.setattr(assets, "content", read_and_record)
     monkeypatch.setattr(assets, "_urls", {})
     monkeypatch.setattr(assets, "_digests", {})
     monkeypatch.setattr(static_files, "CHECK_INTERVAL_SECONDS", 3600)
     monkeypatch.setattr(app, "openapi", (is_done := threading.Event()).set)
     await warm_up(app)
     assert is_done.wait(30)
-    assert {ICONS_FILE, "site.css", "css/tabler.min.css", "django_htmx/htmx-4.min.js"} <= names.keys()
-    assert threading.get_ident() not in names.values()
-    names.clear()
+    assert {ICONS_FILE, "site.css", "css/tabler.min.css", "django_htmx/htmx-4.min.js"} <= threads_by_name.keys()
+    assert threading.get_ident() not in threads_by_name.values()
+    threads_by_name.clear()
     await client.get("/accounts/login")
-    assert [name for name in names if name.endswith((".css", ".js"))] == []
+    assert [name for name in threads_by_name if name.endswith((".css", ".js"))] == []
 
 
 async def test_media_types_are_read_in_a_thread_at_startup(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ async def test_media_types_are_read_in_a_thread_at_startup(app: FastAPI, monkeyp
 
 
 def test_broken_link_does_not_stop_the_start(tmp_path: Path) -> None:
-    (tmp_path / "gone.css").symlink_to(tmp_path / "nowhere.css")
+    (tmp_path / "broken.css").symlink_to(tmp_path / "missing.css")
     Assets(tmp_path).hash_files()
 
 
@@ -71,7 +71,7 @@ async def test_openapi_route_builds_the_document_in_a_thread(
     assert (await client.get(OPENAPI)).json()["thread"] != threading.get_ident()
 
 
-def test_openapi_document_is_whole_for_each_thread(settings: Settings) -> None:
+def test_parallel_threads_get_the_same_openapi_document(settings: Settings) -> None:
     app = quiet_app(settings)
     with ThreadPoolExecutor(4) as pool:
         documents = set(pool.map(lambda _: repr(app.openapi()), range(4)))

@@ -14,22 +14,24 @@ async def refuse() -> None:
     raise HTTPException(403)
 
 
-def site(kind: type[Router]) -> Router:
-    async def usual() -> Response:
-        return PlainTextResponse("usual")
+def build_site_router(router_class: type[Router]) -> Router:
+    """Return a router whose route says whether FastAPI or the direct handler has responded."""
+
+    async def endpoint() -> Response:
+        return PlainTextResponse("FastAPI")
 
     async def direct(request: Request) -> Response:
         return PlainTextResponse("direct")
 
-    set_direct(usual, direct)
-    feature = APIRouter()
-    feature.add_api_route("/books", usual, route_class_override=DirectRoute)
-    made = kind()
-    made.include_flat(feature)
-    return made
+    set_direct(endpoint, direct)
+    feature_router = APIRouter()
+    feature_router.add_api_route("/books", endpoint, route_class_override=DirectRoute)
+    site_router = router_class()
+    site_router.include_flat(feature_router)
+    return site_router
 
 
-async def ask(router: APIRouter, path: str) -> tuple[int, str]:
+async def get(router: APIRouter, path: str) -> tuple[int, str]:
     app = FastAPI()
     app.router.routes = router.routes
     async with AsyncClient(transport=ASGITransport(app), base_url="http://site") as client:
@@ -37,18 +39,18 @@ async def ask(router: APIRouter, path: str) -> tuple[int, str]:
     return response.status_code, response.text
 
 
-@pytest.mark.parametrize("kind", [Router, FastRouter])
-@pytest.mark.parametrize("outer", [APIRouter, Router, FastRouter])
-async def test_outer_router_keeps_dependencies(kind: type[Router], outer: type[APIRouter]) -> None:
-    inner, around = site(kind), outer()
-    assert await ask(inner, "/books") == (200, "direct")
-    around.include_router(inner, prefix="/inside", dependencies=[Depends(refuse)])
-    assert (await ask(around, "/inside/books"))[0] == 403
-    assert await ask(inner, "/books") == (200, "direct")
+@pytest.mark.parametrize("router_class", [Router, FastRouter])
+@pytest.mark.parametrize("outer_class", [APIRouter, Router, FastRouter])
+async def test_outer_router_keeps_dependencies(router_class: type[Router], outer_class: type[APIRouter]) -> None:
+    inner, outer = build_site_router(router_class), outer_class()
+    assert await get(inner, "/books") == (200, "direct")
+    outer.include_router(inner, prefix="/inner", dependencies=[Depends(refuse)])
+    assert (await get(outer, "/inner/books"))[0] == 403
+    assert await get(inner, "/books") == (200, "direct")
 
 
-@pytest.mark.parametrize("kind", [Router, FastRouter])
-async def test_router_with_site_routes_keeps_dependencies(kind: type[Router]) -> None:
-    around = kind()
-    around.include_flat(site(kind), "/inside", dependencies=[Depends(refuse)])
-    assert (await ask(around, "/inside/books"))[0] == 403
+@pytest.mark.parametrize("router_class", [Router, FastRouter])
+async def test_copied_site_routes_keep_dependencies(router_class: type[Router]) -> None:
+    outer = router_class()
+    outer.include_flat(build_site_router(router_class), "/inner", dependencies=[Depends(refuse)])
+    assert (await get(outer, "/inner/books"))[0] == 403

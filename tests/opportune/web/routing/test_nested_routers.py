@@ -32,7 +32,7 @@ def name_of(route: APIRoute) -> str:
     return f"x{route.path_format.replace('/', '-')}"
 
 
-def shelves() -> APIRouter:
+def build_nested_routers() -> APIRouter:
     """Three nested routers, each with separate options."""
     books = APIRouter(prefix="/books", tags=["books"], responses={410: {"description": "Lent"}})
 
@@ -41,7 +41,7 @@ def shelves() -> APIRouter:
         return f"book {book_id}"
 
     @books.post("", dependencies=[Depends(nothing)], response_class=PlainTextResponse)
-    async def make_book(title: str) -> str:
+    async def create_book(title: str) -> str:
         return title
 
     @books.websocket("/live")
@@ -59,21 +59,23 @@ def shelves() -> APIRouter:
     return house
 
 
-def test_nested_routes_behave_as_in_fastapi() -> None:
-    flat, theirs = FastAPI(), FastAPI()
-    flat.include_router(router := flatten(shelves()))
-    theirs.include_router(shelves())
+def test_flatten_lists_all_routes_once() -> None:
+    router = flatten(build_nested_routers())
     assert [type(route).__name__ for route in router.routes] == [*["APIRoute"] * 2, "APIWebSocketRoute", "Route"] * 2
     assert flatten(router).routes == router.routes
-    assert flat.openapi() == theirs.openapi()
+
+
+def test_flat_routes_behave_like_nested_routes() -> None:
+    flat, nested = FastAPI(), FastAPI()
+    flat.include_router(flatten(build_nested_routers()))
+    nested.include_router(build_nested_routers())
+    assert flat.openapi() == nested.openapi()
     assert "/floor/{room}/books/{book_id}" in flat.openapi()["paths"]
-    with TestClient(flat) as ours, TestClient(theirs) as fastapi:
+    with TestClient(flat) as flat_client, TestClient(nested) as nested_client:
         for path in ("/floor/a/books/7", "/floor/a/books/x", "/hidden/books/7", "/books/7", "/floor/a/books/plain"):
-            assert (ours.get(path).status_code, ours.get(path).text) == (
-                fastapi.get(path).status_code,
-                fastapi.get(path).text,
-            )
-        with ours.websocket_connect("/floor/a/books/live") as socket:
+            response, expected = flat_client.get(path), nested_client.get(path)
+            assert (response.status_code, response.text) == (expected.status_code, expected.text)
+        with flat_client.websocket_connect("/floor/a/books/live") as socket:
             assert socket.receive_text() == "/floor/a/books/live"
 
 
@@ -84,16 +86,16 @@ def test_router_with_files_is_left_to_fastapi(tmp_path: Any) -> None:
     assert list(routes_within(outer.routes[0])) == outer.routes
 
 
-inside, pages = APIRouter(prefix="/shelves"), APIRouter(prefix="/shelves")
+api, pages = APIRouter(prefix="/shelves"), APIRouter(prefix="/shelves")
 
 
-@inside.get("/mine")
+@api.get("/mine")
 async def list_shelves(user: CurrentUser) -> str:
     """List shelves."""
     return user.email
 
 
-@inside.post("/clear")
+@api.post("/clear")
 async def clear_shelves(user: CurrentUser) -> None: ...
 
 
@@ -106,42 +108,53 @@ for endpoint in (list_shelves, clear_shelves, show_shelves):
     endpoint.__module__ = "app.shelves.api"
 
 
-def feature() -> Feature:
-    api, all_pages = APIRouter(prefix="/house"), APIRouter(prefix="/house")
-    api.include_router(inside)
-    all_pages.include_router(pages)
+def build_feature() -> Feature:
+    outer_api, outer_pages = APIRouter(prefix="/house"), APIRouter(prefix="/house")
+    outer_api.include_router(api)
+    outer_pages.include_router(pages)
     return Feature(
-        name="shelves", summary="Shelves.", api=api, pages=all_pages, tools=api_tools(api, list_shelves, clear_shelves)
+        name="shelves",
+        summary="Shelves.",
+        api=outer_api,
+        pages=outer_pages,
+        tools=api_tools(outer_api, list_shelves, clear_shelves),
     )
 
 
 @pytest.fixture
 async def app(settings: Any) -> AsyncIterator[FastAPI]:
-    core = [each for each in installed_features() if each.name in ("accounts", "users", "jobs")]
-    app = quiet_app(settings, [*core, feature()])
+    required = [feature for feature in installed_features() if feature.name in ("accounts", "users", "jobs")]
+    app = quiet_app(settings, [*required, build_feature()])
     async with app.router.lifespan_context(app):
         yield app
 
 
-@pytest.mark.database("sqlite")
-async def test_nested_routes_have_permissions_and_openapi(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
-    rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
-    api, page = "/api/v1/house/shelves", "/house/shelves/page"
-    assert {(f"{api}/mine", "GET", "shelves"), (f"{api}/clear", "POST", "shelves"), (page, "GET", "shelves")} <= rows
+API_PATH, PAGE_PATH = "/api/v1/house/shelves/mine", "/house/shelves/page"
 
-    described = app.openapi()["paths"]
-    assert [*described[f"{api}/mine"]["get"]["security"][0].values()] == [["shelves:read"]]
-    assert page not in described
+
+@pytest.mark.database("sqlite")
+async def test_routes_command_lists_nested_routes(app: FastAPI) -> None:
+    rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
+    clear_path = "/api/v1/house/shelves/clear"
+    assert {(API_PATH, "GET", "shelves"), (clear_path, "POST", "shelves"), (PAGE_PATH, "GET", "shelves")} <= rows
+
+
+@pytest.mark.database("sqlite")
+async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
+    assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
+    assert PAGE_PATH not in paths
     assert {"shelves:read", "shelves:write"} <= offered_scopes(app.state.features).keys()
 
-    assert (await client.get(page)).headers["location"].startswith("/accounts/login?")
-    assert (await client.get(f"{api}/mine")).status_code == 401
+
+@pytest.mark.database("sqlite")
+async def test_nested_routes_require_user_and_scope(client: AsyncClient, database: Database) -> None:
+    assert (await client.get(PAGE_PATH)).headers["location"].startswith("/accounts/login?")
+    assert (await client.get(API_PATH)).status_code == 401
     user = await make_user(database)
     for scopes, status in (("shelves:write", 403), ("shelves:read", 200)):
         headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
-        assert (await client.get(f"{api}/mine", headers=headers)).status_code == status
+        assert (await client.get(API_PATH, headers=headers)).status_code == status
 
 
 def test_dependencies_of_nested_routes_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,4 +167,4 @@ def test_dependencies_of_nested_routes_are_checked(monkeypatch: pytest.MonkeyPat
 
 
 def test_nested_routes_can_be_tools() -> None:
-    assert [tool.name for tool in feature().tools] == ["list_shelves", "clear_shelves"]
+    assert [tool.name for tool in build_feature().tools] == ["list_shelves", "clear_shelves"]

@@ -18,19 +18,21 @@ from opportune.web.routing.cached_route import CachedRoute
 from opportune.web.routing.fast_router_adapter import FastRouter
 from opportune.web.routing.router import Router
 
-WAYS = [Router, FastRouter]
+ROUTER_CLASSES = [Router, FastRouter]
 
 
-class Loud(APIRoute):
+class LoudRoute(APIRoute):
+    """Route class that adds a header."""
+
     def get_route_handler(self) -> Callable[[Request], Any]:
         handle = super().get_route_handler()
 
-        async def loud(request: Request) -> Any:
-            answer = await handle(request)
-            answer.headers["x-loud"] = "yes"
-            return answer
+        async def handle_loudly(request: Request) -> Any:
+            response = await handle(request)
+            response.headers["x-loud"] = "yes"
+            return response
 
-        return loud
+        return handle_loudly
 
 
 async def note_first(request: Request) -> None:
@@ -41,28 +43,28 @@ async def note_second(request: Request) -> None:
     request.state.notes.append("second")
 
 
-def things() -> APIRouter:
+def things_router() -> APIRouter:
     router = APIRouter(prefix="/things", tags=["things"], dependencies=[Depends(note_second)])
 
     @router.get("")
-    async def all_things(request: Request) -> list[str]:
+    async def list_things(request: Request) -> list[str]:
         notes: list[str] = request.state.notes
         return notes
 
     @router.post("", status_code=201, summary="Make a thing")
-    async def make_thing(title: str) -> dict[str, str]:
+    async def create_thing(title: str) -> dict[str, str]:
         return {"title": title}
 
     @router.get("/new")
-    async def new_thing() -> str:
+    async def show_thing_form() -> str:
         return "new"
 
     @router.get("/{number}", name="thing")
-    async def one_thing(number: int) -> int:
+    async def read_thing(number: int) -> int:
         return number
 
     @router.get("/{number}/parts/{path:path}")
-    async def part(number: int, path: str) -> str:
+    async def read_part(number: int, path: str) -> str:
         return f"{number}: {path}"
 
     @router.get("/late", deprecated=True, responses={404: {"description": "Too late"}})
@@ -72,52 +74,54 @@ def things() -> APIRouter:
     return router
 
 
-def loud() -> APIRouter:
-    router = APIRouter(route_class=Loud)
+def loud_router() -> APIRouter:
+    router = APIRouter(route_class=LoudRoute)
 
     @router.get("/loud")
-    async def answer() -> str:
+    async def loud() -> str:
         return "loud"
 
     return router
 
 
-async def sign(signature: Annotated[str, Body()]) -> str:
+async def read_signature(signature: Annotated[str, Body()]) -> str:
     return signature
 
 
-def letters() -> APIRouter:
+def letters_router() -> APIRouter:
     router = APIRouter(generate_unique_id_function=lambda route: f"letters-{route.path}")
 
     @router.post("/letters", responses={409: {"model": list[str]}})
-    async def write(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
+    async def send_letter(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
         return [text, to]
 
     return router
 
 
-def nested() -> APIRouter:
+def nested_router() -> APIRouter:
     outer = APIRouter(prefix="/outer")
-    outer.include_router(things())
+    outer.include_router(things_router())
     return outer
 
 
-async def plain_text(request: Request) -> PlainTextResponse:
+async def show_path(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{request.scope['root_path']} {request.path_params}")
 
 
-class Pair(NamedTuple):
+class Apps(NamedTuple):
+    """The same routes with a router of this project, and with FastAPI's."""
+
     ours: FastAPI
-    theirs: FastAPI
+    fastapi: FastAPI
 
 
-def fill(app: FastAPI, take: Callable[..., None]) -> None:
-    take(things(), dependencies=[Depends(note_first)])
-    take(loud(), "/api")
-    take(letters(), "/api", dependencies=[Depends(sign)])
-    take(nested(), "/nested", dependencies=[Depends(note_first)])
-    app.mount("/static", Mount("", routes=[Route("/{name:path}", plain_text)]), name="static")
-    app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", plain_text)]))
+def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
+    include(things_router(), dependencies=[Depends(note_first)])
+    include(loud_router(), "/api")
+    include(letters_router(), "/api", dependencies=[Depends(read_signature)])
+    include(nested_router(), "/nested", dependencies=[Depends(note_first)])
+    app.mount("/static", Mount("", routes=[Route("/{name:path}", show_path)]), name="static")
+    app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", show_path)]))
     app.router.routes.append(Host("other.example", PlainTextResponse("another host")))
 
     @app.head("/both", include_in_schema=False)
@@ -138,31 +142,32 @@ def fill(app: FastAPI, take: Callable[..., None]) -> None:
         return word
 
 
-@pytest.fixture(params=WAYS)
-def pair(request: pytest.FixtureRequest) -> Pair:
-    ours, theirs = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
+@pytest.fixture(params=ROUTER_CLASSES)
+def apps(request: pytest.FixtureRequest) -> Apps:
+    ours, fastapi = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
     ours.router = router = request.param(dependency_overrides_provider=ours)
-    fill(ours, router.include_flat)
-    fill(theirs, lambda router, prefix="", **options: theirs.include_router(router, prefix=prefix, **options))
-    return Pair(ours, theirs)
+    add_routes(ours, router.include_flat)
+    add_routes(fastapi, lambda router, prefix="", **options: fastapi.include_router(router, prefix=prefix, **options))
+    return Apps(ours, fastapi)
 
 
-class Browsers(NamedTuple):
+class Clients(NamedTuple):
     ours: AsyncClient
-    theirs: AsyncClient
+    fastapi: AsyncClient
 
-    async def both(self, method: str, path: str, **options: Any) -> tuple[Response, Response]:
-        return await self.ours.request(method, path, **options), await self.theirs.request(method, path, **options)
+    async def request(self, method: str, path: str, **options: Any) -> tuple[Response, Response]:
+        """Send the request to both apps, and return both responses."""
+        return await self.ours.request(method, path, **options), await self.fastapi.request(method, path, **options)
 
 
 @pytest.fixture
-async def browsers(pair: Pair) -> AsyncIterator[Browsers]:
+async def clients(apps: Apps) -> AsyncIterator[Clients]:
     async with AsyncExitStack() as stack:
-        opened = [AsyncClient(transport=ASGITransport(app), base_url="http://testserver") for app in pair]
-        yield Browsers(*[await stack.enter_async_context(browser) for browser in opened])
+        opened = [AsyncClient(transport=ASGITransport(app), base_url="http://testserver") for app in apps]
+        yield Clients(*[await stack.enter_async_context(client) for client in opened])
 
 
-def told(response: Response) -> tuple[int, str, dict[str, str]]:
+def comparable(response: Response) -> tuple[int, str, dict[str, str]]:
     """Return the comparable parts of a response. The methods in `Allow` are sorted."""
     headers = dict(response.headers)
     headers["allow"] = " ".join(sorted(headers.get("allow", "").split(", ")))
@@ -210,186 +215,206 @@ REQUESTS = [
 ]
 
 
-NAMED: list[tuple[str, dict[str, Any], str]] = [
+NAMED_ROUTES: list[tuple[str, dict[str, Any], str]] = [
     ("thing", {"number": 7}, "/things/7"),
-    ("all_things", {}, "/things"),
+    ("list_things", {}, "/things"),
     ("static", {"path": "/a.css"}, "/static/a.css"),
     ("both", {}, "/both"),
 ]
 
 
-async def test_responses_and_openapi_equal_fastapi(browsers: Browsers, pair: Pair) -> None:
+async def test_responses_equal_fastapi(clients: Clients) -> None:
     for method, path, status in REQUESTS:
-        ours, theirs = await browsers.both(method, path)
-        assert told(ours) == told(theirs), (method, path)
+        ours, fastapi = await clients.request(method, path)
+        assert comparable(ours) == comparable(fastapi), (method, path)
         assert ours.status_code == status, (method, path)
 
-    ours, theirs = await browsers.both("GET", "/whatever", headers={"host": "other.example"})
-    assert told(ours) == told(theirs)
+
+async def test_host_route_equals_fastapi(clients: Clients) -> None:
+    ours, fastapi = await clients.request("GET", "/whatever", headers={"host": "other.example"})
+    assert comparable(ours) == comparable(fastapi)
     assert ours.text == "another host"
 
-    assert (await browsers.ours.get("/things")).json() == ["first", "second"]
 
+async def test_dependencies_run_from_outer_to_inner(clients: Clients) -> None:
+    assert (await clients.ours.get("/things")).json() == ["first", "second"]
+
+
+async def test_body_of_included_dependency_is_required(clients: Clients) -> None:
     letter = {"text": "Come", "to": "Ann"}
-    for sent, status in ((letter, 422), (letter | {"signature": "Bob"}, 200)):
-        ours, theirs = await browsers.both("POST", "/api/letters", json=sent)
-        assert told(ours) == told(theirs)
+    for body, status in ((letter, 422), (letter | {"signature": "Bob"}, 200)):
+        ours, fastapi = await clients.request("POST", "/api/letters", json=body)
+        assert comparable(ours) == comparable(fastapi)
         assert ours.status_code == status
 
-    assert (await browsers.ours.get("/api/loud")).headers["x-loud"] == "yes"
 
-    assert pair.ours.openapi() == pair.theirs.openapi()
-    assert len(pair.ours.openapi()["paths"]) == 14
+async def test_route_class_is_kept(clients: Clients) -> None:
+    assert (await clients.ours.get("/api/loud")).headers["x-loud"] == "yes"
 
-    for name, values, path in NAMED:
-        assert pair.ours.url_path_for(name, **values) == pair.theirs.url_path_for(name, **values) == path
 
+async def test_openapi_equals_fastapi(apps: Apps) -> None:
+    assert apps.ours.openapi() == apps.fastapi.openapi()
+    assert len(apps.ours.openapi()["paths"]) == 14
+
+
+async def test_named_urls_equal_fastapi(apps: Apps) -> None:
+    for name, values, path in NAMED_ROUTES:
+        assert apps.ours.url_path_for(name, **values) == apps.fastapi.url_path_for(name, **values) == path
+
+
+async def test_dependency_overrides_apply(apps: Apps, clients: Clients) -> None:
     async def note_other(request: Request) -> None:
         request.state.notes = ["other"]
 
-    for app in pair:
+    for app in apps:
         app.dependency_overrides[note_first] = note_other
-    ours, theirs = await browsers.both("GET", "/things")
-    assert ours.json() == theirs.json() == ["other", "second"]
+    ours, fastapi = await clients.request("GET", "/things")
+    assert ours.json() == fastapi.json() == ["other", "second"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_router_dependencies_run_first(way: type[Router]) -> None:
+@pytest.mark.parametrize("router_class", ROUTER_CLASSES)
+async def test_router_dependencies_run_first(router_class: type[Router]) -> None:
     app = FastAPI()
-    app.router = router = way(dependencies=[Depends(note_first)])
-    router.include_flat(things())
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as browser:
-        assert (await browser.get("/things")).json() == ["first", "second"]
+    app.router = router = router_class(dependencies=[Depends(note_first)])
+    router.include_flat(things_router())
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        assert (await client.get("/things")).json() == ["first", "second"]
 
 
-async def answer() -> str:
+async def endpoint() -> str:
     return "added"
 
 
-def take(app: FastAPI, router: APIRouter) -> None:
+def include_flat(app: FastAPI, router: APIRouter) -> None:
     assert isinstance(app.router, Router)
     app.router.include_flat(router)
 
 
-def by_decorator(app: FastAPI, path: str) -> None:
-    app.get(path)(answer)
+def add_by_decorator(app: FastAPI, path: str) -> None:
+    app.get(path)(endpoint)
 
 
-def by_router(app: FastAPI, path: str) -> None:
+def add_by_router(app: FastAPI, path: str) -> None:
     router = APIRouter()
-    router.get(path)(answer)
+    router.get(path)(endpoint)
     app.include_router(router)
 
 
-def by_hand(app: FastAPI, path: str) -> None:
-    app.router.routes.insert(0, APIRoute(path, answer))
+def insert_route(app: FastAPI, path: str) -> None:
+    app.router.routes.insert(0, APIRoute(path, endpoint))
 
 
-async def test_route_added_later_is_found(pair: Pair, browsers: Browsers) -> None:
-    for path, add in (("/one", by_decorator), ("/two", by_router), ("/added", by_hand)):
-        assert (await browsers.ours.get(path)).status_code == 404
-        add(pair.ours, path)
-        assert (await browsers.ours.get(path)).json() == "added"
-    pair.ours.router.routes[0] = APIRoute("/replaced", answer)
-    assert (await browsers.ours.get("/added")).status_code == 404
-    assert (await browsers.ours.get("/replaced")).status_code == 200
+async def test_route_added_later_is_found(apps: Apps, clients: Clients) -> None:
+    for path, add in (("/one", add_by_decorator), ("/two", add_by_router), ("/added", insert_route)):
+        assert (await clients.ours.get(path)).status_code == 404
+        add(apps.ours, path)
+        assert (await clients.ours.get(path)).json() == "added"
+    apps.ours.router.routes[0] = APIRoute("/replaced", endpoint)
+    assert (await clients.ours.get("/added")).status_code == 404
+    assert (await clients.ours.get("/replaced")).status_code == 200
 
 
-async def test_router_lifespan_runs(pair: Pair) -> None:
-    told_of: list[str] = []
+async def test_router_lifespan_runs(apps: Apps) -> None:
+    events: list[str] = []
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        told_of.append("start")
+        events.append("start")
         yield
-        told_of.append("stop")
+        events.append("stop")
 
     router = APIRouter(lifespan=lifespan)
-    router.get("/added")(answer)
-    take(pair.ours, router)
-    async with pair.ours.router.lifespan_context(pair.ours):
-        assert told_of == ["start"]
-    assert told_of == ["start", "stop"]
+    router.get("/added")(endpoint)
+    include_flat(apps.ours, router)
+    async with apps.ours.router.lifespan_context(apps.ours):
+        assert events == ["start"]
+    assert events == ["start", "stop"]
 
 
-async def test_included_route_keeps_options(pair: Pair, browsers: Browsers, tmp_path: Path) -> None:
+async def test_hidden_route_is_not_in_openapi(apps: Apps) -> None:
     router = APIRouter()
-    router.get("/added", include_in_schema=False)(answer)
-    take(pair.ours, router)
-    assert "/added" not in pair.ours.openapi()["paths"]
+    router.get("/added", include_in_schema=False)(endpoint)
+    include_flat(apps.ours, router)
+    assert "/added" not in apps.ours.openapi()["paths"]
 
+
+async def test_route_without_path_and_prefix_is_refused(apps: Apps) -> None:
     router = APIRouter()
-    router.get("")(answer)
+    router.get("")(endpoint)
     with pytest.raises(FastAPIError, match="cannot be both empty"):
-        take(pair.ours, router)
+        include_flat(apps.ours, router)
 
-    async def one_kept() -> str:
-        return "kept"
+
+async def test_cached_route_keeps_dependencies(apps: Apps) -> None:
+    async def read_thing() -> str:
+        return "cached"
 
     router = APIRouter()
-    router.get("/kept/{number}", dependencies=[Depends(note_second)])(cached(60, tags=["thing:{number}"])(one_kept))
-    assert isinstance(pair.ours.router, Router)
-    pair.ours.router.include_flat(router, "/api", [Depends(note_first)])
-    (route,) = (route for route in pair.ours.routes if isinstance(route, CachedRoute))
-    assert route.path == "/api/kept/{number}"
-    assert [item.call for item in route.dependant.dependencies] == [note_first, note_second]
+    router.get("/cached/{number}", dependencies=[Depends(note_second)])(cached(60, tags=["thing:{number}"])(read_thing))
+    assert isinstance(apps.ours.router, Router)
+    apps.ours.router.include_flat(router, "/api", [Depends(note_first)])
+    (route,) = (route for route in apps.ours.routes if isinstance(route, CachedRoute))
+    assert route.path == "/api/cached/{number}"
+    assert [dependency.call for dependency in route.dependant.dependencies] == [note_first, note_second]
 
+
+async def test_fallback_files_of_router_are_served(apps: Apps, clients: Clients, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("files")
     router = APIRouter()
     router.frontend("/shop", directory=tmp_path)
-    take(pair.ours, router)
-    assert (await browsers.ours.get("/shop/")).text == "files"
+    include_flat(apps.ours, router)
+    assert (await clients.ours.get("/shop/")).text == "files"
 
 
-async def test_first_matching_route_wins(pair: Pair, browsers: Browsers) -> None:
-    for app in pair:
-        app.get("/{rest:path}")(answer)
+async def test_first_matching_route_wins(apps: Apps, clients: Clients) -> None:
+    for app in apps:
+        app.get("/{rest:path}")(endpoint)
         app.get("/too-late")(lambda: "late")
-    ours, theirs = await browsers.both("GET", "/too-late")
-    assert ours.json() == theirs.json() == "added"
-    ours, theirs = await browsers.both("GET", "/things/7")
-    assert ours.json() == theirs.json() == 7
+    ours, fastapi = await clients.request("GET", "/too-late")
+    assert ours.json() == fastapi.json() == "added"
+    ours, fastapi = await clients.request("GET", "/things/7")
+    assert ours.json() == fastapi.json() == 7
 
 
-async def test_root_path_keeps_routes(pair: Pair) -> None:
-    answers = []
-    for app in pair:
-        app.get("/{rest:path}")(answer)
+async def test_routes_below_root_path_equal_fastapi(apps: Apps) -> None:
+    responses = []
+    for app in apps:
+        app.get("/{rest:path}")(endpoint)
         transport = ASGITransport(app, root_path="/site")
-        async with AsyncClient(transport=transport, base_url="http://testserver") as browser:
+        async with AsyncClient(transport=transport, base_url="http://testserver") as client:
             paths = ("/site/things/new", "/site/whatever", "/things/new")
-            answers.append([told(await browser.get(path)) for path in paths])
-    assert answers[0] == answers[1]
+            responses.append([comparable(await client.get(path)) for path in paths])
+    assert responses[0] == responses[1]
 
 
-@pytest.mark.parametrize("pair", [FastRouter], indirect=True)
-async def test_only_candidate_routes_are_matched(pair: Pair, browsers: Browsers) -> None:
+@pytest.mark.parametrize("apps", [FastRouter], indirect=True)
+async def test_only_candidate_routes_are_matched(apps: Apps, clients: Clients) -> None:
     matched: list[str] = []
 
-    class Asking(APIRoute):
+    class RecordingRoute(APIRoute):
         def matches(self, scope: Any) -> Any:
             matched.append(self.path)
             return super().matches(scope)
 
-    routes: list[BaseRoute] = [Asking(path, answer) for path in ("/one", "/one/{x}", "/two", "/{x}/three")]
-    pair.ours.router.routes[:0] = routes
-    await browsers.ours.get("/two")
+    routes: list[BaseRoute] = [RecordingRoute(path, endpoint) for path in ("/one", "/one/{x}", "/two", "/{x}/three")]
+    apps.ours.router.routes[:0] = routes
+    await clients.ours.get("/two")
     assert matched == ["/two"]
-    await browsers.ours.get("/one/three")
+    await clients.ours.get("/one/three")
     assert matched == ["/two", "/one", "/one/{x}"]
 
 
-async def test_include_dependency_gets_path_parameters(pair: Pair, browsers: Browsers) -> None:
-    async def doubled(number: int) -> int:
+async def test_dependency_gets_path_parameters(apps: Apps, clients: Clients) -> None:
+    async def read_doubled(number: int) -> int:
         return 2 * number
 
-    for app in pair:
+    for app in apps:
         router = APIRouter()
 
         @router.get("/double/{number}")
-        async def double(doubled: Annotated[int, Depends(doubled)]) -> int:
+        async def double(doubled: Annotated[int, Depends(read_doubled)]) -> int:
             return doubled
 
-        take(app, router) if app is pair.ours else app.include_router(router)
-    ours, theirs = await browsers.both("GET", "/double/4")
-    assert ours.json() == theirs.json() == 8
+        include_flat(app, router) if app is apps.ours else app.include_router(router)
+    ours, fastapi = await clients.request("GET", "/double/4")
+    assert ours.json() == fastapi.json() == 8
