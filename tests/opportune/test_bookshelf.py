@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.scaffold.feature_removal import Removal
+from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import with_feature
 from opportune.config.project import PROJECT, USERS
 from tests.opportune.cli.command_server import FEATURE_MODULES, TEST_MODULES, command_server
@@ -63,7 +63,7 @@ def test_bookshop_works_on_both_databases(tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
     give_users_a_bio(copy / "app/users")
     for name in EXAMPLES:
-        Removal(name, copy).carry_out()
+        FeatureRemoval(name, copy).apply()
     with command_server(copy, *TEST_MODULES, *FEATURE_MODULES, f"app.{USERS}.feature") as run:
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from opportune.admin.mount import ADMIN_PATH
 from opportune.application import create_app
 from opportune.cli.registry import MODULES, help_line
-from opportune.cli.scaffold.feature_removal import FOLDERS, Removal
+from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.config.project import PROJECT, USERS, installed_features
 from opportune.testing import access
@@ -89,9 +89,9 @@ def files_not_ignored() -> list[str]:
 
 def remove_feature(feature: str, project: Path) -> None:
     """Remove a feature as `oppman.py removeapp` does."""
-    removal = Removal(feature, project)
-    removal.refuse()
-    removal.carry_out()
+    removal = FeatureRemoval(feature, project)
+    removal.check()
+    removal.apply()
     assert list(removal.leftovers()) == []
 
 
@@ -180,7 +180,7 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
 
 def test_no_other_file_uses_a_feature() -> None:
     """Other code and templates use no modules, tables or files of a feature, and other tests no addresses."""
-    used = {name: list(Removal(name, PROJECT).uses()) for name in FEATURES}
+    used = {name: list(FeatureRemoval(name, PROJECT).uses()) for name in FEATURES}
     assert {name: uses for name, uses in used.items() if uses} == {}
     files = (path for folder in CODE_FOLDERS for path in (PROJECT / folder).rglob("*.*") if path.suffix in CODE_ENDS)
     names = sorted(path.relative_to(PROJECT).as_posix() for path in files if path != PROJECT / INSTALLED)
@@ -211,7 +211,7 @@ def test_project_works_after_features_are_deleted(copy_of_project: Copy) -> None
 
 
 def test_deleted_feature_leaves_nothing(copy_of_project: Copy) -> None:
-    paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in FOLDERS for name in FEATURES)
+    paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in PARENT_FOLDERS for name in FEATURES)
     words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
     pattern = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
     copy_of_project.delete(FEATURES)
@@ -235,7 +235,7 @@ def imported_features(code: str, owner: str) -> Iterator[str]:
 
 def owner_of(name: str) -> str:
     """Return the feature that a file belongs to; empty for other files."""
-    folders = {feature: tuple(f"{folder}/{feature}/" for folder in FOLDERS) for feature in FEATURES}
+    folders = {feature: tuple(f"{folder}/{feature}/" for folder in PARENT_FOLDERS) for feature in FEATURES}
     return next((feature for feature in FEATURES if name.startswith(folders[feature])), "")
 
 

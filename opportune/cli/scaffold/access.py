@@ -7,7 +7,7 @@ from opportune.cli.scaffold.model import NewModel
 
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
 SIGN_IN = "sign-in"
-ADMIN = {
+ADMIN_STATUSES = {
     ("GET", "ajax/lookup"): "404",
     ("GET", "create"): "200",
     ("POST", "create"): "400",
@@ -25,19 +25,19 @@ ADMIN = {
 """Responses to a superuser. Other roles get 403."""
 
 
-def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
-    """Return the text of the table with the lines of a model added."""
-    heading, *lines = text.splitlines() or [_line("from", "method", "address", ROLES)]
-    lines += [_line(model.feature, *row) for row in _rows(model, by_hand=by_hand)]
+def with_model_rows(text: str, model: NewModel, *, has_choices: bool = True) -> str:
+    """Return the table with the lines of a model added. CRUD pages have an address for the choices of references."""
+    heading, *lines = text.splitlines() or [_format_row("from", "method", "address", ROLES)]
+    lines += [_format_row(model.feature, *row) for row in _expected_responses(model, has_choices=has_choices)]
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
-def expect_deletion_conflict(text: str, path: str, *, belongs_to_team: bool = False) -> str:
+def with_deletion_conflict(text: str, path: str, *, belongs_to_team: bool = False) -> str:
     """Return the table with status 422 for deletions at this address, because another model now refers to the rows."""
-    return "".join(f"{_refuse_deletion(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
+    return "".join(f"{_with_conflict(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
 
 
-def _refuse_deletion(line: str, path: str, *, belongs_to_team: bool) -> str:
+def _with_conflict(line: str, path: str, *, belongs_to_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
     if not is_page and not re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
         return line
@@ -48,10 +48,10 @@ def _refuse_deletion(line: str, path: str, *, belongs_to_team: bool) -> str:
         "422" if status == deleted and (role == "owner" or not belongs_to_team) else status
         for role, status in zip(ROLES, statuses, strict=True)
     )
-    return _line(source, method, address, tuple(changed))
+    return _format_row(source, method, address, tuple(changed))
 
 
-def _line(source: str, method: str, path: str, statuses: tuple[str, ...]) -> str:
+def _format_row(source: str, method: str, path: str, statuses: tuple[str, ...]) -> str:
     return f"{source:9} {method:6} {path:62} {' '.join(f'{status:9}' for status in statuses)}".rstrip()
 
 
@@ -60,11 +60,11 @@ def _sort_key(line: str) -> tuple[str, str]:
     return path, method
 
 
-def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for (method, path), status in ADMIN.items():
+def _expected_responses(model: NewModel, *, has_choices: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for (method, path), status in ADMIN_STATUSES.items():
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
-    refused = "422" if any(field.is_required for field in model.fields) else "303"
+    empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
     lookup_access = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
     rows = [
         ("GET", api, "200", model.read),
@@ -74,11 +74,11 @@ def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[s
         ("DELETE", f"{api}/{key}", "204", model.write),
         ("GET", pages, "200", model.read),
         ("GET", f"{pages}/new", "200", model.write),
-        ("POST", f"{pages}/new", refused, model.write),
-        *([] if by_hand else [("GET", f"{pages}/new/choices", "404", lookup_access)]),
+        ("POST", f"{pages}/new", empty_form_status, model.write),
+        *([("GET", f"{pages}/new/choices", "404", lookup_access)] if has_choices else []),
         ("GET", f"{pages}/{key}", "200", model.read),
         ("GET", f"{pages}/{key}/edit", "200", model.write),
-        ("POST", f"{pages}/{key}/edit", refused, model.write),
+        ("POST", f"{pages}/{key}/edit", empty_form_status, model.write),
         ("GET", f"{pages}/{key}/delete", "200", model.write),
         ("POST", f"{pages}/{key}/delete", "303", model.write),
     ]
@@ -91,8 +91,8 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, access: str
     is_api = path.startswith("/api/")
     anonymous = "401" if is_api else SIGN_IN
     if access == "owner" and model.belongs_to_team:  # among the roles only the owner is in a team
-        no_team = "403" if is_api else "303"
-        return (anonymous, no_team, allowed, no_team, no_team)
+        without_team = "403" if is_api else "303"
+        return (anonymous, without_team, allowed, without_team, without_team)
     if is_api and method in ("POST", "PATCH") and not model.belongs_to_team:  # refused for its empty body
         return ("422" if access == "anyone" else "401", *["422"] * 4)
     if access == "owner" and f"{{{model.path_parameter}}}" in path:

@@ -29,8 +29,8 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import say
-from opportune.cli.scaffold.adding import Request, add_model
 from opportune.cli.scaffold.model import NewModel
+from opportune.cli.scaffold.model_addition import ModelRequest, add_model
 from opportune.config.project import PROJECT
 
 FIELDS_HELP = "NAME:TYPE[:OPTION]…, such as title:str:120:unique author:Author status:enum:draft,published."
@@ -59,7 +59,7 @@ def command(
     navigation: Navigation = True,
     by_hand: ByHand = False,
 ) -> None:
-    request = Request(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
+    request = ModelRequest(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
     model, manual_edits = add_model(PROJECT, request)
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:

@@ -38,7 +38,7 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
         call = feature_call(source)
         if "\n" not in source.segment(call):
             source = one_entry_per_line(source, call)
-        text = _with_entry(source, entry, code).text
+        text = _with_argument(source, entry, code).text
     modules = {code.partition(".")[0] for code in entries.values()} & {"admin", "api", "models", "pages"}
     if "personal_data" in entries:
         modules |= {"models"}
@@ -94,7 +94,7 @@ def feature_call(source: Source) -> ast.Call:
     raise UnexpectedStructure("has no NAME = Feature(…)")
 
 
-def _with_entry(source: Source, entry: str, code: str) -> Source:
+def _with_argument(source: Source, entry: str, code: str) -> Source:
     call = feature_call(source)
     value = _argument(call, entry)
     if entry == "groups":
@@ -102,8 +102,8 @@ def _with_entry(source: Source, entry: str, code: str) -> Source:
     if isinstance(value, ast.Constant) and entry == "admin":
         return source
     if value is None:
-        is_alone = entry in ("pages", "api", "admin", "personal_data")
-        return _with_new(source, call, entry, code if is_alone else f"[{code}]")
+        is_single = entry in ("pages", "api", "admin", "personal_data")
+        return _with_new_argument(source, call, entry, code if is_single else f"[{code}]")
     if entry == "personal_data":
         return _with_owner(source, value, code)
     if isinstance(value, ast.List | ast.Tuple):
@@ -115,7 +115,7 @@ def _with_entry(source: Source, entry: str, code: str) -> Source:
     raise UnexpectedStructure(f"has an unexpected {entry}= argument. Add {code} there by hand")
 
 
-def _with_new(source: Source, call: ast.Call, entry: str, code: str) -> Source:
+def _with_new_argument(source: Source, call: ast.Call, entry: str, code: str) -> Source:
     before = [keyword for keyword in call.keywords if keyword.arg in ORDER[: ORDER.index(entry)]]
     if not before:
         raise UnexpectedStructure(f"has no name= in its Feature(…). Add {entry}={code} by hand")
@@ -140,7 +140,7 @@ def _with_owner(source: Source, value: ast.expr, code: str) -> Source:
 def _with_group(source: Source, call: ast.Call, value: ast.expr | None, code: str) -> Source:
     """Add code such as `"Librarians": {"book": "*"}` to `groups={…}`, extending an existing group."""
     if value is None:
-        return _with_new(source, call, "groups", f"{{{code}}}")
+        return _with_new_argument(source, call, "groups", f"{{{code}}}")
     if not isinstance(value, ast.Dict):
         raise UnexpectedStructure(f"has an unexpected groups= argument. Add {code} there by hand")
     name = next(iter(ast.literal_eval(f"{{{code}}}")))

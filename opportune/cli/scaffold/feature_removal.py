@@ -13,33 +13,33 @@ from opportune.errors import OperatorError
 from opportune.runtime.counts import pluralize
 from opportune.runtime.suggestions import did_you_mean
 
-FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
+PARENT_FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Parents of the feature's folders."""
-FILES = ("docs/{}.md", "docs/images/{}.png")
-CODE = (PACKAGE, "tests", "bench", "migrations")
+FILE_PATTERNS = ("docs/{}.md", "docs/images/{}.png")
+CODE_FOLDERS = (PACKAGE, "tests", "bench", "migrations")
 FRAMEWORK_TESTS = "tests/opportune"
 """Tests of the framework, which only the starter contains. They do not use the features of this project."""
-EXAMPLE = ".env.example"
-AREA_MARK = "# ====="
+ENV_EXAMPLE = ".env.example"
+SECTION_MARK = "# ====="
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
 """Start of a list item, a table row or an image."""
 
 
 @dataclass(frozen=True)
-class Removal:
+class FeatureRemoval:
     """The files and lines to remove with a feature."""
 
     name: str
     project: Path
 
-    def refuse(self) -> None:
+    def check(self) -> None:
         """Check that the feature can be removed.
 
         Raises:
             OperatorError: the project has no such feature, needs it, or has code that uses it.
         """
-        refuse_unknown(self.name, self.project)
+        require_feature(self.name, self.project)
         if self.name == USERS:
             raise OperatorError(f"{PACKAGE}/{USERS} has the user model of this site and cannot be removed.")
         if uses := list(self.uses()):
@@ -57,7 +57,7 @@ class Removal:
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
             yield f"{pluralize(lines, 'line')} of {self._relative(path)}"
 
-    def carry_out(self) -> None:
+    def apply(self) -> None:
         """Remove its lines from other files, then delete its own files.
 
         Raises:
@@ -67,7 +67,7 @@ class Removal:
         try:
             for path, text in self.new_texts.items():
                 path.write_text(text, encoding="utf-8")
-            for path in reversed(self.paths):  # the package last, because `refuse` needs it when this is run again
+            for path in reversed(self.paths):  # the package last, because `check` needs it when this is run again
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
             raise OperatorError(
@@ -89,7 +89,9 @@ class Removal:
     @cached_property
     def paths(self) -> Sequence[Path]:
         """Folders and files of the feature."""
-        names = [f"{folder}/{self.name}" for folder in FOLDERS] + [file.format(self.name) for file in FILES]
+        names = [f"{folder}/{self.name}" for folder in PARENT_FOLDERS] + [
+            file.format(self.name) for file in FILE_PATTERNS
+        ]
         return [path for name in names if (path := self.project / name).exists()]
 
     @cached_property
@@ -104,15 +106,15 @@ class Removal:
         """New texts of the files that mention the feature."""
         changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents, self._without_entries)
         changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
-        changes[self.project / EXAMPLE] = self._without_settings
+        changes[self.project / ENV_EXAMPLE] = self._without_settings
         texts = {path: path.read_text(encoding="utf-8") for path in changes if path.is_file()}
         return {path: new for path, text in texts.items() if (new := changes[path](text)) != text}
 
     def uses(self) -> Iterator[str]:
         """Yield lines of other code and templates that use the feature, such as `app/books/pages.py:3`."""
-        code, templates = self._patterns()
+        code, templates = self._use_patterns()
         ignored = [*self.paths, self.project / FRAMEWORK_TESTS, self.project / INSTALLED]
-        files = [file for folder in CODE for file in sorted((self.project / folder).rglob("*.py"))]
+        files = [file for folder in CODE_FOLDERS for file in sorted((self.project / folder).rglob("*.py"))]
         patterns = dict.fromkeys(files, code)
         patterns |= dict.fromkeys(sorted((self.project / "templates").rglob("*.*")), templates)
         for file, pattern in patterns.items():
@@ -122,7 +124,7 @@ class Removal:
             if match := pattern.search(text):
                 yield f"{self._relative(file)}:{text.count(chr(10), 0, match.start()) + 1}"
 
-    def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    def _use_patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """Return patterns of Python code and of templates that use the feature."""
         package, name = re.escape(PACKAGE), re.escape(self.name)
         imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
@@ -131,14 +133,14 @@ class Removal:
         return re.compile(f"{imported}|{referenced}", re.MULTILINE), re.compile(included)
 
     @cached_property
-    def _names(self) -> re.Pattern[str]:
-        folders = "|".join(re.escape(folder) for folder in FOLDERS)
-        files = "|".join(re.escape(file.removeprefix("docs/").format(self.name)) for file in FILES)
-        modules = "|".join(re.escape(folder.replace("/", ".")) for folder in FOLDERS)
+    def _mentions(self) -> re.Pattern[str]:
+        folders = "|".join(re.escape(folder) for folder in PARENT_FOLDERS)
+        files = "|".join(re.escape(file.removeprefix("docs/").format(self.name)) for file in FILE_PATTERNS)
+        modules = "|".join(re.escape(folder.replace("/", ".")) for folder in PARENT_FOLDERS)
         return re.compile(rf"\b(?:{folders})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
 
     def _is_named_in(self, line: str) -> bool:
-        return bool(self._names.search(line))
+        return bool(self._mentions.search(line))
 
     @cached_property
     def _documents(self) -> list[Path]:
@@ -163,11 +165,11 @@ class Removal:
         blocks = [
             block for block in text.rstrip("\n").split("\n\n") if not any(start in f"\n{block}" for start in starts)
         ]
-        pairs = zip(blocks, [*blocks[1:], AREA_MARK], strict=True)
+        pairs = zip(blocks, [*blocks[1:], SECTION_MARK], strict=True)
         remaining = [
             block
             for block, following in pairs
-            if not block.startswith(AREA_MARK) or not following.startswith(AREA_MARK)
+            if not block.startswith(SECTION_MARK) or not following.startswith(SECTION_MARK)
         ]
         return "\n\n".join(remaining) + "\n"
 
@@ -175,7 +177,7 @@ class Removal:
         return path.relative_to(self.project).as_posix()
 
 
-def refuse_unknown(name: str, project: Path) -> None:
+def require_feature(name: str, project: Path) -> None:
     """Check that the project has a feature.
 
     Raises:

@@ -115,13 +115,13 @@ class Field:
         return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)
 
 
-def read_fields(definitions: Sequence[str], feature: str, model: str, models: ExistingModels) -> list[Field]:
+def parse_fields(definitions: Sequence[str], feature: str, model: str, models: ExistingModels) -> list[Field]:
     """Parse the field definitions of a command.
 
     Raises:
         OperatorError: a name, type, option or referenced model is invalid.
     """
-    fields = [_read(definition, feature, model, models) for definition in definitions]
+    fields = [_parse_field(definition, feature, model, models) for definition in definitions]
     if not fields:
         raise OperatorError("A model needs at least one field, such as title:str (--help lists the types).")
     names = [name for field in fields for name in {field.name, field.column}]
@@ -129,10 +129,10 @@ def read_fields(definitions: Sequence[str], feature: str, model: str, models: Ex
         raise OperatorError(f"Two fields are called {duplicate!r}. Remove one of them.")
     if len([field for field in fields if field.type in OWNERS]) > 1:
         raise OperatorError("A row has one owner, a user or a team. Remove the other owner fields.")
-    return [_with_source(field, fields) if field.type == "slug" else field for field in fields]
+    return [_with_slug_source(field, fields) if field.type == "slug" else field for field in fields]
 
 
-def _read(definition: str, feature: str, model: str, models: ExistingModels) -> Field:
+def _parse_field(definition: str, feature: str, model: str, models: ExistingModels) -> Field:
     name, *parts = _split_definition(definition)
     if not parts and name in (*OWNERS, *TIMESTAMPS):
         parts = [name]
@@ -143,7 +143,7 @@ def _read(definition: str, feature: str, model: str, models: ExistingModels) -> 
     if type_ == "team":
         _check_team(definition, name, models)
     if type_[:1].isupper() or "." in type_ or type_ == "many":
-        return _reference(name, type_, options, feature, model, models)
+        return _parse_reference(name, type_, options, feature, model, models)
     if type_ == "account":
         return _with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
     type_ = ALIASES.get(type_, type_)
@@ -195,13 +195,15 @@ def check_name(name: str) -> None:
         raise OperatorError(f"{name!r} is an attribute of every model. Choose another field name.")
 
 
-def _reference(name: str, type_: str, options: list[str], feature: str, model: str, models: ExistingModels) -> Field:
+def _parse_reference(
+    name: str, type_: str, options: list[str], feature: str, model: str, models: ExistingModels
+) -> Field:
     is_many = type_ == "many"
     if is_many and not options:
         raise OperatorError(f"'{name}:many' has no model. Write {name}:many:Tag.")
     target_name, options = (options[0], options[1:]) if is_many else (type_, options)
     name = name if is_many else name.removesuffix("_id")
-    target = models.find(target_name, feature, model)
+    target = models.resolve(target_name, feature, model)
     if is_many and not target.is_local:
         raise OperatorError(
             f"{name}: {target.name} is a model of {target.feature}, and features cannot import each other. Put both "
@@ -236,7 +238,9 @@ def _with_options(field: Field, options: Sequence[str]) -> Field:
         )
     if field.default:
         is_choice = field.type == "enum" and field.default in field.choices
-        field = replace(field, default=f"{field.enum}.{enum_member(field.default)}" if is_choice else _literal(field))
+        field = replace(
+            field, default=f"{field.enum}.{enum_member(field.default)}" if is_choice else _default_code(field)
+        )
     return field
 
 
@@ -245,12 +249,12 @@ def _with_option(field: Field, option: str) -> Field:
     is_limit = bool(equals) and name in ("min", "max") and field.spec.is_number
     if is_limit and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return replace(field, minimum=value) if name == "min" else replace(field, maximum=value)
-    if name == "default" and equals and field.spec.literal:
+    if name == "default" and equals and field.spec.default_code:
         return replace(field, default=value)
     if option == "optional" and field.type in ("image", "file"):
         return field  # always optional
     if option in ("unique", "index", "optional"):
-        _refuse_option(field, option)
+        _check_option(field, option)
         return replace(field, options=field.options | {option})
     if option == "cascade" and field.type == "reference":
         return replace(field, options=field.options | {option})
@@ -275,11 +279,11 @@ def _with_type_option(field: Field, option: str) -> Field | None:
         case "slug" if re.fullmatch("[a-z][a-z0-9_]*", option):
             return replace(field, source=option)
         case "enum" if not field.choices:
-            return replace(field, choices=_choices(field.name, option))
+            return replace(field, choices=_parse_choices(field.name, option))
     return None
 
 
-def _choices(name: str, text: str) -> list[str]:
+def _parse_choices(name: str, text: str) -> list[str]:
     choices = [choice.strip() for choice in text.split(",") if choice.strip()]
     for choice in choices:
         if not re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", choice) or len(choice) > MAX_FIELD_LENGTH:
@@ -295,7 +299,7 @@ def enum_member(choice: str) -> str:
     return f"{name}_" if name == "MRO" else name
 
 
-def _refuse_option(field: Field, option: str) -> None:
+def _check_option(field: Field, option: str) -> None:
     if option == "unique" and field.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS):
         raise OperatorError(f"{field.name}: {field.type} cannot be unique. Omit `unique`.")
     if option == "index" and field.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS, "reference", "text", "markdown"):
@@ -309,17 +313,17 @@ def _refuse_option(field: Field, option: str) -> None:
         raise OperatorError(f"{field.name}: {field.type} is never required. Omit `optional`.")
 
 
-def _literal(field: Field) -> str:
+def _default_code(field: Field) -> str:
     message = f"{field.name}: {field.default!r} is not a valid default for {field.type}. Change or omit it."
-    if field.type == "enum" or not field.spec.literal:
+    if field.type == "enum" or not field.spec.default_code:
         raise OperatorError(message)
     try:
-        return field.spec.literal(field.default)
+        return field.spec.default_code(field.default)
     except (ValueError, KeyError, ArithmeticError):
         raise OperatorError(message) from None
 
 
-def _with_source(slug: Field, fields: Sequence[Field]) -> Field:
+def _with_slug_source(slug: Field, fields: Sequence[Field]) -> Field:
     texts = [field.name for field in fields if field.type == "str"]
     source = slug.source or next(iter(texts), "")
     if source not in texts:

@@ -25,7 +25,7 @@ def feature_names(installed: str) -> list[str]:
     return [*(folder.name for folder in sorted((FRAMEWORK / "migrations").iterdir()) if folder.is_dir()), *project]
 
 
-def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
+def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
     """Draft the migration that `makemigrations` would write for these tables of a `models.py`.
 
     Args:
@@ -38,7 +38,7 @@ def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: Mig
     Raises:
         OperatorError: the code fails, or a referenced table has no migration.
     """
-    _run(feature, code, file)
+    _run_models(feature, code, file)
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     copies = [Model.metadata.tables[name].to_metadata(metadata) for name in tables]
     keys = [key for table in copies for key in table.foreign_keys]
@@ -54,12 +54,12 @@ def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: Mig
 
 def draft_drop(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
     """Draft the migration that drops these tables: the reverse of the one that creates them."""
-    creation = draft(feature, code, file, tables, graph)
+    creation = draft_creation(feature, code, file, tables, graph)
     number, _, slug = creation.name.partition("_")
     return replace(creation, name=f"{number}_drop_{slug}", upgrade=creation.downgrade, downgrade=creation.upgrade)
 
 
-def _run(feature: str, code: str, file: Path) -> None:
+def _run_models(feature: str, code: str, file: Path) -> None:
     """Run the code of `models.py`, which registers its models as an import would."""
     module = ModuleType(f"{PACKAGE}.{feature}.models")
     module.__file__ = str(file)

@@ -21,7 +21,7 @@ PREFERRED_COLUMNS = ("reference", "enum", "money", "image", *DATE_TYPES)
 """Field types that get a column first, if a model has more fields than columns."""
 FILTER_TYPES = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, DATE_TYPES)
 """Field types that get a filter, the most selective first."""
-ACCESSES = ("anyone", "signed-in", "owner", "permitted")
+ACCESS_LEVELS = ("anyone", "signed-in", "owner", "permitted")
 AUDIENCES = {
     "anyone": "everyone",
     "signed-in": "signed-in users",
@@ -196,6 +196,6 @@ def tuple_code(names: Sequence[str], indent: int = 4, before: str = "filters = "
     return f"(\n{rows}{' ' * indent})"
 
 
-def render(file: str, placeholders: Mapping[str, str]) -> str:
+def render_skeleton(file: str, placeholders: Mapping[str, str]) -> str:
     """Return the text of a template in skeleton/, with its placeholders replaced."""
     return Template((SKELETON / f"{file}.tmpl").read_text(encoding="utf-8")).substitute(placeholders)

@@ -10,14 +10,14 @@ from opportune.config.project import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words written in capital letters in labels."""
-MODEL, FIELD = "sqlmodel", "opportune.fields"
+SQLMODEL, FIELDS = "sqlmodel", "opportune.fields"
 
 
 def models_module(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
     """Return the text of a `models.py` with this model, its enums and its link tables."""
-    parts = [_enum(field) for field in fields if field.type == "enum"]
-    parts += [_link(field, feature, model, table) for field in fields if field.type == "many"]
-    parts.append(_model(model, table, fields))
+    parts = [_enum_code(field) for field in fields if field.type == "enum"]
+    parts += [_link_table_code(field, feature, model, table) for field in fields if field.type == "many"]
+    parts.append(_model_code(model, table, fields))
     imports: dict[str, set[str]] = {}
     for module, name in _imports(fields):
         imports.setdefault(module, set()).add(name)
@@ -26,7 +26,9 @@ def models_module(feature: str, model: str, table: str, fields: Sequence[Field])
 
 def title_of(fields: Sequence[Field]) -> Field | None:
     """Return the field that `__str__` returns: the first required `str`."""
-    return next((field for field in fields if field.type == "str" and not annotation_of(field).endswith("None")), None)
+    return next(
+        (field for field in fields if field.type == "str" and not annotation_code(field).endswith("None")), None
+    )
 
 
 def link_name(model: str, field: Field) -> str:
@@ -34,12 +36,12 @@ def link_name(model: str, field: Field) -> str:
     return f"{model}{camel(singular(field.name))}"
 
 
-def _enum(field: Field) -> str:
+def _enum_code(field: Field) -> str:
     members = "\n".join(f'    {enum_member(choice)} = "{choice}"' for choice in field.choices)
     return f"class {field.enum}(StrEnum):\n{members}"
 
 
-def _link(field: Field, feature: str, model: str, table: str) -> str:
+def _link_table_code(field: Field, feature: str, model: str, table: str) -> str:
     assert field.target
     link = link_name(model, field)
     ends = ((snake(model), table, ""), (snake(field.target.name), field.target.table, ", index=True"))
@@ -50,42 +52,42 @@ def _link(field: Field, feature: str, model: str, table: str) -> str:
     return "\n".join(lines)
 
 
-def _model(model: str, table: str, fields: Sequence[Field]) -> str:
-    lines = [f"class {model}({_base(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
-    lines += [_column(field, table) for field in fields if field.type not in ("many", "team")]
-    relations = [line for field in fields for line in _relation(field, model, fields)]
-    lines += ["", *relations] if relations else []
+def _model_code(model: str, table: str, fields: Sequence[Field]) -> str:
+    lines = [f"class {model}({_base_class(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
+    lines += [_column_code(field, table) for field in fields if field.type not in ("many", "team")]
+    relationships = [line for field in fields for line in _relationship_code(field, model, fields)]
+    lines += ["", *relationships] if relationships else []
     if title := title_of(fields):
         lines += ["", "    def __str__(self) -> str:", f"        return self.{title.name}"]
     return "\n".join(lines)
 
 
-def _base(fields: Sequence[Field]) -> tuple[str, str]:
+def _base_class(fields: Sequence[Field]) -> tuple[str, str]:
     """Return the module and the name of the base class."""
     belongs_to_team = any(field.type == "team" for field in fields)
     return ("opportune.contrib.teams", "TeamOwned") if belongs_to_team else ("opportune.db", "Model")
 
 
-def _relation(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str]:
+def _relationship_code(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str]:
     if field.type == "many" and field.target:
         link = link_name(model, field)
         yield _wrapped(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})")
     elif field.type == "reference" and field.has_relationship and field.target:
         annotation = f"{field.target.name} | None" if field.is_optional else field.target.name
-        is_ambiguous = [_table_of(other) for other in fields].count(field.target.table) > 1
+        is_ambiguous = [_referenced_table(other) for other in fields].count(field.target.table) > 1
         column = f'sa_relationship_kwargs={{"foreign_keys": "{model}.{field.column}"}}' if is_ambiguous else ""
         yield _wrapped(f"    {field.name}: {annotation} = Relationship({column})")
 
 
-def _table_of(field: Field) -> str:
+def _referenced_table(field: Field) -> str:
     """Return the table that a foreign key refers to; empty for other columns."""
     if field.type == "owner":
         return USER_TABLE
     return field.target.table if field.type == "reference" and field.target else ""
 
 
-def _column(field: Field, table: str) -> str:
-    annotation, value = annotation_of(field), _assigned_code(field, table)
+def _column_code(field: Field, table: str) -> str:
+    annotation, value = annotation_code(field), _assigned_code(field, table)
     return _wrapped(f"    {field.column}: {annotation}{f' = {value}' if value else ''}")
 
 
@@ -97,7 +99,7 @@ def _wrapped(line: str) -> str:
     return f"{head}(\n        {arguments.removesuffix(')')}\n    )"
 
 
-def annotation_of(field: Field) -> str:
+def annotation_code(field: Field) -> str:
     name = field.enum if field.type == "enum" else field.spec.annotation
     return f"{name} | None" if field.is_optional and _empty_default(field) == "None" else name
 
@@ -116,22 +118,21 @@ def _assigned_code(field: Field, table: str) -> str:
         return 'Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)'
     if field.type in ("json", "list"):
         return f"Field(default_factory={field.spec.empty})"
-    default, options = default_of(field), [*_options(field, table)]
+    default, options = default_code(field), [*_field_arguments(field, table)]
     if field.spec.field_function:
-        return (
-            f"{field.spec.field_function}({', '.join([*_first_arguments(field, table), *_default(default), *options])})"
-        )
+        arguments = [*_first_arguments(field, table), *_default_argument(default), *options]
+        return f"{field.spec.field_function}({', '.join(arguments)})"
     if options or default.startswith(("lambda", "utc_now")):
-        return f"Field({', '.join([*_default(default), *options])})"
+        return f"Field({', '.join([*_default_argument(default), *options])})"
     return default
 
 
-def _default(default: str) -> list[str]:
+def _default_argument(default: str) -> list[str]:
     is_factory = default.startswith(("lambda", "utc_now"))
     return [f"default_factory={default}" if is_factory else f"default={default}"] if default else []
 
 
-def default_of(field: Field) -> str:
+def default_code(field: Field) -> str:
     """Return the default as Python code; empty for required fields."""
     if field.default:
         return field.default
@@ -151,19 +152,19 @@ def _first_arguments(field: Field, table: str) -> list[str]:
     }[field.type]
 
 
-def _options(field: Field, table: str) -> Iterator[str]:
+def _field_arguments(field: Field, table: str) -> Iterator[str]:
     if field.target:
         yield f'foreign_key="{field.target.table or table}.id"'
         if field.on_delete:
             yield f'ondelete="{field.on_delete}"'
         if "unique" not in field.options:
             yield "index=True"
-    yield from limits_of(field)
+    yield from limit_arguments(field)
     yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
-    yield from title_words(field)
+    yield from title_argument(field)
 
 
-def limits_of(field: Field) -> Iterator[str]:
+def limit_arguments(field: Field) -> Iterator[str]:
     """Yield the arguments of `Field` that validate the value."""
     if field.type == "decimal":
         yield f"max_digits={field.digits[0]}, decimal_places={field.digits[1]}"
@@ -174,7 +175,7 @@ def limits_of(field: Field) -> Iterator[str]:
     yield from (f"{name}={value}" for name, value in (("ge", field.minimum), ("le", field.maximum)) if value)
 
 
-def title_words(field: Field) -> Iterator[str]:
+def title_argument(field: Field) -> Iterator[str]:
     """Yield a `title` argument if the label contains acronyms."""
     words = label(field.name).split()
     if {word.lower() for word in words} & ACRONYMS:
@@ -182,23 +183,33 @@ def title_words(field: Field) -> Iterator[str]:
 
 
 def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
-    yield _base(fields)
-    for field in (field for field in fields if field.type != "team"):
-        if field.type == "enum":
-            yield "enum", "StrEnum"
-        elif field.spec.module:
-            yield field.spec.module, field.spec.annotation
-        if field.spec.field_function:
-            yield FIELD, field.spec.field_function
-        if field.type == "many" or (field.type == "reference" and field.has_relationship):
-            yield MODEL, "Relationship"
-        if field.is_account:
-            yield "opportune.accounts", "User"
-        if field.type == "many":
-            yield "opportune.db", "ModelBase"
-        value = _assigned_code(field, "") if field.type != "many" else "Field("
-        if value.startswith("Field("):
-            yield MODEL, "Field"
-        yield from (("opportune.db", "utc_now") for _ in [0] if "utc_now" in value)
-        yield from (("decimal", "Decimal") for _ in [0] if "Decimal(" in value)
-        yield from (("datetime", name) for name in ("date", "time") if value.startswith(f"{name}("))
+    """Yield the modules and names that the code of the fields uses."""
+    yield _base_class(fields)
+    for field in fields:
+        if field.type != "team":
+            yield from _imports_of(field)
+
+
+def _imports_of(field: Field) -> Iterator[tuple[str, str]]:
+    if field.type == "enum":
+        yield "enum", "StrEnum"
+    elif field.spec.module:
+        yield field.spec.module, field.spec.annotation
+    if field.spec.field_function:
+        yield FIELDS, field.spec.field_function
+    if field.type == "many" or (field.type == "reference" and field.has_relationship):
+        yield SQLMODEL, "Relationship"
+    if field.is_account:
+        yield "opportune.accounts", "User"
+    if field.type == "many":
+        yield "opportune.db", "ModelBase"
+        yield SQLMODEL, "Field"
+        return
+    code = _assigned_code(field, "")
+    if code.startswith("Field("):
+        yield SQLMODEL, "Field"
+    if "utc_now" in code:
+        yield "opportune.db", "utc_now"
+    if "Decimal(" in code:
+        yield "decimal", "Decimal"
+    yield from (("datetime", name) for name in ("date", "time") if code.startswith(f"{name}("))

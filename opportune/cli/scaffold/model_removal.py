@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from opportune.cli.scaffold.feature_removal import refuse_unknown
+from opportune.cli.scaffold.feature_removal import require_feature
 from opportune.cli.scaffold.models import ExistingModel, ExistingModels
 from opportune.cli.scaffold.words import plural, snake
 from opportune.config.project import PACKAGE
@@ -24,7 +24,7 @@ def plan_removal(project: Path, feature: str, name: str) -> "ModelRemoval":
     model = models.get(name)
     if model is None or model.file.parent.parent != project / PACKAGE:
         if not models:
-            refuse_unknown(feature, project)
+            require_feature(feature, project)
         raise OperatorError(f"{feature} has no model {name}. It has: {', '.join(models) or 'none'}.")
     if len(models) == 1:
         raise OperatorError(
@@ -46,7 +46,7 @@ class ModelRemoval:
     def summary(self) -> Iterator[str]:
         """Yield the classes, files and tables to remove."""
         yield f"{', '.join(sorted(self.classes))} of {self._relative(self.model.file)}"
-        yield from map(self._relative, self.deleted)
+        yield from map(self._relative, self.deleted_files)
         yield f"by the next migrate: {', '.join(self.tables)} with all rows"
 
     @cached_property
@@ -71,19 +71,19 @@ class ModelRemoval:
         return [tables[name] for name in self.classes if name in tables]
 
     @cached_property
-    def texts(self) -> dict[Path, str]:
+    def new_texts(self) -> dict[Path, str]:
         """New texts of `models.py` and of the access table."""
-        texts = {self.model.file: _without(self.model.file, list(self.classes.values()))}
+        new_texts = {self.model.file: _without_classes(self.model.file, list(self.classes.values()))}
         table = self.project / "tests" / self.model.feature / "access.txt"
         if table.is_file():
             pages = rf"|(?:/api/v1)?{re.escape(self._path)}" if self._path else ""
             address = re.compile(rf" (?:/admin/{self.model.identity}{pages})(?:/| )")
             lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-            texts[table] = "".join(line for line in lines if not address.search(line))
-        return texts
+            new_texts[table] = "".join(line for line in lines if not address.search(line))
+        return new_texts
 
     @cached_property
-    def deleted(self) -> Sequence[Path]:
+    def deleted_files(self) -> Sequence[Path]:
         """Tests and templates of the model, under the names that `addmodel` gives them."""
         model, tests = self.model, self.project / "tests" / self.model.feature
         imported = re.compile(rf"\.{model.feature}\.models import .*\b{model.name}\b")
@@ -128,7 +128,7 @@ class ModelRemoval:
     def _path(self) -> str:
         """Address of its pages; empty without pages."""
         name = f"{self.model.feature}.{self.model.name}"
-        return ExistingModels(self.project).find(name, self.model.feature, "").path
+        return ExistingModels(self.project).resolve(name, self.model.feature, "").path
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()
@@ -143,7 +143,7 @@ def _code_lines(path: Path) -> Iterator[tuple[int, str]]:
     return ((number, line.partition("#")[0]) for number, line in enumerate(lines, 1))
 
 
-def _without(file: Path, classes: Sequence[ast.ClassDef]) -> str:
+def _without_classes(file: Path, classes: Sequence[ast.ClassDef]) -> str:
     """Return the text of a module without these classes and the comments directly above them."""
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     for node in sorted(classes, key=lambda node: node.lineno, reverse=True):

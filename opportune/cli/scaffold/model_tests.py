@@ -5,20 +5,30 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from opportune.cli.scaffold.fields import Field
-from opportune.cli.scaffold.model import NewModel, render
+from opportune.cli.scaffold.model import NewModel, render_skeleton
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
 USER_OWNED = {"owner": "user", "owner_argument": "user: User", "user_arguments": "user: User, staff: User"}
 TEAM_OWNED = {"owner": "team", "owner_argument": "team: Team", "user_arguments": "team: Team"}
 """Fixtures of the tests that create a row of an owner."""
+ACCOUNT_RULES = {
+    "anyone": ("anonymous_users_cannot_choose_an_account", "user: User", [("user", "422")]),
+    "permitted": ("permitted_users_choose_any_account", "user: User", [("user", "201")]),
+}
+OWN_ACCOUNT_RULE = (
+    "users_choose_only_their_own_account",
+    "user: User, staff: User",
+    [("staff", "422"), ("user", "201")],
+)
+"""Test name, fixtures, and the expected response to each chosen user, by write access."""
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 
 
 def tests_module(model: NewModel) -> str:
     """Return the text of a test module such as `tests/blog/test_posts.py`."""
     placeholders = model.placeholders | {
-        "client": writer_of(model),
+        "client": writer_client(model),
         "owner_column": model.owner_column,
         "invalid_data": _invalid_data_code(model),
         "valid_data": _valid_data_fixture(model),
@@ -26,7 +36,7 @@ def tests_module(model: NewModel) -> str:
     tests = [_access_test(model, placeholders), *_account_tests(model, placeholders)]
     placeholders["access_tests"] = "\n\n\n".join(text.strip() for text in tests)
     placeholders["team_fixture"] = _team_fixture(model, placeholders["valid_data"])
-    text = render("test_model.py", placeholders)
+    text = render_skeleton("test_model.py", placeholders)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
     for target in (field.target for field in _references(model)):
@@ -47,12 +57,12 @@ def _with_pytest(imports: str) -> str:
     return f"{first}\n\nimport pytest\n{rest}".rstrip() + "\n"
 
 
-def writer_of(model: NewModel) -> str:
+def writer_client(model: NewModel) -> str:
     """Return the fixture of a client that may write."""
     return {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client")
 
 
-def _writer(model: NewModel) -> str:
+def _writer_user(model: NewModel) -> str:
     return "superuser" if model.write == "permitted" else "user"
 
 
@@ -60,7 +70,7 @@ def _team_fixture(model: NewModel, valid_data: str) -> str:
     """Return the fixture for the writer's team, if the rows or rows they refer to belong to a team."""
     if not (model.belongs_to_team or "team: Team" in valid_data):
         return ""
-    autouse, user = "(autouse=True)" if model.belongs_to_team else "", _writer(model)
+    autouse, user = "(autouse=True)" if model.belongs_to_team else "", _writer_user(model)
     start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {user}: User) -> Team:"
     return f'{start}\n    """Team of the {user}."""\n    return await make_team(database, {user})\n\n\n'
 
@@ -77,20 +87,20 @@ def _sent_fields(model: NewModel) -> list[Field]:
     return [field for field in fields if not field.target or field in references]
 
 
-def _sample(field: Field) -> str:
+def _sample_code(field: Field) -> str:
     if field.type == "enum":
         return f'"{field.choices[0]}"'
     if field.target:
         return field.spec.sample.format(target=field.name)
     if field.spec.is_number:
-        return _number(field)
+        return _sample_number(field)
     if field.type == "str" and "isbn" in field.name:
         return '"9780141439518"'
     text = field.spec.sample.format(label=field.label.lower(), name=field.name)
     return f'"{text[1:-1][: field.length].strip()}"' if field.length else text
 
 
-def _number(field: Field) -> str:
+def _sample_number(field: Field) -> str:
     """Return the sample number of the type, moved into the limits of the field."""
     sample = field.spec.sample.strip('"')
     minimum, maximum = (Decimal(limit or sample) for limit in (field.minimum, field.maximum))
@@ -120,10 +130,10 @@ def _invalid_data_code(model: NewModel) -> str:
 
 def _valid_data_fixture(model: NewModel) -> str:
     """Return the fixture `valid_data` with valid values, and the rows that they refer to."""
-    user = _writer(model)
+    user = _writer_user(model)
     rows = [line for field in _references(model) if not field.is_account for line in _referenced_row(model, field)]
     accounts = {field.name: f"{user}.id" for field in _references(model) if field.is_account}
-    values = [f'"{field.column}": {accounts.get(field.name) or _sample(field)}' for field in _sent_fields(model)]
+    values = [f'"{field.column}": {accounts.get(field.name) or _sample_code(field)}' for field in _sent_fields(model)]
     inside = f"    return {{{', '.join(values)}}}"
     if len(inside) > MAX_LINE_LENGTH:
         inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
@@ -139,7 +149,7 @@ def _valid_data_fixture(model: NewModel) -> str:
 def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
     """Yield the code that creates the row a reference points to, visible to the writer."""
     assert field.target
-    user = _writer(model)
+    user = _writer_user(model)
     if field.target.read == "permitted" and user == "user":
         yield f'    await grant(database, user, "{field.target.identity}", "list")'
     owner_fixture = "team" if field.target.belongs_to_team else user
@@ -151,20 +161,24 @@ def _account_tests(model: NewModel, placeholders: dict[str, str]) -> Iterator[st
     """Yield tests of fields that refer to users: selectable accounts, and deletion of an account."""
     if not model.account_fields:
         return
-    user_arguments, statuses = {
-        "anyone": ("user: User", "((user, 422),)"),
-        "permitted": ("user: User", "((user, 201),)"),
-    }.get(model.write, ("user: User, staff: User", "((staff, 422), (user, 201))"))
-    account_data = ", ".join(f'"{field.column}": account.id' for field in model.account_fields)
-    placeholders = placeholders | {"user_arguments": user_arguments, "expected_statuses": statuses}
-    yield render("test_account.py", placeholders | {"account_data": account_data})
+    rule, user_arguments, statuses = ACCOUNT_RULES.get(model.write, OWN_ACCOUNT_RULE)
+    placeholders |= {"account_rule": rule, "user_arguments": user_arguments}
+    checks = [code for user, status in statuses for code in _account_check(model, user, status)]
+    yield render_skeleton("test_account_choices.py", placeholders | {"account_checks": "\n".join(checks)})
     field = model.account_fields[0]
     is_cleared = field.on_delete == "SET NULL"
     outcome = {
         "outcome": "clears_its_rows" if is_cleared else "deletes_its_rows",
         "expected_row": f"stored\n    assert stored.{field.column} is None" if is_cleared else "stored is None",
     }
-    yield render("test_account_deletion.py", placeholders | outcome | {"account_column": field.column})
+    yield render_skeleton("test_account_deletion.py", placeholders | outcome | {"account_column": field.column})
+
+
+def _account_check(model: NewModel, user: str, status: str) -> Iterator[str]:
+    """Yield the code that adds a row with this user in its account fields."""
+    accounts = ", ".join(f'"{field.column}": {user}.id' for field in model.account_fields)
+    yield f"    response = await {writer_client(model)}.post(API, json=valid_data | {{{accounts}}})"
+    yield f"    assert response.status_code == {status}"
 
 
 def _access_test(model: NewModel, placeholders: dict[str, str]) -> str:
@@ -172,8 +186,10 @@ def _access_test(model: NewModel, placeholders: dict[str, str]) -> str:
     placeholders["forbidden_status"] = "403" if model.belongs_to_team else "404"
     placeholders["other_owner_argument"] = "" if model.belongs_to_team else f", {model.owner_column}=staff.id"
     if model.read == "owner":
-        return render("test_own.py", placeholders)
+        return render_skeleton("test_private_rows.py", placeholders)
     for action, access in (("read", model.read), ("write", model.write)):
         placeholders[f"anonymous_{action}"] = "200" if access == "anyone" else "401"
         placeholders[f"user_{action}"] = "403" if access == "permitted" else "200"
-    return render("test_owned.py" if model.write == "owner" else "test_shared.py", placeholders)
+    return render_skeleton(
+        "test_rows_changed_by_owner.py" if model.write == "owner" else "test_shared_rows.py", placeholders
+    )

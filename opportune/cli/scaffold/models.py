@@ -30,6 +30,7 @@ class ExistingModel:
     is_local: bool = False
     """True if it is in the requested feature."""
     is_itself: bool = False
+    """True if it is the model that is being added."""
     owner: str = ""
     """Column that refers to the owner of a row."""
     read: str = ""
@@ -82,11 +83,11 @@ class ExistingModels:
         file = self.project / PACKAGE / feature / "models.py"
         return bound_names(ast.parse(file.read_bytes())) if file.is_file() else set()
 
-    def named(self, name: str) -> ExistingModel | None:
+    def find_by_name(self, name: str) -> ExistingModel | None:
         """Return the model with this name, ignoring case as addresses and permissions do."""
         return next((model for model in self.all if snake(model.name) == snake(name)), None)
 
-    def find(self, reference: str, feature: str, new_model: str) -> ExistingModel:
+    def resolve(self, reference: str, feature: str, new_model: str) -> ExistingModel:
         """Resolve a reference such as `Author` or `books.Author` from a new model of a feature.
 
         Raises:
@@ -137,7 +138,8 @@ def _crud_options(model: ExistingModel) -> dict[str, Any]:
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     for node in classes:
         if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
-            options = {ast.unparse(line.targets[0]): line.value for line in node.body if isinstance(line, ast.Assign)}
+            assignments = [statement for statement in node.body if isinstance(statement, ast.Assign)]
+            options = {ast.unparse(assignment.targets[0]): assignment.value for assignment in assignments}
             owner, access = options.get("owner"), options.get("read_access")
             column = owner.value if isinstance(owner, ast.Constant) else ""
             read = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""

@@ -10,7 +10,7 @@ from opportune.config.project import PACKAGE
 FIRST_PARTY = {PACKAGE, "app", "bench", "opportune", "tests"}
 
 
-def merged(text: str, addition: str) -> str:
+def merge_modules(text: str, addition: str) -> str:
     """Add the imports and definitions of another module to a module.
 
     Raises:

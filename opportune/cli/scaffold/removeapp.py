@@ -11,7 +11,7 @@ import typer
 from opportune.cli.database.migrate import command as migrate
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
-from opportune.cli.scaffold.feature_removal import Removal
+from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import feature_of_revision
@@ -27,15 +27,15 @@ def command(
         typer.Option("--drop-tables/--keep-tables", help="Drop its tables. [default: ask; keep with --yes]"),
     ] = None,
 ) -> None:
-    removal = Removal(name, PROJECT)
-    removal.refuse()
+    removal = FeatureRemoval(name, PROJECT)
+    removal.check()
     tables = tables_of(name) if drop_tables is not False else []
     confirm_deletion(name, removal.summary(), yes=yes)
     if tables and (drop_tables or (not yes and typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?"))):
         drop(name)
     elif tables:
         print(f"Tables kept in the database: {', '.join(tables)}.")
-    removal.carry_out()
+    removal.apply()
     say(f"Deleted {name}.")
     for line in removal.leftovers():
         print(f"  {line}")

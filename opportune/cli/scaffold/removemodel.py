@@ -27,7 +27,7 @@ def command(
 ) -> None:
     removal = plan_removal(PROJECT, feature, name)
     confirm_deletion(name, removal.summary(), yes=yes)
-    carry_out(removal)
+    apply_removal(removal)
     say(f"Removed {name} from app/{feature}/models.py.")
     if lines := list(removal.leftovers()):
         print("Also remove the code at these lines:")
@@ -37,10 +37,10 @@ def command(
     say("  python3 oppman.py migrate")
 
 
-def carry_out(removal: ModelRemoval) -> None:
+def apply_removal(removal: ModelRemoval) -> None:
     """Change and delete the files and write the migration, all or none."""
     graph = MigrationGraph(feature_names((removal.project / INSTALLED).read_text(encoding="utf-8")))
     feature, file = removal.model.feature, removal.model.file
     migration = draft_drop(feature, file.read_text(encoding="utf-8"), file, removal.tables, graph)
-    with write_files(removal.texts, graph.folder(feature), removal.deleted):
+    with write_files(removal.new_texts, graph.folder(feature), removal.deleted_files):
         write_migration(graph, migration)

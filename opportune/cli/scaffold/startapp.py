@@ -13,12 +13,12 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import say
-from opportune.cli.scaffold.adding import Request, new_model, write_model
 from opportune.cli.scaffold.addmodel import FIELDS_HELP, ByHand, Group, Icon, Navigation, Read, Write, print_next_steps
 from opportune.cli.scaffold.addmodel import Path as Address
 from opportune.cli.scaffold.addresses import FRAMEWORK_PATHS
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.model import render
+from opportune.cli.scaffold.model import render_skeleton
+from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
@@ -49,11 +49,11 @@ def command(
     path = path or ("" if model else f"/{name.replace('_', '-')}")
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
-    request = Request(name, model, fields, read, write, path, icon, group, navigation, by_hand)
+    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, by_hand)
     installed = PROJECT / INSTALLED
     base = {
         installed: with_feature(installed.read_text(encoding="utf-8"), name),
-        PROJECT / PACKAGE / name / "feature.py": render("feature.py", {"feature": name, "label": label(name)}),
+        PROJECT / PACKAGE / name / "feature.py": render_skeleton("feature.py", {"feature": name, "label": label(name)}),
     }
     created = new_model(PROJECT, request)
     # Users change the default model before they create its migration.

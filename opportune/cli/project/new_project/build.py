@@ -15,7 +15,7 @@ from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.record import Record, is_remote, write_record
 from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_shared_files
 from opportune.cli.project.wheel import write_wheel
-from opportune.cli.scaffold.feature_removal import Removal
+from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.project import PACKAGE, PROJECT
 from opportune.errors import OperatorError
@@ -24,7 +24,7 @@ FOLDERS = (PACKAGE, "migrations", "static", "templates", "tests")
 """Folders of the starter that are copied to a project."""
 STARTER_TESTS = "tests/opportune"
 ENV_EXAMPLE = ".env.example"
-DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
+DEPLOYMENT_FILES = ("render_skeleton.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = (
     *("opportune", "bench", "docs", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"),
     *(*DEPLOYMENT_FILES, ".git"),
@@ -99,7 +99,7 @@ def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[st
 
 def _remove_example(example: str, folder: Path) -> None:
     if example not in OPTIONAL_FRAMEWORK_FEATURES:
-        Removal(example, folder).carry_out()
+        FeatureRemoval(example, folder).apply()
         return
     installed = folder / INSTALLED
     text = without_feature(installed.read_text(encoding="utf-8"), example)

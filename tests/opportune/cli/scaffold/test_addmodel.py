@@ -12,8 +12,8 @@ import pytest
 
 from opportune.cli.main import main
 from opportune.cli.scaffold import addmodel, models, startapp
-from opportune.cli.scaffold.adding import navigation_link
 from opportune.cli.scaffold.model import NewModel
+from opportune.cli.scaffold.model_addition import navigation_link
 from opportune.cli.scaffold.model_removal import plan_removal
 from opportune.cli.scaffold.models import ExistingModel
 from opportune.cli.scaffold.models import _models_in as models_in
@@ -32,7 +32,7 @@ EVERY_TYPE = (
     *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
     *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
 )
-BY_HAND_FIELDS = tuple(
+EXPLICIT_CODE_FIELDS = tuple(
     field
     for field in EVERY_TYPE
     if field.partition(":")[0] not in ("starts_at", "cover", "script", "category", "parent", "tags", "topics")
@@ -44,7 +44,7 @@ COMMANDS = (
     ("addmodel", "blog", "Tag", "name:str:50:unique", *SIGNED_IN),
     ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
     ("addmodel", "blog", "Comment", "user:owner", "post:Post:cascade", "text:text:500", "--read", "anyone"),
-    ("startapp", "news", "Story", *BY_HAND_FIELDS, "--read", "anyone", "--by-hand"),
+    ("startapp", "news", "Story", *EXPLICIT_CODE_FIELDS, "--read", "anyone", "--by-hand"),
     ("addmodel", "news", "Memo", "owner", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
     ("startapp", "works", "Work", "team", "title:str", "--icon", "folder"),
     ("addmodel", "works", "Step", "team", "work:Work", "title:str:80:optional", "done:bool", "--read", "anyone"),
@@ -58,8 +58,8 @@ COMMANDS = (
     ("addmodel", "works", "Shift", "team", "member:account", "due_on:date"),
 )
 SELECTED_TESTS = (
-    "test_posts and not api_adds or test_bookmarks and (anonymous or other_owners or pages) or only_the_owner "
-    "or access_of_anonymous or test_tasks and pages or account_choices"
+    "test_posts and not api or test_bookmarks and (anonymous or other_owners or form or page) or only_the_owner "
+    "or access_of or test_tasks and (form or page) or account"
 )
 """Generated tests to run: all tests of the model with every field type; tests of owners and access for other models."""
 PROJECT_TEXTS = {
@@ -99,8 +99,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_migration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add models without writing a migration."""
-    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.model_addition.draft_creation", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.model_addition.write_migration", lambda *_arguments: None)
 
 
 def file_texts(project: Path) -> dict[str, str]:
@@ -167,7 +167,7 @@ def test_personal_data_has_columns_of_readable_rows(generated: tuple[Path, RunCo
 
 
 def test_generated_tests_pass_on_both_databases(generated: tuple[Path, RunCommand]) -> None:
-    selection = ("-k", f"not postgresql and ({SELECTED_TESTS}) or test_posts and api_adds or deleting_an_account")
+    selection = ("-k", f"not postgresql and ({SELECTED_TESTS}) or test_posts and api or deleting_an_account")
     code, output = generated[1]("pytest", "-q", *selection, "tests/blog", "tests/notes", "tests/shop", "tests/works")
     assert code == 0, output[-5000:]
     assert "failed" not in output
@@ -321,8 +321,8 @@ def test_failure_or_interrupt_leaves_no_files(
         assert "class Post" in (project / "app/blog/models.py").read_text()
         raise error
 
-    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", fail)
+    monkeypatch.setattr("opportune.cli.scaffold.model_addition.draft_creation", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.model_addition.write_migration", fail)
     assert main(["addmodel", "blog", "Post", "title:str"]) == (130 if isinstance(error, KeyboardInterrupt) else 1)
     assert file_texts(project) == PROJECT_TEXTS
     assert not (project / "tests").exists()
@@ -338,7 +338,7 @@ def test_unwritable_file_changes_nothing(
         write(path, *arguments, **options)  # type: ignore[arg-type]
 
     write = Path.write_text
-    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.model_addition.draft_creation", lambda *_arguments: None)
     monkeypatch.setattr(Path, "write_text", refuse)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1

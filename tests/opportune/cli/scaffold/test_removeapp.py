@@ -8,7 +8,7 @@ import typer
 
 from opportune.cli.main import main
 from opportune.cli.scaffold import removeapp
-from opportune.cli.scaffold.feature_removal import Removal
+from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import without_feature
 from opportune.errors import OperatorError
 
@@ -251,7 +251,7 @@ def test_entry_is_removed_from_any_tuple_format(entries: str, expected: str) -> 
 
 def test_broken_feature_can_be_removed(project: Path) -> None:
     write_files(project, {"app/books/feature.py": "def broken(:\n"})
-    removal = Removal("books", project)
-    removal.refuse()
-    removal.carry_out()
+    removal = FeatureRemoval("books", project)
+    removal.check()
+    removal.apply()
     assert not (project / "app/books").exists()

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from opportune.cli.scaffold.feature_file import register_model
-from opportune.cli.scaffold.module_imports import merged, with_imports
+from opportune.cli.scaffold.module_imports import merge_modules, with_imports
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 
@@ -103,7 +103,7 @@ def test_imports_are_sorted_like_ruff(before: str, after: str) -> None:
 def test_merge_refuses_a_name_in_use() -> None:
     for text in ("class Posts: ...\n", "Crud = 1\n", "from elsewhere import Crud\n"):
         with pytest.raises(UnexpectedStructure, match="already has a"):
-            merged(text, "from opportune.crud import Crud\n\n\nclass Posts(Crud[Post]): ...\n")
+            merge_modules(text, "from opportune.crud import Crud\n\n\nclass Posts(Crud[Post]): ...\n")
 
 
 def test_plural_and_singular() -> None:

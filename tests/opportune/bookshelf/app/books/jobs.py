@@ -17,10 +17,10 @@ async def summarise(context: JobContext, book_id: int) -> None:
         summary = await context.llm.complete(
             f"{book.title}: {book.description}", system="Sum up this book in a sentence."
         )
-        await context.write(keep_summary, context.settings, book_id, summary)
+        await context.write(store_summary, context.settings, book_id, summary)
 
 
-async def keep_summary(session: AsyncSession, settings: Settings, book_id: int, summary: str) -> None:
+async def store_summary(session: AsyncSession, settings: Settings, book_id: int, summary: str) -> None:
     if book := await session.get(Book, book_id):
         book.summary = summary
         for address in await session.scalars(select(col(User.email)).where(col(User.is_superuser))):

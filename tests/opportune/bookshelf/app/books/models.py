@@ -21,7 +21,7 @@ def check_isbn(value: str) -> str:
     if len(digits) != 13 or not digits.isdigit():
         raise ValueError("An ISBN has 13 digits.")
     if sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10:
-        raise ValueError("This is no ISBN: its last digit does not fit the others.")
+        raise ValueError("The check digit of this ISBN is wrong.")
     return digits
 
 

@@ -1,7 +1,7 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
-from fastapi import Form as Sent
+from fastapi import Form as FormField
 from pydantic import BaseModel, Field
 
 from app.books.models import Book, Review
@@ -22,8 +22,8 @@ class BookPages(CrudPages[Book]):
 
     async def detail_context(self, request: Request, crud: Books, row: Book) -> dict[str, Any]:
         reviews = Reviews(crud.session, crud.user, crud.grants)
-        found = await reviews.find(Reviews.Filter.model_validate({"book_id": row.id, "size": 100}))
-        return {"found": found, "user": crud.user, "form": Form(ReviewForm)}
+        page = await reviews.find(Reviews.Filter.model_validate({"book_id": row.id, "size": 100}))
+        return {"reviews": page, "user": crud.user, "form": Form(ReviewForm)}
 
 
 class ReviewPages(CrudPages[Review]):
@@ -57,8 +57,8 @@ async def ask(
     slug: str,
     books: Annotated[Books, reading(Books, "details")],
     llm: Llm,
-    question: Annotated[Line, Sent(max_length=500)],
+    question: Annotated[Line, FormField(max_length=500)],
 ) -> Response:
     book = await books.get(slug)
-    rules = f"Answer questions about “{book.title}” by {book.author}. It is about: {book.description}"
-    return stream_markdown(request, llm.stream(question, system=rules))
+    instructions = f"Answer questions about “{book.title}” by {book.author}. It is about: {book.description}"
+    return stream_markdown(request, llm.stream(question, system=instructions))

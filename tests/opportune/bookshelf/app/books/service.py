@@ -4,7 +4,7 @@ from sqlmodel import col
 from app.books.models import Author, Book, Review, Status, Tag
 from opportune.crud import Access, Crud, filter_by
 
-OF_BOOK = col(Review.book_id) == col(Book.id)
+IS_OF_BOOK = col(Review.book_id) == col(Book.id)
 
 
 class Authors(Crud[Author]):
@@ -28,8 +28,8 @@ class Books(Crud[Book]):
     nested = ("author", "tags")
     read_access = Access.ANYONE
     annotations = {
-        "rating": select(func.avg(col(Review.stars))).where(OF_BOOK),
-        "reviews": select(func.count(col(Review.id))).where(OF_BOOK),
+        "rating": select(func.avg(col(Review.stars))).where(IS_OF_BOOK),
+        "reviews": select(func.count(col(Review.id))).where(IS_OF_BOOK),
     }
 
     def readable(self) -> ColumnElement[bool]:

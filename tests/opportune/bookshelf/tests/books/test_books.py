@@ -12,7 +12,7 @@ from opportune.llm import FakeProvider
 from opportune.testing import Make, RecordedJobs, grant, picture, sign_in_browser
 
 ISBN = "9780141439518"
-NEW = {"title": "Emma", "isbn": ISBN, "price": "9.90", "status": "published"}
+NEW_BOOK = {"title": "Emma", "isbn": ISBN, "price": "9.90", "status": "published"}
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_only_librarians_read_drafts(
 ) -> None:
     draft = await make(Book, title="Sanditon", isbn="9780140431025", price=5, tags=[await make(Tag, name="unfinished")])
     for reader in (client, user_client):
-        assert [each["slug"] for each in (await reader.get("/api/v1/books")).json()["items"]] == ["emma"]
+        assert [book["slug"] for book in (await reader.get("/api/v1/books")).json()["items"]] == ["emma"]
         assert (await reader.get(f"/books/{draft.slug}")).status_code == 404
         assert (await reader.get("/api/v1/books", params={"tags": draft.tags[0].id})).json()["items"] == []
     assert (await librarian.get("/api/v1/books?tags=1&sort=-price")).json()["total"] == 1
@@ -66,8 +66,8 @@ async def test_list_is_searched_filtered_and_sorted(client: AsyncClient, make: M
         "sort=-price": ["ulysses", "emma"],
         "status__in=draft": [],
     }.items():
-        answer = await client.get(f"/api/v1/books?{query}")
-        assert [each["slug"] for each in answer.json()["items"]] == slugs, query
+        response = await client.get(f"/api/v1/books?{query}")
+        assert [book["slug"] for book in response.json()["items"]] == slugs, query
         assert (await client.get(f"/books?{query}")).status_code == 200
     assert (await client.get("/api/v1/books?isbn=1")).status_code == 422
 
@@ -75,39 +75,53 @@ async def test_list_is_searched_filtered_and_sorted(client: AsyncClient, make: M
 async def test_only_librarians_write_books(
     client: AsyncClient, user_client: AsyncClient, librarian: AsyncClient, austen: Author
 ) -> None:
-    book = {**NEW, "author_id": austen.id}
+    book = {**NEW_BOOK, "author_id": austen.id}
     assert (await client.post("/api/v1/books", json=book)).status_code == 401
     assert (await user_client.post("/api/v1/books", json=book)).status_code == 403
     added = await librarian.post("/api/v1/books", json=book)
     assert (added.status_code, added.json()["slug"], added.json()["price"]) == (201, "emma", "9.90")
-    again = await librarian.post("/api/v1/books", json=book)
-    assert (again.status_code, "isbn" in again.text) == (422, True)
-    assert (await librarian.post("/books/new", data=NEW | {"isbn": "978", "author_id": austen.id})).status_code == 422
+    duplicate = await librarian.post("/api/v1/books", json=book)
+    assert (duplicate.status_code, "isbn" in duplicate.text) == (422, True)
+    assert (
+        await librarian.post("/books/new", data=NEW_BOOK | {"isbn": "978", "author_id": austen.id})
+    ).status_code == 422
     assert (await librarian.patch("/api/v1/books/emma", json={"summary": "Mine"})).status_code == 422
 
 
-async def test_review_is_unique_and_owned(
-    client: AsyncClient, user_client: AsyncClient, superuser_client: AsyncClient, emma: Book
-) -> None:
-    assert (await client.post("/books/emma/reviews", data={"stars": "5"})).status_code == 303
+async def test_anonymous_visitor_must_sign_in_to_review(client: AsyncClient, emma: Book) -> None:
+    assert (await client.post("/books/emma/reviews", data={"stars": "5"})).headers["location"].startswith("/accounts")
+
+
+async def test_user_reviews_a_book_once(user_client: AsyncClient, emma: Book) -> None:
     htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
     page = await user_client.post("/books/emma/reviews", data={"stars": "4", "text": "*Good*"}, headers=htmx)
     assert (page.status_code, "4.0 of 5 stars by 1" in page.text, "<em>Good</em>" in page.text) == (200, True, True)
     assert (await user_client.post("/books/emma/reviews", data={"stars": "1"})).status_code == 422
-    (review,) = (await client.get("/api/v1/reviews")).json()["items"]
-    path = f"/api/v1/reviews/{review['id']}"
+
+
+async def test_only_the_reviewer_changes_a_review(
+    user_client: AsyncClient, superuser_client: AsyncClient, user: User, make: Make, emma: Book
+) -> None:
+    review = await make(Review, book=emma, user_id=user.id, stars=4)
+    path = f"/api/v1/reviews/{review.id}"
     assert (await superuser_client.patch(path, json={"stars": 1})).status_code == 404
     assert (await user_client.patch(path, json={"stars": 5})).json()["stars"] == 5
-    assert (await user_client.get(f"/reviews/{review['id']}/edit")).status_code == 200
-    assert (await client.get("/api/v1/books/emma")).json()["rating"] == 5
-    assert (await user_client.post(f"/reviews/{review['id']}/delete")).status_code == 303
+    assert (await user_client.get("/api/v1/books/emma")).json()["rating"] == 5
+
+
+async def test_reviewer_edits_and_deletes_on_pages(
+    user_client: AsyncClient, user: User, make: Make, emma: Book
+) -> None:
+    review = await make(Review, book=emma, user_id=user.id, stars=4)
+    assert (await user_client.get(f"/reviews/{review.id}/edit")).status_code == 200
+    assert (await user_client.post(f"/reviews/{review.id}/delete")).status_code == 303
 
 
 async def test_new_book_is_summarized(
     superuser_client: AsyncClient, recorded_jobs: RecordedJobs, fake_llm: FakeProvider, austen: Author
 ) -> None:
     fake_llm.script = ["A matchmaker errs."]
-    await superuser_client.post("/admin/book/create", data=NEW | {"author_id": str(austen.id)})
+    await superuser_client.post("/admin/book/create", data=NEW_BOOK | {"author_id": str(austen.id)})
     await recorded_jobs.work()
     (email,) = recorded_jobs.outbox
     assert (email.subject, "A matchmaker errs." in email.text) == ("A new book: Emma", True)
@@ -116,8 +130,8 @@ async def test_new_book_is_summarized(
 
 async def test_reader_asks_about_a_book(client: AsyncClient, fake_llm: FakeProvider, emma: Book) -> None:
     fake_llm.script = ["Yes, it *does*."]
-    answer = await client.post("/books/emma/ask", data={"question": "Does it end well?"})
-    assert "<em>does</em>" in answer.text
+    response = await client.post("/books/emma/ask", data={"question": "Does it end well?"})
+    assert "<em>does</em>" in response.text
     assert "Jane Austen" in fake_llm.received[0][0].content
 
 
@@ -139,7 +153,7 @@ async def test_import_finds_authors_and_tags_by_name(
 
 async def test_list_shows_the_cover(librarian: AsyncClient, austen: Author) -> None:
     files = {"cover": ("cover.png", picture(), "image/png")}
-    added = await librarian.post("/books/new", data=NEW | {"author_id": austen.id}, files=files)
+    added = await librarian.post("/books/new", data=NEW_BOOK | {"author_id": austen.id}, files=files)
     assert added.status_code == 303
     assert "<img" in (await librarian.get("/books")).text
 

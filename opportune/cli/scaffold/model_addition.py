@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from opportune.cli.scaffold.access import access_table, expect_deletion_conflict
+from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.addresses import address_error
-from opportune.cli.scaffold.by_hand import check_by_hand_supported, code_by_hand, templates_by_hand, with_schemas
+from opportune.cli.scaffold.explicit_code import (
+    check_explicit_code_supported,
+    explicit_modules,
+    explicit_templates,
+    with_schemas,
+)
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
-from opportune.cli.scaffold.fields import OWNERS, read_fields
+from opportune.cli.scaffold.fields import OWNERS, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
-from opportune.cli.scaffold.migration import draft, feature_names
-from opportune.cli.scaffold.model import ACCESSES, NewModel, render, tuple_code
+from opportune.cli.scaffold.migration import draft_creation, feature_names
+from opportune.cli.scaffold.model import ACCESS_LEVELS, NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
-from opportune.cli.scaffold.module_imports import merged
+from opportune.cli.scaffold.module_imports import merge_modules
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, Source, UnexpectedStructure, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.config.project import PACKAGE
@@ -32,7 +37,7 @@ from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 
-CODE = ("service.py", "pages.py", "api.py", "admin.py")
+CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
 RESERVED_NAMES = {
     *("Access", "AdminView", "Any", "AsyncClient", "Country", "Crud", "CrudApi", "CrudPages", "Database", "Decimal"),
@@ -40,11 +45,11 @@ RESERVED_NAMES = {
     *("Money", "Phone", "Relationship", "Request", "Response", "Slug", "StrEnum", "Text", "TextList"),
     *("Url", "User"),
 }
-"""Names that the generated code imports, which a model would shadow."""
+"""Names that the generated code imports. A model with such a name would shadow the import."""
 
 
 @dataclass(frozen=True)
-class Request:
+class ModelRequest:
     """Arguments of the command line."""
 
     feature: str
@@ -56,11 +61,11 @@ class Request:
     icon: str = "point"
     group: str = ""
     navigation: bool = True
-    by_hand: bool = False
+    explicit_code: bool = False
     """True to write explicit schemas, routes and templates instead of CRUD classes."""
 
 
-def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
+def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]]:
     """Add a model to an existing feature. Return the model, and the edits that the user has to make by hand.
 
     Raises:
@@ -80,7 +85,7 @@ def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
     return model, write_model(project, model, request, {})
 
 
-def new_model(project: Path, request: Request) -> NewModel:
+def new_model(project: Path, request: ModelRequest) -> NewModel:
     """Validate a request and return the model to add.
 
     Raises:
@@ -88,9 +93,9 @@ def new_model(project: Path, request: Request) -> NewModel:
     """
     models = ExistingModels(project)
     check_model_name(request.name, models)
-    fields = read_fields(request.fields, request.feature, request.name, models)
+    fields = parse_fields(request.fields, request.feature, request.name, models)
     is_owned = any(field.type in OWNERS for field in fields)
-    read, write = (_access(value, is_owned=is_owned) for value in (request.read, request.write))
+    read, write = (_check_access(value, is_owned=is_owned) for value in (request.read, request.write))
     if read == "owner" and write != "owner":
         raise OperatorError("--read owner: only the owner can write rows that only the owner can read. Omit --write.")
     if write != "owner" and any(field.type == "team" for field in fields):
@@ -105,8 +110,8 @@ def new_model(project: Path, request: Request) -> NewModel:
         raise OperatorError(f"{request.icon!r} is not an icon name. Choose one from tabler.io/icons: --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
-    if request.by_hand:
-        check_by_hand_supported(model)
+    if request.explicit_code:
+        check_explicit_code_supported(model)
     if message := address_error(project, path):
         raise OperatorError(message)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
@@ -122,14 +127,14 @@ def check_model_name(name: str, models: ExistingModels) -> None:
         )
     if keyword.iskeyword(name) or name in dir(builtins) or name in RESERVED_NAMES:
         raise OperatorError(f"{name!r} is reserved by Python or by the generated code. Choose another name.")
-    if other := models.named(name):
+    if other := models.find_by_name(name):
         raise OperatorError(f"{other.feature} already has a model {other.name}. Choose another name.")
 
 
-def _access(value: str, *, is_owned: bool) -> str:
+def _check_access(value: str, *, is_owned: bool) -> str:
     if not value:
         return "owner" if is_owned else "permitted"
-    if value not in ACCESSES:
+    if value not in ACCESS_LEVELS:
         raise OperatorError(f"{value!r} is not an access level. Choose anyone, signed-in, permitted or owner.")
     if value == "owner" and not is_owned:
         raise OperatorError("The rows have no owner. Add the field `owner` or `team`.")
@@ -137,7 +142,12 @@ def _access(value: str, *, is_owned: bool) -> str:
 
 
 def write_model(
-    project: Path, model: NewModel, request: Request, base: Mapping[Path, str], *, has_migration: bool = True
+    project: Path,
+    model: NewModel,
+    request: ModelRequest,
+    other_texts: Mapping[Path, str],
+    *,
+    has_migration: bool = True,
 ) -> list[str]:
     """Write the files and the migration of a model, all or none.
 
@@ -145,22 +155,22 @@ def write_model(
         project: Root folder of the project.
         model: The model to add.
         request: Arguments of the command.
-        base: Texts of other files to write together with the model, by path.
+        other_texts: Texts of other files to write together with the model, by path.
         has_migration: False to leave the migration to `makemigrations`.
 
     Returns:
         Edits that the user has to make by hand, because a file has an unexpected structure.
     """
-    texts = _FileTexts(project, dict(base))
-    add_texts(texts, model, request)
+    texts = _FileTexts(project, dict(other_texts))
+    add_model_texts(texts, model, request)
     if not has_migration:
         with write_files(texts.changed, project):
             format_new_files(texts.new)
         return texts.manual_edits
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
-    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in links_of(model))]
+    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in link_names(model))]
     models = project / PACKAGE / model.feature / "models.py"
-    migration = draft(model.feature, texts[models], models, tables, graph)
+    migration = draft_creation(model.feature, texts[models], models, tables, graph)
     with write_files(texts.changed, graph.folder(model.feature)):
         write_migration(graph, migration)
         format_new_files(texts.new)
@@ -169,10 +179,12 @@ def write_model(
 
 def format_new_files(files: Sequence[Path]) -> None:
     """Format new files with overlong lines, if ruff is installed."""
-    long = [file for file in files if any(len(line) > MAX_LINE_LENGTH for line in file.read_text("utf-8").splitlines())]
-    if long and importlib.util.find_spec("ruff"):
-        for task in (["check", "--fix-only", "--select=I"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *task, "--quiet", *long], check=False)
+    overlong = [
+        file for file in files if any(len(line) > MAX_LINE_LENGTH for line in file.read_text("utf-8").splitlines())
+    ]
+    if overlong and importlib.util.find_spec("ruff"):
+        for arguments in (["check", "--fix-only", "--select=I"], ["format"]):
+            subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", *overlong], check=False)
 
 
 class _FileTexts:
@@ -204,55 +216,76 @@ class _FileTexts:
         return path.relative_to(self.project).as_posix()
 
 
-def links_of(model: NewModel) -> list[str]:
+def link_names(model: NewModel) -> list[str]:
     """Return the names of the model's link classes for many-to-many fields."""
     return [link_name(model.name, field) for field in model.fields if field.type == "many"]
 
 
-def add_texts(texts: _FileTexts, model: NewModel, request: Request) -> None:
+def add_model_texts(texts: _FileTexts, model: NewModel, request: ModelRequest) -> None:
     """Add the model to the texts of its feature and of its tests."""
-    folder, tests = texts.project / PACKAGE / model.feature, texts.project / "tests" / model.feature
-    used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_read(texts, folder / file).tree)}
+    folder = texts.project / PACKAGE / model.feature
+    used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_parse(texts, folder / file).tree)}
     router = "router" if "router" not in used_names else f"{model.snake_plural}_router"
-    additions = {"models.py": models_module(model.feature, model.name, model.table, model.fields)}
-    additions |= {file: render(file, placeholders_for(model, file, router)) for file in CODE}
-    if request.by_hand:
-        additions |= code_by_hand(model, router)
-        additions["service.py"] = with_schemas(additions["service.py"], model)
-        for template, text in templates_by_hand(model, texts.project).items():
-            if template.exists():
-                raise OperatorError(f"{texts.relative(template)} already exists. Choose another name.")
-            texts[template] = text
-    for file, addition in additions.items():
-        _change(texts, folder / file, partial(merged, addition=addition))
-    entries = feature_entries(model, request, router)
-    with _structure_errors(texts, folder / "feature.py"):
-        can_add_owner = can_add_personal_data_owner(texts[folder / "feature.py"])
-    if "personal_data" in entries and not can_add_owner:
-        del entries["personal_data"]
-        columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
-        texts.manual_edits.append(f"the owners of personal_data: {columns}")
-    _change(texts, folder / "feature.py", lambda text: register_model(text, f"{PACKAGE}.{model.feature}", entries))
-    names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
-    texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
-    texts[tests / "access.txt"] = access_table(model, texts[tests / "access.txt"], by_hand=request.by_hand)
-    for target in (field.target for field in model.fields if field.prevents_deletion):
-        if target and target.path:
-            table = texts.project / "tests" / target.feature / "access.txt"
-            texts[table] = expect_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)
-    for package in (folder, tests):
+    for file, code in _module_additions(model, request, router).items():
+        _change(texts, folder / file, partial(merge_modules, addition=code))
+    if request.explicit_code:
+        _add_templates(texts, model)
+    _register(texts, folder / "feature.py", model, feature_entries(model, request, router))
+    _add_tests(texts, model, request)
+    for package in (folder, texts.project / "tests" / model.feature):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
 
 
-def _read(texts: _FileTexts, path: Path) -> Source:
+def _module_additions(model: NewModel, request: ModelRequest, router: str) -> dict[str, str]:
+    """Return the code to add to each module of the feature, by file name."""
+    additions = {"models.py": models_module(model.feature, model.name, model.table, model.fields)}
+    additions |= {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
+    if request.explicit_code:
+        additions |= explicit_modules(model, router)
+        additions["service.py"] = with_schemas(additions["service.py"], model)
+    return additions
+
+
+def _add_templates(texts: _FileTexts, model: NewModel) -> None:
+    for path, text in explicit_templates(model, texts.project).items():
+        if path.exists():
+            raise OperatorError(f"{texts.relative(path)} already exists. Choose another name.")
+        texts[path] = text
+
+
+def _register(texts: _FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
+    """Register the model in its feature.py, or tell the user which owner column to add there."""
+    with _structure_errors(texts, path):
+        can_add_owner = can_add_personal_data_owner(texts[path])
+    if "personal_data" in entries and not can_add_owner:
+        del entries["personal_data"]
+        columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
+        texts.manual_edits.append(f"the owners of personal_data: {columns}")
+    _change(texts, path, lambda text: register_model(text, f"{PACKAGE}.{model.feature}", entries))
+
+
+def _add_tests(texts: _FileTexts, model: NewModel, request: ModelRequest) -> None:
+    """Add a test module and the expected responses to each role."""
+    tests = texts.project / "tests" / model.feature
+    names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
+    texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
+    table = tests / "access.txt"
+    texts[table] = with_model_rows(texts[table], model, has_choices=not request.explicit_code)
+    for target in (field.target for field in model.fields if field.prevents_deletion):
+        if target and target.path:
+            table = texts.project / "tests" / target.feature / "access.txt"
+            texts[table] = with_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)
+
+
+def _parse(texts: _FileTexts, path: Path) -> Source:
     return read_source(texts[path], texts.relative(path))
 
 
 @contextmanager
 def _structure_errors(texts: _FileTexts, path: Path) -> Iterator[None]:
     """Report an unexpected structure of a file as an OperatorError."""
-    _read(texts, path)
+    _parse(texts, path)
     try:
         yield
     except UnexpectedStructure as error:
@@ -278,10 +311,10 @@ def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
     return placeholders
 
 
-def feature_entries(model: NewModel, request: Request, router: str) -> dict[str, str]:
+def feature_entries(model: NewModel, request: ModelRequest, router: str) -> dict[str, str]:
     """Return the entries of `Feature(…)` for the model."""
     entries = {
-        "models": ", ".join(f"models.{name}" for name in (model.name, *links_of(model))),
+        "models": ", ".join(f"models.{name}" for name in (model.name, *link_names(model))),
         "pages": f"pages.{router}",
         "api": f"api.{router}",
         "admin": f"admin.{model.name}Admin",

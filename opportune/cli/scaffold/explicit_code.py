@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from opportune.cli.scaffold.fields import OWNERS, TIMESTAMPS, Field
-from opportune.cli.scaffold.model import NewModel, render
-from opportune.cli.scaffold.model_code import annotation_of, default_of, limits_of, title_of, title_words
+from opportune.cli.scaffold.model import NewModel, render_skeleton
+from opportune.cli.scaffold.model_code import annotation_code, default_code, limit_arguments, title_argument, title_of
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import label
@@ -29,7 +29,7 @@ UPDATE_DEFAULTS |= {"date": "date.min", "datetime": "datetime.min", "time": "tim
 TEMPLATE_FILTERS = {"markdown": " | markdown", "datetime": " | time", "created_at": " | time", "updated_at": " | time"}
 
 
-def check_by_hand_supported(model: NewModel) -> None:
+def check_explicit_code_supported(model: NewModel) -> None:
     """Raise OperatorError for fields and access rules that `--by-hand` does not support."""
     for field in model.fields:
         if field.target or field.type in ("image", "file", "datetime"):
@@ -43,11 +43,11 @@ def check_by_hand_supported(model: NewModel) -> None:
         raise OperatorError("--by-hand with an owner supports rows that only their owner reads. Omit --read.")
 
 
-def code_by_hand(model: NewModel, router: str) -> dict[str, str]:
+def explicit_modules(model: NewModel, router: str) -> dict[str, str]:
     """Return the modules that replace those of the CRUD layer, by file name."""
     placeholders = _placeholders(model, router)
     names = ("schemas.py", "dependencies.py", "pages.py", "api.py")
-    files = {name: render(f"hand_{name}", placeholders) for name in names}
+    files = {name: render_skeleton(f"explicit_{name}", placeholders) for name in names}
     if not model.slug:
         for name in ("pages.py", "api.py"):
             files[name] = with_imports(files[name], {"opportune.db": {"RowId"}})
@@ -64,10 +64,13 @@ def with_schemas(service: str, model: NewModel) -> str:
     return with_imports("\n".join(lines) + "\n", {f"app.{model.feature}.schemas": names.values()})
 
 
-def templates_by_hand(model: NewModel, project: Path) -> dict[Path, str]:
+def explicit_templates(model: NewModel, project: Path) -> dict[Path, str]:
     """Return the templates of the pages, by path."""
     placeholders, folder = _placeholders(model, "router"), project / "templates" / model.feature
-    return {folder / f"{model.snake_name}_{name}.html": render(f"hand_{name}.html", placeholders) for name in TEMPLATES}
+    return {
+        folder / f"{model.snake_name}_{name}.html": render_skeleton(f"explicit_{name}.html", placeholders)
+        for name in TEMPLATES
+    }
 
 
 def _placeholders(model: NewModel, router: str) -> dict[str, str]:
@@ -87,7 +90,9 @@ def _placeholders(model: NewModel, router: str) -> dict[str, str]:
         "list_signature": _list_signature(model),
         "may_change": f'{model.snake_plural}.may("edit")',
         "get_row": f"{model.snake_plural}.get({model.path_parameter})",
-        "create_fields": "\n".join(f"    {field.name}: {_schema_field(field, default_of(field))}" for field in schemas),
+        "create_fields": "\n".join(
+            f"    {field.name}: {_schema_field(field, default_code(field))}" for field in schemas
+        ),
         "update_fields": "\n".join(f"    {name}: {default}" for name, default in update_defaults.items()),
         "read_fields": "\n".join(f"    {field.name}: {_read_type(field)}" for field in visible),
         "sort_field": f'    sort: Annotated[str, SortBy({sorts})] = ""' if sorts else "",
@@ -114,8 +119,8 @@ def _schema_field(field: Field, default: str) -> str:
         return f"{field.spec.annotation} = Field(default_factory={field.spec.empty})"
     is_factory = default.startswith(("lambda", "utc_now"))
     default_arguments = [f"default_factory={default}" if is_factory else default] if default else []
-    options = [*limits_of(field), *title_words(field)]
-    annotation = annotation_of(field)
+    options = [*limit_arguments(field), *title_argument(field)]
+    annotation = annotation_code(field)
     if options or is_factory:
         return f"{annotation} = Field({', '.join([*default_arguments, *options])})"
     return f"{annotation} = {default}" if default else annotation
@@ -128,14 +133,14 @@ def _update_default(field: Field) -> str:
 def _read_type(field: Field) -> str:
     if field.type in TIMESTAMPS:
         return "datetime"
-    annotation = annotation_of(field)
+    annotation = annotation_code(field)
     plain = READ_TYPES.get(field.type, annotation.removesuffix(" | None"))
     return f"{plain} | None" if annotation.endswith(" | None") else plain
 
 
 def _schema_imports(model: NewModel) -> dict[str, set[str]]:
     imports: dict[str, set[str]] = {"typing": {"Annotated"}, "pydantic": {"Field"}}
-    code = render("hand_schemas.py", _placeholders(model, "router"))
+    code = render_skeleton("explicit_schemas.py", _placeholders(model, "router"))
     for field in model.fields:
         if field.type == "enum":
             imports.setdefault(f"app.{model.feature}.models", set()).add(field.enum)
@@ -158,7 +163,7 @@ def _field(model: NewModel, name: str) -> Field:
 
 
 def _label(field: Field) -> str:
-    return next(title_words(field), "").removeprefix('title="').removesuffix('"') or field.label
+    return next(title_argument(field), "").removeprefix('title="').removesuffix('"') or field.label
 
 
 def _value(model: NewModel, field: Field) -> str:
@@ -170,7 +175,7 @@ def _value(model: NewModel, field: Field) -> str:
     if field.type == "json":
         return f"{{{{ {value} | tojson }}}}"
     filters = f'| money("{field.currency}")' if field.type == "money" else TEMPLATE_FILTERS.get(field.type, "").strip()
-    if annotation_of(field).endswith("None"):
+    if annotation_code(field).endswith("None"):
         return f'{{{{ {value} {filters} if {value} is not none else "" }}}}'.replace("  ", " ")
     return f"{{{{ {value} {filters} }}}}".replace("  ", " ")
 
