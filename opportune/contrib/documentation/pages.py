@@ -1,6 +1,7 @@
 """Pages of the documentation, for development."""
 
 import asyncio
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,6 +12,10 @@ from opportune.errors import NotFound
 from opportune.search import MAX_RANKED_HITS, SearchQuery
 from opportune.web import is_htmx, markdown, templates
 
+PAGE_TYPES = ("Tutorial", "How-to guide", "Reference", "Explanation")
+PAGE_TYPE = re.compile(rf"^\*({'|'.join(PAGE_TYPES)})\.\*", re.MULTILINE)
+"""The beginning of each page but the first."""
+
 router = APIRouter(prefix="/docs")
 
 
@@ -19,16 +24,21 @@ async def search_documentation(request: Request, query: Annotated[SearchQuery, Q
     documentation: Documentation = request.app.state.documentation
     search = await documentation.search()
     results = await search.find(query.q, limit=query.size, page=query.page)
-    titles = await asyncio.to_thread(page_titles)
+    titles = await asyncio.to_thread(titles_by_type)
     context = {"results": results, "max_hits": MAX_RANKED_HITS, "titles": titles}
     if is_htmx(request):
         return templates.render_block(request, "documentation/search.html", "found", context)
     return templates.render(request, "documentation/search.html", context)
 
 
-def page_titles() -> dict[str, str]:
-    """Return the titles of all pages, by name."""
-    return {name: sections_of(name)[0].title for name in page_names()}
+def titles_by_type() -> dict[str, dict[str, str]]:
+    """Return the titles of all pages by name, grouped by the type of page."""
+    titles: dict[str, dict[str, str]] = {type_: {} for type_ in PAGE_TYPES}
+    for name in page_names():
+        beginning = sections_of(name)[0]
+        if type_ := PAGE_TYPE.search(beginning.markdown):
+            titles[type_[1]][name] = beginning.title
+    return titles
 
 
 @router.get("/{page:path}")

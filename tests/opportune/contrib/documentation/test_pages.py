@@ -14,9 +14,10 @@ from opportune.web.routing.router import router_of
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_all_pages_are_listed(client: AsyncClient) -> None:
+async def test_all_pages_are_listed_by_type(client: AsyncClient) -> None:
     html = (await client.get("/docs")).text
-    assert [name for name in page_names() if f'href="/docs/{name}"' not in html] == []
+    assert [name for name in page_names() if f'href="/docs/{name}"' not in html] == ["index"]
+    assert html.index("Tutorial</h2>") < html.index('href="/docs/tutorial"') < html.index("How-to guide</h2>")
 
 
 async def test_search_links_to_sections(client: AsyncClient) -> None:
@@ -41,7 +42,7 @@ async def test_page_is_shown(client: AsyncClient, name: str) -> None:
     assert "<h1" in response.text
 
 
-async def test_address_with_suffix_is_accepted(client: AsyncClient) -> None:
+async def test_url_with_suffix_is_accepted(client: AsyncClient) -> None:
     assert (await client.get("/docs/crud.md")).status_code == 200
 
 
