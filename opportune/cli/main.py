@@ -41,7 +41,7 @@ from opportune.cli.registry import (
 )
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
-from opportune.config.project import PACKAGE, PROJECT, display_path, env_file_value
+from opportune.config.project import PROJECT, display_path, env_file_value, feature_module
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
@@ -96,7 +96,7 @@ def load(name: str) -> "Command":
     """Load a command from its file and add the common options."""
     if name not in MODULES and (problem := next(repeated_commands(command_files()[name]), "")):
         raise OperatorError(f"{display_path(Path(command_files()[name]))}: {problem}")
-    module = import_module(MODULES.get(name) or f"{PACKAGE}.{name}.commands")
+    module = import_module(MODULES.get(name) or f"{feature_module(name)}.commands")
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
     help_text = cleandoc(module.__doc__ or "")

@@ -5,11 +5,11 @@ Uses only the standard library and imports no command, because it runs before pa
 
 import os
 import sys
-from importlib.machinery import PathFinder
 from pkgutil import get_data
 from typing import TYPE_CHECKING
 
 from opportune.cli.terminal import columns, fold, styled
+from opportune.config.feature_packages import feature_packages, project_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,12 +98,7 @@ def feature_commands() -> dict[str, dict[str, str]]:
 
 def command_files() -> dict[str, str]:
     """Return the paths of the features' `commands.py`, by feature."""
-    folder = features_folder()
-    files = {name: os.path.join(folder, name, "commands.py") for name in sorted(os.listdir(folder))} if folder else {}
+    folder = project_folder()
+    folders = {name: os.path.join(folder, name) for name in sorted(os.listdir(folder))} if folder else {}
+    files = {name: os.path.join(path, "commands.py") for name, path in (folders | feature_packages()).items()}
     return {name: file for name, file in files.items() if name not in MODULES and os.path.isfile(file)}
-
-
-def features_folder() -> str:
-    """Return the folder of the project's features; empty outside of a project."""
-    spec = PathFinder.find_spec(os.environ.get("OPPORTUNE_PROJECT", "app"))
-    return next(iter(spec.submodule_search_locations or ()), "") if spec else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from opportune.config.feature_packages import PREFIX, feature_packages
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -130,13 +131,29 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
+def feature_module(name: str) -> str:
+    """Return the Python package of a feature: `opportune_books` if it is a package of its own, else `app.books`."""
+    return f"{PREFIX}{name}" if name in feature_packages() else f"{PACKAGE}.{name}"
+
+
+def feature_folder(name: str) -> Path:
+    """Return the folder with the code of a feature: a package, or a folder of the project."""
+    folder = feature_packages().get(name)
+    return Path(folder) if folder else PROJECT / PACKAGE / name
+
+
 GROUPS = ("contrib", "llm", "ops")
 """Packages of the framework that contain several features."""
 
 
 def origin(endpoint: object) -> str:
-    """Return `books` for code in app.books, `teams` for opportune.contrib.teams, else the library's name."""
+    """Return `books` for code in app.books or opportune_books, `teams` for opportune.contrib.teams.
+
+    For other code, return the name of the library.
+    """
     package, *inner = getattr(endpoint, "__module__", "").split(".")
+    if package.startswith(PREFIX):
+        return package.removeprefix(PREFIX)
     if package not in (PACKAGE, "opportune") or not inner:
         return package
     is_grouped = package == "opportune" and inner[0] in GROUPS and len(inner) > 1

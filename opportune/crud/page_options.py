@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import get_optional_user
+from opportune.config.feature_packages import PREFIX
 from opportune.config.project import PACKAGE
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
@@ -156,7 +157,8 @@ class PageOptions(Generic[M]):
     def _feature(self) -> str:
         """The name of the feature that declares the data layer, which is also the folder of its templates."""
         parts = self.crud_class.__module__.split(".")
-        return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else parts[max(len(parts) - 2, 0)]
+        folder = parts[1] if parts[0] == PACKAGE and len(parts) > 1 else parts[max(len(parts) - 2, 0)]
+        return folder.removeprefix(PREFIX)
 
     def may_create(self, crud: Crud[Any]) -> bool:
         return self.has("new") and crud.may("create")

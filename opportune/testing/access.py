@@ -8,6 +8,7 @@ import asyncio
 import re
 import sqlite3
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -29,7 +30,8 @@ from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli.development.routes import WEBSOCKET, find_rows
 from opportune.config.base_settings import BaseSettings
-from opportune.config.project import PACKAGE, PROJECT, installed_features, installed_names, origin
+from opportune.config.feature_packages import feature_packages
+from opportune.config.project import PROJECT, feature_folder, installed_features, installed_names, origin
 from opportune.errors import OperatorError
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
@@ -73,11 +75,16 @@ HEADING = Line("from", "method", "address", ROLES)
 
 def table_of(source: str) -> Path:
     """Return the file with the lines of a feature, beside its tests if it belongs to the project."""
-    return PROJECT / "tests" / source / TABLE.name if is_project_feature(source) else TABLE
+    if not is_project_feature(source):
+        return TABLE
+    package = feature_packages().get(source)
+    return (Path(package) / "tests" if package else PROJECT / "tests" / source) / TABLE.name
 
 
 def is_project_feature(source: str) -> bool:
-    return (PROJECT / PACKAGE / source).is_dir()
+    """Return whether the code of a feature is in the project, or in a folder outside of the environment."""
+    folder = feature_folder(source)
+    return folder.is_dir() and not folder.is_relative_to(sysconfig.get_path("purelib"))
 
 
 def read() -> Table:

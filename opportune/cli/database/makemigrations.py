@@ -94,6 +94,7 @@ def write_draft(graph: MigrationGraph, draft: NewMigration, database: str, *, wr
     """Write a migration and print its changes, with warnings about locks and compatibility."""
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     if writes:
+        graph.require_editable(draft.feature)
         path = write_migration(MigrationGraph(installed_names()), draft)
     print(f"Migrations for '{draft.feature}':\n  {display_path(path)}")
     for change in draft.changes:
@@ -110,6 +111,7 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
     if not split:
         say("No migrations to merge")
     for name in split:
+        graph.require_editable(name)
         refuse_conflicts(graph, name)
         path = write_merge(graph, name) if writes else graph.folder(name) / f"{merge_name(graph, name)}.py"
         heads = " and ".join(head.name for head in graph.heads(name))

@@ -35,7 +35,7 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
-from opportune.config.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
+from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import incompatibilities
@@ -144,7 +144,7 @@ def check_admin(_settings: Settings) -> Iterator[Finding]:
 def check_hooks(_settings: Settings) -> Iterator[Finding]:
     """Find `hooks.py` files of features that list no hooks, because these hooks are never imported."""
     for feature in installed_features():
-        path = PROJECT / PACKAGE / feature.name / "hooks.py"
+        path = feature_folder(feature.name) / "hooks.py"
         if path.exists() and not feature.hooks:
             yield Finding(
                 f"{display_path(path)} has no effect. List its functions in Feature({feature.name!r}, …, hooks=[…])."
@@ -154,7 +154,7 @@ def check_hooks(_settings: Settings) -> Iterator[Finding]:
 def check_commands(_settings: Settings) -> Iterator[Finding]:
     """Find commands of features that are hidden by built-in ones, and duplicate names."""
     for feature in installed_features():
-        path = PROJECT / PACKAGE / feature.name / "commands.py"
+        path = feature_folder(feature.name) / "commands.py"
         if feature.name in MODULES and path.exists():
             yield Finding(
                 f"{display_path(path)} has no effect, because oppman.py has a built-in command {feature.name}. "

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import Settings, forget_settings
 from opportune.errors import OperatorError
@@ -174,7 +175,8 @@ def _tls_options(listener: socket.socket, settings: Settings) -> dict[str, Any]:
 
 
 def _reload_options(reload: bool) -> dict[str, Any]:
-    return {"reload": True, "reload_dirs": [str(PROJECT / PACKAGE), str(FRAMEWORK)]} if reload else {}
+    folders = [str(PROJECT / PACKAGE), *feature_packages().values(), str(FRAMEWORK)]
+    return {"reload": True, "reload_dirs": folders} if reload else {}
 
 
 def _listen(listener: socket.socket) -> None:

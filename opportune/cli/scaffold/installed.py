@@ -1,8 +1,10 @@
 """Edits of app/installed.py: add or remove a feature."""
 
 import ast
+import re
 
 from opportune.cli.scaffold.module_imports import with_imports
+from opportune.config.feature_packages import PREFIX
 from opportune.config.project import PACKAGE
 from opportune.errors import OperatorError
 
@@ -10,8 +12,13 @@ INSTALLED = f"{PACKAGE}/installed.py"
 FRAMEWORK_FEATURES = "opportune.features"
 
 
-def with_feature(source: str, name: str) -> str:
+def with_feature(source: str, name: str, module: str = "") -> str:
     """Add the import of a feature and its entry at the end of `INSTALLED`.
+
+    Args:
+        source: Text of the file.
+        name: Name of the feature.
+        module: Module of its declaration. By default, it is in the project.
 
     Raises:
         OperatorError: the file does not define a tuple `INSTALLED`.
@@ -20,7 +27,7 @@ def with_feature(source: str, name: str) -> str:
     lines = source.splitlines()
     entries = _entries(lines, features)
     lines[features.lineno - 1 : features.end_lineno] = [*entries[:-1], f"    {name},", entries[-1]]
-    return with_imports("\n".join(lines) + "\n", {f"{PACKAGE}.{name}.feature": {name}})
+    return with_imports("\n".join(lines) + "\n", {module or f"{PACKAGE}.{name}.feature": {name}})
 
 
 def without_feature(source: str, name: str) -> str:
@@ -45,12 +52,14 @@ def without_feature(source: str, name: str) -> str:
         if len(aliases) < len(node.names):
             statement = ast.unparse(ast.ImportFrom(node.module, aliases, 0))
             lines[node.lineno - 1 : node.end_lineno] = [statement] if aliases else []
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return re.sub(r"\n{3,}(?=from )", "\n\n", text)  # without its only import, a section is empty
 
 
 def _is_import_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:
     module = node.module or ""
-    return module.startswith(f"{PACKAGE}.{name}.") or (module == FRAMEWORK_FEATURES and alias.name == name)
+    is_from_framework = module == FRAMEWORK_FEATURES and alias.name == name
+    return is_from_framework or module.startswith((f"{PACKAGE}.{name}.", f"{PREFIX}{name}."))
 
 
 def _find_installed(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from sqlalchemy import Column, MetaData, Table
 
+from opportune.config.feature_packages import PREFIX
 from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
@@ -19,9 +20,10 @@ from opportune.errors import OperatorError
 
 
 def feature_names(installed: str) -> list[str]:
-    """Return the project's features from the text of `installed.py`, and the framework's features with migrations."""
+    """Return the features that `installed.py` imports, and the framework's features with migrations."""
     modules = [node.module or "" for node in ast.parse(installed).body if isinstance(node, ast.ImportFrom)]
-    project = [match[1] for module in modules if (match := re.fullmatch(rf"{PACKAGE}\.(\w+)\.feature", module))]
+    pattern = re.compile(rf"(?:{PACKAGE}\.|{PREFIX})(\w+)\.feature")
+    project = [match[1] for module in modules if (match := pattern.fullmatch(module))]
     return [*(folder.name for folder in sorted((FRAMEWORK / "migrations").iterdir()) if folder.is_dir()), *project]
 
 

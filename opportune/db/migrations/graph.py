@@ -5,12 +5,14 @@ The files are parsed, not imported, so that pending migrations are known without
 
 import ast
 import re
+import sysconfig
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
@@ -68,9 +70,24 @@ class MigrationGraph:
         self.by_revision = _by_revision(map(read_migration, files))
 
     def folder(self, feature: str) -> Path:
-        """Return the folder of a feature's migrations, in the framework or in the project."""
+        """Return the folder of a feature's migrations, in the framework, in its package or in the project."""
         path = FRAMEWORK_MIGRATIONS / feature
-        return path if path.is_dir() else self.versions / feature
+        if path.is_dir():
+            return path
+        package = feature_packages().get(feature)
+        return Path(package) / "migrations" / feature if package else self.versions / feature
+
+    def require_editable(self, feature: str) -> None:
+        """Check that the migrations of a feature may be changed here.
+
+        Raises:
+            OperatorError: They belong to an installed package.
+        """
+        if self.folder(feature).is_relative_to(sysconfig.get_path("purelib")):
+            raise OperatorError(
+                f"The migrations of {feature} belong to an installed package, so they cannot be changed here. "
+                "Install a version whose migrations match its models."
+            )
 
     @cached_property
     def ordered(self) -> list[Migration]:

@@ -52,6 +52,7 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     newest = graph.newest(feature)
     if graph.folder(feature).parent == FRAMEWORK_MIGRATIONS:
         raise OperatorError(f"The migrations of {feature} belong to the framework and cannot be squashed.")
+    graph.require_editable(feature)
     if newest is None or len(migrations) < 2:
         raise OperatorError(f"{feature} has fewer than two migrations, so there is nothing to squash.")
     _refuse_interleaved_migrations(graph, migrations)

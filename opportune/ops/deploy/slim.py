@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from opportune.application import create_app
+from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.web.rendering import icons
 
@@ -66,7 +67,7 @@ def import_all() -> list[Path]:
 
 
 def imported_names() -> Iterator[str]:
-    for folder in (FRAMEWORK, PROJECT / PACKAGE):
+    for folder in (FRAMEWORK, PROJECT / PACKAGE, *map(Path, feature_packages().values())):
         for path in folder.rglob("*.py"):
             module = path.relative_to(folder.parent).with_suffix("").parts
             if "testing" in module or module[-1] == "__main__":

@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 SOURCE_FOLDERS = (
     *(PROJECT / name for name in ("templates", "static", PACKAGE)),
+    *map(Path, feature_packages().values()),
     # Icons of other modules are added with `add`.
     *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )

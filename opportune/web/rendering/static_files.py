@@ -22,6 +22,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from opportune.config.feature_packages import feature_packages
 from opportune.config.project import PROJECT
 from opportune.web.middleware.compression import accepts_gzip
 from opportune.web.rendering import icons
@@ -43,6 +44,7 @@ class Assets(StaticFiles):
 
     def __init__(self, folder: Path = PROJECT / "static") -> None:
         super().__init__(directory=folder, packages=list(PACKAGES), check_dir=False)
+        self.all_directories[1:1] = [Path(package) / "static" for package in feature_packages().values()]
         self._urls: dict[str, tuple[float, str]] = {}
         self._digests: dict[str, tuple[int, str]] = {}
         self._compressed: dict[str, tuple[str, bytes]] = {}

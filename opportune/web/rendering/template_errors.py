@@ -25,7 +25,7 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
         only_overrides: Only check templates that replace framework templates, on which all pages depend.
         mails: Jinja environment for e-mail templates (`<feature>/mail/…`), which has fewer filters.
     """
-    _, framework = TEMPLATE_FOLDERS
+    *_, framework = TEMPLATE_FOLDERS
     for path, name in _project_templates():
         if (framework / name).is_file() or not only_overrides:
             is_mail = "mail" in name.split("/")[1:-1]
@@ -56,7 +56,7 @@ def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def _project_templates() -> Iterator[tuple[Path, str]]:
-    project, _ = TEMPLATE_FOLDERS
+    project, *_ = TEMPLATE_FOLDERS
     for path in sorted(project.rglob("*")) if project.is_dir() else ():
         if path.is_file():
             yield path, path.relative_to(project).as_posix()

@@ -50,7 +50,7 @@ def feature_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder of the only feature with commands."""
     folder = tmp_path / "gadgets"
     folder.mkdir()
-    monkeypatch.setattr(registry, "features_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(registry, "project_folder", lambda: str(tmp_path))
     return folder
 
 

@@ -230,6 +230,7 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
         "opportune/__init__.py",
         "opportune/errors.py",
         "opportune/config/__init__.py",
+        "opportune/config/feature_packages.py",
         "opportune/config/project.py",
         "opportune/runtime/lazy_exports.py",
         "opportune/runtime/suggestions.py",

@@ -63,6 +63,7 @@ class Machine:
             "opportune/__init__.py",
             "opportune/errors.py",
             "opportune/config/__init__.py",
+            "opportune/config/feature_packages.py",
             "opportune/config/project.py",
             "opportune/cli/__init__.py",
             "opportune/cli/environment/entry.py",

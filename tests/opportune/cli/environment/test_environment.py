@@ -197,10 +197,10 @@ def test_active_environment_without_dependencies_stays_unused(machine: Machine, 
 OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'
 PRINT_FOLDERS = """\
 import sys
-from opportune.cli.registry import features_folder
+from opportune.config.feature_packages import project_folder
 from opportune.config.project import PROJECT
 def main():
-    print(PROJECT, features_folder(), sys.flags.isolated)
+    print(PROJECT, project_folder(), sys.flags.isolated)
 """
 
 

@@ -1,0 +1,42 @@
+"""Features that are packages of their own: `opportune_NAME` instead of a folder of the project.
+
+Uses only light modules of the standard library, because the overview of commands needs it.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import PathFinder
+
+PREFIX = "opportune_"
+"""Prefix of the Python package of a feature."""
+
+
+@cache
+def feature_packages() -> dict[str, str]:
+    """Return the folders of the feature packages that the project's `installed.py` imports, by feature."""
+    folders = {name: folder_of(PREFIX + name) for name in _imported_names()}
+    return {name: folder for name, folder in folders.items() if folder}
+
+
+def folder_of(package: str) -> str:
+    """Return the folder of a Python package without importing it; empty if there is none."""
+    spec = PathFinder.find_spec(package)
+    return next(iter(spec.submodule_search_locations or ()), "") if spec else ""
+
+
+def project_folder() -> str:
+    """Return the folder of the project's own features; empty outside of a project."""
+    return folder_of(os.environ.get("OPPORTUNE_PROJECT", "app"))
+
+
+def _imported_names() -> Iterator[str]:
+    # The text is read, because importing the file imports all features.
+    try:
+        with open(f"{project_folder()}/installed.py", encoding="utf-8") as file:
+            lines = file.readlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        if line.startswith(f"from {PREFIX}"):
+            yield line.split()[1].removeprefix(PREFIX).partition(".")[0]
