@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
 from opportune.contrib.documentation.feature import documentation
+from opportune.contrib.request_panel.feature import request_panel
 from opportune.db.hooks.registry import hook_fault
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -51,7 +52,20 @@ __getattr__ = lazy_exports(
     },
 )
 
-CORE_FEATURES = (telemetry, visitors, web, storage, mail, backup, doctor, search, llm, tools, documentation)
+CORE_FEATURES = (
+    telemetry,
+    request_panel,
+    visitors,
+    web,
+    storage,
+    mail,
+    backup,
+    doctor,
+    search,
+    llm,
+    tools,
+    documentation,
+)
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 
 

@@ -27,7 +27,7 @@ class SiteSettings(BaseSettings):
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""
     debug: bool = False
-    """Show tracebacks in the browser. Refused in production."""
+    """Show tracebacks and a request panel in the browser (oppman.py docs request-panel). Refused in production."""
     secret_key: SecretStr = SecretStr("")
     """Key for signatures, 32 characters or more. `python3 oppman.py quickstart` writes a random one."""
     secret_key_fallbacks: SecretStr = SecretStr("")

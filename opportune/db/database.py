@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import Executable, TextClause, event, text
+from sqlalchemy import Engine, Executable, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
@@ -250,6 +250,12 @@ class Database(ABC):
         # A single greenlet. An async connection takes three, and a task to close it.
         with self._autocommit_engine.sync_engine.connect() as connection:
             return connection.execute(statement, values).all()
+
+    @property
+    def sync_engines(self) -> list[Engine]:
+        """The engines of the primary and the replica, for event listeners."""
+        engines = [self.engine, self.reading_engine, *([self.replica.engine] if self.replica else ())]
+        return [engine.sync_engine for engine in engines]
 
     @property
     def _autocommit_engine(self) -> AsyncEngine:

@@ -20,6 +20,7 @@ from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
+from opportune.runtime.observers import observers
 from opportune.runtime.services import Services
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
@@ -85,6 +86,8 @@ class DatabaseJobQueue(JobQueue):
 
     async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, delay: float) -> int:
         self._check(call)
+        for observer in observers:
+            observer.job_queued(call.job.name, call.arguments)
         return await insert_job(session, call.job.name, call.arguments, key, utc_now() + timedelta(seconds=delay))
 
     def _check(self, call: JobCall[Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -46,6 +47,9 @@ class Observer:
     def job(self, attempt: JobAttempt) -> AbstractContextManager[None]:
         del attempt
         return nullcontext()
+
+    def job_queued(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Observe a job that is queued in a transaction."""
 
 
 traceparent: ContextVar[str] = ContextVar("traceparent", default="")

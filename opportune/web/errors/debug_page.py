@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from fastapi import APIRouter, Request
@@ -50,8 +50,7 @@ class ErrorReport:
 
 
 def build_report(error: BaseException, settings: Settings, request: Request | None = None) -> ErrorReport:
-    secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
-    mask = SecretMask([secret for secret in secrets if len(secret) > 5])
+    mask = SecretMask.of(settings)
     frame_and_line = project_frame(error)
     frame = frame_and_line[0] if frame_and_line else None
     return ErrorReport(
@@ -60,7 +59,7 @@ def build_report(error: BaseException, settings: Settings, request: Request | No
         location=source_line_of(error),
         function=frame.f_code.co_name if frame else "",
         variables=dict(_masked_variables(frame, mask)) if frame else {},
-        request=dict(_masked_request(request, mask)) if request else {},
+        request=masked_request(request, mask) if request else {},
         trace=mask.mask_text("".join(traceback.format_exception(error))),
     )
 
@@ -78,6 +77,12 @@ class SecretMask:
         self._repr = reprlib.Repr()
         self._repr.maxstring = self._repr.maxother = 300
         self._repr.maxdict = self._repr.maxlist = self._repr.maxtuple = 20
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Mask the secrets of the settings."""
+        secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
+        return cls([secret for secret in secrets if len(secret) > 5])
 
     def mask_value(self, name: str, value: object) -> str:
         """Return the shortened repr of a value, masked if its name is that of a secret."""
@@ -102,8 +107,22 @@ def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str,
         yield name, mask.mask_value(name, frame.f_locals[name])
 
 
-def _masked_request(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
-    yield "request", mask.mask_text(f"{request.method} {request.url}")
+def masked_request(request: Request, mask: SecretMask) -> dict[str, str]:
+    """Return address, user and headers of a request, with secrets masked."""
+    return dict(_request_values(request, mask))
+
+
+def masked_path(request: Request) -> str:
+    """Return the path without parameters that are secrets by their name."""
+    path = request.url.path
+    for name, value in request.path_params.items():
+        if SECRET_NAME.search(name):
+            path = path.replace(str(value), MASK)
+    return path
+
+
+def _request_values(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
+    yield "request", mask.mask_text(f"{request.method} {request.url.replace(path=masked_path(request))}")
     if user := getattr(request.state, "user", None):
         yield "signed in", str(getattr(user, "email", "yes"))
     for name, value in request.path_params.items():

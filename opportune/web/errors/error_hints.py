@@ -77,13 +77,14 @@ def source_line_of(error: BaseException) -> SourceLine | None:
 def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
     """Return the frame and line number of the last executed line of the project, or else of the framework."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    ranks = ((_rank_of(Path(frame.f_code.co_filename)), index) for index, (frame, _) in enumerate(frames))
+    ranks = ((code_rank(frame.f_code.co_filename), index) for index, (frame, _) in enumerate(frames))
     rank, index = max(ranks, default=(0, 0))
     return frames[index] if rank else None
 
 
-def _rank_of(path: Path) -> int:
+def code_rank(file: str) -> int:
     """Return 2 for project code, 1 for the framework, 0 for libraries."""
+    path = Path(file)
     if path.is_relative_to(FRAMEWORK):
         return 1
     return 2 if path.is_relative_to(PROJECT) and ".venv" not in path.parts else 0

@@ -19,8 +19,7 @@ SPAN = "opportune_span"
 @contextmanager
 def traced_statements(database: Database, tracer: Tracer) -> Iterator[None]:
     """Trace the statements of this database until the block ends, without their values."""
-    replica = [database.replica.engine] if database.replica else []
-    engines = [engine.sync_engine for engine in (database.engine, database.reading_engine, *replica)]
+    engines = database.sync_engines
     listeners = _listeners(tracer, engines[0].dialect.name)
     for engine in engines:
         for name, listener in listeners.items():

@@ -1,0 +1,108 @@
+"""Middleware that records requests. It never buffers a response."""
+
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opportune.contrib.request_panel.masking import PanelMask
+from opportune.contrib.request_panel.records import (
+    ADDRESS,
+    Records,
+    RequestRecord,
+    current_record,
+    public_names,
+    reset_current,
+    set_current,
+)
+from opportune.web.endpoints.health import MACHINE_PATHS
+from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
+from opportune.web.routing.cached_route import CachedRoute
+
+IGNORED_PREFIXES = (ADDRESS, "/static/", "/health", CODE_VERSION_PATH)
+TEMPLATE_EXTENSION = "http.response.debug"
+"""ASGI extension with which Starlette and SQLAdmin report rendered templates."""
+
+
+class RequestPanelMiddleware:
+    def __init__(self, app: ASGIApp, records: Records) -> None:
+        self.app = app
+        self.records = records
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in MACHINE_PATHS or scope["path"].startswith(IGNORED_PREFIXES):
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("extensions", {}).setdefault(TEMPLATE_EXTENSION, {})
+        record = RequestRecord(scope["method"], scope["path"], is_htmx=_is_htmx(scope))
+        scope.setdefault("state", {})["request_record"] = record
+        self.records.add(record)
+        token = set_current(record)
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == TEMPLATE_EXTENSION:
+                _add_template(record, message["info"])
+                return
+            if message["type"] == "http.response.start":
+                _start_response(record, message)
+            elif message["type"] == "http.response.body":
+                record.sent_bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_recorded)
+        finally:
+            reset_current(token)
+            record.ended = perf_counter()
+            _describe(record, scope, self.records.mask)
+
+
+class RoutingTimeMiddleware:
+    """The innermost middleware. It notes when all others have passed the request on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if record := current_record():
+            record.routed = perf_counter()
+        await self.app(scope, receive, send)
+
+
+def _is_htmx(scope: Scope) -> bool:
+    return any(name == b"hx-request" for name, _ in scope["headers"])
+
+
+def _add_template(record: RequestRecord, info: Any) -> None:
+    record.templates[info["template"].name, public_names(info["context"])] += 1
+
+
+def _start_response(record: RequestRecord, message: Message) -> None:
+    record.answered, record.status = perf_counter(), message["status"]
+    headers = {name.lower(): value.decode("latin-1") for name, value in message.get("headers", ())}
+    record.content_type = headers.get(b"content-type", "").partition(";")[0]
+    record.cache = f"hit, {headers[b'age']} s old" if b"age" in headers else ""
+    timing = (
+        f'total;dur={record.seconds * 1000:.1f}, sql;dur={record.sql_seconds * 1000:.1f};desc="SQL '
+        f'{record.statement_count}", templates;dur={record.template_seconds * 1000:.1f}'
+    )
+    added = [(b"x-debug-request", record.url.encode()), (b"server-timing", timing.encode())]
+    message["headers"] = [*message.get("headers", ()), *added]
+
+
+def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
+    """Add what is known at the end of a request: route, user and session."""
+    request, route = Request(scope), scope.get("route")
+    record.path = masked_path(request)
+    record.details = masked_request(request, mask.secrets)
+    if endpoint := scope.get("endpoint") or getattr(route, "endpoint", None):
+        record.endpoint = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')}"
+    if isinstance(route, CachedRoute) and not record.cache:
+        record.cache = "miss or bypassed"
+    with suppress(Exception):  # rows whose attributes have expired
+        user = getattr(request.state, "user", None)
+        record.user = user.email if user else ""
+        session = getattr(request.state, "session", None)
+        record.session = public_names(getattr(session, "__dict__", ()))

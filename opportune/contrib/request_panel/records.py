@@ -1,0 +1,205 @@
+"""Records of the last requests of this process, in memory and of limited size."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from opportune.config.settings import Settings
+from opportune.contrib.request_panel.masking import PanelMask
+from opportune.db.models.model import utc_now
+from opportune.web.forms.submissions import is_shared_page
+
+T = TypeVar("T")
+
+MAX_RECORDS = 50
+MAX_STATEMENTS = 200
+MAX_ENTRIES = 100
+"""Maximum number of templates, jobs, e-mails and log lines of a request."""
+ADDRESS = "/_debug"
+
+
+class LimitedList(list[T], Generic[T]):
+    """A list that counts further entries instead of storing them."""
+
+    def __init__(self, limit: int = MAX_ENTRIES) -> None:
+        super().__init__()
+        self.limit = limit
+        self.dropped = 0
+
+    def add(self, entry: T) -> None:
+        if len(self) < self.limit:
+            self.append(entry)
+        else:
+            self.dropped += 1
+
+
+@dataclass
+class Statement:
+    """A statement that was sent to the database."""
+
+    sql: str
+    """SQL with long literals masked."""
+    original: str
+    """SQL for EXPLAIN; empty if it is too long."""
+    parameters: Any
+    """Unmasked values for EXPLAIN. They are never rendered."""
+    values: dict[str, str]
+    """Values with secrets masked."""
+    line: str
+    """File and number of the line of the project that sent it."""
+    code: str
+    """Text of that line."""
+    fingerprint: int
+    """Hash of the SQL and its values."""
+    started: float
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def is_query(self) -> bool:
+        return self.sql.lstrip("( \n").upper().startswith(("SELECT", "WITH"))
+
+
+@dataclass(frozen=True)
+class LogLine:
+    seconds: float
+    """Seconds since the beginning of the request."""
+    level: str
+    logger: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Phase:
+    name: str
+    seconds: float
+
+
+@dataclass
+class RequestRecord:
+    """One request: its response, time, statements, templates, jobs, e-mails and log lines."""
+
+    method: str
+    path: str
+    is_htmx: bool
+    id: str = field(default_factory=lambda: uuid4().hex[:12])
+    at: Any = field(default_factory=utc_now)
+    started: float = field(default_factory=perf_counter)
+    routed: float | None = None
+    """Time at which the middleware has passed the request to the router."""
+    answered: float | None = None
+    """Time of the first byte of the response."""
+    ended: float | None = None
+    status: int = 0
+    content_type: str = ""
+    sent_bytes: int = 0
+    endpoint: str = ""
+    cache: str = ""
+    user: str = ""
+    details: dict[str, str] = field(default_factory=dict)
+    session: tuple[str, ...] = ()
+    """Names of the attributes of the session."""
+    statements: LimitedList[Statement] = field(default_factory=lambda: LimitedList(MAX_STATEMENTS))
+    templates: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
+    """Number of renderings by name and names of the context."""
+    template_seconds: float = 0.0
+    jobs: LimitedList[str] = field(default_factory=LimitedList)
+    emails: LimitedList[str] = field(default_factory=LimitedList)
+    log: LimitedList[LogLine] = field(default_factory=LimitedList)
+
+    @property
+    def url(self) -> str:
+        return f"{ADDRESS}/requests/{self.id}"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the page that is being rendered will be cached for other requests."""
+        return is_shared_page.get()
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended or perf_counter()) - self.started
+
+    @property
+    def statement_count(self) -> int:
+        return len(self.statements) + self.statements.dropped
+
+    @property
+    def sql_seconds(self) -> float:
+        return sum(statement.seconds for statement in self.statements)
+
+    @property
+    def type_name(self) -> str:
+        if self.content_type == "text/event-stream":
+            return "stream"
+        if self.is_htmx:
+            return "htmx"
+        return "HTML" if self.content_type == "text/html" else self.content_type.rpartition("/")[2].rpartition("+")[2]
+
+    @property
+    def repeats(self) -> Counter[int]:
+        """Number of equal queries, with the same values, by fingerprint."""
+        return Counter(statement.fingerprint for statement in self.statements if statement.is_query)
+
+    @property
+    def similar(self) -> Counter[str]:
+        """Number of queries that differ at most in their values, by SQL."""
+        return Counter(statement.sql for statement in self.statements if statement.is_query)
+
+    @property
+    def duplicate_count(self) -> int:
+        """Number of queries that repeat an earlier one."""
+        return sum(number - 1 for number in self.repeats.values())
+
+    @property
+    def phases(self) -> list[Phase]:
+        """Time of the request by phase. The phases add up to its duration."""
+        now = self.ended or perf_counter()
+        answered = self.answered or now
+        routed = self.routed or answered
+        code = self._without_sql(routed, answered) - self.template_seconds
+        return [
+            Phase("Middleware", self._without_sql(self.started, routed)),
+            Phase("Route and dependencies", max(0.0, code)),
+            Phase("SQL", self.sql_seconds),
+            Phase("Templates", self.template_seconds),
+            Phase("Sending", self._without_sql(answered, now)),
+        ]
+
+    def _without_sql(self, start: float, end: float) -> float:
+        seconds = sum(statement.seconds for statement in self.statements if start <= statement.started < end)
+        return max(0.0, end - start - seconds)
+
+
+_current: ContextVar[RequestRecord | None] = ContextVar("request_record", default=None)
+
+
+def current_record() -> RequestRecord | None:
+    """Return the record of the running request. Tasks that outlive their request have none."""
+    record = _current.get()
+    return record if record and record.ended is None else None
+
+
+set_current, reset_current = _current.set, _current.reset
+
+
+def public_names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if not name.startswith("_")))
+
+
+class Records:
+    """The last requests, the newest first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.mask = PanelMask(settings)
+        self.all: deque[RequestRecord] = deque(maxlen=MAX_RECORDS)
+
+    def add(self, record: RequestRecord) -> None:
+        self.all.appendleft(record)
+
+    def find(self, record_id: str) -> RequestRecord | None:
+        return next((record for record in self.all if record.id == record_id), None)

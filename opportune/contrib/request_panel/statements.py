@@ -1,0 +1,133 @@
+"""Recording of SQL statements with the line that sent them, and their query plans."""
+
+import inspect
+import linecache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from types import FrameType
+from typing import Any
+
+import greenlet
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from opportune.config.project import FRAMEWORK, display_path
+from opportune.contrib.request_panel.masking import PanelMask
+from opportune.contrib.request_panel.records import Statement, current_record
+from opportune.db.database import Database
+from opportune.web.errors.error_hints import code_rank
+
+MAX_SQL_LENGTH = 4_000
+MAX_VALUE_BYTES = 10_000
+"""Size up to which the values of a statement are kept for EXPLAIN."""
+MAX_CODE_LENGTH = 200
+KEY = "request_panel_statement"
+DATABASE_CODE = str(FRAMEWORK / "db")
+EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
+_rank = cache(code_rank)
+
+
+@contextmanager
+def recorded_statements(database: Database, mask: PanelMask) -> Iterator[None]:
+    """Record the statements of requests until the block ends."""
+    listeners = _listeners(mask)
+    for engine in database.sync_engines:
+        for name, listener in listeners.items():
+            event.listen(engine, name, listener)
+    try:
+        yield
+    finally:
+        for engine in database.sync_engines:
+            for name, listener in listeners.items():
+                event.remove(engine, name, listener)
+
+
+def _listeners(mask: PanelMask) -> dict[str, Any]:
+    def start(_connection: Connection, _cursor: Any, sql: str, parameters: Any, context: Any, many: bool) -> None:
+        if record := current_record():
+            statement = _statement(sql, parameters, context, many, mask)
+            record.statements.add(statement)
+            setattr(context, KEY, statement)
+
+    def end(_connection: Connection, _cursor: Any, _sql: str, _values: Any, context: Any, _many: bool) -> None:
+        if statement := getattr(context, KEY, None):
+            statement.seconds = perf_counter() - statement.started
+
+    def fail(context: Any) -> None:
+        if statement := getattr(context.execution_context, KEY, None):
+            statement.seconds = perf_counter() - statement.started
+            statement.error = type(context.original_exception).__name__
+
+    return {"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail}
+
+
+def _statement(sql: str, parameters: Any, context: Any, is_many: bool, mask: PanelMask) -> Statement:
+    line, code = _sender()
+    keeps = not is_many and len(sql) <= MAX_SQL_LENGTH and _size(parameters) <= MAX_VALUE_BYTES
+    rows = getattr(context, "compiled_parameters", None) or [{}]
+    values = {"rows": str(len(rows))} if is_many else mask.values(rows[0])
+    return Statement(
+        sql=mask.sql(sql)[:MAX_SQL_LENGTH],
+        original=sql if keeps else "",
+        parameters=parameters if keeps else None,
+        values=values,
+        line=line,
+        code=mask.text(code, MAX_CODE_LENGTH),
+        fingerprint=hash((sql, repr(parameters))) if keeps else id(context),
+        started=perf_counter(),
+    )
+
+
+def _size(parameters: Any) -> int:
+    values = parameters.values() if isinstance(parameters, Mapping) else parameters or ()
+    return sum(len(value) if isinstance(value, str | bytes | list) else 8 for value in values)
+
+
+def _sender() -> tuple[str, str]:
+    """Return location and text of the innermost line of the project, or else of the framework above its database."""
+    best: tuple[str, int] | None = None
+    for frame in _frames():
+        file = frame.f_code.co_filename
+        rank = _rank(file)
+        if rank == 2:
+            best = file, frame.f_lineno
+            break
+        if rank == 1 and best is None and not file.startswith((DATABASE_CODE, __file__)):
+            best = file, frame.f_lineno
+    return (f"{display_path(Path(best[0]))}:{best[1]}", linecache.getline(*best).strip()) if best else ("", "")
+
+
+def _frames() -> Iterator[FrameType]:
+    """Yield the frames of the stack, innermost first. SQLAlchemy runs statements in a greenlet of the caller."""
+    frame, thread = inspect.currentframe(), greenlet.getcurrent()
+    while frame:
+        yield frame
+        frame = frame.f_back
+        if frame is None and thread.parent:
+            thread = thread.parent
+            frame = thread.gr_frame
+
+
+async def query_plan(database: Database, statement: Statement) -> list[str]:
+    """Return the plan of a query, without running it."""
+    async with database.reader() as session:
+        connection = await session.connection()
+        prefix = EXPLAIN[connection.dialect.name]
+        result = await connection.exec_driver_sql(f"{prefix} {statement.original}", statement.parameters)
+        return _plan_lines([tuple(row) for row in result])
+
+
+def _plan_lines(rows: list[tuple[Any, ...]]) -> list[str]:
+    """Return the lines of a plan. SQLite's rows are id, id of the parent, unused, and text."""
+    depths = {0: -1}
+    lines = []
+    for row in rows:
+        if len(row) == 4:
+            depths[row[0]] = depths.get(row[1], -1) + 1
+            lines.append("  " * depths[row[0]] + row[3])
+        else:
+            lines.append(row[0])
+    return lines

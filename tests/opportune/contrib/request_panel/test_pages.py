@@ -1,0 +1,160 @@
+"""Pages and access of the request panel."""
+
+from collections.abc import Sequence
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from playwright.async_api import Page, expect
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from opportune.accounts.models import User
+from opportune.config.project import application
+from opportune.config.settings import Settings
+from opportune.contrib.request_panel.records import RequestRecord
+from opportune.contrib.request_panel.statements import MAX_VALUE_BYTES
+from opportune.db import ReadSession
+from opportune.testing.factories import sign_in, sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+from opportune.web.routing.router import router_of
+
+Stored = Sequence[RequestRecord]
+PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+async def found(app: FastAPI, client: AsyncClient, records: Stored) -> RequestRecord:
+    """A request with a query by id, a statement without a plan, and a query with a long value."""
+
+    @app.get("/probe")
+    async def probe(session: ReadSession) -> None:
+        await session.execute(text("SELECT id FROM accounts_user WHERE id = :id"), {"id": 1})
+        await session.execute(text("SELECT :long AS text"), {"long": "x" * (MAX_VALUE_BYTES + 1)})
+        async with app.state.database.writer() as writer:
+            await writer.execute(text("DELETE FROM accounts_user WHERE id = :id"), {"id": 0})
+
+    await client.get("/probe")
+    return records[0]
+
+
+def plan_url(record: RequestRecord, word: str) -> str:
+    number = next(index for index, statement in enumerate(record.statements, 1) if word in statement.sql)
+    return f"{record.url}/statements/{number}"
+
+
+async def test_list_links_to_requests(client: AsyncClient, found: RequestRecord) -> None:
+    html = (await client.get("/_debug")).text
+    assert f'href="{found.url}"' in html
+    assert "GET /probe" in html
+
+
+@pytest.mark.database("sqlite")
+async def test_empty_list_explains_itself(client: AsyncClient) -> None:
+    assert "No request is recorded yet." in (await client.get("/_debug")).text
+
+
+async def test_request_page_shows_statements(client: AsyncClient, found: RequestRecord) -> None:
+    html = (await client.get(found.url)).text
+    assert "FROM accounts_user WHERE id" in html
+    assert "test_pages.py:" in html
+
+
+async def test_query_is_explained(client: AsyncClient, found: RequestRecord) -> None:
+    response = await client.get(plan_url(found, "SELECT id FROM"), headers=PARTIAL)
+    assert response.text.lstrip().startswith("<pre")
+    assert "SEARCH accounts_user" in response.text or "accounts_user_pkey" in response.text or "Scan" in response.text
+
+
+async def test_plan_has_a_page_without_javascript(client: AsyncClient, found: RequestRecord) -> None:
+    html = (await client.get(plan_url(found, "SELECT id FROM"))).text
+    assert "<h1>Query plan</h1>" in html
+    assert "accounts_user" in html.split("<h1>Query plan</h1>")[1]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("DELETE", "Only a SELECT can be explained."), ("AS text", "This statement is too long")],
+)
+async def test_unexplained_statement_is_refused(
+    client: AsyncClient, found: RequestRecord, word: str, message: str
+) -> None:
+    response = await client.get(plan_url(found, word), headers={"Accept": "application/json"})
+    assert response.status_code == 409
+    assert response.json()["detail"].startswith(message)
+
+
+@pytest.mark.database("sqlite")
+async def test_unknown_statement_is_not_found(client: AsyncClient, found: RequestRecord) -> None:
+    response = await client.get(f"{found.url}/statements/99", headers={"Accept": "application/json"})
+    assert response.status_code == 404
+    assert "no statement 99" in response.json()["detail"]
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("path", ["/_debug/requests/nope", "/_debug/requests/nope/statements/1"])
+async def test_forgotten_request_is_not_found(client: AsyncClient, path: str) -> None:
+    response = await client.get(path, headers={"Accept": "application/json"})
+    assert response.status_code == 404
+    assert "It keeps the last 50" in response.json()["detail"]
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("client_address", "base_url", "headers"),
+    [
+        ("192.0.2.7", "http://localhost", {}),
+        ("127.0.0.1", "http://evil.example", {}),
+        ("127.0.0.1", "http://localhost", {"X-Forwarded-For": "192.0.2.7"}),
+    ],
+)
+async def test_other_machines_are_refused(
+    app: FastAPI, client_address: str, base_url: str, headers: dict[str, str]
+) -> None:
+    transport = ASGITransport(app, client=(client_address, 1))
+    async with AsyncClient(transport=transport, base_url=base_url) as stranger:
+        response = await stranger.get("/_debug", headers={**headers, "Accept": "application/json"})
+    assert response.status_code == 403
+    assert "Open the request panel on this machine" in response.json()["detail"]
+
+
+@pytest.mark.database("sqlite")
+async def test_superuser_may_open_it_from_elsewhere(app: FastAPI, superuser: User) -> None:
+    transport = ASGITransport(app, client=("192.0.2.7", 1))
+    async with AsyncClient(transport=transport, base_url="http://localhost") as client:
+        await sign_in(client, app, superuser)
+        assert (await client.get("/_debug")).status_code == 200
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("environment", "debug"), [("production", True), ("production", False), ("development", False)]
+)
+def test_disabled_panel_leaves_no_trace(settings: Settings, environment: str, debug: bool) -> None:
+    update = {"environment": environment, "debug": debug, "secret_key": SecretStr("x1" * 32)}
+    site = application(settings.model_copy(update=update))
+    assert not {path for route in router_of(site).routes if (path := getattr(route, "path", "")).startswith("/_debug")}
+    assert not [each for each in site.user_middleware if "request_panel" in getattr(each.cls, "__module__", "")]
+    assert not hasattr(site.state, "request_records")
+
+
+@pytest.mark.database("sqlite")
+async def test_pages_link_to_their_record(client: AsyncClient, records: Stored) -> None:
+    html = (await client.get("/accounts/login")).text
+    assert f'href="{records[0].url}"' in html
+    assert " SQL" in html
+
+
+@pytest.mark.database("sqlite")
+async def test_plan_appears_in_the_page(app: FastAPI, page: Page, site: str, user: User) -> None:
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/accounts/profile")
+    assert not await find_violations(page)
+    await page.get_by_role("link", name="Request panel").click()
+    await expect(page.get_by_role("heading", name="GET /accounts/profile")).to_be_visible()
+    await page.get_by_role("link", name="Explain statement 1", exact=True).click()
+    await expect(page.locator("#plan-1")).to_contain_text("accounts_session")
+    assert "/statements/" not in page.url
+    assert not await find_violations(page)
+    await page.goto("/_debug")
+    assert not await find_violations(page)

@@ -1,0 +1,235 @@
+"""Content of the records of requests."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import text
+from starlette.responses import StreamingResponse
+
+from opportune.accounts.models import User
+from opportune.contrib.request_panel.masking import PanelMask
+from opportune.contrib.request_panel.middleware import RequestPanelMiddleware
+from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MAX_STATEMENTS, RequestRecord
+from opportune.db import ReadSession
+from opportune.mail import EmailMessage, enqueue_email
+from opportune.testing.factories import sign_in
+
+Stored = Sequence[RequestRecord]
+
+
+async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
+    response = await client.get("/accounts/login")
+    record = records[0]
+    assert (record.method, record.path, record.status, record.type_name) == ("GET", "/accounts/login", 200, "HTML")
+    assert record.sent_bytes == int(response.headers["content-length"])
+    assert response.headers["x-debug-request"] == record.url
+
+
+@pytest.mark.database("sqlite")
+async def test_json_response_names_its_record(client: AsyncClient, records: Stored) -> None:
+    response = await client.get("/api/v1/todos")
+    assert response.headers["x-debug-request"] == records[0].url
+    assert records[0].type_name == "json"
+    assert "sql;dur=" in response.headers["server-timing"]
+
+
+@pytest.mark.database("sqlite")
+async def test_htmx_response_is_recorded(client: AsyncClient, records: Stored) -> None:
+    headers = {"HX-Request": "true", "HX-Request-Type": "partial"}
+    response = await client.get("/docs", params={"q": "jobs"}, headers=headers)
+    assert "Request panel" not in response.text
+    assert records[0].type_name == "htmx"
+    assert "documentation/search.html" in {name for name, _ in records[0].templates}
+
+
+@pytest.mark.database("sqlite")
+async def test_templates_have_names_of_their_context(client: AsyncClient, records: Stored) -> None:
+    await client.get("/accounts/login")
+    names = dict(records[0].templates)
+    page = next(context for name, context in names if name == "accounts/login.html")
+    assert {"form", "request", "user"} <= set(page)
+    assert "asset" not in page
+    assert records[0].template_seconds > 0
+
+
+@pytest.mark.database("sqlite")
+async def test_admin_template_is_recorded(app: FastAPI, client: AsyncClient, superuser: User, records: Stored) -> None:
+    await sign_in(client, app, superuser)
+    response = await client.get("/admin/user/list")
+    assert response.status_code == 200
+    assert "Request panel" in response.text
+    assert {name for name, _ in records[0].templates} >= {"admin/list.html"}
+
+
+async def test_statement_has_line_of_project(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    @app.get("/probe")
+    async def probe(session: ReadSession) -> None:
+        await session.execute(text("SELECT 41 + 1"))
+
+    await client.get("/probe")
+    statement = next(statement for statement in records[0].statements if "41 + 1" in statement.sql)
+    assert statement.line.startswith("tests/opportune/contrib/request_panel/test_recording.py:")
+    assert 'session.execute(text("SELECT 41 + 1"))' in statement.code
+    assert statement.seconds > 0
+
+
+async def test_equal_queries_are_duplicates(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    @app.get("/probe")
+    async def probe(session: ReadSession) -> None:
+        for number in (1, 1, 2):
+            await session.execute(text("SELECT CAST(:number AS INTEGER) AS found"), {"number": number})
+
+    await client.get("/probe")
+    queries = [statement for statement in records[0].statements if "found" in statement.sql]
+    assert [records[0].repeats[query.fingerprint] for query in queries] == [2, 2, 1]
+    assert records[0].similar[queries[0].sql] == 3
+    assert records[0].duplicate_count == 1
+    assert [query.values for query in queries] == [{"number": "1"}, {"number": "1"}, {"number": "2"}]
+
+
+async def test_failed_statement_has_its_error(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    @app.get("/probe")
+    async def probe(session: ReadSession) -> None:
+        await session.execute(text("SELECT nothing FROM nowhere"))
+
+    await client.get("/probe")
+    assert records[0].status >= 500
+    statement = next(statement for statement in records[0].statements if "nowhere" in statement.sql)
+    assert statement.error in {"OperationalError", "UndefinedTable"}
+
+
+async def test_sign_in_shows_no_secret(app: FastAPI, client: AsyncClient, user: User, records: Stored) -> None:
+    await sign_in(client, app, user)
+    token = next(iter(client.cookies.values()))
+    await client.get("/accounts/profile", headers={"Authorization": "Bearer opensesame"})
+    page = (await client.get(records[0].url)).text
+    assert records[0].user == user.email
+    assert records[0].session
+    assert token not in page
+    assert "opensesame" not in page
+    assert records[0].statements[0].values["key"] == "••••••"
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("password", "opensesame", "••••••"),
+        ("param_1", "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA", "'••••••'"),
+        ("param_1", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "'••••••'"),
+        ("param_1", "b1946ac92492d2347c6235b4d2611184", "'••••••'"),
+        ("title", "Buy milk", "'Buy milk'"),
+        ("user_id", 123456789, "123456789"),
+        ("body", "x" * 100, "<str, length 100>"),
+        ("data", b"\x00" * 9, "<bytes, length 9>"),
+        ("done", None, "None"),
+    ],
+)
+def test_value_is_masked(app: FastAPI, name: str, value: object, expected: str) -> None:
+    mask: PanelMask = app.state.request_records.mask
+    assert mask.value(name, value) == expected
+
+
+@pytest.mark.database("sqlite")
+def test_long_literal_in_sql_is_masked(app: FastAPI) -> None:
+    mask: PanelMask = app.state.request_records.mask
+    assert mask.sql("SELECT 'short', 'b1946ac92492d2347c6235b4'") == "SELECT 'short', '••••••'"
+
+
+@pytest.mark.database("sqlite")
+async def test_token_in_path_is_masked(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    @app.get("/open/{token}")
+    async def probe(token: str) -> None: ...
+
+    await client.get("/open/opensesame?key=opensesame")
+    assert records[0].path == "/open/••••••"
+    assert "opensesame" not in repr(records[0])
+
+
+@pytest.mark.database("sqlite")
+async def test_log_lines_are_recorded_and_masked(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    @app.get("/probe")
+    async def probe() -> None:
+        logging.getLogger("shop").warning("paid with token=%s", "opensesame")
+        for _ in range(MAX_ENTRIES):
+            logging.getLogger("shop").warning("again")
+
+    await client.get("/probe")
+    line = records[0].log[0]
+    assert (line.level, line.logger, line.message) == ("WARNING", "shop", "paid with token=••••••")
+    assert len(records[0].log) == MAX_ENTRIES
+    assert records[0].log.dropped > 0
+
+
+async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    app.state.database.info["jobs"] = app.state.jobs
+
+    @app.get("/probe")
+    async def probe() -> None:
+        async with app.state.database.writer() as session:
+            email = EmailMessage("ann@example.com", "Your code is 123456", "secret text", "", "<1@example.com>")
+            enqueue_email(session, email)
+
+    await client.get("/probe")
+    assert records[0].emails == ["ann@example.com: Your code is ••••••"]
+    assert "secret text" not in (await client.get(records[0].url)).text
+
+
+@pytest.mark.database("sqlite")
+async def test_statements_are_limited(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    @app.get("/probe")
+    async def probe(session: ReadSession) -> None:
+        for _ in range(MAX_STATEMENTS + 5):
+            await session.execute(text("SELECT 1"))
+
+    await client.get("/probe")
+    assert len(records[0].statements) == MAX_STATEMENTS
+    assert records[0].statement_count >= MAX_STATEMENTS + 5
+
+
+@pytest.mark.database("sqlite")
+async def test_only_last_requests_are_stored(client: AsyncClient, records: Stored) -> None:
+    for number in range(MAX_RECORDS + 1):
+        await client.get(f"/missing/{number}")
+    assert len(records) == MAX_RECORDS
+    assert records[-1].path == "/missing/1"
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("path", ["/_debug", "/static/site.css", "/health", "/debug/saved"])
+async def test_own_pages_and_files_are_not_recorded(client: AsyncClient, records: Stored, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
+    assert not records
+
+
+@pytest.mark.database("sqlite")
+async def test_phases_add_up_to_the_duration(client: AsyncClient, records: Stored) -> None:
+    await client.get("/accounts/login")
+    assert sum(phase.seconds for phase in records[0].phases) == pytest.approx(records[0].seconds, rel=0.02)
+
+
+@pytest.mark.database("sqlite")
+async def test_stream_is_sent_chunk_by_chunk(app: FastAPI, records: Stored) -> None:
+    async def events() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        assert sent[-1]["body"] == b"data: 1\n\n"
+        assert records[0].ended is None
+        yield b"data: 2\n\n"
+
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, str]:
+        return await app.state.shutting_down.wait() or {}
+
+    stream = StreamingResponse(events(), media_type="text/event-stream")
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": [], "query_string": b"", "path_params": {}}
+    scope |= {"server": ("localhost", 80), "scheme": "http", "asgi": {"spec_version": "2.4"}}
+    await RequestPanelMiddleware(stream, app.state.request_records)(scope, receive, send)  # type: ignore[arg-type]
+    assert records[0].type_name == "stream"
+    assert records[0].sent_bytes == 18
