@@ -26,7 +26,8 @@ from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.llm.answers.models import Answer
 from opportune.llm.answers.store import LEASE_DURATION, AnswerProgress, AnswerResult
 from opportune.llm.answers.task import AnswerTask
-from opportune.testing.plugin import migrate, settings_for
+from opportune.testing.migrations import migrate
+from opportune.testing.plugin import settings_for
 
 DATABASES = ("sqlite", "postgresql")
 ANSWER_COUNTS = (1, 10, 90)

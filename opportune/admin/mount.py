@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from fastapi import FastAPI
+from jinja2 import BytecodeCache
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -35,6 +36,9 @@ def add_admin(app: FastAPI) -> None:
 class LazyAdmin:
     """The admin, built on the first request for one of its pages or routes."""
 
+    bytecode_cache: BytecodeCache | None = None
+    """Storage of compiled templates that several sites share, such as jinja2.FileSystemBytecodeCache."""
+
     def __init__(self, app: FastAPI) -> None:
         self.app = app
         self.lock = asyncio.Lock()
@@ -43,7 +47,7 @@ class LazyAdmin:
     def site(self) -> Any:
         from opportune.admin.site import make_site  # noqa: PLC0415 - SQLAdmin and forms import slowly
 
-        return make_site(self.app, ADMIN_PATH)
+        return make_site(self.app, ADMIN_PATH, self.bytecode_cache)
 
     @property
     def routes(self) -> list[BaseRoute]:

@@ -47,9 +47,10 @@ PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "PO
 """HTTP methods of routes that render pages. SQLAdmin expects only scripts to call them."""
 
 
-def make_site(app: FastAPI, path: str) -> "AdminSite":
+def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = None) -> "AdminSite":
     """Make the admin at this path, with the views of every feature."""
     site = AdminSite(path, app.state.database, f"{app.state.settings.site_name} admin")
+    site.templates.env.bytecode_cache = bytecode_cache
     site.dashboard = Dashboard(app, site)
     for view, feature in view_classes(app.state.features):
         site.add_view(view, feature)
@@ -62,8 +63,6 @@ def make_site(app: FastAPI, path: str) -> "AdminSite":
 
 class AdminSite(AdapterSite):
     dashboard: Dashboard
-    bytecode_cache: BytecodeCache | None = None
-    """Storage of compiled templates that several sites share, such as jinja2.FileSystemBytecodeCache."""
 
     def __init__(self, path: str, database: Database, title: str) -> None:
         self.database = database
@@ -77,7 +76,6 @@ class AdminSite(AdapterSite):
             title=title,
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
-        self.templates.env.bytecode_cache = self.bytecode_cache
         self.templates.env.globals |= {
             "asset": assets.url,
             "take_messages": take_messages,

@@ -35,7 +35,8 @@ from opportune.config.project import PROJECT, feature_folder, installed_features
 from opportune.errors import OperatorError
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
-from opportune.testing.plugin import migrate, settings_for
+from opportune.testing.migrations import migrate
+from opportune.testing.plugin import settings_for
 from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD, fill
 
 TABLE = PROJECT / "tests/opportune/security/access.txt"

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -25,8 +26,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migration_cache import migrate_file
-from opportune.testing.plugin import migrate, settings_for
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import (
@@ -37,26 +37,25 @@ from opportune.testing.services.browser import (
     site,
     site_listener,
 )
-from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
-from opportune.testing.services.spare_databases import SpareDatabases
 from opportune.testing.shared_caches import (
-    collect_garbage_seldom,
+    query_once_per_server,
     run_folder,
-    share_admin_templates,
     share_compiled_statements,
     share_server_results,
 )
 
+if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
+    from opportune.testing.services.postgres import Postgres
+    from opportune.testing.services.spare_databases import SpareDatabases
+
 __all__ = [  # fixtures too
     "browser_contexts",
     "chromium",
-    "collect_garbage_seldom",
     "page",
     "plain_page",
     "run_folder",
-    "share_admin_templates",
     "share_compiled_statements",
     "share_server_results",
     "site",
@@ -90,8 +89,22 @@ def cheap_hashes() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres_of_run() as server:
+def site_caches(run_folder: Path) -> Iterator[None]:
+    """Caches that all sites of a run share."""
+    from opportune.testing.site_caches import share_site_caches
+
+    with share_site_caches(run_folder):
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[Postgres]":
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+    from opportune.testing.services.postgres import postgres_of_run
+
+    with postgres_of_run() as server, pytest.MonkeyPatch.context() as patch:
+        query_once_per_server(patch, PGDialect_psycopg)
         yield server
 
 
@@ -103,16 +116,20 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Path:
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path, pytestconfig: pytest.Config) -> Path:
     if names := features_on_postgresql():
         pytest.skip(f"The tables of {', '.join(names)} need PostgreSQL.")
     path = tmp_path_factory.mktemp("template") / "template.db"
-    migrate_file(path, run_folder)
+    pytest_cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)  # missing with `-p no:cacheprovider`
+    cache = pytest_cache.mkdir("migrated-databases") if pytest_cache else run_folder
+    migrate_file(path, run_folder, cache)
     return path
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: Postgres) -> str:
+def postgres_template(postgres_server: "Postgres") -> str:
+    from opportune.testing.migrations import migrate
+
     name = f"template_{uuid4().hex}"  # another run may own the server
     migrate(postgres_server.create_database(name))
     return name
@@ -125,8 +142,10 @@ async def loop_of_all_tests() -> asyncio.AbstractEventLoop:
 
 @pytest.fixture(scope="session")
 def spare_databases(
-    postgres_server: Postgres, postgres_template: str, loop_of_all_tests: asyncio.AbstractEventLoop
-) -> Iterator[SpareDatabases]:
+    postgres_server: "Postgres", postgres_template: str, loop_of_all_tests: asyncio.AbstractEventLoop
+) -> "Iterator[SpareDatabases]":
+    from opportune.testing.services.spare_databases import SpareDatabases
+
     spares = SpareDatabases(postgres_server, postgres_template, loop_of_all_tests)
     with pytest.MonkeyPatch.context() as patch:
         spares.connections.patch(patch)
@@ -184,8 +203,10 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+async def app(settings: Settings, site_caches: None) -> AsyncIterator[FastAPI]:
     """The whole site, started."""
+    from opportune.testing.quiet_app import quiet_app
+
     app = quiet_app(settings)
     async with app.router.lifespan_context(app):
         yield app

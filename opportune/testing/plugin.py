@@ -113,17 +113,3 @@ def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]])
     return kind(
         _env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY), database_url=SecretStr("sqlite://")
     )
-
-
-def migrate(database_url: str) -> None:
-    """Apply the migrations of the installed features."""
-    from opportune.config.project import installed_names
-    from opportune.db.migrations.connection import connect
-    from opportune.db.migrations.graph import MigrationGraph
-    from opportune.db.migrations.runner import plan_for, run_migrations
-    from opportune.testing.unmigrated import require_migrations
-
-    graph = MigrationGraph(installed_names())
-    with connect(settings_for(database_url)) as connection:
-        run_migrations(connection, graph, plan_for(graph))
-        require_migrations(connection, graph.features)

@@ -1,24 +1,18 @@
-"""Caches that the thousands of sites of a test run share."""
+"""Caches that the databases of a test run share."""
 
-import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Connection, Dialect, Engine, create_engine
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
-from opportune import application
-from opportune.admin.site import AdminSite
 from opportune.db.database import Database
 from opportune.db.drivers import sync_engines
 
-GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """Environment variable with the folder that all processes of this run share."""
@@ -77,11 +71,14 @@ def share_compiled_statements() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def share_server_results() -> Iterator[None]:
-    """Share what a dialect reads from its server between engines, which saves six queries for each."""
+    """Share what a dialect reads from its server between engines."""
     with pytest.MonkeyPatch.context() as patch:
-        for dialect in (DefaultDialect, PGDialect_psycopg):
-            patch.setattr(dialect, "initialize", _once_per_server(dialect.initialize))
+        query_once_per_server(patch, DefaultDialect)
         yield
+
+
+def query_once_per_server(patch: pytest.MonkeyPatch, dialect: type[DefaultDialect]) -> None:
+    patch.setattr(dialect, "initialize", _once_per_server(dialect.initialize))
 
 
 def _once_per_server(query_server: Callable[[Any, Connection], None]) -> Callable[[Any, Connection], None]:
@@ -102,23 +99,3 @@ def _once_per_server(query_server: Callable[[Any, Connection], None]) -> Callabl
         results[server] = {name: value for name, value in attributes.items() if before.get(name, results) is not value}
 
     return initialize
-
-
-@pytest.fixture(scope="session", autouse=True)
-def share_admin_templates(run_folder: Path) -> Iterator[None]:
-    """Share the compiled templates of the admin between the sites and processes of this run."""
-    folder = run_folder / "templates"
-    folder.mkdir(exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AdminSite, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def collect_garbage_seldom() -> Iterator[None]:
-    """Collect garbage less often than one site needs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "tune_gc", lambda: None)
-        # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
-        gc.set_threshold(*GC_THRESHOLDS)
-        yield

@@ -35,11 +35,14 @@ FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature
 NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "home")]
 """Features whose name is searched as a word. For the others, only paths and modules are searched."""
 
-IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", *FEATURE_MODULES, f"app.{USERS}.feature")
+IMPORTED = (
+    *("opportune.testing.fixtures", "opportune.testing.access", "opportune.testing.site_caches"),
+    *(*FEATURE_MODULES, f"app.{USERS}.feature"),
+)
 """Slow imports that do not depend on deleted features."""
 
 MIGRATE = """
-from opportune.testing.plugin import migrate
+from opportune.testing.migrations import migrate
 import app.main
 migrate("sqlite:///data/new.db")
 """

