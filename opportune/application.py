@@ -14,7 +14,7 @@ from opportune.accounts.rate_limits.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions
-from opportune.config.project import installed_features, require_distinct
+from opportune.config.project import installed_features, require_unique_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
@@ -40,18 +40,18 @@ from opportune.web.routing.router import Router, build_mounted_routes, operation
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
-    """Make the site. Its database is opened when it starts and closed when it stops.
+    """Return the ASGI application of the site. Its database is opened when it starts and closed when it stops.
 
     Args:
         settings: Settings of the site; by default those of the environment and `.env`.
         features: Installed features; by default those of the project's `installed.py`.
 
     Raises:
-        OperatorError: Settings are invalid, or features conflict. The message is one line.
+        OperatorError: Settings are invalid, or features conflict.
     """
     settings = settings or get_settings()
     installed = installed_features() if features is None else features
-    require_distinct(installed)
+    require_unique_names(installed)
     features = all_features(installed)
     require_registration(features)
     read_feature_settings(settings, features)

@@ -140,7 +140,7 @@ class PersonalData:
     refuse: "Callable[[AsyncSession, Person], Awaitable[str]] | None" = None
     """Return a sentence with the reason why the user cannot leave yet; empty if they can."""
     forget: "Callable[[AsyncSession, Person], Awaitable[None]] | None" = None
-    """Remove what a cascading foreign key does not remove with the user's row."""
+    """Remove data of the user that no cascading foreign key removes with the user's row."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Feature:
     """Shown on the landing page, also to anonymous visitors."""
     user_columns: Sequence[UserColumn] = ()
     is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None
-    """Return whether an address may register although REGISTRATION=invited."""
+    """Return whether a person with this e-mail address may register if REGISTRATION is `invited`."""
     setup_page: Callable[[Any], Awaitable[str]] | None = None
     """Return the path of a page that the first superuser should fill in next; empty if nothing is missing."""
     demo: Demo | None = None
@@ -231,7 +231,7 @@ class Feature:
     tools: Sequence[Any] = ()
     """Functions that a language model may call on behalf of the user (oppman.py docs tools)."""
     llm_guard: Callable[[Any, Any], Any] | None = None
-    """Make the guard that counts and limits calls of language models, from settings and database. A site has one."""
+    """Return the guard that counts and limits calls of language models, from settings and database. A site has one."""
     tool_headers: Sequence[str] = ()
     """Headers that its dependencies read. The MCP server passes them on to tools."""
     retrieval: Sequence[Any] = ()

@@ -1,4 +1,4 @@
-"""The framework's features: the core ones, which every site has, and those a project lists in `installed.py`."""
+"""The framework's features: core features of every site, and optional features for the project's `installed.py`."""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -84,7 +84,7 @@ def require_registration(features: Iterable[Feature]) -> None:
     """Check that no name is registered twice, and that required features are installed.
 
     Raises:
-        OperatorError: One line about the first fault, with its location.
+        OperatorError: A name is registered twice, or a feature is missing. The message describes the first fault.
     """
     if fault := next(registration_faults(features), ""):
         raise OperatorError(fault)
@@ -166,7 +166,7 @@ def _qualified_name(object_: Any) -> str:
 
 @asynccontextmanager
 async def running_process(services: Services) -> AsyncIterator[None]:
-    """Enter what the features need in each process, server or worker, until the block ends."""
+    """Enter the `process` contexts of the features, in a server or worker, until the block ends."""
     async with AsyncExitStack() as stack:
         for feature in services.features:
             if feature.process:

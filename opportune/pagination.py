@@ -25,7 +25,10 @@ TRACKING_PARAMETER = re.compile(
 class SortBy:
     """Allowed sort orders of a list. A leading minus sign, `-title`, means descending.
 
-    sort: Annotated[str, SortBy("title", "due_on")] = ""
+        sort: Annotated[str, SortBy("title", "due_on")] = ""
+
+    Args:
+        names: Names of the sortable fields.
     """
 
     def __init__(self, *names: str) -> None:
@@ -58,10 +61,12 @@ class Paging(Schema):
         """Remove filters that the user left empty, which browsers also send, and tracking parameters."""
         if not isinstance(data, dict):
             return data
-        lists = {
-            name: [item for item in value if item != ""] for name, value in data.items() if isinstance(value, list)
-        }
-        return {name: value for name, value in (data | lists).items() if not cls._is_ignored(name, value)}
+        parameters = {}
+        for name, value in data.items():
+            filled = [item for item in value if item != ""] if isinstance(value, list) else value
+            if not cls._is_ignored(name, filled):
+                parameters[name] = filled
+        return parameters
 
     @classmethod
     def _is_ignored(cls, name: str, value: Any) -> bool:

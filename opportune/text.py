@@ -25,7 +25,7 @@ def storable(value: str) -> str:
 
 
 def make_storable(value: str) -> str:
-    """Remove NUL from a text and replace halves of surrogate pairs, for text that no user can correct."""
+    """Remove NUL and replace halves of surrogate pairs. Use it for text that does not come from a form."""
     return value.replace("\0", "").encode(errors="replace").decode()
 
 

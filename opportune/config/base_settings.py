@@ -77,7 +77,7 @@ def read_class(class_: type[S], **values: Any) -> S:
         values: Values that replace those of the environment and of `.env`.
 
     Raises:
-        SettingsError: One line that names the invalid settings, and never shows their values.
+        SettingsError: A setting is invalid. The message names it and does not show its value.
     """
     try:
         _refuse_unreadable_lines(values.get("_env_file", class_.model_config.get("env_file")))
@@ -104,6 +104,6 @@ def _message(error: ErrorDetails) -> str:
     if error["type"] == "missing" and len(error["loc"]) == 1:
         return f"{name} has no value. Set it in the environment or in .env."
     message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
-    if place := [f"entry {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"][1:]]:
-        message = f"{', '.join(place)}: {message}"
+    if path := [f"entry {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"][1:]]:
+        message = f"{', '.join(path)}: {message}"
     return f"{name}: {message}" if name and not message.startswith(name) else message

@@ -42,9 +42,9 @@ def env_example(classes: Sequence[type[BaseSettings]]) -> str:
     entries: dict[str, str] = {}
     areas: dict[str, list[str]] = {"Most sites change these": list(COMMON_SETTINGS)}
     for settings_class in classes:
-        new = [name for name in settings_class.model_fields if name not in entries]
-        entries |= _entries(settings_class, new)
-        for area, name in _with_areas(settings_class, new):
+        new_names = [name for name in settings_class.model_fields if name not in entries]
+        entries |= _entries(settings_class, new_names)
+        for area, name in _with_areas(settings_class, new_names):
             areas.setdefault(area, []).append(name)
     blocks = [HEADING]
     for area, names in areas.items():

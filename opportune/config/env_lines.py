@@ -16,7 +16,8 @@ def unreadable_line(text: str) -> str:
 
     Skipping a line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
     """
-    return next((_fault(line) for line in parse_stream(StringIO(text)) if line.error or _is_bare_word(line)), "")
+    bindings = parse_stream(StringIO(text))
+    return next((_describe_fault(binding) for binding in bindings if binding.error or _is_bare_word(binding)), "")
 
 
 def _is_bare_word(binding: Binding) -> bool:
@@ -25,11 +26,11 @@ def _is_bare_word(binding: Binding) -> bool:
     return binding.key is not None and binding.value is None and not is_export
 
 
-def _fault(binding: Binding) -> str:
+def _describe_fault(binding: Binding) -> str:
     string = binding.original.string
-    # The parser counts empty lines above a statement as its own.
-    blank = "".join(takewhile(str.isspace, string))
-    number = binding.original.line + blank.count("\n")
+    # The parser counts empty lines above a statement as part of it.
+    leading_space = "".join(takewhile(str.isspace, string))
+    number = binding.original.line + leading_space.count("\n")
     name, equals, _ = string.strip().partition("=")
     is_setting = bool(equals and name.strip() and len(name.removeprefix("export ").split()) == 1)
     hint = QUOTE_HINT if is_setting else "has no NAME=value. If it is a comment, begin the line with #."

@@ -24,7 +24,7 @@ def _check_http_url(value: str) -> str:
     except ValueError:  # brackets, or a port out of range
         is_address = False
     if value and not is_address:
-        raise ValueError("must be an address such as https://openrouter.ai/api/v1")
+        raise ValueError("must be a URL such as https://openrouter.ai/api/v1")
     return value
 
 
@@ -94,7 +94,7 @@ class LlmModel(BaseModel):
     extra_body: Annotated[dict[str, Any], AfterValidator(_check_extra_body)] = {}
     """More parameters of each request, as the endpoint names them: `{"safe_prompt": true}`."""
     headers: Annotated[dict[str, str], AfterValidator(_check_headers)] = Field(default={}, repr=False)
-    """More headers of each request. They may hold a key, so they are never shown."""
+    """More headers of each request. They may contain a key, so they are never shown."""
 
     def __str__(self) -> str:
         return self.name
@@ -179,7 +179,7 @@ class EmbeddingModel(LlmModel):
         return text[: min(MAX_EMBEDDED_CHARS, 3 * self.context_tokens)]
 
 
-def problem_of(models: "list[LlmModel]") -> str:
+def find_list_error(models: "list[LlmModel]") -> str:
     """Return an error in the list of models, such as a repeated name. Empty if the list is valid."""
     names = [model.name for model in models]
     if repeated := next((name for name in names if names.count(name) > 1), None):

@@ -62,16 +62,16 @@ def installed_features() -> "Sequence[Feature]":
         raise OperatorError(
             f"{PACKAGE}/installed.py has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = ("
         )
-    require_distinct(features)
-    require_needed([feature.name for feature in features])
+    require_unique_names(features)
+    require_core_features([feature.name for feature in features])
     return features
 
 
-def require_needed(names: "Sequence[str]") -> None:
+def require_core_features(names: "Sequence[str]") -> None:
     """Check that all required features are installed.
 
     Raises:
-        OperatorError: One is missing. The message is one line with the file to change.
+        OperatorError: A feature is missing. The message names it and the file to change.
     """
     modules = dict.fromkeys(REQUIRED, "opportune.features")
     if has_own_users():
@@ -87,11 +87,11 @@ _adopted_tables: dict[str, str] = {}
 """Feature names by table, for features that adopt existing tables with any name."""
 
 
-def require_distinct(features: "Sequence[Feature]") -> None:
+def require_unique_names(features: "Sequence[Feature]") -> None:
     """Check that features have distinct names and tables.
 
     Raises:
-        OperatorError: The message is one line with the file to change.
+        OperatorError: Two features conflict. The message names them and the file to change.
     """
     if invalid := next((repr(entry) for entry in features if not hasattr(entry, "models")), ""):
         raise OperatorError(
@@ -117,8 +117,8 @@ def require_distinct(features: "Sequence[Feature]") -> None:
                         "take it out of models=[…]."
                     )
                 raise OperatorError(
-                    f"{model.__module__.replace('.', '/')}.py: the name of the table {model.__tablename__} belongs to "
-                    f"the feature {owner}. Begin it with {feature.name}_."
+                    f"{model.__module__.replace('.', '/')}.py: the table {model.__tablename__} has the prefix of the "
+                    f"feature {owner}. Begin its name with {feature.name}_."
                 )
 
 

@@ -18,4 +18,6 @@ def parse_public_keys(text: str) -> list[Any]:
     try:
         return [x25519.Recipient.from_str(key) for key in text.replace(",", " ").split()]
     except RecipientError:
-        raise ValueError("must be a public key of age (age1…), or several with commas. age-keygen makes one") from None
+        raise ValueError(
+            "must be one or more public keys of age (age1…), separated by commas. age-keygen makes one"
+        ) from None

@@ -1,4 +1,4 @@
-"""The settings of a site: their validation and access.
+"""Loading and validation of the settings of a site.
 
 Values come from the environment, then from `SECRETS_FROM`, then from `.env` in the project. A feature may have its own
 class: `settings.of(BooksSettings)`.
@@ -22,7 +22,7 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
-from opportune.config.llm_models import problem_of
+from opportune.config.llm_models import find_list_error
 from opportune.config.project import PACKAGE, settings_class
 from opportune.config.public_keys import parse_public_keys
 from opportune.config.site_settings import SiteSettings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from opportune.feature import Feature
 
 EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
-"""Published keys, which production refuses."""
+"""Well-known example keys, which production refuses."""
 MIN_SECRET_KEY_LENGTH = 32
 MIN_METRICS_TOKEN_LENGTH = 20
 HOST_PATTERN = re.compile(r"\*|(\*\.)?[^*/:]+|\[.+\]")
@@ -44,7 +44,7 @@ GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(
 RENAMED_SETTINGS = {
     "staff_needs_two_factor": "is now NEEDS_SECOND_FACTOR: write NEEDS_SECOND_FACTOR=staff instead, or =none for false."
 }
-"""Former settings. The site does not start with one, because ignoring it could weaken the site."""
+"""Advice by the former name. The site does not start if such a setting is set, because ignoring it could be unsafe."""
 
 SOCIAL_PROVIDERS = ("google", "github", "microsoft", "oidc")
 """Sign-in providers. The names of their settings begin with these words."""
@@ -69,7 +69,7 @@ class Settings(SiteSettings):
     def settings_customise_sources(
         cls, settings_cls: type[pydantic_settings.BaseSettings], *sources: Any, **named_sources: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Refuse former settings in the environment and in `.env`."""
+        """Refuse renamed settings in the environment and in `.env`."""
         _refuse_renamed((*sources, *named_sources.values()))
         return super().settings_customise_sources(settings_cls, *sources, **named_sources)
 
@@ -79,7 +79,7 @@ class Settings(SiteSettings):
         """Return the settings of a feature, read once: `settings.of(BooksSettings).books_per_page`.
 
         Raises:
-            SettingsError: A value is invalid. The message is one line.
+            SettingsError: A value is invalid.
         """
         if isinstance(self, class_):
             return self
@@ -143,7 +143,7 @@ class Settings(SiteSettings):
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and " " not in parts.netloc
         if not is_address or parts.path.strip("/") or parts.query:
-            raise ValueError("must be an address without a path, such as https://example.org")
+            raise ValueError("must be a URL without a path, such as https://example.org")
         if not (host := ascii_host(parts.netloc)):
             raise ValueError("has an invalid host name")
         return value.replace(parts.netloc, host, 1).rstrip("/")
@@ -183,7 +183,7 @@ class Settings(SiteSettings):
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:
-        if problem := problem_of(self.llm_models):
+        if problem := find_list_error(self.llm_models):
             raise ValueError(f"LLM_MODELS: {problem}")
         models = [("LLM_MODELS", model) for model in self.llm_models]
         if self.embedding_model:
@@ -259,7 +259,7 @@ class Settings(SiteSettings):
         for weak in filter(is_weak, self.secret_keys):
             name = "SECRET_KEY" if weak == key else "One of SECRET_KEY_FALLBACKS"
             raise ValueError(
-                f"{name} is published or has fewer than 32 random characters. Make a new one: {GENERATE_KEY_COMMAND}"
+                f"{name} is a well-known example or shorter than 32 random characters. Make one: {GENERATE_KEY_COMMAND}"
             )
         if self.debug:
             raise ValueError(
@@ -279,7 +279,7 @@ class Settings(SiteSettings):
 
     @property
     def has_secure_cookies(self) -> bool:
-        """Whether browsers connect by TLS, so that cookies are sent by TLS only."""
+        """Whether cookies get the attribute Secure, because browsers connect over HTTPS."""
         return self.is_production or self.local_https
 
     @property
@@ -298,7 +298,7 @@ def load_settings(**values: Any) -> Settings:
         values: Values that replace those of the environment and of `.env`.
 
     Raises:
-        SettingsError: One line that names the invalid settings, and never shows their values.
+        SettingsError: A setting is invalid. The message names it and does not show its value.
     """
     class_ = settings_class()
     if missing := sorted(Settings.model_fields.keys() - getattr(class_, "model_fields", {}).keys()):
@@ -353,7 +353,7 @@ def using_settings(settings: Settings) -> Iterator[None]:
         _override.reset(token)
 
 
-def forget_settings() -> None:
+def clear_settings_cache() -> None:
     """Clear the cached settings, so that they are read again."""
     _read_once.cache_clear()
 

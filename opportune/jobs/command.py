@@ -35,4 +35,4 @@ async def run_command(*arguments: str, environ: Mapping[str, str] | None = None)
         raise
     if process.returncode:
         message = stderr.decode(errors="replace").strip()
-        raise OperatorError(message or f"The command ended with {process.returncode}.")
+        raise OperatorError(message or f"The command ended with the exit code {process.returncode}.")

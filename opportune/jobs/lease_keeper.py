@@ -132,8 +132,8 @@ class LoopWatch:
     def _find_blocking_job(self, attempts: Collection[Attempt]) -> str:
         task = asyncio.current_task(self._loop)
         name = next((f"Job {attempt.job}" for attempt in attempts if attempt.task is task), "This process")
-        location = self._monitor.place()
-        return f"{name} at {location}" if location else name
+        line = self._monitor.find_blocking_line()
+        return f"{name} at {line}" if line else name
 
 
 def log_blocked_loop(job: str, message: str) -> None:

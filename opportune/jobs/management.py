@@ -35,10 +35,10 @@ async def find_job(session: AsyncSession, job_id: int) -> Job:
 
 
 async def retry(session: AsyncSession, job_id: int) -> None:
-    """Queue a failed or cancelled job again, with all its attempts. Recorded steps are not repeated.
+    """Queue a failed or cancelled job again, with its attempts reset. Steps that the job has recorded are skipped.
 
     Raises:
-        OperatorError: The job has neither failed nor been cancelled.
+        OperatorError: The job does not exist, or has neither failed nor been cancelled.
     """
     if not await _update(session, job_id, CAN_BE_RETRIED, _values_for_retry()):
         job = await find_job(session, job_id)
@@ -69,7 +69,7 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
     """Cancel a job. A running job ends within seconds, or at its next step.
 
     Raises:
-        OperatorError: The job has already ended.
+        OperatorError: The job does not exist, or has already ended.
     """
     is_waiting = col(Job.state) == JobState.WAITING
     values = {

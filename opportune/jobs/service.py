@@ -129,7 +129,7 @@ class DatabaseJobQueue(JobQueue):
         if monotonic() - self.worker.polled_at > POLL_INTERVAL_SECONDS:
             self.worker.wake()
 
-    async def finished(self, job_id: str) -> JobState:
+    async def wait_until_ended(self, job_id: str) -> JobState:
         """Wait until a job has ended, and return its state.
 
         Raises:

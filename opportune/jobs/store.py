@@ -48,7 +48,7 @@ RETENTION = {
     JobState.FAILED: timedelta(days=30),
 }
 
-UNCLAIMED: dict[str, Any] = {"claim": None, "lease_until": None}
+NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
 class JobCancelled(CancelledError):
@@ -155,7 +155,12 @@ class JobStore:
             return {row.id: row.claim for row in await session.execute(query.order_by(col(Job.due_at)).limit(limit))}
 
     def _is_claimable(self, running: Collection[Job], live_workers: Collection[str]) -> ColumnElement[bool]:
-        """Match due jobs, and jobs whose lease expired, except those of this worker and of live_workers ones."""
+        """Match due jobs, and jobs with an expired lease.
+
+        Args:
+            running: Jobs that this worker runs. They do not match.
+            live_workers: Ids of other living workers. Their jobs do not match.
+        """
         state, claim = col(Job.state), col(Job.claim)
         return or_(
             and_(state == JobState.WAITING, col(Job.due_at) <= utc_now()),
@@ -176,8 +181,9 @@ class JobStore:
             due_at = await session.scalar(waiting)
             running = leases.where(self._is_known_job, state == JobState.RUNNING)
             lease_until, now = (await session.execute(running)).one()
+        # Leases are compared with the clock of the database, due times with the clock of this machine.
         times = [(due_at, utc_now()), (lease_until, now)]
-        return min(((at - now).total_seconds() for at, now in times if at), default=None)
+        return min(((time - clock).total_seconds() for time, clock in times if time), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""
@@ -195,18 +201,18 @@ class JobStore:
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
         # Completed jobs need no arguments, which may hold personal data.
         cleared: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
-        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **cleared, **UNCLAIMED})
+        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **cleared, **NO_CLAIM})
 
     async def postpone(self, job: Job, seconds: float, error: str) -> None:
         """Retry a failed job later, unless a user has cancelled it."""
         is_cancelled = col(Job.cancel_asked)
         state = case((is_cancelled, JobState.CANCELLED), else_=JobState.WAITING)
         values = {"state": state, "due_at": utc_now() + timedelta(seconds=seconds), "error": error}
-        await self._change(job, {**values, "ended_at": case((is_cancelled, utc_now()), else_=None), **UNCLAIMED})
+        await self._change(job, {**values, "ended_at": case((is_cancelled, utc_now()), else_=None), **NO_CLAIM})
 
     async def release(self, job: Job) -> None:
         """Return a job to the queue at the end of this process. The attempt does not count."""
-        await self._change(job, {"state": JobState.WAITING, "attempt": job.attempt - 1, **UNCLAIMED})
+        await self._change(job, {"state": JobState.WAITING, "attempt": job.attempt - 1, **NO_CLAIM})
 
     async def report(self, job: Job, done: int, total: int, note: str) -> None:
         """Store the progress of a job.

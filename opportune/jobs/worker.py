@@ -167,8 +167,8 @@ class Worker:
         return min((pause for pause in pauses if pause is not None), default=None)
 
     async def _start_due(self) -> int:
-        free = self.concurrency - len(self._running)
-        claimed = await self.store.claim(free, self._running_jobs()) if free else []
+        free_slots = self.concurrency - len(self._running)
+        claimed = await self.store.claim(free_slots, self._running_jobs()) if free_slots else []
         for job in claimed:
             context = copy_context()  # shared, so that the log lines of the outcome have the job's id and trace
             attempt = Attempt(job, asyncio.create_task(self._execute(job), context=context))

@@ -19,20 +19,20 @@ MAX_ATTEMPTS = 5
 class WorkerLock:
     """Lock of this worker, and checks whether other workers still hold theirs."""
 
-    def __init__(self, address: str, worker: str) -> None:
+    def __init__(self, database_url: str, worker: str) -> None:
         """Prepare the lock.
 
         Args:
-            address: URL of the database, which all workers of a site share.
+            database_url: URL of the database, which all workers of a site share.
             worker: Unique id of this worker.
         """
         self.worker = worker
-        self._address = address
+        self._database_url = database_url
         self._descriptor: int | None = None
 
     @property
     def _folder(self) -> Path:
-        name = hashlib.sha256(self._address.encode()).hexdigest()[:16]
+        name = hashlib.sha256(self._database_url.encode()).hexdigest()[:16]
         if sys.platform == "win32":
             return Path(tempfile.gettempdir(), f"opportune-workers-{name}")
         return Path(tempfile.gettempdir(), f"opportune-workers-{os.getuid()}-{name}")

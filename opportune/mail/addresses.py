@@ -47,7 +47,7 @@ def parse_recipient(text: str) -> Address:
 
 
 def sender_address(settings: Settings) -> Address:
-    """Return the sender: MAIL_FROM, or `noreply` at the site's host with the name of the site.
+    """Return the sender: MAIL_FROM, or by default `SITE_NAME <noreply@HOST>`.
 
     Raises:
         OperatorError: MAIL_FROM is invalid.
@@ -61,7 +61,7 @@ def sender_address(settings: Settings) -> Address:
             return address
     raise OperatorError(
         "MAIL_FROM is not a valid e-mail address. Write site@example.org, or Site <site@example.org>, "
-        "and a domain with letters like ü as xn--…"
+        "and an international domain in ASCII (xn--…)."
     )
 
 

@@ -48,8 +48,8 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         InvalidEmailError: The address is invalid, or address or subject contain a line break.
     """
     parse_recipient(to)
-    site = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
-    variables = {**site, **context}
+    site_variables = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
+    variables = {**site_variables, **context}
     zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
     try:
         variables["subject"] = subject = single_line("subject", render(f"{template}.subject", variables))

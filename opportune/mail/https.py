@@ -89,9 +89,9 @@ class HTTPSTransport(Transport):
             PermanentDeliveryError: The provider cannot send this e-mail.
         """
 
-    def is_temporary(self, answer: APIAnswer) -> bool:
+    def is_temporary(self, response: APIAnswer) -> bool:
         """Return whether delivery is retried after this response, which has a status from 400 to 499."""
-        return answer.status in TEMPORARY_STATUSES
+        return response.status in TEMPORARY_STATUSES
 
     @property
     def secrets(self) -> list[str]:
@@ -102,7 +102,7 @@ class HTTPSTransport(Transport):
         mail = split_message(message)
         for address in mail.recipients:
             if not address.addr_spec.isascii():
-                raise self._fault(PermanentDeliveryError, f"does not accept addresses like {address.addr_spec}")
+                raise self._error(PermanentDeliveryError, f"does not accept addresses like {address.addr_spec}")
         response = await self._post(mail)
         if not 200 <= response.status < 300 or (self.receipt and self.receipt not in response.json):
             raise self._refusal(response)
@@ -123,22 +123,22 @@ class HTTPSTransport(Transport):
                 content = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
                 return APIAnswer(response.status_code, response.headers, _parse_object(content or b""))
         except TimeoutError:
-            raise self._fault(DeliveryError, "did not respond in time") from None
+            raise self._error(DeliveryError, "did not respond in time") from None
         except httpx.HTTPError as error:
-            raise self._fault(DeliveryError, f"does not respond: {str(error) or type(error).__name__}") from None
+            raise self._error(DeliveryError, f"does not respond: {str(error) or type(error).__name__}") from None
 
     def _refusal(self, response: APIAnswer) -> DeliveryError:
         """Return the error for a response. Messages about a wrong key are not quoted, because some repeat the key."""
         status, reason = response.status, _error_message(response.json)
         if status == 401:
-            return self._fault(DeliveryError, "does not accept the key of MAIL_URL (401)")
+            return self._error(DeliveryError, "does not accept the key of MAIL_URL (401)")
         is_final = 400 <= status < 500 and not self.is_temporary(response)
         message = "refused the e-mail" if status >= 400 else "did not confirm the e-mail"
-        error = self._fault(PermanentDeliveryError if is_final else DeliveryError, f"{message}: {status} {reason}")
+        error = self._error(PermanentDeliveryError if is_final else DeliveryError, f"{message}: {status} {reason}")
         error.retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         return error
 
-    def _fault(self, type_: type[DeliveryError], message: str) -> DeliveryError:
+    def _error(self, type_: type[DeliveryError], message: str) -> DeliveryError:
         """Return an error of one line without secrets."""
         for secret in self.secrets:
             message = message.replace(secret, "…")

@@ -12,7 +12,7 @@ TRANSFER_ENCODING = "quoted-printable"
 
 
 def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
-    """Make the MIME message of an e-mail.
+    """Return the MIME message of an e-mail.
 
     Raises:
         InvalidEmailError: The address is invalid.

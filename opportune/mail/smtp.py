@@ -73,12 +73,12 @@ class SMTPTransport(Transport):
         except OSError as error:  # includes timeouts
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
             raise self._fault(
-                DeliveryError, f"does not respond: {self._redact(reason)}{await self._advice()}"
+                DeliveryError, f"does not respond: {self._redact(reason)}{await self._port_advice()}"
             ) from None
         except aiosmtplib.SMTPException as error:
             raise self._fault(PermanentDeliveryError, f"cannot be used: {self._redact(str(error))}") from None
 
-    async def _advice(self) -> str:
+    async def _port_advice(self) -> str:
         """Return advice for blocked ports, after a probe of the alternative port."""
         if self.port not in BLOCKED_PORTS or is_local(self.host):
             return ""

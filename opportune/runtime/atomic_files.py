@@ -21,12 +21,12 @@ TEMPORARY_INFIX = ".opportune.tmp"
 LOCK_NAME = "lock"
 
 
-def temporary_path(path: Path, part: str = "") -> Path:
-    """Return the path of the temporary file that replaces `path`, or of a further one with the suffix `part`.
+def temporary_path(path: Path, suffix: str = "") -> Path:
+    """Return the path of the temporary file that replaces `path`. With a suffix, return a second temporary file.
 
-    Locking the file without a suffix protects all of them.
+    The lock of the file without a suffix protects all of them.
     """
-    return path.with_name(f"{path.name}{TEMPORARY_INFIX}{part and f'.{part}'}")
+    return path.with_name(f"{path.name}{TEMPORARY_INFIX}{suffix and f'.{suffix}'}")
 
 
 @contextmanager
@@ -43,10 +43,10 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
         OperatorError: Another process is writing the file, or it belongs to another user.
     """
     with open(os.open(path, OPEN_FLAGS, 0o600), "r+b") as file:
-        if lock and not _lock_at(path, file):
-            raise OperatorError(f"Another process is writing {path}: wait for it, then run this again.")
+        if lock and not _try_lock_at(path, file):
+            raise OperatorError(f"Another process is writing {path}. Wait until it ends, then run this again.")
         if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
-            raise OperatorError(f"{path} belongs to another user, who could read its new content: remove it.")
+            raise OperatorError(f"{path} belongs to another user, who could read its new content. Remove it.")
         try:
             file.truncate()
             path.chmod(0o600)
@@ -122,7 +122,7 @@ def remove_abandoned(path: Path) -> None:
     if not (parts or lock.exists()):
         return
     with suppress(OSError), open(os.open(lock, OPEN_FLAGS, 0o600), "r+b") as file:
-        if not _lock_at(lock, file):
+        if not _try_lock_at(lock, file):
             return
         if sys.platform == "win32":  # Windows cannot remove open files
             file.close()
@@ -136,11 +136,11 @@ def remove_abandoned(path: Path) -> None:
 
 def _is_abandoned(lock_path: Path) -> bool:
     with lock_path.open("r+b") as file:
-        return _lock(file)
+        return _try_lock(file)
 
 
-def _lock_at(path: Path, file: BinaryIO) -> bool:
-    return _lock(file) and _is_at(path, file)
+def _try_lock_at(path: Path, file: BinaryIO) -> bool:
+    return _try_lock(file) and _is_at(path, file)
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
@@ -151,7 +151,7 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
         return False
 
 
-def _lock(file: BinaryIO) -> bool:
+def _try_lock(file: BinaryIO) -> bool:
     """Lock the file until it is closed. Return False if another process holds the lock."""
     if sys.platform == "win32":  # Windows cannot remove open files, which serves as the lock
         return True

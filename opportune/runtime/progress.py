@@ -43,10 +43,15 @@ def watched_by(show_progress: ShowProgress) -> Iterator[None]:
 def work(label: str, total: int | None = None, unit: str = "") -> Iterator[Progress]:
     """Report the progress of the block.
 
-    with work("Packing", len(files), "files") as progress:
-        for file in files:
-            pack(file)
-            progress.advance()
+        with work("Packing", len(files), "files") as progress:
+            for file in files:
+                pack(file)
+                progress.advance()
+
+    Args:
+        label: Name of the work.
+        total: Number of all items; None if it is unknown.
+        unit: Plural name of the items.
     """
     if show_progress := _show_progress.get():
         with show_progress(label, total, unit) as progress:

@@ -1,4 +1,4 @@
-"""Services of a process, such as the language model: features declare them, routes and jobs look them up."""
+"""Services of a process, such as the language model. Features declare them. Routes and jobs look them up."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack

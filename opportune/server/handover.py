@@ -108,15 +108,15 @@ def replace(listener: socket.socket, command: Sequence[str], lock: threading.Loc
         logger.warning("Another version is already starting.")
         return
     try:
-        problem = _replace(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
+        problem = _start_next_server(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
     finally:
         lock.release()
     if problem:
         logger.error("The next version did not start (%s). This one keeps running.", problem)
 
 
-def _replace(listener: socket.socket, command: list[str]) -> str:
-    """Start the next server. Return the reason if it did not start, else stop this one."""
+def _start_next_server(listener: socket.socket, command: list[str]) -> str:
+    """Start the next server, and stop this one when it is ready. Return the reason if it did not start."""
     read_end, write_end = os.pipe()
     environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(write_end)}
     logger.info("Starting the next version. This one serves until it is ready.")

@@ -30,8 +30,9 @@ class LineFormatter(logging.Formatter):
         return f"{self._formatted_second},{record.msecs:03.0f}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        numbers = (getattr(record, "request_id", ""), f"job {job}" if (job := getattr(record, "job_id", 0)) else "")
-        record.origin = " ".join(filter(None, (record.name, *numbers, getattr(record, "trace_id", ""))))
+        job = getattr(record, "job_id", 0)
+        ids = (getattr(record, "request_id", ""), f"job {job}" if job else "", getattr(record, "trace_id", ""))
+        record.origin = " ".join(filter(None, (record.name, *ids)))
         return escape_control_chars(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:

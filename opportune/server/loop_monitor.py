@@ -39,13 +39,13 @@ IDLE_MODULES = {"selectors", "asyncio.windows_events"}
 @asynccontextmanager
 async def monitor_loop() -> AsyncIterator[None]:
     """Log a warning with the line of each call that blocks the running loop."""
-    watcher = LoopMonitor(asyncio.get_running_loop())
-    watcher.thread.start()
+    monitor = LoopMonitor(asyncio.get_running_loop())
+    monitor.thread.start()
     try:
         yield
     finally:
-        watcher.ending.set()
-        await asyncio.to_thread(watcher.thread.join)  # the loop must keep running until then
+        monitor.is_stopping.set()
+        await asyncio.to_thread(monitor.thread.join)  # the loop must keep running until then
 
 
 class LoopMonitor:
@@ -53,32 +53,34 @@ class LoopMonitor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.watched = threading.get_ident()
+        self.loop_thread_id = threading.get_ident()
         self.schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
-        self.machinery: set[CodeType] = set()
-        self.answered = threading.Event()
-        self.ending = threading.Event()
-        self.reported: dict[str, float] = {}
+        self.loop_code: set[CodeType] = set()
+        """Code of the loop and the server, which is below every callback in the stack."""
+        self.has_responded = threading.Event()
+        """Set when the loop has responded to the last ping."""
+        self.is_stopping = threading.Event()
+        self.reported_at: dict[str, float] = {}
+        """Times of the last reports by line."""
         self.thread = threading.Thread(target=self._watch, name="loop-watcher", daemon=True)
-        loop.call_soon(self._record_machinery)
+        loop.call_soon(self._record_loop_code)
 
-    def _record_machinery(self) -> None:
-        """Record the frames below every callback, which belong to the loop and the server."""
-        self.machinery = {frame.f_code for frame in _frames(sys._getframe(1))}
+    def _record_loop_code(self) -> None:
+        self.loop_code = {frame.f_code for frame in _frames(sys._getframe(1))}
 
     def _watch(self) -> None:
-        while not self.ending.is_set():
-            self.answered.clear()
+        while not self.is_stopping.is_set():
+            self.has_responded.clear()
             pinged_at, cpu_seconds, starved_before = time.monotonic(), time.process_time(), self.starved_seconds()
             try:
-                self.loop.call_soon_threadsafe(self.loop.call_later, PING_INTERVAL_SECONDS, self.answered.set)
+                self.loop.call_soon_threadsafe(self.loop.call_later, PING_INTERVAL_SECONDS, self.has_responded.set)
             except RuntimeError:  # the loop is closed
                 return
-            if self.answered.wait(PING_INTERVAL_SECONDS + BLOCKED_AFTER_SECONDS):
+            if self.has_responded.wait(PING_INTERVAL_SECONDS + BLOCKED_AFTER_SECONDS):
                 continue
-            place = self.place()
-            if place and is_blocked(time.monotonic() - pinged_at, time.process_time() - cpu_seconds):
-                self._report(place, pinged_at + PING_INTERVAL_SECONDS, starved_before)
+            line = self.find_blocking_line()
+            if line and is_blocked(time.monotonic() - pinged_at, time.process_time() - cpu_seconds):
+                self._report(line, pinged_at + PING_INTERVAL_SECONDS, starved_before)
 
     def starved_seconds(self) -> float:
         """Return the time that the loop's thread has waited for a processor. Only Linux reports it."""
@@ -87,30 +89,29 @@ class LoopMonitor:
         except (OSError, IndexError, ValueError):
             return 0.0
 
-    def _report(self, place: str, blocked_since: float, starved_before: float) -> None:
-        """Log the line, as a warning if it is the project's and for debugging if it is the framework's."""
-        has_ended = self.answered.wait(REPORT_AFTER_SECONDS)
+    def _report(self, line: str, blocked_since: float, starved_before: float) -> None:
+        """Log a line of the project as a warning, and a line of the framework for debugging."""
+        has_ended = self.has_responded.wait(REPORT_AFTER_SECONDS)
         now = time.monotonic()
         seconds = now - blocked_since - (self.starved_seconds() - starved_before)
-        if has_ended and seconds < BLOCKED_AFTER_SECONDS:  # it waited for a processor
+        if has_ended and seconds < BLOCKED_AFTER_SECONDS:  # the thread only waited for a processor
             return
-        if now - self.reported.get(place, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
+        if now - self.reported_at.get(line, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
             return
-        self.reported[place] = now
+        self.reported_at[line] = now
         message = (
             f"blocked the event loop for {seconds:.2f} s"
             if has_ended
             else f"has blocked the event loop for {REPORT_AFTER_SECONDS} s"
         )
-        level = logging.DEBUG if place.startswith(f"{display_path(FRAMEWORK)}/") else logging.WARNING
-        logger.log(
-            level, "%s %s. Await it, or give it to a thread: asyncio.to_thread (oppman.py docs async).", place, message
-        )
+        level = logging.DEBUG if line.startswith(f"{display_path(FRAMEWORK)}/") else logging.WARNING
+        advice = "Await it, or run it in a thread with asyncio.to_thread (oppman.py docs async)."
+        logger.log(level, "%s %s. %s", line, message, advice)
 
-    def place(self) -> str:
+    def find_blocking_line(self) -> str:
         """Return the line that blocks the loop, with its text; empty if the loop is idle or the line is ignored."""
-        stack = _frames(sys._current_frames().get(self.watched))
-        frames = list(takewhile(lambda frame: frame.f_code not in self.machinery, stack))
+        stack = _frames(sys._current_frames().get(self.loop_thread_id))
+        frames = list(takewhile(lambda frame: frame.f_code not in self.loop_code, stack))
         names = [str(frame.f_globals.get("__name__")) for frame in frames]
         if not frames or names[0] in IDLE_MODULES or any(name.split(".")[0] in IGNORED_MODULES for name in names):
             return ""
@@ -118,14 +119,13 @@ class LoopMonitor:
             return ""
         frame = next(filter(_is_in_project, frames), frames[0])
         inside = "" if frame is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"
-        return (
-            f"{_location(frame)} ({linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()}{inside})"
-        )
+        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
+        return f"{_location(frame)} ({source}{inside})"
 
 
-def is_blocked(waited: float, computed: float) -> bool:
-    """Return whether the loop was blocked. A process that computed little was stopped or starved instead."""
-    return waited < 2 * BLOCKED_AFTER_SECONDS or computed > BLOCKED_AFTER_SECONDS
+def is_blocked(waited_seconds: float, cpu_seconds: float) -> bool:
+    """Return whether the loop was blocked. A process that used little CPU time was stopped or starved instead."""
+    return waited_seconds < 2 * BLOCKED_AFTER_SECONDS or cpu_seconds > BLOCKED_AFTER_SECONDS
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:

@@ -1,4 +1,4 @@
-"""WebSocket protocol of the server, imported at the first connection, because most sites use none."""
+"""WebSocket protocol of the server. It is imported at the first connection, because most sites have no WebSockets."""
 
 import asyncio
 from typing import Any

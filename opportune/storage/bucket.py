@@ -38,7 +38,7 @@ class BucketStorage(Storage):
     async def put(self, name: str, content: bytes, content_type: str) -> None:
         try:
             async with self._client() as store:
-                await store.put_async(name, content, attributes=attributes(content_type))
+                await store.put_async(name, content, attributes=file_headers(content_type))
         except FileNotFoundError as error:
             logger.error("storage: the bucket %s does not exist", self.bucket.label)
             raise StorageError from error
@@ -94,14 +94,14 @@ class BucketStorage(Storage):
 
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                yield self._open()
+                yield self._open_store()
         except FileNotFoundError:
             raise
         except (BaseError, OSError, ValueError) as error:
             logger.log(level, "storage: %s: %s", self.bucket.label, summarize(error))
             raise StorageError from error
 
-    def _open(self) -> "S3Store":
+    def _open_store(self) -> "S3Store":
         if self._store is None:
             self._store = open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=self._timeout_seconds))
         return self._store
@@ -123,7 +123,7 @@ def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: time
     )
 
 
-def attributes(content_type: str) -> "Attributes":
+def file_headers(content_type: str) -> "Attributes":
     """Return the headers that the service sends with a file. Only images are shown inline."""
     headers: Attributes = {"Content-Type": content_type, "Cache-Control": "private, max-age=3600"}
     if content_type not in CONTENT_TYPES:
@@ -135,6 +135,6 @@ def summarize(error: BaseException | None) -> str:
     """Return the message of the service or the first line of the error. Neither contains a key."""
     text = str(error)
     if UNREACHABLE in text:
-        return "the host does not answer"
+        return "the host does not respond"
     match = ERROR_MESSAGE.search(text)
     return (match[1] if match else text.partition("\n")[0]).rstrip(".") or type(error).__name__

@@ -55,8 +55,8 @@ class DatabaseStorage(Storage):
                 row = {"name": name, "size_bytes": len(content), "created_at": utc_now()}
                 new_file = insert(StoredFile).values(row).returning(col(StoredFile.id))
                 file_id = (await session.execute(new_file)).scalar_one()
-                for first in range(0, len(content), PIECE_BYTES * PIECES_PER_STATEMENT):
-                    await session.execute(insert(StoredPiece), _pieces(file_id, content, first))
+                for start in range(0, len(content), PIECE_BYTES * PIECES_PER_STATEMENT):
+                    await session.execute(insert(StoredPiece), _piece_rows(file_id, content, start))
 
     async def read(self, name: str) -> bytes:
         return (await self.read_part(name, 0, PIECE_BYTES * MAX_POSITION))[0]
@@ -118,12 +118,12 @@ class DatabaseStorage(Storage):
             raise StorageError from error
 
 
-def _pieces(file_id: int, content: bytes, first: int) -> list[dict[str, object]]:
-    """Return the rows of one statement, from the byte `first`."""
-    starts = range(first, min(len(content), first + PIECE_BYTES * PIECES_PER_STATEMENT), PIECE_BYTES)
+def _piece_rows(file_id: int, content: bytes, start: int) -> list[dict[str, object]]:
+    """Return the rows of one statement, with the content from the byte `start`."""
+    offsets = range(start, min(len(content), start + PIECE_BYTES * PIECES_PER_STATEMENT), PIECE_BYTES)
     return [
-        {"file_id": file_id, "position": start // PIECE_BYTES, "content": content[start : start + PIECE_BYTES]}
-        for start in starts
+        {"file_id": file_id, "position": offset // PIECE_BYTES, "content": content[offset : offset + PIECE_BYTES]}
+        for offset in offsets
     ]
 
 

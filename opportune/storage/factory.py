@@ -1,4 +1,4 @@
-"""Open the storage of STORAGE_URL."""
+"""Opening the storage that STORAGE_URL selects."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def open_storage(settings: Settings, database: "Database | None" = None) -> Storage:
-    """Open the storage of STORAGE_URL without using disk or network.
+    """Open the storage that STORAGE_URL selects, without using disk or network.
 
-    STORAGE_URL=database: uses `database` if it is given.
+    Args:
+        settings: The site's settings.
+        database: The database for `STORAGE_URL=database:`. None opens the database of the settings.
 
     Raises:
-        OperatorError: the URL is invalid.
+        OperatorError: The URL is invalid.
     """
     location, signer = parse_storage_url(settings), URLSigner.of(settings)
     if isinstance(location, Path):

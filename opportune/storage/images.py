@@ -77,12 +77,12 @@ def _executor() -> "ThreadPoolExecutor":
 
 def _check(content: bytes) -> str:
     with _open(content) as image:
-        kind = FORMATS[image.format or ""]
+        content_type = FORMATS[image.format or ""]
         _decode(image, 1)
     lower = content.lower()
     if any(code in lower for code in ACTIVE_CONTENT) or zipfile.is_zipfile(BytesIO(content)):
         raise ImageRefusedError(NOT_ONLY_A_PICTURE)
-    return kind
+    return content_type
 
 
 def _shrink(content: bytes, largest: int, kind: str) -> bytes:
@@ -108,7 +108,7 @@ def _open(content: bytes) -> "Iterator[Image.Image]":
 
     try:
         with Image.open(BytesIO(content), formats=["JPEG", "PNG", "WEBP", "GIF"]) as image:
-            _refuse_bomb(image)
+            _refuse_too_many_pixels(image)
             yield image
     except ImageRefusedError:
         raise
@@ -120,7 +120,7 @@ def _open(content: bytes) -> "Iterator[Image.Image]":
         raise ImageRefusedError(DAMAGED) from error
 
 
-def _refuse_bomb(image: "Image.Image") -> None:
+def _refuse_too_many_pixels(image: "Image.Image") -> None:
     max_megapixels = MAX_JPEG_MEGAPIXELS if FORMATS[image.format or ""] == "image/jpeg" else MAX_MEGAPIXELS
     if image.width * image.height > max_megapixels * 1_000_000:
         raise ImageRefusedError(TOO_MANY_PIXELS)

@@ -64,6 +64,7 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
 
 
 def _original_of(name: str) -> tuple[str, int]:
+    """Return the name of the original and the size of a copy; an empty name if the file is not a copy."""
     folder, _, file = name.rpartition("/")
     parent, _, size = folder.rpartition("/")
     return (f"{parent}/{file}", int(size)) if size.isascii() and size.isdigit() else ("", 0)

@@ -16,7 +16,7 @@ from opportune.storage.storage import Storage, StorageDependency
 
 router = APIRouter(include_in_schema=False)
 
-CONTENT_TYPES_BY_SUFFIX = {suffix: kind for kind, suffix in CONTENT_TYPES.items()}
+CONTENT_TYPES_BY_SUFFIX = {suffix: content_type for content_type, suffix in CONTENT_TYPES.items()}
 PUBLIC_SECONDS = 365 * 24 * 60 * 60
 """How long a public file may be cached. Its content never changes."""
 PART_BYTES = 512 * 1024
@@ -28,7 +28,7 @@ EXPIRED = "This link to a file has expired. Open the page with the link again."
 
 
 @router.api_route(FILES_PATH + "/{name:path}", methods=["GET", "HEAD"])
-async def show(
+async def show_file(
     request: Request,
     storage: StorageDependency,
     name: str,
@@ -37,14 +37,14 @@ async def show(
     download_as: Annotated[str, Query(alias="as")] = "",
 ) -> Response:
     if is_public(name) and not signature:
-        return await file_response(request, storage, name, headers(name, "", PUBLIC_SECONDS, is_public=True))
+        return await file_response(request, storage, name, file_headers(name, "", PUBLIC_SECONDS, is_public=True))
     signer = URLSigner.of(request.app.state.settings)
     if not signer.is_valid(signature, name, until, download_as):
         raise HTTPException(403, INVALID_SIGNATURE)
     seconds_left = int(until) - int(time.time())
     if seconds_left <= 0:
         raise HTTPException(403, EXPIRED)
-    return await file_response(request, storage, name, headers(name, download_as, seconds_left))
+    return await file_response(request, storage, name, file_headers(name, download_as, seconds_left))
 
 
 async def file_response(request: Request, storage: Storage, name: str, headers: dict[str, str]) -> Response:
@@ -56,46 +56,46 @@ async def file_response(request: Request, storage: Storage, name: str, headers: 
         return Response(status_code=304, headers=headers)
     start, stop, status = 0, size, 200
     if (match := RANGE.fullmatch(request.headers.get("range", ""))) and _matches_if_range(request, etag):
-        start, stop = _bounds(match[1], match[2], size)
+        start, stop = _range_bounds(match[1], match[2], size)
         if start >= stop:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
         status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
     headers["Content-Length"] = str(stop - start)
     if stop <= len(first) or request.method == "HEAD":
         return Response(first[start:stop], status, headers)
-    return StreamingResponse(_parts(storage, name, start, stop), status, headers)
+    return StreamingResponse(_read_parts(storage, name, start, stop), status, headers)
 
 
 def _matches_if_range(request: Request, etag: str) -> bool:
     return request.headers.get("if-range", etag) == etag
 
 
-def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
-    """Return the start and the stop of a range. An invalid range is empty."""
+def _range_bounds(first: str, last: str, size: int) -> tuple[int, int]:
+    """Return the start and the stop of `bytes=first-last`, of which one may be empty. An invalid range is empty."""
     if first:
         return int(first), min(size, int(last) + 1) if last else size
     return (max(0, size - int(last)), size) if last else (0, 0)
 
 
-async def _parts(storage: Storage, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+async def _read_parts(storage: Storage, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
     for position in range(start, stop, PART_BYTES):
         yield (await storage.read_part(name, position, min(stop, position + PART_BYTES)))[0]
 
 
-def headers(name: str, download_as: str, seconds: int, *, is_public: bool = False) -> dict[str, str]:
+def file_headers(name: str, download_as: str, seconds: int, *, is_public: bool = False) -> dict[str, str]:
     """Return headers that block scripts in the file and keep private files out of shared caches."""
-    kind = CONTENT_TYPES_BY_SUFFIX.get(name.rpartition(".")[2], DEFAULT_CONTENT_TYPE)
+    content_type = CONTENT_TYPES_BY_SUFFIX.get(name.rpartition(".")[2], DEFAULT_CONTENT_TYPE)
     return {
-        "Content-Type": kind,
-        "Content-Disposition": disposition(kind, download_as),
+        "Content-Type": content_type,
+        "Content-Disposition": content_disposition(content_type, download_as),
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cache-Control": f"{'public' if is_public else 'private'}, max-age={seconds}, immutable",
         "Referrer-Policy": "no-referrer",
     }
 
 
-def disposition(kind: str, download_as: str) -> str:
+def content_disposition(content_type: str, download_as: str) -> str:
     """Return the Content-Disposition. Only images without `download_as` are shown inline."""
     if not download_as:
-        return "inline" if kind in CONTENT_TYPES else "attachment"
+        return "inline" if content_type in CONTENT_TYPES else "attachment"
     return f"attachment; filename*=UTF-8''{quote(download_as, safe='', errors='replace')}"

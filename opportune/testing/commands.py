@@ -7,7 +7,7 @@ import pytest
 
 from opportune.cli.main import main
 from opportune.config.project import settings_class
-from opportune.config.settings import forget_settings
+from opportune.config.settings import clear_settings_cache
 
 
 class Outcome(NamedTuple):
@@ -33,9 +33,9 @@ def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     def run(*arguments: str, **environ: str) -> Outcome:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        forget_settings()
+        clear_settings_cache()
         capsys.readouterr()
         return Outcome(main(arguments), *capsys.readouterr())
 
     yield run
-    forget_settings()
+    clear_settings_cache()

@@ -33,13 +33,13 @@ def test_concurrent_writer_is_refused(tmp_path: Path) -> None:
 def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     atomic_files.temporary_path(path).write_text("of the other process")
-    lock = atomic_files._lock
+    lock = atomic_files._try_lock
 
     def lock_late(file: BinaryIO) -> bool:
         atomic_files.replace_file(atomic_files.temporary_path(path), path)
         return lock(file)
 
-    monkeypatch.setattr(atomic_files, "_lock", lock_late)
+    monkeypatch.setattr(atomic_files, "_try_lock", lock_late)
     with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.open_replacement(path):
         pass
     assert path.read_text() == "of the other process"
@@ -56,14 +56,14 @@ def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
 def test_renamed_file_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     atomic_files.temporary_path(path).write_text("of the other process")
-    lock = atomic_files._lock
+    lock = atomic_files._try_lock
 
     def lock_late(file: BinaryIO) -> bool:
         atomic_files.replace_file(atomic_files.temporary_path(path), path)
         atomic_files.temporary_path(path).write_text("of a third process")
         return lock(file)
 
-    monkeypatch.setattr(atomic_files, "_lock", lock_late)
+    monkeypatch.setattr(atomic_files, "_try_lock", lock_late)
     atomic_files.remove_abandoned(path)
     assert atomic_files.temporary_path(path).exists()
     assert path.exists()

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.config.project import feature_of_table, installed_features, require_distinct, require_needed
+from opportune.config.project import feature_of_table, installed_features, require_core_features, require_unique_names
 from opportune.db import Model
 from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature, Metric
@@ -26,7 +26,7 @@ class OutOfPrint(Exception):
     pass
 
 
-class Stamp:
+class StampMiddleware:
     """Adds its name to the header `x-stamps` of responses."""
 
     def __init__(self, app: ASGIApp, name: str) -> None:
@@ -60,13 +60,13 @@ async def on_missing(_request: Request, _error: NotFound) -> Response:
     return PlainTextResponse("No such book.", 404)
 
 
-def feature(name: str, *tables: str) -> Feature:
-    return Feature(name=name, summary="", models=[model(table) for table in tables])
+def make_feature(name: str, *tables: str) -> Feature:
+    return Feature(name=name, summary="", models=[make_model(table) for table in tables])
 
 
-def model(table: str, owner: str = "shelf") -> Any:
+def make_model(table: str, package: str = "shelf") -> Any:
     """Return a stand-in for a model in app/shelf/models.py."""
-    return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{owner}.models"})
+    return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{package}.models"})
 
 
 def client_for(*features: Feature) -> TestClient:
@@ -87,8 +87,8 @@ def test_error_handler_replaces_one_of_the_framework() -> None:
 
 
 def test_middleware_of_first_feature_is_outermost() -> None:
-    outer = Feature(name="outer", summary="", middleware=[Middleware(Stamp, name="outer")])
-    inner = Feature(name="inner", summary="", middleware=[Middleware(Stamp, name="inner")])
+    outer = Feature(name="outer", summary="", middleware=[Middleware(StampMiddleware, name="outer")])
+    inner = Feature(name="inner", summary="", middleware=[Middleware(StampMiddleware, name="inner")])
     assert client_for(outer, inner).get("/health/live").headers.get_list("x-stamps") == ["inner", "outer"]
 
 
@@ -97,7 +97,7 @@ def test_middleware_function_reads_the_settings(
     site_name: str, stamps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def middleware(app: FastAPI) -> list[Middleware]:
-        return [Middleware(Stamp, name="shelf")] if app.state.settings.site_name == "Shelf" else []
+        return [Middleware(StampMiddleware, name="shelf")] if app.state.settings.site_name == "Shelf" else []
 
     monkeypatch.setenv("SITE_NAME", site_name)
     assert client_with_books(middleware=middleware).get("/health/live").headers.get_list("x-stamps") == stamps
@@ -110,34 +110,34 @@ def test_metric_refuses_a_column_without_times() -> None:
             Metric("Sign-ups", column)
 
 
-def test_feature_listed_twice_is_one_line() -> None:
+def test_feature_listed_twice_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"^app/installed\.py lists books twice"):
-        require_distinct([books := feature("books"), feature("notes"), books])
+        require_unique_names([books := make_feature("books"), make_feature("notes"), books])
 
 
 def test_two_features_of_one_name_are_refused() -> None:
     with pytest.raises(OperatorError, match=r"^app/installed\.py lists two features named books"):
-        require_distinct([feature("books"), feature("notes"), feature("books")])
+        require_unique_names([make_feature("books"), make_feature("notes"), make_feature("books")])
 
 
 def test_table_named_after_another_feature_is_refused() -> None:
     with pytest.raises(OperatorError) as error:
-        require_distinct([feature("books"), feature("notes", "notes_note", "books_shelf")])
+        require_unique_names([make_feature("books"), make_feature("notes", "notes_note", "books_shelf")])
     assert str(error.value) == (
-        "app/shelf/models.py: the name of the table books_shelf belongs to the feature books. Begin it with notes_."
+        "app/shelf/models.py: the table books_shelf has the prefix of the feature books. Begin its name with notes_."
     )
 
 
 def test_model_of_another_feature_is_refused() -> None:
-    notes = Feature(name="notes", summary="", models=[model("books_shelf", "books")])
+    notes = Feature(name="notes", summary="", models=[make_model("books_shelf", "books")])
     with pytest.raises(OperatorError) as error:
-        require_distinct([feature("books"), notes])
+        require_unique_names([make_feature("books"), notes])
     assert str(error.value) == (
         "app/notes/feature.py lists Shelf, which is a model of books: take it out of models=[…]."
     )
 
 
-def test_table_of_two_models_is_one_line_with_both() -> None:
+def test_duplicate_table_error_names_both_modules() -> None:
     with pytest.raises(OperatorError) as error:
         type("Shelf", (Model,), {"__tablename__": "accounts_user", "__module__": "app.shelf.models"}, table=True)
     assert str(error.value).startswith("opportune.accounts.models and app.shelf.models declare the same table")
@@ -155,26 +155,26 @@ def test_function_that_is_no_job_is_refused() -> None:
 
 
 def test_entry_that_is_no_feature_is_refused() -> None:
-    entries: Any = [feature("books"), "notes"]
+    entries: Any = [make_feature("books"), "notes"]
     with pytest.raises(OperatorError, match=r"^app/installed\.py: 'notes' is not a Feature"):
-        require_distinct(entries)
+        require_unique_names(entries)
 
 
 @pytest.mark.parametrize(
     ("missing", "module"),
     [("accounts", "opportune.features"), ("jobs", "opportune.features"), ("users", "app.users.feature")],
 )
-def test_missing_core_feature_is_one_line(missing: str, module: str) -> None:
+def test_missing_core_feature_is_refused(missing: str, module: str) -> None:
     names = [name for name in ("accounts", "users", "admin", "jobs") if name != missing]
     with pytest.raises(OperatorError) as error:
-        require_needed(names)
+        require_core_features(names)
     assert str(error.value) == (
         f"app/installed.py lacks {missing}, which every site needs: "
         f"from {module} import {missing}, and list it in INSTALLED."
     )
 
 
-def test_project_without_list_of_features_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_list_of_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("app.installed.INSTALLED")
     with pytest.raises(OperatorError, match=r"^app/installed\.py has no INSTALLED: begin it with"):
         installed_features()
@@ -182,9 +182,9 @@ def test_project_without_list_of_features_is_one_line(monkeypatch: pytest.Monkey
 
 def test_site_with_a_feature_listed_twice_does_not_start() -> None:
     with pytest.raises(OperatorError, match="lists books twice"):
-        create_app(settings_for("sqlite:///unused.db"), [books := feature("books"), books])
+        create_app(settings_for("sqlite:///unused.db"), [books := make_feature("books"), books])
 
 
 def test_longest_feature_name_owns_a_table() -> None:
     assert feature_of_table("book_reviews_review", ["book", "book_reviews"]) == "book_reviews"
-    require_distinct([feature("book", "book_book"), feature("book_reviews", "book_reviews_review")])
+    require_unique_names([make_feature("book", "book_book"), make_feature("book_reviews", "book_reviews_review")])

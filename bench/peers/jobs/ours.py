@@ -39,11 +39,11 @@ async def main(url: str, number: int) -> None:
 
 
 async def seconds_for(jobs: DatabaseJobQueue, number: int) -> float:
-    await jobs.finished(await jobs.enqueue(nothing()))
+    await jobs.wait_until_ended(await jobs.enqueue(nothing()))
     started = time.perf_counter()
     queued = [await jobs.enqueue(nothing()) for _ in range(number)]
     for each in queued[-PARALLEL_JOBS:]:  # ordered by due time
-        await jobs.finished(each)
+        await jobs.wait_until_ended(each)
     return time.perf_counter() - started
 
 

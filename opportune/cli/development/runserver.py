@@ -16,7 +16,7 @@ from opportune.cli.development import server, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.project import installed_features
-from opportune.config.settings import Settings, forget_settings, get_settings
+from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features
@@ -87,7 +87,7 @@ def settings_with_https(https: bool | None) -> Settings:
     """Return the settings, with the option --https applied to this process and its workers."""
     if https is not None and https != get_settings().local_https:
         os.environ["LOCAL_HTTPS"] = str(https).lower()
-        forget_settings()
+        clear_settings_cache()
     return get_settings()
 
 

@@ -14,7 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
-from opportune.config.settings import Settings, forget_settings
+from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
 from opportune.ops.telemetry.process import create_worker_group
 from opportune.server.connections.acceptor import Acceptor
@@ -140,7 +140,7 @@ def set_port(listener: socket.socket, settings: Settings) -> None:
     port = listener.getsockname()[1]
     if port != settings.port:
         os.environ["PORT"] = str(port)
-        forget_settings()
+        clear_settings_cache()
 
 
 def _server_options(settings: Settings) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from opportune.cli.options import NoInput
 from opportune.cli.project.env_file import add_to_env, write_env
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import PROJECT, installed_features
-from opportune.config.settings import Settings, forget_settings, get_settings, load_settings
+from opportune.config.settings import Settings, clear_settings_cache, get_settings, load_settings
 from opportune.errors import OperatorError
 from opportune.jobs import defer
 from opportune.llm import make_provider, missing_library
@@ -153,7 +153,7 @@ def offer_models(settings: Settings) -> Settings:
     while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
         if model in addresses:
             add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
-            forget_settings()
+            clear_settings_cache()
             return get_settings()
         print(f"There is no model {model}.{did_you_mean(model, addresses)}")
     return settings

@@ -1,4 +1,4 @@
-"""AWS Secrets Manager: `SECRETS_FROM=aws:NAME`, or ARNs, or several with commas.
+"""AWS Secrets Manager: `SECRETS_FROM=aws:NAME`. Names or ARNs of several secrets are separated by commas.
 
 A secret is a JSON object. Its keys are names of settings, or the keys that RDS uses for a database. Several secrets are
 merged, so one can contain the password that RDS rotates, and another one the other settings.
@@ -16,9 +16,11 @@ from opportune.config.secrets.vault import INSTALL, TIMEOUT_SECONDS
 from opportune.errors import SettingsError
 
 ENGINES = ("postgres", "postgresql", "aurora-postgresql")
-RDS = {"engine", "host", "port", "username", "password", "dbname"}
+RDS_KEYS = {"engine", "host", "port", "username", "password", "dbname"}
 # RDS has no key for a read replica. Projects use names such as reader_host, hostRo and READ-HOST.
-READERS = {"readerhost", "hostreader", "readhost", "rohost", "hostro", "readonlyhost", "replicahost", "readerendpoint"}
+READER_KEYS = {
+    *("readerhost", "hostreader", "readhost", "rohost", "hostro", "readonlyhost", "replicahost", "readerendpoint"),
+}
 WRONG_CREDENTIALS = "AWS does not accept these credentials. They are wrong or have expired."
 REFUSALS = {
     "ResourceNotFoundException": "There is no such secret in this region. Check its name and AWS_DEFAULT_REGION.",
@@ -36,21 +38,26 @@ REFUSALS = {
 
 
 def read_settings(
-    secrets: Iterable[str], settings: Collection[str], other_settings: Callable[[], Collection[str]] = tuple
+    secrets: Iterable[str], settings: Collection[str], all_setting_names: Callable[[], Collection[str]] = tuple
 ) -> dict[str, Any]:
     """Return the values of those settings that the secrets have.
 
+    Args:
+        secrets: Names or ARNs of the secrets.
+        settings: Names of the settings to read.
+        all_setting_names: Returns the names of all settings of the site, to detect a secret without any of them.
+
     Raises:
-        SettingsError: The secrets cannot be read, or have no setting at all. The message shows no value.
+        SettingsError: The secrets cannot be read, or contain no setting. The message shows no value.
     """
     content: dict[str, Any] = {}
     for name in secrets:
         content |= read_secret(name)
     values = _database_urls(content) | _by_setting(content, settings)
-    if not values and not {key.upper() for key in content} & set(other_settings()):
+    if not values and not {key.upper() for key in content} & set(all_setting_names()):
         raise SettingsError(
-            f"SECRETS_FROM: {', '.join(secrets)} has no setting. Its keys are names of settings, such as DATABASE_URL, "
-            "or those of RDS with host, username and password."
+            f"SECRETS_FROM: {', '.join(secrets)} has no setting. Use names of settings as keys, such as DATABASE_URL, "
+            "or the keys of RDS with host, username and password."
         )
     return values
 
@@ -122,8 +129,8 @@ def _has_database(content: Mapping[str, Any]) -> bool:
 
 
 def _by_setting(content: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
-    """Return the values by setting, in any case. Beside an RDS database, `host` is its host and HOST the setting."""
-    ignored = RDS if _has_database(content) else set()
+    """Return the values by setting. Keys may have any case, but the lower-case keys of an RDS database are ignored."""
+    ignored = RDS_KEYS if _has_database(content) else set()
     names = {key: key.lower() for key in content if key not in ignored}
     return {name: content[key] for key, name in names.items() if name in settings}
 
@@ -138,7 +145,7 @@ def _database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingsError(f"SECRETS_FROM: the database lacks {' and '.join(missing)}.")
     urls = {"database_url": _url(content, content["host"])}
     for key, host in content.items():
-        if key.lower().replace("_", "").replace("-", "") in READERS:
+        if key.lower().replace("_", "").replace("-", "") in READER_KEYS:
             urls["database_reader_url"] = _url(content, host)
     return urls
 

@@ -18,29 +18,29 @@ VAULTS: dict[str, type[Vault]] = {"gcp": GoogleVault, "azure": AzureVault}
 def secrets_source(
     settings_class: type[pydantic_settings.BaseSettings],
     secrets_from: str,
-    other_settings: Callable[[], Collection[str]] = tuple,
+    all_setting_names: Callable[[], Collection[str]] = tuple,
 ) -> PydanticBaseSettingsSource:
     """Return a settings source with the values at `secrets_from`.
 
     Args:
         settings_class: The class to read settings for.
-        secrets_from: `aws:NAME`, `gcp:PROJECT` or `azure:VAULT`; several names with commas.
-        other_settings: Names of all settings. Called only if the AWS secret has none of `settings_class`.
+        secrets_from: `aws:NAME`, `gcp:PROJECT` or `azure:VAULT`. Several names are separated by commas.
+        all_setting_names: Returns the names of all settings. Called if an AWS secret has no setting of the class.
 
     Raises:
-        SettingsError: The secrets cannot be read. The message is one line and shows no secret.
+        SettingsError: The secrets cannot be read. The message contains no secret.
     """
     scheme, names = parse_secrets_from(secrets_from)
     if scheme == "aws":
-        values = aws.read_settings(names, settings_class.model_fields, other_settings)
+        values = aws.read_settings(names, settings_class.model_fields, all_setting_names)
         return InitSettingsSource(settings_class, values)
-    # These stores contain texts, like environment variables, so lists are parsed as JSON.
+    # Google and Azure store strings, like environment variables, so lists are parsed as JSON.
     source = EnvSettingsSource(settings_class)
     source.env_vars = _read_vaults(scheme, names, settings_class.model_fields)
     return source
 
 
-def names_in_secrets(secrets_from: str, settings: Collection[str]) -> set[str]:
+def settings_in_secrets(secrets_from: str, settings: Collection[str]) -> set[str]:
     """Return the settings that `secrets_from` has values for.
 
     Raises:

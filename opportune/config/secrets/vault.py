@@ -46,7 +46,7 @@ class Vault(ABC):
         """Return the values of those settings that the store has.
 
         Raises:
-            SettingsError: The store cannot be read. The message is one line and shows no secret.
+            SettingsError: The store cannot be read. The message contains no secret.
         """
         if self._ids is None or self._ids.keys() & settings - self._values.keys():
             self._load(set(settings))
@@ -91,7 +91,7 @@ class Vault(ABC):
 
     @contextmanager
     def _quiet_loggers(self) -> Iterator[None]:
-        """Keep messages of the packages out of the log: the error says the same in one line."""
+        """Suppress log messages of the packages, because the SettingsError reports the same problem."""
         levels = {logger: logger.level for logger in map(logging.getLogger, self.loggers)}
         for logger in levels:
             logger.setLevel(logging.CRITICAL)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class Brevo(HTTPSTransport):
-    provider, receipt, example = "Brevo", "messageId", "brevo://KEY"
+    provider = "Brevo"
+    receipt = "messageId"
+    example = "brevo://KEY"
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
         if any(file.content_id for file in mail.attachments):
@@ -41,6 +43,6 @@ class Brevo(HTTPSTransport):
 
 def _address(address: "Address") -> dict[str, str]:
     name = address.display_name
-    if not name.isascii() and any(sign in name for sign in '",;:<>@()[].\\'):  # Brevo drops such names
+    if not name.isascii() and any(char in name for char in '",;:<>@()[].\\'):  # Brevo drops such names
         name = encode_name(name)
     return without_empty({"email": address.addr_spec, "name": name})

@@ -13,8 +13,10 @@ HOSTS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
 
 
 class Mailgun(HTTPSTransport):
-    provider, example = "Mailgun", "mailgun://KEY@mg.example.org?region=eu"
-    where, options = re.compile(r"[\w-]+(\.[\w-]+)+"), frozenset({"region"})
+    provider = "Mailgun"
+    example = "mailgun://KEY@mg.example.org?region=eu"
+    where = re.compile(r"[\w-]+(\.[\w-]+)+")
+    options = frozenset({"region"})
 
     def __init__(self, url: MailURL) -> None:
         super().__init__(url)
@@ -31,7 +33,7 @@ class Mailgun(HTTPSTransport):
         return {
             "url": self.endpoint,
             "headers": {"Authorization": f"Basic {self.login}"},
-            # No tracking, because links sign users in.
+            # The tracking service must not see links that sign users in.
             "data": {"to": [address.addr_spec for address in mail.recipients], "o:tracking": "no"},
             "files": {"message": ("message.eml", mail.raw, "message/rfc822")},
         }

@@ -11,7 +11,9 @@ TEMPORARY_CODES = frozenset({100, 400, 401, 405, 412, 413, 429})
 
 
 class Postmark(HTTPSTransport):
-    provider, receipt, example = "Postmark", "MessageID", "postmark://SERVER-TOKEN"
+    provider = "Postmark"
+    receipt = "MessageID"
+    example = "postmark://SERVER-TOKEN"
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
         return {
@@ -29,13 +31,13 @@ class Postmark(HTTPSTransport):
                     "HtmlBody": mail.html,
                     "Headers": [{"Name": name, "Value": value} for name, value in mail.headers.items()],
                     "Attachments": [*map(_attachment_fields, mail.attachments)],
-                    "TrackLinks": "None",  # links sign users in
+                    "TrackLinks": "None",  # the tracking service must not see links that sign users in
                 }
             ),
         }
 
-    def is_temporary(self, answer: APIAnswer) -> bool:
-        return super().is_temporary(answer) or answer.json.get("ErrorCode") in TEMPORARY_CODES
+    def is_temporary(self, response: APIAnswer) -> bool:
+        return super().is_temporary(response) or response.json.get("ErrorCode") in TEMPORARY_CODES
 
 
 def _attachment_fields(file: Attachment) -> dict[str, Any]:

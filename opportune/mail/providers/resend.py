@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class Resend(HTTPSTransport):
-    provider, example = "Resend", "resend://KEY"
+    provider = "Resend"
+    example = "resend://KEY"
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
         # Resend accepts no quoted or encoded name of the sender, so special characters are removed.

@@ -7,7 +7,6 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Any
 
 from opportune.mail.https import APIAnswer, HTTPSTransport
@@ -19,7 +18,9 @@ TEMPORARY_ERRORS = ("LimitExceeded", "SendingPaused", "AccountSuspended", "MailF
 
 
 class SES(HTTPSTransport):
-    provider, receipt, example = "Amazon SES", "MessageId", "ses://ACCESS-KEY:SECRET@eu-west-1"
+    provider = "Amazon SES"
+    receipt = "MessageId"
+    example = "ses://ACCESS-KEY:SECRET@eu-west-1"
     where = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
     def __init__(self, url: MailURL) -> None:
@@ -48,21 +49,24 @@ class SES(HTTPSTransport):
             "content": body,
         }
 
-    def is_temporary(self, answer: APIAnswer) -> bool:
-        error_type = answer.headers.get("x-amzn-errortype", "")
-        return super().is_temporary(answer) or error_type.startswith(TEMPORARY_ERRORS)
+    def is_temporary(self, response: APIAnswer) -> bool:
+        error_type = response.headers.get("x-amzn-errortype", "")
+        return super().is_temporary(response) or error_type.startswith(TEMPORARY_ERRORS)
 
     def _signed_headers(self, body: bytes, now: datetime) -> dict[str, str]:
         """Return the headers of a POST request with Amazon's signature, version 4."""
-        date, moment = f"{now:%Y%m%d}", f"{now:%Y%m%dT%H%M%SZ}"
-        headers = {"content-type": "application/json", "host": self.host, "x-amz-date": moment}
+        date, timestamp = f"{now:%Y%m%d}", f"{now:%Y%m%dT%H%M%SZ}"
+        headers = {"content-type": "application/json", "host": self.host, "x-amz-date": timestamp}
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        request = f"POST\n{PATH}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        canonical_request = f"POST\n{PATH}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        request_hash = hashlib.sha256(canonical_request.encode()).hexdigest()
         scope = (date, self.url.where, "ses", "aws4_request")
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{'/'.join(scope)}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        key = reduce(lambda key, part: hmac.digest(key, part.encode(), "sha256"), scope, f"AWS4{self.secret}".encode())
-        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        string_to_sign = f"AWS4-HMAC-SHA256\n{timestamp}\n{'/'.join(scope)}\n{request_hash}"
+        key = f"AWS4{self.secret}".encode()
+        for part in scope:
+            key = hmac.digest(key, part.encode(), "sha256")
+        signature = hmac.digest(key, string_to_sign.encode(), "sha256").hex()
         credential = f"{self.access_key}/{'/'.join(scope)}"
         authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
         return {**headers, "authorization": authorization}

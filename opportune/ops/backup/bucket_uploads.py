@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.runtime.progress import work
-from opportune.storage.bucket import attributes, open_bucket, summarize
+from opportune.storage.bucket import file_headers, open_bucket, summarize
 from opportune.storage.location import Bucket
 from opportune.storage.storage import is_name
 
@@ -51,7 +51,7 @@ def restore_missing_uploads(archive: Archive, bucket: Bucket) -> None:
             for name in missing:
                 archive.extract(UPLOADS + name, content := BytesIO())
                 media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-                put(client, name, content.getvalue(), attributes=attributes(media_type))
+                put(client, name, content.getvalue(), attributes=file_headers(media_type))
                 progress.advance()
 
 

@@ -18,17 +18,17 @@ class Acceptor:
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._is_due = False
+        self._is_scheduled = False
         self._connecting = set[asyncio.Task[None]]()
 
     def accept_waiting(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept waiting connections soon, once per iteration."""
-        if not self._is_due:
-            self._is_due = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._accept, make_protocol)
 
     def _accept(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        self._is_due = False
+        self._is_scheduled = False
         for _ in range(MAX_ACCEPTED_PER_TURN):
             try:
                 connection, _address = self._listener.accept()

@@ -1,6 +1,6 @@
-"""Limits of connections: number, size of headers, and time to send them.
+"""Limits for the number of connections, for the size of headers, and for the time to send them.
 
-uvicorn has no such limits. `with_h11.py` and `with_httptools.py` subclass its two protocols with this base class.
+uvicorn has no such limits. `with_h11.py` and `with_httptools.py` add this class to its two protocols.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MAX_HEADER_BYTES = 65_536
 MAX_CHUNK_OVERHEAD_BYTES = 64
 """Overhead of each chunk of a body that is not counted."""
 HEADER_TIMEOUT_SECONDS = 20
-"""Time from the connection, or from the first byte of a later request, to the end of the headers."""
+"""Maximum time until the headers are complete, from the connection or from the first byte of a later request."""
 RESERVED_CONNECTIONS = 100
 """Connections beyond MAX_HTTP_CONNECTIONS, for health checks and responses with 503. Idle ones are closed first."""
 CLOSE_TIMEOUT_SECONDS = 1
@@ -59,17 +59,18 @@ class ConnectionLimits(asyncio.Protocol):
 
     reserve: ClassVar[dict["ConnectionLimits", None]] = {}
     """Connections of this process beyond MAX_HTTP_CONNECTIONS, the oldest first."""
-    opened: ClassVar[set[Any]] = set()
+    open_connections: ClassVar[set[Any]] = set()
     """Connections of the server of this process, set at the first connection."""
     warned_at: ClassVar[float] = -inf
     refusal = HTTPStatus.BAD_REQUEST
-    """Status of the response to the next error of the parser."""
-    refused = False
+    """Status of the response if the parser reports an error."""
+    is_refused = False
+    """Whether this connection got an error response and will be closed."""
     timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        ConnectionLimits.opened = self.connections
+        ConnectionLimits.open_connections = self.connections
         if len(self.connections) > get_settings().max_http_connections:
             self._add_to_reserve()
         self._wait_for_headers()
@@ -77,7 +78,7 @@ class ConnectionLimits(asyncio.Protocol):
             acceptor.accept_waiting(self._create_protocol)
 
     def data_received(self, data: bytes) -> None:
-        if self.refused:
+        if self.is_refused:
             return
         super().data_received(data)
         if self.timer is None and not self._is_responding() and not self._is_websocket():
@@ -109,7 +110,7 @@ class ConnectionLimits(asyncio.Protocol):
 
         Closing it immediately would lose a request that is on its way.
         """
-        if self.refused:
+        if self.is_refused:
             self.transport.close()
         elif not get_settings().is_production:  # a developer waits for the restart
             self._shut_down()
@@ -135,9 +136,9 @@ class ConnectionLimits(asyncio.Protocol):
 
     def refuse(self, status: HTTPStatus) -> None:
         """Stop reading, and send an error unless another response has started."""
-        if self.refused or self.transport.is_closing():
+        if self.is_refused or self.transport.is_closing():
             return
-        self.refused = True
+        self.is_refused = True
         if not self._is_responding() or not (self.cycle.response_started or getattr(self, "pipeline", ())):
             self.transport.write(_error_response(status))
         if self.cycle is not None:
@@ -200,7 +201,7 @@ class HealthOnly:
         await send({"type": "http.response.body", "body": BUSY})
 
 
-def size_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def header_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) + 4 for name, value in headers)  # 4 bytes of separators
 
 

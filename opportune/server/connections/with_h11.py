@@ -6,7 +6,12 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from opportune.server.connections.limits import MAX_CHUNK_OVERHEAD_BYTES, MAX_HEADER_BYTES, ConnectionLimits, size_of
+from opportune.server.connections.limits import (
+    MAX_CHUNK_OVERHEAD_BYTES,
+    MAX_HEADER_BYTES,
+    ConnectionLimits,
+    header_bytes,
+)
 
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
@@ -55,4 +60,4 @@ class Connection(h11.Connection):
 
 
 def _size(event: h11.Request | h11.EndOfMessage) -> int:
-    return size_of(event.headers) + (len(event.target) if isinstance(event, h11.Request) else 0)
+    return header_bytes(event.headers) + (len(event.target) if isinstance(event, h11.Request) else 0)

@@ -6,7 +6,12 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from opportune.server.connections.limits import MAX_CHUNK_OVERHEAD_BYTES, MAX_HEADER_BYTES, ConnectionLimits, size_of
+from opportune.server.connections.limits import (
+    MAX_CHUNK_OVERHEAD_BYTES,
+    MAX_HEADER_BYTES,
+    ConnectionLimits,
+    header_bytes,
+)
 
 MAX_PIPELINED_REQUESTS = 16
 """Maximum requests that wait on one connection for the response to an earlier one."""
@@ -37,7 +42,7 @@ class Protocol(ConnectionLimits, HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.stop_timer()
         self._unparsed = 0
-        if self._max_unparsed > MAX_HEADER_BYTES and size_of(self.headers) + len(self.url) > MAX_HEADER_BYTES:
+        if self._max_unparsed > MAX_HEADER_BYTES and header_bytes(self.headers) + len(self.url) > MAX_HEADER_BYTES:
             self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("headers too large")
         if [*map(NAME, self.headers)].count(b"host") > 1:
@@ -55,7 +60,7 @@ class Protocol(ConnectionLimits, HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Refuse trailers that are too large."""
         has_trailers = len(self.headers) > self._header_count
-        if has_trailers and size_of(self.headers[self._header_count :]) > MAX_HEADER_BYTES:
+        if has_trailers and header_bytes(self.headers[self._header_count :]) > MAX_HEADER_BYTES:
             self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("trailers too large")
         super().on_message_complete()
@@ -65,6 +70,6 @@ class Protocol(ConnectionLimits, HttpToolsProtocol):
 
     def _refuse_excess(self) -> None:
         trailers = [] if self.has_partial_headers() else self.headers[self._header_count :]
-        if max(self._unparsed, size_of(trailers)) > MAX_HEADER_BYTES and not self.refused:
+        if max(self._unparsed, header_bytes(trailers)) > MAX_HEADER_BYTES and not self.is_refused:
             self.logger.warning("Too many bytes of headers received.")
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

@@ -18,7 +18,7 @@ from opportune.storage.public_folders import copy_name
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.web.forms.uploads import Upload, read_upload
 from tests.opportune.fields.samples_feature import Sample
-from tests.opportune.storage.pictures import decoded, photo
+from tests.opportune.storage.pictures import decode_image, photo
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -58,7 +58,7 @@ async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage
     assert image.status_code == thumb.status_code == 200
     assert image.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert image.headers["content-type"] == "image/webp"
-    assert max(decoded(thumb.content).size) == 20
+    assert max(decode_image(thumb.content).size) == 20
     assert (await client.get(row.cover.url().replace("/covers/", "/covers/30/"))).status_code == 404
 
 

@@ -97,10 +97,10 @@ async def die(run: JobContext) -> None:
 @job("test.block")
 async def block(run: JobContext, pipe: str) -> None:
     """Block the event loop until the named pipe is written, and count runs in a file."""
-    _note_run_and_wait(pipe)
+    _record_run_and_wait(pipe)
 
 
-def _note_run_and_wait(pipe: str) -> None:
+def _record_run_and_wait(pipe: str) -> None:
     with Path(f"{pipe}.runs").open("a") as runs:
         runs.write("run\n")
     Path(pipe).read_text()

@@ -86,10 +86,10 @@ async def test_blocking_job_runs_once_beside_a_second_worker(
 
     await wait_until(is_renewed_three_times)
     other_job_id = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
-    assert await asyncio.wait_for(idle_queue.finished(other_job_id), TIMEOUT_SECONDS) == JobState.DONE
+    assert await asyncio.wait_for(idle_queue.wait_until_ended(other_job_id), TIMEOUT_SECONDS) == JobState.DONE
 
     await asyncio.to_thread(pipe.write_text, "")
-    assert await asyncio.wait_for(idle_queue.finished(job_id), TIMEOUT_SECONDS) == JobState.DONE
+    assert await asyncio.wait_for(idle_queue.wait_until_ended(job_id), TIMEOUT_SECONDS) == JobState.DONE
     assert (await find(job_id)).attempt == 1
     assert count_runs(pipe) == 1
 
@@ -125,8 +125,8 @@ async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue
     await site.enqueue(wait())
     assert await store_of_owner.claim(9)
     await expire_leases(database)
-    due = await site.enqueue(register("ann@example.com"))
-    assert [str(job.id) for job in await other_store.claim(1)] == [due]
+    due_id = await site.enqueue(register("ann@example.com"))
+    assert [str(job.id) for job in await other_store.claim(1)] == [due_id]
     store_of_owner.lock.release()
     other_store.lock.release()
 

@@ -1,3 +1,5 @@
+"""Cancelled and retried jobs."""
+
 import pytest
 
 from opportune.errors import OperatorError
@@ -15,7 +17,7 @@ async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find
     await cancel(jobs, job_id)
     assert (await find(job_id)).state == JobState.CANCELLED
     await retry(jobs, job_id)
-    assert await jobs.finished(job_id) == JobState.DONE
+    assert await jobs.wait_until_ended(job_id) == JobState.DONE
     assert await emails() == ["ann@example.com"]
 
 
@@ -25,7 +27,7 @@ async def test_cancelled_running_job_ends_at_its_next_step(jobs: DatabaseJobQueu
     await gate.started.wait()
     await cancel(jobs, job_id)
     gate.opened.set()
-    assert await jobs.finished(job_id) == JobState.CANCELLED
+    assert await jobs.wait_until_ended(job_id) == JobState.CANCELLED
     assert await emails() == ["first@example.com"]
 
 
@@ -36,7 +38,7 @@ async def test_cancelled_job_without_steps_ends(jobs: DatabaseJobQueue, monkeypa
     await cancel(jobs, job_id)
     monkeypatch.setattr(worker, "LEASE_RENEWAL_SECONDS", 0)
     jobs.worker.wake()
-    assert await jobs.finished(job_id) == JobState.CANCELLED
+    assert await jobs.wait_until_ended(job_id) == JobState.CANCELLED
 
 
 @pytest.mark.database("sqlite")
@@ -53,9 +55,9 @@ async def test_cancelled_job_of_a_dead_process_does_not_run(
 
 
 @pytest.mark.database("sqlite")
-async def test_invalid_action_raises_one_line_error(jobs: DatabaseJobQueue) -> None:
+async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"))
-    await jobs.finished(job_id)
+    await jobs.wait_until_ended(job_id)
     with pytest.raises(OperatorError, match=r"^Job 1 is done\. Only waiting and running jobs"):
         await cancel(jobs, 1)
     with pytest.raises(OperatorError, match=r"^Job 1 is done\. Only failed and cancelled jobs"):

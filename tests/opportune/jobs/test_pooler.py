@@ -1,4 +1,4 @@
-"""Jobs through PgBouncer in transaction mode, which keeps no session locks and settings."""
+"""Jobs through PgBouncer in transaction mode, which loses session locks and session settings."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,14 +24,12 @@ def settings(database_url: str) -> Iterator[Settings]:
         yield settings_for(url)
 
 
-async def test_two_processes_behind_a_pooler_run_each_job_once(
-    make_queue: MakeQueue, database: Database, emails: Emails
-) -> None:
-    one, other = make_queue(), make_queue()
-    job_ids = [await one.enqueue(register(email), key=email) for email in EMAILS]
-    async with one.running(), other.running():
-        one.worker.wake()
-        other.worker.wake()
-        states = await asyncio.gather(*(one.finished(job_id) for job_id in job_ids))
+async def test_two_processes_run_each_job_once(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
+    first_queue, second_queue = make_queue(), make_queue()
+    job_ids = [await first_queue.enqueue(register(email), key=email) for email in EMAILS]
+    async with first_queue.running(), second_queue.running():
+        first_queue.worker.wake()
+        second_queue.worker.wake()
+        states = await asyncio.gather(*(first_queue.wait_until_ended(job_id) for job_id in job_ids))
     assert set(states) == {JobState.DONE}
     assert sorted(await emails()) == sorted(EMAILS)

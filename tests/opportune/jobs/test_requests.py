@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import update
-from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -38,7 +37,6 @@ def settings(settings: Settings) -> Settings:
 async def site(settings: Settings) -> AsyncIterator[FastAPI]:
     app = quiet_app(settings)
     app.state.jobs.jobs[register.name] = register
-    app.state.jobs.worker.store._has_known_name = col(Job.name).in_([register.name])
     async with app.router.lifespan_context(app):
         yield app
 
@@ -85,28 +83,28 @@ async def test_idle_site_sends_no_queries(site: FastAPI, visitor: AsyncClient) -
 async def test_cron_service_runs_due_jobs(
     site: FastAPI, visitor: AsyncClient, settings: Settings, emails: Emails
 ) -> None:
-    address = run_url(settings)
-    assert address.startswith("https://site.example/jobs/run?signature=")
+    url = run_url(settings)
+    assert url.startswith("https://site.example/jobs/run?signature=")
     await site.state.jobs.enqueue(register("ada@example.com"))
     await site.state.jobs.enqueue(register("bob@example.com"))
-    response = await visitor.post(address)
+    response = await visitor.post(url)
     assert (response.status_code, response.text) == (200, "2 jobs run: test.register (2).\n")
     assert response.headers["cache-control"] == "no-store"
-    assert (await visitor.get(address)).text == "No job was due.\n"
+    assert (await visitor.get(url)).text == "No job was due.\n"
     assert await emails() == ["ada@example.com", "bob@example.com"]
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64, "é"])
-async def test_cron_address_without_its_signature_is_not_found(visitor: AsyncClient, signature: str) -> None:
+async def test_cron_url_without_its_signature_is_not_found(visitor: AsyncClient, signature: str) -> None:
     assert (await visitor.get("/jobs/run", params={"signature": signature})).status_code == 404
 
 
-async def test_cron_address_is_rate_limited(visitor: AsyncClient, settings: Settings) -> None:
+async def test_cron_url_is_rate_limited(visitor: AsyncClient, settings: Settings) -> None:
     responses = [await visitor.get(run_url(settings)) for _ in range(7)]
     assert (responses[-1].status_code, "retry-after" in responses[-1].headers) == (429, True)
 
 
-async def test_other_modes_have_no_cron_address(settings: Settings) -> None:
+async def test_only_request_mode_has_a_cron_url(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"jobs": "inline"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="https://site.example") as client:
         assert (await client.get(run_url(settings))).status_code == 404
@@ -120,22 +118,22 @@ async def test_other_modes_have_no_cron_address(settings: Settings) -> None:
 async def test_job_of_a_frozen_process_is_taken_over(
     make_queue: MakeQueue, database: Database, find: Find, emails: Emails
 ) -> None:
-    frozen, other = make_queue(), make_queue()
-    assert frozen.request_work
-    assert other.request_work
-    job_id = await frozen.enqueue(wait())
-    frozen.request_work.after_response()
+    frozen_queue, other_queue = make_queue(), make_queue()
+    assert frozen_queue.request_work
+    assert other_queue.request_work
+    job_id = await frozen_queue.enqueue(wait())
+    frozen_queue.request_work.after_response()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await gate.started.wait()
-    async with database.writer() as session:  # its lease expired while it was frozen
+    async with database.writer() as session:  # its lease expired while it was frozen_queue
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
-    run = asyncio.create_task(other.request_work.run())
+    run = asyncio.create_task(other_queue.request_work.run())
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while (await find(job_id)).attempt == 1:
             await asyncio.sleep(0.01)
     gate.opened.set()
     assert await run == "1 job run: test.wait."
-    await wait_until_idle(frozen.request_work)
+    await wait_until_idle(frozen_queue.request_work)
     assert (await find(job_id)).state == JobState.DONE
     assert sorted(await emails()) == ["first@example.com", "second@example.com"]
 
@@ -154,7 +152,7 @@ async def test_job_longer_than_the_call_is_released_at_shutdown(
     assert (job.state, job.attempt) == (JobState.WAITING, 0)
 
 
-def test_check_reports_settings_that_do_not_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_contradicting_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     @job("test.often", schedule="*/2 * * * *")
     async def often(run: JobContext) -> None: ...
 

@@ -45,7 +45,7 @@ def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
         ("0 0 */31 * MON#2", "no day matches"),
     ],
 )
-def test_invalid_schedule_is_one_line(schedule: str, reason: str) -> None:
+def test_invalid_schedule_is_refused(schedule: str, reason: str) -> None:
     with pytest.raises(OperatorError) as error:
         next_run_time(schedule, SATURDAY)
     assert str(error.value) == f"'{schedule}' is not a valid schedule ({reason}). Daily at three is '0 3 * * *'."

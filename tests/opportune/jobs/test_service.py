@@ -1,3 +1,5 @@
+"""Queueing of jobs, in a transaction and without one."""
+
 from datetime import timedelta
 
 import pytest
@@ -22,7 +24,7 @@ async def test_deferred_job_runs_after_the_commit(jobs: DatabaseJobQueue, databa
         defer(session, register("ann@example.com"))
         assert await queued_names(database) == []
     assert await queued_names(database) == ["test.register"]
-    assert await jobs.finished("1") == JobState.DONE
+    assert await jobs.wait_until_ended("1") == JobState.DONE
     assert await emails() == ["ann@example.com"]
 
 
@@ -37,11 +39,11 @@ async def test_rollback_discards_a_deferred_job(idle_queue: DatabaseJobQueue, da
 async def test_same_key_queues_one_job(jobs: DatabaseJobQueue, database: Database, emails: Emails) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), key="e-mail 1")
     assert await jobs.enqueue(register("bob@example.com"), key="e-mail 1") == job_id
-    assert await jobs.finished(job_id) == JobState.DONE
+    assert await jobs.wait_until_ended(job_id) == JobState.DONE
     async with database.writer() as session:
         defer(session, register("cid@example.com"), key="e-mail 1")
-    other = await jobs.enqueue(register("dan@example.com"), key="e-mail 2")
-    assert await jobs.finished(other) == JobState.DONE
+    other_id = await jobs.enqueue(register("dan@example.com"), key="e-mail 2")
+    assert await jobs.wait_until_ended(other_id) == JobState.DONE
     assert await emails() == ["ann@example.com", "dan@example.com"]
 
 
@@ -64,8 +66,8 @@ async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, datab
 @pytest.mark.database("sqlite")
 async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:
     async with database.writer() as session:
-        session.add(Job(name="gone.remember", due_at=utc_now() - timedelta(days=1)))
-    assert await jobs.finished(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
+        session.add(Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
+    assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert (await find("1")).state == JobState.WAITING
     assert await jobs.worker.check_queue() is None
 
@@ -73,4 +75,4 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
 @pytest.mark.database("sqlite")
 async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:
     with pytest.raises(NotFound):
-        await idle_queue.finished("7")
+        await idle_queue.wait_until_ended("7")

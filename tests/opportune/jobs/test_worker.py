@@ -1,3 +1,5 @@
+"""Workers: attempts, schedules, shutdown and pruning."""
+
 import asyncio
 import logging
 from collections.abc import Collection
@@ -35,13 +37,13 @@ from tests.opportune.jobs.tasks import (
     wait,
 )
 
-BOTH = ["first@example.com", "second@example.com"]
+EMAILS_OF_BOTH_STEPS = ["first@example.com", "second@example.com"]
 
 
 async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(stumble(2))
-    assert await jobs.finished(job_id) == JobState.DONE
-    assert await emails() == BOTH
+    assert await jobs.wait_until_ended(job_id) == JobState.DONE
+    assert await emails() == EMAILS_OF_BOTH_STEPS
     job = await find(job_id)
     assert (job.attempt, job.error, job.claim, job.arguments) == (3, "", None, [])
 
@@ -49,13 +51,13 @@ async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, fin
 @pytest.mark.database("sqlite")
 async def test_job_fails_after_its_last_attempt(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(stumble(3))
-    assert await jobs.finished(job_id) == JobState.FAILED
+    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     job = await find(job_id)
     assert (job.attempt, job.error) == (3, "The other side is closed.")
-    assert await emails() == BOTH[:1]
+    assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
     await retry(jobs, job_id)
-    assert await jobs.finished(job_id) == JobState.FAILED
-    assert await emails() == BOTH[:1]
+    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
+    assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
 
 
 def test_retry_delay_doubles_up_to_a_maximum() -> None:
@@ -68,7 +70,7 @@ def test_retry_delay_doubles_up_to_a_maximum() -> None:
 @pytest.mark.database("sqlite")
 async def test_permanent_failure_is_not_retried(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(refuse())
-    assert await jobs.finished(job_id) == JobState.FAILED
+    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     job = await find(job_id)
     assert (job.attempt, job.error) == (1, "Unknown address.")
 
@@ -78,7 +80,7 @@ async def test_bug_is_logged_with_a_traceback(
     jobs: DatabaseJobQueue, find: Find, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await jobs.enqueue(break_down())
-    assert await jobs.finished(job_id) == JobState.FAILED
+    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     assert (await find(job_id)).error == "ValueError: three"
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
     assert record.getMessage() == f"Job test.break {job_id} has failed: ValueError: three"
@@ -100,7 +102,7 @@ async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, 
     gate.opened.set()
     await make_queue().worker.drain()
     assert (await find(job_id)).state == JobState.DONE
-    assert await emails() == BOTH
+    assert await emails() == EMAILS_OF_BOTH_STEPS
 
 
 @pytest.mark.database("sqlite")
@@ -133,19 +135,19 @@ async def test_worker_that_lost_its_job_writes_nothing(
     emails: Emails,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def stalled() -> None: ...
+    async def do_nothing() -> None: ...
 
     job_id = await jobs.enqueue(wait())
     await gate.started.wait()
-    monkeypatch.setattr(jobs.worker, "_renew", stalled)
-    monkeypatch.setattr(jobs.worker, "_start_due", stalled)
+    monkeypatch.setattr(jobs.worker, "_renew", do_nothing)
+    monkeypatch.setattr(jobs.worker, "_start_due", do_nothing)
     async with database.writer() as session:
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
     (claimed,) = await make_queue().worker.store.claim(9)
     attempt_ended = jobs.worker.attempt_ended
     gate.opened.set()
     await attempt_ended.wait()
-    assert await emails() == BOTH[:1]
+    assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
     job = await find(job_id)
     assert (job.state, job.claim, job.attempt) == (JobState.RUNNING, claimed.claim, 2)
 
@@ -164,7 +166,7 @@ async def test_job_that_kills_its_process_each_time_fails(
 
 @pytest.mark.database("sqlite")
 async def test_worker_sleeps_after_the_last_job(jobs: DatabaseJobQueue) -> None:
-    assert await jobs.finished(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
+    assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert await jobs.worker.check_queue() is None
 
 
@@ -204,11 +206,11 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
     pauses = [await site.worker.check_queue() for site in sites]
     assert all(pause is not None and 0 <= pause <= 3600 for pause in pauses)
     async with database.writer() as session:
-        (planned,) = await session.scalars(select(Job))
-        assert (planned.due_at.minute, planned.due_at.second) == (0, 0)
+        (scheduled_job,) = await session.scalars(select(Job))
+        assert (scheduled_job.due_at.minute, scheduled_job.due_at.second) == (0, 0)
         # A run that was missed for days runs once.
-        planned.due_at -= timedelta(days=2)
-        planned.key = "schedule:long ago"
+        scheduled_job.due_at -= timedelta(days=2)
+        scheduled_job.key = "schedule:long ago"
     await sites[0].worker.drain()
     async with database.reader() as session:
         states = list(await session.scalars(select(col(Job.state)).order_by(col(Job.id))))
@@ -220,11 +222,11 @@ async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, d
     site = make_queue(hourly)
     await site.worker.check_queue()
     async with database.reader() as session:
-        (planned,) = await session.scalars(select(Job))
-    await cancel(site, planned.id)
+        (scheduled_job,) = await session.scalars(select(Job))
+    await cancel(site, scheduled_job.id)
     async with database.reader() as session:
         waiting = select(col(Job.due_at)).where(col(Job.state) == JobState.WAITING)
-        assert list(await session.scalars(waiting)) == [planned.due_at + timedelta(hours=1)]
+        assert list(await session.scalars(waiting)) == [scheduled_job.due_at + timedelta(hours=1)]
 
 
 @pytest.mark.database("sqlite")
@@ -250,7 +252,7 @@ async def test_old_jobs_are_deleted_with_their_steps(
     for state, age in ((JobState.DONE, 1.1), (JobState.DONE, 0.9), (JobState.FAILED, 1.1), (JobState.WAITING, 1.1)):
         ended_at = utc_now() - RETENTION.get(state, timedelta(days=99)) * age
         async with database.writer() as session:
-            job = Job(name="gone.remember", state=state, ended_at=ended_at)
+            job = Job(name="removed.job", state=state, ended_at=ended_at)
             session.add(job)
             await session.flush()
             session.add(JobStep(job_id=job.id, position=1))
@@ -289,11 +291,11 @@ async def test_job_of_a_killed_process_is_completed_once(
     job_id = await idle_queue.enqueue(die())
     await asyncio.to_thread(die_at_work, settings)
     assert (await find(job_id)).state == JobState.RUNNING
-    assert await emails() == BOTH[:1]
+    assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
     await idle_queue.worker.drain()
     job = await find(job_id)
     assert (job.state, job.attempt) == (JobState.DONE, 2)
-    assert await emails() == BOTH
+    assert await emails() == EMAILS_OF_BOTH_STEPS
 
 
 @pytest.mark.database("sqlite")
@@ -302,14 +304,14 @@ async def test_invalid_schedule_is_logged_and_other_jobs_run(
 ) -> None:
     site = make_queue(replace(hourly, schedule="hourly"), register)
     async with site.running():
-        assert await site.finished(await site.enqueue(register("ann@example.com"))) == JobState.DONE
+        assert await site.wait_until_ended(await site.enqueue(register("ann@example.com"))) == JobState.DONE
     assert "The schedule of job test.hourly is ignored: 'hourly' is not a valid schedule" in caplog.text
 
 
 @pytest.mark.database("sqlite")
 async def test_job_that_cancels_itself_fails(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(quit_work())
-    assert await jobs.finished(job_id) == JobState.FAILED
+    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     assert (await find(job_id)).error == "The job cancelled itself."
 
 

@@ -40,8 +40,8 @@ class FakeAPI:
 
 
 @dataclass
-class Endless(httpx.AsyncByteStream):
-    """An endless body, of bytes or of silence."""
+class EndlessBody(httpx.AsyncByteStream):
+    """Body without an end. With `wait`, the server stops sending instead."""
 
     wait: Callable[[], Any] | None = None
 
@@ -53,7 +53,7 @@ class Endless(httpx.AsyncByteStream):
 
 
 def newsletter(*, picture: bool = True) -> EmailMessage:
-    """Make an e-mail with all kinds of fields and parts."""
+    """Return an e-mail with each kind of header field and part."""
     message = EmailMessage(policy=SMTP)
     message["From"] = '"Zoë & Söhne, Ltd" <site@example.org>'
     message["To"] = '"Lovelace, Ada" <ada@example.com>, Zoë <zoe@example.com>'
@@ -74,25 +74,25 @@ def newsletter(*, picture: bool = True) -> EmailMessage:
     return message
 
 
-def form_of(request: httpx.Request) -> dict[str, list[bytes]]:
+def parse_form(request: httpx.Request) -> dict[str, list[bytes]]:
     """Parse multipart/form-data."""
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
     fields: dict[str, list[bytes]] = {}
-    for part in parsed(head + request.content).iter_parts():
+    for part in parse_message(head + request.content).iter_parts():
         name = str(part.get_param("name", header="content-disposition"))
         content = part.get_content()
         fields.setdefault(name, []).append(content.encode() if isinstance(content, str) else bytes(content))
     return fields
 
 
-def mime_in(request: httpx.Request) -> EmailMessage:
+def parse_mime(request: httpx.Request) -> EmailMessage:
     """Return the MIME message of a request."""
     if request.headers["Content-Type"].startswith("multipart"):
-        return parsed(form_of(request)["message"][0])
-    return parsed(b64decode(json.loads(request.content)["Content"]["Raw"]["Data"]))
+        return parse_message(parse_form(request)["message"][0])
+    return parse_message(b64decode(json.loads(request.content)["Content"]["Raw"]["Data"]))
 
 
-def parsed(content: bytes) -> EmailMessage:
+def parse_message(content: bytes) -> EmailMessage:
     message = message_from_bytes(content, _class=EmailMessage, policy=default)
     assert isinstance(message, EmailMessage)
     return message

@@ -16,7 +16,7 @@ from tests.opportune.mail.conftest import settings_with
 
 pytestmark = pytest.mark.database("sqlite")
 
-FOLLOWS_THE_BROWSER = """<script>
+THEME_SCRIPT = """<script>
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
   dark.addEventListener("change", follow);
@@ -40,5 +40,5 @@ async def test_mailbox_is_accessible(
 async def test_emails_are_accessible(page: Page, settings: Settings) -> None:
     html = render_email(settings, "ada@example.com", "mail/test", {}).html
     await page.goto("about:blank")
-    await page.set_content(html + FOLLOWS_THE_BROWSER)
+    await page.set_content(html + THEME_SCRIPT)
     assert not await find_violations(page)

@@ -1,4 +1,4 @@
-"""Delivery of e-mails by jobs."""
+"""Delivery of queued e-mails by a job."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def jobs(settings: Settings, database: Database) -> RecordedJobs:
     return RecordedJobs(settings, database, open_storage(settings))
 
 
-def run_with(settings: Settings) -> JobContext:
+def context_with(settings: Settings) -> JobContext:
     return cast("JobContext", SimpleNamespace(id="1", attempt=1, settings=settings))
 
 
@@ -59,8 +59,10 @@ async def test_job_sends_the_email(write_template: WriteTemplate) -> None:
         settings = settings_with(f"smtp://127.0.0.1:{mail_server.port}")
         email = render_email(settings, "Zoë <zoe@example.com>", "hello", {"name": "Zoë"})
         (arguments,) = send_email_job(vars(email)).arguments
-        await send_email_job.function(run_with(settings), arguments)
-        await send_email_job.function(run_with(settings), arguments)  # as after a crash before the outcome is stored
+        await send_email_job.function(context_with(settings), arguments)
+        await send_email_job.function(
+            context_with(settings), arguments
+        )  # as after a crash before the outcome is stored
     assert [message["Subject"] for message in mail_server.received] == ["Hello Zoë"] * 2
     assert {message["Message-ID"] for message in mail_server.received} == {email.message_id}
     assert len({message["Date"] for message in mail_server.received}) == 1
@@ -71,7 +73,7 @@ async def test_temporary_refusal_is_retried() -> None:
         mail_server.reply_to_message = "452 Full"
         settings = settings_with(f"smtp://127.0.0.1:{mail_server.port}")
         with pytest.raises(DeliveryError, match="452 Full"):
-            await send_email_job.function(run_with(settings), vars(email_to()))
+            await send_email_job.function(context_with(settings), vars(email_to()))
 
 
 async def test_permanent_refusal_is_not_retried() -> None:
@@ -79,9 +81,9 @@ async def test_permanent_refusal_is_not_retried() -> None:
         mail_server.reply_to_recipient = "550 No such box"
         settings = settings_with(f"smtp://127.0.0.1:{mail_server.port}")
         with pytest.raises(PermanentFailure, match=r"^The mail server .* refused the e-mail: 550 No such box\.$"):
-            await send_email_job.function(run_with(settings), vars(email_to()))
+            await send_email_job.function(context_with(settings), vars(email_to()))
     with pytest.raises(PermanentFailure, match="is not a valid e-mail address"):
-        await send_email_job.function(run_with(settings), vars(email_to("nobody")))
+        await send_email_job.function(context_with(settings), vars(email_to("nobody")))
 
 
 async def test_queued_email_of_an_older_version_is_sent() -> None:
@@ -102,7 +104,7 @@ async def test_site_sends_queued_email_once(settings: Settings, reply: str, stat
             async with app.state.database.reader() as session:
                 sends = select(Job).where(col(Job.name) == send_email_job.name)  # there are also scheduled jobs
                 job = (await session.scalars(sends)).one()
-            assert await app.state.jobs.finished(str(job.id)) == state
+            assert await app.state.jobs.wait_until_ended(str(job.id)) == state
             async with app.state.database.reader() as session:
                 job = await session.get_one(Job, job.id)
     assert job.attempt == 1

@@ -1,3 +1,5 @@
+"""E-mails rendered from templates."""
+
 from collections.abc import Callable
 
 import pytest
@@ -25,10 +27,10 @@ def test_email_has_text_and_html_from_templates(write_template: WriteTemplate) -
 
 def test_text_template_is_required(write_template: WriteTemplate) -> None:
     write_template("plain.txt", "Subject: Hello\nText.")
-    write_template("lonely.html", "<p>Hello</p>")
+    write_template("html_only.html", "<p>Hello</p>")
     assert render_email(settings_with(), TO, "plain", {}).html == ""
-    with pytest.raises(TemplateNotFound, match=r"lonely\.txt"):
-        render_email(settings_with(), TO, "lonely", {})
+    with pytest.raises(TemplateNotFound, match=r"html_only\.txt"):
+        render_email(settings_with(), TO, "html_only", {})
 
 
 def test_values_are_escaped_in_html(write_template: WriteTemplate) -> None:
@@ -59,16 +61,19 @@ def test_unusual_line_breaks_in_a_subject_become_spaces(write_template: WriteTem
 
 
 @pytest.mark.parametrize("address", ["", "ada", "ada@", "@example.com", "ada@example", "a b@example.com", "Ada <>"])
-def test_invalid_address_is_one_line(write_template: WriteTemplate, address: str) -> None:
+def test_invalid_address_is_refused(write_template: WriteTemplate, address: str) -> None:
     write_template("hello.txt", "Subject: Hello\n")
     with pytest.raises(InvalidEmailError, match=r"^.+ is not a valid e-mail address\. .+$"):
         render_email(settings_with(), address, "hello", {})
 
 
-def test_mistake_in_a_template_is_an_error(write_template: WriteTemplate) -> None:
+def test_unknown_variable_in_a_template_is_an_error(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello\n\n{{ nmae }}")
     with pytest.raises(UndefinedError):
         render_email(settings_with(), TO, "hello", {"name": "Ada"})
+
+
+def test_text_template_without_subject_is_an_error(write_template: WriteTemplate) -> None:
     write_template("bare.txt", "Hello\n")
     with pytest.raises(InvalidEmailError, match=r"templates/bare\.txt must begin with a line `Subject: "):
         render_email(settings_with(), TO, "bare", {})
@@ -82,9 +87,9 @@ def test_included_text_needs_no_subject(write_template: WriteTemplate) -> None:
 
 def test_message_ids_are_unique_at_the_sender_domain(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello\n")
-    numbers = [render_email(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
-    assert numbers[0] != numbers[1]
-    assert all(number.endswith("@example.org>") for number in numbers)
+    message_ids = [render_email(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
+    assert message_ids[0] != message_ids[1]
+    assert all(message_id.endswith("@example.org>") for message_id in message_ids)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Mail by APIs of providers, with fakes that follow their documentation."""
+"""E-mail through HTTP APIs of providers. The fakes follow the documentation of the providers."""
 
 import asyncio
 import logging
@@ -24,13 +24,13 @@ from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from tests.opportune.mail.conftest import email_to, settings_with
-from tests.opportune.mail.providers import FILE, PICTURE, Endless, FakeAPI, form_of, mime_in, newsletter
+from tests.opportune.mail.providers import FILE, PICTURE, EndlessBody, FakeAPI, newsletter, parse_form, parse_mime
 
 KEY = "hunter2-Key/+="
 RESEND, POSTMARK, BREVO = f"resend://{KEY}", f"postmark://{KEY}", f"brevo://{KEY}"
 MAILGUN, AMAZON = f"mailgun://{KEY}@mg.example.org?region=eu", f"ses://hunter2ID:{KEY}@eu-west-1"
-RECEIPTS = {RESEND: "id", POSTMARK: "MessageID", BREVO: "messageId", MAILGUN: "id", AMAZON: "MessageId"}
-each_provider = pytest.mark.parametrize("url", RECEIPTS)
+CONFIRMATION_FIELDS = {RESEND: "id", POSTMARK: "MessageID", BREVO: "messageId", MAILGUN: "id", AMAZON: "MessageId"}
+each_provider = pytest.mark.parametrize("url", CONFIRMATION_FIELDS)
 
 FakeResponses = Callable[..., FakeAPI]
 
@@ -47,8 +47,8 @@ def fake_api(monkeypatch: pytest.MonkeyPatch) -> FakeResponses:
     return fake
 
 
-def receipt(url: str) -> httpx.Response:
-    return httpx.Response(200, json={RECEIPTS[url]: "<1@provider.example>"})
+def accepted_response(url: str) -> httpx.Response:
+    return httpx.Response(200, json={CONFIRMATION_FIELDS[url]: "<1@provider.example>"})
 
 
 async def send(url: str, message: EmailMessage | None = None) -> None:
@@ -56,7 +56,7 @@ async def send(url: str, message: EmailMessage | None = None) -> None:
 
 
 async def test_resend_request(fake_api: FakeResponses) -> None:
-    api = fake_api(receipt(RESEND))
+    api = fake_api(accepted_response(RESEND))
     await send(RESEND)
     (request,) = api.requests
     assert request.url == "https://api.resend.com/emails"
@@ -126,20 +126,20 @@ async def test_brevo_request(fake_api: FakeResponses) -> None:
 
 
 async def test_mailgun_and_amazon_requests_have_mime_and_bcc(fake_api: FakeResponses) -> None:
-    api = fake_api(receipt(MAILGUN), receipt(AMAZON))
+    api = fake_api(accepted_response(MAILGUN), accepted_response(AMAZON))
     for url in (MAILGUN, AMAZON):
         await send(url)
     mailgun, amazon = api.requests
     assert mailgun.url == "https://api.eu.mailgun.net/v3/mg.example.org/messages.mime"
     assert b64decode(mailgun.headers["Authorization"].removeprefix("Basic ")).decode() == f"api:{KEY}"
-    form = form_of(mailgun)
+    form = parse_form(mailgun)
     assert form["to"] == [b"ada@example.com", b"zoe@example.com", b"cc@example.com", b"bcc@example.com"]
     assert form["o:tracking"] == [b"no"]
     assert amazon.url == "https://email.eu-west-1.amazonaws.com/v2/email/outbound-emails"
     assert api.json["Destination"]["BccAddresses"] == ["bcc@example.com"]
     assert len(api.json["Destination"]["ToAddresses"]) == 2
     for request in (mailgun, amazon):
-        message = mime_in(request)
+        message = parse_mime(request)
         assert message["Bcc"] is None
         assert (message["Subject"], message["Message-ID"]) == ("Żółw", "<0123@example.org>")
         assert message["List-Unsubscribe"] == "<https://example.org/out>"
@@ -151,7 +151,7 @@ async def test_mailgun_and_amazon_requests_have_mime_and_bcc(fake_api: FakeRespo
 
 
 async def test_amazon_signature_equals_that_of_botocore(fake_api: FakeResponses) -> None:
-    api = fake_api(receipt(AMAZON))
+    api = fake_api(accepted_response(AMAZON))
     await send(AMAZON)
     (request,) = api.requests
     names = ("content-type", "host", "x-amz-date")
@@ -182,7 +182,13 @@ async def test_amazon_signature_equals_that_of_botocore(fake_api: FakeResponses)
         (MAILGUN, 400, {"message": "to parameter is not a valid address"}, PermanentDeliveryError, "400 to parameter"),
         (AMAZON, 400, {"message": "Email address is not verified."}, PermanentDeliveryError, "400 Email address"),
         (AMAZON, 429, {"message": "Maximum sending rate exceeded."}, DeliveryError, "429 Maximum sending rate"),
-        (AMAZON, 403, {"message": f"The signature of {KEY} does not match."}, DeliveryError, "403 The signature of …"),
+        (
+            AMAZON,
+            403,
+            {"message": f"The signature of {KEY} does not match."},
+            DeliveryError,
+            "403 The signature of …",
+        ),  # masked
     ],
 )
 async def test_refusal_is_temporary_or_permanent(
@@ -219,7 +225,7 @@ async def test_wrong_key_is_temporary_and_not_shown(
 
 
 @each_provider
-async def test_response_without_receipt_is_an_error(fake_api: FakeResponses, url: str) -> None:
+async def test_response_without_message_id_is_an_error(fake_api: FakeResponses, url: str) -> None:
     fake_api(httpx.Response(200, json={"ErrorCode": 0, "message": "it was not sent"}))
     with pytest.raises(DeliveryError, match=r"did not confirm the e-mail: 200 it was not sent\.$") as error:
         await send(url)
@@ -232,7 +238,7 @@ async def test_response_without_receipt_is_an_error(fake_api: FakeResponses, url
         httpx.Response(200, text="Mailgun Magnificent API"),
         httpx.Response(202, json=["id"]),
         httpx.Response(200, text="[" * 60_000),
-        Endless(),
+        EndlessBody(),
         httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
         httpx.Response(200, content=b"\x1f\x8b\xff"),
         httpx.ReadError("reset"),
@@ -241,9 +247,9 @@ async def test_response_without_receipt_is_an_error(fake_api: FakeResponses, url
     ids=["text", "list", "nested", "endless", "redirect", "garbled", "reset", "unreachable"],
 )
 async def test_broken_response_is_temporary(
-    fake_api: FakeResponses, response: httpx.Response | Exception | Endless
+    fake_api: FakeResponses, response: httpx.Response | Exception | EndlessBody
 ) -> None:
-    api = fake_api(httpx.Response(200, stream=response) if isinstance(response, Endless) else response)
+    api = fake_api(httpx.Response(200, stream=response) if isinstance(response, EndlessBody) else response)
     with pytest.raises(DeliveryError, match=r"did not confirm the e-mail|does not respond: \S") as error:
         await send(MAILGUN)
     assert type(error.value) is DeliveryError
@@ -252,20 +258,18 @@ async def test_broken_response_is_temporary(
 
 async def test_silent_provider_times_out(fake_api: FakeResponses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(https, "DELIVERY_TIMEOUT_SECONDS", 0.02)
-    fake_api(httpx.Response(200, stream=Endless(asyncio.Event().wait)))
+    fake_api(httpx.Response(200, stream=EndlessBody(asyncio.Event().wait)))
     with pytest.raises(DeliveryError, match=r"^Resend did not respond in time\.$"):
         await send(RESEND)
 
 
-async def test_job_follows_the_status_of_the_provider(
-    fake_api: FakeResponses,
-) -> None:
+async def test_job_retries_unless_the_refusal_is_permanent(fake_api: FakeResponses) -> None:
     run = cast("JobContext", SimpleNamespace(attempt=1, settings=settings_with(RESEND)))
     fake_api(
         httpx.Response(429, headers={"Retry-After": "90"}, json={}),
         httpx.Response(503),
         httpx.Response(422),
-        receipt(RESEND),
+        accepted_response(RESEND),
     )
     with pytest.raises(RetryLater, match="429") as later:
         await send_email_job.function(run, vars(email_to()))
@@ -278,7 +282,7 @@ async def test_job_follows_the_status_of_the_provider(
 
 
 async def test_unsupported_address_is_refused_without_a_request(fake_api: FakeResponses) -> None:
-    api = fake_api(receipt(RESEND))
+    api = fake_api(accepted_response(RESEND))
     await send_email(settings_with(RESEND), email_to("Zoë <zoe@bücher.example>", html="<p>Zoë</p>"))
     with pytest.raises(PermanentDeliveryError, match="does not accept addresses like zoë@"):
         await send_email(settings_with(RESEND), email_to("zoë@example.com"))
@@ -316,7 +320,7 @@ async def test_check_posts_an_email_without_recipient(fake_api: FakeResponses, u
         "opportune.mail:Missing://hunter2",
     ],
 )
-def test_invalid_provider_url_is_one_line_without_its_key(url: str) -> None:
+def test_error_of_invalid_provider_url_hides_the_key(url: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_URL.*\.$") as error:
         transport_for(settings_with(url))
     assert "hunter2" not in str(error.value)

@@ -1,3 +1,5 @@
+"""Mailbox of development: stored e-mails and access to their pages."""
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator
@@ -22,7 +24,9 @@ pytestmark = pytest.mark.database("sqlite")
 HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.body.remove()</script>"
 
 
-async def put(number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: str) -> str:
+async def store_email(
+    number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: str
+) -> str:
     """Send an e-mail in development and return its name in the mailbox."""
     date = f"Fri, 20 Nov 2026 13:{number // 60:02}:{number % 60:02} +0000"
     email = email_to(to, message_id=f"<{number:04x}@example.org>", date=date, **fields)
@@ -31,7 +35,7 @@ async def put(number: int = 1, environment: str = "development", to: str = "ada@
 
 
 async def test_mailbox_lists_newest_first(mailbox_folder: Path) -> None:
-    names = [await put(number, subject=f"E-mail {number}") for number in (2, 1, 3)]
+    names = [await store_email(number, subject=f"E-mail {number}") for number in (2, 1, 3)]
     assert [message.name for message in mailbox.list_messages()] == sorted(names, reverse=True)
     message = mailbox.find_message(names[1])
     assert message.header("Subject") == "E-mail 1"
@@ -41,31 +45,33 @@ async def test_mailbox_lists_newest_first(mailbox_folder: Path) -> None:
 async def test_mailbox_deletes_old_emails(mailbox_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox, "MAX_STORED_MESSAGES", 2)
     for number in range(4):
-        await put(number)
+        await store_email(number)
     assert [message.name[-4:] for message in mailbox.list_messages()] == ["0003", "0002"]
 
 
 async def test_mailbox_is_empty_outside_development(mailbox_folder: Path) -> None:
-    await put(environment="test")
+    await store_email(environment="test")
     assert mailbox.list_messages() == []
 
 
 async def test_unwritable_mailbox_is_logged(mailbox_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     await asyncio.to_thread(mailbox_folder.touch)
-    await put()
+    await store_email()
     (message,) = (record.getMessage() for record in caplog.records if record.name == "opportune.mail")
     assert message == f"the mailbox cannot be written: [Errno 17] File exists: '{mailbox_folder}'"
 
 
 async def test_unknown_email_is_not_found(mailbox_folder: Path) -> None:
     for name in ["", "20261120T130001-0009", "../mailbox/20261120T130001-0001", "20261120T130001-0001.eml"]:
-        await put()
+        await store_email()
         with pytest.raises(NotFound):
             mailbox.find_message(name)
 
 
-async def test_mailbox_shows_emails_in_a_sandbox(mailbox_folder: Path, client: AsyncClient) -> None:
-    name = await put(to="Zoë <zoe@example.com>", subject="<b>Hello</b>", text="See https://example.org/a?b=c <now>\n")
+async def test_mailbox_escapes_text_emails(mailbox_folder: Path, client: AsyncClient) -> None:
+    name = await store_email(
+        to="Zoë <zoe@example.com>", subject="<b>Hello</b>", text="See https://example.org/a?b=c <now>\n"
+    )
     index = (await client.get("/mailbox")).text
     assert f'href="/mailbox/{name}"' in index
     assert "&lt;b&gt;Hello&lt;/b&gt;" in index
@@ -75,7 +81,9 @@ async def test_mailbox_shows_emails_in_a_sandbox(mailbox_folder: Path, client: A
     assert "&lt;now&gt;" in page
     assert "iframe" not in page
 
-    name = await put(html=HTML)
+
+async def test_html_of_an_email_is_sandboxed(mailbox_folder: Path, client: AsyncClient) -> None:
+    name = await store_email(html=HTML)
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in (await client.get(f"/mailbox/{name}")).text
     response = await client.get(f"/mailbox/{name}/html")
     policy = response.headers["content-security-policy"]
@@ -98,42 +106,42 @@ async def test_page_of_an_unknown_email_is_not_found(mailbox_folder: Path, clien
 
 @pytest.fixture
 def link(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
-    """Return the path of the logged link."""
+    """Path of the logged link."""
     with caplog.at_level(logging.INFO, "opportune.mail"):
         log_mailbox_link(app.state.settings)
     return caplog.messages[-1].partition("http://127.0.0.1:8000")[2]
 
 
 @pytest.fixture
-async def client(stranger: AsyncClient, link: str) -> AsyncClient:
-    """Return a browser in which the link was opened."""
-    response = await stranger.get(link)
+async def client(new_browser: AsyncClient, link: str) -> AsyncClient:
+    """Browser in which the link was opened."""
+    response = await new_browser.get(link)
     assert (response.status_code, response.headers["location"]) == (303, "/mailbox")
-    return stranger
+    return new_browser
 
 
 @pytest.fixture
-async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Return a browser on this machine, or behind a proxy on it that adds no headers."""
+async def new_browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Browser that has not opened the link, on this machine or behind a proxy on it."""
     async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8000") as client:
         yield client
 
 
 async def test_link_opens_the_mailbox_in_one_browser(
-    mailbox_folder: Path, app: FastAPI, stranger: AsyncClient, link: str
+    mailbox_folder: Path, app: FastAPI, new_browser: AsyncClient, link: str
 ) -> None:
-    cookie = (await stranger.get(link)).headers["set-cookie"]
+    cookie = (await new_browser.get(link)).headers["set-cookie"]
     assert all(part in cookie for part in ("Path=/mailbox;", "HttpOnly", "SameSite=lax", "Max-Age=2592000"))
-    assert (await stranger.get("/mailbox")).status_code == 200
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:8000") as another:
-        assert (await another.get("/mailbox")).status_code == 403
+    assert (await new_browser.get("/mailbox")).status_code == 200
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:8000") as other_browser:
+        assert (await other_browser.get("/mailbox")).status_code == 403
 
 
-async def test_wrong_key_does_not_open_the_mailbox(mailbox_folder: Path, stranger: AsyncClient, link: str) -> None:
+async def test_wrong_key_does_not_open_the_mailbox(mailbox_folder: Path, new_browser: AsyncClient, link: str) -> None:
     for guess in ("", "?key=", "?key=x", "?key=%00", "?key=%ff", link.removeprefix("/mailbox/open")[:-1]):
-        assert (await stranger.get(f"/mailbox/open{guess}")).status_code == 403, guess
+        assert (await new_browser.get(f"/mailbox/open{guess}")).status_code == 403, guess
     for guess in ("", "x", "%FF"):
-        response = await stranger.get("/mailbox", headers={"Cookie": f"mailbox={guess}"})
+        response = await new_browser.get("/mailbox", headers={"Cookie": f"mailbox={guess}"})
         assert response.status_code == 403, guess
         assert "/mailbox/open?key=" in response.text
 
@@ -148,14 +156,14 @@ async def test_development_server_logs_the_link(settings: Settings, caplog: pyte
         assert sum("/mailbox/open?key=" in message for message in caplog.messages) == count
 
 
-async def test_superusers_need_no_link(mailbox_folder: Path, app: FastAPI, stranger: AsyncClient) -> None:
-    paths = ["/mailbox", f"/mailbox/{(name := await put())}", f"/mailbox/{name}/html"]
-    assert [(await stranger.get(path)).status_code for path in paths] == [403] * 3
+async def test_superusers_need_no_link(mailbox_folder: Path, app: FastAPI, new_browser: AsyncClient) -> None:
+    paths = ["/mailbox", f"/mailbox/{(name := await store_email())}", f"/mailbox/{name}/html"]
+    assert [(await new_browser.get(path)).status_code for path in paths] == [403] * 3
     for is_superuser, status in ((False, 403), (True, 200)):
         user = await make_user(app.state.database, is_superuser=is_superuser)
         async with signed_in_client(app, user) as signed_in:
-            stranger.cookies = signed_in.cookies
-            assert [(await stranger.get(path)).status_code for path in paths] == [status] * 3
+            new_browser.cookies = signed_in.cookies
+            assert [(await new_browser.get(path)).status_code for path in paths] == [status] * 3
 
 
 async def test_production_has_no_mailbox(mailbox_folder: Path) -> None:
@@ -166,7 +174,9 @@ async def test_production_has_no_mailbox(mailbox_folder: Path) -> None:
 
 
 async def test_email_is_readable_in_a_browser(mailbox_folder: Path, page: Page, site: str, link: str) -> None:
-    await put(subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>')
+    await store_email(
+        subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>'
+    )
     await page.goto(link)
     await page.get_by_role("link", name="Your place").click()
     framed = page.frame_locator("iframe")

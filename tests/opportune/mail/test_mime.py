@@ -1,3 +1,5 @@
+"""MIME messages of e-mails, as mail clients parse them."""
+
 from email import message_from_bytes
 from email.message import EmailMessage as MIMEMessage
 from email.policy import default
@@ -12,14 +14,14 @@ from opportune.mail.mime import mime_message
 from tests.opportune.mail.conftest import email_to, settings_with
 
 
-def read(email: EmailMessage, mail_from: str = "") -> MIMEMessage:
+def render_and_parse(email: EmailMessage, mail_from: str = "") -> MIMEMessage:
     """Render an e-mail and parse it as a mail client does."""
     message = mime_message(email, sender_address(settings_with(mail_from=mail_from)))
     return message_from_bytes(message.as_bytes(), _class=MIMEMessage, policy=default)
 
 
 def test_message_headers() -> None:
-    message = read(email_to(date="Fri, 20 Nov 2026 13:35:00 +0000"), "Site <site@example.org>")
+    message = render_and_parse(email_to(date="Fri, 20 Nov 2026 13:35:00 +0000"), "Site <site@example.org>")
     assert dict(message.items()) == {
         "From": "Site <site@example.org>",
         "To": "ada@example.com",
@@ -34,7 +36,7 @@ def test_message_headers() -> None:
 
 
 def test_text_and_html_are_alternatives() -> None:
-    message = read(email_to(text="Zoë\n", html="<p>Zoë</p>"))
+    message = render_and_parse(email_to(text="Zoë\n", html="<p>Zoë</p>"))
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Zoë", "<p>Zoë</p>"]
 
@@ -43,7 +45,7 @@ def test_non_ascii_names_and_subjects_are_encoded() -> None:
     email = email_to("Łukasz, 東京 <ada@bücher.example.com>", subject="Żółw — שלום" * 9)
     raw = mime_message(email, sender_address(settings_with())).as_bytes()
     assert raw.isascii()
-    message = read(email)
+    message = render_and_parse(email)
     assert message["Subject"] == email.subject.strip()
     assert (message["To"].addresses[0].display_name, message["To"].addresses[0].addr_spec) == (
         "Łukasz, 東京",
@@ -55,11 +57,11 @@ def test_long_lines_are_wrapped() -> None:
     email = email_to(text="x" * 5000, html="<p>" + "y" * 5000, subject="z" * 500)
     lines = mime_message(email, sender_address(settings_with())).as_bytes().splitlines()
     assert max(map(len, lines)) < 998
-    assert read(email).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has a text
+    assert render_and_parse(email).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has a text
 
 
 def test_name_cannot_inject_an_address() -> None:
-    (to,) = read(email_to('"Eve" <all@example.net> <ada@example.com>'))["To"].addresses
+    (to,) = render_and_parse(email_to('"Eve" <all@example.net> <ada@example.com>'))["To"].addresses
     assert to.addr_spec == "ada@example.com"
 
 
@@ -92,6 +94,6 @@ def test_domain_of_the_sender_is_ascii(values: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "mail_from", ["site", "Site", "@", "a@", "a b@c.d", "ü@example.org", "s@ü.org", "a@b.c\nBcc: d"]
 )
-def test_invalid_mail_from_is_one_line(mail_from: str) -> None:
+def test_invalid_mail_from_is_refused(mail_from: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_FROM is not a valid e-mail address\. .*$"):
         sender_address(settings_with(mail_from=mail_from))

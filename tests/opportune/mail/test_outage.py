@@ -44,7 +44,7 @@ def test_superusers_are_notified_after_ten_minutes() -> None:
 
 @pytest.fixture
 def jobs(settings: Settings, database: Database, unused_tcp_port: int) -> RecordedJobs:
-    """Return the jobs of a site whose mail server does not respond."""
+    """Jobs of a site whose mail server does not respond."""
     changes = {"mail_url": SecretStr(f"smtp://127.0.0.1:{unused_tcp_port}"), "base_url": "https://site.example"}
     jobs = RecordedJobs(settings.model_copy(update=changes), database, open_storage(settings))
     jobs.jobs = {report_mail_outage.name: report_mail_outage}
@@ -69,7 +69,7 @@ async def test_outage_is_reported_to_superusers(jobs: RecordedJobs, database: Da
     assert "https://site.example/admin/status" in email.text
 
 
-async def test_all_emails_of_a_day_report_one_outage(jobs: RecordedJobs) -> None:
+async def test_emails_of_a_day_report_one_outage(jobs: RecordedJobs) -> None:
     for _ in range(2):
         await try_to_send(jobs, MIN_OUTAGE_ATTEMPTS)
     assert len(jobs.names) == 2
@@ -81,24 +81,30 @@ async def test_short_outage_is_not_reported(jobs: RecordedJobs) -> None:
     assert jobs.names == []
 
 
-def waiting(minutes: int, **values: Any) -> Job:
+def waiting_job(minutes: int, **values: Any) -> Job:
     created_at = utc_now() - timedelta(minutes=minutes)
-    defaults: dict[str, Any] = {"name": "mail.send", "attempt": 3, "created_at": created_at, "error": "It is away."}
+    defaults: dict[str, Any] = {
+        "name": "mail.send",
+        "attempt": 3,
+        "created_at": created_at,
+        "error": "The server is down.",
+    }
     return Job(**defaults | values)
 
 
 async def test_outage_counts_waiting_emails(database: Database) -> None:
     async with database.writer() as session:
-        session.add_all([waiting(20), waiting(1), waiting(90, state=JobState.DONE), waiting(90, name="other.job")])
+        session.add_all(
+            [waiting_job(20), waiting_job(1), waiting_job(90, state=JobState.DONE), waiting_job(90, name="other.job")]
+        )
     async with database.reader() as session:
         outage = await read_outage(session)
-    assert str(outage) == "2 e-mails could not be sent yet. It is away."
+    assert str(outage) == "2 e-mails could not be sent yet. The server is down."
 
 
-@pytest.mark.parametrize("job", [(9, 3), (90, 0)], ids=["recent retry", "first attempt"])
-async def test_recent_emails_are_not_an_outage(database: Database, job: tuple[int, int]) -> None:
-    minutes, attempt = job
+@pytest.mark.parametrize(("minutes", "attempt"), [(9, 3), (90, 0)], ids=["recent retry", "first attempt"])
+async def test_recent_emails_are_not_an_outage(database: Database, minutes: int, attempt: int) -> None:
     async with database.writer() as session:
-        session.add(waiting(minutes, attempt=attempt))
+        session.add(waiting_job(minutes, attempt=attempt))
     async with database.reader() as session:
         assert await read_outage(session) is None

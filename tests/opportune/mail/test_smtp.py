@@ -25,7 +25,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Return a certificate that this process trusts."""
+    """Certificate that this process trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     return certificate
 
@@ -87,7 +87,7 @@ async def test_wrong_password_is_temporary_and_not_shown() -> None:
 
 @pytest.mark.parametrize("command", ["reply_to_recipient", "reply_to_message"])
 @pytest.mark.parametrize(
-    ("reply", "type_"), [("451 Greylisted, come again", DeliveryError), ("550 No such box", PermanentDeliveryError)]
+    ("reply", "type_"), [("451 Greylisted, try later", DeliveryError), ("550 No such box", PermanentDeliveryError)]
 )
 async def test_refusal_is_temporary_or_permanent(command: str, reply: str, type_: type[DeliveryError]) -> None:
     async with smtp_server() as mail_server:
@@ -161,10 +161,10 @@ async def test_blocked_port_has_advice(
             raise OSError("blocked")
         return None, Writer()
 
-    def unreachable(_self: object) -> None:
+    def time_out(_self: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("aiosmtplib.SMTP.__aenter__", unreachable)
+    monkeypatch.setattr("aiosmtplib.SMTP.__aenter__", time_out)
     monkeypatch.setattr("asyncio.open_connection", probe)
     with pytest.raises(DeliveryError, match=r"does not respond: it takes too long") as error:
         # The password `port` is not removed from our own message.

@@ -1,3 +1,5 @@
+"""Transports that MAIL_URL selects."""
+
 import logging
 from pathlib import Path
 
@@ -65,15 +67,15 @@ def test_mail_url_selects_the_transport(url: str, expected: ConsoleTransport | F
         "smtps://a:hunter2@example.org?tls=none",
     ],
 )
-def test_invalid_mail_url_is_one_line_without_its_password(url: str) -> None:
+def test_error_of_invalid_mail_url_hides_the_password(url: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_URL .*\.$") as error:
         transport_for(settings_with(url))
     assert "hun" not in str(error.value)
 
 
 def test_password_is_not_in_the_repr() -> None:
-    server = transport_for(settings_with("smtp://a:hunter2@example.org"))
-    assert "hunter2" not in f"{server!r} {server.name}"
+    transport = transport_for(settings_with("smtp://a:hunter2@example.org"))
+    assert "hunter2" not in f"{transport!r} {transport.name}"
 
 
 async def test_console_logs_the_email(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,9 +84,7 @@ async def test_console_logs_the_email(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages[:3] == ["Mail to ada@example.com: Hello", "| Line one.", "| Line two: Zoë"]
 
 
-async def test_console_refuses_emails_in_production(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_console_refuses_emails_in_production(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
     settings = settings_with(environment="production")
     with pytest.raises(PermanentDeliveryError, match=r"^Not sent: MAIL_URL is console:"):
@@ -103,7 +103,7 @@ async def test_folder_has_one_file_per_email(tmp_path: Path) -> None:
     assert files[0].stat().st_mode & 0o077 == 0
 
 
-async def test_unwritable_folder_is_one_line(tmp_path: Path) -> None:
+async def test_unwritable_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DeliveryError, match=rf"^Mail cannot be written to {tmp_path}/file/mail: Not a directory\.$"):
         await send_email(settings_with(f"file:{tmp_path}/file/mail"), email_to())

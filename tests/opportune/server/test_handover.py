@@ -50,9 +50,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 
 
 @posix
-async def test_next_version_replaces_the_old_without_lost_requests(
-    tmp_path: Path,
-) -> None:
+async def test_restart_loses_no_request(tmp_path: Path) -> None:
     script, failure_flag = tmp_path / "site.py", tmp_path / "broken"
     script.write_text(SITE)
     async with run_site(script, failure_flag) as (url, process), run_clients(url) as process_ids:
@@ -137,7 +135,7 @@ def test_socket_of_systemd_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None
         assert inherited_socket.getsockname()[1] == port
 
 
-def test_socket_that_is_not_tcp_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inherited_unix_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX) as unix:
         monkeypatch.setenv(handover.LISTENER_VARIABLE, str(unix.fileno()))
         with pytest.raises(OperatorError, match="is not a TCP socket"):

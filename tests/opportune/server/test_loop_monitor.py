@@ -118,17 +118,17 @@ async def current_location() -> AsyncIterator[Callable[[], str]]:
     monitor = LoopMonitor(asyncio.get_running_loop())
     await asyncio.sleep(0)  # it records the loop's frames in the next iteration
     with ThreadPoolExecutor(1) as threads:
-        yield lambda: threads.submit(monitor.place).result()
+        yield lambda: threads.submit(monitor.find_blocking_line).result()
 
 
 async def test_import_is_not_reported(
     current_location: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "slow_to_import.py").write_text("import builtins\nplace = builtins.current_location()\n")
+    (tmp_path / "slow_to_import.py").write_text("import builtins\nlocation = builtins.current_location()\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("builtins.current_location", current_location, raising=False)
     assert current_location().startswith(THIS_FILE)
-    assert import_module("slow_to_import").place == ""
+    assert import_module("slow_to_import").location == ""
 
 
 async def test_template_compilation_is_not_reported(current_location: Callable[[], str]) -> None:
@@ -152,23 +152,23 @@ async def test_debugger_is_not_reported(current_location: Callable[[], str]) -> 
 @EVERY_EVENT_LOOP
 def test_idle_loop_is_not_reported(loop_factory: LoopFactory) -> None:
     async def scenario() -> None:
-        idle = LoopMonitor(asyncio.get_running_loop())
+        idle_monitor = LoopMonitor(asyncio.get_running_loop())
         # The first calls may run before the loop waits.
-        assert "" in [await asyncio.to_thread(idle.place) for _ in range(100)]
+        assert "" in [await asyncio.to_thread(idle_monitor.find_blocking_line) for _ in range(100)]
 
     run(loop_factory, scenario())
 
 
 @pytest.mark.parametrize(
-    ("waited", "computed", "blocked"),
+    ("waited_seconds", "cpu_seconds", "expected"),
     [(0.13, 0.0, True), (0.5, 0.4, True), (3.0, 0.01, False)],
     ids=["blocking call", "computation", "stopped process"],
 )
-def test_stopped_process_is_not_blocked(waited: float, computed: float, blocked: bool) -> None:
-    assert is_blocked(waited, computed) is blocked
+def test_stopped_process_is_not_blocked(waited_seconds: float, cpu_seconds: float, expected: bool) -> None:
+    assert is_blocked(waited_seconds, cpu_seconds) is expected
 
 
-def watchers() -> int:
+def count_monitor_threads() -> int:
     return sum(thread.name == "loop-watcher" for thread in threading.enumerate())
 
 
@@ -179,12 +179,12 @@ async def test_monitor_runs_in_development(
 ) -> None:
     app = create_app(settings.model_copy(update={"environment": environment}))
     async with app.router.lifespan_context(app):
-        assert watchers() == number
-    assert watchers() == 0
+        assert count_monitor_threads() == number
+    assert count_monitor_threads() == 0
 
 
 @pytest.mark.parametrize(
-    ("place", "starved", "level"),
+    ("line", "starved_seconds", "level"),
     [
         ("app/shop/pages.py:1 (sleep)", 0.0, "WARNING"),
         ("opportune/web/pages.py:1 (sleep)", 0.0, "DEBUG"),
@@ -192,12 +192,16 @@ async def test_monitor_runs_in_development(
     ],
     ids=["project", "framework", "starved"],
 )
-async def test_report_level_by_owner_and_starvation(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str, starved: float, level: str | None
+async def test_level_of_report_depends_on_code_and_starvation(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    line: str,
+    starved_seconds: float,
+    level: str | None,
 ) -> None:
     monitor = LoopMonitor(asyncio.get_running_loop())
-    monitor.answered.set()
-    monkeypatch.setattr(monitor, "starved_seconds", lambda: starved)
+    monitor.has_responded.set()
+    monkeypatch.setattr(monitor, "starved_seconds", lambda: starved_seconds)
     with caplog.at_level("DEBUG", logger="opportune.server.loop_monitor"):
-        monitor._report(place, time.monotonic() - 1, 0.0)
+        monitor._report(line, time.monotonic() - 1, 0.0)
     assert [record.levelname for record in caplog.records] == ([level] if level else [])

@@ -1,3 +1,5 @@
+"""Shutdown signals, and garbage collection of a running site."""
+
 import asyncio
 import gc
 import signal
@@ -22,7 +24,7 @@ def app() -> FastAPI:
 
 
 @pytest.fixture
-def before_tuning() -> Iterator[None]:
+def default_gc_thresholds() -> Iterator[None]:
     thresholds = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
     yield
@@ -42,7 +44,7 @@ async def test_signal_reaches_the_application_and_the_server(app: FastAPI) -> No
     def handle(number: int, _frame: FrameType | None) -> None:
         handled.append(number)
 
-    before = signal.signal(signal.SIGTERM, handle)
+    previous_handler = signal.signal(signal.SIGTERM, handle)
     try:
         async with watch_signals(app):
             assert not shutting_down(app).is_set()
@@ -51,7 +53,7 @@ async def test_signal_reaches_the_application_and_the_server(app: FastAPI) -> No
         assert handled == [signal.SIGTERM]
         assert signal.getsignal(signal.SIGTERM) is handle
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 async def test_end_of_the_application_sets_the_event(app: FastAPI) -> None:
@@ -78,19 +80,19 @@ def test_application_runs_in_a_thread_without_signals(app: FastAPI) -> None:
     assert shutting_down(app).is_set()
 
 
-@pytest.mark.usefixtures("before_tuning")
-def test_started_site_collects_garbage_rarely() -> None:
+@pytest.mark.usefixtures("default_gc_thresholds")
+def test_tune_gc_sets_the_thresholds() -> None:
     tune_gc()
     assert gc.get_threshold() == GC_THRESHOLDS
 
 
-@pytest.mark.usefixtures("before_tuning")
-def test_started_site_frees_old_garbage() -> None:
+@pytest.mark.usefixtures("default_gc_thresholds")
+def test_old_garbage_is_freed_after_tuning() -> None:
     tune_gc()
-    old = Cycle()
-    reference = weakref.ref(old)
+    old_object = Cycle()
+    reference = weakref.ref(old_object)
     gc.collect()  # moves it to the oldest generation
-    del old
+    del old_object
     surviving: list[list[int]] = []
     while reference() and len(surviving) < MAX_OBJECTS_BEFORE_FULL_COLLECTION:
         surviving.append([])

@@ -1,4 +1,4 @@
-"""WebSockets with both protocols of uvicorn and our limits."""
+"""WebSockets with the limits of the framework, for both protocols of uvicorn."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from opportune.cli.development.server import _server_options
-from opportune.config.settings import forget_settings
+from opportune.config.settings import clear_settings_cache
 from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
@@ -18,7 +18,7 @@ from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, serving
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends each text back, and responds to requests with 204."""
+    """Send each text back, and respond to requests with 204."""
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
@@ -78,11 +78,11 @@ def test_header_timeout_ends_with_the_upgrade(address: str, monkeypatch: pytest.
 
 def test_connection_over_the_limit_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_HTTP_CONNECTIONS", "1")
-    forget_settings()
+    clear_settings_cache()
     try:
         with open_socket(address), pytest.raises(InvalidStatus) as refused, open_socket(address):
             pass
     finally:
         monkeypatch.undo()
-        forget_settings()
+        clear_settings_cache()
     assert refused.value.response.status_code == 503

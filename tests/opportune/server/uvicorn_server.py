@@ -1,4 +1,4 @@
-"""A uvicorn server in a thread, with one of our protocols."""
+"""uvicorn server in a thread, with one of the framework's protocols."""
 
 import socket
 import threading

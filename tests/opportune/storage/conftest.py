@@ -19,7 +19,7 @@ from opportune.testing.services.s3 import s3_server, s3_url
 __all__ = ["s3_server", "s3_url"]  # fixtures
 
 
-def with_files_at(url: str) -> Settings:
+def settings_with_storage(url: str) -> Settings:
     return settings_for("sqlite:///never-opened.db").model_copy(update={"storage_url": SecretStr(url)})
 
 
@@ -45,18 +45,18 @@ def storage_url(storage_kind: str, request: pytest.FixtureRequest, folder: Path)
 @pytest.fixture
 async def storage(storage_url: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     if storage_url != "database:":
-        yield open_storage(with_files_at(storage_url))
+        yield open_storage(settings_with_storage(storage_url))
         return
     path = shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "site.db")
     database = open_database(settings_for(f"sqlite:///{path}"))
     await database.setup()
-    yield open_storage(with_files_at(storage_url), database)
+    yield open_storage(settings_with_storage(storage_url), database)
     await database.dispose()
 
 
 @pytest.fixture(scope="session")
 def site_without_database() -> FastAPI:
-    return quiet_app(with_files_at("file:never-made"))
+    return quiet_app(settings_with_storage("file:never-made"))
 
 
 @pytest.fixture

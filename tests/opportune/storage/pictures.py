@@ -1,4 +1,4 @@
-"""Images of cameras and of attackers."""
+"""Valid and hostile images."""
 
 import io
 import struct
@@ -25,30 +25,30 @@ def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def drawn(size: tuple[int, int] = LANDSCAPE, mode: str = "RGB") -> Image.Image:
+def draw_image(size: tuple[int, int] = LANDSCAPE, mode: str = "RGB") -> Image.Image:
     """Return an image with a red left half and a blue right half."""
     image = Image.new("RGB", size, BLUE)
     image.paste(RED, (0, 0, size[0] // 2, size[1]))
     return image.convert(mode)
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encode_image(image: Image.Image, format_: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    image.save(file, kind, **options)
+    image.save(file, format_, **options)
     return file.getvalue()
 
 
-def photo(kind: str = "JPEG", **options: Any) -> bytes:
-    return encoded(drawn(), kind, exif=camera_exif(), icc_profile=profile(), **options)
+def photo(format_: str = "JPEG", **options: Any) -> bytes:
+    return encode_image(draw_image(), format_, exif=camera_exif(), icc_profile=profile(), **options)
 
 
-def decoded(content: bytes) -> Image.Image:
+def decode_image(content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
     image.load()
     return image
 
 
-def bomb(side: int) -> bytes:
+def decompression_bomb(side: int) -> bytes:
     """Return a small PNG whose header declares `side` pixels in each direction."""
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return (
@@ -64,5 +64,5 @@ def with_archive(content: bytes) -> bytes:
     return content + file.getvalue()
 
 
-def _chunk(kind: bytes, content: bytes = b"") -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _chunk(type_: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content)) + type_ + content + struct.pack(">I", zlib.crc32(type_ + content))

@@ -22,7 +22,7 @@ from opportune.testing.statements import counted_statements
 
 @pytest.fixture
 async def pooled(database_url: str, database_kind: str) -> AsyncIterator[Database]:
-    """Yield the database; PostgreSQL through a transaction pooler."""
+    """Database of the site; PostgreSQL behind a transaction pooler."""
     if database_kind == "sqlite":
         database = open_database(settings_for(database_url))
         yield database
@@ -38,35 +38,54 @@ def storage_of(database: Database, limits: str) -> Storage:
     return open_storage(settings, database)
 
 
-async def test_files_are_stored_in_pieces_within_limits(pooled: Database) -> None:
-    storage = storage_of(pooled, "max_file_megabytes=1&max_total_megabytes=2")
-    content = bytes(range(200)) * 4_500
-    name = await storage.save("films", "bin", content, "video/mp4")
+CONTENT = bytes(range(200)) * 4_500
+PIECE_COUNT = 14
+"""Pieces of 64 KiB, of which the last one is shorter."""
+
+
+async def save_film(storage: Storage, content: bytes = CONTENT) -> str:
+    return await storage.save("films", "bin", content, "video/mp4")
+
+
+async def test_file_is_stored_in_pieces(pooled: Database) -> None:
+    storage = storage_of(pooled, "")
+    name = await save_film(storage)
     async with pooled.reader() as session:
-        largest, number = (
-            await session.execute(select(func.max(func.length(StoredPiece.content)), func.count()))
-        ).one()
-    assert (largest, number) == (65_536, 14)
-    assert await storage.read_part(name, 70_000, 140_000) == (content[70_000:140_000], 900_000)
+        sizes = select(func.max(func.length(StoredPiece.content)), func.count())
+        assert tuple((await session.execute(sizes)).one()) == (65_536, PIECE_COUNT)
+    assert await storage.read_part(name, 70_000, 140_000) == (CONTENT[70_000:140_000], len(CONTENT))
+
+
+async def test_file_over_its_limit_is_refused(pooled: Database) -> None:
     with pytest.raises(FileTooLargeError, match=r"^Please choose a file of at most 1 MB\.$"):
-        await storage.save("films", "bin", bytes(1_000_001), "video/mp4")
-    await storage.put(name, content, "video/mp4")
-    other = await storage.save("films", "bin", content, "video/mp4")
+        await save_film(storage_of(pooled, "max_file_megabytes=1"), bytes(1_000_001))
+
+
+async def test_files_over_the_total_limit_are_refused(pooled: Database) -> None:
+    storage = storage_of(pooled, "max_total_megabytes=2")
+    name = await save_film(storage)
+    await storage.put(name, CONTENT, "video/mp4")  # replaces the file, so it counts once
+    await save_film(storage)
     assert not await storage.check()
     with pytest.raises(StorageFullError, match=r"^This site has no room for more files: the limit is 2 MB\.$"):
-        await storage.save("films", "bin", bytes(300_000), "video/mp4")
-    await storage.save("films", "bin", bytes(200_000), "video/mp4")
+        await save_film(storage, bytes(300_000))
+    await save_film(storage, bytes(200_000))
     assert "no more files are saved. Raise max_total_megabytes in STORAGE_URL." in await storage.check()
+
+
+async def test_deleted_file_has_no_pieces(pooled: Database) -> None:
+    storage = storage_of(pooled, "")
+    name, other = await save_film(storage), await save_film(storage)
     await storage.delete(name)
-    assert await storage.read(other) == content
+    assert await storage.read(other) == CONTENT
     with pytest.raises(MissingFileError):
         await storage.read_part(name, 0, 0)
     async with pooled.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(StoredPiece)) == 14 + 4
+        assert await session.scalar(select(func.count()).select_from(StoredPiece)) == PIECE_COUNT
 
 
 @pytest.mark.database("sqlite")
-async def test_api_tells_that_the_storage_is_full(settings: Settings) -> None:
+async def test_full_storage_is_507_in_the_api(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"storage_url": SecretStr("database:?max_total_megabytes=1")}))
 
     @app.post("/api/files/{size}")

@@ -1,3 +1,5 @@
+"""Files in a folder."""
+
 import asyncio
 import os
 import stat
@@ -9,12 +11,12 @@ import pytest
 from opportune.config.project import PROJECT
 from opportune.storage import MissingFileError, Storage, StorageError, open_storage
 from opportune.storage.folder import FolderStorage
-from tests.opportune.storage.conftest import with_files_at
+from tests.opportune.storage.conftest import settings_with_storage
 
-ANY = f"photos/{'0' * 32}.jpg"
+FILE_NAME = f"photos/{'0' * 32}.jpg"
 
 
-def tree(folder: Path) -> list[str]:
+def list_paths(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
@@ -23,21 +25,21 @@ def outside(folder: Path, tmp_path: Path) -> Path:
     """A folder with a secret file. The uploads contain links to both."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    (outside / Path(ANY).name).write_text("secret")
+    (outside / Path(FILE_NAME).name).write_text("secret")
     (folder / "letters").mkdir(parents=True)
     (folder / "photos").symlink_to(outside)
-    (folder / ANY.replace("photos", "letters")).symlink_to(outside / Path(ANY).name)
+    (folder / FILE_NAME.replace("photos", "letters")).symlink_to(outside / Path(FILE_NAME).name)
     return outside
 
 
 @pytest.fixture
 def storage(folder: Path) -> Storage:
-    return open_storage(with_files_at(f"file:{folder}"))
+    return open_storage(settings_with_storage(f"file:{folder}"))
 
 
 async def test_folder_is_created_with_the_first_file(storage: Storage, folder: Path) -> None:
     assert not await storage.check()
-    assert tree(folder.parent) == []
+    assert list_paths(folder.parent) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
@@ -48,36 +50,36 @@ async def test_files_are_private_to_the_user(storage: Storage, folder: Path) -> 
 
 
 async def test_failed_write_leaves_no_file(storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_descriptor: int) -> None:
+    def raise_disk_full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", raise_disk_full)
     with pytest.raises(StorageError):
         await storage.save("photos", "jpg", b"x", "image/jpeg")
-    assert tree(folder) == ["photos"]
+    assert list_paths(folder) == ["photos"]
 
 
 async def test_links_are_not_followed(storage: Storage, outside: Path) -> None:
-    for name in (ANY, ANY.replace("photos", "letters")):
+    for name in (FILE_NAME, FILE_NAME.replace("photos", "letters")):
         with pytest.raises(MissingFileError):
             await storage.read(name)
         await storage.delete(name)
     with pytest.raises(StorageError):
         await storage.save("photos", "jpg", b"x", "image/jpeg")
-    assert tree(outside) == [Path(ANY).name]
+    assert list_paths(outside) == [Path(FILE_NAME).name]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
 async def test_pipe_is_not_opened(storage: Storage, folder: Path) -> None:
     (folder / "photos").mkdir(parents=True)
-    os.mkfifo(folder / ANY)
+    os.mkfifo(folder / FILE_NAME)
     with pytest.raises(MissingFileError):
-        await asyncio.wait_for(storage.read(ANY), 5)
+        await asyncio.wait_for(storage.read(FILE_NAME), 5)
 
 
 def test_folder_is_relative_to_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
-    storage = open_storage(with_files_at("file:./data/uploads"))
+    storage = open_storage(settings_with_storage("file:./data/uploads"))
     assert isinstance(storage, FolderStorage)
     assert storage.folder == PROJECT / "data" / "uploads"
 
@@ -90,6 +92,6 @@ def test_ephemeral_host_causes_a_warning(storage: Storage, monkeypatch: pytest.M
 def test_persistent_storage_causes_no_warning(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert storage.data_loss_warning == ""
     monkeypatch.setenv("RENDER", "true")
-    assert open_storage(with_files_at("s3://AK:s3cr3t@host/files")).data_loss_warning == ""
+    assert open_storage(settings_with_storage("s3://AK:s3cr3t@host/files")).data_loss_warning == ""
     if Path("/dev/shm").is_dir():  # noqa: S108 - mounted like a volume
-        assert open_storage(with_files_at("file:/dev/shm/not/yet/made")).data_loss_warning == ""
+        assert open_storage(settings_with_storage("file:/dev/shm/not/yet/made")).data_loss_warning == ""

@@ -1,3 +1,5 @@
+"""Checked and shrunk images."""
+
 import threading
 
 import pytest
@@ -8,11 +10,11 @@ from opportune.storage.images import ImageRefusedError, check_image, shrink
 from tests.opportune.storage.pictures import (
     LANDSCAPE,
     UPRIGHT,
-    bomb,
     camera_exif,
-    decoded,
-    drawn,
-    encoded,
+    decode_image,
+    decompression_bomb,
+    draw_image,
+    encode_image,
     photo,
     with_archive,
 )
@@ -21,20 +23,23 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>ale
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"),
+    ("content", "content_type"),
     [
         (photo("JPEG"), "image/jpeg"),
         (photo("JPEG", progressive=True), "image/jpeg"),
         (photo("PNG"), "image/png"),
         (photo("WEBP"), "image/webp"),
-        (encoded(drawn(mode="P"), "GIF", save_all=True, append_images=[drawn().rotate(90)]), "image/gif"),
-        (encoded(drawn(mode="CMYK"), "JPEG"), "image/jpeg"),
-        (encoded(drawn(), "MPO", save_all=True, append_images=[drawn()]), "image/jpeg"),
+        (
+            encode_image(draw_image(mode="P"), "GIF", save_all=True, append_images=[draw_image().rotate(90)]),
+            "image/gif",
+        ),
+        (encode_image(draw_image(mode="CMYK"), "JPEG"), "image/jpeg"),
+        (encode_image(draw_image(), "MPO", save_all=True, append_images=[draw_image()]), "image/jpeg"),
     ],
 )
-async def test_image_is_recognized_by_its_content(content: bytes, kind: str) -> None:
-    assert await check_image(content) == kind
-    assert decoded(await shrink(content, 16)).format == "WEBP"
+async def test_image_is_recognized_by_its_content(content: bytes, content_type: str) -> None:
+    assert await check_image(content) == content_type
+    assert decode_image(await shrink(content, 16)).format == "WEBP"
 
 
 @pytest.mark.parametrize(
@@ -45,17 +50,17 @@ async def test_image_is_recognized_by_its_content(content: bytes, kind: str) -> 
         (b"<html><script>alert(1)</script></html>", images.UNKNOWN),
         (SVG, images.UNKNOWN),
         (b"%PDF-1.7", images.UNKNOWN),
-        (encoded(drawn(), "BMP"), images.UNKNOWN),
-        (encoded(drawn(), "TIFF"), images.UNKNOWN),
+        (encode_image(draw_image(), "BMP"), images.UNKNOWN),
+        (encode_image(draw_image(), "TIFF"), images.UNKNOWN),
         (photo("JPEG")[:-200], images.DAMAGED),
         (photo("PNG")[:-40], images.DAMAGED),
         (photo("WEBP")[:-40], images.DAMAGED),
-        (bomb(4_500), images.TOO_MANY_PIXELS),
-        (bomb(60_000), images.TOO_MANY_PIXELS),
-        (bomb(2_000), images.DAMAGED),
+        (decompression_bomb(4_500), images.TOO_MANY_PIXELS),
+        (decompression_bomb(60_000), images.TOO_MANY_PIXELS),
+        (decompression_bomb(2_000), images.DAMAGED),
         (with_archive(photo("JPEG")), images.NOT_ONLY_A_PICTURE),
         (photo("PNG") + b"<SCRIPT>alert(1)</SCRIPT>", images.NOT_ONLY_A_PICTURE),
-        (encoded(drawn(mode="P"), "GIF", comment=b"<?php system($_GET[0]) ?>"), images.NOT_ONLY_A_PICTURE),
+        (encode_image(draw_image(mode="P"), "GIF", comment=b"<?php system($_GET[0]) ?>"), images.NOT_ONLY_A_PICTURE),
     ],
 )
 async def test_invalid_image_is_refused(content: bytes, message: str) -> None:
@@ -65,10 +70,10 @@ async def test_invalid_image_is_refused(content: bytes, message: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-async def test_shrunk_image_is_upright_without_metadata(kind: str) -> None:
-    small = await shrink(photo(kind), 1024)
-    image = decoded(small)
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+async def test_shrunk_image_is_upright_without_metadata(format_: str) -> None:
+    small = await shrink(photo(format_), 1024)
+    image = decode_image(small)
     assert image.size == UPRIGHT
     assert not image.getexif()
     assert not {"exif", "icc_profile", "xmp", "comment"} & image.info.keys()
@@ -81,46 +86,46 @@ async def test_shrunk_image_is_upright_without_metadata(kind: str) -> None:
 
 
 async def test_image_is_shrunk_but_not_enlarged() -> None:
-    assert decoded(await shrink(encoded(drawn((400, 100)), "JPEG"), 100)).size == (100, 25)
-    assert decoded(await shrink(encoded(drawn(), "PNG"), 100)).size == LANDSCAPE
+    assert decode_image(await shrink(encode_image(draw_image((400, 100)), "JPEG"), 100)).size == (100, 25)
+    assert decode_image(await shrink(encode_image(draw_image(), "PNG"), 100)).size == LANDSCAPE
 
 
 async def test_transparency_is_kept() -> None:
-    image = drawn(mode="RGBA")
+    image = draw_image(mode="RGBA")
     image.putalpha(Image.new("L", image.size, 0))
-    for content in (encoded(image, "PNG"), encoded(image.convert("P"), "GIF", transparency=0)):
-        assert decoded(await shrink(content)).mode == "RGBA"
+    for content in (encode_image(image, "PNG"), encode_image(image.convert("P"), "GIF", transparency=0)):
+        assert decode_image(await shrink(content)).mode == "RGBA"
 
 
 async def test_16_bit_grey_is_kept() -> None:
-    pixel = decoded(await shrink(encoded(Image.new("I;16", (8, 8), 0x8000), "PNG"))).getpixel((4, 4))
+    pixel = decode_image(await shrink(encode_image(Image.new("I;16", (8, 8), 0x8000), "PNG"))).getpixel((4, 4))
     assert isinstance(pixel, tuple)
     assert abs(pixel[0] - 0x80) < 4
 
 
 async def test_broken_colour_profile_is_ignored() -> None:
-    content = encoded(drawn(), "JPEG", icc_profile=b"no profile")
-    assert decoded(await shrink(content)).size == LANDSCAPE
+    content = encode_image(draw_image(), "JPEG", icc_profile=b"no profile")
+    assert decode_image(await shrink(content)).size == LANDSCAPE
 
 
 async def test_truncated_image_is_refused_or_decoded() -> None:
-    content = encoded(drawn((8, 8)), "JPEG", exif=camera_exif())
+    content = encode_image(draw_image((8, 8)), "JPEG", exif=camera_exif())
     for length in range(0, len(content), 7):
         try:
             await shrink(content[:length])
         except ImageRefusedError as refusal:
-            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some truncated images can be decoded
+            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some truncated images can be decode_image
 
 
 async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: set[int] = set()
 
-    def remember(image: Image.Image, min_side: int) -> None:
+    def record_thread(image: Image.Image, min_side: int) -> None:
         threads.add(threading.get_ident())
         decode(image, min_side)
 
     decode = images._decode
-    monkeypatch.setattr(images, "_decode", remember)
+    monkeypatch.setattr(images, "_decode", record_thread)
     await check_image(photo())
     await shrink(photo())
     assert len(threads - {threading.get_ident()}) == 1

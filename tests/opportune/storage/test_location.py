@@ -1,3 +1,5 @@
+"""STORAGE_URL as a folder, a bucket or the database."""
+
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from opportune.application import create_app
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
-from tests.opportune.storage.conftest import with_files_at
+from tests.opportune.storage.conftest import settings_with_storage
 
 
 def test_folder_is_parsed() -> None:
@@ -18,7 +20,7 @@ def test_folder_is_parsed() -> None:
         ("file:///srv/files", Path("/srv/files")),
         ("file://localhost/srv/files", Path("/srv/files")),
     ):
-        assert parse_storage_url(with_files_at(url)) == folder.resolve(), url
+        assert parse_storage_url(settings_with_storage(url)) == folder.resolve(), url
 
 
 @pytest.mark.parametrize(
@@ -36,19 +38,19 @@ def test_folder_is_parsed() -> None:
     ],
 )
 def test_bucket_is_parsed(url: str, bucket: Bucket) -> None:
-    assert parse_storage_url(with_files_at(url)) == bucket
+    assert parse_storage_url(settings_with_storage(url)) == bucket
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "location"),
     [
         ("database:", DatabaseFiles(10, 200)),
         ("database:///?max_total_megabytes=50", DatabaseFiles(10, 50)),
         ("database:?max_file_megabytes=5&max_total_megabytes=90", DatabaseFiles(5, 90)),
     ],
 )
-def test_database_is_parsed(url: str, place: DatabaseFiles) -> None:
-    assert parse_storage_url(with_files_at(url)) == place
+def test_database_is_parsed(url: str, location: DatabaseFiles) -> None:
+    assert parse_storage_url(settings_with_storage(url)) == location
 
 
 def test_invalid_url_is_an_error() -> None:
@@ -79,27 +81,27 @@ def test_invalid_url_is_an_error() -> None:
         ("s3://AK:s3cr3t@host/bucket?zone=x", "has an unknown option: 'zone'"),
     ):
         with pytest.raises(OperatorError) as error:
-            create_app(with_files_at(url))
-        line = str(error.value)
-        assert line.startswith("STORAGE_URL "), url
-        assert message in line, url
-        assert "oppman.py docs files" in line, url
-        assert "\n" not in line, url
-        assert "s3cr3t" not in line, url
+            create_app(settings_with_storage(url))
+        text = str(error.value)
+        assert text.startswith("STORAGE_URL "), url
+        assert message in text, url
+        assert "oppman.py docs files" in text, url
+        assert "\n" not in text, url
+        assert "s3cr3t" not in text, url
 
 
 def test_secret_is_not_in_label_and_repr() -> None:
-    place = parse_storage_url(with_files_at("s3://AK:s3cr3t@host/bucket/folder"))
-    assert isinstance(place, Bucket)
-    assert place.label == "s3://host/bucket/folder"
-    assert "s3cr3t" not in repr(place)
+    location = parse_storage_url(settings_with_storage("s3://AK:s3cr3t@host/bucket/folder"))
+    assert isinstance(location, Bucket)
+    assert location.label == "s3://host/bucket/folder"
+    assert "s3cr3t" not in repr(location)
 
 
 @pytest.mark.parametrize(
     ("url", "source"), [("file:x", ""), ("s3://a:b@files.example.org/x", " https://files.example.org")]
 )
 async def test_policy_allows_images_of_the_bucket(url: str, source: str) -> None:
-    app = create_app(with_files_at(url))
+    app = create_app(settings_with_storage(url))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         policy = (await client.get("/health/live")).headers["content-security-policy"]
     assert f"img-src 'self' data:{source};" in policy

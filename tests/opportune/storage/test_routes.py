@@ -1,5 +1,8 @@
+"""Responses for stored files."""
+
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from httpx import AsyncClient
 
 from opportune.storage import Storage
@@ -10,15 +13,15 @@ PAGE = ("pages", "html", b"<script>alert(1)</script>", "text/html")
 
 
 async def test_file_needs_its_signed_url(storage: Storage, visitor: AsyncClient, storage_kind: str) -> None:
-    address = await storage.url(await storage.save(*PICTURE))
-    shown = await visitor.get(address)
-    assert (shown.status_code, shown.content) == (200, b"picture")
-    assert shown.headers["content-type"] == "image/jpeg"
-    assert shown.headers["cache-control"].startswith("private, max-age=")
-    assert (await visitor.get(address.partition("?")[0])).status_code == 403
-    another = await storage.save(*PICTURE)
-    changed = await visitor.get(address.replace(urlsplit(address).path[-36:], another[-36:]))
-    assert changed.status_code == (200 if storage_kind == "bucket" else 403), "moto does not check signatures"
+    url = await storage.url(await storage.save(*PICTURE))
+    response = await visitor.get(url)
+    assert (response.status_code, response.content) == (200, b"picture")
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["cache-control"].startswith("private, max-age=")
+    assert (await visitor.get(url.partition("?")[0])).status_code == 403
+    other_name = await storage.save(*PICTURE)
+    forged = await visitor.get(url.replace(urlsplit(url).path[-36:], other_name[-36:]))
+    assert forged.status_code == (200 if storage_kind == "bucket" else 403), "moto does not check signatures"
 
 
 async def test_other_file_is_a_download(storage: Storage, visitor: AsyncClient) -> None:
@@ -37,32 +40,54 @@ async def test_url_states_its_expiry(storage: Storage, storage_kind: str) -> Non
     assert query["X-Amz-Expires"] == ["60"] if storage_kind == "bucket" else "until" in query
 
 
-async def test_large_file_is_served_whole_and_in_ranges(storage: Storage, visitor: AsyncClient) -> None:
+FILM = bytes(range(251)) * 4_300
+
+
+@pytest.fixture
+async def film_url(storage: Storage) -> str:
+    """URL of a public file, which is larger than one read."""
     declare_folder("films", (), is_public=True)
-    content = bytes(range(251)) * 4_300
-    address = public_url(await storage.save("films", "bin", content, "application/octet-stream"))
-    full_response = await visitor.get(address)
-    assert (full_response.status_code, full_response.content == content) == (200, True)
-    assert (full_response.headers["accept-ranges"], full_response.headers["content-length"]) == (
-        "bytes",
-        str(len(content)),
-    )
-    etag = full_response.headers["etag"]
-    assert (await visitor.get(address, headers={"If-None-Match": etag})).status_code == 304
-    head = await visitor.head(address)
-    assert (head.headers["content-length"], head.content) == (str(len(content)), b"")
-    for requested, start, stop in (
+    return public_url(await storage.save("films", "bin", FILM, "application/octet-stream"))
+
+
+async def test_large_file_is_served_completely(visitor: AsyncClient, film_url: str) -> None:
+    response = await visitor.get(film_url)
+    assert (response.status_code, response.content == FILM) == (200, True)
+    assert (response.headers["accept-ranges"], response.headers["content-length"]) == ("bytes", str(len(FILM)))
+    head = await visitor.head(film_url)
+    assert (head.headers["content-length"], head.content) == (str(len(FILM)), b"")
+
+
+@pytest.mark.parametrize(
+    ("header", "start", "stop"),
+    [
         ("bytes=0-9", 0, 10),
         ("bytes=65530-1060000", 65_530, 1_060_001),
-        ("bytes=1079290-9999999", 1_079_290, len(content)),
-        ("bytes=-5", len(content) - 5, len(content)),
-    ):
-        part = await visitor.get(address, headers={"Range": requested, "If-Range": etag})
-        assert (part.status_code, part.content == content[start:stop]) == (206, True), requested
-        assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(content)}"
-    beyond = await visitor.get(address, headers={"Range": "bytes=9999999-"})
-    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(content)}")
-    for headers in ({"Range": "lines=1-2"}, {"Range": "bytes=0-9", "If-Range": '"another"'}):
-        assert (await visitor.get(address, headers=headers)).status_code == 200
-    await storage.delete(address.removeprefix("/files/"))
-    assert (await visitor.get(address, headers={"If-None-Match": etag})).status_code == 404
+        ("bytes=1079290-9999999", 1_079_290, len(FILM)),
+        ("bytes=-5", len(FILM) - 5, len(FILM)),
+    ],
+)
+async def test_range_of_a_file_is_served(
+    visitor: AsyncClient, film_url: str, header: str, start: int, stop: int
+) -> None:
+    etag = (await visitor.head(film_url)).headers["etag"]
+    response = await visitor.get(film_url, headers={"Range": header, "If-Range": etag})
+    assert (response.status_code, response.content == FILM[start:stop]) == (206, True)
+    assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(FILM)}"
+
+
+async def test_range_beyond_the_end_is_416(visitor: AsyncClient, film_url: str) -> None:
+    response = await visitor.get(film_url, headers={"Range": "bytes=9999999-"})
+    assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(FILM)}")
+
+
+@pytest.mark.parametrize("headers", [{"Range": "lines=1-2"}, {"Range": "bytes=0-9", "If-Range": '"other"'}])
+async def test_unusable_range_is_ignored(visitor: AsyncClient, film_url: str, headers: dict[str, str]) -> None:
+    assert (await visitor.get(film_url, headers=headers)).status_code == 200
+
+
+async def test_304_needs_an_existing_file(storage: Storage, visitor: AsyncClient, film_url: str) -> None:
+    headers = {"If-None-Match": (await visitor.head(film_url)).headers["etag"]}
+    assert (await visitor.get(film_url, headers=headers)).status_code == 304
+    await storage.delete(film_url.removeprefix("/files/"))
+    assert (await visitor.get(film_url, headers=headers)).status_code == 404

@@ -1,3 +1,5 @@
+"""Signed URLs: their headers, expiry and refusal."""
+
 import time
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
@@ -31,18 +33,18 @@ async def test_head_is_supported(storage: Storage, visitor: AsyncClient) -> None
 
 
 async def test_url_expires(storage: Storage, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = await storage.url(await storage.save(*PICTURE), seconds=10)
+    url = await storage.url(await storage.save(*PICTURE), seconds=10)
     start = time.time()
     for seconds, status in ((-1, 200), (9, 200), (11, 403)):
         monkeypatch.setattr(time, "time", partial(float, start + seconds))
-        response = await visitor.get(address, headers={"Accept": "text/html"})
+        response = await visitor.get(url, headers={"Accept": "text/html"})
         assert response.status_code == status
     assert "has expired" in response.text
 
 
 async def test_changed_url_is_refused(storage: Storage, visitor: AsyncClient) -> None:
-    address = await storage.url(await storage.save(*PICTURE), download_as="a.jpg")
-    parts = urlsplit(address)
+    url = await storage.url(await storage.save(*PICTURE), download_as="a.jpg")
+    parts = urlsplit(url)
     (until,), (signature,) = parse_qs(parts.query)["until"], parse_qs(parts.query)["signature"]
     for old, new in (
         (until, str(int(until) + 1)),
@@ -56,15 +58,15 @@ async def test_changed_url_is_refused(storage: Storage, visitor: AsyncClient) ->
         (parts.path, "/files/../../etc/passwd"),
         (parts.path, "/files/"),
     ):
-        response = await visitor.get(address.replace(old, new), headers={"Accept": "text/html"})
+        response = await visitor.get(url.replace(old, new), headers={"Accept": "text/html"})
         assert response.status_code in (403, 404), (old, new)
 
 
 async def test_deleted_file_is_not_found(storage: Storage, visitor: AsyncClient) -> None:
     name = await storage.save(*PICTURE)
-    address = await storage.url(name)
+    url = await storage.url(name)
     await storage.delete(name)
-    assert (await visitor.get(address)).status_code == 404
+    assert (await visitor.get(url)).status_code == 404
     assert (await visitor.get(await storage.url("photos/../../secret"))).status_code == 404
 
 
@@ -75,7 +77,6 @@ def test_older_key_stays_valid() -> None:
     (signature,) = URLSigner.of(settings).signatures("photos/x.jpg", "1", "")
     assert URLSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
     assert URLSigner.of(settings_with_fallback).is_valid(signature, "photos/x.jpg", "1", ""), "the older key is valid"
-    assert URLSigner.of(settings_with_fallback).sign_url("photos/x.jpg", 9) == URLSigner.of(newer).sign_url(
-        "photos/x.jpg", 9
-    )
+    signer, new_signer = URLSigner.of(settings_with_fallback), URLSigner.of(newer)
+    assert signer.sign_url("photos/x.jpg", 9) == new_signer.sign_url("photos/x.jpg", 9)
     assert not URLSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")

@@ -1,3 +1,5 @@
+"""Storages in a folder, a bucket and the database behave alike."""
+
 import logging
 import re
 import socket
@@ -11,7 +13,7 @@ from opportune.storage import MissingFileError, Storage, StorageDependency, Stor
 from opportune.storage.bucket import BucketStorage
 from opportune.storage.location import Bucket
 from opportune.storage.signed_urls import URLSigner
-from tests.opportune.storage.conftest import with_files_at
+from tests.opportune.storage.conftest import settings_with_storage
 
 SECRET = "s3cr3t"
 
@@ -20,33 +22,36 @@ async def save_photo(storage: Storage, content: bytes = b"picture") -> str:
     return await storage.save("photos", "jpg", content, "image/jpeg")
 
 
-def unreachable(folder: Path, port: int) -> dict[str, str]:
+def unreachable_urls(folder: Path, port: int) -> dict[str, str]:
     folder.write_text("a file instead of a folder")
     return {"folder": f"file:{folder}", "bucket": f"s3://access:{SECRET}@127.0.0.1:{port}/opportune?tls=false"}
 
 
 @pytest.fixture
 def unreachable_url(storage_kind: str, folder: Path, unused_tcp_port: int) -> str:
-    """The URL of a storage that does not answer."""
-    return unreachable(folder, unused_tcp_port)[storage_kind]
+    """URL of a storage that does not respond."""
+    return unreachable_urls(folder, unused_tcp_port)[storage_kind]
 
 
-async def test_files_are_saved_read_and_deleted(storage: Storage) -> None:
+async def test_saved_file_can_be_read(storage: Storage) -> None:
     photo_name, empty_photo_name = await save_photo(storage), await save_photo(storage, b"")
     assert re.fullmatch(r"photos/[0-9a-f]{32}\.jpg", photo_name)
     assert photo_name != empty_photo_name
     assert (await storage.read(photo_name), await storage.read(empty_photo_name)) == (b"picture", b"")
+    assert not await storage.check()
 
+
+async def test_deleted_file_is_missing(storage: Storage) -> None:
     name = await save_photo(storage)
     await storage.delete(name)
     await storage.delete(name)
     with pytest.raises(MissingFileError):
         await storage.read(name)
 
+
+async def test_large_file_is_read_unchanged(storage: Storage) -> None:
     content = bytes(range(250)) * 40_000
     assert await storage.read(await save_photo(storage, content)) == content
-
-    assert not await storage.check()
 
 
 async def test_invalid_name_is_refused(storage: Storage) -> None:
@@ -64,6 +69,8 @@ async def test_invalid_name_is_refused(storage: Storage) -> None:
             await storage.read(name)
         await storage.delete(name)
 
+
+async def test_invalid_folder_or_suffix_is_refused(storage: Storage) -> None:
     for folder_name, suffix in [("../x", "jpg"), ("/x", "jpg"), ("x", "../jpg"), ("", "jpg"), ("x", "")]:
         with pytest.raises(ValueError, match="invalid folder or suffix"):
             await storage.save(folder_name, suffix, b"x", "image/jpeg")
@@ -71,7 +78,7 @@ async def test_invalid_name_is_refused(storage: Storage) -> None:
 
 @pytest.mark.parametrize("storage_kind", ["folder", "bucket"])
 async def test_error_is_logged_without_the_secret(unreachable_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    storage = open_storage(with_files_at(unreachable_url))
+    storage = open_storage(settings_with_storage(unreachable_url))
     with pytest.raises(StorageError, match=r"^Files cannot be saved or shown at the moment"):
         await save_photo(storage)
     records = [record for record in caplog.records if record.name.startswith("opportune.storage")]
@@ -85,7 +92,7 @@ async def test_error_is_logged_without_the_secret(unreachable_url: str, caplog: 
 
 @pytest.mark.parametrize("storage_kind", ["folder", "bucket"])
 async def test_unreachable_storage_is_a_503(unreachable_url: str) -> None:
-    app = create_app(with_files_at(unreachable_url))
+    app = create_app(settings_with_storage(unreachable_url))
 
     @app.post("/api/files")
     async def save_file(storage: StorageDependency) -> str:
@@ -107,7 +114,7 @@ async def test_silent_service_times_out() -> None:
 
 
 async def test_missing_bucket_is_an_error(s3_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    storage = open_storage(with_files_at(s3_url.replace("/opportune/", "/another/")))
+    storage = open_storage(settings_with_storage(s3_url.replace("/opportune/", "/another/")))
     with pytest.raises(StorageError):
         await save_photo(storage)
     assert re.search(r"the bucket s3://127\.0\.0\.1\S* does not exist", caplog.text)
@@ -115,16 +122,16 @@ async def test_missing_bucket_is_an_error(s3_url: str, caplog: pytest.LogCapture
 
 
 async def test_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-environment")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "environment-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    storage = open_storage(with_files_at("s3://files.example.org/opportune"))
-    address = await storage.url(f"photos/{'0' * 32}.jpg")
-    assert address.startswith("https://files.example.org/opportune/photos/000")
-    assert "X-Amz-Credential=of-the-environment%2F" in address
-    assert SECRET not in address
+    storage = open_storage(settings_with_storage("s3://files.example.org/opportune"))
+    url = await storage.url(f"photos/{'0' * 32}.jpg")
+    assert url.startswith("https://files.example.org/opportune/photos/000")
+    assert "X-Amz-Credential=environment-key%2F" in url
+    assert SECRET not in url
 
 
-async def test_part_is_read_alone(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_part_is_read_without_the_whole_file(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     content = bytes(range(250)) * 1_000
     name, empty = [await storage.save("films", "bin", data, "video/mp4") for data in (content, b"")]
     monkeypatch.setattr(type(storage), "read", None)

@@ -31,7 +31,9 @@ def process_metrics(state: State) -> Iterator[Family]:
     yield gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", STARTED_AT)
     yield gauge("process_resident_memory_bytes", "Resident memory.", resident_memory_bytes())
     yield gauge("process_cpu_seconds_total", "Processor time.", time.process_time(), "counter")
-    yield gauge("http_connections_open", "Open connections of clients and proxies.", len(ConnectionLimits.opened))
+    yield gauge(
+        "http_connections_open", "Open connections of clients and proxies.", len(ConnectionLimits.open_connections)
+    )
     yield from _pool_metrics(state.database)
     if state.telemetry.metrics:
         yield from state.telemetry.metrics.families()

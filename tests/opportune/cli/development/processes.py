@@ -23,7 +23,7 @@ from opportune.cli.development.server import serve
 from opportune.cli.main import main
 from opportune.cli.project import quickstart
 from opportune.config.project import settings_class
-from opportune.config.settings import Settings, forget_settings, get_settings
+from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.ops.backup import create, postgresql
@@ -109,7 +109,7 @@ def paused_copy(names: Sequence[str], source: str, *targets: str) -> Iterator[Ba
 def serve_site(listener: socket.socket, app: str, environ: dict[str, str], options: dict[str, Any]) -> None:
     """Serve the application until a signal, with these settings. Workers and reloaded processes are also forked."""
     os.environ.update(environ)
-    forget_settings()
+    clear_settings_cache()
     cast("Any", _subprocess).spawn = PROCESSES
     serve(listener, get_settings(), app=app, **options)
 

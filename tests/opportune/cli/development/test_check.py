@@ -273,7 +273,7 @@ def test_unusable_storage_is_an_error(oppman: Oppman, database_url: str, tmp_pat
     (tmp_path / "file").touch()
     for url, message in (
         (f"file:{tmp_path / 'file' / 'uploads'}", f"{tmp_path / 'file'} is not a folder"),
-        (f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/files?tls=false", "/files failed: the host does not answer"),
+        (f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/files?tls=false", "/files failed: the host does not respond"),
         ("s3://AK:s3cr3t@host", "STORAGE_URL lacks the host or the bucket"),
     ):
         code, out, err = oppman("check", DATABASE_URL=database_url, STORAGE_URL=url)
@@ -288,7 +288,7 @@ def test_try_reports_unreachable_backup_place(oppman: Oppman, database_url: str,
     assert oppman("check", **environ).code == 0
     code, out, _ = oppman("check", "--try", **environ)
     assert code == 1
-    assert f"error: s3://127.0.0.1:{unused_tcp_port}/b cannot be used for backups: the host does not answer.\n" in out
+    assert f"error: s3://127.0.0.1:{unused_tcp_port}/b cannot be used for backups: the host does not respond.\n" in out
 
 
 def test_misspelt_setting_is_a_warning(oppman: Oppman, database_url: str, folder: Path) -> None:

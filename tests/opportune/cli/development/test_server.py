@@ -16,7 +16,7 @@ import pytest
 
 from opportune.cli.development import server
 from opportune.config.project import settings_class
-from opportune.config.settings import forget_settings, get_settings
+from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
@@ -182,8 +182,8 @@ def test_https_addresses() -> None:
 def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that monkeypatch restores it
-    forget_settings()
+    clear_settings_cache()
     with server.reserve("127.0.0.1", 0) as listener:
         server.set_port(listener, get_settings())
         assert site_url(get_settings()) == server.listener_url(listener)
-    forget_settings()
+    clear_settings_cache()

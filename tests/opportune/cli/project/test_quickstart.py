@@ -26,7 +26,7 @@ from opportune.cli.project.quickstart import (
     summary,
 )
 from opportune.config.project import settings_class
-from opportune.config.settings import forget_settings, get_settings
+from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
@@ -244,7 +244,7 @@ def test_models_of_this_machine_are_offered(
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(lines))
     monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
     monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
-    forget_settings()
+    clear_settings_cache()
     settings = offer_models(get_settings())
     assert (settings.llm_base_url, settings.llm_model) == (address, model)
     output = capsys.readouterr().out

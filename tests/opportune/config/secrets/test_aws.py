@@ -108,7 +108,7 @@ def read(source: str) -> Settings:
     return load_settings(secrets_from=f"aws:{source}")
 
 
-def refusal(source: str) -> str:
+def settings_error(source: str) -> str:
     with pytest.raises(SettingsError) as caught:
         load_settings(secrets_from=source)
     text = str(caught.value)
@@ -189,9 +189,9 @@ def test_secret_of_the_guide_is_read(set_content: SetContent) -> None:
 
 
 def test_secrets_are_merged(create_secret: CreateSecret) -> None:
-    rotated = create_secret({key: RDS[key] for key in ("username", "password")}, name="rds!cluster-1")
+    rotated_arn = create_secret({key: RDS[key] for key in ("username", "password")}, name="rds!cluster-1")
     create_secret({"host": RDS["host"], "engine": "aurora-postgresql", "LOG_FORMAT": "json"}, name="site/production")
-    settings = read(f"{rotated}, site/production")
+    settings = read(f"{rotated_arn}, site/production")
     assert settings.database_url.get_secret_value().startswith("postgresql://site%20user:p%40ss")
     assert settings.log_format == "json"
 
@@ -200,13 +200,13 @@ def test_region_comes_from_arn(create_secret: CreateSecret, monkeypatch: pytest.
     arn = create_secret({"PORT": 77})
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert read(arn).port == 77
-    assert "AWS_DEFAULT_REGION" in refusal("aws:by-name")
+    assert "AWS_DEFAULT_REGION" in settings_error("aws:by-name")
     monkeypatch.setenv("AWS_REGION", REGION)  # as Lambda and ECS name it
-    assert "no such secret" in refusal("aws:by-name")
+    assert "no such secret" in settings_error("aws:by-name")
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (f'{{"password": "{PASSWORD}"', "is not JSON"),
         (PASSWORD, "is not JSON"),
@@ -218,21 +218,21 @@ def test_region_comes_from_arn(create_secret: CreateSecret, monkeypatch: pytest.
         ({"SECRET_KEY": 5}, "SECRET_KEY: "),
     ],
 )
-def test_invalid_secret_is_refused_without_value(set_content: SetContent, content: Any, words: str) -> None:
-    assert words in refusal(f"aws:{set_content(content)}")
+def test_invalid_secret_is_refused_without_value(set_content: SetContent, content: Any, message: str) -> None:
+    assert message in settings_error(f"aws:{set_content(content)}")
 
 
 def test_binary_secret_is_refused(create_secret: CreateSecret) -> None:
-    assert "is binary" in refusal(f"aws:{create_secret(PASSWORD.encode())}")
+    assert "is binary" in settings_error(f"aws:{create_secret(PASSWORD.encode())}")
 
 
 @pytest.mark.parametrize("source", ["aws:", "aws:a,,b", "azure:", "gcp:a,", "vault:site", "site"])
 def test_invalid_source_is_refused(source: str) -> None:
-    assert refusal(source) == "SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT."
+    assert settings_error(source) == "SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT."
 
 
 @pytest.mark.parametrize(
-    ("environ", "words"),
+    ("environ", "message"),
     [
         ({}, "There is no such secret in this region"),
         ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "There are no AWS credentials"),
@@ -240,16 +240,18 @@ def test_invalid_source_is_refused(source: str) -> None:
         ({"AWS_DEFAULT_REGION": "no region"}, "Set AWS_DEFAULT_REGION"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "AWS cannot be reached (EndpointConnectionError)"),
         ({"AWS_ENDPOINT_URL": "localhost"}, "AWS_ENDPOINT_URL is invalid"),
-        ({"AWS_PROFILE": "nobody"}, "boto3 reports ProfileNotFound"),
+        ({"AWS_PROFILE": "unknown"}, "boto3 reports ProfileNotFound"),
     ],
 )
-def test_error_of_boto_is_one_line(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str | None], words: str) -> None:
+def test_error_of_boto3_is_explained(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str | None], message: str
+) -> None:
     for name, value in environ.items():
         if value is None:
             monkeypatch.delenv(name)
         else:
             monkeypatch.setenv(name, value)
-    assert words in refusal("aws:missing")
+    assert message in settings_error("aws:missing")
 
 
 class RefusingHandler(BaseHTTPRequestHandler):
@@ -280,7 +282,7 @@ def refusing_url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "message"),
     [
         ("AccessDeniedException", "Allow secretsmanager:GetSecretValue"),
         ("ExpiredTokenException", "have expired"),
@@ -288,17 +290,17 @@ def refusing_url() -> Iterator[str]:
     ],
 )
 def test_error_of_aws_is_explained_without_details(
-    refusing_url: str, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+    refusing_url: str, monkeypatch: pytest.MonkeyPatch, code: str, message: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"{refusing_url}/{code}")
-    text = refusal("aws:site")
-    assert words in text
+    text = settings_error("aws:site")
+    assert message in text
     assert "123456789012" not in text
 
 
 def test_missing_boto3_names_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore", None)
-    text = refusal("aws:site")
+    text = settings_error("aws:site")
     lock = text.rsplit(" ", 1)[1]
     assert text.endswith(f"python3 -m pip install --no-deps --require-hashes -r {lock}")
     assert "boto3==" in (PROJECT / lock).read_text(encoding="utf-8")

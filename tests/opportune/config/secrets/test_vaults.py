@@ -17,8 +17,8 @@ from requests import PreparedRequest
 from opportune.cli.main import main
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.config.project import PROJECT, settings_class
-from opportune.config.secrets.source import names_in_secrets, open_vault
-from opportune.config.settings import Settings, forget_settings, load_settings
+from opportune.config.secrets.source import open_vault, settings_in_secrets
+from opportune.config.settings import Settings, clear_settings_cache, load_settings
 from opportune.errors import SettingsError
 
 SECRET = "p@ss/w:rd%?#[é"
@@ -153,7 +153,7 @@ def read(cloud: Cloud) -> Settings:
     return load_settings(secrets_from=cloud.source)
 
 
-def refusal(source: str) -> str:
+def settings_error(source: str) -> str:
     with pytest.raises(SettingsError) as caught:
         load_settings(secrets_from=source)
     text = str(caught.value)
@@ -192,7 +192,7 @@ def test_secrets_are_fetched_once(cloud: Cloud) -> None:
     read(cloud)
     requests = len(cloud.paths)
     read(cloud)
-    assert names_in_secrets(cloud.source, ["port", "log_format"]) == {"port"}
+    assert settings_in_secrets(cloud.source, ["port", "log_format"]) == {"port"}
     assert len(cloud.paths) == requests
 
 
@@ -218,47 +218,47 @@ def test_disabled_azure_secret_is_ignored(azure: Azure) -> None:
 
 def test_disabled_google_version_is_refused(google: Google) -> None:
     google.secrets = {"PORT": None}
-    assert refusal("gcp:site").startswith("SECRETS_FROM: site, secret PORT: Its newest version is disabled")
+    assert settings_error("gcp:site").startswith("SECRETS_FROM: site, secret PORT: Its newest version is disabled")
 
 
 def test_binary_google_secret_is_refused(google: Google) -> None:
     google.secrets = {"SECRET_KEY": b"\xff\xfe"}
-    assert refusal("gcp:site") == "SECRETS_FROM: site, secret SECRET_KEY: The value is binary. Store text."
+    assert settings_error("gcp:site") == "SECRETS_FROM: site, secret SECRET_KEY: The value is binary. Store text."
 
 
 def test_two_secrets_for_one_setting_are_refused(google: Google) -> None:
     google.secrets = {"PORT": b"1", "port": b"2"}
-    assert "two secrets for one setting, PORT and port" in refusal("gcp:site")
+    assert "two secrets for one setting, PORT and port" in settings_error("gcp:site")
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "message"),
     [(401, "does not accept these credentials"), (403, "denies access"), (404, "There is no such"), (409, "reports")],
 )
-def test_http_error_is_one_line_without_details(cloud: Cloud, status: int, words: str) -> None:
+def test_http_error_is_explained_without_details(cloud: Cloud, status: int, message: str) -> None:
     cloud.status = status
-    text = refusal(cloud.source)
-    assert words in text
+    text = settings_error(cloud.source)
+    assert message in text
     assert "123456789012" not in text
 
 
-def test_missing_credentials_are_one_line(
+def test_missing_credentials_are_explained(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
     monkeypatch.delenv("AZURE_CLIENT_SECRET")
-    assert "credentials. " in refusal(cloud.source)
+    assert "credentials. " in settings_error(cloud.source)
     assert caplog.record_tuples == []
 
 
-def test_refused_credentials_are_one_line(cloud: Cloud, mock: responses.RequestsMock) -> None:
+def test_refused_credentials_are_explained(cloud: Cloud, mock: responses.RequestsMock) -> None:
     mock.upsert("POST", cloud.token_url, status=400, json={"error": "invalid_grant", "error_description": SECRET})
-    assert "credentials" in refusal(cloud.source)
+    assert "credentials" in settings_error(cloud.source)
 
 
-def test_unreachable_cloud_is_one_line(cloud: Cloud) -> None:
+def test_unreachable_cloud_is_explained(cloud: Cloud) -> None:
     cloud.is_reachable = False
-    assert "cannot be reached" in refusal(cloud.source)
+    assert "cannot be reached" in settings_error(cloud.source)
 
 
 def test_values_are_not_logged(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
@@ -274,7 +274,7 @@ def test_check_names_lock_of_missing_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, cloud.package, None)
     monkeypatch.setenv("SECRETS_FROM", cloud.source)
-    forget_settings()
+    clear_settings_cache()
     assert main(["check"]) == 1
     error = capsys.readouterr().err
     lock = error.split()[-1]

@@ -18,7 +18,7 @@ from opportune.llm.answers.models import AnswerAttachment
 from opportune.llm.answers.personal import list_files, read
 from opportune.storage import MissingFileError, Storage
 from opportune.testing import RecordedJobs, signed_in_client
-from tests.opportune.storage.pictures import drawn, encoded
+from tests.opportune.storage.pictures import draw_image, encode_image
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -29,7 +29,7 @@ class UploadedFile:
     content: bytes
 
 
-PICTURE = UploadedFile("cat.png", encoded(drawn(), "PNG"))
+PICTURE = UploadedFile("cat.png", encode_image(draw_image(), "PNG"))
 PAGE = UploadedFile("page.html", b"<script>alert(1)</script>")
 
 

@@ -18,7 +18,7 @@ from opportune.llm.documents.attachment import (
     require_sight,
 )
 from opportune.llm.providers.provider import PICTURE_TOKENS
-from tests.opportune.storage.pictures import decoded, drawn, encoded
+from tests.opportune.storage.pictures import decode_image, draw_image, encode_image
 
 QUESTION = Message("user", "What is it?")
 
@@ -50,9 +50,9 @@ def make_pdf(*texts: str) -> bytes:
 
 
 async def test_file_type_is_detected_from_content() -> None:
-    picture = (await read_attachment("notes.txt", encoded(drawn((3_000, 10), "RGBA"), "PNG"))).picture
+    picture = (await read_attachment("notes.txt", encode_image(draw_image((3_000, 10), "RGBA"), "PNG"))).picture
     assert picture
-    assert (decoded(picture.content).format, decoded(picture.content).width) == ("JPEG", MAX_SIDE_PIXELS)
+    assert (decode_image(picture.content).format, decode_image(picture.content).width) == ("JPEG", MAX_SIDE_PIXELS)
     assert (await read_attachment("a.png", b"\xef\xbb\xbfplain\n")).text == "plain"
     assert (await read_attachment("a.svg", "<svg>ü</svg>".encode("utf-16"))).text == "<svg>ü</svg>"
     attachment = await read_attachment("report", make_pdf("The first page", "The second"))
@@ -64,7 +64,7 @@ async def test_file_type_is_detected_from_content() -> None:
     [
         (b"MZ\0\x90", "cannot be read. Attach"),
         (b"", "cannot be read. Attach"),
-        (encoded(drawn(), "PNG")[:60], "damaged"),
+        (encode_image(draw_image(), "PNG")[:60], "damaged"),
         (b"%PDF-1.4 and no more", "damaged"),
         (make_pdf(""), "it.pdf contains no text"),
     ],

@@ -143,7 +143,7 @@ async def test_job_with_its_own_url_calls_it_on_success(
     queue = DatabaseJobQueue(options, database, open_storage(settings), [nightly, broken, watch_jobs])
     async with queue.running():
         for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):
-            assert await queue.finished(await queue.enqueue(call)) is state
+            assert await queue.wait_until_ended(await queue.enqueue(call)) is state
         for _ in range(100):
             if len(monitor.requests) == 2:
                 break

@@ -191,8 +191,8 @@ async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: 
 
 async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncClient) -> None:
     jobs = metered_app.state.jobs
-    assert await jobs.finished(await jobs.enqueue(succeeding())) is JobState.DONE
-    assert await jobs.finished(await jobs.enqueue(failing())) is JobState.FAILED
+    assert await jobs.wait_until_ended(await jobs.enqueue(succeeding())) is JobState.DONE
+    assert await jobs.wait_until_ended(await jobs.enqueue(failing())) is JobState.FAILED
     samples = await read_metrics(visitor)
 
     assert value_of(samples, "opportune_jobs", state="failed") == 1

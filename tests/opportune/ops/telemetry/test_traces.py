@@ -86,7 +86,7 @@ async def test_spans_contain_nothing_private(settings: Settings, collector: Sink
             assert (await client.post(path, headers=headers)).status_code == 200
             await client.get("/health/live")
             await client.request("MADE-UP", "/nowhere")
-        assert await app.state.jobs.finished("1") is JobState.DONE
+        assert await app.state.jobs.wait_until_ended("1") is JobState.DONE
 
     spans = spans_of(collector)
     request, work = spans["POST /traced/{name}"], spans["job traces.later"]

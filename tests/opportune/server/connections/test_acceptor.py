@@ -13,48 +13,50 @@ if sys.platform == "win32":
     pytest.skip("There is no uvloop.", allow_module_level=True)
 import uvloop
 
-MANY = 4 * MAX_ACCEPTED_PER_TURN
+CONNECTION_COUNT = 4 * MAX_ACCEPTED_PER_TURN
 TIMEOUT_SECONDS = 20
 
 
-class Accepted(asyncio.Protocol):
+class RecordingProtocol(asyncio.Protocol):
     def __init__(self, acceptor: Acceptor, transports: list[asyncio.BaseTransport]) -> None:
         self.acceptor, self.transports = acceptor, transports
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transports.append(transport)
-        self.acceptor.accept_waiting(lambda: Accepted(self.acceptor, self.transports))
+        self.acceptor.accept_waiting(lambda: RecordingProtocol(self.acceptor, self.transports))
 
 
-async def turns_until(count: int, listener: socket.socket, clients: ExitStack) -> int:
-    """Return the iterations of the loop in which `count` connections are accepted."""
-    transports, turns, first = list[asyncio.BaseTransport](), 0, Acceptor(listener)
-    server = await asyncio.get_running_loop().create_server(lambda: Accepted(first, transports), sock=listener)
+async def count_iterations(count: int, listener: socket.socket, clients: ExitStack) -> int:
+    """Return the number of loop iterations until `count` connections are accepted."""
+    transports, iterations, acceptor = list[asyncio.BaseTransport](), 0, Acceptor(listener)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: RecordingProtocol(acceptor, transports), sock=listener
+    )
     async with asyncio.timeout(TIMEOUT_SECONDS), server:
         while len(transports) < count:
-            turns += 1
+            iterations += 1
             await asyncio.sleep(0)
         clients.close()
         for transport in transports:
             transport.close()
-    return turns
+    return iterations
 
 
 def test_waiting_connections_are_accepted_in_few_iterations() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=MANY) as listener, ExitStack() as clients:
-        for _ in range(MANY):
+    with socket.create_server(("127.0.0.1", 0), backlog=CONNECTION_COUNT) as listener, ExitStack() as clients:
+        for _ in range(CONNECTION_COUNT):
             clients.enter_context(socket.create_connection(listener.getsockname(), TIMEOUT_SECONDS))
-        assert uvloop.run(turns_until(MANY, listener, clients)) < MANY / 4
+        assert uvloop.run(count_iterations(CONNECTION_COUNT, listener, clients)) < CONNECTION_COUNT / 4
 
 
 def test_closed_listener_is_not_accepted_from() -> None:
-    faults = list[object]()
+    errors = list[object]()
 
     async def close_after_accepting() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             Acceptor(listener).accept_waiting(asyncio.Protocol)
         await asyncio.sleep(0)
 
     uvloop.run(close_after_accepting())
-    assert not faults
+    assert not errors

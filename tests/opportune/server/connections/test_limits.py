@@ -9,17 +9,17 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from opportune.config.project import settings_class
-from opportune.config.settings import forget_settings
+from opportune.config.settings import clear_settings_cache
 from opportune.server.connections import limits, with_httptools
 from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, serving
 
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: site.example\r\nTransfer-Encoding: chunked\r\n\r\n"
-MANY = b"name: " + b"x" * 8000 + b"\r\n"
+LONG_HEADER = b"name: " + b"x" * 8000 + b"\r\n"
 
 
 async def report_request(scope: Scope, receive: Receive, send: Send) -> None:
-    """Responds with the size of the body and the names of the headers."""
+    """Respond with the size of the body and the names of the headers."""
     size, more = 0, True
     while more:
         message = await receive()
@@ -42,7 +42,7 @@ def address(parser: str) -> Iterator[tuple[str, int]]:
 
 
 @pytest.fixture(autouse=True)
-def _closed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_close_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
 
 
@@ -60,10 +60,10 @@ class Client:
         self.responses.close()
         self.socket.close()
 
-    def send(self, *pieces: bytes) -> "Client":
-        for piece in pieces:
+    def send(self, *packets: bytes) -> "Client":
+        for packet in packets:
             try:
-                self.socket.sendall(piece)
+                self.socket.sendall(packet)
             except ConnectionError:  # the server refused it, and its response says why
                 break
         return self
@@ -83,45 +83,43 @@ class Client:
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "packets",
     [
         pytest.param([HEAD, b"name: " + b"x" * 66_000 + b"\r\n\r\n"], id="one large header"),
-        pytest.param([HEAD, *[MANY] * 500], id="endless headers"),
+        pytest.param([HEAD, *[LONG_HEADER] * 500], id="endless headers"),
         pytest.param([HEAD, b"name: ", *[b"x" * 65_536] * 60], id="endless header"),
         pytest.param([b"GET /", *[b"x" * 65_536] * 60], id="endless URL"),
-        pytest.param([CHUNKED, b"0\r\n", *[MANY] * 500], id="endless trailers"),
-        pytest.param([CHUNKED + b"0\r\n" + MANY * 9 + b"\r\n"], id="large trailers"),
+        pytest.param([CHUNKED, b"0\r\n", *[LONG_HEADER] * 500], id="endless trailers"),
+        pytest.param([CHUNKED + b"0\r\n" + LONG_HEADER * 9 + b"\r\n"], id="large trailers"),
         pytest.param([CHUNKED, b"1;name=", *[b"x" * 65_536] * 60], id="endless chunk extension"),
         pytest.param([CHUNKED, *[b"1;name=" + b"x" * 8000 + b"\r\nx\r\n"] * 500], id="chunk extensions"),
     ],
 )
-def test_too_large_headers_and_overhead_are_refused(address: tuple[str, int], pieces: list[bytes]) -> None:
+def test_large_headers_and_overhead_are_refused(address: tuple[str, int], packets: list[bytes]) -> None:
     with Client(address) as client:
-        assert client.send(*pieces).status() == 431
+        assert client.send(*packets).status() == 431
         assert client.status() == 0
 
 
-def test_trailers_divided_into_packets_are_refused(
-    address: tuple[str, int],
-) -> None:
+def test_large_trailers_in_two_packets_are_refused(address: tuple[str, int]) -> None:
     with Client(address) as client:
         start = HEAD.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n"
-        assert client.send(start + MANY * 7).status() == 100  # in one packet with the headers
-        assert client.send(MANY * 2 + b"\r\n").status() == 431
+        assert client.send(start + LONG_HEADER * 7).status() == 100  # in one packet with the headers
+        assert client.send(LONG_HEADER * 2 + b"\r\n").status() == 431
         assert client.status() == 0
 
 
 @pytest.mark.parametrize(
-    ("pieces", "size"),
+    ("packets", "size"),
     [
         pytest.param([HEAD, b"name: " + b"x" * 60_000 + b"\r\n\r\n"], 0, id="headers"),
         pytest.param([HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000], 1_000_000, id="body"),
         pytest.param([CHUNKED, b"1\r\nx\r\n" * 20_000, b"0\r\n\r\n"], 20_000, id="small chunks"),
     ],
 )
-def test_long_headers_and_bodies_are_accepted(address: tuple[str, int], pieces: list[bytes], size: int) -> None:
+def test_long_headers_and_bodies_are_accepted(address: tuple[str, int], packets: list[bytes], size: int) -> None:
     with Client(address) as client:
-        assert client.send(*pieces).status() == 200
+        assert client.send(*packets).status() == 200
         assert json.loads(client.body)[0] == size
         assert client.send(HEAD + b"\r\n").status() == 200
 
@@ -166,9 +164,9 @@ def test_empty_lines_do_not_prevent_the_timeout(address: tuple[str, int]) -> Non
 
 @pytest.mark.usefixtures("short_header_timeout")
 def test_slow_body_does_not_time_out(address: tuple[str, int]) -> None:
-    with Client(address) as client, Client(address) as silent:
+    with Client(address) as client, Client(address) as idle:
         client.send(HEAD + b"Content-Length: 2\r\n\r\nx")
-        assert silent.status() == 0  # the header timeout has passed
+        assert idle.status() == 0  # the header timeout has passed
         assert client.send(b"x").status() == 200
 
 
@@ -184,9 +182,9 @@ def test_pipelined_requests_are_limited(address: tuple[str, int]) -> None:
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("MAX_HTTP_CONNECTIONS", "1")
-    forget_settings()
+    clear_settings_cache()
     yield
-    forget_settings()
+    clear_settings_cache()
 
 
 @pytest.mark.usefixtures("one_connection")
@@ -197,9 +195,9 @@ def test_connection_over_the_limit_serves_only_health_checks(address: tuple[str,
             assert client.send(HEAD + b"\r\n").status() == 503
             assert client.headers["retry-after"] == "2"
             assert client.status() == 0
-        with Client(address) as host:
-            assert host.send(HEAD.replace(b"/ ", b"/health/live ") + b"\r\n").status() == 200
-            assert host.status() == 0
+        with Client(address) as health_check:
+            assert health_check.send(HEAD.replace(b"/ ", b"/health/live ") + b"\r\n").status() == 200
+            assert health_check.status() == 0
         assert first.send(HEAD + b"\r\n").status() == 200
 
 
@@ -207,7 +205,7 @@ def test_connection_over_the_limit_serves_only_health_checks(address: tuple[str,
 def test_idle_connections_do_not_block_health_checks(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RESERVED_CONNECTIONS", 2)
     with ExitStack() as stack:
-        flood = [stack.enter_context(Client(address)) for _ in range(9)]
-        with Client(address) as host:
-            assert host.send(HEAD.replace(b"/ ", b"/health ") + b"\r\n").status() == 200
-        assert [silent.status() for silent in flood[1:7]] == [0] * 6  # the first one is within the limit
+        clients = [stack.enter_context(Client(address)) for _ in range(9)]
+        with Client(address) as health_check:
+            assert health_check.send(HEAD.replace(b"/ ", b"/health ") + b"\r\n").status() == 200
+        assert [client.status() for client in clients[1:7]] == [0] * 6  # the first one is within the limit
