@@ -22,7 +22,7 @@ from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tables import Figure
-from bench.harness.tasks import ADDITIONAL_ROWS, page_request
+from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, page_request
 from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
 
 TABLE_ROWS = 100_000
@@ -79,7 +79,7 @@ def main() -> int:
 
 def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor, rows: int) -> Contestant:
     peer = PEERS[name]
-    environ = environment(**peer.environ_for(url), **{ADDITIONAL_ROWS: str(rows), "JOBS": "off"})
+    environ = environment(**peer.environ_for(url), **{ADDITIONAL_ROWS_VARIABLE: str(rows), "JOBS": "off"})
     cookie = run(["-m", peer.prepare], environ)
     server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
     last_page = (rows + 19) // ROWS_PER_PAGE + 1

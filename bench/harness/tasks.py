@@ -1,4 +1,4 @@
-"""Requests to all peers, with the same URLs and rows."""
+"""Requests to Opportune and the frameworks it is compared with: the same URLs and rows for all."""
 
 import json
 import os
@@ -15,15 +15,15 @@ ITEMS: list[dict[str, Any]] = [
     {"title": f"Item {number}", "note": f"Notes on <{number}> & next steps", "done": number % 3 == 0}
     for number in range(1, 21)
 ]
-"""Rows of a new table. Lists show the first twenty, also after more are inserted."""
-ADDITIONAL_ROWS = "BENCH_MORE_ITEMS"
+"""Rows of a new table. Lists show these twenty, even after other rows are inserted."""
+ADDITIONAL_ROWS_VARIABLE = "BENCH_MORE_ITEMS"
 """Environment variable with the number of additional rows."""
 BATCH_ROWS = 5_000
 
 
 def additional_row_count() -> int:
-    """Return the number of additional rows. If positive, the benchmark user is a superuser."""
-    return int(os.environ.get(ADDITIONAL_ROWS, "0"))
+    """Return the number of additional rows. Benchmarks with additional rows measure the admin, as a superuser."""
+    return int(os.environ.get(ADDITIONAL_ROWS_VARIABLE, "0"))
 
 
 def additional_items(newest_at: datetime) -> Iterator[list[dict[str, Any]]]:
@@ -50,7 +50,7 @@ class Task:
     request_names: tuple[str, ...]
     """Names of requests, sent round-robin."""
     connections: int = 4
-    """Fewer than in any connection pool, so that the pool suffices and no connection is opened during the run."""
+    """Concurrent connections. The smallest pool has more, so no database connection is opened during the run."""
     is_page: bool = False
 
 
@@ -80,7 +80,7 @@ def make_requests(cookie: str) -> dict[str, Request]:
         "page": Request(_encode_request("GET", "/items", "text/html"), 200, b"Item 20</a>"),
         "list": Request(_encode_request("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
         "insert": Request(_encode_request("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
-        # The shortest code of each peer; ours uses the CRUD layer. All of them also count the rows.
+        # The shortest code in each framework. Opportune's uses its CRUD layer. All of them also count the rows.
         "rows": Request(_encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
         "table": Request(_encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),
         "add": Request(_encode_request("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'),

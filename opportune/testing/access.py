@@ -1,7 +1,7 @@
-"""Table of the status of every address of the site for each role.
+"""Tables of the response of each address to each role.
 
 `python -m opportune.testing.access` writes the tables. Each feature of the project has one beside its tests. The table
-of the framework is beside the tests of the framework.
+of the framework is `tests/opportune/security/access.txt`.
 """
 
 import asyncio
@@ -37,49 +37,49 @@ from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
-from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD, fill
+from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD, insert_sample_rows
 
-TABLE = PROJECT / "tests/opportune/security/access.txt"
+FRAMEWORK_TABLE = PROJECT / "tests/opportune/security/access.txt"
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
-"""Roles of the client. An owner has one row of each table, a user has none. Staff have no grants."""
+"""Roles of clients. The owner has one row of each table, the user has none, and staff have no grants."""
 SIGN_IN_REDIRECT = "sign-in"
 """Word in the tables for a redirect to the sign-in page."""
 REFUSALS = (SIGN_IN_REDIRECT, "401", "403", "404", "405")
 """Responses to requests that change no rows."""
 JSON_ERRORS = {"accept": "application/json"}
 """Header that requests JSON errors, which take less time than pages."""
-REFUSED_IN_ADMIN = ("user", "owner", "staff")
+ROLES_REFUSED_BY_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
 PATH_VALUES = {"identity": SAMPLE_WORD, "export_type": "csv"}
 
-Table = dict[tuple[str, str], "Line"]
+Table = dict[tuple[str, str], "TableLine"]
 Headers = Mapping[str, str]
 RoleRequest = tuple[str, str, str]
 """Method, path, and role of the client."""
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     source: str
-    """The feature or part of the site with the route."""
+    """Feature or part of the site that defines the route."""
     method: str
     path: str
     results: tuple[str, ...]
-    """A status for each role, or `sign-in`."""
+    """Status for each role, or `sign-in`."""
 
     def __str__(self) -> str:
         results = " ".join(f"{result:9}" for result in self.results)
         return f"{self.source:9} {self.method:6} {self.path:62} {results}".rstrip()
 
 
-HEADING = Line("from", "method", "address", ROLES)
+HEADING = TableLine("from", "method", "address", ROLES)
 
 
-def table_of(source: str) -> Path:
-    """Return the file with the lines of a feature, beside its tests if it belongs to the project."""
+def table_file(source: str) -> Path:
+    """Return the file of a feature's table. Features of the framework share one."""
     if not is_project_feature(source):
-        return TABLE
+        return FRAMEWORK_TABLE
     package = feature_packages().get(source)
-    return (Path(package) / "tests" if package else PROJECT / "tests" / source) / TABLE.name
+    return (Path(package) / "tests" if package else PROJECT / "tests" / source) / FRAMEWORK_TABLE.name
 
 
 def is_project_feature(source: str) -> bool:
@@ -88,13 +88,13 @@ def is_project_feature(source: str) -> bool:
     return folder.is_dir() and not folder.is_relative_to(sysconfig.get_path("purelib"))
 
 
-def read() -> Table:
+def read_tables() -> Table:
     """Return the committed tables."""
-    files = dict.fromkeys([TABLE, *map(table_of, installed_names())])
+    files = dict.fromkeys([FRAMEWORK_TABLE, *map(table_file, installed_names())])
     lines = (
         line.split() for file in files if file.exists() for line in file.read_text(encoding="utf-8").splitlines()[1:]
     )
-    return {(method, path): Line(source, method, path, tuple(results)) for source, method, path, *results in lines}
+    return {(method, path): TableLine(source, method, path, tuple(results)) for source, method, path, *results in lines}
 
 
 async def differences(template: Path, folder: Path) -> list[str]:
@@ -107,7 +107,7 @@ async def differences(template: Path, folder: Path) -> list[str]:
             rows = await request_all_routes(app, file, is_project_feature)
         except OperatorError as error:
             pytest.fail(str(error), pytrace=False)
-    committed = {key: line for key, line in read().items() if is_project_feature(line.source)}
+    committed = {key: line for key, line in read_tables().items() if is_project_feature(line.source)}
     changed = [str(line) for key, line in rows.items() if committed.get(key) != line]
     return changed + [f"{line} (gone)" for key, line in committed.items() if key not in rows]
 
@@ -116,7 +116,7 @@ async def request_all_routes(
     app: FastAPI,
     file: Path,
     is_included: Callable[[str], bool] = lambda _source: True,
-    result_of: Callable[[RoleRequest], str | None] = lambda _request: None,
+    known_result_of: Callable[[RoleRequest], str | None] = lambda _request: None,
 ) -> Table:
     """Request all addresses of a started site, for each role.
 
@@ -124,29 +124,29 @@ async def request_all_routes(
         app: The site.
         file: The SQLite file of the site, with all tables and no rows.
         is_included: Returns whether to request the addresses of a feature.
-        result_of: Returns the known result of a request, or None to send it.
+        known_result_of: Returns the result of a request that need not be sent, or None to send it.
     """
     headers = await headers_by_role(app)
-    admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in REFUSED_IN_ADMIN}
+    admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in ROLES_REFUSED_BY_ADMIN}
     backup = file.with_suffix(".filled")
     copy_sqlite_file(file, backup)
     table: Table = {}
     with closing(sqlite3.connect(file)) as connection:
         version = _data_version(connection)
-        for source, method, path in addresses(app):
+        for source, method, path in list_addresses(app):
             if not is_included(source):
                 continue
             results = []
             role_headers = admin_headers if path.startswith(ADMIN_PATH) else headers
             for role in ROLES:
-                if known_result := result_of((method, path, role)):
+                if known_result := known_result_of((method, path, role)):
                     results.append(known_result)
                     continue
-                results.append(status_word(await send_request(app, method, example(path), role_headers[role])))
+                results.append(status_word(await send_request(app, method, example_path(path), role_headers[role])))
                 if method != "GET" and results[-1] not in REFUSALS and _data_version(connection) != version:
                     copy_sqlite_file(backup, file)
                     version = _data_version(connection)
-            table[method, path] = Line(source, method, path, tuple(results))
+            table[method, path] = TableLine(source, method, path, tuple(results))
     return table
 
 
@@ -158,7 +158,7 @@ def _data_version(connection: sqlite3.Connection) -> object:
 async def headers_by_role(app: FastAPI) -> dict[str, Headers]:
     """Create sample rows and a user for each role, and return the request headers by role."""
     database = app.state.database
-    owner = await fill(database, app.state.features)
+    owner = await insert_sample_rows(database, app.state.features)
     users = {"owner": owner, "user": await make_user(database), "staff": await make_user(database, is_staff=True)}
     users["superuser"] = await make_user(database, is_superuser=True)
     return {"anonymous": {}} | {role: await session_headers(app, user) for role, user in users.items()}
@@ -174,7 +174,7 @@ def status_word(result: Response) -> str:
     return SIGN_IN_REDIRECT if result.headers.get("location", "").startswith(f"{LOGIN_PATH}?") else str(result.status)
 
 
-def addresses(app: FastAPI) -> list[tuple[str, str, str]]:
+def list_addresses(app: FastAPI) -> list[tuple[str, str, str]]:
     """Return source, method and path of each route. Routes of the admin are listed for every model."""
     rows: set[tuple[str, str, str]] = set()
     for row in find_rows(app.routes):
@@ -187,26 +187,26 @@ def _paths_by_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str,
     if "{identity}" not in path:
         yield source, path
         return
-    for view in site_of(app).views:
+    for view in admin_of(app).views:
         if isinstance(view, ModelView):
             yield origin(type(view).__mro__[1]), path.replace("{identity}", view.identity)
 
 
-def site_of(app: FastAPI) -> AdminSite:
+def admin_of(app: FastAPI) -> AdminSite:
     """Return the admin of an app."""
     mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == ADMIN_PATH)
-    owners = (getattr(context.endpoint, "__self__", None) for context in iter_route_contexts(mount.routes))
-    return next(owner for owner in owners if isinstance(owner, AdminSite))
+    endpoint_owners = (getattr(context.endpoint, "__self__", None) for context in iter_route_contexts(mount.routes))
+    return next(owner for owner in endpoint_owners if isinstance(owner, AdminSite))
 
 
-def example(path: str) -> str:
+def example_path(path: str) -> str:
     """Fill the parameters of a path with values of the sample rows."""
 
-    def value(match: re.Match[str]) -> str:
+    def example_value(match: re.Match[str]) -> str:
         name = match[1]
         return PATH_VALUES.get(name) or (str(ROW_ID) if name == "pk" or name.endswith("_id") else SAMPLE_WORD)
 
-    return PARAMETER.sub(value, path)
+    return PARAMETER.sub(example_value, path)
 
 
 def copy_sqlite_file(source: Path, target: Path) -> None:
@@ -219,7 +219,7 @@ def sqlite_site(file: Path, **settings: object) -> FastAPI:
     return site_with_database(f"sqlite:///{file}", **settings)
 
 
-def feature_settings_without_database() -> Iterator[BaseSettings]:
+def feature_settings_without_databases() -> Iterator[BaseSettings]:
     """Yield the settings of features, with databases that do not exist."""
     for feature in installed_features():
         if model := feature.settings:
@@ -231,7 +231,7 @@ def feature_settings_without_database() -> Iterator[BaseSettings]:
 def site_with_database(url: str, **settings: object) -> FastAPI:
     """Return the site without jobs, language models and the settings of this machine."""
     changes = {"jobs": "off", "llm_base_url": "http://127.0.0.1:9", **settings}
-    return create_app(settings_for(url, *feature_settings_without_database()).model_copy(update=changes))
+    return create_app(settings_for(url, *feature_settings_without_databases()).model_copy(update=changes))
 
 
 async def write_tables(write: Callable[[Path, str], object]) -> None:
@@ -241,10 +241,10 @@ async def write_tables(write: Callable[[Path, str], object]) -> None:
         app = sqlite_site(file)
         async with app.router.lifespan_context(app):
             table = await request_all_routes(app, file)
-    for file in dict.fromkeys([TABLE, *(table_of(line.source) for line in table.values())]):
+    for file in dict.fromkeys([FRAMEWORK_TABLE, *(table_file(line.source) for line in table.values())]):
         if not file.parent.is_dir():
             continue  # a project has no tests of the framework
-        lines = [str(line) for line in table.values() if table_of(line.source) == file]
+        lines = [str(line) for line in table.values() if table_file(line.source) == file]
         write(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 
 

@@ -13,7 +13,7 @@ from opportune.web.errors.handlers import STATUS_MESSAGES
 
 HOST = "testserver"
 REMOTE_CLIENT = ("203.0.113.9", 50000)
-"""Address of the client, which is not that of this machine."""
+"""Address and port of a client on another machine."""
 
 
 @dataclass
@@ -39,9 +39,9 @@ def crashed(status: int, text: str) -> bool:
 async def send_request(
     app: FastAPI, method: str, address: str, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> Response:
-    """Disconnect after the start of the response."""
+    """Send a request, and disconnect after the start of the response."""
     path, _, query = address.partition("?")
-    sent = {"host": HOST, "content-length": str(len(body)), **(headers or {})}
+    all_headers = {"host": HOST, "content-length": str(len(body)), **(headers or {})}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -52,15 +52,15 @@ async def send_request(
         "raw_path": path.encode(errors="replace"),
         "root_path": "",
         "query_string": query.encode(errors="replace"),
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in all_headers.items()],
         "client": REMOTE_CLIENT,
         "server": (HOST, 80),
     }
-    response, started, bodies = Response(), asyncio.Event(), [body]
+    response, started, unsent_bodies = Response(), asyncio.Event(), [body]
 
     async def receive() -> Message:
-        if bodies:
-            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+        if unsent_bodies:
+            return {"type": "http.request", "body": unsent_bodies.pop(), "more_body": False}
         await started.wait()
         return {"type": "http.disconnect"}
 

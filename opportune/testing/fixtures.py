@@ -24,10 +24,11 @@ from opportune.config.project import features_on_postgresql, settings_class
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migration_cache import migrate_file
 from opportune.testing.plugin import settings_for
-from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
+from opportune.testing.recorded_jobs import IgnoredJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import (
     browser_contexts,
@@ -64,7 +65,7 @@ __all__ = [  # fixtures too
 
 
 @pytest.fixture(scope="session", autouse=True)
-def isolated_settings() -> Iterator[None]:
+def isolate_settings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in {*setting_names(), *HOST_VARIABLES} - {"SPEEDUPS"}:  # read from the environment once
             patch.delenv(name, raising=False)
@@ -73,7 +74,7 @@ def isolated_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def default_interrupts() -> Iterator[None]:
+def restore_default_interrupts() -> Iterator[None]:
     """Shells start background processes with SIGINT ignored, which child processes would inherit."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -81,7 +82,7 @@ def default_interrupts() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cheap_hashes() -> Iterator[None]:
+def use_cheap_hashes() -> Iterator[None]:
     hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashing, "password_helper", PasswordHash((hasher,)))
@@ -197,7 +198,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = open_database(settings)
     await database.setup()
-    database.info["jobs"] = ForgottenJobs()  # `recorded_jobs` replaces it
+    database.info["jobs"] = IgnoredJobs()  # `recorded_jobs` replaces it
     yield database
     await database.dispose()
 
@@ -205,9 +206,8 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture
 async def app(settings: Settings, site_caches: None) -> AsyncIterator[FastAPI]:
     """The whole site, started."""
-    from opportune.testing.quiet_app import quiet_app
 
-    app = quiet_app(settings)
+    app = create_test_app(settings)
     async with app.router.lifespan_context(app):
         yield app
 

@@ -22,12 +22,12 @@ __all__ = ["pytest_terminal_summary"]  # a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
 
-KINDS = ("sqlite", "postgresql")
+DATABASE_KINDS = ("sqlite", "postgresql")
 
-PLUGINS = ("opportune.testing.fixtures", "opportune.llm.testing")
+FIXTURE_MODULES = ("opportune.testing.fixtures", "opportune.llm.testing")
 """Modules with fixtures, imported in processes that run tests."""
 
-HYPOTHESIS = "hypothesispytest"
+HYPOTHESIS_PLUGIN = "hypothesispytest"
 """Name of the plugin in pytest."""
 
 SLOWEST_MODULES = (
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
-        for plugin in PLUGINS:
+        for plugin in FIXTURE_MODULES:
             config.pluginmanager.import_plugin(plugin)
 
 
@@ -53,9 +53,9 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Unregister Hypothesis' summary, whose import takes 0.2 s, if no test has used it."""
     plugins = session.config.pluginmanager
-    others_run_tests = session.config.getoption("dist", "no") != "no"
-    if "hypothesis" not in sys.modules and not others_run_tests and plugins.has_plugin(HYPOTHESIS):
-        plugins.unregister(name=HYPOTHESIS)
+    is_controller = session.config.getoption("dist", "no") != "no"
+    if "hypothesis" not in sys.modules and not is_controller and plugins.has_plugin(HYPOTHESIS_PLUGIN):
+        plugins.unregister(name=HYPOTHESIS_PLUGIN)
 
 
 @pytest.hookimpl(trylast=True)
@@ -66,12 +66,12 @@ def pytest_unconfigure() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("database")
-        metafunc.parametrize("database_kind", marker.args if marker else KINDS, indirect=True)
+        metafunc.parametrize("database_kind", marker.args if marker else DATABASE_KINDS, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _leave_out_other_databases(config, items)
+    _deselect_other_databases(config, items)
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
@@ -79,10 +79,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path.name not in SLOWEST_MODULES)
 
 
-def _leave_out_other_databases(config: pytest.Config, items: list[pytest.Item]) -> None:
+def _deselect_other_databases(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests for `oppman.py test --sqlite` and `--postgres`."""
-    if only := os.environ.get(ONLY_DATABASE):
-        other_databases = [item for item in items if _database_of(item) not in ("", only)]
+    if selected_kind := os.environ.get(ONLY_DATABASE):
+        other_databases = [item for item in items if _database_of(item) not in ("", selected_kind)]
         items[:] = [item for item in items if item not in other_databases]
         config.hook.pytest_deselected(items=other_databases)
 
@@ -94,7 +94,7 @@ def _database_of(item: pytest.Item) -> str:
     return kind or ("postgresql" if "postgres_server" in getattr(item, "fixturenames", ()) else "")
 
 
-def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
+def settings_for(database_url: str, *feature_settings: "BaseSettings") -> "Settings":
     """Return settings that read no file of the machine. Settings of features have their defaults unless given."""
     from pydantic import SecretStr
 
@@ -102,14 +102,14 @@ def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
 
     environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
     settings = _read_settings(settings_class(), environ)
-    return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*of_features)
+    return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*feature_settings)
 
 
 @lru_cache(64)
-def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]]) -> "Settings":
-    """Read once for all tests with this environment, because reading takes longer than many tests."""
+def _read_settings(settings_class: "type[Settings]", _environ: frozenset[tuple[str, str]]) -> "Settings":
+    """Read the settings once for each environment, because reading takes longer than many tests."""
     from pydantic import SecretStr
 
-    return kind(
+    return settings_class(
         _env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY), database_url=SecretStr("sqlite://")
     )

@@ -58,7 +58,7 @@ class RecordedJobs(JobQueue):
                 await self.run(call)
 
 
-class ForgottenJobs(JobQueue):
+class IgnoredJobs(JobQueue):
     """Ignores the jobs of a database whose test does not use them."""
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:

@@ -48,12 +48,12 @@ class Make:
             ValueError: No valid value was found for a field.
         """
         async with self._session() as session:
-            return await _add(session, model, values)
+            return await _create_row(session, model, values)
 
     async def many(self, model: type[M], number: int, /, **values: Any) -> list[M]:
         """Create several rows with the same values."""
         async with self._session() as session:
-            return [await _add(session, model, values) for _ in range(number)]
+            return [await _create_row(session, model, values) for _ in range(number)]
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[AsyncSession]:
@@ -64,38 +64,38 @@ class Make:
                 yield session
 
 
-async def _add(session: AsyncSession, model: type[M], arguments: Mapping[str, Any]) -> M:
+async def _create_row(session: AsyncSession, model: type[M], arguments: Mapping[str, Any]) -> M:
     mapper: Mapper[M] = inspect(model)
-    related = {name: value for name, value in arguments.items() if name in mapper.relationships}
-    values = {name: value for name, value in arguments.items() if name not in related}
+    related_rows = {name: value for name, value in arguments.items() if name in mapper.relationships}
+    values = {name: value for name, value in arguments.items() if name not in related_rows}
     targets = foreign_keys_of(mapper)
     for name, relation in mapper.relationships.items():
         if relation.direction is not RelationshipDirection.MANYTOONE:
             continue
         for column in relation.local_columns:
             key = mapper.get_property_by_column(column).key
-            if name not in related and key not in values and model.model_fields[key].is_required():
-                related[name] = await _add(session, relation.mapper.class_, {})
-            if name in related:
-                values[key] = related[name].id if related[name] else None
+            if name not in related_rows and key not in values and model.model_fields[key].is_required():
+                related_rows[name] = await _create_row(session, relation.mapper.class_, {})
+            if name in related_rows:
+                values[key] = related_rows[name].id if related_rows[name] else None
     for name, target in targets.items():
         if name not in values and model.model_fields[name].is_required():
-            values[name] = (await _add(session, target, {})).id
+            values[name] = (await _create_row(session, target, {})).id
     # Not a dict, whose `items` SQLModel would use for a relationship of that name.
-    sent = SimpleNamespace(**{**_defaults(model), **_generated(model, values), **values})
-    row = model.model_validate(sent, from_attributes=True)
-    for name, value in related.items():
+    data = SimpleNamespace(**{**_default_values(model), **_generated_values(model, values), **values})
+    row = model.model_validate(data, from_attributes=True)
+    for name, value in related_rows.items():
         setattr(row, name, value)
     session.add(row)
     await session.flush()
     return row
 
 
-def _defaults(model: type[SQLModel]) -> dict[str, Any]:
+def _default_values(model: type[SQLModel]) -> dict[str, Any]:
     return {"hashed_password": hashed(PASSWORD)} if issubclass(model, User) else {}
 
 
-def _generated(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+def _generated_values(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
     missing = {name: info for name, info in model.model_fields.items() if info.is_required() and name not in values}
     return {name: value_for(model, name, info) for name, info in missing.items()}
 
@@ -108,16 +108,16 @@ def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | N
     """
     reason = "its type is not supported"
     position, number = position_of(model, name), next(_numbers) if number is None else number
-    for value in _candidates(name, info.annotation, _bounds(info), number, position):
+    for value in _candidate_values(name, info.annotation, _bounds(info), number, position):
         try:
-            return _adapter(model, name).validate_python(value)
+            return _type_adapter(model, name).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
     raise ValueError(f"No value could be generated for {model.__name__}.{name} ({reason}). Pass one.")
 
 
 def position_of(model: type[SQLModel], name: str) -> int:
-    """Return the number of required fields of the same type before this one."""
+    """Return the number of required fields of the same type before a field, so that an end can be after its start."""
     annotation = model.model_fields[name].annotation
     fields = model.model_fields.items()
     same_type = [key for key, info in fields if info.is_required() and info.annotation == annotation]
@@ -125,7 +125,7 @@ def position_of(model: type[SQLModel], name: str) -> int:
 
 
 @cache
-def _adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
+def _type_adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
     info = model.model_fields[name]
     type_: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     return TypeAdapter(type_)
@@ -133,11 +133,11 @@ def _adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
 
 def _bounds(info: FieldInfo) -> dict[str, Any]:
     names = ("max_length", "ge", "gt", "le", "lt")
-    rows = {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
-    return {name: value for name, value in rows.items() if value is not None}
+    limits = {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
+    return {name: value for name, value in limits.items() if value is not None}
 
 
-def _candidates(name: str, type_: Any, bounds: Mapping[str, Any], number: int, position: int) -> Iterator[Any]:
+def _candidate_values(name: str, type_: Any, bounds: Mapping[str, Any], number: int, position: int) -> Iterator[Any]:
     """Return values of a type, most likely first."""
     while get_origin(type_) is Annotated:
         type_ = get_args(type_)[0]
@@ -146,19 +146,19 @@ def _candidates(name: str, type_: Any, bounds: Mapping[str, Any], number: int, p
         yield from get_args(type_)
     elif origin in (Union, UnionType):
         for part in sorted(get_args(type_), key=lambda part: part is not NoneType):
-            yield from _candidates(name, part, bounds, number, position)
+            yield from _candidate_values(name, part, bounds, number, position)
     elif isinstance(type_, type) and issubclass(type_, Enum):
         yield from type_
     elif type_ in (str, EmailStr):
-        yield from _texts(name, bounds.get("max_length"), number)
+        yield from _candidate_texts(name, bounds.get("max_length"), number)
     elif type_ in (int, float, Decimal):
-        yield from map(type_, _amounts(bounds, number))
+        yield from map(type_, _candidate_numbers(bounds, number))
     else:
-        yield from (make() for row, make in _GENERATORS.items() if (origin or type_) is row)
-        yield from (make(position) for row, make in _INCREASING_GENERATORS.items() if type_ is row)
+        yield from (generate() for generated, generate in _GENERATORS.items() if (origin or type_) is generated)
+        yield from (generate(position) for generated, generate in _INCREASING_GENERATORS.items() if type_ is generated)
 
 
-def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
+def _candidate_texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
     texts = {
         "text": f"{name.replace('_', ' ').capitalize()} {number}",
         "slug": f"{name.replace('_', '-')}-{number}",
@@ -178,7 +178,7 @@ def _isbn(number: int) -> str:
     return f"{digits}{-sum(int(digit) * (3 if position % 2 else 1) for position, digit in enumerate(digits)) % 10}"
 
 
-def _amounts(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
+def _candidate_numbers(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
     yield number
     yield from (bounds[name] for name in ("ge", "le") if name in bounds)
     yield from (bounds[name] + step for name, step in (("gt", 1), ("lt", -1)) if name in bounds)
@@ -199,4 +199,4 @@ _INCREASING_GENERATORS: dict[type, Callable[[int], Any]] = {
     datetime.time: lambda position: datetime.time(9 + position % 15),
     datetime.timedelta: lambda position: datetime.timedelta(hours=1 + position),
 }
-"""Functions of the position of the column, so that an end is after its start."""
+"""Values that increase with the position of the column."""

@@ -24,14 +24,14 @@ UNSAFE_TEXT = "javascript:'\"><script>alert(1)</script>"
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 
 
-async def fill(database: Database, features: Iterable[Feature]) -> User:
+async def insert_sample_rows(database: Database, features: Iterable[Feature]) -> User:
     """Store a sample row of each model in a database without rows, and return the user who owns them.
 
     Raises:
         OperatorError: a model or the database refuses its sample row.
     """
     features = list(features)
-    samples = {model: values for feature in features for model, values in feature.sample_rows.items()}
+    sample_values = {model: values for feature in features for model, values in feature.sample_rows.items()}
     async with database.writer() as session:
         await session.execute(delete(Group))  # groups of migrations, whose grants would depend on the features
     owner = await make_user(database, "owner@example.com")
@@ -43,14 +43,14 @@ async def fill(database: Database, features: Iterable[Feature]) -> User:
         for table in Model.metadata.sorted_tables:
             if model := models.get(table.name):
                 try:
-                    session.add(sample_row(model, table, samples.get(model, {})))
+                    session.add(sample_row(model, table, sample_values.get(model, {})))
                     await session.flush()
                 except (ValueError, FieldErrors, SQLAlchemyError) as error:
-                    raise OperatorError(_refusal(model, error)) from error
+                    raise OperatorError(_refusal_message(model, error)) from error
     return owner
 
 
-def _refusal(model: type[SQLModel], error: Exception) -> str:
+def _refusal_message(model: type[SQLModel], error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     reason, name = " ".join(str(cause).split()).rstrip("."), model.__name__
     return f"No sample row of {name}: {reason}. Give its values in Feature(sample_rows={{{name}: {{…}}}})."
@@ -63,17 +63,17 @@ def _has_pages(feature: Feature) -> bool:
 
 def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -> SQLModel:
     required = {name: field for name, field in model.model_fields.items() if field.is_required() and name not in values}
-    generated = {name: _value(model, table, name, field) for name, field in required.items()}
+    generated = {name: _sample_value(model, table, name, field) for name, field in required.items()}
     text_fields = (name for name, field in model.model_fields.items() if field.annotation is str)
-    texts = {name: UNSAFE_TEXT[: _length(model, name)] for name in text_fields}
+    texts = {name: UNSAFE_TEXT[: _max_length(model, name)] for name in text_fields}
     return model(**generated | texts | ({"slug": SAMPLE_WORD} if "slug" in texts else {}) | dict(values))
 
 
-def _length(model: type[SQLModel], name: str) -> int | None:
+def _max_length(model: type[SQLModel], name: str) -> int | None:
     return getattr(getattr(model, name).type, "length", None)
 
 
-def _value(model: type[SQLModel], table: Table, name: str, field: FieldInfo) -> Any:
+def _sample_value(model: type[SQLModel], table: Table, name: str, field: FieldInfo) -> Any:
     position = position_of(model, name)
     if field.annotation is datetime:
         return FUTURE + timedelta(days=position)

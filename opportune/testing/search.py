@@ -1,4 +1,4 @@
-"""Searchable models of a single test."""
+"""Models that only one test makes searchable."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,15 +8,15 @@ import pytest
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.search import Searchable
-from opportune.search.models import searchable as models
+from opportune.search.models import searchable as search_models
 
 S = TypeVar("S", bound=Searchable[Any])
 
 
-async def searchable(database: Database, monkeypatch: pytest.MonkeyPatch, make: Callable[[], S]) -> S:
+async def searchable(database: Database, monkeypatch: pytest.MonkeyPatch, create: Callable[[], S]) -> S:
     """Return a searchable model and create its index in this database, as after `migrate`."""
-    monkeypatch.setattr(models, "registered", {**models.registered})
-    model = make()
+    monkeypatch.setattr(search_models, "registered", {**search_models.registered})
+    model = create()
     async with database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
     return model

@@ -37,34 +37,34 @@ class CompiledStatements(dict[Any, Any]):
     def __setitem__(self, key: Any, compiled: Any) -> None:
         if len(self) > MAX_COMPILED_STATEMENTS:
             self.clear()
-        super().__setitem__(_key_without_engine(key), compiled)
+        super().__setitem__(_key_by_dialect(key), compiled)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_key_without_engine(key), default)
+        return super().get(_key_by_dialect(key), default)
 
 
-def _key_without_engine(key: tuple[Any, ...]) -> tuple[Any, ...]:
+def _key_by_dialect(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(type(part) if isinstance(part, Dialect) else part for part in key)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def share_compiled_statements() -> Iterator[None]:
     """Share compiled statements between the thousands of engines of a run."""
-    compiled, make = CompiledStatements(), Database.__init__
+    compiled, initialize = CompiledStatements(), Database.__init__
 
-    def make_with_compiled(self: Database, *arguments: Any) -> None:
-        make(self, *arguments)
+    def initialize_with_cache(self: Database, *arguments: Any) -> None:
+        initialize(self, *arguments)
         for engine in (self.engine, self.reading_engine):
             engine.update_execution_options(compiled_cache=compiled)
 
-    def create_with_compiled(*arguments: Any, **options: Any) -> Engine:
+    def create_engine_with_cache(*arguments: Any, **options: Any) -> Engine:
         engine = create_engine(*arguments, **options)
         engine.update_execution_options(compiled_cache=compiled)
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "__init__", make_with_compiled)
-        patch.setattr(sync_engines, "create_engine", create_with_compiled)
+        patch.setattr(Database, "__init__", initialize_with_cache)
+        patch.setattr(sync_engines, "create_engine", create_engine_with_cache)
         patch.setattr(Mapper, "_compiled_cache", compiled, raising=False)  # statements of flushes
         yield
 

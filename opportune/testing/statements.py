@@ -8,16 +8,16 @@ from sqlalchemy.engine import Engine
 
 
 @contextmanager
-def counted_statements(*about: str) -> Iterator[list[str]]:
+def counted_statements(*words: str) -> Iterator[list[str]]:
     """Record the SQL statements in the block.
 
     Args:
-        about: Only record statements that contain one of these words, such as table names. By default all.
+        words: Only record statements that contain one of these words, such as table names. By default all.
     """
     statements: list[str] = []
 
-    def record(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        if not about or any(word in statement for word in about):
+    def record(_connection: object, _cursor: object, statement: str, *_arguments: object) -> None:
+        if not words or any(word in statement for word in words):
             statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", record)

@@ -1,4 +1,4 @@
-"""Fails once for models without a migration, instead of in each test."""
+"""Check for models without a migration, which fails once instead of in each test."""
 
 from collections.abc import Collection, Iterator
 
@@ -14,13 +14,13 @@ def require_migrations(connection: Connection, names: Collection[str]) -> None:
     tables = inspect(connection).get_multi_columns()
     columns = {name: {column["name"] for column in table} for (_, name), table in tables.items()}
     for feature in installed_features():
-        if feature.name in names and (missing := ", ".join(_missing(feature, columns))):
+        if feature.name in names and (missing := ", ".join(_missing_objects(feature, columns))):
             pytest.fail(
                 f"No migration creates {missing}. Run python3 oppman.py makemigrations {feature.name}.", pytrace=False
             )
 
 
-def _missing(feature: Feature, columns: dict[str, set[str]]) -> Iterator[str]:
+def _missing_objects(feature: Feature, columns: dict[str, set[str]]) -> Iterator[str]:
     for model in feature.models:
         table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
         if table.name not in columns:

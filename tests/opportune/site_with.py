@@ -10,7 +10,7 @@ from opportune import features
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.tables import make_tables
 
 FRAMEWORK_FEATURES = (*features.__all__, "users")
@@ -19,7 +19,9 @@ FRAMEWORK_FEATURES = (*features.__all__, "users")
 
 @asynccontextmanager
 async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> AsyncIterator[FastAPI]:
-    app = quiet_app(settings, (*(other for other in installed_features() if other.name in FRAMEWORK_FEATURES), feature))
+    app = create_test_app(
+        settings, (*(other for other in installed_features() if other.name in FRAMEWORK_FEATURES), feature)
+    )
     async with app.router.lifespan_context(app):
         await make_tables(tables, app.state.database)
         yield app

@@ -12,7 +12,7 @@ from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import with_feature
 from opportune.config.project import PROJECT, USERS
 from tests.opportune.cli.command_server import FEATURE_MODULES, TEST_MODULES, command_server
-from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.conftest import ProjectCopy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
 EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS]
@@ -58,7 +58,7 @@ def test_bookshop_is_short() -> None:
 
 @pytest.mark.usefixtures("postgres_server")  # for the tests that it runs
 def test_bookshop_works_on_both_databases(tmp_path: Path) -> None:
-    copy = Copy(tmp_path / "copy").folder
+    copy = ProjectCopy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
     give_users_a_bio(copy / "app/users")

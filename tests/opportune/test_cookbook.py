@@ -9,7 +9,7 @@ from opportune.cli.scaffold.installed import with_feature
 from opportune.config.project import PROJECT
 from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
-from tests.opportune.cli.conftest import Copy, install_only
+from tests.opportune.cli.conftest import ProjectCopy, install_required_features
 
 GUIDES = ("cookbook.md", "testing.md")
 FILE = re.compile(r"^(?:[^\n]* )?`([\w./-]+)`:?\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -32,8 +32,8 @@ def test_recipes_do_not_change_the_framework() -> None:
 
 
 def test_recipes_work(tmp_path: Path) -> None:
-    copy = Copy(tmp_path / "copy").folder
-    install_only(copy)
+    copy = ProjectCopy(tmp_path / "copy").folder
+    install_required_features(copy)
     shutil.copy(PROJECT / "pyproject.toml", copy)
     for name, text in {**files(), "app/books/__init__.py": "", "tests/books/__init__.py": ""}.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)

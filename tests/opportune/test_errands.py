@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.cli.scaffold.installed import with_feature
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server
-from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.conftest import ProjectCopy
 
 GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
 IMPORTED = tuple(f"opportune.{name}" for name in ("db.factory", "db.migrations.runner", "fields", "web.routing"))
@@ -45,7 +45,7 @@ def test_errands_do_not_change_the_framework() -> None:
 
 
 def test_errands_work(tmp_path: Path) -> None:
-    copy = Copy(tmp_path / "copy").folder
+    copy = ProjectCopy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
     tests = sorted({name for name, _ in diffs() if name.startswith("tests/")})
     for folder in {"tests", *(Path(name).parent.as_posix() for name in tests)}:

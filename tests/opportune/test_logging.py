@@ -18,8 +18,8 @@ from opportune.jobs import management
 from opportune.mail.delivery import send_email_job
 from opportune.runtime.observers import JobAttempt, observed_job, trace_id, traceparent
 from opportune.server.logging import LineFormatter, logging_config
+from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.request_log import request_id
 
 UNSEEN = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
@@ -151,7 +151,7 @@ async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixtur
 async def test_trace_of_a_trusted_proxy_is_continued(
     settings: Settings, proxies: str, header: str, expected: str
 ) -> None:
-    app = quiet_app(settings.model_copy(update={"trusted_proxies": proxies}))
+    app = create_test_app(settings.model_copy(update={"trusted_proxies": proxies}))
     trace_ids: list[str] = []
 
     @app.get("/traced")

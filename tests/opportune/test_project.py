@@ -164,13 +164,13 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
         installed = [feature for feature in installed_features() if feature.name not in excluded]
-        settings = settings_for(f"sqlite:///{file}", *access.feature_settings_without_database())
+        settings = settings_for(f"sqlite:///{file}", *access.feature_settings_without_databases())
         site = create_app(settings.model_copy(update={"jobs": "off"}), installed)
         async with site.router.lifespan_context(site):
             users = await access.headers_by_role(site)
             responses = {
-                path: await send_request(site, "GET", access.example(path), users["owner"])
-                for source, method, path in access.addresses(site)
+                path: await send_request(site, "GET", access.example_path(path), users["owner"])
+                for source, method, path in access.list_addresses(site)
                 if method == "GET"
                 and (access.is_project_feature(source) or not FEATURES)
                 and not path.startswith(ADMIN_PATH)

@@ -1,4 +1,4 @@
-"""Update the requirements locks.
+"""Update the lock files in requirements/.
 
 uv resolves pyproject.toml. Locked versions do not change unless pyproject.toml requires it.
 """
@@ -33,7 +33,7 @@ def command(
     if not uv:
         raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
     with TemporaryDirectory() as folder:
-        changed = resolve(uv, Path(folder), upgrade=upgrade)
+        changed = create_locks(uv, Path(folder), upgrade=upgrade)
         if check and changed:
             raise OperatorError(f"Out of date: {', '.join(changed)}. Run: python3 oppman.py lock")
         for lock in changed:
@@ -41,7 +41,7 @@ def command(
     say("\n".join(f"Changed {lock}" for lock in changed) or "The locks are up to date.")
 
 
-def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
+def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     """Create the locks in a temporary folder, so that the project's locks do not change if one fails.
 
     Returns:
@@ -50,9 +50,9 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     base, dev = folder / BASE, folder / DEV
     dev.parent.mkdir()
     options = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
-    links = framework_options(folder)
-    sources = {
-        BASE: ["pyproject.toml", *links],
+    framework = wheel_options(folder)
+    uv_arguments = {
+        BASE: ["pyproject.toml", *framework],
         MODEL: ["--group", "model", "-c", str(base)],
         AWS: ["--group", "aws", "-c", str(base)],
         GCP: ["--group", "gcp", "-c", str(base)],
@@ -63,23 +63,27 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
         DOCS: ["--group", "docs"],
     }
-    sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in dependency_groups())}
+    groups = dependency_groups()
+    uv_arguments = {lock: words for lock, words in uv_arguments.items() if lock == BASE or words[1] in groups}
     upgrades = ["--upgrade"] if upgrade else []
-    with progress("Locking", len(sources), "locks") as bar:
-        for lock, source in sources.items():
+    with progress("Locking", len(uv_arguments), "locks") as bar:
+        for lock, words in uv_arguments.items():
             if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
                 write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
-            command = [uv, "pip", "compile", *source, *options, "-o", str(folder / lock), *upgrades]
-            if subprocess.call(command, cwd=PROJECT):
+            command_line = [uv, "pip", "compile", *words, *options, "-o", str(folder / lock), *upgrades]
+            if subprocess.call(command_line, cwd=PROJECT):
                 raise OperatorError(f"uv could not create {lock}, and no lock was changed. See its message above.")
             bar.advance()
-    if links:
+    if framework:
         write_text(base, FIND_LINKS + read_text(base))
-    return [lock for lock in sources if read_text(folder / lock) != read_text(PROJECT / lock)]
+    return [lock for lock in uv_arguments if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
-def framework_options(folder: Path) -> list[str]:
-    """Return the options for the wheel in `vendor/`. A package index may have another package of its name."""
+def wheel_options(folder: Path) -> list[str]:
+    """Return the options for the wheel in `vendor/`.
+
+    The version is pinned. Otherwise uv could install an unrelated package of the same name from an index.
+    """
     if not (PROJECT / VENDOR).is_dir():
         return []
     write_text(folder / "framework.txt", f"opportune=={__version__}\n")

@@ -15,8 +15,8 @@ from opportune.runtime.counts import pluralize
 
 command = typer.Typer()
 
-EFFECTS = (
-    "links in e-mails, file addresses and trusted devices signed with the old key become invalid, and users who have "
+REMOVAL_EFFECTS = (
+    "links in e-mails, file links and trusted devices signed with the old key become invalid, and users who have "
     "not used their authenticator app in the meantime have to set it up again"
 )
 
@@ -41,10 +41,10 @@ def rotate(
     number = rotate_key(PROJECT / ".env", keep=not stolen)
     say(f"Wrote a new {KEY} to .env. Restart the site and its workers to use it.")
     if stolen:
-        say(f"After the restart, {EFFECTS}. Sessions and API tokens do not depend on the key and stay valid.")
+        say(f"After the restart, {REMOVAL_EFFECTS}. Sessions and API tokens do not depend on the key and stay valid.")
     else:
         say(f"{FALLBACK_KEYS} has {pluralize(number, 'older key')}. Remove them in about a month.")
-        say(f"After that, {EFFECTS}.")
+        say(f"After that, {REMOVAL_EFFECTS}.")
 
 
 def refuse_overridden_key() -> None:

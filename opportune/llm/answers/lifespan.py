@@ -24,7 +24,7 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     manager = app.state.answers = _manager_class(app)(
         app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
     )
-    manager.open(watch=not getattr(app.state, "is_quiet", False))
+    manager.open(watch=not getattr(app.state, "is_test_app", False))
     settings = app.state.settings.of(AnswersSettings)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])

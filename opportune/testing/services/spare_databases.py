@@ -14,7 +14,7 @@ from opportune.testing.services.postgres import Postgres
 MAX_TABLE_BYTES = 200_000
 """Deleted rows still take space, so larger tables would slow down later tests."""
 
-MAX_BUSY = 5
+MAX_BUSY_DATABASES = 5
 """Maximum number of databases that wait for the connections of their test to close."""
 
 # Catalogues whose rows and transaction ids show whether a test has changed tables, columns, functions or settings.
@@ -76,17 +76,19 @@ class SpareDatabases:
         self.in_use: dict[str, Spare] = {}
         with psycopg.connect(server.url(template)) as connection:
             tables = [str(name) for (name,) in connection.execute(TABLES)]
-            filled = _with_rows(connection, tables)
+            tables_with_rows = _tables_with_rows(connection, tables)
             self.sequences = connection.execute(SEQUENCES).fetchall()
             self.newest_oid = connection.execute(NEWEST_OID).fetchone()
-        self.empty = [name for name in tables if name not in filled]
-        self.state = (
-            _counting(*CATALOGS, *filled) + sql.SQL(" UNION ALL ") + sql.SQL(ESTIMATES + " UNION ALL " + SERVER_STATE)
+        self.empty_tables = [name for name in tables if name not in tables_with_rows]
+        self.state_query = (
+            _count_query(*CATALOGS, *tables_with_rows)
+            + sql.SQL(" UNION ALL ")
+            + sql.SQL(ESTIMATES + " UNION ALL " + SERVER_STATE)
         )
 
     def take(self) -> str:
         """Return the name of a database without rows."""
-        spare = next(filter(self._is_emptied, self._pop_idle()), None) or self._new()
+        spare = next(filter(self._is_emptied, self._pop_idle()), None) or self._create()
         self.in_use[spare.name] = spare
         return spare.name
 
@@ -96,9 +98,9 @@ class SpareDatabases:
             if self._is_idle(spare):
                 self.spares.remove(spare)
                 yield spare
-        for spare in self.spares[:-MAX_BUSY]:
+        for spare in self.spares[:-MAX_BUSY_DATABASES]:
             self._drop(spare)
-        del self.spares[:-MAX_BUSY]
+        del self.spares[:-MAX_BUSY_DATABASES]
 
     def give_back(self, name: str) -> None:
         self.spares.append(self.in_use.pop(name))
@@ -109,7 +111,7 @@ class SpareDatabases:
         for spare in (*self.spares, *self.in_use.values()):
             spare.connection.close()
 
-    def _new(self) -> Spare:
+    def _create(self) -> Spare:
         name = f"test_{uuid4().hex}"
         connection = psycopg.connect(self.server.create_database(name, self.template), autocommit=True)
         connection.execute(SESSION_SETTINGS)
@@ -138,13 +140,13 @@ class SpareDatabases:
                 self._drop_new_objects(connection)
                 if self._state_of(connection) != spare.state:
                     return False
-            with_rows = _with_rows(connection, self.empty)
-            for table in with_rows:
+            tables_to_empty = _tables_with_rows(connection, self.empty_tables)
+            for table in tables_to_empty:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute(RESET_SEQUENCES)
             for sequence in self.sequences:
                 connection.execute("SELECT setval(%s::regclass, %s)", sequence)
-            return not any(_size(connection, table) > MAX_TABLE_BYTES for table in with_rows)
+            return not any(_table_bytes(connection, table) > MAX_TABLE_BYTES for table in tables_to_empty)
         except psycopg.Error:  # whatever the test changed
             return False
 
@@ -155,20 +157,20 @@ class SpareDatabases:
                 connection.execute(f"DROP {objects} CASCADE".encode())
 
     def _state_of(self, connection: Connection[tuple[object, ...]]) -> object:
-        return connection.execute(self.state).fetchall()
+        return connection.execute(self.state_query).fetchall()
 
 
-def _counting(*tables: str) -> sql.Composed:
+def _count_query(*tables: str) -> sql.Composed:
     count = "SELECT count(*), sum(xmin::text::bigint) FROM {}"
     return sql.SQL(" UNION ALL ").join(sql.SQL(count).format(sql.Identifier(name)) for name in tables)
 
 
-def _with_rows(connection: Connection[tuple[object, ...]], tables: list[str]) -> list[str]:
+def _tables_with_rows(connection: Connection[tuple[object, ...]], tables: list[str]) -> list[str]:
     exists = sql.SQL(", ").join(sql.SQL("EXISTS (SELECT 1 FROM {})").format(sql.Identifier(name)) for name in tables)
     states = connection.execute(sql.SQL("SELECT ") + exists).fetchone() or ()
     return [name for name, has_rows in zip(tables, states, strict=True) if has_rows]
 
 
-def _size(connection: Connection[tuple[object, ...]], table: str) -> int:
+def _table_bytes(connection: Connection[tuple[object, ...]], table: str) -> int:
     states = connection.execute("SELECT pg_relation_size(%s::regclass)", [f'"{table}"']).fetchone()
     return int(str(states[0])) if states else 0

@@ -15,8 +15,8 @@ from opportune.accounts.sign_in import service
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_user
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.rate_limit import RateLimit
 
 EMAIL = "ada@example.com"
@@ -202,7 +202,7 @@ async def test_trusted_browser_has_its_own_limit(
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("low_limits")
 async def test_processes_share_the_counts(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
-    other_app = quiet_app(settings)
+    other_app = create_test_app(settings)
     async with other_app.router.lifespan_context(other_app), new_client(other_app) as other_client:
         for process in (client, other_client, client):
             assert (await guess(process)).status_code == 422

@@ -12,8 +12,8 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.admin.view_classes import views_of
 from opportune.config.settings import Settings
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.quiet_app import quiet_app
 
 # Runs on SQLite only: access is the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
@@ -137,7 +137,7 @@ async def test_crash_reveals_nothing(settings: Settings, monkeypatch: pytest.Mon
         raise RuntimeError("a secret")
 
     monkeypatch.setattr("opportune.admin.site.AdminSite.index", crash)
-    app = quiet_app(settings)
+    app = create_test_app(settings)
     async with app.router.lifespan_context(app):
         user = await make_user(app.state.database, is_superuser=True)
         async with signed_in_client(app, user) as browser:

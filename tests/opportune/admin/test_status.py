@@ -17,8 +17,8 @@ from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names
 from opportune.ops.telemetry import server_lights as server
 from opportune.runtime.counts import format_duration, format_size
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
-from opportune.testing.quiet_app import quiet_app
 
 TOKEN = "a token of the tests, long enough"
 on_sqlite = pytest.mark.database("sqlite")
@@ -102,7 +102,7 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
 @on_sqlite
 async def test_json_status_without_a_database(settings: Settings) -> None:
     secrets = {"metrics_token": SecretStr(TOKEN), "database_url": SecretStr("sqlite:////nowhere/at/all.db")}
-    app = quiet_app(settings.model_copy(update=secrets))
+    app = create_test_app(settings.model_copy(update=secrets))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         assert (await client.get("/metrics/status")).status_code == 401
         response = await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -116,7 +116,7 @@ async def test_json_status_without_a_database(settings: Settings) -> None:
 
 @on_sqlite
 async def test_json_status_masks_email_addresses(settings: Settings) -> None:
-    app = quiet_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
+    app = create_test_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
     async with app.router.lifespan_context(app):
         async with app.state.database.writer() as session:
             error = "550 <ada@example.com>: no such user"
@@ -129,7 +129,7 @@ async def test_json_status_masks_email_addresses(settings: Settings) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_lag_of_a_replica_is_shown(settings: Settings) -> None:
-    app = quiet_app(settings.model_copy(update={"database_reader_url": settings.database_url}))
+    app = create_test_app(settings.model_copy(update={"database_reader_url": settings.database_url}))
     async with app.router.lifespan_context(app):
         lights = {light.part: light.words for light in await database_lights(app)}
     assert lights["Replica's lag"] == "is not reported", "a server without standby changes"

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
 
 # Tests marked `on_both` also run on PostgreSQL, where the result could differ.
@@ -167,7 +167,7 @@ async def test_hook_can_refuse_a_deletion(admin: AsyncClient, app: FastAPI) -> N
     await admin.post("/admin/gadget/delete?pks=1", data=YES)
     assert "This one stays." in (await admin.get("/admin/gadget/list")).text
 
-    second_app = quiet_app(app.state.settings)
+    second_app = create_test_app(app.state.settings)
     assert second_app.state.database is not app.state.database
     await second_app.state.database.dispose()
     assert (await admin.get("/admin/gadget/list")).status_code == 200

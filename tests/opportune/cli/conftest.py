@@ -58,7 +58,7 @@ TIMEOUT_SECONDS = 60
 """Timeout of operations that are fast even on a busy machine."""
 
 
-class Copy:
+class ProjectCopy:
     """A copy of the project in another folder, with hard links to the framework's files."""
 
     def __init__(self, folder: Path) -> None:
@@ -98,7 +98,7 @@ class Copy:
                     os.killpg(process.pid, signal.SIGKILL)  # including the workers of a supervisor
 
 
-def install_only(folder: Path, *names: str) -> None:
+def install_required_features(folder: Path, *names: str) -> None:
     """Reduce the installed features of a copy to the required ones and these, which makes commands faster."""
     installed = folder / "app/installed.py"
     text = installed.read_text(encoding="utf-8")
@@ -108,21 +108,21 @@ def install_only(folder: Path, *names: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
+def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProjectCopy, RunCommand]]:
     """A copy of the project for all tests, and a command server in it."""
-    copy = Copy(tmp_path_factory.mktemp("shared") / "copy")
-    install_only(copy.folder)
+    copy = ProjectCopy(tmp_path_factory.mktemp("shared") / "copy")
+    install_required_features(copy.folder)
     with command_server(copy.folder, *COMMAND_MODULES) as run:
         yield copy, run
 
 
 @pytest.fixture(scope="session")
-def files_before(shared_copy: tuple[Copy, RunCommand]) -> "Files":
+def files_before(shared_copy: tuple[ProjectCopy, RunCommand]) -> "Files":
     return Files([shared_copy[0].folder / part for part in ("app", "migrations", "static", "templates")])
 
 
 @pytest.fixture
-def run(shared_copy: tuple[Copy, RunCommand], files_before: "Files") -> Iterator[RunCommand]:
+def run(shared_copy: tuple[ProjectCopy, RunCommand], files_before: "Files") -> Iterator[RunCommand]:
     """Run commands in the shared copy, whose files are restored after each test."""
     copy, run = shared_copy
     yield run
@@ -167,7 +167,7 @@ def version_of(path: Path) -> tuple[int, int]:
 
 
 def link_compiled(source: str, destination: str) -> None:
-    """Copy a file. Bytecode is linked, because Python replaces it instead of changing it."""
+    """ProjectCopy a file. Bytecode is linked, because Python replaces it instead of changing it."""
     (link if source.endswith(".pyc") else shutil.copy2)(source, destination)
 
 
@@ -199,7 +199,7 @@ class Library:
 
 
 @pytest.fixture
-def library(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> Library:
+def library(shared_copy: tuple[ProjectCopy, RunCommand], run: RunCommand) -> Library:
     """A feature in the shared copy, where `run` runs commands."""
     return Library(shared_copy[0].folder)
 

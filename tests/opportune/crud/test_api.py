@@ -14,7 +14,7 @@ from opportune.crud import Crud, CrudApi
 from opportune.db import MAX_ID, Database
 from opportune.feature import Feature
 from opportune.testing import make_token, make_user, signed_in_client
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.crud.api_feature import API, EMMA, NestedVolumes, library_feature, library_site, volumes
 from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
@@ -249,7 +249,7 @@ def test_random_requests_cause_no_server_error(settings: Settings, users: UserHe
         models=library_feature.models,
         api=[volumes.router, CrudApi(Notes, "/notes").router],
     )
-    assert list(find_crashes(quiet_app(settings, [feature]), users, examples=2, with_constants=False)) == []
+    assert list(find_crashes(create_test_app(settings, [feature]), users, examples=2, with_constants=False)) == []
 
 
 @pytest.mark.database("sqlite")
@@ -276,6 +276,6 @@ async def test_router_dependency_runs_before_a_direct_route(settings: Settings) 
     guarded = APIRouter(dependencies=[Depends(refuse)])
     guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
     feature = Feature(name="guarded", summary="Guards.", models=[Volume], api=guarded)
-    app = quiet_app(settings, [feature])
+    app = create_test_app(settings, [feature])
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as guarded_client:
         assert (await guarded_client.get(f"{API}/guarded")).status_code == 418

@@ -22,7 +22,7 @@ from opportune.db import database as database_module
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.errors import FieldErrors
 from opportune.testing import grant
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.crud.api_feature import API, EMMA, library_feature, library_site
 from tests.opportune.crud.library import Note, Topic, Writer
 
@@ -201,7 +201,7 @@ def test_attribute_listener_disables_single_insert() -> None:
 @pytest.mark.database("sqlite")
 async def test_fastapi_responds_with_speedups_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedups, "are_on", lambda: False)
-    app = quiet_app(settings, [library_feature])
+    app = create_test_app(settings, [library_feature])
     refuse_fastapi(monkeypatch)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get(f"{API}/volumes")).status_code == 500

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.web import Form, is_htmx, read_form, templates
 from tests.opportune.page_templates import add_templates
 
@@ -32,7 +32,7 @@ class Note(BaseModel):
 
 pages = APIRouter(prefix="/notes")
 titles: list[str] = []
-may_finish = asyncio.Event()
+may_add = asyncio.Event()
 
 
 @pages.get("")
@@ -44,7 +44,7 @@ async def show(request: Request) -> Response:
 async def add(request: Request) -> Response:
     form = await read_form(request, Note)
     assert form.data
-    await may_finish.wait()
+    await may_add.wait()
     titles.append(form.data.title)
     return show_list(request)
 
@@ -65,15 +65,15 @@ def show_list(request: Request) -> Response:
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     add_templates(monkeypatch, {"notes.html": PAGE})
     titles.clear()
-    may_finish.set()
-    app = quiet_app(settings, [accounts, jobs, Feature(name="notes", summary="Notes.", pages=pages)])
+    may_add.set()
+    app = create_test_app(settings, [accounts, jobs, Feature(name="notes", summary="Notes.", pages=pages)])
     async with app.router.lifespan_context(app):
         yield app
 
 
 @pytest.fixture
-def slow() -> Iterator[asyncio.Event]:
-    """Adding a note waits until this event is set."""
-    may_finish.clear()
-    yield may_finish
-    may_finish.set()
+def blocked_adding() -> Iterator[asyncio.Event]:
+    """Requests that add a note wait until the test sets this event."""
+    may_add.clear()
+    yield may_add
+    may_add.set()

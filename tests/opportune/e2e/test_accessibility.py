@@ -46,25 +46,26 @@ SHOW_SCRIPT = r"""(pages) => {
     for (const child of [...element.children]) removeKnown(child, before);
     if (!element.children.length && numberOf(element) < before) element.remove();
   };
-  const made = pages.map((html) => new DOMParser().parseFromString(html, "text/html"));
-  for (const { body } of made.length ? made : [document]) {
-    for (const around of body.querySelectorAll(":scope, *")) {
-      const known = new Map();
-      for (const element of [...around.children]) {
+  const documents = pages.map((html) => new DOMParser().parseFromString(html, "text/html"));
+  for (const { body } of documents.length ? documents : [document]) {
+    for (const parent of body.querySelectorAll(":scope, *")) {
+      const shapeCounts = new Map();
+      for (const element of [...parent.children]) {
         const shape = withoutWords(element);
-        known.set(shape, (known.get(shape) ?? 0) + 1);
-        if (known.get(shape) > 2) element.remove();
+        shapeCounts.set(shape, (shapeCounts.get(shape) ?? 0) + 1);
+        if (shapeCounts.get(shape) > 2) element.remove();
       }
     }
     const before = numbers.size;
     [...body.querySelectorAll("*")].forEach(numberOf);
     const frames = [...body.querySelectorAll("header, aside, footer")].filter((frame) => !frame.closest("main"));
-    if (made.length) (made.length > 1 ? [...body.children] : frames).forEach((part) => removeKnown(part, before));
+    const repeated = documents.length > 1 ? [...body.children] : frames;
+    if (documents.length) repeated.forEach((part) => removeKnown(part, before));
   }
-  if (!made.length) return;
-  document.title = made[0].title;
-  document.body.replaceWith(document.adoptNode(made[0].body));
-  for (const { body } of made.slice(1)) document.body.append(...body.children);
+  if (!documents.length) return;
+  document.title = documents[0].title;
+  document.body.replaceWith(document.adoptNode(documents[0].body));
+  for (const { body } of documents.slice(1)) document.body.append(...body.children);
 }"""
 """Script that shows one page, or the new parts of several.
 
@@ -109,8 +110,8 @@ async def fetch_linked_pages(app: FastAPI, client: AsyncClient) -> dict[str, str
             if link in links or EXCLUDED_PATH.search(link):
                 continue
             links.add(link)
-            if (kind := page_type(app, link)) not in visited_types:
-                visited_types.add(kind)
+            if (type_ := page_type(app, link)) not in visited_types:
+                visited_types.add(type_)
                 queue.append(link)
     return pages
 
@@ -149,11 +150,11 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     anonymous_paths = [*ANONYMOUS_PAGES, f"/accounts/reset-password?token={reset}"]
     pages = {(False, path): (await client.get(path, headers=BROWSER_HEADERS)).text for path in anonymous_paths}
-    async with signed_in_client(app, superuser) as theirs:
-        pages_by_path = await fetch_linked_pages(app, theirs)
+    async with signed_in_client(app, superuser) as superuser_client:
+        pages_by_path = await fetch_linked_pages(app, superuser_client)
         async with app.state.database.writer() as session:  # a recent sign-in
             await session.execute(update(Session).values(confirmed_at=utc_now()))
-        pages_by_path |= {path: (await theirs.get(path)).text for path in OPERATIONS_PAGES}
+        pages_by_path |= {path: (await superuser_client.get(path)).text for path in OPERATIONS_PAGES}
     pages |= {(True, path): html for path, html in pages_by_path.items()}
     assert len(pages) > 20
 
@@ -166,8 +167,8 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     violations = []
     is_signed_in, loaded = False, ""
     for key, after in zip_longest(alone, alone[1:]):
-        is_members, path = key
-        if is_members and not is_signed_in:
+        needs_sign_in, path = key
+        if needs_sign_in and not is_signed_in:
             await sign_in_browser(page, app, superuser, site)
             async with app.state.database.writer() as session:
                 await session.execute(update(Session).values(confirmed_at=utc_now()))
@@ -180,5 +181,5 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
             await page.evaluate(SHOW_SCRIPT, ["", *similar])  # the empty one selects new parts
             violations += await find_violations(page, of_colours_alone=True)
             together = [html for html in together if html not in similar]
-    assert not together, "whose sheets another page has"
+    assert not together, "no loaded page has the style sheets of these"
     assert not violations

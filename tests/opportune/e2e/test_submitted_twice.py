@@ -5,15 +5,15 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.opportune.e2e.note_page import app, slow, titles
+from tests.opportune.e2e.note_page import app, blocked_adding, titles
 
-__all__ = ["app", "slow"]  # fixtures
+__all__ = ["app", "blocked_adding"]  # fixtures
 
 # The database makes no difference in the browser.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_enter_twice_adds_one_note(page: Page, slow: asyncio.Event) -> None:
+async def test_enter_twice_adds_one_note(page: Page, blocked_adding: asyncio.Event) -> None:
     await page.goto("/notes")
     button = page.get_by_role("button", name="Add")
     await page.get_by_label("Title").fill("Milk")
@@ -22,7 +22,7 @@ async def test_enter_twice_adds_one_note(page: Page, slow: asyncio.Event) -> Non
     await expect(button).to_have_attribute("aria-busy", "true")
     await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
     await page.keyboard.press("Enter")
-    slow.set()
+    blocked_adding.set()
     await expect(page.get_by_text("Milk")).to_have_count(1)
     await expect(button).to_be_enabled()
     await expect(page.locator(".loading-bar")).to_be_hidden()
@@ -38,12 +38,12 @@ async def test_same_note_can_be_added_again(page: Page) -> None:
     assert titles == ["Milk", "Milk"]
 
 
-async def test_enter_twice_without_javascript_adds_one(plain_page: Page, slow: asyncio.Event) -> None:
+async def test_enter_twice_without_javascript_adds_one(plain_page: Page, blocked_adding: asyncio.Event) -> None:
     await plain_page.goto("/notes")
     await plain_page.get_by_label("Title").fill("Milk")
     for _ in range(2):
         async with plain_page.expect_request(lambda request: request.method == "POST"):
             await plain_page.keyboard.press("Enter")
-    slow.set()
+    blocked_adding.set()
     await expect(plain_page.get_by_text("Milk")).to_have_count(1)
     assert titles == ["Milk"]

@@ -64,17 +64,17 @@ async def test_long_site_name_does_not_overflow_on_a_phone(page: Page, app: Fast
 
 
 SITE_NAME_SCRIPT = """(span) => {
-  const bar = document.querySelector(".navbar"), placed = () => JSON.stringify(bar.getBoundingClientRect());
-  const [name, before] = [span.textContent, placed()];
+  const bar = document.querySelector(".navbar"), position = () => JSON.stringify(bar.getBoundingClientRect());
+  const [name, positionBefore] = [span.textContent, position()];
   span.textContent = "Library of our village";
   const isWhole = span.scrollWidth <= span.clientWidth && span.scrollHeight <= span.clientHeight;
-  const stays = placed() === before;
+  const stays = position() === positionBefore;
   span.textContent = "Public Library of Llanfairpwllgwyngyll";
   const image = span.closest(".navbar-brand").querySelector("img").getBoundingClientRect();
-  const found = [isWhole, stays, placed() === before, document.documentElement.scrollWidth <= innerWidth,
+  const results = [isWhole, stays, position() === positionBefore, document.documentElement.scrollWidth <= innerWidth,
     image.width > 0 && image.left >= 0 && image.right <= innerWidth && image.top >= 0];
   span.textContent = name;
-  return found;
+  return results;
 }"""
 """Script: is the name complete, the bar unchanged, no horizontal scrolling, and the logo visible?"""
 

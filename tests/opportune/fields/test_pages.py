@@ -23,7 +23,7 @@ from opportune.fields import (
     Url,
     money_field,
 )
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.web import read_form, templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -63,7 +63,7 @@ async def add(shop: Shop) -> Shop:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return quiet_app(settings, [Feature(name="shops", summary="For tests.", pages=router)])
+    return create_test_app(settings, [Feature(name="shops", summary="For tests.", pages=router)])
 
 
 TEXTS = {

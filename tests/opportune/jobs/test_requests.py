@@ -18,7 +18,7 @@ from opportune.jobs import worker as worker_module
 from opportune.jobs.checks import check_jobs, check_schedules
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import RequestWork, run_url
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.testing.statements import counted_statements
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue
 from tests.opportune.jobs.tasks import gate, register, wait
@@ -35,7 +35,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 async def site(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = quiet_app(settings)
+    app = create_test_app(settings)
     app.state.jobs.jobs[register.name] = register
     async with app.router.lifespan_context(app):
         yield app
@@ -105,7 +105,7 @@ async def test_cron_url_is_rate_limited(visitor: AsyncClient, settings: Settings
 
 
 async def test_only_request_mode_has_a_cron_url(settings: Settings) -> None:
-    app = quiet_app(settings.model_copy(update={"jobs": "inline"}))
+    app = create_test_app(settings.model_copy(update={"jobs": "inline"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="https://site.example") as client:
         assert (await client.get(run_url(settings))).status_code == 404
     with pytest.raises(OperatorError, match="Only JOBS=request"):

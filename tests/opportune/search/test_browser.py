@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
 from opportune.search import SearchQuery, SearchResults
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.web import is_htmx, templates
 from tests.opportune.page_templates import add_templates
 
@@ -70,7 +70,7 @@ async def wave(request: Request, number: int) -> Response:
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     add_templates(monkeypatch, {"waves/search.html": SEARCH, "waves/wave.html": WAVE})
-    app = quiet_app(settings, [accounts, jobs, Feature(name="waves", summary="Waves.", pages=router)])
+    app = create_test_app(settings, [accounts, jobs, Feature(name="waves", summary="Waves.", pages=router)])
     async with app.router.lifespan_context(app):
         yield app
 

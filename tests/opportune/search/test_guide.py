@@ -19,7 +19,7 @@ from opportune.feature import Feature
 from opportune.pagination import Page
 from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery
 from opportune.search.documents.sqlite_engine import SQLiteEngine
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, make_tables, migrated
 from tests.opportune.search.shelf_index import unseen
@@ -44,7 +44,7 @@ async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.M
     router: APIRouter = example["router"]
     add_templates(monkeypatch, {"books/search.html": HTML[0]})
     books = Feature(name="books", summary="", pages=router)
-    app = quiet_app(settings, (*installed_features(), books))
+    app = create_test_app(settings, (*installed_features(), books))
     async with app.router.lifespan_context(app):
         await make_tables(app.state.database)
         await migrated(app.state.database)

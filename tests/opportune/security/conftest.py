@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.testing.access import copy_sqlite_file, sqlite_site
-from tests.opportune.security.visit import Visit, read_all
+from tests.opportune.security.visit import Visit, visit_all_pages
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def database_file(sqlite_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def quiet_site(database_file: Path) -> AsyncIterator[FastAPI]:
+async def site_without_jobs(database_file: Path) -> AsyncIterator[FastAPI]:
     """Site with a migrated database, without background jobs."""
     app = sqlite_site(database_file)
     async with app.router.lifespan_context(app):
@@ -29,4 +29,4 @@ async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory)
     """Responses of all pages."""
     file = tmp_path_factory.mktemp("visit") / "site.db"
     copy_sqlite_file(sqlite_template, file)
-    return await read_all(file)
+    return await visit_all_pages(file)

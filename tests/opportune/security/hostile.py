@@ -7,13 +7,13 @@ from itertools import cycle, islice
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from opportune.testing.access import PARAMETER, example
+from opportune.testing.access import PARAMETER, example_path
 
 CANARY = "canary-7f3a"
 """Marker in every value, which error messages must not contain."""
 NESTING_DEPTH = 100_000
 DIGITS = "9" * 10_000
-NUMBERS = (
+IDS = (
     "0",
     "-1",
     str(2**63),
@@ -29,7 +29,7 @@ NUMBERS = (
     "+1",
     "%201",
 )
-"""Path values that name no row."""
+"""Ids of missing rows, and invalid ids."""
 VALUES = (
     DIGITS,
     str(2**63),
@@ -90,32 +90,30 @@ def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iter
     texts, values = (
         (UNSTORABLE_ON_SQLITE, JSON_FOR_SQLITE) if on_sqlite else (UNSTORABLE_ON_POSTGRESQL, JSON_FOR_POSTGRESQL)
     )
-    further_numbers, further_texts = cycle(NUMBERS), cycle(TEXTS)
-    further_values, further_bodies = cycle(VALUES), cycle(BODIES[:3])
+    next_ids, next_texts = cycle(IDS), cycle(TEXTS)
+    next_values, next_bodies = cycle(VALUES), cycle(BODIES[:3])
     all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # all operations share the JSON parser
     for path, operations in document["paths"].items():
         for verb, operation in operations.items():
             method = verb.upper()
             if PARAMETER.search(path):
-                numbers = islice(further_numbers, int(on_sqlite))
-                yield from (HostileRequest(method, PARAMETER.sub(number, path)) for number in (*texts, *numbers))
+                ids = islice(next_ids, int(on_sqlite))
+                yield from (HostileRequest(method, PARAMETER.sub(id_, path)) for id_ in (*texts, *ids))
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "query":
-                    for text in (*texts[:1], *islice(further_texts, int(on_sqlite))):
-                        yield HostileRequest(method, f"{example(path)}?{encode_form({parameter['name']: text})}")
+                    for text in (*texts[:1], *islice(next_texts, int(on_sqlite))):
+                        yield HostileRequest(method, f"{example_path(path)}?{encode_form({parameter['name']: text})}")
             for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 names = _resolve_schema(document, content["schema"]).get("properties", ())
-                request = HostileRequest(method, example(path), content_type=content_type)
+                request = HostileRequest(method, example_path(path), content_type=content_type)
                 if content_type != "application/json":
                     yield from (
                         request._replace(body=encode_form(dict.fromkeys(names, text)).encode()) for text in TEXTS
                     )
                     continue
-                yield from (
-                    request._replace(body=body) for body in (*all_bodies, *islice(further_bodies, int(on_sqlite)))
-                )
+                yield from (request._replace(body=body) for body in (*all_bodies, *islice(next_bodies, int(on_sqlite))))
                 all_bodies = ()
-                for value in (*values, *islice(further_values, int(on_sqlite))):
+                for value in (*values, *islice(next_values, int(on_sqlite))):
                     yield request._replace(
                         body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
                     )
@@ -132,7 +130,7 @@ def encode_form(fields: Mapping[str, str]) -> str:
     return "&".join(f"{quote(name)}={text}" for name, text in fields.items())
 
 
-class Forms(HTMLParser):
+class FormParser(HTMLParser):
     """Parser that collects action and field names of the POST forms of a page."""
 
     def __init__(self, page: str) -> None:

@@ -1,4 +1,10 @@
+"""Responses of each address to each role, compared with the access tables.
+
+`python -m opportune.testing.access` writes the tables: `access.txt` in this folder and beside the tests of features.
+"""
+
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -6,15 +12,15 @@ from fastapi import FastAPI
 from opportune.admin.mount import ADMIN_PATH
 from opportune.config.project import installed_names
 from opportune.testing.access import (
+    FRAMEWORK_TABLE,
     HEADING,
     JSON_ERRORS,
     REFUSALS,
     ROLES,
-    TABLE,
     RoleRequest,
-    addresses,
-    example,
-    read,
+    example_path,
+    list_addresses,
+    read_tables,
     request_all_routes,
     status_word,
 )
@@ -22,50 +28,58 @@ from opportune.testing.asgi_requests import send_request
 from tests.opportune.security.visit import Visit
 
 INSTALLED_SOURCES = {"core", *installed_names()}
-MODEL_PATH = re.compile(f"{ADMIN_PATH}/[^/]+(/(?:ajax|create|delete|details|edit|export|history|import|list)(?:/.*)?)$")
+ADMIN_MODEL_PATH = re.compile(
+    f"{ADMIN_PATH}/[^/]+(/(?:ajax|create|delete|details|edit|export|history|import|list)(?:/.*)?)$"
+)
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
-async def test_responses_match_access_table(quiet_site: FastAPI, database_file: Path, visit: Visit) -> None:
-    """Compare responses with the access table, for each role.
+def one_path_per_admin_route(paths: Iterable[str]) -> set[str]:
+    """Return the paths, of those that differ only in the model of the admin the last one."""
+    return set({ADMIN_MODEL_PATH.sub(rf"{ADMIN_PATH}/MODEL\1", path): path for path in paths}.values())
 
-    The fixture `visit` has read the admin as superuser and other pages as owner. Users and owners request one model of
-    the admin. Staff and superusers request other pages only if the results of the roles differ.
+
+async def test_responses_match_access_table(site_without_jobs: FastAPI, database_file: Path, visit: Visit) -> None:
+    """Request each address as each role, except for results that other requests already prove.
+
+    - The `visit` fixture has requested the admin as superuser, and other pages as owner.
+    - In the admin, user and owner request one model, because all models share the routes.
+    - Outside the admin, staff and superuser make no requests if the table has one result for all signed-in roles.
     """
-    committed = read()
-    sample_paths = {MODEL_PATH.sub(rf"{ADMIN_PATH}/x\1", path): path for _, _, path in addresses(quiet_site)}.values()
+    committed = read_tables()
+    sample_paths = one_path_per_admin_route(path for _, _, path in list_addresses(site_without_jobs))
 
-    def known_result(request: RoleRequest) -> str | None:
+    def reusable_result(request: RoleRequest) -> str | None:
+        """Return the result of a request that need not be sent, or None."""
         method, path, role = request
         is_in_admin = path.startswith(ADMIN_PATH)
         if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.responses:
             return status_word(visit.responses[path])
-        if line := committed.get((method, path)):
-            results_by_role = dict(zip(ROLES, line.results, strict=True))
-            signed_in_results = {result for name, result in results_by_role.items() if name != "anonymous"}
-            is_skipped = path not in sample_paths if is_in_admin else len(signed_in_results) == 1
-            if is_skipped and role in (("user", "owner") if is_in_admin else ("staff", "superuser")):
-                return results_by_role[role]
-        return None
+        if not (line := committed.get((method, path))):
+            return None
+        results = dict(zip(ROLES, line.results, strict=True))
+        if is_in_admin:
+            is_reusable = role in ("user", "owner") and path not in sample_paths
+        else:
+            is_reusable = role in ("staff", "superuser") and len({results[name] for name in ROLES[1:]}) == 1
+        return results[role] if is_reusable else None
 
-    results = await request_all_routes(quiet_site, database_file, result_of=known_result)
+    results = await request_all_routes(site_without_jobs, database_file, known_result_of=reusable_result)
     lines = [str(line) for key, line in results.items() if committed.get(key) != line]
-    assert not lines, f"{TABLE.name} does not match. These lines are correct:\n{HEADING}\n" + "\n".join(lines)
-    assert [
-        str(line) for key, line in committed.items() if key not in results and line.source in INSTALLED_SOURCES
-    ] == [], "removed"
+    assert not lines, f"{FRAMEWORK_TABLE.name} does not match. These lines are correct:\n{HEADING}\n" + "\n".join(lines)
+    outdated = [line for key, line in committed.items() if key not in results and line.source in INSTALLED_SOURCES]
+    assert list(map(str, outdated)) == [], "the table has lines of addresses that no longer exist"
 
 
-async def test_undeclared_methods_are_refused(quiet_site: FastAPI) -> None:
+async def test_undeclared_methods_are_refused(site_without_jobs: FastAPI) -> None:
     """Request one model of the admin, because all models share the routes."""
     methods_by_address: dict[str, set[str]] = {}
-    for _, method, path in addresses(quiet_site):
-        methods_by_address.setdefault(example(path), set()).add(method)
-    sample_addresses = {MODEL_PATH.sub(rf"{ADMIN_PATH}/x\1", address): address for address in methods_by_address}
+    for _, method, path in list_addresses(site_without_jobs):
+        methods_by_address.setdefault(example_path(path), set()).add(method)
     accepted = [
         (method, address)
-        for address in sample_addresses.values()
+        for address in one_path_per_admin_route(methods_by_address)
         for method in METHODS - methods_by_address[address]
-        if status_word(await send_request(quiet_site, method, address, JSON_ERRORS)) not in REFUSALS
+        if status_word(await send_request(site_without_jobs, method, address, JSON_ERRORS)) not in REFUSALS
     ]
     assert accepted == []

@@ -1,3 +1,5 @@
+"""Mass assignment: requests with protected fields such as `id` and `is_superuser` do not set them."""
+
 import json
 import sqlite3
 from contextlib import closing
@@ -6,10 +8,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from opportune.testing.access import Headers, addresses, example, session_headers
+from opportune.testing.access import Headers, example_path, list_addresses, session_headers
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
-from opportune.testing.sample_rows import ROW_ID, fill
+from opportune.testing.sample_rows import ROW_ID, insert_sample_rows
 
 FORGED_ID = 4711
 JSON_PREFIXES = ("/api/", "/mcp", "/accounts/oauth/register")
@@ -39,28 +41,28 @@ VALID_FIELDS: dict[str, Any] = {
 SESSIONS = "select id, token_hash from accounts_session"
 
 
-async def test_requests_cannot_set_id_owner_time_or_rights(quiet_site: FastAPI, database_file: Path) -> None:
-    await fill(quiet_site.state.database, quiet_site.state.features)
-    sender = await make_user(quiet_site.state.database)
-    before, accepted_count = count_forged_rows(database_file), 0
+async def test_requests_cannot_set_id_owner_time_or_rights(site_without_jobs: FastAPI, database_file: Path) -> None:
+    await insert_sample_rows(site_without_jobs.state.database, site_without_jobs.state.features)
+    sender = await make_user(site_without_jobs.state.database)
+    counts_before, accepted_count = count_forged_rows(database_file), 0
     body = VALID_FIELDS | PROTECTED_FIELDS
     form = "&".join(f"{name}={value}" for name, value in body.items()).encode()
     headers: Headers = {}
     sessions: list[Any] = []
-    for _, method, path in addresses(quiet_site):
+    for _, method, path in list_addresses(site_without_jobs):
         if method in ("POST", "PATCH", "PUT") and not path.startswith("/admin"):
             if not sessions or run_query(database_file, SESSIONS) != sessions:  # some requests sign the user out
-                headers = await session_headers(quiet_site, sender)
+                headers = await session_headers(site_without_jobs, sender)
                 sessions = run_query(database_file, SESSIONS)
             is_json = path.startswith(JSON_PREFIXES)
             content_type = "application/json" if is_json else "application/x-www-form-urlencoded"
             content = json.dumps(body).encode() if is_json else form
             response = await send_request(
-                quiet_site, method, example(path), {**headers, "content-type": content_type}, content
+                site_without_jobs, method, example_path(path), {**headers, "content-type": content_type}, content
             )
             accepted_count += response.status < 400
-    assert accepted_count > 2, "some requests are valid"
-    assert count_forged_rows(database_file) == before
+    assert accepted_count > 2, "too few requests are valid"
+    assert count_forged_rows(database_file) == counts_before
     assert (
         run_query(
             database_file, "select 1 from accounts_user where is_superuser or is_staff or is_verified or not is_active"

@@ -1,3 +1,5 @@
+"""Valid requests generated from the OpenAPI document."""
+
 from functools import partial
 from pathlib import Path
 

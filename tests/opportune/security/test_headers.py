@@ -1,3 +1,5 @@
+"""Security headers of all kinds of responses."""
+
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Values that databases or parsers refuse, sent to the API and to all forms."""
+
 from urllib.parse import urljoin
 
 import pytest
@@ -5,14 +7,14 @@ from fastapi import FastAPI
 
 from opportune.accounts.models import User
 from opportune.admin.mount import ADMIN_PATH
-from opportune.testing.access import SIGN_IN_REDIRECT, Headers, example, session_headers, status_word
+from opportune.testing.access import SIGN_IN_REDIRECT, Headers, example_path, session_headers, status_word
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
-from opportune.testing.sample_rows import fill
+from opportune.testing.sample_rows import insert_sample_rows
 from tests.opportune.security.hostile import (
     CANARY,
     UNSTORABLE_VALUES,
-    Forms,
+    FormParser,
     HostileRequest,
     encode_form,
     hostile_requests,
@@ -26,7 +28,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 async def test_hostile_values_do_not_crash_the_api(app: FastAPI) -> None:
-    owner = _UserClient(app, await fill(app.state.database, app.state.features))
+    owner = _UserClient(app, await insert_sample_rows(app.state.database, app.state.features))
     for request in hostile_requests(app.openapi(), database_kind=app.state.database.url.kind):
         response = await owner.send(request)
         assert not response.is_crash, (request.method, request.address[:99], request.body[:99])
@@ -35,7 +37,7 @@ async def test_hostile_values_do_not_crash_the_api(app: FastAPI) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> None:
-    owner = await fill(app.state.database, app.state.features)
+    owner = await insert_sample_rows(app.state.database, app.state.features)
     superuser = await make_user(app.state.database, is_superuser=True)
     await send_request(app, "GET", ADMIN_PATH, {})  # the first request creates the admin routes
     for client, in_admin in ((_UserClient(app, owner), False), (_UserClient(app, superuser), True)):
@@ -52,10 +54,14 @@ async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> 
 def _find_forms(visit: Visit, *, in_admin: bool) -> dict[str, list[str]]:
     """Return the field names of all forms, by their action URL."""
     pages = {
-        example(path): response for path, response in visit.responses.items() if path.startswith(ADMIN_PATH) is in_admin
+        example_path(path): response
+        for path, response in visit.responses.items()
+        if path.startswith(ADMIN_PATH) is in_admin
     }
     forms = (
-        (urljoin(address, action), names) for address, page in pages.items() for action, names in Forms(page.text).forms
+        (urljoin(address, action), names)
+        for address, page in pages.items()
+        for action, names in FormParser(page.text).forms
     )
     return dict(forms)
 

@@ -1,3 +1,5 @@
+"""A site with production settings: paths, cookies, links and outgoing requests."""
+
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path

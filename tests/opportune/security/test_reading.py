@@ -1,4 +1,4 @@
-"""Responses of all pages to users with full read access."""
+"""Responses of all pages: no inline scripts, no secrets, no foreign hosts, no changes."""
 
 import re
 from html.parser import HTMLParser
@@ -13,8 +13,8 @@ THIRD_PARTY_PAGES = ("/admin", "/api/docs")
 URL_ATTRIBUTES = {"href", "src", "action", "formaction", "data"}
 
 
-class Page(HTMLParser):
-    """Parser that collects scripts, styles and foreign addresses of a page."""
+class PageParser(HTMLParser):
+    """Parser that collects the inline scripts, inline styles and foreign URLs of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def pages(visit: Visit) -> dict[str, Page]:
-    html_pages = {path: Page(response.text) for path, response in visit.responses.items() if is_page(response)}
+def pages(visit: Visit) -> dict[str, PageParser]:
+    html_pages = {path: PageParser(response.text) for path, response in visit.responses.items() if is_page(response)}
     assert len(html_pages) > 20
     return html_pages
 
@@ -59,16 +59,16 @@ def test_get_requests_change_nothing(visit: Visit) -> None:
     assert visit.after == visit.before
 
 
-def test_pages_have_no_inline_scripts(pages: dict[str, Page]) -> None:
+def test_pages_have_no_inline_scripts(pages: dict[str, PageParser]) -> None:
     assert {path: page.scripts for path, page in pages.items() if page.scripts} == {}
 
 
-def test_pages_have_no_inline_styles(pages: dict[str, Page]) -> None:
+def test_pages_have_no_inline_styles(pages: dict[str, PageParser]) -> None:
     framework_pages = {path: page for path, page in pages.items() if not path.startswith(THIRD_PARTY_PAGES)}
     assert {path: page.styles for path, page in framework_pages.items() if page.styles} == {}
 
 
-def test_pages_load_nothing_from_other_hosts(pages: dict[str, Page]) -> None:
+def test_pages_load_nothing_from_other_hosts(pages: dict[str, PageParser]) -> None:
     assert {path: page.foreign_urls for path, page in pages.items() if page.foreign_urls} == {}
 
 
@@ -88,7 +88,7 @@ def test_pages_of_users_are_not_stored(visit: Visit) -> None:
 
 
 def test_table_pages_show_no_secrets(visit: Visit) -> None:
-    """`rows` and `factories` fill secret columns with a hash."""
+    """Sample users have an Argon2 hash of a password, and sessions a hash of a token."""
     revealing_paths = [
         path
         for path, response in visit.responses.items()

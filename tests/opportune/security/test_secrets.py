@@ -1,3 +1,5 @@
+"""Secrets stay out of logs and responses, and old keys verify signatures after a rotation."""
+
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""Requests to all pages of the site, by users with full read access."""
+"""Requests to all pages of the site: the admin as superuser, other pages as owner."""
 
 import sqlite3
 from contextlib import closing
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.admin.mount import ADMIN_PATH
-from opportune.testing.access import addresses, example, headers_by_role, sqlite_site
+from opportune.testing.access import example_path, headers_by_role, list_addresses, sqlite_site
 from opportune.testing.asgi_requests import Response, send_request
 
 LOG_TABLES = {"admin_audit_entry", "accounts_event"}
@@ -21,16 +21,15 @@ class Visit(NamedTuple):
     after: list[str]
 
 
-async def read_all(file: Path) -> Visit:
-    """Read all pages: the admin as superuser, other pages as owner."""
+async def visit_all_pages(file: Path) -> Visit:
     app = sqlite_site(file)
     async with app.router.lifespan_context(app):
         headers, before = await headers_by_role(app), dump_rows(file)
         responses = {
             path: await send_request(
-                app, "GET", example(path), headers["superuser" if path.startswith(ADMIN_PATH) else "owner"]
+                app, "GET", example_path(path), headers["superuser" if path.startswith(ADMIN_PATH) else "owner"]
             )
-            for _, method, path in addresses(app)
+            for _, method, path in list_addresses(app)
             if method == "GET"
         }
         return Visit(responses, before, dump_rows(file))

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.storage import Storage, open_storage
+from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.testing.services.s3 import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]  # fixtures
@@ -56,7 +56,7 @@ async def storage(storage_url: str, request: pytest.FixtureRequest, tmp_path: Pa
 
 @pytest.fixture(scope="session")
 def site_without_database() -> FastAPI:
-    return quiet_app(settings_with_storage("file:never-made"))
+    return create_test_app(settings_with_storage("file:never-made"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.testing import Make
-from opportune.testing.sample_rows import FUTURE, fill, sample_row
+from opportune.testing.sample_rows import FUTURE, insert_sample_rows, sample_row
 from tests.opportune.tables import make_tables
 
 pytestmark = pytest.mark.database("sqlite")
@@ -79,7 +79,7 @@ def features_with(values: dict[str, object]) -> list[Feature]:
 async def test_feature_supplies_sample_values(database: Database) -> None:
     features = features_with({"name": "Sample"})
 
-    await fill(database, features)
+    await insert_sample_rows(database, features)
 
     model: Any = next(each.models[0] for each in features if each.sample_rows)
     async with database.reader() as session:
@@ -88,7 +88,7 @@ async def test_feature_supplies_sample_values(database: Database) -> None:
 
 async def test_refused_sample_row_is_one_sentence(database: Database) -> None:
     with pytest.raises(OperatorError) as refusal:
-        await fill(database, features_with({"name": None}))
+        await insert_sample_rows(database, features_with({"name": None}))
 
     assert str(refusal.value) == (
         "No sample row of Team: NOT NULL constraint failed: teams_team.name. "

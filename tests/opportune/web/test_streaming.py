@@ -21,8 +21,8 @@ from opportune.config.settings import Settings
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
 from opportune.llm import FakeProvider, LLMError
+from opportune.testing.app import create_test_app
 from opportune.testing.asgi_requests import send_request
-from opportune.testing.quiet_app import quiet_app
 from opportune.web import streaming, templates
 from tests.opportune.page_templates import add_templates
 
@@ -64,7 +64,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     exec(PYTHON, names)  # noqa: S102 - code of the guide
     names["pages"].add_api_route("/{book_id}", detail)
     add_templates(monkeypatch, {"books/detail.html": PAGE})
-    app = quiet_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
+    app = create_test_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -14,7 +14,7 @@ from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.mail import render_email
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.web import Form, cached, format_datetime, read_form, templates
 from opportune.web.time_zone import (
     SKIPPED_TIME,
@@ -62,7 +62,7 @@ meetings = Feature(name="meetings", summary="For tests.", pages=pages)
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return quiet_app(settings.model_copy(update={"time_zone": "Asia/Kolkata"}), [meetings])
+    return create_test_app(settings.model_copy(update={"time_zone": "Asia/Kolkata"}), [meetings])
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ FOLDERS = (PACKAGE, "migrations", "static", "templates", "tests")
 """Folders of the starter that are copied to a project."""
 STARTER_TESTS = "tests/opportune"
 ENV_EXAMPLE = ".env.example"
-DEPLOYMENT_FILES = ("render_skeleton.yaml", ".opportune-deploy.json")  # by the button in the starter's README
+DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = (
     *("opportune", "bench", "docs", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"),
     *(*DEPLOYMENT_FILES, ".git"),

@@ -19,9 +19,9 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.web import templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -67,7 +67,7 @@ async def shown(request: Request) -> Response:
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """A site with a protected page and API route."""
     cakes = Feature(name="cakes", summary="Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
-    site = quiet_app(settings, [*installed_features(), cakes])
+    site = create_test_app(settings, [*installed_features(), cakes])
     async with site.router.lifespan_context(site):
         yield site
 

@@ -17,8 +17,8 @@ from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.client import Client
 from opportune.web.rendering.templates import templates
@@ -47,7 +47,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(
         templates, "environment", templates.environment.overlay(loader=ChoiceLoader([project_templates, loader]))
     )
-    app = quiet_app(settings, (accounts, Feature(name="caching", summary="Caches pages.", pages=router)))
+    app = create_test_app(settings, (accounts, Feature(name="caching", summary="Caches pages.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 

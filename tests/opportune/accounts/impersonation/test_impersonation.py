@@ -22,7 +22,7 @@ from opportune.accounts.models import AccountEvent, Session, User
 from opportune.admin.models import AuditEntry
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
-from opportune.testing.access import addresses, example
+from opportune.testing.access import example_path, list_addresses
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ME, sent_subjects, settings
 
@@ -162,7 +162,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
     program_pages = ("oauth/register", "oauth/token", "oauth/revoke")  # programs have no session
     personal = [
         (method, path)
-        for _, method, path in addresses(app)
+        for _, method, path in list_addresses(app)
         if path.startswith(dependencies.PERSONAL_PATHS)
         and path != END
         and not path.startswith("/api/v1/auth/")
@@ -171,7 +171,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
     ]
     assert len(personal) > 30
     for method, path in personal:
-        response = await boss.request(method, example(path))
+        response = await boss.request(method, example_path(path))
         assert (response.status_code, dependencies.OWNER_ONLY in response.text) == (403, True), (method, path)
     admin = await boss.get("/admin/")
     assert (admin.status_code, BANNER in admin.text) == (403, True)

@@ -25,8 +25,8 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
-from opportune.testing.quiet_app import quiet_app
 from opportune.testing.statements import counted_statements
 
 pytestmark = pytest.mark.database("sqlite")
@@ -82,7 +82,7 @@ BOOKS_FEATURE = Feature(name="books", summary="Books.", api=books, navigation=[L
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """A site with a feature `books`, and with a route without a feature."""
     features = [feature for feature in installed_features() if feature.name in ("accounts", "users", "jobs")]
-    app = quiet_app(settings, [*features, BOOKS_FEATURE])
+    app = create_test_app(settings, [*features, BOOKS_FEATURE])
 
     @app.get("/api/without-feature")
     async def open_route(user: OptionalUser) -> bool:

@@ -9,8 +9,8 @@ from httpx import AsyncClient
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.store import CacheLookup
 from opportune.web.routing.cached_route import CachedRoute, Counts
@@ -29,7 +29,9 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with a cached page. Hit counts are reset, because all sites of a process share the routes of features."""
     router = APIRouter()
     router.get("/cached")(cached_page)
-    app = quiet_app(settings, (*installed_features(), Feature(name="caching", summary="For tests.", pages=router)))
+    app = create_test_app(
+        settings, (*installed_features(), Feature(name="caching", summary="For tests.", pages=router))
+    )
     for route in app.router.routes:
         if isinstance(route, CachedRoute):
             route.counts = Counts()

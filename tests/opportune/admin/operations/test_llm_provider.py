@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from opportune.db.database import Database
 from opportune.llm.answers.chosen_model import ChosenModel
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD
-from opportune.testing.quiet_app import quiet_app
 from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
 from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
@@ -32,7 +32,7 @@ def make_form(address: str, key: str = KEY, model: str = "small") -> dict[str, s
 
 async def ask_other_process(app: FastAPI) -> str:
     """Ask the model that another process of the site uses."""
-    state = quiet_app(app.state.settings).state
+    state = create_test_app(app.state.settings).state
     state.llm.follows_choice, state.llm.provider = True, None
     await state.llm.refresh()
     try:
@@ -123,7 +123,7 @@ async def test_settings_override_the_chosen_model(operator: AsyncClient, app: Fa
     )
     page = (await operator.get(PAGE)).text
     assert "The settings of the site define the models (theirs)" in page
-    site = quiet_app(app.state.settings)
+    site = create_test_app(app.state.settings)
     assert not site.state.llm.follows_choice
     await site.state.database.dispose()
 

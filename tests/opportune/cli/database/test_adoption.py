@@ -1,4 +1,4 @@
-"""Existing databases become a feature, in the documented order: inspectdb, makemigrations, migrate --fake-initial."""
+"""Existing databases as features, by the documented commands: inspectdb, makemigrations, migrate --fake-initial."""
 
 import shutil
 import sqlite3
@@ -14,23 +14,23 @@ from opportune.cli.database import inspectdb
 from opportune.config.project import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
-from tests.opportune.cli.conftest import Copy, Files, Oppman, install_only
+from tests.opportune.cli.conftest import Files, Oppman, ProjectCopy, install_required_features
 
 SCHEMAS = Path(__file__).parent / "schemas"
 POSTGRESQL = ("pagila", "chinook", "northwind", "wordpress", "django", "unusual")
 SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
-ADOPT_COMMANDS = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
-START_COMMANDS = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
+COMMANDS_FOR_EXISTING_DATABASE = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
+COMMANDS_FOR_NEW_DATABASE = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
 
-Databases = Callable[[str], tuple[str, str]]
-"""Create a database with a schema and an empty one, and return their URLs."""
+CreateDatabases = Callable[[str], tuple[str, str]]
+"""Creates a database with a schema and another, empty database. Returns both URLs."""
 
 
 @pytest.fixture
-def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+def create_databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CreateDatabases]:
     names: list[str] = []
 
-    def create_databases(schema: str) -> tuple[str, str]:
+    def create(schema: str) -> tuple[str, str]:
         sql = (SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8")
         if schema.endswith("_sqlite"):
             with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
@@ -43,16 +43,16 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
             connection.execute(sql.encode())
         return old, new
 
-    yield create_databases
+    yield create
     for name in names:
         request.getfixturevalue("postgres_server").drop_database(name)
 
 
 @pytest.fixture(scope="module")
-def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
+def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProjectCopy, RunCommand]]:
     """A copy of the project, with its pytest configuration."""
-    copy = Copy(tmp_path_factory.mktemp("project_copy") / "copy")
-    install_only(copy.folder)
+    copy = ProjectCopy(tmp_path_factory.mktemp("project_copy") / "copy")
+    install_required_features(copy.folder)
     shutil.copy(PROJECT / "pyproject.toml", copy.folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (copy.folder / name).parent.mkdir(exist_ok=True)
@@ -62,23 +62,23 @@ def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cop
 
 
 @pytest.fixture(scope="module")
-def project_files(project_copy: tuple[Copy, RunCommand]) -> Files:
+def project_files(project_copy: tuple[ProjectCopy, RunCommand]) -> Files:
     return Files([project_copy[0].folder / name for name in ("app", "migrations", "tests")])
 
 
 @pytest.mark.parametrize("schema", [*POSTGRESQL, *SQLITE])
 def test_schema_is_adopted(
     schema: str,
-    project_copy: tuple[Copy, RunCommand],
+    project_copy: tuple[ProjectCopy, RunCommand],
     project_files: Files,
     postgres_server: Postgres,
     oppman: Oppman,
-    databases: Databases,
+    create_databases: CreateDatabases,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The documented commands adopt an existing database. The feature also works on a new one and passes its tests."""
     copy, run = project_copy
-    old, new = databases(schema)
+    old, new = create_databases(schema)
 
     def run_successfully(database: str, commands: str) -> str:
         code, output = run(f"DATABASE_URL={database}", *commands.split())
@@ -92,12 +92,13 @@ def test_schema_is_adopted(
         assert inspected.code == 0, inspected.err
         assert "Warning" not in inspected.err
         assert "NullType" not in (copy.folder / "app/legacy/models.py").read_text(encoding="utf-8")
-        adopted = run_successfully(old, ADOPT_COMMANDS)
+        adopted = run_successfully(old, COMMANDS_FOR_EXISTING_DATABASE)
         assert "Applying legacy.0001_initial... FAKED\nNo changes detected\nNo errors found.\n" in adopted
+        # A zero date of MySQL cannot be a default, so the server default differs.
         assert ("has a different server default" in adopted) is ("'0000-00-00'" in inspected.err)
         assert adopted.count("Notice") == adopted.count("has a different server default")
-        started = run_successfully(new, START_COMMANDS)
-        assert "Applying legacy.0001_initial... OK\nNo changes detected\nNo errors found.\n" in started
+        new_output = run_successfully(new, COMMANDS_FOR_NEW_DATABASE)
+        assert "Applying legacy.0001_initial... OK\nNo changes detected\nNo errors found.\n" in new_output
         is_portable = "These models need PostgreSQL" not in inspected.err
         test_output = run_successfully(new, "pytest -q tests/legacy")
         assert ("skipped" not in test_output) is is_portable, test_output

@@ -19,7 +19,7 @@ from opportune.errors import CommandError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
-from tests.opportune.cli.conftest import Copy, Oppman, Outcome
+from tests.opportune.cli.conftest import Oppman, Outcome, ProjectCopy
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -67,7 +67,7 @@ def create_tables(settings: Settings) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_tables_are_adopted_as_a_feature(
-    shared_copy: tuple[Copy, RunCommand],
+    shared_copy: tuple[ProjectCopy, RunCommand],
     run: RunCommand,
     oppman: Oppman,
     empty_database_url: str,

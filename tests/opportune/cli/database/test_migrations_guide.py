@@ -8,13 +8,13 @@ from operator import itemgetter
 
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand
-from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.conftest import ProjectCopy
 
 GUIDE = (PROJECT / "docs" / "migrations.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def test_documented_commands_work_in_order(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> None:
+def test_documented_commands_work_in_order(shared_copy: tuple[ProjectCopy, RunCommand], run: RunCommand) -> None:
     copy, _ = shared_copy
     commands_run = []
     for language, blocks in groupby(BLOCK.findall(GUIDE), itemgetter(0)):
@@ -42,7 +42,7 @@ def commands(block: str) -> Iterator[list[str]]:
         yield words
 
 
-def write_code(copy: Copy, code: str) -> None:
+def write_code(copy: ProjectCopy, code: str) -> None:
     """Write a code block to the file that its first line names. Others change the newest migration."""
     if named := re.match(r"# (\S+\.py)(?:, in place of (\w+)|, before ([\w ]+))?\n", code):
         path = copy.folder / named[1]

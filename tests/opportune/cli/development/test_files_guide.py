@@ -1,4 +1,4 @@
-"""docs/files.md: its addresses are valid, its code runs, and its names exist."""
+"""docs/files.md: values of STORAGE_URL, code, and names of modules."""
 
 import re
 from pathlib import Path
@@ -17,13 +17,13 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.storage.pictures import photo
 
 GUIDE = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8")
-ADDRESSES = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
+STORAGE_URLS = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
 
 
-def test_addresses_are_valid() -> None:
+def test_storage_urls_are_valid() -> None:
     settings = settings_for("sqlite:///never-opened.db")
     folder, *buckets, database = [
-        parse_storage_url(settings.model_copy(update={"storage_url": SecretStr(url)})) for url in ADDRESSES
+        parse_storage_url(settings.model_copy(update={"storage_url": SecretStr(url)})) for url in STORAGE_URLS
     ]
     assert isinstance(folder, Path)
     assert database == DatabaseFiles(5, 200)
@@ -35,16 +35,16 @@ def test_addresses_are_valid() -> None:
     ]
 
 
-def test_guide_names_the_storage_check() -> None:
+def test_only_command_is_check() -> None:
     assert re.findall(r"`python3 oppman\.py (\w+)`", GUIDE) == ["check"]
 
 
 async def test_code_runs(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {}
-    exec(block, names)  # noqa: S102 - code of the guide
+    namespace: dict[str, Any] = {}
+    exec(block, namespace)  # noqa: S102 - code of the guide
     app = FastAPI()
-    app.include_router(names["router"])
+    app.include_router(namespace["router"])
     app.include_router(routes.router)
     app.state.settings = settings_for("sqlite:///x").model_copy(update={"storage_url": SecretStr(f"file:{tmp_path}")})
     app.state.storage = open_storage(app.state.settings)
@@ -55,5 +55,5 @@ async def test_code_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*re.findall(r"\bopportune(?:\.[a-z_]+)+", GUIDE)}))
-def test_names_exist(name: str) -> None:
+def test_python_names_exist(name: str) -> None:
     assert resolve_name(name)

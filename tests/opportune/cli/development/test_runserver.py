@@ -18,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.llm.providers import local
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, ProjectCopy, install_required_features, read_until
 from tests.opportune.cli.development.processes import running
 
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
@@ -184,10 +184,10 @@ def unprivileged() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def read_only_copy(tmp_path: Path) -> Iterator[Copy]:
+def read_only_copy(tmp_path: Path) -> Iterator[ProjectCopy]:
     """A read-only copy of the project without examples."""
-    copy = Copy(tmp_path / "copy")
-    install_only(copy.folder)
+    copy = ProjectCopy(tmp_path / "copy")
+    install_required_features(copy.folder)
     paths = [copy.folder, *(path for path in copy.folder.rglob("*") if path.is_dir() or path.stat().st_nlink == 1)]
     for path in paths:
         path.chmod(path.stat().st_mode & ~0o222)
@@ -196,7 +196,9 @@ def read_only_copy(tmp_path: Path) -> Iterator[Copy]:
         path.chmod(path.stat().st_mode | 0o200)
 
 
-def test_read_only_tree_runs(read_only_copy: Copy, unprivileged: tuple[str, ...], postgres_server: Postgres) -> None:
+def test_read_only_tree_runs(
+    read_only_copy: ProjectCopy, unprivileged: tuple[str, ...], postgres_server: Postgres
+) -> None:
     url = postgres_server.create_database("read_only_tree")
     environ = {**PRODUCTION, "DATABASE_URL": url}
     with read_only_copy.running(

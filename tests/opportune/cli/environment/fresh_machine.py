@@ -35,7 +35,7 @@ def main():
 
 
 def copy_with_bytecode(name: str, project: Path) -> None:
-    """Copy a file of the project with its bytecode, which stays valid for the same time and size."""
+    """ProjectCopy a file of the project with its bytecode, which stays valid for the same time and size."""
     (project / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(PROJECT / name, project / name)
     compiled = Path(importlib.util.cache_from_source(name))

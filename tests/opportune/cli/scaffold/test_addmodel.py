@@ -21,7 +21,7 @@ from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
-from tests.opportune.cli.conftest import Copy, install_only
+from tests.opportune.cli.conftest import ProjectCopy, install_required_features
 from tests.opportune.test_imports import find_unlisted_imports
 
 EVERY_TYPE = (
@@ -110,8 +110,8 @@ def file_texts(project: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[tuple[Path, RunCommand]]:
     """A copy of the project after COMMANDS, whose tests use the PostgreSQL server of this test run."""
-    folder = Copy(tmp_path_factory.mktemp("generated") / "copy").folder
-    install_only(folder, "teams")
+    folder = ProjectCopy(tmp_path_factory.mktemp("generated") / "copy").folder
+    install_required_features(folder, "teams")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)

@@ -10,8 +10,8 @@ from httpx import AsyncClient
 from opportune.accounts.models import User
 from opportune.config.project import FRAMEWORK, installed_features
 from opportune.config.settings import Settings
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
-from opportune.testing.quiet_app import quiet_app
 from opportune.testing.statements import counted_statements
 
 pytestmark = pytest.mark.database("sqlite")
@@ -21,7 +21,7 @@ IMPORT = re.compile(r"^(?:from|import) opportune\.contrib\.teams\b", re.MULTILIN
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = quiet_app(settings, [feature for feature in installed_features() if feature.name != "teams"])
+    app = create_test_app(settings, [feature for feature in installed_features() if feature.name != "teams"])
     async with app.router.lifespan_context(app):
         yield app
 

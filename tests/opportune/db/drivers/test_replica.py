@@ -24,9 +24,9 @@ from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, 
 from opportune.errors import OperatorError
 from opportune.ops.doctor.context import DoctorContext
 from opportune.ops.doctor.diagnose import diagnose
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.testing.services.postgres import Postgres, replica
 from opportune.web.endpoints.health import HealthCheck
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
@@ -93,7 +93,7 @@ def settings(database_url: str, standby: Standby) -> Settings:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with routes that return whether they read from the replica."""
-    app = quiet_app(settings)
+    app = create_test_app(settings)
 
     @app.post("/api/write")
     async def write(session: WriteSession) -> None:
@@ -270,7 +270,7 @@ def test_invalid_replica_url_is_refused(url: str, reader_url: str, message: str)
 
 
 async def test_no_write_cookie_without_a_replica(database_url: str) -> None:
-    app = quiet_app(settings_for(database_url))
+    app = create_test_app(settings_for(database_url))
     async with app.router.lifespan_context(app), visitor(app) as client:
         assert "set-cookie" not in (await client.post("/accounts/login")).headers
 

@@ -19,7 +19,7 @@ from opportune.feature import Feature
 from opportune.features import answers
 from opportune.llm import FakeProvider
 from opportune.testing import RecordedJobs
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.page_templates import add_templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -57,7 +57,7 @@ async def app(settings: Settings, names: dict[str, Any]) -> AsyncIterator[FastAP
     books = Feature(name="books", summary="Books.", pages=names["pages"], jobs=[names["index_answer"]])
     from opportune.features import accounts, jobs  # noqa: PLC0415
 
-    app = quiet_app(settings, [accounts, jobs, answers, words, books])
+    app = create_test_app(settings, [accounts, jobs, answers, words, books])
     async with app.router.lifespan_context(app):
         yield app
 

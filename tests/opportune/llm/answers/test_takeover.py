@@ -25,7 +25,7 @@ from opportune.llm.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.llm.answers.models import Answer, AnswerStatus
 from opportune.llm.answers.settings import AnswersSettings, grace_seconds
 from opportune.server import shutdown
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.forked import PROCESSES
 from tests.opportune.llm.answers.processes import hold_lock
 from tests.opportune.llm.answers.questions import (
@@ -365,7 +365,7 @@ async def test_replaced_process_finishes_its_answers(
     monkeypatch.setattr(shutdown, "next_version_serves", next_version := threading.Event())
     monkeypatch.setattr(lifespan, "next_version_serves", next_version)
     may_continue = asyncio.Event()
-    app = quiet_app(settings, [accounts, jobs, answers])
+    app = create_test_app(settings, [accounts, jobs, answers])
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:

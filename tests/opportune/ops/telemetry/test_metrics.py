@@ -25,8 +25,8 @@ from opportune.ops.telemetry.metrics.families import MAX_SERIES, Counter, Histog
 from opportune.ops.telemetry.process import WORKERS_VARIABLE, create_worker_group
 from opportune.ops.telemetry.workers import Workers
 from opportune.runtime.observers import observers
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.quiet_app import quiet_app
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -57,7 +57,7 @@ async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with METRICS_TOKEN and a model that has a price."""
     options = {"metrics_token": SecretStr(TOKEN), "llm_models": [MODEL]}
     feature = Feature(name="telemetry_jobs", summary="Jobs to be counted.", jobs=[succeeding, failing])
-    app = quiet_app(settings.model_copy(update=options), (*installed_features(), feature))
+    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature))
     async with app.router.lifespan_context(app):
         yield app
 

@@ -19,7 +19,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.ops.telemetry.sentry import remove_private_data, start_sentry
 from opportune.ops.telemetry.setup import errors_reported
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.ops.telemetry.sink import Sink
 
 pytestmark = pytest.mark.database("sqlite")
@@ -62,7 +62,7 @@ def events(sink: Sink) -> list[dict[str, Any]]:
 
 async def test_reports_contain_nothing_private(sentry_settings: Settings, sink: Sink) -> None:
     feature = Feature(name="sentry", summary="Errors.", pages=routes(), jobs=[broken])
-    app = quiet_app(sentry_settings, (*installed_features(), feature))
+    app = create_test_app(sentry_settings, (*installed_features(), feature))
     async with app.router.lifespan_context(app):
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
             response = await client.post(

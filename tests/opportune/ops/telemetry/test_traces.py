@@ -20,7 +20,7 @@ from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider
 from opportune.ops.telemetry.traces import requirements
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from tests.opportune.ops.telemetry.sink import Sink
 
 pytestmark = pytest.mark.database("sqlite")
@@ -78,7 +78,7 @@ def routes(other_server: str) -> APIRouter:
 async def test_spans_contain_nothing_private(settings: Settings, collector: Sink) -> None:
     options = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
     feature = Feature(name="traces", summary="To be traced.", pages=routes(collector.url), jobs=[later])
-    app = quiet_app(settings.model_copy(update=options), (*installed_features(), feature))
+    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature))
     async with app.router.lifespan_context(app):
         app.state.llm.provider = FakeProvider("a private answer", Done(prompt_tokens=11, completion_tokens=7))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
@@ -127,4 +127,4 @@ def test_missing_requirement_is_reported_at_start(
     else:
         monkeypatch.setattr(requirements, "MODULES", ("opentelemetry.not.there",))
     with pytest.raises(SettingsError, match=line):
-        quiet_app(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:1"}))
+        create_test_app(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:1"}))

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -25,7 +25,7 @@ async def list_words(q: str = "") -> list[str]:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with a small API, which Swagger UI renders quickly."""
-    app = quiet_app(settings, [Feature(name="words", summary="Words.", api=router)])
+    app = create_test_app(settings, [Feature(name="words", summary="Words.", api=router)])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -10,8 +10,8 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
+from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.errors import debug_page
 from opportune.web.errors.debug_page import MAX_VARIABLES, build_report
 
@@ -26,7 +26,7 @@ def fail(password: str, books: list[str], form: dict[str, str]) -> None:
 
 @pytest.fixture
 async def faulty(settings: Settings) -> AsyncIterator[AsyncClient]:
-    app = quiet_app(settings.model_copy(update={"debug": True, "environment": "development", "jobs": "off"}))
+    app = create_test_app(settings.model_copy(update={"debug": True, "environment": "development", "jobs": "off"}))
 
     @app.get("/shelf/{shelf}")
     async def shelve(request: Request, shelf: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import ReadSession
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.text import Text
 
 pytestmark = pytest.mark.database("sqlite")
@@ -107,7 +107,7 @@ async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, cap
 
 
 async def test_debug_shows_traceback(settings: Settings) -> None:
-    app = quiet_app(settings.model_copy(update={"debug": True}))
+    app = create_test_app(settings.model_copy(update={"debug": True}))
 
     @app.get("/crash")
     async def crash() -> None:

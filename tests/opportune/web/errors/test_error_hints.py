@@ -18,8 +18,8 @@ from opportune.cli.development import site as development
 from opportune.config.project import FRAMEWORK
 from opportune.config.settings import Settings
 from opportune.llm.providers import local
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.errors import error_hints
 from opportune.web.errors.error_hints import hint_for
@@ -98,7 +98,7 @@ def environment() -> str:
 @pytest.fixture
 async def faulty(settings: Settings, environment: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
     monkeypatch.setattr(local, "find_weights", lambda: None)  # a process with a model
-    app = quiet_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
+    app = create_test_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
     add_failing_routes(app)
     async with app.router.lifespan_context(app):
         await make_user(app.state.database, is_superuser=True)

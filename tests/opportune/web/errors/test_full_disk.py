@@ -20,8 +20,8 @@ from sqlalchemy.exc import OperationalError
 from opportune.storage.folder import FolderStorage
 from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import DiskFullError
+from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.forms.forms import read_form
 from opportune.web.forms.uploads import Upload
 
@@ -39,7 +39,7 @@ class Paper(BaseModel):
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    app = quiet_app(settings_for("sqlite:///never-opened.db"))
+    app = create_test_app(settings_for("sqlite:///never-opened.db"))
 
     @app.get("/api/full")
     async def full() -> None:

@@ -20,9 +20,9 @@ from opportune.db import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.testing import make_token, make_user, sign_in
-from opportune.testing.access import addresses
+from opportune.testing.access import list_addresses
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import grant
-from opportune.testing.quiet_app import quiet_app
 from opportune.web import cached, settings_of
 
 pytestmark = pytest.mark.database("sqlite")
@@ -112,7 +112,7 @@ def live_api() -> APIRouter:
 
 def site_of(settings: Settings) -> FastAPI:
     live = Feature(name="live", summary="Live.", pages=pages(), api=live_api())
-    return quiet_app(settings, [*installed_features(), live])
+    return create_test_app(settings, [*installed_features(), live])
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ async def test_api_socket_needs_the_scope_of_its_token(app: FastAPI) -> None:
 def test_routes_command_lists_sockets(app: FastAPI) -> None:
     rows = {row.path: row.methods for row in find_rows(app.routes)}
     assert (rows["/live/users"], rows["/live"], rows["/api/v1/live/me"]) == ("WEBSOCKET", "GET", "WEBSOCKET")
-    assert [path for _, _, path in addresses(app) if path.startswith("/live")] == ["/live"]
+    assert [path for _, _, path in list_addresses(app) if path.startswith("/live")] == ["/live"]
 
 
 def test_router_serves_pages_and_sockets(settings: Settings) -> None:

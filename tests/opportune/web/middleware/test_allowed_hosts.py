@@ -2,7 +2,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from opportune.config.settings import Settings
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.database("sqlite")
     ],
 )
 async def test_unknown_host_names_are_refused(settings: Settings, host: str, status: int) -> None:
-    app = quiet_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    app = create_test_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
         assert (await client.get("/accounts/login")).status_code == status
         assert (await client.get("/health/live")).status_code == 200, "health checks accept any host name"

@@ -4,8 +4,8 @@ from httpx import ASGITransport, AsyncClient
 from starlette.types import Receive, Scope, Send
 
 from opportune.config.settings import Settings
+from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.csrf import CsrfMiddleware
 
 pytestmark = pytest.mark.database("sqlite")
@@ -68,7 +68,7 @@ async def test_link_from_another_site_is_accepted(site: AsyncClient) -> None:
 
 
 async def test_base_url_counts_behind_tls_proxy(settings: Settings) -> None:
-    app = quiet_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    app = create_test_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://site.example") as client:
         assert (await client.post("/health", headers={"Origin": "https://site.example"})).status_code == 405
         assert (await client.post("/health", headers={"Origin": "https://evil.example"})).status_code == 403

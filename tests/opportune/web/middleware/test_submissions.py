@@ -18,8 +18,8 @@ from opportune.accounts.rate_limits.submissions import DatabaseSubmissions
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.feature import Feature
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.forms.submissions import let_repeat
@@ -119,7 +119,9 @@ async def members_only() -> Response:
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     titles.clear()
     may_finish.clear()
-    app = quiet_app(settings, (*quiet_app(settings).state.features, Feature(name="notes", summary="", pages=router)))
+    app = create_test_app(
+        settings, (*create_test_app(settings).state.features, Feature(name="notes", summary="", pages=router))
+    )
     async with app.router.lifespan_context(app):
         yield app
 
@@ -175,7 +177,7 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
     first = asyncio.create_task(client.post("/slow", data=NOTE))
     while not titles:
         await asyncio.sleep(0)
-    other = quiet_app(app.state.settings, app.state.features)
+    other = create_test_app(app.state.settings, app.state.features)
     async with other.router.lifespan_context(other):
         transport = ASGITransport(other)
         async with AsyncClient(transport=transport, base_url=client.base_url, headers=client.headers) as worker:

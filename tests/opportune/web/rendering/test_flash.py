@@ -10,8 +10,8 @@ from httpx import ASGITransport, AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
-from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.rendering.flash import MAX_COOKIE_BYTES, flash
 from opportune.web.rendering.templates import templates
@@ -61,7 +61,7 @@ def render_numbered_page(request: Request) -> Response:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = quiet_app(settings, [Feature(name="messages", summary="Messages.", pages=router)])
+    app = create_test_app(settings, [Feature(name="messages", summary="Messages.", pages=router)])
     async with app.router.lifespan_context(app):
         yield app
 
@@ -111,7 +111,7 @@ async def test_forged_message_cookie_is_ignored(client: AsyncClient) -> None:
 
 
 async def test_message_cookie_is_secure_in_production(settings: Settings) -> None:
-    app = quiet_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
+    app = create_test_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
     app.include_router(router)
     async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
         cookie = (await client.post("/messages", data={"texts": "Saved."})).headers["set-cookie"]

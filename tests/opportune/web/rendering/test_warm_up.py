@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.config.settings import Settings
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.web.endpoints.api_docs import OPENAPI
 from opportune.web.rendering import static_files
 from opportune.web.rendering.static_files import ICONS_FILE, Assets, assets
@@ -72,7 +72,7 @@ async def test_openapi_route_builds_the_document_in_a_thread(
 
 
 def test_parallel_threads_get_the_same_openapi_document(settings: Settings) -> None:
-    app = quiet_app(settings)
+    app = create_test_app(settings)
     with ThreadPoolExecutor(4) as pool:
         documents = set(pool.map(lambda _: repr(app.openapi()), range(4)))
     assert len(documents) == 1

@@ -21,7 +21,7 @@ from opportune.db import Database
 from opportune.feature import Feature
 from opportune.llm.tools import api_tools
 from opportune.testing import make_token, make_user
-from opportune.testing.quiet_app import quiet_app
+from opportune.testing.app import create_test_app
 from opportune.web.routing.router import flatten, routes_within
 
 
@@ -124,7 +124,7 @@ def build_feature() -> Feature:
 @pytest.fixture
 async def app(settings: Any) -> AsyncIterator[FastAPI]:
     required = [feature for feature in installed_features() if feature.name in ("accounts", "users", "jobs")]
-    app = quiet_app(settings, [*required, build_feature()])
+    app = create_test_app(settings, [*required, build_feature()])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -1,4 +1,4 @@
-"""A site that starts parts on first use, because most tests need neither the admin nor jobs."""
+"""The site of most tests, which need neither the admin nor jobs. Both start on first use."""
 
 import time
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 
 
-def quiet_app(settings: Settings, features: Sequence[Feature] | None = None) -> FastAPI:
-    """Call `create_app` without the worker, which starts when a job is queued."""
+def create_test_app(settings: Settings, features: Sequence[Feature] | None = None) -> FastAPI:
+    """Create a site without a worker, which starts when a job is queued, and with admin routes built on first use."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application, "build_mounted_routes", lambda _routes: None)
         app = application.create_app(settings, features)
-    app.state.is_quiet = True
+    app.state.is_test_app = True
     app.state.jobs.worker.polled_at = time.monotonic()  # no check of the queue at the first commit
     return app
