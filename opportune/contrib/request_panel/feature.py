@@ -1,21 +1,12 @@
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from opportune.config.settings import Settings
-from opportune.contrib.request_panel import pages
-from opportune.contrib.request_panel.jobs import QueuedJobs
-from opportune.contrib.request_panel.logs import recorded_logs
-from opportune.contrib.request_panel.middleware import RequestPanelMiddleware, RoutingTimeMiddleware
-from opportune.contrib.request_panel.records import Records
-from opportune.contrib.request_panel.rendering import recorded_templates
-from opportune.contrib.request_panel.statements import recorded_statements
+from opportune.contrib import request_panel as panel
 from opportune.feature import Feature
-from opportune.runtime.observers import observed_by
-from opportune.web.rendering.templates import templates
-from opportune.web.routing.router import router_of
 
 
 def is_enabled(settings: Settings) -> bool:
@@ -23,26 +14,18 @@ def is_enabled(settings: Settings) -> bool:
     return settings.debug and not settings.is_production
 
 
-def middleware(app: FastAPI) -> Iterator[Middleware]:
-    if is_enabled(app.state.settings):
-        app.state.request_records = Records(app.state.settings)
-        yield Middleware(RequestPanelMiddleware, records=app.state.request_records)
+def middleware(app: FastAPI) -> Iterable[Middleware]:
+    return panel.panel_middleware(app) if is_enabled(app.state.settings) else ()
 
 
 def init_app(app: FastAPI) -> None:
     if is_enabled(app.state.settings):
-        app.user_middleware.append(Middleware(RoutingTimeMiddleware))
-        router_of(app).include_pages(pages.router)
+        panel.add_pages(app)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    with ExitStack() as stack:
-        if is_enabled(app.state.settings):
-            stack.enter_context(recorded_statements(app.state.database, app.state.request_records.mask))
-            stack.enter_context(recorded_templates(templates.environment))
-            stack.enter_context(recorded_logs(app.state.request_records.mask))
-            stack.enter_context(observed_by(QueuedJobs(app.state.request_records.mask)))
+    with panel.recorded_requests(app) if is_enabled(app.state.settings) else nullcontext():
         yield
 
 

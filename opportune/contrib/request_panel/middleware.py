@@ -22,6 +22,7 @@ from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, mask
 from opportune.web.routing.cached_route import CachedRoute
 
 IGNORED_PREFIXES = (ADDRESS, "/static/", "/health", CODE_VERSION_PATH)
+MAX_DETAIL_LENGTH = 500
 TEMPLATE_EXTENSION = "http.response.debug"
 """ASGI extension with which Starlette and SQLAdmin report rendered templates."""
 
@@ -83,7 +84,7 @@ def _start_response(record: RequestRecord, message: Message) -> None:
     record.answered, record.status = perf_counter(), message["status"]
     headers = {name.lower(): value.decode("latin-1") for name, value in message.get("headers", ())}
     record.content_type = headers.get(b"content-type", "").partition(";")[0]
-    record.cache = f"hit, {headers[b'age']} s old" if b"age" in headers else ""
+    record.cache = f"Response of the cache, {headers[b'age']} s old." if b"age" in headers else ""
     timing = (
         f'total;dur={record.seconds * 1000:.1f}, sql;dur={record.sql_seconds * 1000:.1f};desc="SQL '
         f'{record.statement_count}", templates;dur={record.template_seconds * 1000:.1f}'
@@ -95,12 +96,13 @@ def _start_response(record: RequestRecord, message: Message) -> None:
 def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
     """Add what is known at the end of a request: route, user and session."""
     request, route = Request(scope), scope.get("route")
-    record.path = masked_path(request)
-    record.details = masked_request(request, mask.secrets)
+    record.path = masked_path(request)[:MAX_DETAIL_LENGTH]
+    details = masked_request(request, mask.secrets)
+    record.details = {name: mask.text(value, MAX_DETAIL_LENGTH) for name, value in details.items()}
     if endpoint := scope.get("endpoint") or getattr(route, "endpoint", None):
         record.endpoint = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')}"
-    if isinstance(route, CachedRoute) and not record.cache:
-        record.cache = "miss or bypassed"
+    if isinstance(route, CachedRoute) and not request.app.state.cache.is_enabled:
+        record.cache = f"Cached for {route.rule.seconds} s in production. The cache is off in development."
     with suppress(Exception):  # rows whose attributes have expired
         user = getattr(request.state, "user", None)
         record.user = user.email if user else ""

@@ -11,7 +11,6 @@ from uuid import uuid4
 from opportune.config.settings import Settings
 from opportune.contrib.request_panel.masking import PanelMask
 from opportune.db.models.model import utc_now
-from opportune.web.forms.submissions import is_shared_page
 
 T = TypeVar("T")
 
@@ -114,11 +113,6 @@ class RequestRecord:
     @property
     def url(self) -> str:
         return f"{ADDRESS}/requests/{self.id}"
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether the page that is being rendered will be cached for other requests."""
-        return is_shared_page.get()
 
     @property
     def seconds(self) -> float:

@@ -1,10 +1,12 @@
 """Pages and access of the request panel."""
 
+import logging
 from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
+from jinja2.runtime import Context
 from playwright.async_api import Page, expect
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -15,8 +17,11 @@ from opportune.config.settings import Settings
 from opportune.contrib.request_panel.records import RequestRecord
 from opportune.contrib.request_panel.statements import MAX_VALUE_BYTES
 from opportune.db import ReadSession
+from opportune.runtime.observers import observers
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import sign_in, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
+from opportune.web import templates
 from opportune.web.routing.router import router_of
 
 Stored = Sequence[RequestRecord]
@@ -136,6 +141,26 @@ def test_disabled_panel_leaves_no_trace(settings: Settings, environment: str, de
     assert not {path for route in router_of(site).routes if (path := getattr(route, "path", "")).startswith("/_debug")}
     assert not [each for each in site.user_middleware if "request_panel" in getattr(each.cls, "__module__", "")]
     assert not hasattr(site.state, "request_records")
+
+
+@pytest.mark.database("sqlite")
+async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
+    site = create_test_app(settings.model_copy(update={"debug": False}))
+    handlers, observed = logging.getLogger().handlers[:], observers[:]
+    async with site.router.lifespan_context(site):
+        assert not any(engine.dispatch.before_cursor_execute for engine in site.state.database.sync_engines)
+        assert templates.environment.context_class is Context
+        assert (logging.getLogger().handlers, observers) == (handlers, observed)
+
+
+@pytest.mark.database("sqlite")
+async def test_listeners_end_with_the_site(settings: Settings) -> None:
+    site = create_test_app(settings)
+    handlers = logging.getLogger().handlers[:]
+    async with site.router.lifespan_context(site):
+        assert templates.environment.context_class is not Context
+    assert templates.environment.context_class is Context
+    assert logging.getLogger().handlers == handlers
 
 
 @pytest.mark.database("sqlite")

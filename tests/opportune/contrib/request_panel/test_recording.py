@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from httpx import AsyncClient
 from sqlalchemy import text
 from starlette.responses import StreamingResponse
@@ -16,6 +16,8 @@ from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MA
 from opportune.db import ReadSession
 from opportune.mail import EmailMessage, enqueue_email
 from opportune.testing.factories import sign_in
+from opportune.web import cached
+from opportune.web.routing.router import router_of
 
 Stored = Sequence[RequestRecord]
 
@@ -176,6 +178,30 @@ async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, r
     await client.get("/probe")
     assert records[0].emails == ["ann@example.com: Your code is ••••••"]
     assert "secret text" not in (await client.get(records[0].url)).text
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("is_enabled", "expected"),
+    [
+        (True, "Response of the cache, 0 s old."),
+        (False, "Cached for 60 s in production. The cache is off in development."),
+    ],
+)
+async def test_cached_route_is_recorded(
+    app: FastAPI, client: AsyncClient, records: Stored, is_enabled: bool, expected: str
+) -> None:
+    router = APIRouter()
+
+    @router.get("/cached")
+    @cached(60)
+    async def show() -> str:
+        return "text"
+
+    router_of(app).include_flat(router)
+    app.state.cache.is_enabled = is_enabled
+    await client.get("/cached")
+    assert records[0].cache == expected
 
 
 @pytest.mark.database("sqlite")
