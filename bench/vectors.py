@@ -78,7 +78,9 @@ async def measure(url: str, corpus: Corpus, expected: Sequence[set[int]]) -> Fig
         edition = await vectors.begin_edition(session, FIELDS, "bench")
         for rows in batches(len(corpus.vectors)):
             await session.execute(insert(Book), [{"title": "A book", "shelf_id": None} for _ in rows])
-            stored = [{"id": row + 1, "edition": edition.number, **vectors.stored(corpus.vectors[row])} for row in rows]
+            stored = [
+                {"id": row + 1, "edition": edition.number, **vectors.column_values(corpus.vectors[row])} for row in rows
+            ]
             await session.execute(vectors.insertion(vectors.rows(FIELDS), stored[0]), stored)
     clock = time.process_time if database.url.kind == "sqlite" else time.perf_counter
     times: dict[bool, list[float]] = {True: [], False: []}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from opportune.search.words import WORD, folded, key, words
+from opportune.search.words import WORD, fold, name_key, words
 
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 DOTTED = re.compile(r"\w+(?:\.\w+)+")
@@ -39,16 +39,16 @@ class Query:
     text: str
     """The query without characters that databases reject."""
     symbol: str
-    """Prefix to find dotted names with: `os path jo` becomes `os.path.jo`."""
+    """The query as prefix of a dotted name: `os path jo` becomes `os.path.jo`."""
     choices: tuple[Choice, ...]
-    last: str
+    last_word: str
     """The last word, which may be incomplete; not part of a choice. Empty if it is quoted or excluded."""
 
     @classmethod
-    def parse(cls, query_text: str, fold: Callable[[str], str] = folded) -> Self:
+    def parse(cls, query_text: str, fold: Callable[[str], str] = fold) -> Self:
         """Parse a query. `fold` normalizes its words like those of the index."""
         text = UNSTORABLE.sub("", query_text[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
-        choices, last, remaining = [Choice()], "", MAX_QUERY_WORDS
+        choices, last_word, remaining_words = [Choice()], "", MAX_QUERY_WORDS
         for chunk in CHUNK.finditer(text):
             is_quoted, is_excluded = chunk["quoted"] is not None, chunk["minus"] is not None
             if chunk["plain"] in ("or", "OR") and choices[-1].required and chunk.end() < len(text):
@@ -56,18 +56,18 @@ class Query:
                 continue
             # Folding may lengthen a word, and PostgreSQL rejects words of more than 2046 bytes.
             folded_chunk = fold(chunk["quoted"] or chunk["plain"] or "")
-            chunk_words = [word[:MAX_QUERY_LENGTH] for word in WORD.findall(folded_chunk)[:remaining]]
-            remaining -= len(chunk_words)
+            chunk_words = [word[:MAX_QUERY_LENGTH] for word in WORD.findall(folded_chunk)[:remaining_words]]
+            remaining_words -= len(chunk_words)
             if chunk_words and not is_quoted and not is_excluded and chunk.end() == len(text):
-                last = chunk_words.pop()  # a prefix, because the visitor may still be typing
+                last_word = chunk_words.pop()  # a prefix, because the visitor may still be typing
             choices[-1].add(chunk_words, is_phrase=is_quoted, is_excluded=is_excluded)
-        return cls(text, ".".join(key(text).split()), tuple(choices), last)
+        return cls(text, ".".join(name_key(text).split()), tuple(choices), last_word)
 
     @property
     def highlighted_words(self) -> list[str]:
         """Words to highlight, the longest first."""
         highlighted_words = {word for choice in self.choices for phrase in choice.required for word in phrase}
-        return sorted(highlighted_words | ({self.last} if self.last else set()), key=len, reverse=True)
+        return sorted(highlighted_words | ({self.last_word} if self.last_word else set()), key=len, reverse=True)
 
     @property
     def is_blank(self) -> bool:
@@ -91,12 +91,12 @@ class Query:
 
     def replaced(self, replacements: Mapping[str, str]) -> "Query":
         """Return the query with some words replaced."""
-        return Query.parse(WORD.sub(lambda match: replacements.get(folded(match[0]), match[0]), self.text))
+        return Query.parse(WORD.sub(lambda match: replacements.get(fold(match[0]), match[0]), self.text))
 
     @property
     def is_prefix(self) -> bool:
         """Whether the last word is long enough for a prefix search: three letters or more."""
-        return len(self.last) > 2
+        return len(self.last_word) > 2
 
     @property
     def requires_last_word(self) -> bool:
@@ -106,21 +106,21 @@ class Query:
     @property
     def as_fts5(self) -> str:
         """Query in the syntax of SQLite's FTS5; empty if no word is required."""
-        last = f'"{self.last}" *' if self.is_prefix else f'"{self.last}"'
-        return " OR ".join(filter(None, (_fts5(required, excluded) for required, excluded in self._parts(last))))
+        last_term = f'"{self.last_word}" *' if self.is_prefix else f'"{self.last_word}"'
+        return " OR ".join(filter(None, (_fts5(required, excluded) for required, excluded in self._parts(last_term))))
 
     @property
     def as_tsquery(self) -> str:
         """Query in the syntax of PostgreSQL's `tsquery`; empty if no word is required."""
-        last = f"'{self.last}':*" if self.is_prefix else f"'{self.last}'"
-        return " | ".join(filter(None, (_tsquery(required, excluded) for required, excluded in self._parts(last))))
+        last_term = f"'{self.last_word}':*" if self.is_prefix else f"'{self.last_word}'"
+        return " | ".join(filter(None, (_tsquery(required, excluded) for required, excluded in self._parts(last_term))))
 
-    def _parts(self, last: str) -> list[tuple[list[Phrase | str], list[Phrase]]]:
-        """Return required and excluded phrases of each choice. The incomplete word belongs to the last one."""
+    def _parts(self, last_term: str) -> list[tuple[list[Phrase | str], list[Phrase]]]:
+        """Return required and excluded phrases of each choice. The last one requires `last_term`, the last word."""
         parts: list[tuple[list[Phrase | str], list[Phrase]]]
         parts = [([*choice.required], choice.excluded) for choice in self.choices]
-        if self.last and self.requires_last_word:
-            parts[-1][0].append(last)
+        if self.last_word and self.requires_last_word:
+            parts[-1][0].append(last_term)
         return parts
 
 

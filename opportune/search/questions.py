@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from opportune.search.words import folded, words
+from opportune.search.words import fold, words
 
 NAME = re.compile(r"\w+(?:\.\w+)+|\w*_\w+|(?<=`)[^`]+(?=`)")
 """Names of code: `os.path.join`, max_length, anything between backticks."""
@@ -48,7 +48,7 @@ def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
     """
     if len(text) <= length:
         return text
-    keys, lower = key_words(question), folded(text)
+    keys, lower = key_words(question), fold(text)
     starts = [0, *(match.end() for match in re.finditer(r"\n\s*\n|(?<=[.!?])\s", text))]
 
     def count_words_from(start: int) -> tuple[int, int]:

@@ -22,7 +22,7 @@ MAX_COMPARED = 2 * MAX_NEAREST
 MAX_SCANNED = 100_000
 """Maximum number of vectors per query, the newest first."""
 SMOOTHING_RANKS = 60
-"""Constant of reciprocal rank fusion: larger values reduce the weight of the first ranks."""
+"""Constant k of reciprocal rank fusion, whose score is 1 / (k + rank). A larger k reduces the weight of first ranks."""
 
 
 class PgVector(UserDefinedType[str]):

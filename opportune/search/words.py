@@ -10,7 +10,7 @@ SPACES = re.compile(r"\s+")
 ACCENTS = re.compile("[\u0300-\u036f]+")
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return the text in lower case without accents."""
     if text.isascii():
         return text.lower()
@@ -18,29 +18,32 @@ def folded(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def folded_as_postgresql(text: str) -> str:
+def fold_like_postgresql(text: str) -> str:
     """Fold like the SQL expression in `opportune.search.models.postgresql`."""
     return text.lower() if text.isascii() else ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower()
 
 
 def words(text: str) -> list[str]:
-    return WORD.findall(folded(text))
+    return WORD.findall(fold(text))
 
 
 def name_words(name: str) -> list[str]:
     """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
     parts = [word for part in WORD.findall(name) if len(humps := CASE_CHANGE.split(part)) > 1 for word in humps]
-    return [*words(name), *map(folded, parts)]
+    return [*words(name), *map(fold, parts)]
 
 
-def key(text: str) -> str:
+def name_key(text: str) -> str:
     """Normalize a name for exact comparison: `OS.Path ` becomes `os.path`."""
-    return SPACES.sub(" ", folded(text)).strip()
+    return SPACES.sub(" ", fold(text)).strip()
 
 
-def keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
-    """Yield the suffixes of a dotted name and the number of removed parts: os.path.join, path.join, join."""
-    suffix, depth = key(name), 0
+def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
+    """Yield the keys of a name and, if `dotted`, of its suffixes, with the number of removed parts.
+
+    `os.path.join` has ("os.path.join", 0), ("path.join", 1) and ("join", 2).
+    """
+    suffix, depth = name_key(name), 0
     yield suffix, depth
     while dotted and (suffix := suffix.partition(".")[2]):
         depth += 1

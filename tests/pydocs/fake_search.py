@@ -32,7 +32,7 @@ class FakeSearch(DocumentSearch[SearchHit]):
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[SearchHit]:
         if self.is_empty:
-            raise python_docs.missing
+            raise python_docs.missing_error
         query = query.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
         self.asked.append(query)
         corrected = "json" if query == "jsno" else ""
@@ -56,7 +56,7 @@ class FakeSearch(DocumentSearch[SearchHit]):
 
     async def get(self, slug: str) -> DocumentRead:
         if self.is_empty:
-            raise python_docs.missing
+            raise python_docs.missing_error
         if slug not in BODIES:
             raise NotFound
         parent = slug.rpartition(".")[0]
@@ -72,7 +72,7 @@ class FakeSearch(DocumentSearch[SearchHit]):
 
     async def status(self) -> IndexStatus:
         if self.is_empty:
-            raise python_docs.missing
+            raise python_docs.missing_error
         return IndexStatus(
             entries=len(BODIES),
             source="Python 3.11.7",

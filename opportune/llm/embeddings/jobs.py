@@ -41,7 +41,7 @@ async def embed_rows(run: JobContext, table: str) -> None:
     done_count = last_id = 0
     while True:
         async with run.database.reader(fresh=True) as session:
-            rows = await vectors.missing(session, fields, edition, last_id, BATCH_ROWS)
+            rows = await vectors.find_rows_without_vector(session, fields, edition, last_id, BATCH_ROWS)
         if not rows:
             break
         row_vectors = dict(zip(rows, await _embed_row_texts(embeddings, rows), strict=True))

@@ -10,7 +10,7 @@ from opportune.llm.tools.conversation import ToolRun
 from opportune.llm.tools.source import Cited, Source, number_sources
 from opportune.llm.tools.toolbox import Toolbox, ToolResult
 from opportune.search.questions import key_words, passage
-from opportune.search.words import folded
+from opportune.search.words import fold
 
 MAX_PASSAGES = 4
 MIN_PASSAGE_LENGTH = 200
@@ -72,7 +72,7 @@ async def _find_hits(toolbox: Toolbox, user: User | None, question: str, words: 
 
 
 def _matching_share(source: Source, words: Sequence[str]) -> float:
-    text = folded(f"{source.title}\n{source.text}")
+    text = fold(f"{source.title}\n{source.text}")
     return sum(word in text for word in words) / len(words)
 
 

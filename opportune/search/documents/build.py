@@ -1,4 +1,7 @@
-"""Build of an index. Reads documents from a source into the spool, then writes them to the store."""
+"""Build of an index: documents are read from a source into a spool file, then written to the store.
+
+The spool keeps the documents of an interrupted build, so that the next one resumes.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing

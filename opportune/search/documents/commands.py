@@ -22,17 +22,19 @@ MAX_NAMES_SHOWN = 20
 
 
 def commands_for(
-    documents: DocumentIndex[Any], source_of: Callable[[Path | None], Source], of_folder: str
+    documents: DocumentIndex[Any], open_source: Callable[[Path | None], Source], folder_help: str
 ) -> typer.Typer:
-    """Create the commands. `source_of` returns the source for a folder or None; `of_folder` describes the folder."""
+    """Create the commands. `open_source` returns the source in a folder (None for the default); `folder_help` is the
+    help of the argument FOLDER.
+    """
     command = typer.Typer()
 
     @command.command()
     def index(
-        folder: Annotated[Path | None, typer.Argument(help=of_folder, show_default=False)] = None,
+        folder: Annotated[Path | None, typer.Argument(help=folder_help, show_default=False)] = None,
     ) -> None:
         """Build the index from the default source or a folder."""
-        build_index(documents, source_of(folder), get_settings())
+        build_index(documents, open_source(folder), get_settings())
 
     @command.command()
     def status() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from opportune.db.models.model import utc_now
 from opportune.search.documents.document import Document
 from opportune.search.spelling import MIN_MISSPELT_LETTERS, Term
-from opportune.search.words import keys, name_words, words
+from opportune.search.words import name_suffix_keys, name_words, words
 
 MAX_KEY_LENGTH = 200
 MAX_TERM_LENGTH = 40
@@ -29,7 +29,7 @@ class NumberedDocument:
 
     @property
     def keys(self) -> Iterator[tuple[str, int, int]]:
-        for key, depth in keys(self.document.name, dotted=self.document.is_dotted):
+        for key, depth in name_suffix_keys(self.document.name, dotted=self.document.is_dotted):
             if len(key) <= MAX_KEY_LENGTH:
                 yield key, depth, self.number
 

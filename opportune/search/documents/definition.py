@@ -16,7 +16,7 @@ from opportune.search.documents.results import DocumentHit, IndexMissing
 H = TypeVar("H", bound=DocumentHit)
 
 FOLDER = PROJECT / "data"
-"""Folder of the intermediate file of an index in PostgreSQL that is being built."""
+"""Folder of the spool file while an index in PostgreSQL is built."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class IndexDefinition(Generic[H]):
     """Title in messages, after "There is no index of"."""
     document: type[Document] = Document
     hit: type[H] = DocumentHit  # type: ignore[assignment]  # the default of H
-    """Type of the search results. The columns of the document that are fields of it are read."""
+    """Type of the search results. A search reads only the columns of `document` that are fields of this type."""
     settings: type[BaseSettings] | None = None
-    """Settings of the feature with `<name>_database_url: IndexURL`, which places the index in another database."""
+    """The feature's settings, if its field `<name>_database_url: IndexURL` may place the index in another database."""
     by_meaning: bool = False
     """Also find documents by meaning, if EMBEDDING_MODEL names a model. A job computes their vectors."""
 
@@ -55,7 +55,7 @@ class IndexDefinition(Generic[H]):
         return tuple(name for name in self.columns if name in self.hit.model_fields)
 
     @property
-    def missing(self) -> IndexMissing:
+    def missing_error(self) -> IndexMissing:
         return IndexMissing(self.title)
 
     def url(self, settings: Settings) -> DatabaseURL:
@@ -75,11 +75,12 @@ class IndexDefinition(Generic[H]):
         return DatabaseURL("sqlite", file_url, name=self.setting)
 
 
-def _validated(value: SecretStr, info: ValidationInfo) -> SecretStr:
+def _validate_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
     if address := value.get_secret_value():
         DatabaseURL.parse(address, name=(info.field_name or "").upper())
     return value
 
 
-IndexURL = Annotated[SecretStr, AfterValidator(_validated)]
-"""Setting with the address of the database of an index; empty for the default. An invalid one stops the start."""
+IndexURL = Annotated[SecretStr, AfterValidator(_validate_url)]
+"""Type of a setting with the URL of the index's database; empty for the default. The site does not start with an
+invalid URL."""

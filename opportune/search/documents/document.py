@@ -45,7 +45,7 @@ def columns_of(document: type[Document]) -> tuple[str, ...]:
 
 
 class Batch(NamedTuple):
-    """A unit of a source, such as a page. It is read again only if its mark has changed."""
+    """Unit of a source, such as a page. A resumed build reads it again if its mark, such as a date, has changed."""
 
     name: str
     mark: str

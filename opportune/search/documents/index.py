@@ -77,4 +77,4 @@ class DocumentIndex(IndexDefinition[H]):
 
 
 by_meaning: dict[str, DocumentIndex[Any]] = {}
-"""Indexes that are also searched by meaning, by name."""
+"""The site's indexes that are also searched by meaning, by name of the index."""

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from opportune.db.database import Database
 from opportune.search.documents.definition import IndexDefinition
-from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, Engine
+from opportune.search.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, Engine
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
 from opportune.search.spelling import Term
@@ -24,17 +24,17 @@ class PostgreSQLEngine(Engine):
     documents = f"""
     (SELECT entry, 1000 + {IMPORTANCE_WEIGHT} * entry
         - 20 * ts_rank_cd(CAST(ARRAY[0.05, 0.1, 0.4, 1.0] AS float4[]), document, CAST(:match AS tsquery))
-        AS place FROM (
+        AS rank FROM (
         SELECT id AS entry, document FROM {{schema}}entries
-        WHERE NOT {ENOUGH} AND document @@ CAST(:match AS tsquery) ORDER BY id LIMIT :deepest
+        WHERE NOT {HAS_ENOUGH_NAMES} AND document @@ CAST(:match AS tsquery) ORDER BY id LIMIT :max_hits
     ) AS containing)
     """
-    similar = """
+    similar_terms_sql = """
     SELECT term, is_name, frequency FROM {schema}terms ORDER BY term <-> CAST(:word AS text) LIMIT :candidates
     """
 
-    listed = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
-    compares = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
+    listed_slugs = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
+    can_compare_words = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
 
     def __init__(self, index: IndexDefinition[Any], database: Database, *, owns_database: bool) -> None:
         """`owns_database`: whether only the index uses the database, so that it is closed with the index."""
@@ -48,9 +48,9 @@ class PostgreSQLEngine(Engine):
     def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         return {"word": word}
 
-    async def similar_terms(self, word: str) -> list[Term]:
+    async def find_similar_terms(self, word: str) -> list[Term]:
         try:
-            return await super().similar_terms(word)
+            return await super().find_similar_terms(word)
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", "") not in MISSING_OPERATOR_CODES:
                 raise
@@ -62,7 +62,7 @@ class PostgreSQLEngine(Engine):
                 return [*(await session.execute(statement, values)).mappings()]
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", "") in MISSING_TABLE_CODES:
-                raise self.index.missing from error
+                raise self.index.missing_error from error
             raise
 
     async def refresh(self) -> None:

@@ -14,7 +14,7 @@ from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.search.documents.definition import IndexDefinition
-from opportune.search.documents.engine import MENTIONS, Engine
+from opportune.search.documents.engine import TEXT_MATCH, Engine
 from opportune.search.documents.fragments import FragmentCache
 from opportune.search.documents.postgresql_engine import PostgreSQLEngine
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
@@ -36,8 +36,10 @@ EMBEDDINGS = "embeddings"
 EMBED_DOCUMENTS_LATER = "embed_documents_later"
 """Key of `Database.info` with a function that queues the embedding job."""
 CHECK_INTERVAL_SECONDS = 60
+BY_MEANING = ""
+"""Stands for the search by meaning among the queries of `find_related`."""
 MAX_FUSED = 100
-"""Number of hits by words that are merged with hits by meaning."""
+"""Number of hits of the full-text search that are merged with hits by meaning."""
 
 
 class DocumentSearch(Generic[H]):
@@ -52,6 +54,7 @@ class DocumentSearch(Generic[H]):
         self._open_engine = open_engine
         self.fragments = FragmentCache()
         self._built_at = ""
+        """Build time of the index for which the embedding job was last queued."""
         self._next_check_at = 0.0
 
     @cached_property
@@ -90,15 +93,15 @@ class DocumentSearch(Generic[H]):
         hits: dict[str, Fields] = {}
         similar = await self._find_similar(question)
         names, queries = {*NAME.findall(question)}, [*queries_for(question)]
-        by_names = [query for query in queries if query in names]
-        by_words = [query for query in queries if query not in names]
-        for query in [*by_names, "", *by_words]:
+        name_queries = [query for query in queries if query in names]
+        word_queries = [query for query in queries if query not in names]
+        for query in [*name_queries, BY_MEANING, *word_queries]:
             if len(hits) >= limit:
                 break
-            if query:
-                _, rows = await self._search_words(Query.parse(query), limit, 1)
-            else:
+            if query == BY_MEANING:
                 rows = await self._load_by_slug([*similar][:limit])
+            else:
+                _, rows = await self._search_words(Query.parse(query), limit, 1)
             hits |= {row["slug"]: row for row in rows if row["slug"] not in hits}
         highlighter = Highlighter(Query.parse(question).highlighted_words)
         return [self._hit({**row, "similarity": similar.get(slug)}, highlighter) for slug, row in hits.items()][:limit]
@@ -122,9 +125,9 @@ class DocumentSearch(Generic[H]):
         Raises:
             IndexMissing: The index has not been built.
         """
-        about = await self.engine.about()
+        about = await self.engine.read_status()
         if about is None:
-            raise self.index.missing
+            raise self.index.missing_error
         built_at = datetime.fromisoformat(about["built_at"])
         return IndexStatus(**{**about, "built_at": built_at})
 
@@ -161,7 +164,7 @@ class DocumentSearch(Generic[H]):
             return query, rows
         corrected = await self._correct_query(query)
         new_rows = await self._page(corrected, limit, page) if corrected else ()
-        if corrected and new_rows and _is_better(new_rows, rows):
+        if corrected and new_rows and (not rows or new_rows[0]["rank"] < TEXT_MATCH):
             return corrected, new_rows
         return query, rows
 
@@ -170,37 +173,37 @@ class DocumentSearch(Generic[H]):
         embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
         if embeddings is None or self.database is None:
             return {}
-        await self._embed_if_new(self.database)
+        await self._queue_embedding_if_new(self.database)
         return await find_similar(self.index, self.database, question, embeddings)
 
-    async def _embed_if_new(self, database: Database) -> None:
-        """Queue the embedding job if the index was replaced. Checked once a minute."""
+    async def _queue_embedding_if_new(self, database: Database) -> None:
+        """Queue the embedding job if another process replaced the index. Check at most once a minute."""
         if monotonic() < self._next_check_at or not (embed_later := database.info.get(EMBED_DOCUMENTS_LATER)):
             return
         self._next_check_at = monotonic() + CHECK_INTERVAL_SECONDS
-        about = await self.engine.about()
+        about = await self.engine.read_status()
         if about is None or about["built_at"] == self._built_at:
             return
         self._built_at = about["built_at"]
-        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # the search does not depend on it
+        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # the search works without it
             async with database.writer() as session:
                 embed_later(session, self.index.name, self._built_at)
 
     async def _fuse_hits(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
         """Return a page of hits by words or meaning: names first, then by reciprocal rank fusion."""
-        by_words = await self._page(query, MAX_FUSED, 1)
-        by_slug = {row["slug"]: row for row in by_words}
+        word_hits = await self._page(query, MAX_FUSED, 1)
+        by_slug = {row["slug"]: row for row in word_hits}
         only_similar = await self._load_by_slug([slug for slug in similar if slug not in by_slug])
         by_slug |= {row["slug"]: row for row in only_similar}
-        name_slugs = [row["slug"] for row in by_words if row["place"] < MENTIONS]
-        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(by_words[len(name_slugs) :], 1)}
+        name_slugs = [row["slug"] for row in word_hits if row["rank"] < TEXT_MATCH]
+        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(word_hits[len(name_slugs) :], 1)}
         for rank, slug in enumerate((slug for slug in similar if slug in by_slug and slug not in name_slugs), 1):
             scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + rank)
         order = [*name_slugs, *sorted(scores, key=lambda slug: -scores[slug])]
         start = (page - 1) * limit
         rows = [by_slug[slug] for slug in order[start : start + limit]]
-        words_total = min(by_words[0]["total"], MAX_RANKED_HITS) if by_words else 0
-        if len(rows) < limit and words_total > len(by_words):
+        words_total = min(word_hits[0]["total"], MAX_RANKED_HITS) if word_hits else 0
+        if len(rows) < limit and words_total > len(word_hits):
             offset = start + len(rows) - len(only_similar)
             rows += await self.engine.search(query, min(limit - len(rows), MAX_RANKED_HITS - offset), offset)
         total = words_total + len(only_similar)
@@ -208,7 +211,7 @@ class DocumentSearch(Generic[H]):
 
     async def _load_by_slug(self, slugs: Sequence[str]) -> Rows:
         """Return the existing documents in the order of their slugs."""
-        rows = {row["slug"]: row for row in await self.engine.by_slug(slugs)}
+        rows = {row["slug"]: row for row in await self.engine.find_by_slug(slugs)}
         return [rows[slug] for slug in slugs if slug in rows]
 
     async def _correct_query(self, query: Query) -> Query | None:
@@ -222,7 +225,7 @@ class DocumentSearch(Generic[H]):
     async def _correct_word(self, word: str, *, in_name: bool) -> str:
         if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
             return ""
-        terms = await self.engine.similar_terms(word)
+        terms = await self.engine.find_similar_terms(word)
         return closest_word(word, [term for term in terms if term.is_name or not in_name])
 
     def _results(self, query: Query, used_query: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
@@ -257,11 +260,7 @@ def engine_for(
 
 def _seems_misspelt(query: Query, rows: Rows) -> bool:
     """Return whether there are no results, or a dotted name occurs only in texts."""
-    return not rows or (query.is_dotted and rows[0]["place"] >= MENTIONS)
-
-
-def _is_better(rows: Rows, previous_rows: Rows) -> bool:
-    return not previous_rows or rows[0]["place"] < MENTIONS
+    return not rows or (query.is_dotted and rows[0]["rank"] >= TEXT_MATCH)
 
 
 def _is_unstorable(slug: str) -> bool:

@@ -15,7 +15,7 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.search.documents.definition import IndexDefinition
-from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, SEARCH, Engine
+from opportune.search.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, SEARCH, Engine
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
 from opportune.search.spelling import max_edit_distance, trigrams
@@ -30,18 +30,18 @@ Stamp = tuple[int, int, int]
 
 
 class SQLiteEngine(Engine):
-    # All rows in one JSON value, because a thread waits for the GIL after each row.
-    searching = f"""
-    SELECT json_group_array(json_object({{fields}})) AS found FROM ({SEARCH})
+    # One JSON value with all rows, because the thread of SQLite waits for the GIL after each row.
+    search_sql = f"""
+    SELECT json_group_array(json_object({{fields}})) AS hits FROM ({SEARCH})
     """
     documents = f"""
-    SELECT entry, place FROM (
-        SELECT rowid AS entry, 1000 + bm25(documents, 10.0, 4.0, 1.0) + {IMPORTANCE_WEIGHT} * rowid AS place
+    SELECT entry, rank FROM (
+        SELECT rowid AS entry, 1000 + bm25(documents, 10.0, 4.0, 1.0) + {IMPORTANCE_WEIGHT} * rowid AS rank
         FROM documents
-        WHERE documents MATCH CASE WHEN {ENOUGH} THEN '""' ELSE :match END LIMIT :deepest
+        WHERE documents MATCH CASE WHEN {HAS_ENOUGH_NAMES} THEN '""' ELSE :match END LIMIT :max_hits
     )
     """
-    similar = """
+    similar_terms_sql = """
     SELECT term, is_name, frequency FROM terms WHERE id IN (
         SELECT term FROM grams
         WHERE gram IN (SELECT value FROM json_each(:grams)) AND length BETWEEN :shortest AND :longest
@@ -49,7 +49,7 @@ class SQLiteEngine(Engine):
     )
     """
 
-    listed = "SELECT value FROM json_each(:slugs)"
+    listed_slugs = "SELECT value FROM json_each(:slugs)"
 
     def __init__(self, index: IndexDefinition[Any], url: DatabaseURL, settings: Settings) -> None:
         super().__init__(index)
@@ -65,7 +65,7 @@ class SQLiteEngine(Engine):
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         (row,) = await super().search(query, limit, offset)
-        rows: list[Fields] = json.loads(row["found"])
+        rows: list[Fields] = json.loads(row["hits"])
         return rows
 
     def match(self, query: Query) -> str:
@@ -76,18 +76,18 @@ class SQLiteEngine(Engine):
         return {"grams": json.dumps([*trigrams(word)]), "shortest": len(word) - edits, "longest": len(word) + edits}
 
     async def edition(self) -> int | None:
-        await self._check()
+        await self._load_if_new()
         return self._edition if self._is_loaded else None
 
     async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
-        await self._check()
+        await self._load_if_new()
         if not self._is_loaded:
-            raise self.index.missing
+            raise self.index.missing_error
         return await self.database.rows(statement.text, values)
 
     async def refresh(self) -> None:
         async with self._lock:
-            stamp = _stamp(self.path)
+            stamp = _read_stamp(self.path)
             if stamp != self._last_stamp:
                 await self._load(stamp)
 
@@ -96,14 +96,14 @@ class SQLiteEngine(Engine):
             await self._refresh_task
         await self.database.dispose()
 
-    async def _check(self) -> None:
-        """Load a new index. If an old one is loaded, do so in the background."""
+    async def _load_if_new(self) -> None:
+        """Load the file if it is new: in the background if an old index can be searched meanwhile."""
         if self._is_loaded and monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS:
             return
         self._checked_at = monotonic()
         if not self._is_loaded:
             await self.refresh()
-        elif _stamp(self.path) != self._last_stamp and not (self._refresh_task and not self._refresh_task.done()):
+        elif _read_stamp(self.path) != self._last_stamp and not (self._refresh_task and not self._refresh_task.done()):
             self._refresh_task = asyncio.create_task(self.refresh(), name=f"read the index of {self.index.name}")
 
     async def _load(self, stamp: Stamp | None) -> None:
@@ -120,7 +120,7 @@ class SQLiteEngine(Engine):
             logger.error("%s Build the index again: %s", error, self.index.command)
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _read_stamp(path: Path) -> Stamp | None:
     try:
         status = path.stat()
     except OSError:

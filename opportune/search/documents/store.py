@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Store(ABC):
-    """Writable index. The old one is used until the new one is complete."""
+    """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
 
     def __init__(self, index: IndexDefinition[Any], url: DatabaseURL) -> None:
         self.index = index

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 def vector_fields_of(index: IndexDefinition[Any]) -> Fields:
-    """Return the fields that represent an index, which has no table."""
+    """Return fields for the tables of vectors. A document index has no table of its own in the site's database."""
     return Fields(f"{index.name}_documents", {}, by_meaning=True, has_documents=True)
 
 
@@ -40,8 +40,8 @@ async def find_similar(
         nearest = await find_nearest(session, None, fields, question, embeddings)
         if not nearest:
             return {}
-        named = select(rows.c.id, rows.c.slug).where(rows.c.id.in_(nearest))
-        slugs = {row.id: row.slug for row in await session.execute(named)}
+        statement = select(rows.c.id, rows.c.slug).where(rows.c.id.in_(nearest))
+        slugs = {row.id: row.slug for row in await session.execute(statement)}
     min_similarity = embeddings.model.min_similarity
     return {
         slugs[row_id]: 0.5 + 0.5 * (similarity - min_similarity) / (1 - min_similarity) if min_similarity < 1 else 1
@@ -65,12 +65,12 @@ class DocumentVectors:
     async def find_embedded_ids(self, edition: Edition) -> set[int]:
         """Return the ids of documents with a vector."""
         async with self.database.reader(fresh=True) as session:
-            of_edition = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
-            return {*await session.scalars(of_edition)}
+            statement = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
+            return {*await session.scalars(statement)}
 
     async def add(self, edition: Edition, vectors: Sequence[tuple[Entry, Vector | None]]) -> None:
         new = [
-            {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.stored(vector)}
+            {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.column_values(vector)}
             for entry, vector in vectors
         ]
         async with self.database.writer() as session:
@@ -97,7 +97,7 @@ async def read_entries(engine: Engine) -> AsyncIterator[Entry]:
     """
 
     last = 0
-    while rows := await engine.entries(last, READ_ROWS):
+    while rows := await engine.read_texts(last, READ_ROWS):
         last = rows[-1]["id"]
         for row in rows:
             text = "\n".join(filter(None, (row["name"], row["title"], row["text"])))

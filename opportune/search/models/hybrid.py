@@ -10,7 +10,7 @@ from opportune.search.embeddings import Embeddings
 from opportune.search.models.indexes import Fields
 from opportune.search.models.postgresql_vectors import PostgreSQLVectors
 from opportune.search.models.sqlite_vectors import SQLiteVectors
-from opportune.search.models.vectors import Vectors, key_of
+from opportune.search.models.vectors import Vectors, id_column
 from opportune.search.vectors import SMOOTHING_RANKS
 
 VECTORS: dict[str, Vectors] = {"sqlite": SQLiteVectors(), "postgresql": PostgreSQLVectors()}
@@ -19,13 +19,18 @@ VECTORS: dict[str, Vectors] = {"sqlite": SQLiteVectors(), "postgresql": PostgreS
 async def find_nearest(
     session: AsyncSession, within: Select[Any] | None, fields: Fields, query: str, embeddings: Embeddings
 ) -> dict[int, float]:
-    """Return ids and similarities (0 to 1) of rows by meaning; empty if the embedding is not available."""
-    vector = await embeddings.embed_query(query)  # before the first statement, so that no connection waits for it
+    """Return the similarity (0 to 1) of the nearest rows by id; empty if the model does not respond in time.
+
+    `within` selects the rows to compare; None compares all.
+    """
+    # Before the first statement, so that no database connection is held during the request.
+    vector = await embeddings.embed_query(query)
     if vector is None:
         return {}
     vectors = VECTORS[session.get_bind().dialect.name]
     edition = await vectors.find_edition(session, fields)
-    if edition and edition.made_of != embeddings.model.made_of:  # vectors of the new model are not complete
+    if edition and edition.made_of != embeddings.model.made_of:
+        # The job has not yet embedded all rows with the new model, so compare with the vectors of the old one.
         vector = await embeddings.embed_query(query, edition.made_of)
     if edition is None or vector is None:
         return {}
@@ -38,13 +43,23 @@ async def find_nearest(
 def fuse(
     statement: Select[Any],
     fields: Fields,
-    by_words: tuple[Select[Any], Sequence[ColumnElement[Any]]],
+    matching: Select[Any],
+    relevance: Sequence[ColumnElement[Any]],
     nearest: Iterable[int],
 ) -> Select[Any]:
-    """Merge hits by words and by meaning. Hits of both rank first; on a tie, the hit by words."""
-    key = key_of(fields)
-    matching, order = by_words
-    rank = func.row_number().over(order_by=order).label("rank")
+    """Merge the rows that full-text search found with the nearest rows by meaning, by reciprocal rank fusion.
+
+    Rows found by both rank first. On a tie, the row of the full-text search wins: its ranks are 0.5 smaller.
+
+    Args:
+        statement: Selects the searched rows.
+        fields: The searched fields.
+        matching: Selects the rows that full-text search found.
+        relevance: Order of `matching`, the best first.
+        nearest: Ids of the nearest rows by meaning, the nearest first.
+    """
+    key = id_column(fields)
+    rank = func.row_number().over(order_by=relevance).label("rank")
     words = matching.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
     scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + rank)) for rank, row_id in enumerate(nearest, 1)]
     meaning = values(column("id", Integer), column("score", Float), name="meaning").data(scores).cte("meaning")

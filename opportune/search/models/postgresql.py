@@ -8,7 +8,7 @@ from sqlalchemy import ColumnClause, ColumnElement, Connection, Select, func, li
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
-from opportune.search.words import folded_as_postgresql
+from opportune.search.words import fold_like_postgresql
 
 # Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents are removed, and punctuation, because the parser
 # would otherwise detect hosts, paths and compounds.
@@ -29,7 +29,7 @@ class PostgreSQL(Dialect):
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         query = func.to_tsquery(
-            literal_column("'simple'::regconfig"), Query.parse(query_text, fold=folded_as_postgresql).as_tsquery
+            literal_column("'simple'::regconfig"), Query.parse(query_text, fold=fold_like_postgresql).as_tsquery
         )
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")

@@ -20,9 +20,9 @@ from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, PgVector, as_text
 
 logger = logging.getLogger(__name__)
 
-FORGET = f"{EDITIONS}_forget"
-FUNCTION = f"""
-CREATE OR REPLACE FUNCTION {FORGET}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+DELETE_FUNCTION = f"{EDITIONS}_forget"
+CREATE_DELETE_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION {DELETE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 IF TG_OP = 'TRUNCATE' THEN EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_ARGV[0]);
 ELSE EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; END IF;
 RETURN NULL; END $$
@@ -38,23 +38,23 @@ class PostgreSQLVectors(Vectors):
         return [
             f"CREATE TABLE IF NOT EXISTS {self.name(fields)} (id bigint NOT NULL, edition integer NOT NULL,"
             f"{slug_column(fields)} embedding vector, PRIMARY KEY (id, edition))",
-            FUNCTION,
+            CREATE_DELETE_FUNCTION,
         ]
 
     def triggers(self, fields: Fields) -> Mapping[str, str]:
         name = self.name(fields)
-        act = f"EXECUTE FUNCTION {FORGET}('{name}')"
+        action = f"EXECUTE FUNCTION {DELETE_FUNCTION}('{name}')"
         return {
             f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {quoted_columns(fields)} ON {fields.table}"
-            f" FOR EACH ROW WHEN ({changed_sql(fields, 'IS DISTINCT FROM')}) {act}",
-            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {act}",
-            f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {fields.table} {act}",
+            f" FOR EACH ROW WHEN ({changed_sql(fields, 'IS DISTINCT FROM')}) {action}",
+            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {action}",
+            f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {fields.table} {action}",
         }
 
     def drop_trigger(self, name: str, table_name: str) -> str:
         return f"DROP TRIGGER IF EXISTS {name} ON {table_name}"
 
-    def stored(self, vector: Vector | None) -> Mapping[str, Any]:
+    def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         return {"embedding": None if vector is None else as_text(vector)}
 
     def insertion(self, rows: Any, example: Mapping[str, Any]) -> Any:

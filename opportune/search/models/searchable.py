@@ -25,7 +25,7 @@ from opportune.search.models.postgresql import PostgreSQL
 from opportune.search.models.sqlite import SQLite
 from opportune.search.query import Query
 from opportune.search.results import SearchResults
-from opportune.search.words import folded_as_postgresql
+from opportune.search.words import fold_like_postgresql
 
 M = TypeVar("M", bound=SQLModel)
 
@@ -120,7 +120,8 @@ class Searchable(Generic[M]):
         nearest = await find_nearest(session, statement, self.fields, parsed.text, embeddings)
         if not nearest:
             return by_words
-        return fuse(statement, self.fields, self._dialect(session).matching(statement, self.fields, query), nearest)
+        matching, relevance = self._dialect(session).matching(statement, self.fields, query)
+        return fuse(statement, self.fields, matching, relevance, nearest)
 
     async def find(
         self,
@@ -140,7 +141,7 @@ class Searchable(Generic[M]):
             page: Page number from 1.
             within: Rows to search. By default all rows of the model.
         """
-        parsed = Query.parse(query, fold=folded_as_postgresql)
+        parsed = Query.parse(query, fold=fold_like_postgresql)
         blank = select(self.model).where(false())
         statement = blank if parsed.is_blank else await self.search_hybrid(session, query, within)
         rows = await paginate(session, statement, Paging(page=page, size=limit))

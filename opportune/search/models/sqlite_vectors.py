@@ -27,18 +27,18 @@ class SQLiteVectors(Vectors):
 
     def triggers(self, fields: Fields) -> Mapping[str, str]:
         name = self.name(fields)
-        act = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
+        action = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
         return {
             f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {quoted_columns(fields)} ON {fields.table}"
-            f" WHEN {changed_sql(fields, 'IS NOT')} {act}",
-            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} {act}",
+            f" WHEN {changed_sql(fields, 'IS NOT')} {action}",
+            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} {action}",
         }
 
     def drop_trigger(self, name: str, table_name: str) -> str:
         del table_name
         return f"DROP TRIGGER IF EXISTS {name}"
 
-    def stored(self, vector: Vector | None) -> Mapping[str, Any]:
+    def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         if vector is None:
             return {"signs": None, "embedding": None}
         return {"signs": signs(vector), "embedding": vector.tobytes()}

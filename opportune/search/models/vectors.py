@@ -73,7 +73,7 @@ class Vectors(ABC):
         """Return a statement that drops a trigger if it exists."""
 
     @abstractmethod
-    def stored(self, vector: Vector | None) -> Mapping[str, Any]:
+    def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         """Return the column values to store for a vector. None is the vector of a row without text."""
 
     @abstractmethod
@@ -130,12 +130,12 @@ class Vectors(ABC):
         rows = self.rows(fields)
         await session.execute(delete(rows).where(rows.c.edition != edition.number))
 
-    async def missing(
+    async def find_rows_without_vector(
         self, session: AsyncSession, fields: Fields, edition: Edition, after: int, limit: int
     ) -> Sequence[Row[Any]]:
         """Return ids and texts of rows without a vector, whose ids are greater than `after`."""
         rows = self.rows(fields)
-        source, stored = _source(fields), rows.alias("stored")
+        source, stored = _source_table(fields), rows.alias("stored")
         joined = source.outerjoin(stored, (stored.c.id == source.c.id) & (stored.c.edition == edition.number))
         statement = select(source).select_from(joined).where(stored.c.id.is_(None), source.c.id > after)
         return (await session.execute(statement.order_by(source.c.id).limit(limit))).all()
@@ -144,14 +144,14 @@ class Vectors(ABC):
         self, session: AsyncSession, fields: Fields, edition: Edition, vectors: Mapping[Row[Any], Vector | None]
     ) -> None:
         """Store the vectors of rows that have not changed and have none."""
-        source, rows = _source(fields), self.rows(fields)
+        source, rows = _source_table(fields), self.rows(fields)
         ids = [row.id for row in vectors]
         current = select(source).where(source.c.id.in_(ids)).with_for_update(read=True)
         unchanged = {tuple(row) for row in await session.execute(current)}
         existing = select(rows.c.id).where(rows.c.id.in_(ids), rows.c.edition == edition.number)
         existing_ids = {*await session.scalars(existing)}
         new = [
-            {"id": row.id, "edition": edition.number, **self.stored(vector)}
+            {"id": row.id, "edition": edition.number, **self.column_values(vector)}
             for row, vector in vectors.items()
             if tuple(row) in unchanged and row.id not in existing_ids
         ]
@@ -159,7 +159,7 @@ class Vectors(ABC):
             await session.execute(self.insertion(rows, new[0]), new)
 
     def insertion(self, rows: TableClause, example: Mapping[str, Any]) -> Any:
-        """Return the statement that inserts `stored` vectors with their id and edition."""
+        """Return the statement that inserts `column_values` with their id and edition."""
         return insert(rows).values({name: bindparam(name) for name in example})
 
     async def _editions(self, session: AsyncSession, fields: Fields) -> list[Edition]:
@@ -188,7 +188,7 @@ class Vectors(ABC):
 
     def _drop(self, name: str, tables: Sequence[str]) -> list[str]:
         table_name = name.removeprefix(VECTORS_PREFIX)
-        triggers = [f"{name}_{act}" for act in ("update", "delete", "truncate")] if table_name in tables else []
+        triggers = [f"{name}_{event}" for event in ("update", "delete", "truncate")] if table_name in tables else []
         return [
             *(self.drop_trigger(trigger, table_name) for trigger in triggers),
             f"DROP TABLE {name}",
@@ -196,7 +196,7 @@ class Vectors(ABC):
         ]
 
 
-def _source(fields: Fields) -> TableClause:
+def _source_table(fields: Fields) -> TableClause:
     return table(fields.table, *map(column, ("id", *fields.weights)))
 
 
@@ -205,7 +205,7 @@ def select_vectors(rows: TableClause, within: Select[Any] | None, fields: Fields
     is_edition = rows.c.edition == edition
     if within is None:
         return select(rows).where(is_edition)
-    return within.join(rows, (rows.c.id == key_of(fields)) & is_edition)
+    return within.join(rows, (rows.c.id == id_column(fields)) & is_edition)
 
 
 def slug_column(fields: Fields) -> str:
@@ -213,12 +213,12 @@ def slug_column(fields: Fields) -> str:
     return " slug varchar NOT NULL," if fields.has_documents else ""
 
 
-def key_of(fields: Fields) -> Any:
+def id_column(fields: Fields) -> Any:
     return literal_column(f"{fields.table}.id")
 
 
 def changed_sql(fields: Fields, differs: str) -> str:
-    """Return an SQL condition that a trigger's row has a changed field. `differs` is the operator for it."""
+    """Return the SQL condition of a trigger: a field has changed. `differs` is the operator "is different"."""
     return " OR ".join(f'OLD."{name}" {differs} NEW."{name}"' for name in fields.weights)
 
 

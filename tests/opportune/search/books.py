@@ -1,4 +1,4 @@
-"""A searchable model for tests."""
+"""Models for tests of search: books on shelves."""
 
 from collections.abc import Sequence
 
@@ -37,14 +37,14 @@ async def make_tables(database: Database) -> None:
     await tables.make_tables(Table.metadata, database)
 
 
-async def migrated(database: Database) -> None:
-    """Update the indexes, as after migrations."""
+async def create_indexes(database: Database) -> None:
+    """Create and drop indexes as `migrate` does."""
     async with database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
 
 
 async def add(database: Database, *books: Sequence[str | None]) -> None:
-    """Search books by title and summary."""
+    """Insert books, each with a title and perhaps a summary."""
     async with database.writer() as session:
         rows = [dict(zip(("title", "summary"), book, strict=False)) for book in books]
         for row in rows:

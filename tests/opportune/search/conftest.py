@@ -3,7 +3,7 @@ import pytest
 from opportune.db.database import Database
 from opportune.search import Searchable
 from opportune.search.models import searchable
-from tests.opportune.search.books import Book, make_tables, migrated
+from tests.opportune.search.books import Book, create_indexes, make_tables
 
 
 @pytest.fixture
@@ -16,5 +16,5 @@ def isolated_searchables(database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
 async def book_search(isolated_searchables: None, database: Database) -> Searchable[Book]:
     await make_tables(database)
     books = Searchable(Book, fields=["title", "summary"], url="/books/{id}")
-    await migrated(database)
+    await create_indexes(database)
     return books

@@ -1,4 +1,4 @@
-"""A document index for tests."""
+"""A document index for tests: names of Python code."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -13,7 +13,7 @@ from opportune.testing.plugin import settings_for
 
 
 @dataclass(slots=True)
-class Piece(Document):
+class CodeDocument(Document):
     kind: str = "function"
     body: str = ""
 
@@ -36,28 +36,29 @@ class Shelf(DocumentIndex[Hit]):
         return DatabaseURL.parse(settings.database_url.get_secret_value())
 
 
-shelf = Shelf("shelf", "the shelf", Piece, Hit)
+shelf = Shelf("shelf", "the shelf", CodeDocument, Hit)
 
 
-class Quiet:
+class NoProgress:
     def advance(self, n_steps: int) -> None: ...
 
 
-def unseen(words: str, steps: int) -> Any:
+def no_progress(step: str, number_of_items: int) -> Any:
     """Progress that is not displayed."""
-    del words, steps
-    return nullcontext(Quiet())
+    del step, number_of_items
+    return nullcontext(NoProgress())
 
 
-def piece(name: str, kind: str = "function", text: str = "", parent: str = "") -> Piece:
-    return Piece(name, name, kind, f"<p>{text}</p>", title=text, text=text, parent=parent)
+def code_document(name: str, kind: str = "function", text: str = "", parent: str = "") -> CodeDocument:
+    return CodeDocument(name, name, kind, f"<p>{text}</p>", title=text, text=text, parent=parent)
 
 
-def fill(url: str, pieces: Iterable[Document], source: str = "Shelf 1.0") -> None:
+def write_index(url: str, documents: Iterable[Document], source: str = "Shelf 1.0") -> None:
+    """Replace the index in the database of a URL."""
     store = shelf.store(DatabaseURL.parse(url))
     store.prepare()
-    store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
+    store.write(Contents.from_documents(source, documents, 0), lambda number: None)
 
 
-def search_in(url: str) -> DocumentSearch[Hit]:
+def open_search(url: str) -> DocumentSearch[Hit]:
     return shelf.open(settings_for(url))

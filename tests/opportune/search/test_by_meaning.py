@@ -21,9 +21,14 @@ from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.llm.providers.endpoint import response
-from tests.opportune.search.books import Book, make_tables, migrated
+from tests.opportune.search.books import Book, create_indexes, make_tables
 
-LIBRARY = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Empty": None}
+SUMMARIES = {
+    "Baguette": "Of the bakery.",
+    "Kitten": "Feline and small.",
+    "Harbour": "Where a boat lies.",
+    "Empty": None,
+}
 
 
 @dataclass
@@ -36,8 +41,8 @@ class Library:
     jobs: RecordedJobs
     settings: Settings
 
-    def use(self, **changes: Any) -> None:
-        """Simulate a restart with another EMBEDDING_MODEL."""
+    def restart(self, **changes: Any) -> None:
+        """Simulate a restart of the site with a changed EMBEDDING_MODEL."""
         model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
         llm = LanguageModel.of(self.settings.model_copy(update={"embedding_model": model}))
         self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm=llm)
@@ -47,15 +52,15 @@ class Library:
     def llm(self) -> LanguageModel:
         return self.jobs.context.service(LanguageModel)
 
-    async def add(self, books: dict[str, str | None]) -> None:
+    async def add(self, summaries: dict[str, str | None]) -> None:
         async with self.database.writer() as session:
-            session.add_all([Book(title=title, summary=summary) for title, summary in books.items()])
+            session.add_all([Book(title=title, summary=summary) for title, summary in summaries.items()])
 
-    async def titles(self, query: str, **options: Any) -> list[str]:
+    async def find_titles(self, query: str, **options: Any) -> list[str]:
         async with self.database.reader() as session:
             return [hit.row.title for hit in (await self.search.find(session, query, **options)).items]
 
-    async def number_of_vectors(self) -> int:
+    async def count_vectors(self) -> int:
         async with self.database.reader() as session:
             return int(await session.scalar(text("SELECT count(*) FROM vectors_of_test_book")) or 0)
 
@@ -67,44 +72,62 @@ async def library(
     await make_tables(database)
     with temporary_hooks():
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
-        await migrated(database)
+        await create_indexes(database)
         async with serve_embeddings(monkeypatch) as endpoint:
-            library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # set by `use`
-            library.use()
+            library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # set by `restart`
+            library.restart()
             yield library
             await library.llm.close()
 
 
 @pytest.mark.database("sqlite")
-async def test_rows_are_found_by_meaning_after_the_job(
-    library: Library,
-) -> None:
-    await library.add(LIBRARY)
+async def test_rows_are_found_by_meaning_after_the_job(library: Library) -> None:
+    await library.add(SUMMARIES)
     assert set(library.jobs.names) == {"jobs.embed_rows"}
-    assert await library.titles("loaf") == []
+    assert await library.find_titles("loaf") == []
     await library.jobs.work()
     assert "Baguette\nOf the bakery." in library.endpoint.texts
-    assert await library.titles("a fresh loaf") == ["Baguette"]
-    assert await library.titles("sailing") == ["Harbour"]
-    assert await library.titles("zebra") == []
+    assert await library.find_titles("a fresh loaf") == ["Baguette"]
+    assert await library.find_titles("sailing") == ["Harbour"]
+    assert await library.find_titles("zebra") == []
+
+
+@pytest.mark.database("sqlite")
+async def test_embeddings_of_queries_are_cached(library: Library) -> None:
+    await library.add(SUMMARIES)
+    await library.jobs.work()
+    await library.find_titles("a fresh loaf")
     request_count = len(library.endpoint.bodies)
-    assert await library.titles("a  fresh loaf") == ["Baguette"]
-    assert len(library.endpoint.bodies) == request_count, "embeddings of queries are cached"
+    assert await library.find_titles("a  fresh loaf") == ["Baguette"]
+    assert len(library.endpoint.bodies) == request_count
+
+
+@pytest.mark.database("sqlite")
+async def test_query_with_operators_is_not_searched_by_meaning(library: Library) -> None:
+    await library.add(SUMMARIES)
+    await library.jobs.work()
     for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
-        assert await library.titles(query) == [], query
+        assert await library.find_titles(query) == [], query
 
 
-async def test_matches_of_words_rank_first(library: Library) -> None:
+async def test_full_text_matches_rank_first(library: Library) -> None:
     await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
     await library.jobs.work()
-    assert await library.titles("invoice") == ["Invoice", "Money", "Cheap boat"]
+    assert await library.find_titles("invoice") == ["Invoice", "Money", "Cheap boat"]
     async with library.database.reader() as session:
         page = await library.search.find(session, "invoice", limit=1, page=2)
-        (hit,) = page.items
-        listed = await library.search.search_hybrid(session, "invoice", select(Book).where(col(Book.title) != "Money"))
-        listed_page = await paginate(session, listed, Paging(size=1))
+    (hit,) = page.items
     assert (page.total, page.pages, hit.url, hit.name_html) == (3, 3, f"/books/{hit.row.id}", "Money")
-    assert ([book.title for book in listed_page.items], listed_page.total) == (["Invoice"], 2)
+
+
+async def test_hybrid_search_of_a_filtered_query(library: Library) -> None:
+    await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
+    await library.jobs.work()
+    async with library.database.reader() as session:
+        within = select(Book).where(col(Book.title) != "Money")
+        statement = await library.search.search_hybrid(session, "invoice", within)
+        page = await paginate(session, statement, Paging(size=1))
+    assert ([book.title for book in page.items], page.total) == (["Invoice"], 2)
 
 
 async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,55 +136,69 @@ async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: p
     await library.add({"Mine": "a baguette of money"})
     await library.add({f"Another's {number}": "loaf" for number in range(3)})
     await library.jobs.work()
-    assert await library.titles("bread", within=select(Book).where(col(Book.title) == "Mine")) == ["Mine"]
-    assert await library.titles("bread", within=select(Book).where(col(Book.id) < 0)) == []
+    assert await library.find_titles("bread", within=select(Book).where(col(Book.title) == "Mine")) == ["Mine"]
+    assert await library.find_titles("bread", within=select(Book).where(col(Book.id) < 0)) == []
 
 
-async def test_vectors_are_deleted_with_row_and_text(library: Library) -> None:
-    await library.add(LIBRARY)
+async def test_vector_is_deleted_with_its_row(library: Library) -> None:
+    await library.add(SUMMARIES)
     await library.jobs.work()
     async with library.database.writer() as session:
         await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
         await session.execute(update(Book).where(col(Book.title) == "Baguette").values(pages=3))
-    assert await library.number_of_vectors() == 3
+    assert await library.count_vectors() == len(SUMMARIES) - 1
+
+
+async def test_changed_text_is_embedded_again(library: Library) -> None:
+    await library.add(SUMMARIES)
+    await library.jobs.work()
     async with library.database.writer() as session:
         await session.execute(update(Book).where(col(Book.title) == "Baguette").values(title="Feline", summary=""))
-    assert await library.titles("loaf") == []
-    sent = len(library.endpoint.texts)
+    assert await library.find_titles("loaf") == []
+    text_count = len(library.endpoint.texts)
     await library.jobs.run(embed_all())
-    assert library.endpoint.texts[sent:] == ["Feline"], "unchanged rows are not embedded again"
-    assert await library.titles("purr") == ["Feline"]
+    assert library.endpoint.texts[text_count:] == ["Feline"], "unchanged rows are not embedded again"
+    assert set(await library.find_titles("purr")) == {"Feline", "Kitten"}
+
+
+async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -> None:
+    await library.add(SUMMARIES)
+    await library.jobs.work()
     async with library.database.writer() as session:  # as `flush` does, after which ids restart
-        everything = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
-        await session.execute(text(f"{everything} test_book"))
-    assert await library.number_of_vectors() == 0
+        empty = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
+        await session.execute(text(f"{empty} test_book"))
+    assert await library.count_vectors() == 0
 
 
-async def test_text_changed_during_embedding_is_redone(library: Library) -> None:
+async def test_outdated_vector_is_not_stored(library: Library) -> None:
     await library.add({"Bread": "flour"})
-    vectors, add = library.endpoint, library.llm.embeddings
-    assert add is not None
-    embed_texts = add.embed_texts
+    embeddings = library.llm.embeddings
+    assert embeddings is not None
+    embed_texts = embeddings.embed_texts
 
-    async def change_row(texts: list[str]) -> Any:
+    async def change_row_and_embed(texts: list[str]) -> Any:
         async with library.database.writer() as session:
             await session.execute(update(Book).values(title="Cat", summary=""))
         return await embed_texts(texts)
 
-    add.embed_texts = change_row  # type: ignore[assignment, method-assign]
+    embeddings.embed_texts = change_row_and_embed  # type: ignore[assignment, method-assign]
     await library.jobs.work()
-    assert vectors.texts == ["Bread\nflour"]
-    assert await library.number_of_vectors() == 0
+    assert library.endpoint.texts == ["Bread\nflour"]
+    assert await library.count_vectors() == 0
 
 
 @pytest.mark.database("sqlite")
 async def test_rejected_text_does_not_block_others(library: Library) -> None:
-    await library.add(LIBRARY)
+    await library.add(SUMMARIES)
     library.endpoint.refused_word = "Feline"
     await library.jobs.work()
-    assert (await library.titles("loaf"), await library.titles("sailing")) == (["Baguette"], ["Harbour"])
-    assert (await library.titles("purr"), await library.titles("kitten")) == ([], ["Kitten"])
-    library.endpoint.refused_word = "text"  # with any text, because the failure does not depend on it
+    assert (await library.find_titles("loaf"), await library.find_titles("sailing")) == (["Baguette"], ["Harbour"])
+    assert (await library.find_titles("purr"), await library.find_titles("kitten")) == ([], ["Kitten"])
+
+
+@pytest.mark.database("sqlite")
+async def test_job_fails_if_every_text_is_rejected(library: Library) -> None:
+    library.endpoint.refused_word = "text"  # contained in the text that the job sends to check the model
     await library.add({"Money": "Cheap text"})
     with pytest.raises(LLMError, match="did not accept"):
         await library.jobs.work()
@@ -170,84 +207,89 @@ async def test_rejected_text_does_not_block_others(library: Library) -> None:
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
 async def test_new_model_is_used_when_complete(library: Library, changes: dict[str, Any]) -> None:
-    await library.add(LIBRARY)
+    await library.add(SUMMARIES)
     await library.jobs.work()
-    library.use(**changes)
+    library.restart(**changes)
     library.endpoint.bodies.clear()
-    assert await library.titles("loaf") == ["Baguette"], "the old vectors are still used"
+    assert await library.find_titles("loaf") == ["Baguette"], "the old vectors are still used"
     assert [body["model"] for body in library.endpoint.bodies][-1] == "small"
     await library.jobs.run(embed_rows("test_book"))
     library.endpoint.bodies.clear()
-    assert await library.titles("a loaf") == ["Baguette"]
+    assert await library.find_titles("a loaf") == ["Baguette"]
     (body,) = library.endpoint.bodies
     assert (body["model"], body.get("dimensions")) == (changes.get("name", "small"), changes.get("dimensions"))
-    assert await library.number_of_vectors() == len(LIBRARY)
+    assert await library.count_vectors() == len(SUMMARIES)
 
 
 @pytest.mark.database("sqlite")
-async def test_late_embedding_falls_back_to_words(
-    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failed_embedding_falls_back_to_words(library: Library, caplog: pytest.LogCaptureFixture) -> None:
     await library.add({"Bread": "flour", "Loaf": "a baguette"})
     await library.jobs.work()
     library.endpoint.responses = [response("503 Service Unavailable")]
-    assert await library.titles("bread") == ["Bread"]
-    assert await library.titles("flour") == ["Bread"]
-    assert [record.message for record in caplog.records if "search uses words only" in record.message] != []
+    assert await library.find_titles("bread") == ["Bread"]
+    assert await library.find_titles("flour") == ["Bread"]
     assert sum("search uses words only" in record.message for record in caplog.records) == 1
 
+
+@pytest.mark.database("sqlite")
+async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    await library.add({"Bread": "flour", "Loaf": "a baguette"})
+    await library.jobs.work()
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 0.01)
-    library.use()
     library.endpoint.may_respond.clear()
-    assert await library.titles("bread") == ["Bread"]
+    assert await library.find_titles("bread") == ["Bread"]
     library.endpoint.may_respond.set()
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 10)
-    assert await library.titles("bread") == ["Bread", "Loaf"]
+    assert await library.find_titles("bread") == ["Bread", "Loaf"]
 
 
 @pytest.mark.database("sqlite")
 async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.embeddings.jobs.BATCH_ROWS", 2)
-    await library.add(LIBRARY)
+    await library.add(SUMMARIES)
     (call, *_) = library.jobs.calls
-    whole = response("200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}')
-    library.endpoint.responses = [whole, response("429 Too Many Requests")]
+    two_embeddings = response(
+        "200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}'
+    )
+    library.endpoint.responses = [two_embeddings, response("429 Too Many Requests")]
     with pytest.raises(Exception, match="no more questions for now"):
         await library.jobs.run(call)
-    assert await library.number_of_vectors() == 2
+    assert await library.count_vectors() == 2
     await library.jobs.run(call)
-    assert await library.number_of_vectors() == 4
+    assert await library.count_vectors() == len(SUMMARIES)
 
 
-async def test_unused_vectors_go_and_triggers_are_restored(
-    library: Library,
-) -> None:
-    await library.add(LIBRARY)
+async def test_missing_trigger_is_restored(library: Library) -> None:
+    await library.add(SUMMARIES)
     await library.jobs.work()
     on_table = "" if library.database.url.kind == "sqlite" else " ON test_book"
     async with library.database.engine.begin() as connection:
         await connection.execute(text(f"DROP TRIGGER vectors_of_test_book_delete{on_table}"))
         assert await connection.run_sync(due_statements) != []
-    await migrated(library.database)
+    await create_indexes(library.database)
     async with library.database.writer() as session:
         await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
-    assert await library.number_of_vectors() == 3
+    assert await library.count_vectors() == len(SUMMARIES) - 1
 
+
+async def test_vectors_are_dropped_if_no_longer_used(library: Library) -> None:
+    await library.add(SUMMARIES)
+    await library.jobs.work()
     Searchable(Book, fields=["title", "summary"])
-    await migrated(library.database)
+    await create_indexes(library.database)
     async with library.database.engine.connect() as connection:
         assert await connection.run_sync(due_statements) == []
     async with library.database.writer() as session:
         await session.execute(update(Book).values(title="Bread"))
     async with library.database.reader() as session:
-        assert (await Searchable(Book, fields=["title"]).find(session, "bread")).total == 3
+        assert (await Searchable(Book, fields=["title"]).find(session, "bread")).total == len(SUMMARIES)
 
 
 @pytest.mark.database("sqlite")
-async def test_without_a_model_words_are_searched(library: Library) -> None:
+async def test_words_are_searched_without_a_model(library: Library) -> None:
     library.database.info.pop("embed_later")
     library.database.reading_info.clear()
-    await library.add(LIBRARY)
+    await library.add(SUMMARIES)
     assert library.jobs.calls == []
-    assert await library.titles("kitten") == ["Kitten"]
+    assert await library.find_titles("kitten") == ["Kitten"]

@@ -19,25 +19,25 @@ from opportune.search.documents.contents import Contents
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.search.shelf_index import Hit, Piece, Shelf, fill, piece, search_in, shelf
+from tests.opportune.search.shelf_index import CodeDocument, Hit, Shelf, code_document, open_search, shelf, write_index
 
-PIECES = [
-    piece("os", "module", "Interfaces of the operating system."),
-    piece("os.path", "module", "Common operations on pathnames.", parent="os"),
-    piece("os.path.join", text="Join path components.", parent="os.path"),
-    piece("os.pathconf", text="Return a configuration limit.", parent="os"),
-    piece("os.getcwd", text="Return the current working directory."),
-    piece("site.addpackage", text="Process a .pth file with os functions."),
-    piece("str.join", "method", "Concatenate strings."),
-    piece("dict", "class", "A mapping. <b>Not bold</b>."),
-    piece("collections.OrderedDict", "class", "A dictionary that remembers the order of what was added to it."),
-    piece("collections.Counter", "class", "Counts. A dictionary of numbers, with café."),
-    piece("asyncio", "module", "The asyncio package."),
-    piece("asyncio.gather", text="Return a future that gathers results of a dictionary."),
-    piece("asyncio.get_event_loop", text="Return the event loop."),
-    Piece("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read."),
-    Piece("library/intro.html", "Introduction", "section", text="Begin here."),
-    *(piece(f"many.item{number}", "data", "One of many.") for number in range(MAX_RANKED_HITS + 5)),
+DOCUMENTS = [
+    code_document("os", "module", "Interfaces of the operating system."),
+    code_document("os.path", "module", "Common operations on pathnames.", parent="os"),
+    code_document("os.path.join", text="Join path components.", parent="os.path"),
+    code_document("os.pathconf", text="Return a configuration limit.", parent="os"),
+    code_document("os.getcwd", text="Return the current working directory."),
+    code_document("site.addpackage", text="Process a .pth file with os functions."),
+    code_document("str.join", "method", "Concatenate strings."),
+    code_document("dict", "class", "A mapping. <b>Not bold</b>."),
+    code_document("collections.OrderedDict", "class", "A dictionary that remembers the order of what was added to it."),
+    code_document("collections.Counter", "class", "Counts. A dictionary of numbers, with café."),
+    code_document("asyncio", "module", "The asyncio package."),
+    code_document("asyncio.gather", text="Return a future that gathers results of a dictionary."),
+    code_document("asyncio.get_event_loop", text="Return the event loop."),
+    CodeDocument("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read."),
+    CodeDocument("library/intro.html", "Introduction", "section", text="Begin here."),
+    *(code_document(f"many.item{number}", "data", "One of many.") for number in range(MAX_RANKED_HITS + 5)),
 ]
 HOSTILE = [
     "\0",
@@ -60,28 +60,28 @@ HOSTILE = [
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Locations of an index that tests only read."""
+    """URLs of indexes that tests only read, one per database."""
     if request.param == "sqlite":
         address = f"sqlite:///{tmp_path_factory.mktemp('shelf') / 'index.db'}"
     else:
         server: Postgres = request.getfixturevalue("postgres_server")
         address = server.create_database("shelf")
-    fill(address, PIECES)
+    write_index(address, DOCUMENTS)
     return address
 
 
 @pytest.fixture(scope="session")
 async def search(url: str) -> AsyncIterator[DocumentSearch[Hit]]:
-    search = search_in(url)
+    search = open_search(url)
     yield search
     await search.close()
 
 
-async def names(search: DocumentSearch[Hit], query: str, limit: int = 20, page: int = 1) -> list[str]:
+async def find_names(search: DocumentSearch[Hit], query: str, limit: int = 20, page: int = 1) -> list[str]:
     return [hit.name for hit in (await search.find(query, limit=limit, page=page)).items]
 
 
-FIRST_NAMES = [
+FIRST_NAMES_BY_QUERY = [
     ("os.pa", ["os.path", "os.pathconf", "os.path.join"]),
     ("OS.Path", ["os.path", "os.pathconf"]),
     ("os path jo", ["os.path.join"]),
@@ -100,26 +100,26 @@ FIRST_NAMES = [
 ]
 
 
-async def test_what_is_looked_for_comes_first(search: DocumentSearch[Hit]) -> None:
-    for query, first in FIRST_NAMES:
-        found = (await names(search, query))[: len(first)]
-        assert (sorted(found) if " or " in query else found) == first, query
+async def test_best_matches_come_first(search: DocumentSearch[Hit]) -> None:
+    for query, first in FIRST_NAMES_BY_QUERY:
+        names = (await find_names(search, query))[: len(first)]
+        assert (sorted(names) if " or " in query else names) == first, query
 
 
 async def test_required_and_excluded_words(search: DocumentSearch[Hit]) -> None:
-    assert sorted(await names(search, "dictionary")) == sorted(
+    assert sorted(await find_names(search, "dictionary")) == sorted(
         ["collections.OrderedDict", "collections.Counter", "asyncio.gather"]
     )
-    assert await names(search, "dictionary order") == ["collections.OrderedDict"]
-    assert await names(search, "dictionary -numbers -future") == ["collections.OrderedDict"]
-    assert await names(search, '"directory working"') == []
+    assert await find_names(search, "dictionary order") == ["collections.OrderedDict"]
+    assert await find_names(search, "dictionary -numbers -future") == ["collections.OrderedDict"]
+    assert await find_names(search, '"directory working"') == []
 
 
 async def test_short_last_word_keeps_results(search: DocumentSearch[Hit]) -> None:
-    assert await names(search, "event l") == await names(search, "event loo") == ["asyncio.get_event_loop"]
+    assert await find_names(search, "event l") == await find_names(search, "event loo") == ["asyncio.get_event_loop"]
 
 
-async def test_typing_errors_are_mended_and_told(search: DocumentSearch[Hit]) -> None:
+async def test_typos_are_corrected(search: DocumentSearch[Hit]) -> None:
     for query, corrected, name in (
         ("dictonary", "dictionary", "collections.OrderedDict"),
         ("os.pth", "os.path", "os.path"),
@@ -132,10 +132,13 @@ async def test_typing_errors_are_mended_and_told(search: DocumentSearch[Hit]) ->
         assert name in [hit.name for hit in results.items]
 
 
-async def test_what_is_found_is_not_mended(search: DocumentSearch[Hit]) -> None:
+async def test_query_with_results_is_not_corrected(search: DocumentSearch[Hit]) -> None:
     assert (await search.find("gather")).corrected == ""
-    assert (await search.find("xyzzyxyzzy")).corrected == ""
-    assert (await search.find("xyzzyxyzzy")).items == []
+
+
+async def test_unknown_word_has_no_results(search: DocumentSearch[Hit]) -> None:
+    results = await search.find("xyzzyxyzzy")
+    assert (results.items, results.corrected) == ([], "")
 
 
 async def test_matches_are_marked_and_text_is_escaped(search: DocumentSearch[Hit]) -> None:
@@ -148,12 +151,12 @@ async def test_matches_are_marked_and_text_is_escaped(search: DocumentSearch[Hit
 async def test_results_are_paginated_up_to_a_limit(search: DocumentSearch[Hit]) -> None:
     first_page = await search.find("many", limit=100)
     assert (first_page.total, first_page.pages, len(first_page.items)) == (MAX_RANKED_HITS, 4, 100)
-    all_names = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
+    all_names = [name for page in (1, 2, 3, 4) for name in await find_names(search, "many", 100, page)]
     assert len(set(all_names)) == MAX_RANKED_HITS
-    assert await names(search, "many", 100, 5) == await names(search, "many", 100, 10**6) == []
+    assert await find_names(search, "many", 100, 5) == await find_names(search, "many", 100, 10**6) == []
 
 
-async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit]) -> None:
+async def test_hostile_query_is_no_error(search: DocumentSearch[Hit]) -> None:
     for query in ("", "  ", *HOSTILE):
         results = await search.find(query)
         assert len(results.query) <= MAX_QUERY_LENGTH
@@ -164,12 +167,12 @@ async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit]) -> No
 @settings(deadline=None, max_examples=8)
 @example("name : os")
 @given(st.text() | st.lists(st.sampled_from([*HOSTILE, "os", "path", ".", " ", "or", "-", "é"])).map("".join))
-async def test_no_text_is_an_error(search: DocumentSearch[Hit], query: str) -> None:
+async def test_generated_query_is_no_error(search: DocumentSearch[Hit], query: str) -> None:
     results = await search.find(query)
     assert results.total >= len(results.items)
 
 
-async def test_document_has_text_and_neighbours(search: DocumentSearch[Hit]) -> None:
+async def test_document_has_parent_and_children(search: DocumentSearch[Hit]) -> None:
     document, parent, children = await search.get("os.path")
     assert (document["kind"], document["body"]) == ("module", "<p>Common operations on pathnames.</p>")
     assert parent
@@ -178,13 +181,13 @@ async def test_document_has_text_and_neighbours(search: DocumentSearch[Hit]) -> 
     assert (await search.get("os")).parent is None
 
 
-async def test_anchor_leads_to_its_page(search: DocumentSearch[Hit]) -> None:
+async def test_unknown_anchor_returns_its_page(search: DocumentSearch[Hit]) -> None:
     assert (await search.get("library/intro.html#reading")).document["name"] == "Reading CSV files"
     assert (await search.get("library/intro.html#elsewhere")).document["name"] == "Introduction"
     assert (await search.get("os#path")).document["name"] == "os"
 
 
-async def test_what_is_no_document_is_not_found(search: DocumentSearch[Hit]) -> None:
+async def test_unknown_slug_is_not_found(search: DocumentSearch[Hit]) -> None:
     for slug in ("", "os.pat", "OS", "\0", "\ud800", "x" * 10_000, "' or 1=1 --"):
         with pytest.raises(NotFound):
             await search.get(slug)
@@ -192,8 +195,8 @@ async def test_what_is_no_document_is_not_found(search: DocumentSearch[Hit]) -> 
 
 async def test_index_is_replaced_during_searches(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
-    fill(empty_database_url, [piece("before.it")])
-    search = search_in(empty_database_url)
+    write_index(empty_database_url, [code_document("before.it")])
+    search = open_search(empty_database_url)
     stop = asyncio.Event()
     found_names: set[str] = set()
 
@@ -202,13 +205,14 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
             results = await search.find("it")
             assert len(results.items) == 1
             found_names.add(results.items[0].name)
-            stop.set() if "after.it" in found_names else None
+            if "after.it" in found_names:
+                stop.set()
 
     searching = asyncio.gather(*(search_repeatedly() for _ in range(4)))
     async with asyncio.timeout(20):
         while "before.it" not in found_names and not searching.done():
             await asyncio.sleep(0)
-    await asyncio.to_thread(fill, empty_database_url, [piece("after.it")])
+    await asyncio.to_thread(write_index, empty_database_url, [code_document("after.it")])
     await asyncio.wait_for(searching, 20)
     await search.close()
     assert found_names == {"before.it", "after.it"}
@@ -217,54 +221,54 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
 async def test_cleared_index_can_be_rebuilt(empty_database_url: str) -> None:
     store = shelf.store(DatabaseURL.parse(empty_database_url))
     assert not store.clear()
-    fill(empty_database_url, [piece("one")])
-    search = search_in(empty_database_url)
-    assert await names(search, "one") == ["one"]
+    write_index(empty_database_url, [code_document("one")])
+    search = open_search(empty_database_url)
+    assert await find_names(search, "one") == ["one"]
     assert store.clear()
     await search.refresh()
     with pytest.raises(IndexMissing):
         await search.find("one")
-    fill(empty_database_url, [piece("two")])
-    assert await names(search, "two") == ["two"]
+    write_index(empty_database_url, [code_document("two")])
+    assert await find_names(search, "two") == ["two"]
     await search.close()
 
 
 async def test_damaged_file_keeps_loaded_entries(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     url = f"sqlite:///{tmp_path / 'index.db'}"
-    fill(url, [piece("whole")])
-    search = search_in(url)
-    assert await names(search, "whole") == ["whole"]
+    write_index(url, [code_document("whole")])
+    search = open_search(url)
+    assert await find_names(search, "whole") == ["whole"]
     (tmp_path / "other.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
-    os.replace(tmp_path / "other.db", tmp_path / "index.db")  # noqa: PTH105 - what the indexer does
+    os.replace(tmp_path / "other.db", tmp_path / "index.db")  # noqa: PTH105 - as the build does
     await search.refresh()
-    assert await names(search, "whole") == ["whole"]
+    assert await find_names(search, "whole") == ["whole"]
     await search.close()
     assert "Build the index again: python3 oppman.py shelf index" in caplog.text
 
 
-async def test_through_a_pooler(postgres_server: Postgres) -> None:
+async def test_index_is_searched_through_pgbouncer(postgres_server: Postgres) -> None:
     with pgbouncer(postgres_server.create_database("shelf_pooled")) as url:
-        fill(url, PIECES[:12])
-        search = search_in(url)
-        found = await asyncio.gather(*(names(search, "os.pth") for _ in range(8)))
+        write_index(url, DOCUMENTS[:12])
+        search = open_search(url)
+        results = await asyncio.gather(*(find_names(search, "os.pth") for _ in range(8)))
         await search.close()
-    assert all(each[0] == "os.path" for each in found)
+    assert all(names[0] == "os.path" for names in results)
 
 
-async def test_without_trigrams_exact_words_match(postgres_server: Postgres) -> None:
+async def test_exact_words_match_without_pg_trgm(postgres_server: Postgres) -> None:
     url = postgres_server.create_database("shelf_plain")
-    fill(url, PIECES[:12])
+    write_index(url, DOCUMENTS[:12])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP EXTENSION pg_trgm CASCADE")
-    search = search_in(url)
-    assert await names(search, "asyncio.gather") == ["asyncio.gather"]
+    search = open_search(url)
+    assert await find_names(search, "asyncio.gather") == ["asyncio.gather"]
     assert (await search.find("asycio.gather")).items == []
     assert not (await search.status()).mends_typos
     await search.close()
 
 
 def test_index_location_follows_the_settings() -> None:
-    index = DocumentIndex("shelf", "the shelf", Piece, Hit)
+    index = DocumentIndex("shelf", "the shelf", CodeDocument, Hit)
     beside = index.url(settings_for("sqlite:////srv/a%20site/x.db"))
     assert (beside.kind, beside.path, beside.name) == ("sqlite", Path("/srv/a%20site/shelf.db"), "DATABASE_URL")
     assert index.url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
@@ -272,17 +276,17 @@ def test_index_location_follows_the_settings() -> None:
 
 @pytest.mark.database("postgresql")  # written into the tables of the older one
 async def test_index_with_other_fields_is_rebuilt(empty_database_url: str) -> None:
-    fill(empty_database_url, [piece("before.it")])
+    write_index(empty_database_url, [code_document("before.it")])
     wider = Shelf("shelf", "the shelf", Wider, Hit)
     store = wider.store(DatabaseURL.parse(empty_database_url))
     store.prepare()
     store.write(Contents.from_documents("Wider", [Wider("after.it", "after.it", more="more")], 0), lambda number: None)
     search = wider.open(settings_for(empty_database_url))
-    assert await names(search, "it") == ["after.it"]
+    assert await find_names(search, "it") == ["after.it"]
     assert (await search.get("after.it")).document["more"] == "more"
     await search.close()
 
 
 @dataclass(slots=True)
-class Wider(Piece):
+class Wider(CodeDocument):
     more: str = ""

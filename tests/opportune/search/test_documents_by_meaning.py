@@ -19,7 +19,7 @@ from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 
-ENTRIES = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Loaf": "x"}
+TEXTS = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Loaf": "x"}
 
 
 class Handbook(DocumentIndex[DocumentHit]):
@@ -31,7 +31,7 @@ class Handbook(DocumentIndex[DocumentHit]):
         return main if main.kind == "postgresql" else DatabaseURL.parse(f"sqlite:///{main.path.with_name('book.db')}")
 
 
-class Shelf:
+class SearchableHandbook:
     def __init__(self, settings: Settings, database: Database, endpoint: EmbeddingEndpoint) -> None:
         self.index = Handbook("handbook", "the handbook", by_meaning=True)
         self.settings, self.database, self.endpoint = settings, database, endpoint
@@ -41,89 +41,111 @@ class Shelf:
         connect_embeddings(database, self.llm.embeddings)
         self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
 
-    def write(self, entries: dict[str, str]) -> None:
+    def write_index(self, texts: dict[str, str]) -> None:
         store = self.index.store(self.index.url(self.settings))
         store.prepare()
-        documents = [Document(name.lower(), name, text=words) for name, words in entries.items()]
+        documents = [Document(name.lower(), name, text=text) for name, text in texts.items()]
         store.write(Contents.from_documents("Handbook 1", documents, 0), lambda number: None)
 
-    async def names(self, query: str, limit: int = 20, page: int = 1) -> list[str]:
+    async def find_names(self, query: str, limit: int = 20, page: int = 1) -> list[str]:
         return [hit.name for hit in (await self.search.find(query, limit=limit, page=page)).items]
 
 
 @pytest.fixture
-async def shelf(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shelf]:
+async def handbook(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SearchableHandbook]:
     monkeypatch.setattr(indexes, "by_meaning", {})
     async with serve_embeddings(monkeypatch) as endpoint:
-        shelf = Shelf(settings, database, endpoint)
-        yield shelf
-        await shelf.search.close()
-        await shelf.llm.close()
+        handbook = SearchableHandbook(settings, database, endpoint)
+        yield handbook
+        await handbook.search.close()
+        await handbook.llm.close()
 
 
-async def test_documents_are_found_by_meaning(
-    shelf: Shelf,
-) -> None:
-    await shelf.jobs.run(embed_all())
-    assert shelf.endpoint.bodies == [], "nothing is embedded without an index"
-    shelf.write(ENTRIES)
-    assert await shelf.names("sailing") == []
-    await shelf.jobs.run(embed_all())
-    assert "Baguette\nOf the bakery." in shelf.endpoint.texts
-    assert await shelf.names("sailing ship") == ["Harbour"]
-    assert await shelf.names("loaf") == ["Loaf", "Baguette"], "matches of names rank first"
-    assert await shelf.names('"sailing"') == []
+async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    assert await handbook.find_names("sailing") == []
+    await handbook.jobs.run(embed_all())
+    assert "Baguette\nOf the bakery." in handbook.endpoint.texts
+    assert await handbook.find_names("sailing ship") == ["Harbour"]
+    assert await handbook.find_names("loaf") == ["Loaf", "Baguette"], "matches of names rank first"
+    assert await handbook.find_names('"sailing"') == [], "quoted words are not searched by meaning"
 
-    first, *_ = await shelf.search.find_related("Where do people go sailing with their own ship?")
+
+async def test_nothing_is_embedded_without_an_index(handbook: SearchableHandbook) -> None:
+    await handbook.jobs.run(embed_all())
+    assert handbook.endpoint.bodies == []
+
+
+async def test_related_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_all())
+    first, *_ = await handbook.search.find_related("Where do people go sailing with their own ship?")
     assert first.name == "Harbour"
     assert first.similarity is not None
     assert 0.5 <= first.similarity <= 1
-    assert "similarity" not in first.model_dump_json()
+    assert [hit.name for hit in await handbook.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
+
+
+async def test_similarity_is_not_in_the_api(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_all())
+    (hit,) = await handbook.search.find_related("sailing", limit=1)
+    assert hit.similarity is not None
+    assert "similarity" not in hit.model_dump_json()
     assert "similarity" not in DocumentHit.model_json_schema(mode="serialization")["properties"]
-    assert [hit.name for hit in await shelf.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
 
-    shelf.write({**ENTRIES, "Harbour": "Closed.", "Invoice": "A price."})
-    await shelf.search.refresh()
-    sent = len(shelf.endpoint.texts)
-    assert await shelf.names("baguette") == ["Baguette", "Loaf"]
-    await shelf.jobs.run(embed_all())
-    assert sorted(shelf.endpoint.texts[sent + 1 :]) == ["Harbour\nClosed.", "Invoice\nA price."]
-    assert await shelf.names("cheap") == ["Invoice"]
+
+async def test_only_changed_documents_are_embedded_again(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_all())
+    handbook.write_index({**TEXTS, "Harbour": "Closed.", "Invoice": "A price."})
+    await handbook.search.refresh()
+    text_count = len(handbook.endpoint.texts)
+    assert await handbook.find_names("baguette") == ["Baguette", "Loaf"]
+    await handbook.jobs.run(embed_all())
+    assert sorted(handbook.endpoint.texts[text_count + 1 :]) == ["Harbour\nClosed.", "Invoice\nA price."]
+    assert await handbook.find_names("cheap") == ["Invoice"]
 
 
 @pytest.mark.database("sqlite")
-async def test_index_of_another_process_is_embedded_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_index_of_another_process_is_embedded_once(
+    handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("opportune.search.documents.search.CHECK_INTERVAL_SECONDS", 0)
-    shelf.write(ENTRIES)
-    assert await shelf.names("sailing ship") == []
-    assert await shelf.names("a sailing ship") == []
-    assert shelf.jobs.names == ["jobs.embed_documents"]
-    await shelf.jobs.work()
-    assert await shelf.names("sailing ship") == ["Harbour"]
+    handbook.write_index(TEXTS)
+    assert await handbook.find_names("sailing ship") == []
+    assert await handbook.find_names("a sailing ship") == []
+    assert handbook.jobs.names == ["jobs.embed_documents"]
+    await handbook.jobs.work()
+    assert await handbook.find_names("sailing ship") == ["Harbour"]
 
 
 @pytest.mark.database("sqlite")
-async def test_pages_have_a_stable_order(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.documents.search.MAX_FUSED", 3)
-    shelf.write({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
-    await shelf.jobs.run(embed_all())
-    found = [name for page in (1, 2, 3, 4) for name in await shelf.names("price", limit=2, page=page)]
-    assert "Note" in found
-    results = await shelf.search.find("price", limit=2)
+    handbook.write_index({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
+    await handbook.jobs.run(embed_all())
+    names = [name for page in (1, 2, 3, 4) for name in await handbook.find_names("price", limit=2, page=page)]
+    assert "Note" in names
+    results = await handbook.search.find("price", limit=2)
     assert results.total >= 8
-    assert {f"Page {number}" for number in range(3)} <= {*found}
+    assert {f"Page {number}" for number in range(3)} <= {*names}
 
 
 @pytest.mark.database("sqlite")
-async def test_unused_document_vectors_are_deleted(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf.write(ENTRIES)
-    await shelf.jobs.run(embed_all())
-    async with shelf.database.engine.begin() as connection:
+async def test_unused_document_vectors_are_deleted(
+    handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_all())
+    async with handbook.database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
-    assert await shelf.names("sailing ship") == ["Harbour"]
+    assert await handbook.find_names("sailing ship") == ["Harbour"]
     monkeypatch.setattr(indexes, "by_meaning", {})
-    async with shelf.database.engine.begin() as connection:
+    async with handbook.database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
-    async with shelf.database.reader() as session:
+    async with handbook.database.reader() as session:
         assert await session.scalar(text("SELECT count(*) FROM vectors_of_all")) == 0
-    assert await shelf.names("a sailing ship") == []
+    assert await handbook.find_names("a sailing ship") == []

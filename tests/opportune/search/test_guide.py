@@ -21,8 +21,8 @@ from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQ
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.testing.app import create_test_app
 from tests.opportune.page_templates import add_templates
-from tests.opportune.search.books import Book, add, make_tables, migrated
-from tests.opportune.search.shelf_index import unseen
+from tests.opportune.search.books import Book, add, create_indexes, make_tables
+from tests.opportune.search.shelf_index import no_progress
 
 GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
@@ -47,7 +47,7 @@ async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.M
     app = create_test_app(settings, (*installed_features(), books))
     async with app.router.lifespan_context(app):
         await make_tables(app.state.database)
-        await migrated(app.state.database)
+        await create_indexes(app.state.database)
         await add(app.state.database, ("Bread", "of rye"), ("<b>Café</b>", "bread & milk"), *[("Tea", "")] * 30)
         yield app
 
@@ -59,9 +59,7 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.mark.database("sqlite")
-async def test_guide_page_searches_with_and_without_htmx(
-    client: AsyncClient,
-) -> None:
+async def test_example_page_has_highlighted_results(client: AsyncClient) -> None:
     page = (await client.get("/books/search?q=bre")).text
     assert 'name="q" value="bre"' in page
     assert "2 results" in page
@@ -70,23 +68,32 @@ async def test_guide_page_searches_with_and_without_htmx(
     assert "&lt;b&gt;Café" in page
     assert "More results" not in page
 
-    part = (await client.get("/books/search?q=cafe", headers=HTMX)).text
-    assert part.lstrip().startswith('<section id="search-results" data-query="cafe"')
-    assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in part
 
+@pytest.mark.database("sqlite")
+async def test_example_responds_to_htmx_with_the_results(client: AsyncClient) -> None:
+    fragment = (await client.get("/books/search?q=cafe", headers=HTMX)).text
+    assert fragment.lstrip().startswith('<section id="search-results" data-query="cafe"')
+    assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in fragment
+
+
+@pytest.mark.database("sqlite")
+async def test_example_paginates_results(client: AsyncClient) -> None:
     assert 'href="?q=tea&amp;page=2">More results</a>' in (await client.get("/books/search?q=tea")).text
     assert 'aria-label="Pages"' in (await client.get("/books/search?q=tea&page=2")).text
-
-    assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
-    for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
-        answer = await client.get("/books/search", params={"q": query})
-        assert answer.status_code == 200
-        assert "<b>" not in answer.text
     assert (await client.get("/books/search?page=0")).status_code == 422
 
 
 @pytest.mark.database("sqlite")
-async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, Any]) -> None:
+async def test_example_page_responds_to_any_query(client: AsyncClient) -> None:
+    assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
+    for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
+        response = await client.get("/books/search", params={"q": query})
+        assert response.status_code == 200
+        assert "<b>" not in response.text
+
+
+@pytest.mark.database("sqlite")
+async def test_example_searches_a_filtered_query(app: FastAPI, example: dict[str, Any]) -> None:
     exec(PYTHON[1], example)  # noqa: S102 - the guide's own code
     async with app.state.database.reader() as session:
         page = await example["find"](session, SearchQuery(q="bread"), select(Book).where(col(Book.id) > 1))
@@ -94,15 +101,15 @@ async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, A
 
 
 @pytest.mark.database("sqlite")
-async def test_a_folder_is_indexed_and_searched(settings: Settings, tmp_path: Path) -> None:
+async def test_example_indexes_and_searches_a_folder(settings: Settings, tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(PYTHON[4], names)  # noqa: S102 - the guide's own code
     (tmp_path / "leave.md").write_text("# Sick leave\n\nWrite to the café.")
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]
     url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'h.db'}")
-    built = index.build(names["Handbook"](), url, unseen)
-    assert built.entries == 1
+    result = index.build(names["Handbook"](), url, no_progress)
+    assert result.entries == 1
     search = DocumentSearch(index, lambda: SQLiteEngine(index, url, settings))
     try:
         assert [hit.name_html for hit in (await search.find("sikc")).items] == ["<mark>Sick</mark> leave"]

@@ -10,24 +10,24 @@ PAGE = """<!DOCTYPE html><title>not this</title><div class="a b" role="main"><p>
 <script>no()</script><p title="x">three</main>four"""
 
 
-def shape(element: HtmlElement) -> list[object]:
-    return [child if isinstance(child, str) else [child.tag, *shape(child)] for child in element.children]
+def as_lists(element: HtmlElement) -> list[object]:
+    return [child if isinstance(child, str) else [child.tag, *as_lists(child)] for child in element.children]
 
 
-def test_the_main_text_of_a_page_is_a_tree() -> None:
+def test_main_text_is_parsed_to_a_tree() -> None:
     main = parse_main(PAGE)
     assert (main.tag, main.classes) == ("div", {"a", "b"})
-    assert shape(main) == [["p", "One", ["br"], "two"]]
+    assert as_lists(main) == [["p", "One", ["br"], "two"]]
 
 
 def test_unclosed_element_ends_with_its_parent() -> None:
-    assert shape(parse_main("<main><ul><li>one<ul><li>two</ul><p>three")) == [
+    assert as_lists(parse_main("<main><ul><li>one<ul><li>two</ul><p>three")) == [
         ["ul", ["li", "one", ["ul", ["li", "two"]], ["p", "three"]]]
     ]
 
 
-def test_foreign_end_tag_is_ignored() -> None:
-    assert shape(parse_main("<body><main>one</body>two</main>three")) == ["one", "two"]
+def test_unmatched_end_tag_is_ignored() -> None:
+    assert as_lists(parse_main("<body><main>one</body>two</main>three")) == ["one", "two"]
 
 
 def test_scripts_and_void_elements_have_no_text() -> None:

@@ -34,11 +34,11 @@ def site(oppman: Oppman, users: Searchable[User], database_url: str, monkeypatch
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SECRET_KEY", "a key for tests that opens nothing anywhere")
     assert oppman("migrate").code == 0
-    add(database_url, "ada@example.com")
+    add_user(database_url, "ada@example.com")
     return database_url
 
 
-def add(url: str, email: str) -> None:
+def add_user(url: str, email: str) -> None:
     execute(url, ADD_USER, id=len(email), email=email)
 
 
@@ -56,7 +56,7 @@ def test_missing_index_is_reported_and_created(
     oppman: Oppman, database_url: str, isolated_searchables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Searchable(Job, fields=["name"])
-    monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # of the others, each template is slow to create
+    monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # the other checks are slow
     monkeypatch.setenv("DATABASE_URL", database_url)
     assert "Search indexes or groups do not match the code" in oppman("check").out
     assert oppman("migrate").code == 0
@@ -69,14 +69,14 @@ def test_missing_index_is_reported_and_created(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_copied_table_keeps_its_index(
+async def test_copied_table_keeps_its_index(
     oppman: Oppman, site: str, users: Searchable[User], postgres_server: Postgres
 ) -> None:
     target = postgres_server.create_database("search_copy")
     result = oppman("copydb", site, target)
     assert (result.code, result.err) == (0, "")
     assert await find_emails(users, target) == ["ada@example.com"]
-    add(target, "bobby@example.com")
+    add_user(target, "bobby@example.com")
     assert await find_emails(users, target, "bobby") == ["bobby@example.com"]
 
 
@@ -84,7 +84,7 @@ async def test_restored_database_is_searchable(
     oppman: Oppman, programs: None, site: str, users: Searchable[User], tmp_path: Path
 ) -> None:
     assert oppman("backup", str(tmp_path / "b.zip"), STORAGE_URL=f"file:{tmp_path / 'uploads'}").code == 0
-    add(site, "bobby@example.com")
+    add_user(site, "bobby@example.com")
     assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
     assert await find_emails(users, site, "example") == ["ada@example.com"]
 
@@ -94,29 +94,29 @@ async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str
     """SQLite drops triggers with their table."""
     with connect(settings_for(site)) as connection, connection.begin():
         connection.execute(text("DROP TRIGGER fts_accounts_user_insert"))
-    add(site, "bobby@example.com")
+    add_user(site, "bobby@example.com")
     assert await find_emails(users, site, "bobby") == []
     assert oppman("migrate").code == 0
     assert await find_emails(users, site, "bobby") == ["bobby@example.com"]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_file_in_memory_is_searched(oppman: Oppman, site: str, users: Searchable[User]) -> None:
+async def test_database_in_memory_is_searched(oppman: Oppman, site: str, users: Searchable[User]) -> None:
     assert await find_emails(users, site.replace("sqlite:///", "sqlite+memory:///")) == ["ada@example.com"]
 
 
 @pytest.mark.database("postgresql")
-async def test_through_a_pooler(database_url: str, oppman: Oppman, users: Searchable[User]) -> None:
+async def test_rows_are_searched_through_pgbouncer(database_url: str, oppman: Oppman, users: Searchable[User]) -> None:
     with pgbouncer(database_url) as url:
         assert oppman("migrate", DATABASE_URL=url).code == 0
-        add(database_url, "ada@example.com")
+        add_user(database_url, "ada@example.com")
         assert [await find_emails(users, url) for _ in range(3)] == [["ada@example.com"]] * 3
 
 
 @pytest.mark.database("sqlite")
 async def test_error_names_command_for_missing_index(users: Searchable[User], database_url: str) -> None:
-    with pytest.raises(OperationalError) as refusal:
+    with pytest.raises(OperationalError) as caught:
         await find_emails(users, database_url)
-    hint = hint_for(refusal.value)
+    hint = hint_for(caught.value)
     assert hint
     assert hint.code == "python3 oppman.py migrate"

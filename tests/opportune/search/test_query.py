@@ -4,7 +4,7 @@ from opportune.search import highlight, snippet
 from opportune.search.highlighting import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
 from opportune.search.spelling import Term, closest_word, edit_distance
-from opportune.search.words import keys, name_words
+from opportune.search.words import name_suffix_keys, name_words
 
 
 def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
@@ -27,7 +27,7 @@ def test_query_has_words_phrases_and_choices() -> None:
         ("- * ' NEAR(", [([], [])], "near"),
     ):
         assert choices(text) == expected, text
-        assert Query.parse(text).last == last_word, text
+        assert Query.parse(text).last_word == last_word, text
 
 
 def test_query_without_words_is_empty() -> None:
@@ -53,19 +53,22 @@ def test_invalid_characters_and_long_queries_are_cut() -> None:
     assert sum(len(choice.required) for choice in query.choices) <= MAX_QUERY_WORDS
 
 
-def test_names_may_be_written_with_spaces() -> None:
+def test_spaces_of_a_query_match_dots_of_a_name() -> None:
     assert Query.parse(" OS  Path jo").symbol == "os.path.jo"
 
 
-def test_name_matches_words_and_ends() -> None:
+def test_name_is_split_into_words() -> None:
     assert name_words("collections.OrderedDict") == ["collections", "ordereddict", "ordered", "dict"]
     assert name_words("asyncio.get_event_loop") == ["asyncio", "get", "event", "loop"]
     assert name_words("http.HTTPStatus")[2:] == ["http", "status"]
-    assert list(keys("os.path.join", dotted=True)) == [("os.path.join", 0), ("path.join", 1), ("join", 2)]
-    assert list(keys("What is new in 3.11", dotted=False)) == [("what is new in 3.11", 0)]
 
 
-def test_typos_within_one_edit_match() -> None:
+def test_dotted_name_has_a_key_per_suffix() -> None:
+    assert list(name_suffix_keys("os.path.join", dotted=True)) == [("os.path.join", 0), ("path.join", 1), ("join", 2)]
+    assert list(name_suffix_keys("What is new in 3.11", dotted=False)) == [("what is new in 3.11", 0)]
+
+
+def test_edit_distance_counts_typos() -> None:
     for word, similar_word, distance in (
         ("path", "path", 0),
         ("pth", "path", 1),
@@ -82,7 +85,7 @@ def test_most_frequent_nearest_word_wins() -> None:
     assert closest_word("zzzz", terms) == ""
 
 
-def test_word_starts_are_marked_and_text_is_escaped() -> None:
+def test_highlighter_marks_starts_of_words() -> None:
     assert Highlighter(["dict"]).name("OrderedDict") == "Ordered<mark>Dict</mark>"
     assert Highlighter(["os"]).snippet("<os> & pose") == "&lt;<mark>os</mark>&gt; &amp; pose"
     assert Highlighter([]).name("<b>") == "&lt;b&gt;"

@@ -15,9 +15,9 @@ from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
 from opportune.search.models.sqlite import materialized
-from tests.opportune.search.books import Book, Shelf, add, make_tables, migrated
+from tests.opportune.search.books import Book, Shelf, add, create_indexes, make_tables
 
-LIBRARY = [
+BOOKS = [
     ("Café Müller", "Bread, e-mail and foo.bar/baz."),
     ("Baking bread", "From flour: the straße of <b>Привет</b>."),
     ("Tea", "All of café life, v2 of 3d under_score."),
@@ -25,7 +25,7 @@ LIBRARY = [
 ]
 
 
-async def titles(database: Database, books: Searchable[Book], query: str) -> list[str]:
+async def find_titles(database: Database, books: Searchable[Book], query: str) -> list[str]:
     async with database.reader() as session:
         return [hit.row.title for hit in (await books.find(session, query)).items]
 
@@ -52,9 +52,9 @@ TITLES_BY_QUERY: list[tuple[str, list[str]]] = [
 
 
 async def test_rows_are_found_and_marked(database: Database, book_search: Searchable[Book]) -> None:
-    await add(database, *LIBRARY)
+    await add(database, *BOOKS)
     for query, expected in TITLES_BY_QUERY:
-        assert sorted(await titles(database, book_search, query)) == expected, query
+        assert sorted(await find_titles(database, book_search, query)) == expected, query
     async with database.reader() as session:
         results = await book_search.find(session, " bread or прив ", limit=1, page=2)
     (hit,) = results.items
@@ -66,15 +66,15 @@ async def test_rows_are_found_and_marked(database: Database, book_search: Search
 
 async def test_first_field_ranks_higher(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Other", "bread " * 3), ("Bread", "other"))
-    assert await titles(database, book_search, "bread") == ["Bread", "Other"]
+    assert await find_titles(database, book_search, "bread") == ["Bread", "Other"]
 
     weighted = Searchable(Book, fields=["title", "summary"], weights={"title": "D", "summary": "A"})
-    await migrated(database)
-    assert await titles(database, weighted, "bread") == ["Other", "Bread"]
+    await create_indexes(database)
+    assert await find_titles(database, weighted, "bread") == ["Other", "Bread"]
 
 
 async def test_custom_query_is_searched_and_paginated(database: Database, book_search: Searchable[Book]) -> None:
-    await add(database, *LIBRARY)
+    await add(database, *BOOKS)
     long_books = select(Book).where(col(Book.pages) > 100).order_by(col(Book.title))
     async with database.writer() as session:
         await session.execute(update(Book).where(col(Book.title) != "Tea").values(pages=200))
@@ -84,7 +84,7 @@ async def test_custom_query_is_searched_and_paginated(database: Database, book_s
     assert ([book.title for book in unfiltered_page.items], unfiltered_page.total) == (["Baking bread"], 3)
 
 
-def test_aliased_query_is_searched() -> None:
+def test_name_of_materialized_query_stays_unique() -> None:
     cte = materialized(select(col(Book.id)))
     match = re.fullmatch(r"%\((\d+) anon\)s", cte.name)
     assert match
@@ -96,7 +96,7 @@ async def test_newest_rows_are_ranked(
 ) -> None:
     monkeypatch.setattr("opportune.search.models.indexes.MAX_RANKED_ROWS", 2)
     await add(database, ("Bread", ""), ("Other", "bread"), ("New bread", ""))
-    assert await titles(database, book_search, "bread") == ["New bread", "Other"]
+    assert await find_titles(database, book_search, "bread") == ["New bread", "Other"]
 
 
 async def test_index_follows_the_transaction(database: Database, book_search: Searchable[Book]) -> None:
@@ -110,16 +110,16 @@ async def test_index_follows_the_transaction(database: Database, book_search: Se
         await session.execute(update(Book).where(col(Book.title) == "second").values(title="changed"))
         await session.execute(delete(Book).where(col(Book.title) == "third"))
         await session.execute(delete(Shelf))  # also deletes the book by a cascading foreign key
-    assert await titles(database, book_search, "first or second or third or changed") == ["changed"]
+    assert await find_titles(database, book_search, "first or second or third or changed") == ["changed"]
     async with database.writer() as session:
         session.add(Book(title="never"))
         await session.flush()
         assert (await book_search.find(session, "never")).total == 1
         await session.rollback()
-    assert await titles(database, book_search, "never") == []
+    assert await find_titles(database, book_search, "never") == []
 
 
-async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searchable[Book]) -> None:
+async def test_index_is_searched_during_a_rebuild(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
     async with database.reader() as session:
         assert (await book_search.find(session, "bread")).total == 1
@@ -127,22 +127,22 @@ async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searcha
             await book_search.rebuild(database)
             assert (await book_search.find(session, "bread")).total == 1
     await book_search.rebuild(database)
-    assert await titles(database, book_search, "bread") == ["Bread"]
+    assert await find_titles(database, book_search, "bread") == ["Bread"]
 
 
 async def test_existing_rows_are_indexed(isolated_searchables: None, database: Database) -> None:
     await make_tables(database)
     await add(database, ("Bread", "flour"))
     books = Searchable(Book, fields=["title"])
-    await migrated(database)
-    assert await titles(database, books, "bread or flour") == ["Bread"]
-    assert await titles(database, books, "flour") == []
+    await create_indexes(database)
+    assert await find_titles(database, books, "bread or flour") == ["Bread"]
+    assert await find_titles(database, books, "flour") == []
 
     search_with_summary = Searchable(Book, fields=["title", "summary"])
     async with database.engine.connect() as connection:
         assert await connection.run_sync(due_statements)
-    await migrated(database)
-    assert await titles(database, search_with_summary, "flour") == ["Bread"]
+    await create_indexes(database)
+    assert await find_titles(database, search_with_summary, "flour") == ["Bread"]
     async with database.engine.connect() as connection:
         assert await connection.run_sync(due_statements) == []
 
@@ -151,7 +151,7 @@ async def test_unused_index_is_dropped(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.search.models.searchable.registered", {})
-    await migrated(database)
+    await create_indexes(database)
     await add(database, ("Bread", ""))
     catalogue = "sqlite_master" if database.url.kind == "sqlite" else "pg_class"
     column = "name" if database.url.kind == "sqlite" else "relname"
@@ -165,19 +165,19 @@ async def test_replaced_rows_leave_the_index(database: Database, book_search: Se
     await add(database, ("Bread", ""))
     async with database.writer() as session:
         await session.execute(text("REPLACE INTO test_book (id, title, pages) VALUES (1, 'Tea', 0)"))
-    assert await titles(database, book_search, "bread") == []
-    assert await titles(database, book_search, "tea") == ["Tea"]
+    assert await find_titles(database, book_search, "bread") == []
+    assert await find_titles(database, book_search, "tea") == ["Tea"]
 
 
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
-async def test_no_text_is_an_error(database: Database, book_search: Searchable[Book], query: str) -> None:
+async def test_generated_query_is_no_error(database: Database, book_search: Searchable[Book], query: str) -> None:
     async with database.reader() as session:
         assert (await book_search.find(session, query)).items == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "weights", "words"),
+    ("fields", "weights", "message"),
     [
         (["name"], None, "cannot be searched by name. Its text columns are title, summary"),
         (["title", "pages"], None, "cannot be searched by pages"),
@@ -186,8 +186,8 @@ async def test_no_text_is_an_error(database: Database, book_search: Searchable[B
         ([], None, "needs at least one field"),
     ],
 )
-def test_unsearchable_field_is_refused(fields: list[str], weights: dict[str, str] | None, words: str) -> None:
-    with pytest.raises(OperatorError, match=words):
+def test_unsearchable_field_is_refused(fields: list[str], weights: dict[str, str] | None, message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
         Searchable(Book, fields, weights)
 
 
