@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter
 
 from opportune.contrib.request_panel.masking import PanelMask
@@ -17,7 +17,10 @@ class PanelHandler(logging.Handler):
         self.mask = mask
 
     def emit(self, record: logging.LogRecord) -> None:
-        if request := current_record():
+        request = current_record()
+        if request is None:
+            return
+        with suppress(Exception):  # wrong arguments of a message, which the other handlers report
             error = f" ({record.exc_info[0].__name__})" if record.exc_info and record.exc_info[0] else ""
             message = self.mask.text(record.getMessage() + error, MAX_MESSAGE_LENGTH)
             request.log.add(LogLine(perf_counter() - request.started, record.levelname, record.name, message))

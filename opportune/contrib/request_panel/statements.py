@@ -21,7 +21,7 @@ from opportune.db.database import Database
 from opportune.web.errors.error_hints import code_rank
 
 MAX_SQL_LENGTH = 4_000
-MAX_VALUE_BYTES = 10_000
+MAX_VALUE_BYTES = 2_000
 """Size up to which the values of a statement are kept for EXPLAIN."""
 MAX_CODE_LENGTH = 200
 KEY = "request_panel_statement"

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from starlette.responses import StreamingResponse
 
 from opportune.accounts.models import User
+from opportune.contrib.request_panel.logs import PanelHandler
 from opportune.contrib.request_panel.masking import PanelMask
 from opportune.contrib.request_panel.middleware import RequestPanelMiddleware
 from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MAX_STATEMENTS, RequestRecord
@@ -178,6 +179,19 @@ async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, r
     await client.get("/probe")
     assert records[0].emails == ["ann@example.com: Your code is ••••••"]
     assert "secret text" not in (await client.get(records[0].url)).text
+
+
+@pytest.mark.database("sqlite")
+async def test_wrong_log_message_does_not_fail_the_request(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+    logger = logging.getLogger("shop")
+
+    @app.get("/probe")
+    async def probe() -> None:
+        record = logger.makeRecord("shop", logging.WARNING, "", 0, "%d books", ("many",), None)
+        PanelHandler(app.state.request_records.mask).handle(record)
+
+    assert (await client.get("/probe")).status_code == 200
+    assert "books" not in repr(records[0].log)
 
 
 @pytest.mark.database("sqlite")
