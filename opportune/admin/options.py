@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
 
-from opportune.crud.declaration import secret_fault, unknown_name
+from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
@@ -113,7 +113,7 @@ Check = Callable[[Mapper[Any], str], str]
 def _name_fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: Check) -> str:
     if option in FORM_OPTIONS and (name in view.related_fields or hasattr(view.form, name)):
         return ""
-    if option in SECRET_FREE_OPTIONS and (fault := secret_fault(name)):
+    if option in SECRET_FREE_OPTIONS and (fault := secret_name_message(name)):
         return fault
     computed = {*view.column_formatters, *view.column_formatters_detail, *view.related_fields}
     if option in (*DISPLAY_OPTIONS, *NAME_OPTIONS) and (name in computed or hasattr(view.model, name)):
@@ -126,7 +126,7 @@ def _path_fault(mapper: Mapper[Any], name: str, check: Callable[[str, AttributeP
         path = parse_path(mapper, name)
     except LookupError as error:
         target, missing = error.args
-        return unknown_name(target.class_, missing, [*target.columns.keys(), *target.relationships.keys()])
+        return unknown_name_message(target.class_, missing, [*target.columns.keys(), *target.relationships.keys()])
     return check(name, path) if check else ""
 
 
@@ -169,7 +169,7 @@ def _form_fault(mapper: Mapper[Any], name: str) -> str:
 
 
 def _column_fault(mapper: Mapper[Any], name: str) -> str:
-    return "" if name in mapper.columns else unknown_name(mapper.class_, name, mapper.columns.keys())
+    return "" if name in mapper.columns else unknown_name_message(mapper.class_, name, mapper.columns.keys())
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
@@ -192,7 +192,7 @@ def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
     if column_of_relation(target, inline.by) not in references:
         advice = f"Did you mean {references[0]}?" if references else f"No column of {model} does."
         yield f"{inline.by!r} of {model} does not refer to {mapper.class_.__name__}. {advice}"
-    yield from filter(None, (secret_fault(name) or _form_fault(target, name) for name in inline.columns))
+    yield from filter(None, (secret_name_message(name) or _form_fault(target, name) for name in inline.columns))
 
 
 def _misspelt_options(view: Any, base: Any) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import insert_row, open_directly, read_body, read_filter
-from opportune.crud.routes import ReplaceableRoutes, key_name, key_type, typed_route
+from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
@@ -54,7 +54,7 @@ class CrudApi(Generic[M]):
             page: Page[Any] = await crud.find(query)
         else:
             page = await crud.rows(query, serializer.names)
-        return json_response(serializer.write_page(page.items, page.total, page.page, page.pages))
+        return make_json_response(serializer.write_page(page.items, page.total, page.page, page.pages))
 
     async def add(self, crud: Crud[M], new: BaseModel) -> Response:
         return await self.respond(crud, await crud.add(new), 201)
@@ -62,7 +62,7 @@ class CrudApi(Generic[M]):
     async def read(self, crud: Crud[M], key: Key) -> Response:
         serializer = crud.serializer
         row = await (crud.get(key) if serializer.needs_objects else crud.row(key, serializer.names))
-        return json_response(serializer.write_row(row))
+        return make_json_response(serializer.write_row(row))
 
     async def update(self, crud: Crud[M], key: Key, changes: BaseModel) -> Response:
         return await self.respond(crud, await crud.change(key, changes), 200)
@@ -76,12 +76,12 @@ class CrudApi(Generic[M]):
         values: Any = serializer.stored_values(row)
         if values is None:
             values = await (crud.get(row.id) if serializer.needs_objects else crud.written(row, serializer.names))
-        return json_response(serializer.write_row(values), status)
+        return make_json_response(serializer.write_row(values), status)
 
     @cached_property
     def router(self) -> APIRouter:
         """The routes, for `Feature(api=...)`."""
-        row_path, schema = f"/{{{key_name(self.crud)}}}", self.crud.Read
+        row_path, schema = f"/{{{path_parameter_name(self.crud)}}}", self.crud.Read
         read_errors, write_errors = self._error_responses(reads=True), self._error_responses(reads=False)
         page_schema: Any = Page[schema]  # type: ignore[valid-type]  # derived at run time
         options: Mapping[str, Mapping[str, Any]] = {
@@ -133,7 +133,7 @@ class CrudApi(Generic[M]):
                 return await self.find(crud, query)
 
         set_direct(find, direct, covers=self._team_dependencies)
-        return typed_route(self.crud, find, crud=self._reading, query=Annotated[self.crud.Filter, Query()])
+        return set_route_types(self.crud, find, crud=self._reading, query=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
         async def add(crud: Crud[M], new: BaseModel) -> Response:
@@ -146,31 +146,33 @@ class CrudApi(Generic[M]):
                 stored = await insert_row(crud, new) if has_default_methods else None
                 if stored is None:
                     return await self.add(crud, new)
-            return json_response(self.crud.definition.serializer.write_row(stored), 201)
+            return make_json_response(self.crud.definition.serializer.write_row(stored), 201)
 
         has_default_methods = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
         if not self.crud.definition.field_rules.locks:
             set_direct(add, direct, covers=self._team_dependencies)
-        return typed_route(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
+        return set_route_types(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
 
     def _read_route(self) -> Any:
         async def read(crud: Crud[M], key: Key) -> Response:
             return await self.read(crud, key)
 
-        return typed_route(self.crud, read, crud=self._reading, key=key_type(self.crud))
+        return set_route_types(self.crud, read, crud=self._reading, key=path_parameter_type(self.crud))
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
             return await self.update(crud, key, crud.validated(self.crud.Update, changes))
 
         changes = self._body(self.crud.Update)
-        return typed_route(self.crud, update, crud=self._writing, key=key_type(self.crud), changes=changes)
+        return set_route_types(
+            self.crud, update, crud=self._writing, key=path_parameter_type(self.crud), changes=changes
+        )
 
     def _delete_route(self) -> Any:
         async def delete(crud: Crud[M], key: Key) -> None:
             await self.delete(crud, key)
 
-        return typed_route(self.crud, delete, crud=self._writing, key=key_type(self.crud))
+        return set_route_types(self.crud, delete, crud=self._writing, key=path_parameter_type(self.crud))
 
     def _body(self, schema: type[BaseModel]) -> Any:
         """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""
@@ -191,5 +193,5 @@ def _skip_validation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     return value if isinstance(value, dict) else validate(value)
 
 
-def json_response(content: bytes, status: int = 200) -> Response:
+def make_json_response(content: bytes, status: int = 200) -> Response:
     return Response(content, status, media_type="application/json")

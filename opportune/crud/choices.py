@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, inspect, select
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import shape_of
 from opportune.crud.display import names_of
-from opportune.crud.schemas import short_texts
+from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import reference_of
 from opportune.db.queries.matching import matching_words
@@ -104,7 +104,7 @@ def _choosable_rows(crud: Crud[Any], model: type[Any]) -> Select[Any]:
 
 def _title_columns(crud: Crud[Any], model: type[Any]) -> list[str]:
     hidden = crud.hidden_in(model)
-    return [name for name in short_texts(shape_of(model)) if name not in hidden]
+    return [name for name in title_candidates(shape_of(model)) if name not in hidden]
 
 
 async def _read_names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:

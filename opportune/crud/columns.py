@@ -62,21 +62,21 @@ Address = Callable[[Mapping[str, Any]], str]
 def render_rows(columns: Sequence[ListColumn], address: Address, rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Render all rows of a table. A template would take longer than the rest of the page."""
     row_format = "".join(f"{column.opening.replace('%', '%%')}%s</td>" for column in columns)
-    cells = zip(*(_texts(column, address, rows) for column in columns), strict=True)
+    cells = zip(*(_cell_texts(column, address, rows) for column in columns), strict=True)
     return Markup("".join([f"<tr>{row_format % row}</tr>\n" for row in cells]))  # noqa: S704 - cells are escaped
 
 
-def cells_of(columns: Sequence[ListColumn], address: Address) -> Cells:
+def make_cell_renderer(columns: Sequence[ListColumn], address: Address) -> Cells:
     """Return the function that renders the cells of one row, for a template that replaces the block `row`."""
 
     def cells(row: Mapping[str, Any]) -> Markup:
-        rendered = [f"{column.opening}{_texts(column, address, [row])[0]}</td>" for column in columns]
+        rendered = [f"{column.opening}{_cell_texts(column, address, [row])[0]}</td>" for column in columns]
         return Markup("".join(rendered))  # noqa: S704 - cells are escaped
 
     return cells
 
 
-def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+def _cell_texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     """Return the escaped contents of a column's cells. An empty link to the row shows the row's id."""
     texts = escaped(format_all([row[column.path] for row in rows], column.format))
     if not column.links_to_row:

@@ -1,4 +1,4 @@
-"""Columns and relationships of a model, and error messages for options that name unknown ones."""
+"""Columns and relationships of a model, and checks of the options that name them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,57 +56,61 @@ def shape_of(model: type[Any]) -> Shape:
     return _shapes[model]
 
 
-def unknown_name(model: type[Any], name: str, names: Iterable[str], noun: str = "") -> str:
-    """Return the message for an unknown name, with a suggestion and the lines of code that use the name."""
+def unknown_name_message(model: type[Any], name: str, names: Iterable[str], noun: str = "") -> str:
+    """Return the error message for an unknown name, with a suggestion and the lines of code that use the name."""
     names = sorted(name for name in names if not is_secret(name))
     suggestion = did_you_mean(name, names) or f" There are: {', '.join(names)}."
     return f"{noun or model.__name__} has no {name!r}.{suggestion}{describe_usages(model, name)}"
 
 
-def secret_fault(name: str) -> str:
-    """Return the message for an option that names a secret, or an empty text."""
+def secret_name_message(name: str) -> str:
+    """Return the error message for an option with this name if the name is that of a secret, or an empty text."""
     return f"{name!r} is a secret by its name, so no user may see it. Leave it out." if is_secret(name) else ""
 
 
 class Declaration:
-    """Checks options of a class that name columns and relationships of its model."""
+    """Checks the options of a `Crud` class that name columns and relationships of its model."""
 
     def __init__(self, owner: str, shape: Shape, annotations: Iterable[str] = ()) -> None:
         self.owner = owner
         self.shape = shape
         self.annotations = list(annotations)
 
-    def fault(self, option: str, message: str) -> OperatorError:
+    def error(self, option: str, message: str) -> OperatorError:
+        """Return the error to raise for an option of the class."""
         return OperatorError(f"{self.owner}.{option}: {message}")
 
     def require_one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
         names = list(names)
         if name not in names:
-            raise self.fault(option, unknown_name(self.shape.model, name, names, noun))
+            raise self.error(option, unknown_name_message(self.shape.model, name, names, noun))
 
     def require_readable_path(self, option: str, path: str, *, text: bool = False) -> None:
-        """Raise OperatorError unless a path names a column of the model or of a related row that is not secret."""
+        """Raise OperatorError unless a path names a column of the model or of a related row (`author.name`).
+
+        Columns with the names of secrets are refused. With `text`, so are columns of other types.
+        """
         name, _, related_name = path.partition(".")
         shape = self.shape
         if related_name:
             if name in shape.links:
-                raise self.fault(option, f"{path!r} has several values in a row. Name a column of one related row.")
+                raise self.error(option, f"{path!r} has several values in a row. Name a column of one related row.")
             self.require_one_of(option, name, shape.to_one)
             shape = shape_of(shape.to_one[name].mapper.class_)
         column = related_name or name
         if column not in shape.columns and (related_name or column not in self.annotations):
             self._raise_unknown(option, column, shape)
-        if fault := secret_fault(path):
-            raise self.fault(option, fault)
+        if message := secret_name_message(path):
+            raise self.error(option, message)
         if text and not is_text(shape.columns[column]):
-            raise self.fault(option, f"{path!r} is not a text. Name text columns.")
+            raise self.error(option, f"{path!r} is not a text. Name text columns.")
 
     def _raise_unknown(self, option: str, name: str, shape: Shape) -> None:
         if name in shape.mapper.relationships:
             example = f"{name}.name"
-            raise self.fault(option, f"{name!r} is a relationship. Name a column of it, such as {example!r}.")
+            raise self.error(option, f"{name!r} is a relationship. Name a column of it, such as {example!r}.")
         names = [*shape.columns, *(self.annotations if shape is self.shape else ())]
-        raise self.fault(option, unknown_name(shape.model, name, names))
+        raise self.error(option, unknown_name_message(shape.model, name, names))
 
 
 def require_integer_id(owner: str, model: type[Any]) -> None:
@@ -118,5 +122,5 @@ def require_integer_id(owner: str, model: type[Any]) -> None:
             f"{owner}: {model.__name__} has a primary key of several columns ({names}). Give it an `id`."
         )
     if key[0].name != "id" or not isinstance(type_of(key[0]), Integer):
-        key_name = "an `id` that is not an integer" if key[0].name == "id" else f"the key {key[0].name!r} and no `id`"
-        raise OperatorError(f"{owner}: {model.__name__} has {key_name}. Subclass opportune.db.Model, which has one.")
+        key_text = "an `id` that is not an integer" if key[0].name == "id" else f"the key {key[0].name!r} and no `id`"
+        raise OperatorError(f"{owner}: {model.__name__} has {key_text}. Subclass opportune.db.Model, which has one.")

@@ -54,7 +54,7 @@ class Definition:
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
         self.list_statements: dict[tuple[str, Sequence[str]], ListStatement] = {}
         self.shape = shape_of(crud_class.model)
-        self.annotations = {name: _labelled(name, value) for name, value in crud_class.annotations.items()}
+        self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}
         self.filter_methods = filter_methods_of(crud_class)
         self.field_rules = FieldRules(self, hides=hides, locks=locks)
         self._serializers: dict[frozenset[str], Serializer] = {}
@@ -82,12 +82,12 @@ class Definition:
         crud_class = self.crud_class
         for option in SEQUENCES:
             if isinstance(getattr(crud_class, option), str):
-                raise declaration.fault(
+                raise declaration.error(
                     option, f"it is a string. Write the tuple ({getattr(crud_class, option)!r},) with a comma."
                 )
         for name in self.annotations:
             if hasattr(crud_class.model, name):
-                raise declaration.fault(
+                raise declaration.error(
                     "annotations", f"{crud_class.model.__name__} already has {name!r}. Choose another name."
                 )
         for path in crud_class.search:
@@ -107,13 +107,13 @@ class Definition:
             for name in schema.model_fields if schema else ():
                 if name not in (*self.shape.columns, *self.shape.links):
                     message = f"{self.crud_class.model.__name__} has no {name!r}."
-                    raise declaration.fault(option, f"{message} Leave it out, or store it in `assign`.")
+                    raise declaration.error(option, f"{message} Leave it out, or store it in `assign`.")
 
     def _check_lookup(self, declaration: Declaration) -> None:
         lookup = self.crud_class.lookup
         declaration.require_one_of("lookup", lookup, self.shape.columns)
         if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
-            raise declaration.fault("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
+            raise declaration.error("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
 
     def _check_owner(self, declaration: Declaration) -> None:
         crud_class, owner = self.crud_class, self.crud_class.owner
@@ -121,14 +121,14 @@ class Definition:
         if owner is not None and self.shape.references.get(owner) not in owners:
             columns = [name for name, target in self.shape.references.items() if target in owners]
             declaration.require_one_of("owner", owner, columns or self.shape.columns)
-            raise declaration.fault("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
+            raise declaration.error("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
         for option in ("read_access", "write_access"):
             if getattr(crud_class, option) is Access.OWNER and owner is None:
-                raise declaration.fault(option, 'rows have no owner. Set its column: owner = "user_id".')
+                raise declaration.error(option, 'rows have no owner. Set its column: owner = "user_id".')
 
     def _check_team_roles(self, declaration: Declaration) -> None:
         if self.crud_class.team_roles and not self.team:
-            raise declaration.fault("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
+            raise declaration.error("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
         for role in self.crud_class.team_roles.values():
             declaration.require_one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
@@ -194,7 +194,7 @@ class Definition:
         return self._schemas_without_locked[key]
 
 
-def _labelled(name: str, value: Any) -> Label[Any]:
+def _label_annotation(name: str, value: Any) -> Label[Any]:
     """Return a computed value as a labelled column. If the type is unknown, as for averages, it is a float."""
     computed: ColumnElement[Any] = value.scalar_subquery() if isinstance(value, Select) else value
     return (convert(computed, Float) if isinstance(computed.type, NullType) else computed).label(name)

@@ -16,7 +16,7 @@ async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
     mapper: Mapper[Any] = inspect(crud.model)
 
     async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:
-        if _is_link(mapper, model.__table__):
+        if _is_link_table(mapper, model.__table__):
             return "", None
         label = label_of(cruds[model].__name__ if model in cruds and count != 1 else model.__name__).lower()
         return label, select(model).where(crud.visible(model)) if model in cruds else None
@@ -26,7 +26,7 @@ async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
     return impact
 
 
-def _is_link(mapper: Mapper[Any], table: Any) -> bool:
-    """Return whether a table only links rows of two models."""
+def _is_link_table(mapper: Mapper[Any], table: Any) -> bool:
+    """Return whether a table is the link table of a many-to-many relationship."""
     relations = (relation for other in mapper.registry.mappers for relation in other.relationships)
     return any(relation.secondary is table for relation in relations)

@@ -27,7 +27,7 @@ def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
     return [name for name in crud_class.definition.serializer.names if name not in ("id", crud_class.owner)]
 
 
-async def detail_fields(
+async def read_detail_fields(
     crud: Crud[Any],
     row: Any,
     names: Sequence[str],
@@ -38,11 +38,11 @@ async def detail_fields(
     """Return labels and values. Empty fields are left out. By default, so is the field that is the page's title."""
     if not names:
         names = await crud.session.run_sync(lambda _: _without_title(row, default_fields(type(crud))))
-    values = await field_texts(crud, row, names, formats, address_of, storage)
+    values = await read_field_texts(crud, row, names, formats, address_of, storage)
     return [(label, text) for label, text in values.values() if text != ""]
 
 
-async def field_texts(
+async def read_field_texts(
     crud: Crud[Any],
     row: Any,
     names: Iterable[str],

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import shape_of
-from opportune.crud.schemas import short_texts
+from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import choice_label, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn
@@ -93,7 +93,7 @@ async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
 
 def title_column(model: type[Any]) -> str:
     """Return the first short text column that every user may see, or an empty text."""
-    return next(iter(short_texts(shape_of(model))), "")
+    return next(iter(title_candidates(shape_of(model))), "")
 
 
 def format_number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Validation of the names that `hidden_fields` and `readonly_fields` return."""
+"""Fields that a user may not see or write: the names that `hidden_fields` and `readonly_fields` return."""
 
 from collections.abc import Collection, Iterator
 from inspect import getattr_static, iscoroutinefunction, isfunction
@@ -8,7 +8,7 @@ from sqlalchemy import Column
 from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
-from opportune.crud.schemas import short_texts
+from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import declaring_classes, name_method, natural_key_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FieldRules:
         for option in (HIDDEN, READONLY):
             method = getattr(definition.crud_class, option)
             if not isfunction(method) or iscoroutinefunction(method):
-                raise self._declaration.fault(
+                raise self._declaration.error(
                     option, f"it must be a method without async: def {option}(self) -> set[str]."
                 )
 
@@ -42,10 +42,10 @@ class FieldRules:
             OperatorError: A name is not a field, or users need the field to identify rows.
         """
         if isinstance(names, str) or not isinstance(names, Collection):
-            raise self._declaration.fault(option, f"it returned {names!r}. Return a set of names.")
+            raise self._declaration.error(option, f"it returned {names!r}. Return a set of names.")
         key = option, frozenset(names)
         if key not in self._checked:
-            self._checked[key] = self._add_derived(option, key[1])
+            self._checked[key] = self._add_revealing_fields(option, key[1])
         return self._checked[key]
 
     @property
@@ -53,7 +53,7 @@ class FieldRules:
         definition = self.definition
         return Declaration(definition.crud_class.__name__, definition.shape, definition.annotations)
 
-    def _add_derived(self, option: str, names: frozenset[str]) -> frozenset[str]:
+    def _add_revealing_fields(self, option: str, names: frozenset[str]) -> frozenset[str]:
         shape = self.definition.shape
         for name in sorted(names):
             self._declaration.require_one_of(option, name, self._fields(option))
@@ -62,13 +62,13 @@ class FieldRules:
         if option == READONLY:
             return complete
         for name in sorted(complete & {"id", self.definition.crud_class.lookup}):
-            raise self._declaration.fault(option, f"{name!r} identifies the row in addresses. Leave it out.")
+            raise self._declaration.error(option, f"{name!r} identifies the row in addresses. Leave it out.")
         for name in sorted(complete & self._title_fields):
             message = (
                 f"{name!r} is part of the rows' titles (__str__) or their natural key. Change these, or leave it out."
             )
-            raise self._declaration.fault(option, message)
-        return complete | self._computed_from(complete) | self._properties_from(complete)
+            raise self._declaration.error(option, message)
+        return complete | self._find_dependent_annotations(complete) | self._find_dependent_properties(complete)
 
     def _fields(self, option: str) -> set[str]:
         crud_class, shape = self.definition.crud_class, self.definition.shape
@@ -84,18 +84,18 @@ class FieldRules:
         """The fields in a row's title, which other rows that refer to it also show."""
         model, shape = self.definition.crud_class.model, self.definition.shape
         method = name_method(model)
-        names = _names_in(model, method) if method else short_texts(shape)[:1]
+        names = _find_attributes(model, method) if method else title_candidates(shape)[:1]
         return {*names, natural_key_of(model)}
 
-    def _computed_from(self, names: frozenset[str]) -> frozenset[str]:
+    def _find_dependent_annotations(self, names: frozenset[str]) -> frozenset[str]:
         columns = [column for name, column in self.definition.shape.columns.items() if name in names]
         values = self.definition.annotations.items()
         return frozenset(name for name, value in values if any(_is_one_of(part, columns) for part in iterate(value)))
 
-    def _properties_from(self, names: frozenset[str]) -> frozenset[str]:
+    def _find_dependent_properties(self, names: frozenset[str]) -> frozenset[str]:
         model = self.definition.crud_class.model
         properties = _properties(model).items()
-        return frozenset(name for name, property_ in properties if names & {*_names_in(model, property_.fget)})
+        return frozenset(name for name, property_ in properties if names & {*_find_attributes(model, property_.fget)})
 
 
 def _properties(model: type[Any]) -> dict[str, property]:
@@ -103,12 +103,12 @@ def _properties(model: type[Any]) -> dict[str, property]:
     return {name: value for name, value in members if isinstance(value, property)}
 
 
-def _names_in(model: type[Any], function: Any, depth: int = 3) -> Iterator[str]:
+def _find_attributes(model: type[Any], function: Any, depth: int = 3) -> Iterator[str]:
     """Yield the attributes that a method may read, including those in properties and methods that it uses."""
     for name in function.__code__.co_names if isfunction(function) and depth else ():
         yield name
         member = getattr_static(model, name, None)
-        yield from _names_in(model, member.fget if isinstance(member, property) else member, depth - 1)
+        yield from _find_attributes(model, member.fget if isinstance(member, property) else member, depth - 1)
 
 
 def _is_one_of(part: Any, columns: Collection[Column[Any]]) -> bool:

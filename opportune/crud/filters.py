@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, and_, inspect, not_, select
 
-from opportune.crud.declaration import Declaration, Shape, secret_fault
-from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
+from opportune.crud.declaration import Declaration, Shape, secret_name_message
+from opportune.crud.types import LargeInteger, StorableText, comparable_type, is_ordered
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import Reference
 from opportune.db.queries.paths import Visible, is_among, is_linked
@@ -101,7 +101,7 @@ def derive_filters(declaration: Declaration, names: Sequence[str]) -> dict[str, 
     filters: dict[str, Filter] = {}
     for name in names:
         if name in RESERVED:
-            raise declaration.fault("filters", f"{name!r} is a parameter of every list. Leave it out.")
+            raise declaration.error("filters", f"{name!r} is a parameter of every list. Leave it out.")
         filters |= _filters(declaration, name)
     return filters
 
@@ -112,14 +112,14 @@ def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
         return _link_filters(shape, name)
     if name in shape.to_one:
         return dict(_operators(shape, shape.column_of(name), name, None, ordered=False))
-    if fault := secret_fault(name):
-        raise declaration.fault("filters", fault)
+    if message := secret_name_message(name):
+        raise declaration.error("filters", message)
     declaration.require_one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
     annotation = shape.model.model_fields[name].annotation
-    type_ = comparable(annotation)
+    type_ = comparable_type(annotation)
     if type_ is None:
         message = f"{name!r} has values that cannot be compared. Write a filter with @filter_by."
-        raise declaration.fault("filters", message)
+        raise declaration.error("filters", message)
     ordered = is_ordered(annotation) and name not in shape.references
     return dict(_operators(shape, name, name, type_, ordered=ordered))
 
@@ -170,9 +170,9 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
     """
     parameters = list(signature(method, eval_str=True).parameters.values())[1:]
     if len(parameters) != 1 or parameters[0].annotation is Parameter.empty:
-        raise declaration.fault(name, "a filter takes self and one parameter with its type, such as year: int.")
+        raise declaration.error(name, "a filter takes self and one parameter with its type, such as year: int.")
     if name in RESERVED:
-        raise declaration.fault(name, f"{name!r} is a parameter of every list. Give the filter another name.")
+        raise declaration.error(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
     type_ = LargeInteger if parameter.annotation is int else parameter.annotation
     if parameter.default is Parameter.empty:

@@ -17,7 +17,7 @@ from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import open_directly
 from opportune.crud.display import Format
-from opportune.crud.routes import ReplaceableRoutes, key_name, key_type, typed_route
+from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.columns import label_of
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -96,7 +96,7 @@ class PageOptions(Generic[M]):
             if self.has(name):
                 method, path, _, _ = ROUTES[name]
                 router.add_api_route(
-                    path.replace("{key}", f"{{{key_name(self.crud_class)}}}"),
+                    path.replace("{key}", f"{{{path_parameter_name(self.crud_class)}}}"),
                     self._endpoint(name),
                     methods=[method],
                     route_class_override=DirectRoute,
@@ -128,10 +128,10 @@ class PageOptions(Generic[M]):
                 return await list_route(request, crud)
 
         if "{key}" in path:
-            return typed_route(crud_class, row_route, key=key_type(crud_class))
+            return set_route_types(crud_class, row_route, key=path_parameter_type(crud_class))
         if not is_writing:
             set_direct(list_route, direct, covers=(get_optional_user,))
-        return typed_route(crud_class, list_route)
+        return set_route_types(crud_class, list_route)
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
-from opportune.crud.columns import ListColumn, cells_of, read_rows, render_rows, visible_columns
+from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
-from opportune.crud.details import detail_fields, field_texts
+from opportune.crud.details import read_detail_fields, read_field_texts
 from opportune.crud.display import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, visible_filters
@@ -75,7 +75,9 @@ class CrudPages(PageOptions[M]):
         row = await crud.get(key)
         context = {
             **await self._row_context(crud, row),
-            "fields": await detail_fields(crud, row, self.fields, self.formats, address_of, request.app.state.storage),
+            "fields": await read_detail_fields(
+                crud, row, self.fields, self.formats, address_of, request.app.state.storage
+            ),
             **await self.detail_context(request, crud, row),
             **({"form": form} if form else {}),
         }
@@ -125,8 +127,8 @@ class CrudPages(PageOptions[M]):
         title = await title_of(crud, row)
         try:
             await crud.delete(row)
-        except FieldErrors as refusal:
-            return await self._confirm(request, crud, await crud.get(key), str(refusal))
+        except FieldErrors as error:
+            return await self._confirm(request, crud, await crud.get(key), str(error))
         flash(request, f"“{title}” is deleted.")
         return redirect(request, self.path)
 
@@ -184,7 +186,7 @@ class CrudPages(PageOptions[M]):
             "page": page,
             "wanted": query,
             "columns": columns,
-            "cells": cells_of(columns, self.address),
+            "cells": make_cell_renderer(columns, self.address),
             "rendered_rows": render_rows(columns, self.address, page.items) if renders_rows else "",
             "hidden": crud.hidden_names,
             "sorts": [path for path in self.crud_class.sort if not crud.hides(path)],
@@ -213,7 +215,7 @@ class CrudPages(PageOptions[M]):
         form = Form(schema, row, prefix=DIALOG_PREFIX if DIALOG in request.query_params else "")
         if locked := [name for name in schema.model_fields if name in crud.locked_names]:
             storage = request.app.state.storage
-            texts = await field_texts(crud, row, locked, self.formats, address_of, storage) if row else {}
+            texts = await read_field_texts(crud, row, locked, self.formats, address_of, storage) if row else {}
             form.leave_out(locked, texts)
         return form
 
@@ -232,8 +234,8 @@ class CrudPages(PageOptions[M]):
                 return await save(stored)
         except StorageError as error:
             form.refuse(str(error), status=error.status)
-        except FieldErrors as refusal:
-            form.add_errors(refusal)
+        except FieldErrors as error:
+            form.add_errors(error)
         return None
 
     def _values(self, form: Form[Any]) -> dict[str, Any]:
@@ -266,6 +268,7 @@ class CrudPages(PageOptions[M]):
         return templates.render_form(request, self.template("form"), form, context)
 
     async def _after_save(self, request: Request, crud: Crud[M], row: M, result: str) -> Response:
+        """Return to the list or the row with a message. In a dialog, return the new row for the form behind it."""
         title = await title_of(crud, row)
         if DIALOG in request.query_params:
             context = {"id": row.id, "title": title}

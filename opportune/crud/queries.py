@@ -1,4 +1,4 @@
-"""The query of a list: parsing the query parameters, and the form of its filters."""
+"""Query parameters of a list, and the form with its filters."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -29,18 +29,18 @@ def read_query(crud: Crud[Any], params: QueryParams) -> Paging:
     fields = crud.Filter.model_fields
     values: dict[str, Any] = {}
     for name in params:
-        texts = [_in_zone(text) for text in params.getlist(name) if text]
+        texts = [_add_time_zone(text) for text in params.getlist(name) if text]
         takes_list = name in fields and getattr(fields[name].annotation, "__origin__", None) is list
         values[name] = texts if takes_list else (texts or [""])[-1]
     try:
         query: Paging = crud.Filter.model_validate(values)
     except ValidationError as error:
-        faults = [{**fault, "loc": ("query", *fault["loc"])} for fault in error.errors()]
-        raise RequestValidationError(faults) from error
+        errors = [{**details, "loc": ("query", *details["loc"])} for details in error.errors()]
+        raise RequestValidationError(errors) from error
     return query
 
 
-def _in_zone(text: str) -> str:
+def _add_time_zone(text: str) -> str:
     """Add the visitor's time zone to a time without a zone."""
     if not LOCAL_TIME.fullmatch(text):
         return text

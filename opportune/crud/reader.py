@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from opportune.crud.declaration import shape_of
-from opportune.crud.schemas import nested_names
+from opportune.crud.schemas import nested_field_names
 from opportune.db.database import Session
 from opportune.db.queries.paths import is_among
 
@@ -84,7 +84,7 @@ def _join(crud: "ReadOperations[Any]", selection: Selection, name: str) -> Gette
 
 def _nested_keys(crud: "ReadOperations[Any]", target: type[Any]) -> list[str]:
     hidden = crud.hidden_in(target)
-    return [name for name in nested_names(shape_of(target)) if name not in hidden]
+    return [name for name in nested_field_names(shape_of(target)) if name not in hidden]
 
 
 def add_joins(statement: Select[Any], selection: Selection) -> Select[Any]:

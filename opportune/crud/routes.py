@@ -24,19 +24,19 @@ class ReplaceableRoutes(APIRouter):
             self._added_count += 1
 
 
-def key_name(crud_class: type[Crud[Any]]) -> str:
+def path_parameter_name(crud_class: type[Crud[Any]]) -> str:
     """Return the name of the path parameter: `book_id`, or the `lookup` column such as `slug`."""
     return f"{crud_class.identity().replace('-', '_')}_id" if crud_class.lookup == "id" else crud_class.lookup
 
 
-def key_type(crud_class: type[Crud[Any]]) -> Any:
+def path_parameter_type(crud_class: type[Crud[Any]]) -> Any:
     """Return the annotation of the path parameter `key` of a route."""
     if crud_class.lookup == "id":
-        return Annotated[RowKey, Path(ge=1, le=MAX_ID, alias=key_name(crud_class))]
-    return Annotated[str, Path(alias=key_name(crud_class))]
+        return Annotated[RowKey, Path(ge=1, le=MAX_ID, alias=path_parameter_name(crud_class))]
+    return Annotated[str, Path(alias=path_parameter_name(crud_class))]
 
 
-def typed_route(crud_class: type[Crud[Any]], route: Any, **types: Any) -> Any:
+def set_route_types(crud_class: type[Crud[Any]], route: Any, **types: Any) -> Any:
     """Set a route's parameter types, which are derived at run time, and the module that `oppman.py routes` shows."""
     route.__annotations__ |= types
     route.__module__ = crud_class.__module__

@@ -44,21 +44,21 @@ class ReadOperations(CrudOptions[M]):
             Forbidden: The user may not list rows.
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
-        query = self._checked_query(query)
+        query = self._require_permitted_query(query)
         rows = self.query().where(self.readable(), *self.conditions(query))
         count = count_rows(rows, self.model.id)
         statement = rows.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
         statement = statement.order_by(*self.ordering(query.sort)).offset((query.page - 1) * query.size)
         result = (await self.session.execute(statement.limit(query.size))).all()
         total = result[0][-1] if result else 0
-        if not result and query.page > 1:  # on a page past the end, no row holds the total
+        if not result and query.page > 1:  # a page past the end has no row with the total
             total = await self.session.scalar(count) or 0
         items = [self._set_annotations(row) for row in result]
         return Page[Any](items=items, total=total, page=query.page, pages=page_count(total, query.size))
 
     async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
-        query = self._checked_query(query)
+        query = self._require_permitted_query(query)
         statement = self._cached_statement(query, tuple(names or self.serializer.names))
         offset = (query.page - 1) * query.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
@@ -73,7 +73,7 @@ class ReadOperations(CrudOptions[M]):
         pages = page_count(total, query.size)
         return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)
 
-    def _checked_query(self, query: Paging | None) -> Paging:
+    def _require_permitted_query(self, query: Paging | None) -> Paging:
         """Return the query, by default an empty one. Raises Forbidden and FieldErrors if the user may not run it."""
         self.require("list")
         checked: Paging = query or self.Filter()

@@ -22,9 +22,9 @@ from pydantic_core import PydanticKnownError, PydanticUndefined
 from sqlmodel.main import FieldInfoMetadata
 
 from opportune.accounts.models import User
-from opportune.crud.declaration import Declaration, Shape, secret_fault, shape_of
+from opportune.crud.declaration import Declaration, Shape, secret_name_message, shape_of
 from opportune.crud.registry import cruds
-from opportune.crud.types import limits_of
+from opportune.crud.types import missing_limits
 from opportune.db.models.columns import (
     choices_of,
     incomplete_links_of,
@@ -42,12 +42,12 @@ from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, TEXT_LISTS
 
 TIMESTAMPS = {"created_at", "updated_at", "modified_at"}
-# Personal data, which must not be part of a row's title.
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
-# Validators that responses leave out, because stored values have already passed them.
+"""Names of columns with personal data, which must not be part of a row's title."""
 VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
+"""Annotations that schemas of responses leave out, because stored values have already passed them."""
 MAX_LINKS = 1_000
-"""Maximum rows that one request can link with a row."""
+"""Maximum number of rows that one request can link to a row."""
 CONFIG = ConfigDict(extra="forbid", defer_build=True)
 
 
@@ -75,10 +75,10 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
         return list(options.write_fields)
     excluded = {*options.exclude, *options.readonly, *TIMESTAMPS, "id", options.owner}
     excluded |= {*incomplete_links_of(shape.mapper)}
-    return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_guarded(shape, name)]
+    return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
 
 
-def _is_guarded(shape: Shape, name: str) -> bool:
+def _is_protected(shape: Shape, name: str) -> bool:
     return is_secret(name) or is_privilege(name) or shape.references.get(name) is User
 
 
@@ -102,15 +102,15 @@ def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
     for name in options.write_fields:
         declaration.require_one_of("write_fields", name, writable)
         if name in ("id", options.owner):
-            raise declaration.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
+            raise declaration.error("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
-            raise declaration.fault("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
+            raise declaration.error("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):
             declaration.require_one_of(option, name, [*writable, *relations, *options.annotations])
     for name in options.read_fields:
-        if fault := secret_fault(name):
-            raise declaration.fault("read_fields", fault)
+        if message := secret_name_message(name):
+            raise declaration.error("read_fields", message)
 
 
 def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
@@ -164,10 +164,10 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
     default = _field_options(info)
     if target := shape.references.get(name):
         type_ = int | None if column.nullable else int
-        metadata: list[Any] = [Reference(target), *_metadata(info)]
+        metadata: list[Any] = [Reference(target), *_pydantic_metadata(info)]
         default["title"] = info.title or label_of(name)
     else:
-        type_, metadata = info.annotation, [*_metadata(info), *limits_of(column, info)]
+        type_, metadata = info.annotation, [*_pydantic_metadata(info), *missing_limits(column, info)]
     return _annotated(type_, metadata), Field(**default)
 
 
@@ -204,7 +204,7 @@ def _field_options(info: FieldInfo) -> dict[str, Any]:
     return options if info.default is PydanticUndefined else options | {"default": info.default}
 
 
-def _metadata(info: FieldInfo) -> Iterator[Any]:
+def _pydantic_metadata(info: FieldInfo) -> Iterator[Any]:
     yield from (item for item in info.metadata if not isinstance(item, FieldInfoMetadata))
 
 
@@ -240,7 +240,7 @@ def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[An
     if name in shape.links:
         return list[nested_schema(shape.links[name]) if name in options.nested else int], Field()  # type: ignore[misc]  # derived at run time
     info = shape.model.model_fields[name]
-    metadata = [item for item in _metadata(info) if not isinstance(item, VALIDATORS) and not _is_limit(item)]
+    metadata = [item for item in _pydantic_metadata(info) if not isinstance(item, VALIDATORS) and not _is_limit(item)]
     return _annotated(info.annotation, metadata), Field(title=info.title, description=info.description)
 
 
@@ -255,19 +255,19 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
     """Return the schema of a row inside a response: its id and its title."""
     if model not in _nested:
         shape = shape_of(model)
-        fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_names(shape)}
+        fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_field_names(shape)}
         hides = model in cruds and cruds[model].definition.field_rules.hides
         _nested[model] = _model(f"{model.__name__}Nested", fields, {"id"} if hides else None)
     return _nested[model]
 
 
-def nested_names(shape: Shape) -> list[str]:
+def nested_field_names(shape: Shape) -> list[str]:
     """Return `id`, and the natural key if every user may see it, else the first short text."""
-    texts, key = short_texts(shape), natural_key_of(shape.model)
+    texts, key = title_candidates(shape), natural_key_of(shape.model)
     return ["id", *([key] if key in texts else texts[:1])]
 
 
-def short_texts(shape: Shape) -> list[str]:
+def title_candidates(shape: Shape) -> list[str]:
     """Return the columns that can be the title of a row for all users: short texts without personal data."""
     texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
     titles = [name for name in texts if not choices_of(shape.model, name) and name not in file_columns_of(shape.model)]

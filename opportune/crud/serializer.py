@@ -19,12 +19,12 @@ from opportune.crud.types import plain_type
 if TYPE_CHECKING:
     from opportune.crud.definition import Definition
 
-# Types that Pydantic serializes in the same way with and without a schema.
-PLAIN = (bool, int, str, float, Decimal, date, datetime, time, UUID, Enum)
-# Types whose values are equal before and after they are stored in a database.
-UNCHANGED = (bool, int, str, date, datetime, Enum)
+PLAIN_JSON_TYPES = (bool, int, str, float, Decimal, date, datetime, time, UUID, Enum)
+"""Types that Pydantic serializes in the same way with and without a schema."""
+UNCHANGED_WHEN_STORED = (bool, int, str, date, datetime, Enum)
+"""Types whose values are equal before and after they are stored in a database."""
 
-Write = Callable[[Any], bytes]
+WriteJson = Callable[[Any], bytes]
 
 
 class Serializer:
@@ -40,10 +40,12 @@ class Serializer:
         self.needs_objects = not nested.union(shape.columns, shape.links, definition.annotations).issuperset(self.names)
         """Whether rows have to be loaded as objects, because a custom schema has fields such as properties."""
         model_fields = [shape.model.model_fields.get(name) for name in self.names]
-        self.can_copy = not is_custom and all(info and _has_type(info, UNCHANGED) for info in model_fields)
+        self.can_copy = not is_custom and all(info and _has_type(info, UNCHANGED_WHEN_STORED) for info in model_fields)
         """Whether a row that was just written holds all values as they are stored, so that it need not be read."""
         self.write_row, self.write_rows = (
-            _validated_writers(schema, {*hidden}) if is_custom else _writers(fields, definition.options.nested)
+            _create_validating_writers(schema, {*hidden})
+            if is_custom
+            else _create_writers(fields, definition.options.nested)
         )
 
     def stored_values(self, row: Any) -> dict[str, Any] | None:
@@ -56,7 +58,7 @@ class Serializer:
         return b'{"items":%b,"total":%d,"page":%d,"pages":%d}' % (self.write_rows(rows), total, page, pages)
 
 
-def _validated_writers(schema: Any, hidden: set[str]) -> tuple[Write, Write]:
+def _create_validating_writers(schema: Any, hidden: set[str]) -> tuple[WriteJson, WriteJson]:
     """Return the functions that write one row and several rows for a custom schema, after its validators."""
     row_adapter, rows_adapter = TypeAdapter(schema), TypeAdapter(list[schema])
 
@@ -66,8 +68,8 @@ def _validated_writers(schema: Any, hidden: set[str]) -> tuple[Write, Write]:
     return partial(write, row_adapter, hidden), partial(write, rows_adapter, {"__all__": hidden})
 
 
-def _writers(fields: Mapping[str, FieldInfo], nested: Collection[str]) -> tuple[Write, Write]:
-    if all(_has_type(info, PLAIN) and not info.metadata for info in fields.values()):
+def _create_writers(fields: Mapping[str, FieldInfo], nested: Collection[str]) -> tuple[WriteJson, WriteJson]:
+    if all(_has_type(info, PLAIN_JSON_TYPES) and not info.metadata for info in fields.values()):
         plain = partial(to_json, inf_nan_mode="null")
         return plain, plain
     types = {name: Any if name in nested else _annotated(info) for name, info in fields.items()}

@@ -19,7 +19,7 @@ class Team(Protocol):
 
 
 class TeamOwners(NamedTuple):
-    """A model of teams whose rows own rows of other models."""
+    """Functions and roles of a model of teams, which can own rows of other models."""
 
     find: Callable[[Request, AsyncSession, bool, bool], Awaitable[Team | None]]
     """Find the team of a request: `find(request, session, is_required, is_writing)`."""

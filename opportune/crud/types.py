@@ -17,6 +17,7 @@ from opportune.db.models.model import MAX_ID
 from opportune.text import storable
 
 MAX_INTEGER = 2**31 - 1
+"""Maximum of a column of type Integer."""
 
 SmallInteger = Annotated[int, Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
 LargeInteger = Annotated[int, Field(ge=-MAX_ID - 1, le=MAX_ID)]
@@ -40,8 +41,8 @@ def in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 
-ORDERED = (int, float, Decimal, date, datetime, time)
-PLAIN: dict[Any, Any] = {
+ORDERED_TYPES = (int, float, Decimal, date, datetime, time)
+COMPARABLE_TYPES: dict[Any, Any] = {
     bool: bool,
     int: LargeInteger,
     float: FiniteFloat,
@@ -54,7 +55,7 @@ PLAIN: dict[Any, Any] = {
 }
 
 
-def without_none(annotation: Any) -> Any:
+def strip_none(annotation: Any) -> Any:
     """Return the type without None."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation
@@ -64,28 +65,28 @@ def without_none(annotation: Any) -> Any:
 
 def plain_type(annotation: Any) -> Any:
     """Return the type without None and annotations."""
-    type_ = without_none(annotation)
+    type_ = strip_none(annotation)
     while get_origin(type_) is Annotated:
-        type_ = without_none(get_args(type_)[0])
+        type_ = strip_none(get_args(type_)[0])
     return type_
 
 
-def comparable(annotation: Any) -> Any:
+def comparable_type(annotation: Any) -> Any:
     """Return the type of values that a column can be compared with, or None."""
     type_ = plain_type(annotation)
     if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
         return type_
     bases = type_.__mro__ if isinstance(type_, type) else ()
-    return next((PLAIN[base] for base in bases if base in PLAIN), None)
+    return next((COMPARABLE_TYPES[base] for base in bases if base in COMPARABLE_TYPES), None)
 
 
 def is_ordered(annotation: Any) -> bool:
     type_ = plain_type(annotation)
-    return isinstance(type_, type) and issubclass(type_, ORDERED) and not issubclass(type_, bool | Enum)
+    return isinstance(type_, type) and issubclass(type_, ORDERED_TYPES) and not issubclass(type_, bool | Enum)
 
 
-def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
-    """Yield the constraints of a column that its field does not declare."""
+def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
+    """Yield the constraints of a column that its field does not declare, such as the range of a 32-bit integer."""
     type_ = plain_type(info.annotation)
     if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return

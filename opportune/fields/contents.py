@@ -12,7 +12,7 @@ from opportune.text import Line, Text
 INVALID_JSON = 'please enter JSON, such as {"colour": "red"}'
 
 
-def _split(value: object) -> object:
+def _split_lines(value: object) -> object:
     """Split the text of a form into lines."""
     return [line for line in map(str.strip, value.splitlines()) if line] if isinstance(value, str) else value
 
@@ -28,7 +28,9 @@ def _parse_json(value: object) -> object:
     return parsed
 
 
-TextList = Annotated[list[Line], BeforeValidator(_split), Field(max_length=1000), FieldOptions(type="lines", rows=4)]
+TextList = Annotated[
+    list[Line], BeforeValidator(_split_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)
+]
 """List of texts. In forms, each item is a line."""
 
 Json = Annotated[

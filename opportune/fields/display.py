@@ -1,4 +1,4 @@
-"""Formats values by the annotations of their field."""
+"""Formats of values by the annotations of their field."""
 
 import json
 from enum import Enum

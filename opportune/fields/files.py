@@ -31,6 +31,7 @@ from opportune.storage.public_folders import (
 from opportune.web.forms.uploads import Upload
 
 MAX_NAME_LENGTH = 200
+"""Default maximum length of the name of a stored file."""
 FILE_REQUIRED = "Please choose a file."
 F = TypeVar("F", bound="File")
 
@@ -192,16 +193,16 @@ class FileAttachment(Attached):
     column: FileColumn
 
     def attach(self, model: type[SQLModel], name: str) -> None:
-        async def delete_replaced(session: AsyncSession, row: SQLModel) -> None:
+        async def delete_replaced_file(session: AsyncSession, row: SQLModel) -> None:
             if (change := changes(row).get(name)) and change.before:
                 defer(session, delete_files(self.column.names(change.before)))
 
-        async def delete_stored(session: AsyncSession, row: SQLModel) -> None:
-            if stored := getattr(row, name):
-                defer(session, delete_files(self.column.names(stored)))
+        async def delete_file(session: AsyncSession, row: SQLModel) -> None:
+            if file := getattr(row, name):
+                defer(session, delete_files(self.column.names(file)))
 
-        after_change(model)(delete_replaced)
-        after_delete(model)(delete_stored)
+        after_change(model)(delete_replaced_file)
+        after_delete(model)(delete_file)
 
 
 def file_field(folder: str, *, public: bool = False, max_length: int = MAX_NAME_LENGTH, **options: Any) -> Any:
@@ -213,7 +214,7 @@ def file_field(folder: str, *, public: bool = False, max_length: int = MAX_NAME_
         max_length: Maximum characters of the column.
         options: Options of `Field`, such as `default=""` for an optional file.
     """
-    return _field(File, FileColumn(folder), public, max_length, options)
+    return _create_field(File, FileColumn(folder), public, max_length, options)
 
 
 def image_field(
@@ -236,10 +237,12 @@ def image_field(
         options: Options of `Field`, such as `default=""` for an optional image.
     """
     column = ImageColumn(folder, max_side_pixels, renditions or {})
-    return _field(Image, column, public, max_length, options)
+    return _create_field(Image, column, public, max_length, options)
 
 
-def _field(file_class: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]) -> Any:
+def _create_field(
+    file_class: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]
+) -> Any:
     declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     info: Any = sqlmodel.Field(**options)
     info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column)))
@@ -269,18 +272,18 @@ async def stored_uploads(
         StorageError: A file cannot be stored.
         ImageRefusedError: An image is damaged or too large.
     """
-    columns, stored = file_columns_of(model), dict(values)
-    async with deleted_on_error(storage) as new_names:
+    columns, stored_values = file_columns_of(model), dict(values)
+    async with deleting_files_on_error(storage) as new_names:
         for name in columns.keys() & values.keys():
             if isinstance(upload := values[name], Upload):
                 file_class = Image if isinstance(columns[name], ImageColumn) else File
-                stored[name] = file_class.from_name(await columns[name].save(storage, upload), columns[name])
-                new_names.extend(columns[name].names(stored[name]))
-        yield stored
+                stored_values[name] = file_class.from_name(await columns[name].save(storage, upload), columns[name])
+                new_names.extend(columns[name].names(stored_values[name]))
+        yield stored_values
 
 
 @asynccontextmanager
-async def deleted_on_error(storage: Storage) -> AsyncIterator[list[str]]:
+async def deleting_files_on_error(storage: Storage) -> AsyncIterator[list[str]]:
     """Yield a list for the names of new files. If the block raises an error, these files are deleted."""
     new_names: list[str] = []
     is_complete = False

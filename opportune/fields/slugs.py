@@ -21,9 +21,10 @@ M = TypeVar("M", bound=SQLModel)
 
 MAX_SLUG_LENGTH = 80
 NUMBER_LENGTH = 6
-"""Characters that are reserved at the end of a slug for a hyphen and a number."""
-RESERVED = {"new"}  # path of the form for a new row
-NO_LETTERS = "please use letters from a to z or digits"
+"""Characters at the end of a long slug that make room for a hyphen and a number."""
+RESERVED = {"new"}
+"""Slugs that no row gets, because `/books/new` is the form of a new row."""
+INVALID_SLUG = "please use letters from a to z or digits"
 
 
 def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
@@ -39,7 +40,7 @@ def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
 
 def _to_slug(text: str) -> str:
     if text and not slugify(text):
-        raise ValueError(NO_LETTERS)
+        raise ValueError(INVALID_SLUG)
     return slugify(text, len(text))
 
 
@@ -108,8 +109,8 @@ class SlugSource(Attached):
     def _is_outdated(self, session: AsyncSession, row: SQLModel, name: str) -> bool:
         if not self.follows or row in session.new:
             return False
-        changed = changes(row)
-        return self.field in changed and name not in changed
+        row_changes = changes(row)
+        return self.field in row_changes and name not in row_changes
 
     async def _generate(self, session: AsyncSession, row: SQLModel, name: str, text: Any) -> str:
         # Text without Latin letters becomes an empty slug. Use the name of the model instead.
@@ -117,15 +118,15 @@ class SlugSource(Attached):
         if not self.unique and slug not in RESERVED:
             return slug
         column: Any = getattr(type(row), name)
-        used = RESERVED | {
+        used_slugs = RESERVED | {
             getattr(other, name) for other in session.new if type(other) is type(row) and other is not row
         }
-        stored = select(column).where(type(row).id != row.id)  # type: ignore[attr-defined]  # a Model
-        if slug not in used and await session.scalar(stored.where(column == slug)) is None:
+        slugs_of_others = select(column).where(type(row).id != row.id)  # type: ignore[attr-defined]  # a Model
+        if slug not in used_slugs and await session.scalar(slugs_of_others.where(column == slug)) is None:
             return slug
         stem = slug[: self.max_length - NUMBER_LENGTH].rstrip("-")
-        used |= set(await session.scalars(stored.where(column.like(f"{stem}-%"))))
-        return next(numbered for number in count(2) if (numbered := f"{stem}-{number}") not in used)
+        used_slugs |= set(await session.scalars(slugs_of_others.where(column.like(f"{stem}-%"))))
+        return next(numbered for number in count(2) if (numbered := f"{stem}-{number}") not in used_slugs)
 
 
 async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | None:

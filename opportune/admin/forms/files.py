@@ -13,7 +13,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
 from opportune.admin.lists.formatters import EMPTY_CELL
-from opportune.fields.files import FileColumn, ImageColumn, deleted_on_error
+from opportune.fields.files import FileColumn, ImageColumn, deleting_files_on_error
 from opportune.storage import Storage, StorageError
 from opportune.storage.images import ImageRefusedError
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
@@ -82,7 +82,7 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
     Raises:
         ValidationRefused: A file cannot be stored.
     """
-    async with deleted_on_error(storage) as new_names:
+    async with deleting_files_on_error(storage) as new_names:
         for field in form:
             if isinstance(field, FileField) and field.upload:
                 values[field.short_name] = await _store(storage, field, field.upload)

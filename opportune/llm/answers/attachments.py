@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db.hooks.registry import before_delete
-from opportune.fields.files import deleted_on_error
+from opportune.fields.files import deleting_files_on_error
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.llm.answers.models import AnswerAttachment
@@ -61,7 +61,7 @@ async def stored_attachments(
     rows: list[AnswerAttachment] = []
     # The lock makes a user with many slow documents delay others by at most one document.
     lock = _locks.setdefault(owner_id, asyncio.Lock())
-    async with deleted_on_error(storage) as new_files:
+    async with deleting_files_on_error(storage) as new_files:
         for file in sent:
             async with lock:
                 attachment = await read_attachment(display_name(file.filename), file.content)

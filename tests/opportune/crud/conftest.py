@@ -1,3 +1,5 @@
+"""Users, databases and clients for tests of the data layer."""
+
 from collections.abc import AsyncIterator
 
 import pytest

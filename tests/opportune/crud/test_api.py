@@ -1,3 +1,5 @@
+"""JSON API of a model: routes, permissions, error responses and OpenAPI."""
+
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any

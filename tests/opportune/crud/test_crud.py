@@ -1,3 +1,5 @@
+"""Data layer of a model: reading, writing, filters and permissions."""
+
 from datetime import date
 from decimal import Decimal
 from typing import Any, assert_type
@@ -96,31 +98,42 @@ async def test_deleted_row_is_not_found(volumes: Volumes) -> None:
         await volumes.get("emma")
 
 
-async def test_list_is_filtered_sorted_and_counted(volumes: Volumes) -> None:
-    for number, (price, topics) in enumerate([("1", [1]), ("2", [1, 2]), ("3", [])], 1):
+@pytest.fixture
+async def three_volumes(volumes: Volumes) -> Volumes:
+    """Volumes with the slugs 1, 2 and 3, the prices 1, 2 and 3, and different topics."""
+    for number, topics in enumerate([[1], [1, 2], []], 1):
         day = date(2020 + number, 1, 1)
-        await volumes.add({**VOLUME, "slug": str(number), "price": price, "topics": topics, "published_on": day})
+        slug = price = str(number)
+        await volumes.add({**VOLUME, "slug": slug, "price": price, "topics": topics, "published_on": day})
+    return volumes
 
-    async def slugs(**params: Any) -> list[str]:
-        page = await volumes.find(volumes.Filter(**params))
+
+SLUGS_BY_QUERY: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["3", "2", "1"]),
+    ({"sort": "price"}, ["1", "2", "3"]),
+    ({"sort": "-writer.name"}, ["3", "2", "1"]),
+    ({"price__gte": 2, "price__lt": "3"}, ["2"]),
+    ({"topics": [1, 2]}, ["2", "1"]),
+    ({"topics__all": [1, 2]}, ["2"]),
+    ({"writer": 1, "year": 2021}, ["1"]),
+    ({"writer": 2}, []),
+    ({"status__in": ["published"], "title": "Emma", "title__icontains": "MM", "price__in": ["1", 3]}, ["3", "1"]),
+    ({"weight__isnull": True, "printed_at__lte": PRINTED, "published_on__gt": "2021-06-01"}, ["3", "2"]),
+    ({"q": "emma aust"}, ["3", "2", "1"]),
+    ({"q": "emma woolf"}, []),
+]
+
+
+async def test_list_is_filtered_and_sorted(three_volumes: Volumes) -> None:
+    for query, slugs in SLUGS_BY_QUERY:
+        page = await three_volumes.find(three_volumes.Filter(**query))
         assert_type(page, Page[Volume])
-        assert page.total == len(page.items)
-        return [volume.slug for volume in page.items]
+        assert ([volume.slug for volume in page.items], page.total) == (slugs, len(slugs)), query
 
-    assert await slugs() == ["3", "2", "1"]
-    assert await slugs(sort="price") == ["1", "2", "3"]
-    assert await slugs(sort="-writer.name") == ["3", "2", "1"]
-    assert await slugs(price__gte=2, price__lt="3") == ["2"]
-    assert await slugs(topics=[1, 2]) == ["2", "1"]
-    assert await slugs(topics__all=[1, 2]) == ["2"]
-    assert await slugs(writer=1, year=2021) == ["1"]
-    assert await slugs(writer=2) == []
-    assert await slugs(status__in=["published"], title="Emma", title__icontains="MM", price__in=["1", 3]) == ["3", "1"]
-    assert await slugs(weight__isnull=True, printed_at__lte=PRINTED, published_on__gt="2021-06-01") == ["3", "2"]
-    assert await slugs(q="emma aust") == ["3", "2", "1"]
-    assert await slugs(q="emma woolf") == []
-    past_the_end = await volumes.find(volumes.Filter(page=9, size=2))
-    assert (past_the_end.items, past_the_end.total, past_the_end.pages) == ([], 3, 2)
+
+async def test_page_past_the_end_is_empty_and_has_the_total(three_volumes: Volumes) -> None:
+    page = await three_volumes.find(three_volumes.Filter(page=9, size=2))
+    assert (page.items, page.total, page.pages) == ([], 3, 2)
 
 
 @pytest.mark.database("sqlite")

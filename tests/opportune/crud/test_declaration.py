@@ -1,3 +1,5 @@
+"""Error messages for invalid options of `Crud` classes."""
+
 from typing import Any
 
 import pytest
@@ -58,7 +60,7 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "message"),
     [
         ({"sort": ("prise",)}, "Books.sort: Volume has no 'prise'. Did you mean price?"),
         ({"search": ("price",)}, "Books.search: 'price' is not a text. Name text columns."),
@@ -86,14 +88,14 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
         ),
     ],
 )
-def test_fault_names_class_option_and_remedy(options: dict[str, Any], line: str) -> None:
-    with pytest.raises(OperatorError) as error:
+def test_invalid_option_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError) as caught:
         declare_crud(Volume, **options)
-    assert str(error.value) == line
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("option", ["search", "filters", "sort", "order", "read_fields"])
-def test_secret_is_refused(option: str) -> None:
+def test_option_with_a_secret_is_refused(option: str) -> None:
     for name in ("secret_note", *(["writer.api_key"] if option in ("search", "sort", "order") else [])):
         with pytest.raises(OperatorError, match="is a secret by its name"):
             declare_crud(Volume, **{option: (name,)})
@@ -101,7 +103,7 @@ def test_secret_is_refused(option: str) -> None:
 
 def test_filter_method_needs_a_typed_parameter() -> None:
     @filter_by
-    def year(self: Any, value) -> ColumnElement[bool]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the fault under test
+    def year(self: Any, value) -> ColumnElement[bool]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the error under test
         raise NotImplementedError
 
     with pytest.raises(OperatorError, match=r"^Books.year: a filter takes self and one parameter with its type"):
@@ -125,7 +127,7 @@ def test_class_without_a_model_is_refused() -> None:
         type("Books", (Crud,), {})
 
 
-def test_unknown_route_to_leave_out_is_refused() -> None:
+def test_api_without_an_unknown_route_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: find, add"):
         CrudApi(Volumes, "/volumes", without=("remove",))
 

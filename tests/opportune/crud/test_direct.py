@@ -58,7 +58,7 @@ async def test_direct_list_responds_like_fastapi(app: FastAPI, librarian: AsyncC
     await librarian.post(f"{API}/volumes", json=EMMA)
     for query in QUERIES:
         direct = await client.get(f"{API}/volumes{query}")
-        with fastapi_only(app):
+        with without_direct_routes(app):
             expected = await client.get(f"{API}/volumes{query}")
         assert (direct.status_code, direct.json()) == (expected.status_code, expected.json()), query
 
@@ -82,7 +82,7 @@ async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: Asyn
     for body, content_type in BODIES:
         headers = {"Content-Type": content_type}
         responses = [await librarian.post(f"{API}/notes", content=body, headers=headers)]
-        with fastapi_only(app):
+        with without_direct_routes(app):
             responses.append(await librarian.post(f"{API}/notes", content=body, headers=headers))
         direct, expected = (
             {"status": response.status_code, **response.json(), "id": 0, "created_at": ""} for response in responses
@@ -93,14 +93,14 @@ async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: Asyn
 @pytest.mark.database("sqlite")
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_lists_and_inserts_are_direct(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_fastapi(monkeypatch)
+    fail_if_fastapi_resolves(monkeypatch)
     assert (await librarian.get(f"{API}/volumes?page=2&writer=1")).status_code == 200
     assert (await librarian.post(f"{API}/volumes", json=EMMA)).status_code == 201
 
 
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_new_row_of_one_table_is_a_single_insert(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Crud, "add", refuse_work)
+    monkeypatch.setattr(Crud, "add", fail_if_called)
     added = await librarian.post(f"{API}/notes", json={"text": "A note"})
     assert (added.status_code, added.json()["text"]) == (201, "A note")
     read = await librarian.get(f"{API}/notes/{added.json()['id']}")
@@ -111,9 +111,9 @@ async def test_new_row_of_one_table_is_a_single_insert(librarian: AsyncClient, m
 async def test_direct_insert_is_recorded_in_the_audit_log(
     librarian: AsyncClient, database: Database, ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Crud, "add", refuse_work)
+    monkeypatch.setattr(Crud, "add", fail_if_called)
     added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
-    (entry,) = await audit_entries(database)
+    (entry,) = await read_audit_entries(database)
     assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
     assert (entry.action, entry.identity, entry.row_id) == ("create", "note", str(added["id"]))
     assert entry.title == f"Note {added['id']}"
@@ -126,7 +126,7 @@ async def test_direct_insert_records_the_same_as_the_orm(
         monkeypatch.setattr(database_module, "has_session_listeners", lambda has_listeners=has_listeners: has_listeners)
         await librarian.post(f"{API}/notes", json={"text": "A note"})
     direct, expected = (
-        entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await audit_entries(database)
+        entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await read_audit_entries(database)
     )
     assert direct == expected
 
@@ -141,17 +141,17 @@ async def test_direct_insert_is_rolled_back_with_its_hooks(librarian: AsyncClien
         refused = await librarian.post(f"{API}/notes", json={"text": "A note"})
     assert refused.status_code == 422
     assert (await librarian.get(f"{API}/notes")).json()["items"] == []
-    assert await audit_entries(database) == []
+    assert await read_audit_entries(database) == []
     assert (await librarian.post(f"{API}/notes", json={"text": "A note"})).status_code == 201
 
 
-async def audit_entries(database: Database) -> list[AuditEntry]:
+async def read_audit_entries(database: Database) -> list[AuditEntry]:
     async with database.reader(fresh=True) as session:
         entries = select(AuditEntry).where(col(AuditEntry.identity) == "note").order_by(col(AuditEntry.id))
         return list(await session.scalars(entries))
 
 
-async def refuse_work(*_: Any) -> None:
+async def fail_if_called(*_: Any) -> None:
     raise AssertionError
 
 
@@ -202,12 +202,12 @@ def test_attribute_listener_disables_single_insert() -> None:
 async def test_fastapi_responds_with_speedups_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedups, "are_on", lambda: False)
     app = create_test_app(settings, [library_feature])
-    refuse_fastapi(monkeypatch)
+    fail_if_fastapi_resolves(monkeypatch)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get(f"{API}/volumes")).status_code == 500
 
 
-def refuse_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
+def fail_if_fastapi_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(**_options: Any) -> None:
         raise AssertionError
 
@@ -215,8 +215,8 @@ def refuse_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def fastapi_only(app: FastAPI) -> Iterator[None]:
+def without_direct_routes(app: FastAPI) -> Iterator[None]:
     """Let FastAPI handle all requests, as it does if a dependency is overridden."""
-    app.dependency_overrides[fastapi_only] = fastapi_only
+    app.dependency_overrides[without_direct_routes] = without_direct_routes
     yield
     app.dependency_overrides.clear()

@@ -62,10 +62,13 @@ def find_picture(page: str) -> str:
     return match[1]
 
 
-async def test_image_is_required_stored_and_shown(admin: AsyncClient, client: AsyncClient) -> None:
+async def test_required_image_cannot_be_left_out(admin: AsyncClient) -> None:
     assert 'enctype="multipart/form-data"' in (await admin.get("/posters/new")).text
     response = await admin.post("/posters/new", data={"title": "Cats"})
     assert (response.status_code, "Please choose a file." in response.text) == (422, True)
+
+
+async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: AsyncClient) -> None:
     files = {"picture": ("a.jpg", photo(), "image/jpeg")}
     response = await admin.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
     assert response.status_code == 303
@@ -93,10 +96,10 @@ async def test_optional_image_can_be_removed(admin: AsyncClient) -> None:
     form = (await admin.get(f"{address}/edit")).text
     assert re.findall(r'type="checkbox" name="(\w+)" value="clear"', form) == ["back"]
     assert (await admin.get(address)).text.count('loading="lazy"') == 2
-    sent = {"title": "Cats", "back": "clear"}
-    invalid = (await admin.post(f"{address}/edit", data=sent | {"title": ""})).text
+    form_data = {"title": "Cats", "back": "clear"}
+    invalid = (await admin.post(f"{address}/edit", data=form_data | {"title": ""})).text
     assert 'value="clear" checked' in invalid
-    assert (await admin.post(f"{address}/edit", data=sent)).status_code == 303
+    assert (await admin.post(f"{address}/edit", data=form_data)).status_code == 303
     assert (await admin.get(address)).text.count('loading="lazy"') == 1
     assert (await admin.post(f"{address}/edit", data={"title": "Cats", "picture": "clear"})).status_code == 422
 

@@ -108,14 +108,14 @@ async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, le
 
 async def test_superusers_choose_any_user(app: FastAPI, letter: Letter) -> None:
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as root:
-        sent = {"contents": "Honey", "user_id": letter.user_id}
-        assert (await root.post(PARCELS, json=sent)).status_code == 201
+        body = {"contents": "Honey", "user_id": letter.user_id}
+        assert (await root.post(PARCELS, json=body)).status_code == 201
 
 
 async def test_stored_user_stays_when_others_change_the_row(app: FastAPI, bob: User, letter: Letter) -> None:
     async with app.state.database.writer() as session:
         session.add(parcel := Parcel(contents="Honey", user_id=letter.user_id))
     async with signed_in_client(app, bob) as browser:
-        sent = {"contents": "Wax", "user_id": letter.user_id}
-        changed = await browser.patch(f"{PARCELS}/{parcel.id}", json=sent)
+        body = {"contents": "Wax", "user_id": letter.user_id}
+        changed = await browser.patch(f"{PARCELS}/{parcel.id}", json=body)
     assert (changed.status_code, changed.json()["user_id"]) == (200, letter.user_id)

@@ -1,3 +1,5 @@
+"""Site and client for tests of field types."""
+
 from collections.abc import AsyncIterator
 
 import pytest

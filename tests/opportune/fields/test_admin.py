@@ -39,7 +39,7 @@ async def read_samples(app: FastAPI) -> list[Sample]:
         return list(await session.scalars(select(Sample).order_by(Sample.id)))  # type: ignore[arg-type]  # a column
 
 
-async def test_admin_form_has_inputs_and_errors_per_type(admin: AsyncClient) -> None:
+async def test_admin_form_has_an_input_per_type(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/sample/create")).text
     assert "Its name" in page
     assert "As it is on the cover." in page
@@ -55,12 +55,19 @@ async def test_admin_form_has_inputs_and_errors_per_type(admin: AsyncClient) -> 
     assert re.search(r'<input[^>]*id="cover"[^>]*type="file"', page)
     assert 'enctype="multipart/form-data"' in page
 
+
+async def test_admin_form_refuses_a_file_that_is_no_picture(admin: AsyncClient) -> None:
     response = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", b"text")})
     assert (response.status_code, "This is not a picture that we can read" in response.text) == (400, True)
+
+
+async def test_admin_form_refuses_a_time_skipped_by_the_clock_change(admin: AsyncClient) -> None:
 
     response = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
     assert (response.status_code, "This time does not exist" in response.text) == (400, True)
 
+
+async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> None:
     unreadable = (
         ("country", "XX", "Choose one of: , AF, "),
         ("price", "many", "Please give a number, such as 12.50."),
@@ -79,6 +86,9 @@ async def test_admin_form_has_inputs_and_errors_per_type(admin: AsyncClient) -> 
         for name, _, message in cases:
             error = response.text.partition(f'id="error-{name}"')[2].partition("</div>")[0]
             assert message in error.replace("&#39;", "'"), name
+
+
+async def test_admin_form_accepts_long_keywords(admin: AsyncClient) -> None:
     assert (await admin.post("/admin/sample/create", data=FORM | {"keywords": "x" * 10_000})).status_code == 303
 
 
@@ -117,9 +127,9 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
         await admin.post("/admin/sample/import", data={"sealed": sealed})
     first, *imported = await read_samples(app)
     assert [(row.slug, row.title) for row in imported] == [("another-csv", "Another"), ("another-json", "Another")]
-    submitted = ("keywords", "facts", "price", "country", "phone")
+    names = ("keywords", "facts", "price", "country", "phone")
     for row in imported:
-        assert [getattr(row, name) for name in submitted] == [getattr(first, name) for name in submitted]
+        assert [getattr(row, name) for name in names] == [getattr(first, name) for name in names]
 
 
 DATETIMES = [
@@ -135,8 +145,8 @@ DATETIMES = [
 
 async def test_datetimes_use_the_users_time_zone(app: FastAPI, admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
-    for sent, stored_at in DATETIMES:
-        await admin.post("/admin/sample/create", data=FORM | sent)
+    for form_data, stored_at in DATETIMES:
+        await admin.post("/admin/sample/create", data=FORM | form_data)
         [*_, row] = await read_samples(app)
         assert row.starts_at == stored_at
         page = (await admin.get(f"/admin/sample/edit/{row.id}")).text

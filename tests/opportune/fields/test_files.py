@@ -35,8 +35,8 @@ def jobs(app: FastAPI) -> RecordedJobs:
 
 
 async def upload_picture(content: bytes | None = None) -> Upload:
-    sent = photo() if content is None else content
-    upload = await read_upload(UploadFile(BytesIO(sent), size=len(sent), filename="a.jpg"))
+    content = photo() if content is None else content
+    upload = await read_upload(UploadFile(BytesIO(content), size=len(content), filename="a.jpg"))
     assert upload
     return upload
 

@@ -1,4 +1,4 @@
-"""Slug fields."""
+"""Generation, uniqueness and history of slugs."""
 
 import pytest
 from fastapi import FastAPI
@@ -11,7 +11,7 @@ from opportune.fields import Slug, find_moved, slug_field, slugify
 from tests.opportune.fields.samples_feature import Follower, Sample
 
 
-async def slugs(app: FastAPI, model: type[Sample] | type[Follower] = Sample) -> list[str]:
+async def read_slugs(app: FastAPI, model: type[Sample] | type[Follower] = Sample) -> list[str]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(col(model.slug)).order_by(col(model.id))))
 
@@ -26,7 +26,7 @@ async def slugs(app: FastAPI, model: type[Sample] | type[Follower] = Sample) -> 
         ("a " * 90, ("a-" * 40).strip("-")),
     ],
 )
-def test_slugify(text: str, slug: str) -> None:
+def test_text_is_converted_to_a_slug(text: str, slug: str) -> None:
     assert slugify(text) == slug
 
 
@@ -40,7 +40,7 @@ async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
             for title in ("One book", "One, book!", long_name, long_name, "日本", "One book at last")
         )
         session.add(Sample(title="One book", slug="my-own"))
-    assert await slugs(app) == [
+    assert await read_slugs(app) == [
         "one-book",
         "one-book-2",
         "one-book-3",
@@ -56,7 +56,7 @@ async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
 async def test_reserved_slug_gets_a_number(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Sample(title="New"), Sample(title="Mine", slug="new")])
-    assert await slugs(app) == ["new-2", "new-3"]
+    assert await read_slugs(app) == ["new-2", "new-3"]
 
 
 @pytest.mark.database("sqlite")
@@ -66,11 +66,11 @@ async def test_slug_stays_until_it_is_cleared(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         row = (await session.scalars(select(Sample))).one()
         row.title = "Two"
-    assert await slugs(app) == ["one"]
+    assert await read_slugs(app) == ["one"]
     async with app.state.database.writer() as session:
         row = (await session.scalars(select(Sample))).one()
         row.slug = ""
-    assert await slugs(app) == ["two"]
+    assert await read_slugs(app) == ["two"]
 
 
 @pytest.mark.database("sqlite")
@@ -81,7 +81,7 @@ async def test_following_slug_changes_with_its_source(app: FastAPI) -> None:
         renamed, with_new_slug = (await session.scalars(select(Follower).order_by(col(Follower.id)))).all()
         renamed.name = "Two"
         with_new_slug.name, with_new_slug.slug = "Four", "five"
-    assert await slugs(app, Follower) == ["two", "five"]
+    assert await read_slugs(app, Follower) == ["two", "five"]
 
 
 async def test_old_slug_finds_the_row(app: FastAPI) -> None:
@@ -92,9 +92,9 @@ async def test_old_slug_finds_the_row(app: FastAPI) -> None:
             (await session.get_one(Follower, 1)).name = name
     async with app.state.database.reader() as session:
         assert (await session.get_one(Follower, 1)).old_slugs == ["one", "three"]
-        moved = [await find_moved(session, Follower, slug) for slug in ("one", "three", "two", "on", "%", '"')]
+        moved_rows = [await find_moved(session, Follower, slug) for slug in ("one", "three", "two", "on", "%", '"')]
         assert await find_moved(session, Sample, "one") is None
-    assert [row and row.id for row in moved] == [1, 1, None, None, None, None]
+    assert [row and row.id for row in moved_rows] == [1, 1, None, None, None, None]
 
 
 def test_unknown_slug_source_is_refused() -> None:

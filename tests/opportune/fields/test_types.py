@@ -99,7 +99,7 @@ async def test_money_sums_are_exact(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "type_", "message"),
+    ("name", "type_", "label"),
     [
         ("title", "text", "Its name"),
         ("slug", "text", "Slug"),
@@ -117,9 +117,9 @@ async def test_money_sums_are_exact(app: FastAPI) -> None:
         ("starts_at", "datetime-local", "Starts at"),
     ],
 )
-def test_control_type_and_label(name: str, type_: str, message: str) -> None:
+def test_control_type_and_label(name: str, type_: str, label: str) -> None:
     control = controls_of(Sample)[name]
-    assert (control.type, control.label) == (type_, message)
+    assert (control.type, control.label) == (type_, label)
 
 
 def test_form_is_filled_from_a_row() -> None:
@@ -131,7 +131,7 @@ def test_form_is_filled_from_a_row() -> None:
     assert form.field("slug").attributes["data-slug-from"] == "title"
 
 
-def test_options_of_optional_types() -> None:
+def test_optional_types_have_the_options_of_their_type() -> None:
     assert controls_of(Sample)["discount"].attributes["step"] == "0.01"
     assert controls_of(Sample)["origin"].choices["AT"] == "Austria"
 
